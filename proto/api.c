@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api.h"
+
+#include <string.h>
+
+#include "faiss_c_compat.h"
+
+int fx_op_by_name(const char *name, size_t len)
+{
+    /* apigen sorts this index by name. */
+    int lo = 0, hi = FX_NOPS - 2;
+    while (lo <= hi) {
+        int mid = (lo + hi) / 2;
+        const char *have = fx_fns[fx_ops_by_name[mid]].name;
+        int c = strncmp(name, have, len);
+        if (c == 0 && have[len] != '\0')
+            c = -1;
+        if (c == 0)
+            return fx_ops_by_name[mid];
+        if (c < 0)
+            hi = mid - 1;
+        else
+            lo = mid + 1;
+    }
+    return 0;
+}
+
+size_t fx_elem_size(enum fx_elem elem)
+{
+    static const uint8_t size[FX_NELEMS] = {
+        [FX_F32] = 4,
+        [FX_F64] = 8,
+        [FX_I32] = 4,
+        [FX_I64] = 8,
+        [FX_U8] = 1,
+        [FX_CHAR] = 1,
+        [FX_CLUSTERING_PARAMS] = sizeof(FaissClusteringParameters),
+    };
+    return size[elem];
+}
+
+int fx_is_a(int cls, int base)
+{
+    for (;;) {
+        if (cls == base)
+            return 1;
+        if (fx_classes[cls].base == cls)
+            return 0;
+        cls = fx_classes[cls].base;
+    }
+}
+
+int fx_root(int cls)
+{
+    while (fx_classes[cls].base != cls)
+        cls = fx_classes[cls].base;
+    return cls;
+}
+
+static int binary(int op, int64_t a, int64_t b, int64_t *out)
+{
+    switch (op) {
+    case FX_SZ_ADD:
+        return __builtin_add_overflow(a, b, out) ? -1 : 0;
+    case FX_SZ_SUB:
+        return __builtin_sub_overflow(a, b, out) ? -1 : 0;
+    case FX_SZ_MUL:
+        return __builtin_mul_overflow(a, b, out) ? -1 : 0;
+    default:
+        if (b == 0)
+            return -1;
+        *out = a / b;
+        return 0;
+    }
+}
+
+static int rows(const int64_t *s, int64_t *out)
+{
+    int64_t n = s[0], ld = s[1] == -1 ? s[2] : s[1], t;
+    if (n <= 0) {
+        *out = 0;
+        return 0;
+    }
+    if (ld < 0 || __builtin_mul_overflow(n - 1, ld, &t) || __builtin_add_overflow(t, s[3], out))
+        return -1;
+    return 0;
+}
+
+int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_attr_fn attr,
+            void *ctx, uint64_t *elems)
+{
+    int64_t s[8];
+    int n = 0;
+    for (; *prog != FX_SZ_END; prog++) {
+        switch (*prog) {
+        case FX_SZ_ARG:
+            s[n] = v[*++prog].i;
+            if (s[n] < 0 && fn->params[*prog].kind == FX_UINT)
+                return -1; /* a size_t beyond the signed range */
+            n++;
+            break;
+        case FX_SZ_NUM:
+            s[n++] = *++prog;
+            break;
+        case FX_SZ_ATTR:
+            if (attr(ctx, (enum fx_attr)prog[1], v, prog[2], prog[3], &s[n++]) != 0)
+                return -1;
+            prog += 3;
+            break;
+        case FX_SZ_ROWS:
+            n -= 3;
+            if (rows(&s[n - 1], &s[n - 1]) != 0)
+                return -1;
+            break;
+        default:
+            n--;
+            if (binary(*prog, s[n - 1], s[n], &s[n - 1]) != 0)
+                return -1;
+        }
+    }
+    *elems = s[0] < 0 ? 0 : (uint64_t)s[0];
+    return 0;
+}
+
+int fx_bytes(uint64_t elems, enum fx_elem elem, size_t *bytes)
+{
+    size_t b;
+    if (__builtin_mul_overflow((size_t)elems, fx_elem_size(elem), &b) || b > PTRDIFF_MAX)
+        return -1;
+    *bytes = b;
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* Numbers and structures of the C API.  Where a FAISS header that defines one was
+ * included before, its definition stands. */
+
+typedef int64_t faiss_idx_t; /* every id, count of vectors and k */
+typedef faiss_idx_t idx_t;
+typedef float faiss_component_t;
+typedef float faiss_distance_t;
+
+#ifndef FAISS_INDEX_C_H
+typedef enum FaissMetricType {
+    METRIC_INNER_PRODUCT = 0,
+    METRIC_L2 = 1,
+    METRIC_L1 = 2,
+    METRIC_Linf = 3,
+    METRIC_Lp = 4, /* p in the index's metric_arg */
+    METRIC_Canberra = 20,
+    METRIC_BrayCurtis = 21,
+    METRIC_JensenShannon = 22
+} FaissMetricType;
+#endif
+
+#ifndef FAISS_ERROR_C_H
+typedef enum FaissErrorCode {
+    OK = 0,
+    UNKNOWN_EXCEPT = -1, /* neither of those below */
+    FAISS_EXCEPT = -2,   /* FAISS said no; faiss_get_last_error() says why */
+    STD_EXCEPT = -4      /* a standard C++ exception, or (remote) the connection */
+} FaissErrorCode;
+#endif
+
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+typedef enum FaissQuantizerType {
+    QT_8bit,
+    QT_4bit,
+    QT_8bit_uniform,
+    QT_4bit_uniform,
+    QT_fp16,
+    QT_8bit_direct,
+    QT_6bit,
+    QT_bf16,               /* from here on v1.9.0 and later */
+    QT_8bit_direct_signed,
+    QT_0bit,               /* from here on v1.15.0 and later */
+    QT_1bit_tqmse,
+    QT_2bit_tqmse,
+    QT_3bit_tqmse,
+    QT_4bit_tqmse,
+    QT_8bit_tqmse,
+    QT_2bit_tq,
+    QT_3bit_tq,
+    QT_4bit_tq,
+    QT_5bit_tq,
+    QT_1bit_eden,
+    QT_2bit_eden,
+    QT_3bit_eden,
+    QT_4bit_eden,
+    QT_5bit_eden,
+    QT_6bit_eden,
+    QT_7bit_eden,
+    QT_8bit_eden,
+    QT_count
+} FaissQuantizerType;
+#endif
+
+/* FAISSX_OLD_SQ_HEADER: IndexScalarQuantizer_c.h of a release before v1.15.0 was included. */
+#if !defined(FAISS_INDEX_SCALAR_QUANTIZER_C_H) || defined(FAISSX_OLD_SQ_HEADER)
+typedef enum FaissRangeStat {
+    RS_minmax = 0,
+    RS_meanstd = 1,
+    RS_quantiles = 2,
+    RS_optim = 3
+} FaissRangeStat;
+#endif
+
+#ifndef FAISS_GPU_INDICES_OPTIONS_C_H
+typedef enum FaissIndicesOptions {
+    INDICES_CPU = 0,
+    INDICES_IVF = 1,
+    INDICES_32_BIT = 2,
+    INDICES_64_BIT = 3
+} FaissIndicesOptions;
+#endif
+
+#ifndef FAISS_CLUSTERING_C_H
+/* 48 bytes since v1.7.2; callers built against older headers have 36. */
+typedef struct FaissClusteringParameters {
+    int niter;
+    int nredo;
+    int verbose;
+    int spherical;
+    int int_centroids;
+    int update_index;
+    int frozen_centroids;
+    int min_points_per_centroid;
+    int max_points_per_centroid;
+    int seed;
+    size_t decode_block_size;
+} FaissClusteringParameters;
+#endif
+
+#ifndef FAISS_INDEX_IVF_C_H
+/* 48 bytes since v1.7.2; callers built against older headers have 24. */
+typedef struct FaissIndexIVFStats {
+    size_t nq;
+    size_t nlist;
+    size_t ndis;
+    size_t nheap_updates;
+    double quantization_time; /* milliseconds */
+    double search_time;       /* milliseconds */
+} FaissIndexIVFStats;
+#endif
+
+#ifndef FAISS_IO_FLAG_MMAP
+#define FAISS_IO_FLAG_MMAP 1
+#define FAISS_IO_FLAG_READ_ONLY 2
+#endif
+
+/* As CUDA's own headers declare them; repeating a typedef is no conflict. */
+typedef struct CUstream_st* cudaStream_t;
+typedef struct cublasContext* cublasHandle_t;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, NULL mechanism) over
+ * a plain blocking socket: one connection, one thread.
+ *
+ * Why not libzmq in here: the shim lives in other people's processes.  libzmq starts
+ * threads, aborts the process when an internal check fails, and does not survive
+ * fork(); two of its thread hops per message also double the time of a small call
+ * (docs/decisions.md).  The peer is an ordinary libzmq ROUTER.
+ *
+ * A connection belongs to one thread at a time.  Every function that can wait takes a
+ * deadline (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a
+ * text in fx_conn_error(); after an error only fx_conn_close() makes sense.  No signal
+ * is raised (MSG_NOSIGNAL), EINTR is retried, descriptors are close-on-exec.
+ */
+#ifndef FX_ZMTP_H
+#define FX_ZMTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+struct fx_conn;
+
+int64_t fx_now_ms(void);
+
+/* Connect to tcp://HOST:PORT (names, IPv4, [IPv6]) or ipc://PATH (ipc://@NAME: the
+ * abstract namespace) as a DEALER and shake hands.  Returns NULL and a text in err
+ * that names the endpoint. */
+struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
+
+/* Close and free; NULL is fine.  Sends nothing, so a child after fork() may use it on
+ * its copy of its parent's connection. */
+void fx_conn_close(struct fx_conn *c);
+
+/* Send one message: the empty delimiter, then `n` frames. */
+int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline);
+
+/* Begin the next frame of the incoming message: its size, and whether more follow.
+ * The whole body of the frame before must have been read or skipped.  The delimiter
+ * of a message is delivered like any frame (size 0).  Returns -2 when the deadline
+ * passes before the first byte: the connection is still good then. */
+int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
+
+/* Read n bytes of the current frame's body straight into buf, or drop them. */
+int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline);
+int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline);
+
+/* Has the peer closed the connection?  Does not wait. */
+int fx_conn_is_dead(struct fx_conn *c);
+
+const char *fx_conn_error(const struct fx_conn *c);
+
+#endif
