@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+# FAISSx for C.  `make help` lists what can be made.
+#
+#   V=1                      show whole command lines
+#   SANITIZER=address        (or undefined, thread) build into build-address
+#   FAISS_C=/path/lib.so     the real libfaiss_c for tests, demo and benchmarks;
+#                            without it an installed one, or else one made from
+#                            the distribution's FAISS source package
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+FUZZ_SECONDS ?= 15
+CLANG ?= clang
+FAISS_C ?=
+export FAISS_C
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+
+SANITIZER ?=
+ifeq ($(SANITIZER),)
+BUILD := build
+else ifeq ($(SANITIZER),address)
+BUILD := build-address
+SANITIZE := -fsanitize=address -fno-omit-frame-pointer
+else ifeq ($(SANITIZER),undefined)
+BUILD := build-undefined
+SANITIZE := -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(SANITIZER),thread)
+BUILD := build-thread
+SANITIZE := -fsanitize=thread -fno-omit-frame-pointer
+else
+$(error SANITIZER is '$(SANITIZER)'; it can be address, undefined or thread)
+endif
+
+GEN := $(BUILD)/gen
+WARN := -Wall -Wextra
+INCLUDES := -I. -Iproto -Ishim -Iserver -I$(GEN) -I$(BUILD)
+FX_CPPFLAGS := -D_GNU_SOURCE -DFX_VERSION='"$(VERSION)"' $(INCLUDES)
+FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
+FX_LDFLAGS = $(LDFLAGS) $(SANITIZE)
+COMPILE = $(CC) $(CPPFLAGS) $(FX_CPPFLAGS) $(FX_CFLAGS) -MMD -MP
+NO_UNDEFINED := $(if $(SANITIZER),,-Wl,-z,defs)
+
+MSGPACK_LIBS ?= -lmsgpackc
+SHIM_LIBS = $(MSGPACK_LIBS) -ldl -lpthread
+SERVER_LIBS = -lzmq $(MSGPACK_LIBS) -ljansson -ldl -lpthread -lm
+TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -ldl -lpthread -lm
+
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-7s %s\n' $(1) $(2)
+endif
+
+# --- what is there -----------------------------------------------------------
+
+APIGEN_SRC := $(wildcard proto/apigen*.c)
+COMMON_SRC := $(filter-out $(APIGEN_SRC),$(wildcard proto/*.c))
+SHIM_SRC := $(wildcard shim/*.c)
+SERVER_SRC := $(wildcard server/*.c)
+CLI_SRC := $(wildcard cli/*.c)
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+RECORD_SRC := $(filter-out tests/record/driver.c,$(wildcard tests/record/*.c))
+E2E_SRC := $(wildcard tests/e2e/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+BENCH_SRC := $(wildcard bench/*.c)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
+SHIM_OBJ := $(call objects,$(SHIM_SRC)) $(GEN)/entry.o
+SERVER_OBJ := $(call objects,$(SERVER_SRC))
+CLIENT_OBJ := $(filter %/zmtp.o %/connect.o,$(SHIM_OBJ))
+CLI_OBJ := $(call objects,$(CLI_SRC))
+RECORD_OBJ := $(call objects,$(RECORD_SRC))
+
+GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c remote.h exports.map \
+	faiss_c_compat.h matrix.md)
+
+# A part that has no sources yet is left out.
+PRODUCTS := $(if $(SHIM_SRC),$(BUILD)/libfaissx_c.so $(BUILD)/faissx/libfaiss_c.so) \
+	$(if $(SERVER_SRC),$(BUILD)/faissx-server) $(if $(CLI_SRC),$(BUILD)/faissx)
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+RECORD := $(if $(RECORD_SRC),$(BUILD)/tests/record/libfaiss_c.so) \
+	$(patsubst %.c,$(BUILD)/%,$(wildcard tests/record/driver.c))
+E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
+FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+# Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
+SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
+
+.PHONY: all generated test-programs engine header check-header
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PRODUCTS) ## the libraries, the server and the command line (needs no FAISS)
+
+# --- generated from proto/faiss.api -------------------------------------------
+
+APIGEN := build/apigen
+
+$(APIGEN): $(APIGEN_SRC) proto/apigen.h
+	$(call say,HOSTCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iproto -o $@ $(APIGEN_SRC)
+
+define generate
+$(GEN)/$(1): $$(APIGEN) proto/faiss.api proto/faiss_types.h
+	$$(call say,GEN,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(APIGEN) proto/faiss.api proto/faiss_types.h $(2) >$$@.tmp && mv $$@.tmp $$@
+endef
+$(eval $(call generate,api_gen.h,api.h))
+$(eval $(call generate,api_gen.c,api.c))
+$(eval $(call generate,stubs.h,stubs))
+$(eval $(call generate,entry.c,entry))
+$(eval $(call generate,remote.h,remote))
+$(eval $(call generate,exports.map,map))
+$(eval $(call generate,faiss_c_compat.h,header))
+$(eval $(call generate,matrix.md,matrix))
+
+generated: $(GENERATED)
+
+header: $(GEN)/faiss_c_compat.h $(GEN)/matrix.md ## update the committed files that are made from the table
+	cp $(GEN)/faiss_c_compat.h faiss_c_compat.h
+	cp $(GEN)/matrix.md docs/support-matrix.md
+
+check-header: $(GEN)/faiss_c_compat.h $(GEN)/matrix.md
+	@diff -u faiss_c_compat.h $(GEN)/faiss_c_compat.h && \
+	diff -u docs/support-matrix.md $(GEN)/matrix.md || \
+	{ echo 'The table has changed since these were made from it: run make header.' >&2; exit 1; }
+
+# --- objects -------------------------------------------------------------------
+
+$(BUILD)/%.o: %.c | $(GENERATED)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+$(GEN)/%.o: $(GEN)/%.c | $(GENERATED)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+# The recording library is loaded in place of a real one: its functions are seen.
+$(RECORD_OBJ): FX_CFLAGS += -fvisibility=default
+
+# Archives, so that a test links only what it needs.
+$(BUILD)/common.a: $(COMMON_OBJ)
+$(BUILD)/shim.a: $(SHIM_OBJ)
+$(BUILD)/server.a: $(filter-out %/server/main.o,$(SERVER_OBJ))
+%.a:
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# --- products ------------------------------------------------------------------
+
+# nodelete: threads that called us leave destructors behind, and a library that an
+# OpenMP runtime hangs on cannot be unloaded anyway.
+SHIM_LINK = $(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,--version-script=$(GEN)/exports.map \
+	-Wl,-z,relro,-z,now,-z,nodelete $(NO_UNDEFINED)
+
+$(BUILD)/libfaissx_c.so.0: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
+	$(call say,LINK,$@)
+	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
+
+$(BUILD)/libfaissx_c.so: $(BUILD)/libfaissx_c.so.0
+	$(Q)ln -sf $(<F) $@
+
+# The same, under the name that programs built against FAISS ask for.
+$(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
+
+$(BUILD)/faissx-server: $(SERVER_OBJ) $(COMMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(SERVER_LIBS)
+
+$(BUILD)/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ljansson -ldl -lpthread
+
+# --- programs of the tests -------------------------------------------------------
+
+$(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/server.a $(BUILD)/shim.a $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
+
+$(BUILD)/tests/record/libfaiss_c.so: $(RECORD_OBJ) $(COMMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ -lpthread -lm $(MSGPACK_LIBS)
+
+# The driver opens the library it is told to.
+$(BUILD)/tests/record/driver: $(BUILD)/tests/record/driver.o $(COMMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
+
+# Unmodified users of FAISS: linked with the real library, never sanitized.
+$(E2E): $(BUILD)/%: %.c faiss_c_compat.h
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
+		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
+
+$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
+
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/zmtp.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FX_CPPFLAGS) -g -O1 -std=gnu11 $(WARN) -fsanitize=fuzzer,address -o $@ \
+		$(filter %.c,$^) $(GEN)/api_gen.c $(MSGPACK_LIBS) -lpthread
+
+$(SCRIPTS): $(BUILD)/%: %
+	@mkdir -p $(@D)
+	@ln -sf $(CURDIR)/$< $@
+
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(SCRIPTS)
+
+engine: ## a real libfaiss_c: the given or installed one, or else one built from source
+	@packaging/find-faiss.sh
+
+# --- checks ----------------------------------------------------------------------
+
+.PHONY: deps check check-unit check-e2e check-build fuzz bench bench-full demo lint format
+JOBS ?= $(shell nproc)
+SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+PROVE ?= prove --timer
+RUN_TESTS = $(PROVE) --exec tests/run
+
+# Tests that a sanitizer build runs again: those that run our own code.
+in_build = $(patsubst build/%,$(1)/%,$(UNIT) $(filter build/tests/e2e/%,$(SCRIPTS)))
+
+deps: ## install what building needs (Debian)
+	@packaging/deps.sh build
+
+check: ## every test, on the real FAISS, once more under each sanitizer, and a short fuzz run
+	@packaging/deps.sh build check
+	@$(MAKE) --no-print-directory engine
+	$(SUBMAKE) check-header test-programs $(FUZZ)
+	$(SUBMAKE) SANITIZER=address test-programs
+	$(SUBMAKE) SANITIZER=undefined test-programs
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) $(UNIT) $(SCRIPTS) $(call in_build,build-address) \
+		$(call in_build,build-undefined) $(FUZZ)
+
+check-unit: all $(UNIT) ## unit tests only (needs no FAISS)
+	$(RUN_TESTS) $(UNIT)
+
+check-e2e: all $(E2E) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
+
+fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) $(FUZZ)
+
+demo: ## FAISS's own example, in process and remote, side by side
+	@packaging/demo.sh
+
+bench: all $(BENCH) ## the benchmarks, in about a minute
+	@BUILD=$(BUILD) bench/run.sh
+bench-full: all $(BENCH) ## the benchmarks, in full
+	@BUILD=$(BUILD) bench/run.sh --full
+
+# --- lint ------------------------------------------------------------------------
+
+SOURCES = $(wildcard proto/*.c shim/*.c server/*.c cli/*.c bench/*.c tests/*/*.c)
+HEADERS = $(wildcard proto/*.h shim/*.h server/*.h cli/*.h bench/*.h tests/*/*.h)
+FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
+
+lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
+	@packaging/deps.sh build check lint
+	$(call say,FORMAT,$(words $(FORMATTED)) files)
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+	$(call say,LINT,cppcheck)
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --library=posix -D_GNU_SOURCE -Iproto -Ishim -Iserver -I$(GEN) -I. \
+		--suppress=missingIncludeSystem -j $(JOBS) $(SOURCES)
+	$(call say,LINT,gcc and clang -Werror)
+	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \
+		$$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only $$f || exit 1; done; done
+	$(call say,LINT,scripts)
+	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh) .ci/run; do \
+		bash -n $$f || exit 1; done
+
+format: ## reformat the sources
+	clang-format -i $(FORMATTED)
+
+# --- install ---------------------------------------------------------------------
+
+.PHONY: install uninstall clean help
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/faissx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(wildcard $(BUILD)/faissx-server $(BUILD)/faissx) $(DESTDIR)$(BINDIR)
+	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
+	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
+	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx
+	install -m 644 faiss_c_compat.h $(DESTDIR)$(INCLUDEDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
+
+uninstall: ## take away what install put there
+	rm -f $(DESTDIR)$(BINDIR)/faissx-server $(DESTDIR)$(BINDIR)/faissx \
+		$(DESTDIR)$(LIBDIR)/libfaissx_c.so $(DESTDIR)$(LIBDIR)/libfaissx_c.so.0 \
+		$(DESTDIR)$(LIBDIR)/faissx/libfaiss_c.so $(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
+	-rmdir $(DESTDIR)$(LIBDIR)/faissx
+
+clean: ## remove everything that was built (not the engine)
+	rm -rf build build-address build-undefined build-thread
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
