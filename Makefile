@@ -41,7 +41,8 @@ endif
 
 GEN := $(BUILD)/gen
 WARN := -Wall -Wextra
-INCLUDES := -I. -Iproto -Ishim -Iserver -I$(GEN) -I$(BUILD)
+# For "..." only: <link.h> is the C library's.
+INCLUDES := -iquote . -iquote proto -iquote shim -iquote server -iquote $(GEN) -iquote $(BUILD)
 FX_CPPFLAGS := -D_GNU_SOURCE -DFX_VERSION='"$(VERSION)"' $(INCLUDES)
 FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
 FX_LDFLAGS = $(LDFLAGS) $(SANITIZE)
@@ -205,7 +206,7 @@ $(BUILD)/tests/record/driver: $(BUILD)/tests/record/driver.o $(COMMON_OBJ)
 $(E2E): $(BUILD)/%: %.c faiss_c_compat.h
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
+	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -iquote . $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
@@ -279,7 +280,7 @@ lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--error-exitcode=1 --library=posix -D_GNU_SOURCE -Iproto -Ishim -Iserver -I$(GEN) -I. \
+		--error-exitcode=1 --library=posix -D_GNU_SOURCE $(INCLUDES) \
 		--suppress=missingIncludeSystem -j $(JOBS) $(SOURCES)
 	$(call say,LINT,gcc and clang -Werror)
 	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \
