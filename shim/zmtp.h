@@ -52,4 +52,10 @@ int fx_conn_is_dead(struct fx_conn *c);
 
 const char *fx_conn_error(const struct fx_conn *c);
 
+/* The two halves of fx_conn_open behind connect(), for tests: a connection over a
+ * connected stream socket, which it owns from then on (NULL: it does not), and the
+ * handshake.  Without the handshake, messages may follow at once. */
+struct fx_conn *fx_conn_from_fd(int fd);
+int fx_conn_handshake(struct fx_conn *c, int64_t deadline);
+
 #endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "zmtp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "connect.h"
+
+/* The flags byte of a ZMTP frame. */
+enum { MORE = 1, LONG = 2, COMMAND = 4 };
+
+enum {
+    HEAD_MAX = 9,       /* flags and a long size */
+    GREETING = 64,      /* bytes of a greeting */
+    COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
+    TICK_MS = 1000      /* a blocking recv() returns at least this often */
+};
+
+struct fx_conn {
+    int fd;
+    uint64_t left;   /* bytes of the current frame that were not read yet */
+    size_t pos, end; /* what was received but not read: buf[pos..end) */
+    char error[256]; /* not empty: the connection is of no use any more */
+    uint8_t buf[64 << 10];
+};
+
+int64_t fx_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+__attribute__((format(printf, 2, 3))) static int fail(struct fx_conn *c, const char *fmt, ...)
+{
+    if (c->error[0] == '\0') { /* the first error is the cause of all others */
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(c->error, sizeof(c->error), fmt, ap);
+        va_end(ap);
+    }
+    return -1;
+}
+
+static int fail_errno(struct fx_conn *c)
+{
+    char text[120];
+    if (errno == EPIPE || errno == ECONNRESET)
+        return fail(c, "the server closed the connection");
+    return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
+}
+
+/* Send all, in one system call if the socket takes it. */
+static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    while (m.msg_iovlen > 0) {
+        ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EAGAIN) {
+            int r = fx_wait_fd(c->fd, POLLOUT, deadline);
+            if (r == 0)
+                return fail(c, "timed out sending to the server");
+            if (r < 0)
+                return fail_errno(c);
+            continue;
+        }
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return fail_errno(c);
+        size_t done = (size_t)sent;
+        while (m.msg_iovlen > 0 && done >= m.msg_iov->iov_len) {
+            done -= m.msg_iov->iov_len;
+            m.msg_iov++;
+            m.msg_iovlen--;
+        }
+        if (m.msg_iovlen > 0) {
+            m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + done;
+            m.msg_iov->iov_len -= done;
+        }
+    }
+    return 0;
+}
+
+/*
+ * Receive what is there, at least one byte.  Returns the number of bytes, -1, or -2
+ * when the deadline passed.  A deadline that is far off costs no poll(): recv() blocks
+ * for TICK_MS at most (SO_RCVTIMEO), so a reply takes one system call.
+ */
+static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    for (;;) {
+        int near = deadline < fx_now_ms() + TICK_MS;
+        ssize_t r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
+        if (r > 0)
+            return r;
+        if (r == 0)
+            return fail(c, "the server closed the connection");
+        if (errno == EINTR || (errno == EAGAIN && !near))
+            continue;
+        if (errno != EAGAIN)
+            return fail_errno(c);
+        int ready = fx_wait_fd(c->fd, POLLIN, deadline);
+        if (ready == 0)
+            return -2;
+        if (ready < 0)
+            return fail_errno(c);
+    }
+}
+
+/* Have n bytes in the buffer.  Returns 0, -1, or -2; nothing is used up, so that a
+ * call may be repeated after -2. */
+static int need(struct fx_conn *c, size_t n, int64_t deadline)
+{
+    if (c->pos == c->end) {
+        c->pos = c->end = 0;
+    } else if (sizeof(c->buf) - c->pos < n) {
+        memmove(c->buf, c->buf + c->pos, c->end - c->pos);
+        c->end -= c->pos;
+        c->pos = 0;
+    }
+    while (c->end - c->pos < n) {
+        struct iovec iov = {c->buf + c->end, sizeof(c->buf) - c->end};
+        ssize_t r = receive(c, &iov, 1, deadline);
+        if (r < 0)
+            return (int)r;
+        c->end += (size_t)r;
+    }
+    return 0;
+}
+
+struct head {
+    int flags;
+    size_t len; /* of the head itself */
+    uint64_t size;
+};
+
+/* Look at the next frame's head, and at all of a command, without using it up. */
+static int peek(struct fx_conn *c, struct head *h, int64_t deadline)
+{
+    int r = need(c, 2, deadline);
+    if (r != 0)
+        return r;
+    h->flags = c->buf[c->pos];
+    if (h->flags & ~(MORE | LONG | COMMAND) || (h->flags & COMMAND && h->flags & MORE))
+        return fail(c, "protocol error: the server sent a frame with flags 0x%02x", h->flags);
+    h->len = h->flags & LONG ? HEAD_MAX : 2;
+    if ((r = need(c, h->len, deadline)) != 0)
+        return r;
+    h->size = 0;
+    for (size_t i = 1; i < h->len; i++)
+        h->size = h->size << 8 | c->buf[c->pos + i];
+    if (h->size > (h->flags & COMMAND ? (uint64_t)COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
+        return fail(c, "protocol error: the server sent a frame that claims %llu bytes",
+                    (unsigned long long)h->size);
+    return h->flags & COMMAND ? need(c, h->len + h->size, deadline) : 0;
+}
+
+/* If the command at p has that name, its body and the body's length. */
+static const uint8_t *body_of(const uint8_t *p, size_t *n, const char *name)
+{
+    size_t len = strlen(name);
+    if (*n < 1 + len || p[0] != len || memcmp(p + 1, name, len) != 0)
+        return NULL;
+    *n -= 1 + len;
+    return p + 1 + len;
+}
+
+static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadline)
+{
+    uint8_t msg[2 + 5 + 16] = "\4\5\4PONG";
+    if (n < 2 || n > 2 + 16)
+        return fail(c, "protocol error: the server sent a bad PING");
+    msg[1] = (uint8_t)(5 + n - 2);
+    memcpy(msg + 7, ping + 2, n - 2); /* behind the time to live: what comes back */
+    struct iovec iov = {msg, 2u + msg[1]};
+    return send_all(c, &iov, 1, deadline);
+}
+
+static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
+{
+    char text[160] = "no reason given";
+    if (n >= 1 && reason[0] > 0 && reason[0] < n) {
+        size_t len = reason[0] < sizeof(text) ? reason[0] : sizeof(text) - 1;
+        for (size_t i = 0; i < len; i++) {
+            uint8_t ch = reason[1 + i];
+            text[i] = ch >= ' ' && ch < 0x7f ? (char)ch : '?';
+        }
+        text[len] = '\0';
+    }
+    return fail(c, "the server refused the connection: %s", text);
+}
+
+/* Handle a command that may come at any time; all others are ignored, as the
+ * specification wants it. */
+static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
+{
+    const uint8_t *body;
+    size_t n = size;
+    if ((body = body_of(p, &n, "PING")))
+        return pong(c, body, n, deadline);
+    if ((body = body_of(p, &n, "ERROR")))
+        return fail_error(c, body, n);
+    return 0;
+}
+
+static int check_greeting(struct fx_conn *c, int64_t deadline)
+{
+    static const char *const stranger = "not a ZeroMQ peer";
+    int r = need(c, 1, deadline);
+    /* Something that is no ZeroMQ peer may never send 64 bytes: look at the first. */
+    if (r == 0 && c->buf[c->pos] != 0xff)
+        return fail(c, "%s", stranger);
+    if (r == 0)
+        r = need(c, 11, deadline);
+    const uint8_t *g = c->buf + c->pos;
+    if (r == 0 && g[9] != 0x7f)
+        return fail(c, "%s", stranger);
+    if (r == 0 && g[10] < 3)
+        return fail(c, "the peer's ZeroMQ is too old (before 4.0)");
+    if (r == 0)
+        r = need(c, GREETING, deadline);
+    g = c->buf + c->pos;
+    if (r == 0 && strncmp((const char *)g + 12, "NULL", 20) != 0)
+        return fail(c, "the peer wants a ZeroMQ security mechanism other than NULL");
+    if (r == 0)
+        c->pos += GREETING;
+    return r;
+}
+
+/* The metadata of READY: is the peer a socket that answers? */
+static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        size_t name = p[0];
+        if (n < 1 + name + 4)
+            break;
+        const uint8_t *v = p + 1 + name;
+        size_t len = (size_t)v[0] << 24 | (size_t)v[1] << 16 | (size_t)v[2] << 8 | v[3];
+        if (len > n - (1 + name + 4))
+            break;
+        v += 4;
+        if (name == 11 && strncasecmp((const char *)p + 1, "Socket-Type", 11) == 0) {
+            if ((len == 6 && memcmp(v, "ROUTER", 6) == 0) || (len == 3 && memcmp(v, "REP", 3) == 0))
+                return 0;
+            return fail(c, "the peer is not a ZeroMQ ROUTER or REP socket");
+        }
+        p = v + len;
+        n -= 1 + name + 4 + len;
+    }
+    return fail(c, "protocol error: the peer sent a bad READY");
+}
+
+int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
+{
+    /* Greeting and READY at once: we shall talk to no peer that would have us send
+     * anything else, and this saves a round trip.  (The terminating NUL is the last
+     * byte of READY.) */
+    static const char ready[] = "\4\51"
+                                "\5READY"
+                                "\13Socket-Type\0\0\0\6DEALER"
+                                "\10Identity\0\0\0";
+    uint8_t hello[GREETING + sizeof(ready)] = {0xff, [9] = 0x7f, [10] = 3};
+    memcpy(hello + 12, "NULL", 4);
+    memcpy(hello + GREETING, ready, sizeof(ready));
+    struct iovec iov = {hello, sizeof(hello)};
+    struct head h;
+    if (send_all(c, &iov, 1, deadline) != 0)
+        return -1;
+    int r = check_greeting(c, deadline);
+    while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
+        const uint8_t *p = c->buf + c->pos + h.len, *body;
+        size_t n = h.size;
+        if (!(h.flags & COMMAND))
+            return fail(c, "protocol error: the peer sent a message before READY");
+        c->pos += h.len + h.size;
+        if ((body = body_of(p, &n, "READY")))
+            return check_ready(c, body, n);
+        r = command(c, p, h.size, deadline);
+    }
+    return r == -2 ? fail(c, "timed out waiting for a ZeroMQ handshake") : r;
+}
+
+struct fx_conn *fx_conn_from_fd(int fd)
+{
+    struct timeval tick = {.tv_sec = TICK_MS / 1000};
+    int flags = fcntl(fd, F_GETFL);
+    struct fx_conn *c = malloc(sizeof(*c));
+    if (!c || flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) != 0) {
+        free(c);
+        return NULL;
+    }
+    c->fd = fd;
+    c->left = 0;
+    c->pos = c->end = 0;
+    c->error[0] = '\0';
+    return c;
+}
+
+struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen)
+{
+    int fd = fx_connect(endpoint, deadline, err, errlen);
+    if (fd < 0)
+        return NULL;
+    struct fx_conn *c = fx_conn_from_fd(fd);
+    if (!c) {
+        snprintf(err, errlen, "cannot connect to %s: out of memory", endpoint);
+        close(fd);
+        return NULL;
+    }
+    if (fx_conn_handshake(c, deadline) != 0) {
+        snprintf(err, errlen, "cannot connect to %s: %s", endpoint, c->error);
+        fx_conn_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void fx_conn_close(struct fx_conn *c)
+{
+    if (!c)
+        return;
+    close(c->fd);
+    free(c);
+}
+
+int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline)
+{
+    uint8_t heads[2 + FX_FRAMES_MAX * HEAD_MAX], *p = heads;
+    struct iovec iov[2 * FX_FRAMES_MAX];
+    if (c->error[0] != '\0')
+        return -1;
+    if (n < 1 || n > FX_FRAMES_MAX)
+        return fail(c, "a message of %d frames", n);
+    /* The delimiter shares an iovec with the first frame's head. */
+    *p++ = MORE;
+    *p++ = 0;
+    uint8_t *start = heads;
+    for (int i = 0; i < n; i++) {
+        uint64_t size = frames[i].size;
+        int more = i + 1 < n ? MORE : 0;
+        if (size < 256) {
+            *p++ = (uint8_t)more;
+            *p++ = (uint8_t)size;
+        } else {
+            *p++ = (uint8_t)(more | LONG);
+            for (int shift = 56; shift >= 0; shift -= 8)
+                *p++ = (uint8_t)(size >> shift);
+        }
+        iov[2 * i] = (struct iovec){start, (size_t)(p - start)};
+        iov[2 * i + 1] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].size};
+        start = p;
+    }
+    return send_all(c, iov, 2 * (size_t)n, deadline);
+}
+
+int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
+{
+    struct head h;
+    int r;
+    if (c->error[0] != '\0')
+        return -1;
+    if (c->left > 0)
+        return fail(c, "the body of the frame before was not read");
+    while ((r = peek(c, &h, deadline)) == 0) {
+        const uint8_t *p = c->buf + c->pos + h.len;
+        c->pos += h.len;
+        if (!(h.flags & COMMAND)) {
+            c->left = h.size;
+            *size = h.size;
+            *more = h.flags & MORE;
+            return 0;
+        }
+        c->pos += h.size;
+        if (command(c, p, h.size, deadline) != 0)
+            return -1;
+    }
+    return r;
+}
+
+/* Take n bytes of the body: into `to`, or, where that is NULL, nowhere. */
+static int take(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
+{
+    if (c->error[0] != '\0')
+        return -1;
+    if (n > c->left)
+        return fail(c, "a read of more than the frame holds");
+    c->left -= n;
+    for (;;) {
+        size_t have = c->end - c->pos < n ? c->end - c->pos : n;
+        if (to && have > 0) {
+            memcpy(to, c->buf + c->pos, have);
+            to += have;
+        }
+        c->pos += have;
+        n -= have;
+        if (n == 0)
+            return 0;
+        /* The buffer is empty.  What is behind the body comes along into it. */
+        c->pos = c->end = 0;
+        struct iovec iov[2] = {{to, n}, {c->buf, sizeof(c->buf)}};
+        ssize_t r = to ? receive(c, iov, 2, deadline) : receive(c, iov + 1, 1, deadline);
+        if (r == -2)
+            return fail(c, "timed out within a message of the server");
+        if (r < 0)
+            return -1;
+        size_t direct = !to ? 0 : (size_t)r < n ? (size_t)r : n;
+        if (to)
+            to += direct;
+        n -= direct;
+        c->end = (size_t)r - direct;
+    }
+}
+
+int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline)
+{
+    return n == 0 ? 0 : take(c, buf, n, deadline);
+}
+
+int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline)
+{
+    return take(c, NULL, n, deadline);
+}
+
+int fx_conn_is_dead(struct fx_conn *c)
+{
+    /* Not a recv() that peeks: unread bytes would hide the end behind them. */
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+    return c->error[0] != '\0' || (poll(&p, 1, 0) > 0 && p.revents != 0);
+}
+
+const char *fx_conn_error(const struct fx_conn *c)
+{
+    return c->error;
+}
