@@ -80,7 +80,7 @@ CLIENT_OBJ := $(filter %/zmtp.o %/connect.o,$(SHIM_OBJ))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
-GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c remote.h exports.map \
+GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h exports.map \
 	faiss_c_compat.h matrix.md)
 
 # A part that has no sources yet is left out.
@@ -120,6 +120,7 @@ $(eval $(call generate,api_gen.h,api.h))
 $(eval $(call generate,api_gen.c,api.c))
 $(eval $(call generate,stubs.h,stubs))
 $(eval $(call generate,entry.c,entry))
+$(eval $(call generate,names.h,names))
 $(eval $(call generate,remote.h,remote))
 $(eval $(call generate,exports.map,map))
 $(eval $(call generate,faiss_c_compat.h,header))
@@ -206,7 +207,7 @@ $(BUILD)/tests/record/driver: $(BUILD)/tests/record/driver.o $(COMMON_OBJ)
 $(E2E): $(BUILD)/%: %.c faiss_c_compat.h
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -iquote . $(CFLAGS) -std=gnu11 $(WARN) \
+	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
@@ -280,7 +281,7 @@ lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--error-exitcode=1 --library=posix -D_GNU_SOURCE $(INCLUDES) \
+		--error-exitcode=1 --library=posix -D_GNU_SOURCE $(subst -iquote ,-I,$(INCLUDES)) \
 		--suppress=missingIncludeSystem -j $(JOBS) $(SOURCES)
 	$(call say,LINT,gcc and clang -Werror)
 	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \

@@ -61,6 +61,7 @@ void emit_api_h(const struct table *t, FILE *f);
 void emit_api_c(const struct table *t, FILE *f);
 void emit_stubs(const struct table *t, FILE *f);
 void emit_entry(const struct table *t, FILE *f);
+void emit_names(const struct table *t, FILE *f);
 void emit_remote(const struct table *t, FILE *f);
 void emit_matrix(const struct table *t, FILE *f);
 

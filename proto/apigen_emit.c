@@ -278,7 +278,7 @@ static void stub(const struct table *t, const struct fn *fn, FILE *f)
     char name[128];
     snprintf(name, sizeof name, "FX_STUB(%s)", fn->name + 6);
     prototype(fn, "FX_STUB_STORAGE ", name, f);
-    fprintf(f, "\n{\n    union fx_val v[%d] = {", fn->nparams + 1);
+    fprintf(f, "\n{\n    union fx_val fx_v[%d] = {", fn->nparams + 1);
     for (int i = 0; i < fn->nparams; i++) {
         const struct param *p = &fn->params[i];
         const char *m = member(p), *cast = "";
@@ -292,9 +292,9 @@ static void stub(const struct table *t, const struct fn *fn, FILE *f)
     }
     fprintf(f, "%s};\n    ", fn->nparams ? "" : "{.i = 0}");
     if (is_void(fn))
-        fprintf(f, "FX_STUB_CALL(%d, v);\n}\n", op_of(t, fn));
+        fprintf(f, "FX_STUB_CALL(%d, fx_v);\n}\n", op_of(t, fn));
     else
-        fprintf(f, "return (%s)FX_STUB_CALL(%d, v).%s;\n}\n", fn->rettype, op_of(t, fn),
+        fprintf(f, "return (%s)FX_STUB_CALL(%d, fx_v).%s;\n}\n", fn->rettype, op_of(t, fn),
                 member(&fn->ret));
 }
 
@@ -326,6 +326,13 @@ void emit_entry(const struct table *t, FILE *f)
             fprintf(f, "%s%s", i ? ", " : "", fn->params[i].name);
         fputs(");\n}\n", f);
     }
+}
+
+/* FX_FN(name) for every function. */
+void emit_names(const struct table *t, FILE *f)
+{
+    EACH_FN(t, fn)
+    fprintf(f, "FX_FN(%s)\n", fn->name + 6);
 }
 
 /* Declarations of the hand-written remote functions, and the table that joins

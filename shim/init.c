@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which table the exported functions go through, and the real library. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "remote_table.h"
+#include "shim.h"
+
+/* --- lazy: initialise on the first call of any function, then call again --- */
+
+static void init(void);
+
+static union fx_val lazy_call(int op, union fx_val *v)
+{
+    init();
+    fx_invoke(&fx_entry, op, v);
+    return v[fx_fns[op].nparams];
+}
+
+#define FX_STUB_STORAGE static
+#define FX_STUB(name) lazy_##name
+#define FX_STUB_CALL lazy_call
+#include "stubs.h"
+#undef FX_STUB
+#undef FX_STUB_CALL
+
+/* --- missing: the real library lacks the function --- */
+
+static union fx_val missing_call(int op, union fx_val *v)
+{
+    const struct fx_fn *fn = &fx_fns[op];
+    union fx_val *ret = &v[fn->nparams];
+    *ret = (union fx_val){.i = 0};
+    int rc = fx_fail_missing(op);
+    if (fn->ret.kind == FX_ERR)
+        ret->i = rc;
+    return *ret;
+}
+
+#define FX_STUB(name) missing_##name
+#define FX_STUB_CALL missing_call
+#include "stubs.h"
+#undef FX_STUB
+#undef FX_STUB_CALL
+
+#define TABLE_ENTRY(prefix, name) .name = prefix##name,
+static const struct fx_api missing = {
+#define FX_FN(name) TABLE_ENTRY(missing_, name)
+#include "names.h"
+#undef FX_FN
+};
+
+struct fx_api fx_entry = {
+#define FX_FN(name) TABLE_ENTRY(lazy_, name)
+#include "names.h"
+#undef FX_FN
+};
+
+/* --- the real library --- */
+
+static struct {
+    pthread_mutex_t lock;
+    int tried;
+    int loaded; /* atomic */
+    struct fx_library lib;
+    char why[4096];
+} real = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+const struct fx_library *fx_real_if_loaded(void)
+{
+    return __atomic_load_n(&real.loaded, __ATOMIC_ACQUIRE) ? &real.lib : NULL;
+}
+
+const struct fx_library *fx_real(void)
+{
+    char path[4096];
+    pthread_mutex_lock(&real.lock);
+    if (!real.tried) {
+        real.tried = 1;
+        if (fx_library_find(NULL, path, sizeof path, real.why, sizeof real.why) == 0 &&
+            fx_library_load(&real.lib, path, real.why, sizeof real.why) == 0)
+            __atomic_store_n(&real.loaded, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&real.lock);
+    return fx_real_if_loaded();
+}
+
+int fx_fail_missing(int op)
+{
+    char text[8192];
+    const struct fx_library *lib = fx_real_if_loaded();
+    if (lib)
+        fx_library_missing(lib, op, text, sizeof text);
+    else
+        snprintf(text, sizeof text, "faissx: %s: %s", fx_fns[op].name, real.why);
+    fx_set_error(FAISSX_E_MISSING, text, strlen(text));
+    return -2;
+}
+
+/* --- switching tables --- */
+
+static pthread_mutex_t switch_lock = PTHREAD_MUTEX_INITIALIZER;
+static int remote_ever; /* atomic: the remote table is in place, for good */
+
+static void install(const struct fx_api *from)
+{
+    const fx_any_fn *src = (const fx_any_fn *)from;
+    fx_any_fn *dst = (fx_any_fn *)&fx_entry;
+    for (int i = 0; i < FX_NOPS - 1; i++)
+        __atomic_store_n(&dst[i], src[i], __ATOMIC_RELAXED);
+}
+
+/* A header's inline function, which callers built without optimisation refer to. */
+static void local_IndexIVFStats_init(FaissIndexIVFStats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+}
+
+static void install_local(void)
+{
+    struct fx_api table = missing;
+    const struct fx_library *lib = fx_real();
+    if (lib) {
+        const fx_any_fn *src = (const fx_any_fn *)&lib->api;
+        fx_any_fn *dst = (fx_any_fn *)&table;
+        for (int i = 0; i < FX_NOPS - 1; i++)
+            if (src[i])
+                dst[i] = src[i];
+    }
+    if (!lib || !lib->api.IndexIVFStats_init)
+        table.IndexIVFStats_init = local_IndexIVFStats_init;
+    table.get_last_error = fx_last_error; /* the shim has errors of its own */
+    install(&table);
+}
+
+/* Once a server was used, its handles are about: the remote table, which looks at each
+ * handle, stays even when faissx_configure(NULL) goes back to the real library. */
+static void install_remote(void)
+{
+    if (!remote_ever) {
+        install(&fx_remote_table);
+        __atomic_store_n(&remote_ever, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void after_fork_prepare(void)
+{
+    fx_session_fork_prepare();
+    fx_obj_fork_prepare();
+}
+
+static void after_fork_parent(void)
+{
+    fx_obj_fork_done(0);
+    fx_session_fork_done(0);
+}
+
+static void after_fork_child(void)
+{
+    fx_obj_fork_done(1);
+    fx_session_fork_done(1);
+}
+
+static void init_once(void)
+{
+    const char *server = secure_getenv("FAISSX_SERVER");
+    pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
+    pthread_mutex_lock(&switch_lock);
+    if (server && *server) {
+        /* A bad address is an error of every call, not a reason to work locally. */
+        fx_session_configure(server, secure_getenv("FAISSX_API_KEY"),
+                             secure_getenv("FAISSX_TENANT_ID"));
+        install_remote();
+    } else {
+        install_local();
+    }
+    pthread_mutex_unlock(&switch_lock);
+}
+
+static void init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_once);
+}
+
+FX_EXPORT int faissx_configure(const char *server, const char *api_key, const char *tenant_id)
+{
+    init();
+    pthread_mutex_lock(&switch_lock);
+    int rc = fx_session_configure(server, api_key, tenant_id);
+    if (server && *server)
+        install_remote();
+    else if (!remote_ever)
+        install_local();
+    pthread_mutex_unlock(&switch_lock);
+    return rc;
+}
+
+FX_EXPORT int faissx_is_remote(const void *handle)
+{
+    return handle && fx_is_ours(handle);
+}
+
+FX_EXPORT const char *faissx_version(void)
+{
+    return FAISSX_VERSION;
+}

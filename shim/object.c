@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handles.  A handle is an address in a range that is reserved and never mapped, so it
+ * can neither be dereferenced nor be confused with a pointer of the real library.  No
+ * address is given out twice (the range lasts for 2^36 objects): a handle that was freed
+ * stays invalid for ever.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <uthash.h>
+
+#include "shim.h"
+#include "values.h"
+
+enum { STRIDE = 16 };
+
+struct fx_obj {
+    uintptr_t token;
+    uint64_t id;
+    int cls;
+    int refs; /* the table's own, and one for each call in progress */
+    int ended;
+    unsigned generation; /* of the session that the id belongs to */
+    unsigned epoch;      /* forks before it was made */
+    struct fx_value *value;
+    struct fx_obj *lender;
+    struct fx_obj *borrowed, *next_borrowed;
+    struct fx_lent *lent;
+    struct fx_fixed *fixed;
+    int8_t casts[FX_NCLASSES]; /* 0 unknown, 1 yes, 2 no */
+    UT_hash_handle by_token, by_id;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    uintptr_t base, size, next;
+    struct fx_obj *by_token, *by_id;
+    unsigned epoch;
+} objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* A process whose address space is limited gets a smaller range. */
+static int reserve(void)
+{
+    for (size_t size = (size_t)1 << 40; size >= (size_t)1 << 24; size >>= 2) {
+        void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+            continue;
+        objects.next = (uintptr_t)p + STRIDE;
+        __atomic_store_n(&objects.size, size, __ATOMIC_RELAXED);
+        __atomic_store_n(&objects.base, (uintptr_t)p, __ATOMIC_RELEASE);
+        return 0;
+    }
+    return -1;
+}
+
+int fx_is_ours(const void *handle)
+{
+    uintptr_t base = __atomic_load_n(&objects.base, __ATOMIC_ACQUIRE);
+    return base && (uintptr_t)handle - base < __atomic_load_n(&objects.size, __ATOMIC_RELAXED);
+}
+
+static void destroy(struct fx_obj *o)
+{
+    for (struct fx_lent *l = o->lent, *next; l; l = next) {
+        next = l->next;
+        free(l->data);
+        free(l);
+    }
+    for (struct fx_fixed *f = o->fixed, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
+    fx_value_free(o->value);
+    free(o);
+}
+
+static void unref(struct fx_obj *o)
+{
+    if (--o->refs == 0)
+        destroy(o);
+}
+
+static void end(struct fx_obj *o)
+{
+    if (o->ended)
+        return;
+    o->ended = 1;
+    while (o->borrowed) {
+        struct fx_obj *b = o->borrowed;
+        o->borrowed = b->next_borrowed;
+        b->lender = NULL;
+        end(b);
+    }
+    if (o->lender) {
+        struct fx_obj **at = &o->lender->borrowed;
+        while (*at != o)
+            at = &(*at)->next_borrowed;
+        *at = o->next_borrowed;
+        o->lender = NULL;
+    }
+    HASH_DELETE(by_token, objects.by_token, o);
+    if (o->id)
+        HASH_DELETE(by_id, objects.by_id, o);
+    unref(o);
+}
+
+void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *lender)
+{
+    struct fx_obj *o = NULL;
+    pthread_mutex_lock(&objects.lock);
+    if (id)
+        HASH_FIND(by_id, objects.by_id, &id, sizeof id, o);
+    if (o && o->generation != fx_session_generation()) {
+        end(o); /* an id of a session that is gone, given out again */
+        o = NULL;
+    }
+    if (o || (!objects.base && reserve() != 0) ||
+        objects.next + STRIDE > objects.base + objects.size || !(o = calloc(1, sizeof *o)))
+        goto out;
+    o->token = objects.next;
+    objects.next += STRIDE;
+    o->id = id;
+    o->cls = cls;
+    o->refs = 1;
+    o->value = value;
+    o->generation = fx_session_generation();
+    o->epoch = objects.epoch;
+    HASH_ADD(by_token, objects.by_token, token, sizeof o->token, o);
+    if (id)
+        HASH_ADD(by_id, objects.by_id, id, sizeof o->id, o);
+    if (lender && !lender->ended) {
+        o->lender = lender;
+        o->next_borrowed = lender->borrowed;
+        lender->borrowed = o;
+    }
+out:
+    pthread_mutex_unlock(&objects.lock);
+    return o ? (void *)o->token : NULL;
+}
+
+struct fx_obj *fx_obj_get(const void *handle)
+{
+    struct fx_obj *o = NULL;
+    uintptr_t token = (uintptr_t)handle;
+    pthread_mutex_lock(&objects.lock);
+    HASH_FIND(by_token, objects.by_token, &token, sizeof token, o);
+    if (o)
+        o->refs++;
+    pthread_mutex_unlock(&objects.lock);
+    return o;
+}
+
+void fx_obj_release(struct fx_obj *o)
+{
+    if (!o)
+        return;
+    pthread_mutex_lock(&objects.lock);
+    unref(o);
+    pthread_mutex_unlock(&objects.lock);
+}
+
+void fx_obj_end(struct fx_obj *o)
+{
+    pthread_mutex_lock(&objects.lock);
+    end(o);
+    pthread_mutex_unlock(&objects.lock);
+}
+
+void fx_obj_end_borrowed(struct fx_obj *lender, int cls)
+{
+    pthread_mutex_lock(&objects.lock);
+    for (struct fx_obj *b = lender->borrowed, *next; b; b = next) {
+        next = b->next_borrowed;
+        if (b->cls == cls)
+            end(b);
+    }
+    pthread_mutex_unlock(&objects.lock);
+}
+
+int fx_obj_class(const struct fx_obj *o)
+{
+    return o->cls;
+}
+uint64_t fx_obj_id(const struct fx_obj *o)
+{
+    return o->id;
+}
+struct fx_value *fx_obj_value(const struct fx_obj *o)
+{
+    return o->value;
+}
+
+int fx_obj_current(const struct fx_obj *o)
+{
+    return o->id == 0 || o->generation == fx_session_generation();
+}
+
+int fx_obj_inherited(const struct fx_obj *o)
+{
+    return o->epoch != objects.epoch;
+}
+
+/* --- remembered answers --- */
+
+int fx_obj_cast(const struct fx_obj *o, int cls)
+{
+    int8_t c = __atomic_load_n(&o->casts[cls], __ATOMIC_RELAXED);
+    return c == 0 ? -1 : c == 1;
+}
+
+void fx_obj_set_cast(struct fx_obj *o, int cls, int yes)
+{
+    __atomic_store_n(&o->casts[cls], yes ? 1 : 2, __ATOMIC_RELAXED);
+}
+
+int fx_obj_fixed(const struct fx_obj *o, int op, union fx_val *val)
+{
+    int found = 0;
+    pthread_mutex_lock(&objects.lock);
+    for (struct fx_fixed *f = o->fixed; f && !found; f = f->next)
+        if (f->op == op) {
+            *val = f->val;
+            found = 1;
+        }
+    pthread_mutex_unlock(&objects.lock);
+    return found;
+}
+
+void fx_obj_set_fixed(struct fx_obj *o, int op, union fx_val val)
+{
+    pthread_mutex_lock(&objects.lock);
+    struct fx_fixed *f = o->fixed;
+    while (f && f->op != op)
+        f = f->next;
+    if (!f && (f = malloc(sizeof *f))) {
+        f->op = op;
+        f->next = o->fixed;
+        o->fixed = f;
+    }
+    if (f)
+        f->val = val;
+    pthread_mutex_unlock(&objects.lock);
+}
+
+void fx_obj_forget(struct fx_obj *o)
+{
+    pthread_mutex_lock(&objects.lock);
+    while (o->fixed) {
+        struct fx_fixed *f = o->fixed;
+        o->fixed = f->next;
+        free(f);
+    }
+    pthread_mutex_unlock(&objects.lock);
+}
+
+void *fx_obj_lend(struct fx_obj *o, int op, int param, size_t size)
+{
+    void *data = NULL;
+    pthread_mutex_lock(&objects.lock);
+    struct fx_lent *l = o->lent;
+    while (l && (l->op != op || l->param != param))
+        l = l->next;
+    if (!l && (l = calloc(1, sizeof *l))) {
+        l->op = op;
+        l->param = param;
+        l->next = o->lent;
+        o->lent = l;
+    }
+    if (l && (l->size != size || !l->data)) {
+        data = realloc(l->data, size ? size : 1);
+        if (data) {
+            l->data = data;
+            l->size = size;
+        }
+    } else if (l) {
+        data = l->data;
+    }
+    pthread_mutex_unlock(&objects.lock);
+    return data;
+}
+
+void fx_obj_fork_prepare(void)
+{
+    pthread_mutex_lock(&objects.lock);
+}
+
+void fx_obj_fork_done(int in_child)
+{
+    if (in_child)
+        objects.epoch++;
+    pthread_mutex_unlock(&objects.lock);
+}

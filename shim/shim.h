@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the shim.  The exported functions (generated, entry.c) jump through fx_entry,
+ * which holds one of three tables:
+ *
+ *     lazy      at the start: initialise, then call again        init.c
+ *     local     the real library's own functions                 init.c
+ *     remote    generated stubs -> fx_remote_call, and the       call.c, values_*.c,
+ *               functions written by hand                        files.c, custom.c
+ *
+ * Lock order: session lock, object lock.  No lock is held while waiting for the network,
+ * but the session lock while a thread says hello.
+ */
+#ifndef FX_SHIM_H
+#define FX_SHIM_H
+
+#include <pthread.h>
+
+#include "api.h"
+#include "faissx.h"
+#include "library.h"
+#include "wire.h"
+
+#define FX_EXPORT __attribute__((visibility("default")))
+
+#ifndef FAISSX_VERSION
+#define FAISSX_VERSION "0.1.0"
+#endif
+
+/* --- init.c --- */
+
+extern struct fx_api fx_entry;
+
+/* The real library, loaded on first use.  NULL where there is none, with the error set. */
+const struct fx_library *fx_real(void);
+const struct fx_library *fx_real_if_loaded(void);
+
+/* Is a server configured at present? */
+int fx_remote_configured(void);
+
+/* --- error.c: state of a thread --- */
+
+struct fx_thread {
+    struct fx_conn *conn;     /* to the server, or NULL */
+    unsigned conn_generation; /* of the session it was opened for */
+    uint64_t next_request;
+    msgpack_sbuffer header; /* of the request being made, reused */
+    int error;              /* FAISSX_* */
+    char *text;             /* of the last error made or passed on by the shim */
+    const char *real_error; /* what the real library's last error was at that time */
+};
+
+/* Of the calling thread; NULL only when memory is out. */
+struct fx_thread *fx_self(void);
+
+/* Set this thread's last error.  fx_fail returns -4, fx_fail_missing -2. */
+int fx_fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int fx_fail_missing(int op);
+void fx_set_error(int error, const char *text, size_t len);
+
+/* faiss_get_last_error() in both modes. */
+const char *fx_last_error(void);
+
+/* --- object.c: handles --- */
+
+struct fx_value; /* a value object's contents, values.h */
+
+/* Memory that FAISS would have lent to the caller, kept until the object goes. */
+struct fx_lent {
+    struct fx_lent *next;
+    int op, param;
+    void *data;
+    size_t size;
+};
+
+struct fx_fixed {
+    struct fx_fixed *next;
+    int op;
+    union fx_val val;
+};
+
+struct fx_obj;
+
+/* A new handle.  `id` is the server's name of the object, 0 for a value object, which
+ * then owns `value`.  `lender` is the object it was borrowed from, or NULL.  When the
+ * id has a handle already, that is returned.  NULL when memory is out. */
+void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *lender);
+
+/* Look a handle up and hold it: fx_obj_release when the call is over.  NULL if it is
+ * none of ours, or was freed. */
+struct fx_obj *fx_obj_get(const void *handle);
+void fx_obj_release(struct fx_obj *o);
+
+/* End the handle and those that were borrowed from it. */
+void fx_obj_end(struct fx_obj *o);
+/* End the handles of class `cls` that `lender` lent. */
+void fx_obj_end_borrowed(struct fx_obj *lender, int cls);
+
+int fx_is_ours(const void *handle); /* does it lie in our address range? */
+
+int fx_obj_class(const struct fx_obj *o);
+uint64_t fx_obj_id(const struct fx_obj *o);
+struct fx_value *fx_obj_value(const struct fx_obj *o);
+/* 0 when the object belongs to a session that is gone. */
+int fx_obj_current(const struct fx_obj *o);
+/* Was it made by the process that this one was forked from? */
+int fx_obj_inherited(const struct fx_obj *o);
+
+/* Remembered answers: of casts (1 or 0; -1 unknown), of getters whose value never
+ * changes, and d. */
+int fx_obj_cast(const struct fx_obj *o, int cls);
+void fx_obj_set_cast(struct fx_obj *o, int cls, int yes);
+int fx_obj_fixed(const struct fx_obj *o, int op, union fx_val *val);
+void fx_obj_set_fixed(struct fx_obj *o, int op, union fx_val val);
+void fx_obj_forget(struct fx_obj *o);
+
+/* Memory of `size` bytes lent for (op, param); grows or moves as FAISS's would. */
+void *fx_obj_lend(struct fx_obj *o, int op, int param, size_t size);
+
+void fx_obj_fork_prepare(void);
+void fx_obj_fork_done(int in_child);
+
+/* --- session.c: connection and session --- */
+
+/* Set or clear the server; see faissx_configure. */
+int fx_session_configure(const char *server, const char *key, const char *tenant);
+
+/* This thread's connection, in the process's session: connects and says hello as
+ * needed.  Returns NULL with the error set. */
+struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
+void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
+unsigned fx_session_generation(void);
+/* The server does not know the session any more. */
+void fx_session_lost(unsigned generation);
+/* What hello told: library path and FAISS version of the server. */
+const char *fx_session_server_version(void);
+
+int64_t fx_session_timeout_ms(void); /* of one call, FAISSX_TIMEOUT */
+void fx_session_fork_prepare(void);
+void fx_session_fork_done(int in_child);
+
+/* --- call.c: one remote call --- */
+
+/* A reply: its header, and where the payload frames stand. */
+struct fx_reply {
+    struct fx_header header;
+    char *buf;
+};
+
+/* Marshal, send, wait, unmarshal.  The result has the member that the function's
+ * return kind says; on failure it is the failure value and the error is set. */
+union fx_val fx_remote_call(int op, union fx_val *v);
+
+/* --- dispatch of mixed calls: local, remote or neither --- */
+
+enum fx_place { FX_HERE, FX_THERE, FX_NOWHERE };
+
+/* Where does a call with these handles belong?  FX_NOWHERE: the error is set. */
+enum fx_place fx_place_of(const void *const *handles, int n, const char *name);
+
+#endif
