@@ -73,7 +73,7 @@ if [ "$what" = source ]; then printf '%s\n' "$src"; exit 0; fi
 [ "$what" = library ] || die "unknown argument '$what' (source or library)"
 
 flags="-O3 $(arch_flags)"
-key=$(printf '%s' "$version $flags $(c++ -dumpfullversion)" | cksum | cut -d' ' -f1)
+key=$(printf '%s' "$version $flags origin $(c++ -dumpfullversion)" | cksum | cut -d' ' -f1)
 out=$cache/engine-$version-$key
 if [ ! -e "$out/libfaiss_c.so" ]; then
     say "building libfaiss_c $version ($flags, $jobs jobs), about a minute a core pair"
@@ -81,7 +81,7 @@ if [ ! -e "$out/libfaiss_c.so" ]; then
     {
         cmake -S "$src" -B "$out.build" -DCMAKE_BUILD_TYPE=Release \
             -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG \
-            -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON -DBUILD_SHARED_LIBS=ON \
+            -DCMAKE_BUILD_RPATH='$ORIGIN' -DBUILD_SHARED_LIBS=ON \
             -DFAISS_ENABLE_GPU=OFF -DFAISS_ENABLE_PYTHON=OFF \
             -DFAISS_ENABLE_C_API=ON -DBUILD_TESTING=OFF &&
         cmake --build "$out.build" --target faiss_c -j "$jobs"

@@ -29,4 +29,6 @@ for name in $names; do
         fi
     done
 done
-exec "$(dirname "$0")/engine.sh" library
+here=$(dirname "$0")
+"$here/deps.sh" engine
+exec "$here/engine.sh" library

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Install what FAISSx is built, checked or linted with, on Debian and its kin.
+#
+#   packaging/deps.sh build|engine|check|lint...
+#
+# Does nothing when all of it is there.  Without root (or sudo that asks for no
+# password) it prints the command to type instead, and stops with status 1.
+set -eu
+
+packages() {
+    case $1 in
+    build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev ;;
+    engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
+    check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils procps faketime valgrind ;;
+    lint) echo clang clang-format clang-tidy cppcheck ;;
+    demo) echo faketime procps ;;
+    *) echo "deps: unknown group '$1' (build, engine, check, lint, demo)" >&2; exit 2 ;;
+    esac
+}
+
+[ $# -gt 0 ] || set -- build
+wanted=
+for group in "$@"; do
+    wanted="$wanted $(packages "$group")"
+done
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    cat >&2 <<END
+deps: this is not a Debian system, so nothing was installed.  Needed are, by Debian's names:
+   $wanted
+deps: if all of that is there, go on by setting FAISSX_NO_DEPS=1.
+END
+    [ "${FAISSX_NO_DEPS:-}" = 1 ] && exit 0
+    exit 1
+fi
+
+missing=
+for p in $wanted; do
+    case " $missing " in *" $p "*) continue ;; esac
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+[ "${FAISSX_NO_DEPS:-}" != 1 ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    as_root() { "$@"; }
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    as_root() { sudo -n "$@"; }
+else
+    printf 'deps: some packages are missing; as root, run\n\n    apt-get install -y --no-install-recommends%s\n\n' "$missing" >&2
+    exit 1
+fi
+
+printf 'deps: installing%s\n' "$missing" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+    # shellcheck disable=SC2086 # a list
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
+}
+# The lists of a fresh machine are missing or old: then fetch them, and once more.
+install || { as_root apt-get update >"$log" 2>&1 && install; } ||
+    { cat "$log" >&2; echo "deps: apt-get could not install$missing" >&2; exit 1; }
