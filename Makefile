@@ -43,7 +43,7 @@ GEN := $(BUILD)/gen
 WARN := -Wall -Wextra
 # For "..." only: <link.h> is the C library's.
 INCLUDES := -iquote . -iquote proto -iquote shim -iquote server -iquote $(GEN) -iquote $(BUILD)
-FX_CPPFLAGS := -D_GNU_SOURCE -DFX_VERSION='"$(VERSION)"' $(INCLUDES)
+FX_CPPFLAGS := -D_GNU_SOURCE -DFAISSX_VERSION='"$(VERSION)"' $(INCLUDES)
 FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
 FX_LDFLAGS = $(LDFLAGS) $(SANITIZE)
 COMPILE = $(CC) $(CPPFLAGS) $(FX_CPPFLAGS) $(FX_CFLAGS) -MMD -MP

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# FAISS's own example, compiled once against the real library, must print and save the
+# same in process, through the shim with nothing configured, and on a server.
+. tests/e2e/lib.sh
+
+src=$(packaging/engine.sh source 2>/dev/null) || skip_all "no FAISS source package here"
+engine=$(dirname "$FAISS_C")
+
+ok "compiles against the real library" \
+    ${CC:-gcc} -w -O2 -I"$src" -I"$src/c_api" "$src/c_api/example_c.c" -o "$TMP/example_c" \
+    "$FAISS_C" -Wl,-rpath,"$engine" || exit 1
+
+# The example seeds its data from time(): the same clock for every run, but not for
+# what measures how long something takes.
+run() (
+    mkdir -p "$TMP/$1" && cd "$TMP/$1" || exit 1
+    shift
+    FAKETIME_DONT_FAKE_MONOTONIC=1 "$@" faketime -f '2026-01-01 00:00:00' \
+        env LD_DEBUG=files LD_DEBUG_OUTPUT="$TMP/loader" "$TMP/example_c" >out 2>err
+)
+
+# The libraries that the loader started for the last run of the example.
+mapped() {
+    for f in "$TMP"/loader.*; do
+        if grep -q 'initialize program: .*/example_c$' "$f"; then
+            sed -n 's/.*calling init: *//p' "$f"
+        fi
+    done
+    rm -f "$TMP"/loader.*
+}
+
+ok "runs in process" run direct env
+like "in process it maps FAISS" "$(mapped)" 'libfaiss\.so'
+ok "runs through the shim, nothing configured" run local preloaded
+like "then, too, it maps FAISS" "$(mapped)" 'libfaiss\.so'
+
+start_server
+ok "runs on a server" run remote remote
+libraries=$(mapped)
+like "on a server it maps the stand-in" "$libraries" "^$STAND_IN"
+is "and neither FAISS nor a BLAS" "$(printf '%s\n' "$libraries" | grep -E 'libfaiss|blas|gomp' | grep -vFx "$STAND_IN")" ""
+
+same "the shim prints the same" "$TMP/direct/out" "$TMP/local/out"
+same "the server prints the same" "$TMP/direct/out" "$TMP/remote/out"
+same "the shim saves the same file" "$TMP/direct/example.index" "$TMP/local/example.index"
+same "the server saves the same file" "$TMP/direct/example.index" "$TMP/remote/example.index"
+is "nothing on stderr" "$(cat "$TMP"/direct/err "$TMP"/local/err "$TMP"/remote/err)" ""
+ok "the server stops" stop_server

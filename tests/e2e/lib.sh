@@ -1,0 +1,176 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# What the end-to-end tests share.  A test starts with
+#
+#     #!/bin/sh
+#     . tests/e2e/lib.sh
+#
+# and runs in the repository, under tests/run or by hand after `make check-e2e`.
+# It has $TMP, a folder of its own, and what it starts through these functions is
+# gone when it ends, however it ends.
+
+set -u
+BUILD=${BUILD:-build}
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+STAND_IN=$BUILD/faissx/libfaiss_c.so
+FAISS_C=${FAISS_C:-$(packaging/find-faiss.sh)} || exit 1
+FAISSX_FAISS_LIBRARY=$FAISS_C
+export FAISS_C FAISSX_FAISS_LIBRARY
+unset FAISSX_SERVER FAISSX_API_KEY FAISSX_TENANT_ID FAISSX_PATH_MAP
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/faissx-test.XXXXXX")
+SERVER= # the endpoint of the server started last, SERVER_PID its process
+SERVER_PID=
+
+fx_servers=
+fx_count=0
+fx_failed=0
+
+# The sanitizers' runtime has to come first in a program that was built without it.
+SANITIZER_RUNTIME=
+case $BUILD in
+*-address) SANITIZER_RUNTIME=$(${CC:-gcc} -print-file-name=libasan.so) ;;
+*-thread) SANITIZER_RUNTIME=$(${CC:-gcc} -print-file-name=libtsan.so) ;;
+esac
+
+# --- results, as TAP ---
+
+pass() { fx_count=$((fx_count + 1)); echo "ok $fx_count - $1"; }
+fail() { fx_count=$((fx_count + 1)); fx_failed=$((fx_failed + 1)); echo "not ok $fx_count - $1"; return 1; }
+diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
+
+# ok NAME COMMAND...: the command succeeds.  What it printed is shown when it does not.
+ok() {
+    fx_name=$1
+    shift
+    if "$@" >"$TMP/ok.out" 2>&1; then pass "$fx_name"; else
+        fail "$fx_name (status $?)"
+        diag "$*"
+        sed 's/^/# /' "$TMP/ok.out"
+        return 1
+    fi
+}
+
+# is NAME GOT WANTED: two strings are equal.
+is() {
+    if [ "$2" = "$3" ]; then pass "$1"; else
+        fail "$1"
+        diag "got:    $2"
+        diag "wanted: $3"
+        return 1
+    fi
+}
+
+# like NAME TEXT PATTERN: the text has a line that matches the extended regular expression.
+like() {
+    if printf '%s\n' "$2" | grep -Eq -e "$3"; then pass "$1"; else
+        fail "$1"
+        diag "got:    $2"
+        diag "wanted: /$3/"
+        return 1
+    fi
+}
+
+# same NAME FILE FILE: two files are equal, byte for byte.
+same() {
+    if cmp "$2" "$3" >"$TMP/ok.out" 2>&1; then pass "$1"; else
+        fail "$1"
+        sed 's/^/# /' "$TMP/ok.out"
+        diff "$2" "$3" | head -n 20 | sed 's/^/# /'
+        return 1
+    fi
+}
+
+skip_all() { echo "1..0 # SKIP $*"; fx_count=skip; exit 0; }
+bail() { diag "$*"; fail "$*"; exit 1; }
+
+# --- servers ---
+
+free_port() {
+    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1,
+        LocalAddr => "127.0.0.1", LocalPort => 0)->sockport'
+}
+
+# accepts ENDPOINT: does something listen there?
+accepts() {
+    perl -MIO::Socket::INET -MIO::Socket::UNIX -e '
+        my $e = shift;
+        exit !($e =~ m{^ipc://(.*)} ? IO::Socket::UNIX->new(Peer => $1)
+             : $e =~ m{^tcp://(.*)} ? IO::Socket::INET->new(PeerAddr => $1, Timeout => 1) : 0)' "$1"
+}
+
+# start_server [--tcp] [OPTION...]: a server on a socket of its own (ipc, or a free TCP
+# port), until the end of the test.  Sets SERVER, SERVER_PID and SERVER_LOG.
+start_server() {
+    fx_nservers=$((${fx_nservers:-0} + 1))
+    if [ "${1:-}" = --tcp ]; then
+        shift
+        SERVER=tcp://127.0.0.1:$(free_port)
+    else
+        SERVER=ipc://$TMP/server$fx_nservers
+    fi
+    SERVER_LOG=$TMP/server$fx_nservers.log
+    "$BUILD/faissx-server" --listen "$SERVER" "$@" >"$SERVER_LOG" 2>&1 &
+    SERVER_PID=$!
+    fx_servers="$fx_servers $SERVER_PID"
+    fx_tries=0
+    until accepts "$SERVER"; do
+        fx_tries=$((fx_tries + 1))
+        if [ $fx_tries -gt 200 ] || ! kill -0 "$SERVER_PID" 2>/dev/null; then
+            sed 's/^/# /' "$SERVER_LOG"
+            bail "faissx-server does not start"
+        fi
+        sleep 0.05
+    done
+}
+
+# stop_server [PID]: end it kindly and return its status.
+stop_server() {
+    fx_pid=${1:-$SERVER_PID}
+    kill "$fx_pid" 2>/dev/null
+    wait "$fx_pid"
+    fx_status=$?
+    fx_servers=$(printf '%s\n' $fx_servers | grep -vx "$fx_pid" | tr '\n' ' ')
+    return $fx_status
+}
+
+# preloaded COMMAND...: with the stand-in, nothing configured.
+preloaded() {
+    env LD_PRELOAD="${SANITIZER_RUNTIME:+$SANITIZER_RUNTIME }$STAND_IN" \
+        ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" "$@"
+}
+
+# remote COMMAND...: with the stand-in, on $SERVER.  Should it try a local FAISS, it finds none.
+remote() {
+    preloaded env FAISSX_SERVER="$SERVER" FAISSX_FAISS_LIBRARY=/nonexistent "$@"
+}
+
+# --- the end ---
+
+fx_end() {
+    fx_status=$?
+    trap - EXIT
+    for fx_pid in $fx_servers; do
+        kill "$fx_pid" 2>/dev/null || continue
+        fx_tries=0
+        while kill -0 "$fx_pid" 2>/dev/null && [ $fx_tries -lt 100 ]; do
+            fx_tries=$((fx_tries + 1))
+            sleep 0.05
+        done
+        kill -9 "$fx_pid" 2>/dev/null
+    done
+    # A sanitizer's report in a server's log is a failure of the test.
+    for fx_log in "$TMP"/server*.log; do
+        if grep -Eq 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$fx_log" 2>/dev/null; then
+            fail "$fx_log has a sanitizer's report"
+            sed 's/^/# /' "$fx_log"
+        fi
+    done
+    rm -rf "$TMP"
+    [ "$fx_count" = skip ] && exit "$fx_status"
+    echo "1..$fx_count"
+    [ "$fx_failed" = 0 ] && [ "$fx_count" -gt 0 ] && [ "$fx_status" = 0 ]
+    exit
+}
+trap fx_end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
