@@ -252,7 +252,7 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) $(UNIT) $(SCRIPTS) $(call in_build,build-address) \
 		$(call in_build,build-undefined) $(FUZZ)
 
-check-unit: all $(UNIT) ## unit tests only (needs no FAISS)
+check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
 check-e2e: all $(E2E) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
