@@ -302,7 +302,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
 	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx
-	install -m 644 faiss_c_compat.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 
@@ -310,6 +310,7 @@ uninstall: ## take away what install put there
 	rm -f $(DESTDIR)$(BINDIR)/faissx-server $(DESTDIR)$(BINDIR)/faissx \
 		$(DESTDIR)$(LIBDIR)/libfaissx_c.so $(DESTDIR)$(LIBDIR)/libfaissx_c.so.0 \
 		$(DESTDIR)$(LIBDIR)/faissx/libfaiss_c.so $(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
+		$(DESTDIR)$(INCLUDEDIR)/faissx.h \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx
 
