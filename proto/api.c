@@ -86,7 +86,83 @@ static int rows(const int64_t *s, int64_t *out)
     return 0;
 }
 
-int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_attr_fn attr,
+/* Run a getter of one handle (and perhaps a number) and take its integer result. */
+static int ask(fx_call_fn call, void *ctx, int op, union fx_val a, union fx_val b, int64_t *out)
+{
+    union fx_val v[3] = {a, b};
+    if (call(ctx, op, v) != 0)
+        return -1;
+    *out = v[fx_fns[op].nparams].i;
+    return 0;
+}
+
+/* How many lists a search visits: min(nprobe, nlist), nprobe from the parameters where
+ * they have one, else from the index. */
+static int probes(fx_call_fn call, void *ctx, int binary, union fx_val index, union fx_val params,
+                  int64_t *out)
+{
+    int64_t nprobe = 0, nlist;
+    int have = 0;
+    if (params.p) {
+        union fx_val v[2] = {params};
+        if (call(ctx, FX_OP_SearchParametersIVF_cast, v) != 0)
+            return -1;
+        if (v[1].p) {
+            have = 1;
+            if (ask(call, ctx, FX_OP_SearchParametersIVF_nprobe, v[1], v[1], &nprobe) != 0)
+                return -1;
+        }
+    }
+    if (!have && ask(call, ctx, binary ? FX_OP_IndexBinaryIVF_nprobe : FX_OP_IndexIVF_nprobe, index,
+                     index, &nprobe) != 0)
+        return -1;
+    if (ask(call, ctx, binary ? FX_OP_IndexBinaryIVF_nlist : FX_OP_IndexIVF_nlist, index, index,
+            &nlist) != 0)
+        return -1;
+    *out = nprobe < nlist ? nprobe : nlist;
+    return 0;
+}
+
+static int attribute(const struct fx_fn *fn, enum fx_attr attr, const union fx_val *v, int handle,
+                     int other, fx_call_fn call, void *ctx, int64_t *out)
+{
+    union fx_val h = v[handle], b = other >= 0 ? v[other] : (union fx_val){.p = NULL};
+    int root = fx_root(fn->params[handle].cls), binary = root == FX_CLASS_IndexBinary;
+    switch (attr) {
+    case FX_ATTR_D:
+        return ask(call, ctx,
+                   binary                        ? FX_OP_IndexBinary_d
+                   : root == FX_CLASS_Clustering ? FX_OP_Clustering_d
+                                                 : FX_OP_Index_d,
+                   h, h, out);
+    case FX_ATTR_CODE_SIZE: {
+        size_t size = 0;
+        union fx_val v3[3] = {h, {.p = &size}};
+        if (call(ctx, FX_OP_Index_sa_code_size, v3) != 0 || v3[2].i != 0 || size > INT64_MAX)
+            return -1;
+        *out = (int64_t)size;
+        return 0;
+    }
+    case FX_ATTR_NLIST:
+        return ask(call, ctx, binary ? FX_OP_IndexBinaryIVF_nlist : FX_OP_IndexIVF_nlist, h, h,
+                   out);
+    case FX_ATTR_D_IN:
+        return ask(call, ctx, FX_OP_VectorTransform_d_in, h, h, out);
+    case FX_ATTR_D_OUT:
+        return ask(call, ctx, FX_OP_VectorTransform_d_out, h, h, out);
+    case FX_ATTR_TRAINED_SIZE:
+        return ask(call, ctx, FX_OP_ScalarQuantizer_trained_size, h, h, out);
+    case FX_ATTR_LIST_SIZE:
+        return ask(call, ctx,
+                   binary ? FX_OP_IndexBinaryIVF_get_list_size : FX_OP_IndexIVF_get_list_size, h, b,
+                   out);
+    case FX_ATTR_PROBES:
+        return probes(call, ctx, binary, h, b, out);
+    }
+    return -1;
+}
+
+int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_call_fn call,
             void *ctx, uint64_t *elems)
 {
     int64_t s[8];
@@ -103,7 +179,7 @@ int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, 
             s[n++] = *++prog;
             break;
         case FX_SZ_ATTR:
-            if (attr(ctx, (enum fx_attr)prog[1], v, prog[2], prog[3], &s[n++]) != 0)
+            if (attribute(fn, (enum fx_attr)prog[1], v, prog[2], prog[3], call, ctx, &s[n++]) != 0)
                 return -1;
             prog += 3;
             break;

@@ -138,13 +138,13 @@ int fx_is_a(int cls, int base);
 int fx_root(int cls);
 
 /*
- * Evaluate a size program.  `attr` answers for objects; it returns 0, or -1 when
- * it cannot.  A negative size counts as 0: FAISS itself then decides.  Returns 0,
- * or -1 when a number does not fit or attr failed.
+ * Evaluate a size program.  What it asks of an object (d, nlist, ...) is asked through
+ * `call`, which runs operation `op` on v as fx_invoke would and returns 0, or -1 when it
+ * failed.  A negative size counts as 0: FAISS itself then decides.  Returns 0, or -1
+ * when a number does not fit or a call failed.
  */
-typedef int (*fx_attr_fn)(void *ctx, enum fx_attr attr, const union fx_val *v, int handle_arg,
-                          int other_arg, int64_t *out);
-int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_attr_fn attr,
+typedef int (*fx_call_fn)(void *ctx, int op, union fx_val *v);
+int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_call_fn call,
             void *ctx, uint64_t *elems);
 
 /* elems * size of one, or -1 when that does not fit in a ptrdiff_t. */

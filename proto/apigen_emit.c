@@ -298,19 +298,12 @@ static void stub(const struct table *t, const struct fn *fn, FILE *f)
                 member(&fn->ret));
 }
 
-/* Every function once, packing its arguments for FX_STUB_CALL(op, v), a union
- * fx_val.  With FX_STUB_NO_CUSTOM those written by hand are left out. */
+/* Every function once, packing its arguments for FX_STUB_CALL(op, v), a union fx_val. */
 void emit_stubs(const struct table *t, FILE *f)
 {
     fputs(GENERATED, f);
     EACH_FN(t, fn)
-    if (!has(fn, "custom"))
-        stub(t, fn, f);
-    fputs("#ifndef FX_STUB_NO_CUSTOM\n", f);
-    EACH_FN(t, fn)
-    if (has(fn, "custom"))
-        stub(t, fn, f);
-    fputs("#endif\n", f);
+    stub(t, fn, f);
 }
 
 /* The exported symbols: one indirect jump each. */
@@ -335,8 +328,7 @@ void emit_names(const struct table *t, FILE *f)
     fprintf(f, "FX_FN(%s)\n", fn->name + 6);
 }
 
-/* Declarations of the hand-written remote functions, and the table that joins
- * them with the generated ones. */
+/* Declarations of the functions whose remote form is written by hand, and their table. */
 void emit_remote(const struct table *t, FILE *f)
 {
     fputs(GENERATED "#ifdef FX_REMOTE_DECLARATIONS\n", f);
@@ -351,8 +343,8 @@ void emit_remote(const struct table *t, FILE *f)
     }
     fputs("#else\n", f);
     EACH_FN(t, fn)
-    fprintf(f, "    .%s = %s%s,\n", fn->name + 6, has(fn, "custom") ? "fx_remote_" : "stub_",
-            fn->name + 6);
+    if (has(fn, "custom"))
+        fprintf(f, "    .%s = fx_remote_%s,\n", fn->name + 6, fn->name + 6);
     fputs("#endif\n", f);
 }
 

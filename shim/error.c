@@ -53,6 +53,7 @@ void fx_set_error(int error, const char *text, size_t len)
     struct fx_thread *t = fx_self();
     if (!t)
         return;
+    t->failures++;
     char *copy = malloc(len + 1);
     if (!copy)
         return;

@@ -138,7 +138,9 @@ static void install_local(void)
 static void install_remote(void)
 {
     if (!remote_ever) {
-        install(&fx_remote_table);
+        struct fx_api table = fx_remote_table;
+        table.get_last_error = fx_last_error;
+        install(&table);
         __atomic_store_n(&remote_ever, 1, __ATOMIC_RELEASE);
     }
 }
@@ -193,7 +195,7 @@ FX_EXPORT int faissx_configure(const char *server, const char *api_key, const ch
     else if (!remote_ever)
         install_local();
     pthread_mutex_unlock(&switch_lock);
-    return rc;
+    return rc == 0 && server && *server ? fx_session_open() : rc;
 }
 
 FX_EXPORT int faissx_is_remote(const void *handle)

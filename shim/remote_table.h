@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions of remote mode: those written by hand, fx_remote_NAME, and the table of
- * all.  A function that names an object of the real library is passed on to it. */
+/* Remote mode: the stubs of all functions, and those that are written by hand, which are
+ * called through fx_remote_call and only when the call belongs to the server. */
 #ifndef FX_REMOTE_TABLE_H
 #define FX_REMOTE_TABLE_H
 
@@ -11,5 +11,6 @@
 #undef FX_REMOTE_DECLARATIONS
 
 extern const struct fx_api fx_remote_table;
+extern const struct fx_api fx_custom_table;
 
 #endif

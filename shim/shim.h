@@ -5,8 +5,8 @@
  *
  *     lazy      at the start: initialise, then call again        init.c
  *     local     the real library's own functions                 init.c
- *     remote    generated stubs -> fx_remote_call, and the       call.c, values_*.c,
- *               functions written by hand                        files.c, custom.c
+ *     remote    generated stubs -> fx_remote_call, which ends    call.c, values_*.c,
+ *               in a function written by hand for some           files.c, custom.c
  *
  * Lock order: session lock, object lock.  No lock is held while waiting for the network,
  * but the session lock while a thread says hello.
@@ -46,6 +46,7 @@ struct fx_thread {
     uint64_t next_request;
     msgpack_sbuffer header; /* of the request being made, reused */
     int error;              /* FAISSX_* */
+    unsigned failures;      /* errors set so far */
     char *text;             /* of the last error made or passed on by the shim */
     const char *real_error; /* what the real library's last error was at that time */
 };
@@ -125,6 +126,9 @@ void fx_obj_fork_done(int in_child);
 /* Set or clear the server; see faissx_configure. */
 int fx_session_configure(const char *server, const char *key, const char *tenant);
 
+/* Connect this thread now.  Returns 0, or -4 with the error set. */
+int fx_session_open(void);
+
 /* This thread's connection, in the process's session: connects and says hello as
  * needed.  Returns NULL with the error set. */
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
@@ -141,21 +145,8 @@ void fx_session_fork_done(int in_child);
 
 /* --- call.c: one remote call --- */
 
-/* A reply: its header, and where the payload frames stand. */
-struct fx_reply {
-    struct fx_header header;
-    char *buf;
-};
-
 /* Marshal, send, wait, unmarshal.  The result has the member that the function's
  * return kind says; on failure it is the failure value and the error is set. */
 union fx_val fx_remote_call(int op, union fx_val *v);
-
-/* --- dispatch of mixed calls: local, remote or neither --- */
-
-enum fx_place { FX_HERE, FX_THERE, FX_NOWHERE };
-
-/* Where does a call with these handles belong?  FX_NOWHERE: the error is set. */
-enum fx_place fx_place_of(const void *const *handles, int n, const char *name);
 
 #endif

@@ -23,23 +23,34 @@ void fx_value_free(struct fx_value *v);
  * with the error set in the name of `function`. */
 void *fx_value_get(const void *handle, int cls, const char *function, struct fx_obj **o);
 
+/* Make a value of `size` zeroed bytes and its handle, which is written to *p_out; or NULL
+ * with the error set. */
+void *fx_value_new(int cls, size_t size, void (*destroy)(struct fx_value *), void **p_out,
+                   const char *function);
+
+/* Free the value behind `handle`; NULL is fine. */
+void fx_value_end(const void *handle, int cls, const char *function);
+
 /* A payload being collected for a request. */
 struct fx_payload {
     struct fx_frame frames[FX_FRAMES_MAX];
     int n;
 };
 
-/* Add an array to the payload: its frame number, or -1 with the error set. */
-int fx_payload_add(struct fx_payload *p, const void *data, size_t size);
+/* Pack an array as an argument: a payload frame, or if it is large an upload, which is
+ * made at once.  `data` must stay until the request is sent.  Returns 0, or -1 with the
+ * error set. */
+int fx_payload_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size);
 
 /* Pack a value object (or NULL) as an argument.  Returns 0, or -1 with the error set. */
 int fx_value_pack(msgpack_packer *pk, struct fx_payload *payload, const void *handle, int cls,
                   const char *function);
 
-/* min(nprobe) that search parameters ask for; -1 when they are NULL or of no such kind. */
-int64_t fx_params_nprobe(const void *params);
+int fx_result_pack(msgpack_packer *pk, const void *handle, const char *function);
 
-/* A range search's result arrives: the three arrays become the object's (malloc'd). */
-int fx_result_set(const void *handle, size_t *lims, size_t nlims, idx_t *labels, float *distances);
+struct fx_rpc;
+
+/* A range search's result arrives as the next three frames of the reply. */
+int fx_result_take(struct fx_rpc *r, const void *handle, const char *function);
 
 #endif

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One remote call of a C API function, driven by the table: arguments into a header and
+ * payload frames, the reply back into the caller's memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "remote_table.h"
+#include "rpc.h"
+
+enum { MAX_PARAMS = 12 };
+
+struct call {
+    int op;
+    const struct fx_fn *fn;
+    union fx_val *v;
+    struct fx_obj *obj[MAX_PARAMS]; /* of remote handles, held */
+    uint64_t elems[MAX_PARAMS];     /* of arrays */
+    struct fx_obj *first;           /* the object that the call is about */
+    struct fx_rpc rpc;
+};
+
+/* --- where a call belongs --- */
+
+enum place { HERE, THERE, NOWHERE };
+
+static enum place place(const struct call *c)
+{
+    int here = 0, there = 0;
+    for (int i = 0; i < c->fn->nparams; i++) {
+        if (c->fn->params[i].kind != FX_HANDLE || !c->v[i].p)
+            continue;
+        if (fx_is_ours(c->v[i].p))
+            there++;
+        else
+            here++;
+    }
+    if (here && there) {
+        fx_fail(FAISSX_E_HANDLE, "%s: one object is remote and another local", c->fn->name);
+        return NOWHERE;
+    }
+    if (here && !fx_real_if_loaded()) {
+        fx_fail(FAISSX_E_HANDLE, "%s: no function returned this handle", c->fn->name);
+        return NOWHERE;
+    }
+    return here || (!there && !fx_remote_configured()) ? HERE : THERE;
+}
+
+static void call_here(struct call *c)
+{
+    const struct fx_library *lib = fx_real();
+    if (!lib || !fx_library_has(lib, c->op))
+        c->v[c->fn->nparams].i = fx_fail_missing(c->op) * (c->fn->ret.kind == FX_ERR);
+    else
+        fx_invoke(&lib->api, c->op, c->v);
+}
+
+/* --- handles --- */
+
+static int hold(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    if (!c->v[i].p)
+        return 0;
+    struct fx_obj *o = fx_obj_get(c->v[i].p);
+    c->obj[i] = o;
+    if (!o)
+        return fx_fail(FAISSX_E_HANDLE, "%s: %s was freed before", c->fn->name, p->name);
+    if (fx_root(fx_obj_class(o)) != fx_root(p->cls))
+        return fx_fail(FAISSX_E_HANDLE, "%s: %s is a Faiss%s, not a Faiss%s", c->fn->name, p->name,
+                       fx_classes[fx_obj_class(o)].name, fx_classes[p->cls].name);
+    if (!fx_obj_current(o))
+        return fx_fail(FAISSX_E_SESSION,
+                       "%s: %s is gone: the server was restarted, or this process was "
+                       "configured for another one",
+                       c->fn->name, p->name);
+    if (!c->first)
+        c->first = o;
+    return 0;
+}
+
+/* --- answers that need no server --- */
+
+/* 1 when the call is answered. */
+static int answer_here(struct call *c)
+{
+    union fx_val *ret = &c->v[c->fn->nparams];
+    uint32_t flags = c->fn->flags;
+    if (flags & (FX_PROCESS | FX_UNSIZED)) {
+        ret->i = fx_fail(FAISSX_E_UNSUPPORTED, "%s %s", c->fn->name,
+                         flags & FX_PROCESS
+                             ? "works on something of the calling process, which a server "
+                               "has no access to"
+                             : "has an array whose size the C API cannot tell, so it cannot "
+                               "be sent");
+        return 1;
+    }
+    if (flags & FX_FREE) {
+        /* What the parent of a fork made is the parent's to free. */
+        struct fx_obj *o = c->obj[0];
+        if (!c->v[0].p)
+            return 1;
+        if (o && fx_obj_inherited(o)) {
+            fx_obj_end(o);
+            return 1;
+        }
+    }
+    if (flags & FX_CAST) {
+        int yes = c->v[0].p ? fx_obj_cast(c->obj[0], c->fn->ret.cls) : 0;
+        if (yes >= 0) {
+            ret->p = yes ? c->v[0].p : NULL;
+            return 1;
+        }
+    }
+    return (flags & (FX_FIXED | FX_D)) && c->first && c->fn->ret.kind != FX_ERR &&
+           fx_obj_fixed(c->first, c->op, ret);
+}
+
+/* --- request --- */
+
+/* Sizes ask the object: through the remote functions themselves, which remember what
+ * does not change. */
+static int ask(void *ctx, int op, union fx_val *v)
+{
+    struct fx_thread *self = fx_self();
+    unsigned before = self->failures;
+    (void)ctx;
+    fx_invoke(&fx_remote_table, op, v);
+    return self->failures == before ? 0 : -1;
+}
+
+static int array_sizes(struct call *c)
+{
+    for (int i = 0; i < c->fn->nparams; i++) {
+        const struct fx_param *p = &c->fn->params[i];
+        size_t bytes;
+        if (!p->size || !c->v[i].p)
+            continue;
+        unsigned before = fx_self()->failures;
+        if (fx_size(c->fn, p->size, c->v, ask, NULL, &c->elems[i]) != 0 ||
+            fx_bytes(c->elems[i], (enum fx_elem)p->elem, &bytes) != 0) {
+            if (fx_self()->failures == before)
+                fx_fail(FAISSX_E_ARGUMENT, "%s: the size of %s does not fit in memory", c->fn->name,
+                        p->name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int pack_array(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    size_t bytes = 0;
+    fx_bytes(c->elems[i], (enum fx_elem)p->elem, &bytes);
+    if (!c->v[i].p) {
+        msgpack_pack_nil(&c->rpc.pk);
+    } else if (p->dir == FX_OUT) {
+        msgpack_pack_true(&c->rpc.pk);
+    } else {
+        return fx_payload_pack(&c->rpc.pk, &c->rpc.payload, c->v[i].p, bytes);
+    }
+    return 0;
+}
+
+static int pack_handles(struct call *c, int i)
+{
+    void *const *h = c->v[i].p;
+    if (c->elems[i] > 1024)
+        return fx_fail(FAISSX_E_LIMIT, "%s: more than 1024 handles", c->fn->name);
+    msgpack_pack_array(&c->rpc.pk, h ? c->elems[i] : 0);
+    for (uint64_t k = 0; h && k < c->elems[i]; k++) {
+        struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
+        if (h[k] && (!o || fx_root(fx_obj_class(o)) != fx_root(c->fn->params[i].cls))) {
+            fx_obj_release(o);
+            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is no Faiss%s of the server",
+                           c->fn->name, (int)k, c->fn->params[i].name,
+                           fx_classes[c->fn->params[i].cls].name);
+        }
+        if (o)
+            msgpack_pack_uint64(&c->rpc.pk, fx_obj_id(o));
+        else
+            msgpack_pack_nil(&c->rpc.pk);
+        fx_obj_release(o);
+    }
+    return 0;
+}
+
+static int pack_arg(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    msgpack_packer *pk = &c->rpc.pk;
+    switch (p->kind) {
+    case FX_INT:
+        msgpack_pack_int64(pk, c->v[i].i);
+        return 0;
+    case FX_UINT:
+        msgpack_pack_uint64(pk, (uint64_t)c->v[i].i);
+        return 0;
+    case FX_REAL:
+        msgpack_pack_double(pk, c->v[i].f);
+        return 0;
+    case FX_STRING:
+        if (c->v[i].p)
+            fx_pack_str(pk, c->v[i].p);
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    case FX_HANDLE:
+        if (fx_classes[p->cls].value)
+            return fx_value_pack(pk, &c->rpc.payload, c->v[i].p, p->cls, c->fn->name);
+        if (c->obj[i])
+            msgpack_pack_uint64(pk, fx_obj_id(c->obj[i]));
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    case FX_HANDLES:
+        return pack_handles(c, i);
+    case FX_ARRAY:
+        return pack_array(c, i);
+    default: /* FX_OUT_HANDLE, FX_LENT, FX_COUNT: is it wanted? */
+        if (c->v[i].p)
+            msgpack_pack_true(pk);
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    }
+}
+
+static int request(struct call *c)
+{
+    fx_pack_str(&c->rpc.pk, "args");
+    msgpack_pack_array(&c->rpc.pk, c->fn->nparams);
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (pack_arg(c, i) != 0)
+            return -1;
+    return fx_rpc_send(&c->rpc);
+}
+
+/* --- reply --- */
+
+/* A frame that comes later, in pieces. */
+struct later {
+    uint64_t id;
+    void *to;
+    size_t size;
+};
+
+struct incoming {
+    int frame; /* number of the next one */
+    int nlater;
+    struct later later[MAX_PARAMS];
+};
+
+/* How large is the next array of the reply? */
+static int next_size(struct call *c, struct incoming *in, size_t *size, uint64_t *blob)
+{
+    int rc = fx_rpc_frame(&c->rpc, size);
+    if (rc == 1)
+        return fx_rpc_nonsense(&c->rpc, "the reply lacks an array");
+    if (rc != 0)
+        return -1;
+    *blob = fx_rpc_big(&c->rpc, in->frame++, size);
+    return 0;
+}
+
+static int take_bytes(struct call *c, struct incoming *in, void *to, size_t size, uint64_t blob)
+{
+    if (!blob)
+        return fx_rpc_read(&c->rpc, to, size);
+    in->later[in->nlater++] = (struct later){blob, to, size};
+    return 0;
+}
+
+static int take_array(struct call *c, struct incoming *in, int i)
+{
+    size_t size, want;
+    uint64_t blob;
+    fx_bytes(c->elems[i], (enum fx_elem)c->fn->params[i].elem, &want);
+    if (next_size(c, in, &size, &blob) != 0)
+        return -1;
+    if (size != want)
+        return fx_rpc_nonsense(&c->rpc, "an array of the reply has another size than the caller's");
+    return take_bytes(c, in, c->v[i].p, size, blob);
+}
+
+static int take_lent(struct call *c, struct incoming *in, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    size_t size;
+    uint64_t blob;
+    if (next_size(c, in, &size, &blob) != 0)
+        return -1;
+    void *mem = c->first ? fx_obj_lend(c->first, c->op, i, size) : NULL;
+    if (!mem)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", c->fn->name);
+    if (take_bytes(c, in, mem, size, blob) != 0)
+        return -1;
+    if (c->v[i].p)
+        *(void **)c->v[i].p = size ? mem : NULL;
+    if (c->v[p->count].p)
+        *(size_t *)c->v[p->count].p = size / fx_elem_size((enum fx_elem)p->elem);
+    return 0;
+}
+
+/* The array that the caller will free(). */
+static int take_return(struct call *c, struct incoming *in)
+{
+    size_t size;
+    uint64_t blob;
+    if (next_size(c, in, &size, &blob) != 0)
+        return -1;
+    void *mem = malloc(size ? size : 1);
+    if (!mem)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", c->fn->name);
+    c->v[c->fn->nparams].p = mem;
+    return take_bytes(c, in, mem, size, blob);
+}
+
+/* Text that FAISS prints goes to this process's stdout. */
+static int take_text(struct call *c, struct incoming *in)
+{
+    size_t size;
+    uint64_t blob;
+    if (next_size(c, in, &size, &blob) != 0)
+        return -1;
+    char *text = malloc(size + 1);
+    if (!text)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", c->fn->name);
+    int rc =
+        blob ? fx_rpc_nonsense(&c->rpc, "the text is too long") : fx_rpc_read(&c->rpc, text, size);
+    if (rc == 0)
+        fwrite(text, 1, size, stdout);
+    free(text);
+    return rc;
+}
+
+/* [id, d, metric] or an id: the handle of a server's object. */
+static void *take_handle(struct call *c, const msgpack_object *o, int cls)
+{
+    const msgpack_object *e = o;
+    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size > 0)
+        e = o->via.array.ptr;
+    if (e->type != MSGPACK_OBJECT_POSITIVE_INTEGER || e->via.u64 == 0)
+        return NULL;
+    struct fx_obj *lender = c->fn->flags & FX_BORROW ? c->first : NULL;
+    void *h = fx_obj_new(cls, e->via.u64, NULL, lender);
+    if (!h) {
+        fx_fail(FAISSX_E_MEMORY, "%s: no room for another handle", c->fn->name);
+        return NULL;
+    }
+    if (e != o && o->via.array.size >= 3) {
+        struct fx_obj *obj = fx_obj_get(h);
+        int binary = fx_root(cls) == FX_CLASS_IndexBinary;
+        fx_obj_set_fixed(obj, binary ? FX_OP_IndexBinary_d : FX_OP_Index_d,
+                         (union fx_val){.i = e[1].via.i64});
+        fx_obj_set_fixed(obj, binary ? FX_OP_IndexBinary_metric_type : FX_OP_Index_metric_type,
+                         (union fx_val){.i = e[2].via.i64});
+        fx_obj_release(obj);
+    }
+    return h;
+}
+
+static int take_out_handles(struct call *c)
+{
+    const msgpack_object *out = fx_header_get(&c->rpc.reply, "out");
+    uint32_t k = 0;
+    for (int i = 0; i < c->fn->nparams; i++) {
+        const struct fx_param *p = &c->fn->params[i];
+        if (p->kind != FX_OUT_HANDLE || !c->v[i].p)
+            continue;
+        if (!out || out->type != MSGPACK_OBJECT_ARRAY || k >= out->via.array.size)
+            return fx_rpc_nonsense(&c->rpc, "the reply lacks a handle");
+        const msgpack_object *o = &out->via.array.ptr[k++];
+        if (o->type == MSGPACK_OBJECT_NIL)
+            continue;
+        void *h = take_handle(c, o, p->cls);
+        if (!h)
+            return -1;
+        *(void **)c->v[i].p = h;
+    }
+    return 0;
+}
+
+static int take_return_value(struct call *c)
+{
+    const msgpack_object *o = fx_header_get(&c->rpc.reply, "ret");
+    union fx_val *ret = &c->v[c->fn->nparams];
+    if (c->fn->ret.kind == FX_VOID || c->fn->ret.kind == FX_ERR || c->fn->ret.kind == FX_ARRAY)
+        return 0;
+    if (!o)
+        return fx_rpc_nonsense(&c->rpc, "the reply lacks a result");
+    switch (c->fn->ret.kind) {
+    case FX_REAL:
+        ret->f = o->type == MSGPACK_OBJECT_FLOAT64 ? o->via.f64 : 0;
+        break;
+    case FX_STRING:
+        if (o->type != MSGPACK_OBJECT_STR || !c->first)
+            break;
+        ret->p = fx_obj_lend(c->first, c->op, -1, o->via.str.size + 1u);
+        if (ret->p) {
+            memcpy(ret->p, o->via.str.ptr, o->via.str.size);
+            ((char *)ret->p)[o->via.str.size] = '\0';
+        }
+        break;
+    case FX_HANDLE:
+        if (c->fn->flags & FX_CAST) {
+            int yes = o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 != 0;
+            fx_obj_set_cast(c->obj[0], c->fn->ret.cls, yes);
+            ret->p = yes ? c->v[0].p : NULL;
+        } else if (o->type != MSGPACK_OBJECT_NIL) {
+            ret->p = take_handle(c, o, c->fn->ret.cls);
+        }
+        break;
+    default:
+        ret->i = o->via.i64;
+    }
+    return 0;
+}
+
+static int reply(struct call *c)
+{
+    struct incoming in = {0};
+    if (fx_rpc_recv(&c->rpc) != 0)
+        return -1;
+    if (c->fn->flags & FX_RENEW && c->first)
+        fx_obj_end_borrowed(c->first, FX_CLASS_ParameterRange);
+    if (take_return_value(c) != 0 || take_out_handles(c) != 0)
+        return -1;
+    for (int i = 0; i < c->fn->nparams; i++) {
+        const struct fx_param *p = &c->fn->params[i];
+        if (p->kind == FX_ARRAY && c->v[i].p && p->dir != FX_IN && take_array(c, &in, i) != 0)
+            return -1;
+        if (p->kind == FX_LENT && take_lent(c, &in, i) != 0)
+            return -1;
+        if (p->kind == FX_HANDLE && p->cls == FX_CLASS_RangeSearchResult && c->v[i].p &&
+            fx_result_take(&c->rpc, c->v[i].p, c->fn->name) != 0)
+            return -1;
+    }
+    if (c->fn->ret.kind == FX_ARRAY && take_return(c, &in) != 0)
+        return -1;
+    if (c->fn->flags & FX_PRINTS && take_text(c, &in) != 0)
+        return -1;
+    fx_rpc_end(&c->rpc);
+    for (int i = 0; i < in.nlater; i++)
+        if (fx_download(in.later[i].id, in.later[i].to, in.later[i].size) != 0)
+            return -1;
+    return 0;
+}
+
+static void done(struct call *c)
+{
+    const struct fx_fn *fn = c->fn;
+    if (fn->flags & FX_FREE && c->obj[0])
+        fx_obj_end(c->obj[0]);
+    if (fn->flags & FX_RESIZE && c->first)
+        fx_obj_forget(c->first);
+    if (fn->flags & (FX_FIXED | FX_D) && c->first && fn->ret.kind != FX_ERR)
+        fx_obj_set_fixed(c->first, c->op, c->v[fn->nparams]);
+}
+
+static int run(struct call *c)
+{
+    union fx_val *ret = &c->v[c->fn->nparams];
+    if (array_sizes(c) != 0)
+        return -4;
+    for (int attempt = 0;; attempt++) {
+        if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
+            return -4;
+        int rc = request(c) == 0 && reply(c) == 0 ? 0 : -1;
+        fx_rpc_end(&c->rpc);
+        if (rc == 0)
+            return 0;
+        if (c->fn->ret.kind == FX_ARRAY) {
+            free(ret->p);
+            ret->p = NULL;
+        }
+        /* A call that names no object can simply be made in a new session. */
+        if (!c->rpc.lost || c->first || attempt)
+            return c->rpc.code;
+    }
+}
+
+union fx_val fx_remote_call(int op, union fx_val *v)
+{
+    struct call c = {.op = op, .fn = &fx_fns[op], .v = v};
+    union fx_val *ret = &v[c.fn->nparams];
+    enum place where = place(&c);
+    int rc = -4;
+    *ret = (union fx_val){.i = 0};
+    if (where == HERE) {
+        call_here(&c);
+        return *ret;
+    }
+    if (where == NOWHERE)
+        goto out;
+    if (c.fn->flags & FX_CUSTOM) {
+        fx_invoke(&fx_custom_table, op, v);
+        return *ret;
+    }
+    for (int i = 0; i < c.fn->nparams; i++)
+        if (c.fn->params[i].kind == FX_HANDLE && hold(&c, i) != 0) {
+            /* Freeing what a vanished session held is no error: it is free. */
+            if (c.fn->flags & FX_FREE && c.obj[i] && !fx_obj_current(c.obj[i]))
+                fx_obj_end(c.obj[i]);
+            goto out;
+        }
+    if (answer_here(&c)) {
+        rc = (int)ret->i;
+        if (c.fn->ret.kind != FX_ERR && c.fn->flags & (FX_PROCESS | FX_UNSIZED))
+            ret->i = 0;
+        goto released;
+    }
+    rc = run(&c);
+    if (rc == 0)
+        done(&c);
+out:
+    if (rc != 0)
+        *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? rc : 0};
+released:
+    for (int i = 0; i < c.fn->nparams; i++)
+        fx_obj_release(c.obj[i]);
+    return *ret;
+}
