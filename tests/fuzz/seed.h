@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fuzz target brings its own seeds: LLVMFuzzerInitialize runs before libFuzzer reads
+ * its corpus, so what is put into its first directory by then is part of it.
+ */
+#ifndef FX_SEED_H
+#define FX_SEED_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* The first directory among libFuzzer's arguments, or NULL. */
+static const char *seed_dir(int argc, char **argv)
+{
+    struct stat st;
+    for (int i = 1; i < argc; i++)
+        if (argv[i][0] != '-' && stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode))
+            return argv[i];
+    return NULL;
+}
+
+static void seed(const char *dir, const char *name, const void *data, size_t n)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/seed-%s", dir, name);
+    FILE *f = fopen(path, "wb");
+    if (!f)
+        return;
+    fwrite(data, 1, n, f);
+    fclose(f);
+}
+
+#endif
