@@ -96,8 +96,8 @@ run local -u FAISSX_SERVER LD_PRELOAD="$stand_in" FAISSX_FAISS_LIBRARY="$faiss"
 line took "$seconds"
 
 title "3. On a server"
-command_line build/faissx-server --listen "$endpoint" '&'
-FAISSX_FAISS_LIBRARY=$faiss build/faissx-server --listen "$endpoint" >"$work/server.log" 2>&1 &
+command_line build/faissx-server run --bind "$endpoint" '&'
+FAISSX_FAISS_LIBRARY=$faiss build/faissx-server run --bind "$endpoint" >"$work/server.log" 2>&1 &
 server_pid=$!
 for _ in {1..200}; do
     build/faissx ping --server "$endpoint" >/dev/null 2>&1 && break
@@ -142,7 +142,7 @@ cat <<END
   On the machine that has FAISS:
 
       FAISSX_FAISS_LIBRARY=$faiss \\
-          $top/build/faissx-server --listen tcp://127.0.0.1:45678
+          $top/build/faissx-server run --bind tcp://127.0.0.1:45678
 
   and wherever your program runs (an ssh tunnel leads there: ssh -L 45678:127.0.0.1:45678 HOST):
 

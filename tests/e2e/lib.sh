@@ -109,7 +109,7 @@ start_server() {
         SERVER=ipc://$TMP/server$fx_nservers
     fi
     SERVER_LOG=$TMP/server$fx_nservers.log
-    "$BUILD/faissx-server" --listen "$SERVER" "$@" >"$SERVER_LOG" 2>&1 &
+    "$BUILD/faissx-server" run --bind "$SERVER" "$@" >"$SERVER_LOG" 2>&1 &
     SERVER_PID=$!
     fx_servers="$fx_servers $SERVER_PID"
     fx_tries=0
