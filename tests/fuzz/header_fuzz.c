@@ -3,13 +3,15 @@
  * Any bytes as a message header.  What fx_header_check lets pass must decode, in memory
  * that is in proportion to its size, and every getter must stay within it.
  */
-#include <sanitizer/allocator_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "seed.h"
 #include "wire.h"
+
+/* Of <sanitizer/allocator_interface.h>, which only clang has on its path. */
+size_t __sanitizer_get_current_allocated_bytes(void);
 
 /* msgpack-c: a zone of 8 KiB, chunks of up to twice what is asked for, and 48 bytes for
  * the pair that two bytes of a header can stand for. */

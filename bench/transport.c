@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a round trip costs by the way it takes: bare sockets (the floor), libzmq at both
+ * ends, and our own ZMTP client with a libzmq ROUTER.  Echo processes do nothing but
+ * answer; all ways are measured in turns within one run, so that whatever else the
+ * machine does hits each of them alike.
+ *
+ *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down]
+ *
+ * The default is a query: a header and 128 floats up; a header, ten labels and ten
+ * distances down (-d is the size of the labels' frame).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "zmtp.h"
+
+enum { HEAD_UP = 120, HEAD_DOWN = 40, TAIL_DOWN = 40, BATCH = 50, WARM_UP = 200 };
+
+static size_t up = 512, down = 80;
+static char *bytes; /* what is sent, whoever sends it */
+static char *sink;  /* where it arrives */
+
+__attribute__((noreturn)) static void die(const char *what)
+{
+    fprintf(stderr, "transport: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void die_if(int failed, const char *what)
+{
+    if (failed)
+        die(what);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Of all threads of this process. */
+static double cpu_us(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_SELF, &r);
+    return 1e6 * (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+/* --- bare sockets ------------------------------------------------------------------ */
+
+static int write_all(int fd, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        ssize_t r = send(fd, bytes + at, n - at, MSG_NOSIGNAL);
+        if (r <= 0)
+            return -1;
+        at += (size_t)r;
+    }
+    return 0;
+}
+
+static int read_all(int fd, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        ssize_t r = recv(fd, sink + at, n - at, 0);
+        if (r <= 0)
+            return -1;
+        at += (size_t)r;
+    }
+    return 0;
+}
+
+static void serve_raw(int listener)
+{
+    int on = 1, fd = accept(listener, NULL, NULL);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    while (read_all(fd, HEAD_UP + up) == 0 && write_all(fd, HEAD_DOWN + down + TAIL_DOWN) == 0)
+        ;
+}
+
+static int trip_raw(void *fd)
+{
+    return write_all(*(int *)fd, HEAD_UP + up) ||
+           read_all(*(int *)fd, HEAD_DOWN + down + TAIL_DOWN);
+}
+
+/* --- libzmq ------------------------------------------------------------------------ */
+
+static void keep(void *data, void *hint)
+{
+    (void)data;
+    (void)hint;
+}
+
+/* Large frames without a copy, as anyone who cares would send them. */
+static int zsend(void *s, size_t n, int flags)
+{
+    zmq_msg_t m;
+    if (n < 65536)
+        return zmq_send(s, bytes, n, flags);
+    zmq_msg_init_data(&m, bytes, n, keep, NULL);
+    return zmq_msg_send(&m, s, flags);
+}
+
+/* All frames of one message; each is touched where it lies. */
+static int zreceive(void *s)
+{
+    int more = 1;
+    while (more) {
+        zmq_msg_t m;
+        zmq_msg_init(&m);
+        if (zmq_msg_recv(&m, s, 0) < 0)
+            return -1;
+        more = zmq_msg_more(&m);
+        if (zmq_msg_size(&m) > 0)
+            sink[0] = ((char *)zmq_msg_data(&m))[0];
+        zmq_msg_close(&m);
+    }
+    return 0;
+}
+
+static void serve_router(void *router)
+{
+    for (;;) {
+        zmq_msg_t id;
+        zmq_msg_init(&id);
+        if (zmq_msg_recv(&id, router, 0) < 0 || zreceive(router) != 0)
+            return;
+        zmq_msg_send(&id, router, ZMQ_SNDMORE);
+        zmq_send(router, "", 0, ZMQ_SNDMORE);
+        zsend(router, HEAD_DOWN, ZMQ_SNDMORE);
+        zsend(router, down, ZMQ_SNDMORE);
+        zsend(router, TAIL_DOWN, 0);
+    }
+}
+
+static int trip_libzmq(void *s)
+{
+    return zmq_send(s, "", 0, ZMQ_SNDMORE) < 0 || zsend(s, HEAD_UP, ZMQ_SNDMORE) < 0 ||
+           zsend(s, up, 0) < 0 || zreceive(s);
+}
+
+/* --- ours -------------------------------------------------------------------------- */
+
+static int trip_ours(void *c)
+{
+    struct fx_frame f[2] = {{bytes, HEAD_UP}, {bytes, up}};
+    int64_t deadline = fx_now_ms() + 60000; /* as the shim does, for each call */
+    int more = 1;
+    if (fx_conn_send(c, f, 2, deadline) != 0)
+        return -1;
+    while (more) {
+        size_t n;
+        if (fx_conn_frame(c, &n, &more, deadline) != 0 || fx_conn_read(c, sink, n, deadline) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- the echo processes ------------------------------------------------------------- */
+
+static pid_t children[4];
+static int nchildren;
+
+/* Ends when its parent does.  The child returns 0. */
+static int spawn(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    die_if(pid < 0, "fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(0);
+        return 0;
+    }
+    children[nchildren++] = pid;
+    return 1;
+}
+
+/* An echo process behind a bare socket; returns a connection to it. */
+static int start_raw(int family, struct sockaddr *addr, socklen_t len)
+{
+    int on = 1, listener = socket(family, SOCK_STREAM, 0), fd = socket(family, SOCK_STREAM, 0);
+    die_if(bind(listener, addr, len) || listen(listener, 1), "listen");
+    getsockname(listener, addr, &len);
+    if (spawn() == 0) {
+        serve_raw(listener);
+        _exit(0);
+    }
+    die_if(connect(fd, addr, len), "connect");
+    close(listener);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return fd;
+}
+
+/* An echo process with a ROUTER bound to `where`; says where that is. */
+static void start_router(const char *where, char *endpoint, size_t len)
+{
+    int fd[2];
+    die_if(pipe(fd), "pipe");
+    if (spawn() == 0) {
+        void *router = zmq_socket(zmq_ctx_new(), ZMQ_ROUTER);
+        die_if(zmq_bind(router, where), where);
+        zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, endpoint, &len);
+        die_if(write(fd[1], endpoint, len) != (ssize_t)len, "write");
+        serve_router(router);
+        _exit(0);
+    }
+    close(fd[1]);
+    die_if(read(fd[0], endpoint, len) <= 0, "an echo process does not start");
+    close(fd[0]);
+}
+
+static void *dealer(void *ctx, const char *endpoint)
+{
+    void *s = zmq_socket(ctx, ZMQ_DEALER);
+    int linger = 0;
+    zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof(linger));
+    die_if(!s || zmq_connect(s, endpoint), endpoint);
+    return s;
+}
+
+static struct fx_conn *ours(const char *endpoint)
+{
+    char err[300];
+    struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 5000, err, sizeof(err));
+    if (!c) {
+        fprintf(stderr, "transport: %s\n", err);
+        exit(1);
+    }
+    return c;
+}
+
+/* --- measuring ---------------------------------------------------------------------- */
+
+struct way {
+    const char *name;
+    int (*trip)(void *);
+    void *to;
+    int64_t *ns;
+    double cpu;
+};
+
+static void measure(struct way *w, int nways, int trips)
+{
+    for (int i = 0; i < nways; i++) {
+        w[i].ns = malloc(sizeof(int64_t) * (size_t)trips);
+        for (int k = 0; k < WARM_UP; k++)
+            die_if(w[i].trip(w[i].to), w[i].name);
+    }
+    for (int done = 0; done < trips; done += BATCH) {
+        for (int i = 0; i < nways; i++) {
+            double cpu = cpu_us();
+            for (int k = done; k < done + BATCH; k++) {
+                int64_t start = now_ns();
+                die_if(w[i].trip(w[i].to), w[i].name);
+                w[i].ns[k] = now_ns() - start;
+            }
+            w[i].cpu += cpu_us() - cpu;
+        }
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(struct way *w, int nways, int trips)
+{
+    printf("%d round trips of each: %d + %zu bytes up, %d + %zu + %d bytes down\n\n", trips,
+           HEAD_UP, up, HEAD_DOWN, down, TAIL_DOWN);
+    printf("%-32s %9s %9s %9s %12s\n", "microseconds", "p50", "p90", "p99", "client's CPU");
+    for (int i = 0; i < nways; i++) {
+        qsort(w[i].ns, (size_t)trips, sizeof(int64_t), by_size);
+        printf("%-32s %9.1f %9.1f %9.1f %12.1f\n", w[i].name, (double)w[i].ns[trips / 2] / 1e3,
+               (double)w[i].ns[trips / 10 * 9] / 1e3, (double)w[i].ns[trips / 100 * 99] / 1e3,
+               w[i].cpu / trips);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int opt, trips = 10000;
+    while ((opt = getopt(argc, argv, "n:u:d:")) != -1) {
+        if (opt == 'n')
+            trips = atoi(optarg);
+        else if (opt == 'u')
+            up = strtoul(optarg, NULL, 10);
+        else if (opt == 'd')
+            down = strtoul(optarg, NULL, 10);
+        else
+            return 2;
+    }
+    trips = trips < 100 ? 100 : (trips + 99) / 100 * 100; /* whole batches, whole percents */
+    size_t most = (up > down ? up : down) + HEAD_UP + HEAD_DOWN + TAIL_DOWN;
+    bytes = calloc(1, most);
+    sink = malloc(most);
+    die_if(!bytes || !sink, "memory");
+    memset(sink, 0, most);
+
+    char dir[] = "/tmp/fx-transport-XXXXXX", path[64], ipc[128], tcp[128] = "", local[128] = "";
+    die_if(!mkdtemp(dir), dir);
+    snprintf(path, sizeof(path), "%s/raw", dir);
+    snprintf(ipc, sizeof(ipc), "ipc://%s/zmq", dir);
+
+    /* All processes first: a libzmq context does not live through a fork. */
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    int raw_unix = start_raw(AF_UNIX, (struct sockaddr *)&un, sizeof(un));
+    int raw_tcp = start_raw(AF_INET, (struct sockaddr *)&in, sizeof(in));
+    start_router("tcp://127.0.0.1:*", tcp, sizeof(tcp));
+    start_router(ipc, local, sizeof(local));
+
+    void *ctx = zmq_ctx_new();
+    struct way ways[] = {
+        {.name = "unix: bare sockets", .trip = trip_raw, .to = &raw_unix},
+        {.name = "unix: ours to libzmq", .trip = trip_ours, .to = ours(local)},
+        {.name = "unix: libzmq to libzmq", .trip = trip_libzmq, .to = dealer(ctx, local)},
+        {.name = "tcp:  bare sockets", .trip = trip_raw, .to = &raw_tcp},
+        {.name = "tcp:  ours to libzmq", .trip = trip_ours, .to = ours(tcp)},
+        {.name = "tcp:  libzmq to libzmq", .trip = trip_libzmq, .to = dealer(ctx, tcp)},
+    };
+    int nways = sizeof(ways) / sizeof(ways[0]);
+    measure(ways, nways, trips);
+    report(ways, nways, trips);
+
+    for (int i = 0; i < nways; i++) {
+        if (ways[i].trip == trip_ours)
+            fx_conn_close(ways[i].to);
+        else if (ways[i].trip == trip_libzmq)
+            zmq_close(ways[i].to);
+        free(ways[i].ns);
+    }
+    zmq_ctx_term(ctx);
+    for (int i = 0; i < nchildren; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
+    unlink(path);
+    unlink(ipc + 6);
+    rmdir(dir);
+    free(bytes);
+    free(sink);
+    return 0;
+}
