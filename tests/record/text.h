@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls of the C API as lines of text, for the recording library (which logs what
+ * it is asked) and the driver (which prints what it got).  Both use the same
+ * words, so that a line of one can be read beside a line of the other.
+ */
+#ifndef FX_TEST_TEXT_H
+#define FX_TEST_TEXT_H
+
+#include "api.h"
+
+enum { MAX_ARGS = 13 };
+
+struct text {
+    char *s;
+    size_t len, cap;
+};
+
+void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_free(struct text *t);
+
+/* FNV-1a, the checksum of every array. */
+uint64_t text_sum(const void *data, size_t bytes);
+
+struct describe {
+    void (*handle)(struct text *t, const void *p, int cls);
+    fx_call_fn call; /* for sizes */
+};
+
+struct fn_call {
+    int op;
+    const struct fx_fn *fn;
+    union fx_val *v;
+    int64_t n[MAX_ARGS]; /* elements of each array, -1 where the table cannot tell */
+};
+
+struct fn_call text_call(const struct describe *how, int op, union fx_val *v);
+
+/* Name and inputs, before the call. */
+void text_args(struct text *t, const struct describe *how, const struct fn_call *c);
+
+/* Return value and, unless it is an error, outputs, after the call. */
+void text_results(struct text *t, const struct describe *how, const struct fn_call *c);
+
+#endif
