@@ -277,7 +277,7 @@ static int take_bytes(struct call *c, struct incoming *in, void *to, size_t size
 static int take_array(struct call *c, struct incoming *in, int i)
 {
     size_t size, want;
-    uint64_t blob;
+    uint64_t blob = 0;
     fx_bytes(c->elems[i], (enum fx_elem)c->fn->params[i].elem, &want);
     if (next_size(c, in, &size, &blob) != 0)
         return -1;
@@ -290,7 +290,7 @@ static int take_lent(struct call *c, struct incoming *in, int i)
 {
     const struct fx_param *p = &c->fn->params[i];
     size_t size;
-    uint64_t blob;
+    uint64_t blob = 0;
     if (next_size(c, in, &size, &blob) != 0)
         return -1;
     void *mem = c->first ? fx_obj_lend(c->first, c->op, i, size) : NULL;
@@ -309,7 +309,7 @@ static int take_lent(struct call *c, struct incoming *in, int i)
 static int take_return(struct call *c, struct incoming *in)
 {
     size_t size;
-    uint64_t blob;
+    uint64_t blob = 0;
     if (next_size(c, in, &size, &blob) != 0)
         return -1;
     void *mem = malloc(size ? size : 1);
@@ -323,7 +323,7 @@ static int take_return(struct call *c, struct incoming *in)
 static int take_text(struct call *c, struct incoming *in)
 {
     size_t size;
-    uint64_t blob;
+    uint64_t blob = 0;
     if (next_size(c, in, &size, &blob) != 0)
         return -1;
     char *text = malloc(size + 1);
