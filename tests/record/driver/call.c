@@ -20,8 +20,8 @@ struct room {
 };
 
 static struct room *rooms;
-static struct handle *handles;
-static int numbers[FX_NCLASSES];
+static struct handle *all;
+static int made_of[FX_NCLASSES];
 static void *slots[MAX_ARGS]; /* what the last call wrote to */
 static void *last_made;
 
@@ -36,7 +36,7 @@ static void *need(void *p)
 
 struct handle *known(const void *p)
 {
-    for (struct handle *h = handles; h; h = h->next)
+    for (struct handle *h = all; h; h = h->next)
         if (h->p == p)
             return h;
     return NULL;
@@ -45,22 +45,22 @@ struct handle *known(const void *p)
 static struct handle *learn(void *p, int cls, int op, struct handle *parent)
 {
     struct handle *h = need(calloc(1, sizeof *h));
-    *h = (struct handle){handles, p, cls, ++numbers[fx_root(cls)], op, parent, 0};
-    handles = h;
+    *h = (struct handle){all, p, cls, ++made_of[fx_root(cls)], op, parent, 0};
+    all = h;
     return h;
 }
 
-static void drop(struct handle *gone)
+static void unlearn(struct handle *gone)
 {
-    for (struct handle **at = &handles; *at; at = &(*at)->next)
+    for (struct handle **at = &all; *at; at = &(*at)->next)
         if (*at == gone) {
             *at = gone->next;
             break;
         }
-    for (struct handle *h = handles; h;) {
+    for (struct handle *h = all; h;) {
         if (h->parent == gone) {
-            drop(h);
-            h = handles; /* the list changed */
+            unlearn(h);
+            h = all; /* the list changed */
         } else {
             h = h->next;
         }
@@ -72,7 +72,7 @@ void forget(const void *p)
 {
     struct handle *h = p ? known(p) : NULL;
     if (h)
-        drop(h);
+        unlearn(h);
 }
 
 static void describe(struct text *t, const void *p, int cls)
@@ -197,10 +197,10 @@ static void learn_from(const struct fn_call *c)
             continue;
         last_made = *(void **)c->v[i].p;
         int ends = (fn->flags & FX_RENEW) || c->op == FX_OP_RangeSearchPartialResult_new_result;
-        for (struct handle *h = handles; ends && h;) {
+        for (struct handle *h = all; ends && h;) {
             struct handle *next = h->next;
             if (h->parent == self && h->op == c->op)
-                drop(h);
+                unlearn(h);
             h = next;
         }
         if (last_made && !(lends(c) && known(last_made)))
@@ -264,19 +264,19 @@ void free_object(struct handle *h)
         if (fx_classes[cls].base == cls)
             break;
     }
-    drop(h); /* FAISS has no way to free it */
+    unlearn(h); /* FAISS has no way to free it */
 }
 
 /* Latest first, and those that keep pointers to others before the others. */
 void free_all(void)
 {
     for (int keeps = 1; keeps >= 0; keeps--) {
-        for (struct handle *h = handles; h;) {
+        for (struct handle *h = all; h;) {
             if (h->parent || h->keeps < keeps) {
                 h = h->next;
             } else {
                 free_object(h);
-                h = handles;
+                h = all;
             }
         }
     }
