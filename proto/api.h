@@ -90,6 +90,7 @@ struct fx_param {
     uint8_t cls;         /* FX_CLASS_*, for handles */
     uint8_t constant;    /* the callee does not change the object */
     uint8_t kept;        /* FX_KEPT, FX_DROPPED or 0 */
+    uint8_t nullable;    /* an array that may be NULL although it has elements */
     int8_t count;        /* FX_LENT: the parameter that receives the count */
     const int16_t *size; /* FX_ARRAY, FX_HANDLES: number of elements, or NULL */
 };

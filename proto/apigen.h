@@ -26,6 +26,7 @@ struct param {
     int cls;           /* class of a handle, or -1 */
     int constant;
     int kept;
+    int nullable;
     int count; /* parameter that receives the count of a lent array, or -1 */
     int16_t prog[MAX_PROG];
     int nprog;

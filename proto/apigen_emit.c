@@ -152,7 +152,7 @@ static void param_data(const struct param *p, const char *fn, FILE *f)
 {
     fprintf(f, "{\"%s\", %s, %s, %s, ", p->name, p->kind, p->dir, p->elem);
     fprintf(f, p->cls >= 0 ? "%d" : "FX_NO_CLASS", p->cls);
-    fprintf(f, ", %d, %d, %d, ", p->constant, p->kept, p->count);
+    fprintf(f, ", %d, %d, %d, %d, ", p->constant, p->kept, p->nullable, p->count);
     fprintf(f, p->nprog ? "size_%s_%s}" : "NULL}", fn, p->name);
 }
 

@@ -389,7 +389,7 @@ static void parse_size(struct fn *fn, char *item)
     if (!eq || eq == item)
         die("%s: '%s' is no size (ARG=EXPR)", fn->name, item);
     char how = eq[-1];
-    size_t len = (size_t)(eq - item) - (how == '~' || how == ':');
+    size_t len = (size_t)(eq - item) - (how == '~' || how == ':' || how == '?');
     int i = find_param(fn, item, len);
     struct param *p = i >= 0 ? &fn->params[i] : NULL;
     if (len == 6 && memcmp(item, "return", 6) == 0)
@@ -400,6 +400,8 @@ static void parse_size(struct fn *fn, char *item)
         p->dir = "FX_INOUT";
     if (how == ':')
         p->dir = "FX_IN";
+    if (how == '?')
+        p->nullable = 1;
     if (eq[1] == '*') {
         p->count = argument(&(struct expr){fn, p, NULL}, eq + 2, strlen(eq + 2));
         fn->params[p->count].kind = "FX_COUNT";
