@@ -16,11 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The build links the driver from this file alone. */
-#include "driver/args.c"
-#include "driver/call.c"
-#include "driver/scene.c"
-#include "text.c"
+#include "driver.h"
 
 static int load(const char *path)
 {

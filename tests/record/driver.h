@@ -8,7 +8,7 @@
 #ifndef FX_TEST_DRIVER_H
 #define FX_TEST_DRIVER_H
 
-#include "../text.h"
+#include "text.h"
 
 struct handle {
     struct handle *next; /* latest first */

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Local mode passes every call on as it is: the driver sees the same, and the
+# recording library is asked the same, with and without the shim between them.
+set -u
+
+build=$(realpath "${BUILD:-build}")
+driver=$build/tests/record/driver
+recorder=$build/tests/record/libfaiss_c.so
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+count=0
+failed=0
+
+skip_all() {
+    echo "1..0 # skip $1"
+    exit 0
+}
+
+same() { # NAME FILE FILE
+    count=$((count + 1))
+    if [ -s "$2" ] && cmp -s "$2" "$3"; then
+        echo "ok $count - $1"
+    else
+        echo "not ok $count - $1"
+        diff "$2" "$3" | head -n 20 | sed 's/^/# /'
+        failed=1
+    fi
+}
+
+# run NAME LIBRARY OPTION...: in a folder of its own, as it reads and writes files
+run() {
+    name=$1
+    library=$2
+    shift 2
+    mkdir "$work/$name"
+    (cd "$work/$name" && RECORD_LOG=log timeout 120 "$driver" "$library" "$@" >out 2>err)
+    echo "status $?" >>"$work/$name/out"
+    sed "s/^/# $name: /" "$work/$name/err"
+    # A library may ask the other for its version at any time.
+    grep -v '^faiss_get_version ' "$work/$name/log" >"$work/$name/calls"
+}
+
+[ -x "$driver" ] || skip_all "$driver is not built"
+unset FAISSX_SERVER RECORD_FAIL
+export FAISSX_FAISS_LIBRARY="$recorder"
+
+run direct "$recorder"
+export RECORD_FAIL='*'
+run direct-fail "$recorder" --fail
+
+count=$((count + 1))
+if grep -q '^status 0$' "$work/direct/out" && grep -q '^status 0$' "$work/direct-fail/out"; then
+    echo "ok $count - every function was called, and failed where it was to fail"
+else
+    echo "not ok $count - the driver and the recording library alone"
+    tail -n 3 "$work"/direct*/out | sed 's/^/# /'
+    failed=1
+fi
+
+for shim in "$build/libfaissx_c.so.0" "$build/faissx/libfaiss_c.so"; do
+    name=${shim##*/}
+    if [ ! -f "$shim" ]; then
+        count=$((count + 1))
+        echo "ok $count # skip $name is not built"
+        continue
+    fi
+    unset RECORD_FAIL
+    run "$name" "$shim"
+    same "$name: what the program sees" "$work/direct/out" "$work/$name/out"
+    same "$name: what the library is asked" "$work/direct/calls" "$work/$name/calls"
+    export RECORD_FAIL='*'
+    run "$name-fail" "$shim" --fail
+    same "$name: failures, as the program sees them" "$work/direct-fail/out" "$work/$name-fail/out"
+    same "$name: failures, as they are asked for" "$work/direct-fail/calls" \
+        "$work/$name-fail/calls"
+done
+echo "1..$count"
+exit $failed
