@@ -9,6 +9,8 @@ int fx_op_by_name(const char *name, size_t len)
 {
     /* apigen sorts this index by name. */
     int lo = 0, hi = FX_NOPS - 2;
+    if (memchr(name, '\0', len))
+        return 0; /* no name has one, and strncmp would stop there */
     while (lo <= hi) {
         int mid = (lo + hi) / 2;
         const char *have = fx_fns[fx_ops_by_name[mid]].name;
@@ -65,6 +67,11 @@ static int binary(int op, int64_t a, int64_t b, int64_t *out)
     case FX_SZ_SUB:
         return __builtin_sub_overflow(a, b, out) ? -1 : 0;
     case FX_SZ_MUL:
+        /* Two negative factors are no array either. */
+        if (a < 0 || b < 0) {
+            *out = 0;
+            return 0;
+        }
         return __builtin_mul_overflow(a, b, out) ? -1 : 0;
     default:
         if (b == 0)

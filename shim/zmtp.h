@@ -5,8 +5,8 @@
  *
  * Why not libzmq in here: the shim lives in other people's processes.  libzmq starts
  * threads, aborts the process when an internal check fails, and does not survive
- * fork(); two of its thread hops per message also double the time of a small call
- * (docs/decisions.md).  The peer is an ordinary libzmq ROUTER.
+ * fork(); its thread hops also make a small call take half as long again and three times
+ * the processor time (docs/decisions.md).  The peer is an ordinary libzmq ROUTER.
  *
  * A connection belongs to one thread at a time.  Every function that can wait takes a
  * deadline (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a
