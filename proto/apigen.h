@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_FNS = 1024, MAX_CLASSES = 128, MAX_PARAMS = 12, MAX_PROG = 32 };
+enum { MAX_FNS = 1024, MAX_CLASSES = 128, MAX_PARAMS = 12, MAX_PROG = 32, MAX_DEPTH = 8 };
 
 struct cls {
     char *name;

@@ -278,6 +278,7 @@ struct expr {
     const struct fn *fn;
     struct param *p;
     const char *s;
+    int depth; /* numbers on the stack of fx_size() at this point */
 };
 
 static void put(struct expr *e, int word)
@@ -285,6 +286,15 @@ static void put(struct expr *e, int word)
     if (e->p->nprog == MAX_PROG)
         die("%s: the size of %s is too long", e->fn->name, e->p->name);
     e->p->prog[e->p->nprog++] = (int16_t)word;
+}
+
+/* A word that leaves so many numbers more on the stack. */
+static void put_op(struct expr *e, int word, int more)
+{
+    put(e, word);
+    e->depth += more;
+    if (e->depth > MAX_DEPTH)
+        die("%s: the size of %s is too deep", e->fn->name, e->p->name);
 }
 
 static void sum(struct expr *e);
@@ -315,7 +325,7 @@ static void call(struct expr *e, const char *name, size_t len)
                 die("%s: rows() takes four arguments", e->fn->name);
             e->s++;
         }
-        put(e, ROWS);
+        put_op(e, ROWS, -3);
         return;
     }
     for (size_t i = 0; i < sizeof attrs / sizeof *attrs; i++) {
@@ -333,7 +343,7 @@ static void call(struct expr *e, const char *name, size_t len)
             die("%s: bad arguments of %s()", e->fn->name, attrs[i].name);
         if (strcmp(e->fn->params[args[0]].kind, "FX_HANDLE") != 0)
             die("%s: '%s' is no object", e->fn->name, e->fn->params[args[0]].name);
-        put(e, ATTR);
+        put_op(e, ATTR, 1);
         put(e, (int)i);
         put(e, args[0]);
         put(e, args[1]);
@@ -345,8 +355,11 @@ static void call(struct expr *e, const char *name, size_t len)
 static void atom(struct expr *e)
 {
     if (isdigit((unsigned char)*e->s)) {
-        put(e, NUM);
-        put(e, (int)strtol(e->s, (char **)&e->s, 10));
+        long value = strtol(e->s, (char **)&e->s, 10);
+        if (value > INT16_MAX)
+            die("%s: a number in the size of %s is above %d", e->fn->name, e->p->name, INT16_MAX);
+        put_op(e, NUM, 1);
+        put(e, (int)value);
         return;
     }
     size_t n = word(e->s);
@@ -359,8 +372,13 @@ static void atom(struct expr *e)
         call(e, name, n);
         return;
     }
-    put(e, ARG);
-    put(e, argument(e, name, n));
+    int i = argument(e, name, n);
+    const char *kind = e->fn->params[i].kind;
+    if (strcmp(kind, "FX_INT") != 0 && strcmp(kind, "FX_UINT") != 0)
+        die("%s: the size of %s names '%.*s', which is no number", e->fn->name, e->p->name, (int)n,
+            name);
+    put_op(e, ARG, 1);
+    put(e, i);
 }
 
 static void product(struct expr *e)
@@ -369,7 +387,7 @@ static void product(struct expr *e)
     while (*e->s == '*' || *e->s == '/') {
         int op = *e->s++ == '*' ? MUL : DIV;
         atom(e);
-        put(e, op);
+        put_op(e, op, -1);
     }
 }
 
@@ -379,7 +397,7 @@ static void sum(struct expr *e)
     while (*e->s == '+' || *e->s == '-') {
         int op = *e->s++ == '+' ? ADD : SUB;
         product(e);
-        put(e, op);
+        put_op(e, op, -1);
     }
 }
 
@@ -403,11 +421,11 @@ static void parse_size(struct fn *fn, char *item)
     if (how == '?')
         p->nullable = 1;
     if (eq[1] == '*') {
-        p->count = argument(&(struct expr){fn, p, NULL}, eq + 2, strlen(eq + 2));
+        p->count = argument(&(struct expr){fn, p, NULL, 0}, eq + 2, strlen(eq + 2));
         fn->params[p->count].kind = "FX_COUNT";
         return;
     }
-    struct expr e = {fn, p, eq + 1};
+    struct expr e = {fn, p, eq + 1, 0};
     sum(&e);
     put(&e, END);
     if (*e.s)
@@ -477,6 +495,8 @@ static void parse_fn(struct table *t, char *s)
     if (!fn->since)
         die("%s: no since=", fn->name);
     unsigned by_hand = flag("custom") | flag("process") | flag("unsized");
+    if (!(fn->flags & by_hand) && fn->ret.is_array_like && !fn->ret.nprog)
+        die("%s: no size for what it returns", fn->name);
     for (int i = 0; i < fn->nparams; i++) {
         struct param *p = &fn->params[i];
         if (fn->flags & by_hand)
