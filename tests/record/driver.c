@@ -71,17 +71,24 @@ static void call_twice(int op)
     }
 }
 
-/* No vectors, and no search parameters. */
+/* Without what may be NULL; no search parameters; no vectors. */
 static void call_with_less(int op)
 {
     const struct fx_fn *fn = &fx_fns[op];
     union fx_val v[MAX_ARGS + 1];
-    int n = -1, params = -1;
+    int n = -1, params = -1, optional = 0;
     for (int i = 0; i < fn->nparams; i++) {
         if (strcmp(fn->params[i].name, "n") == 0 && !strstr(fn->name, "train"))
             n = i;
         if (strcmp(fn->params[i].name, "params") == 0 && fn->params[i].kind == FX_HANDLE)
             params = i;
+        optional |= fn->params[i].nullable;
+    }
+    if (optional && arguments(op, 0, v)) {
+        for (int i = 0; i < fn->nparams; i++)
+            if (fn->params[i].nullable)
+                v[i].p = NULL;
+        call(op, v);
     }
     if (params >= 0 && arguments(op, 0, v)) {
         v[params].p = NULL;
@@ -110,6 +117,10 @@ static void call_free(int op)
 /* Ids in the arguments are below 3: let them be there. */
 static void add_vectors(void)
 {
+    if (!shared(FX_CLASS_Index, 0)) {
+        print_last_error();
+        exit(1); /* nothing will work */
+    }
     CALL(Index_add, P(shared(FX_CLASS_Index, 0)), I(6), AUTO);
     CALL(IndexBinary_add, P(shared(FX_CLASS_IndexBinary, 0)), I(6), AUTO);
 }

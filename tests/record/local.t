@@ -59,21 +59,21 @@ else
 fi
 
 for shim in "$build/libfaissx_c.so.0" "$build/faissx/libfaiss_c.so"; do
-    name=${shim##*/}
+    which=${shim##*/}
     if [ ! -f "$shim" ]; then
         count=$((count + 1))
-        echo "ok $count # skip $name is not built"
+        echo "ok $count # skip $which is not built"
         continue
     fi
     unset RECORD_FAIL
-    run "$name" "$shim"
-    same "$name: what the program sees" "$work/direct/out" "$work/$name/out"
-    same "$name: what the library is asked" "$work/direct/calls" "$work/$name/calls"
+    run "$which" "$shim"
+    same "$which: what the program sees" "$work/direct/out" "$work/$which/out"
+    same "$which: what the library is asked" "$work/direct/calls" "$work/$which/calls"
     export RECORD_FAIL='*'
-    run "$name-fail" "$shim" --fail
-    same "$name: failures, as the program sees them" "$work/direct-fail/out" "$work/$name-fail/out"
-    same "$name: failures, as they are asked for" "$work/direct-fail/calls" \
-        "$work/$name-fail/calls"
+    run "$which-fail" "$shim" --fail
+    same "$which: failures, as the program sees them" "$work/direct-fail/out" "$work/$which-fail/out"
+    same "$which: failures, as they are asked for" "$work/direct-fail/calls" \
+        "$work/$which-fail/calls"
 done
 echo "1..$count"
 exit $failed
