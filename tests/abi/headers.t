@@ -3,6 +3,9 @@
 # faiss_c_compat.h by itself, strictly, in C and C++; and after the C headers of
 # each FAISS release that is at hand: FAISS_HEADERS (folders that contain c_api/,
 # separated by colons), or else the source that the engine was built from.
+#
+# That holds from v1.7.2 on.  Before, some classes had C types of their own and two
+# structures were shorter, which one header cannot follow; the binaries are alike.
 set -u
 
 cc=${CC:-gcc}
