@@ -32,6 +32,10 @@ static enum place place(const struct call *c)
     for (int i = 0; i < c->fn->nparams; i++) {
         if (c->fn->params[i].kind != FX_HANDLE || !c->v[i].p)
             continue;
+        /* No handle, but a place in an array of structures, which the shim lent and
+         * which looks the same as the real library's. */
+        if (c->fn->params[i].cls == FX_CLASS_ClusteringIterationStats)
+            continue;
         if (fx_is_ours(c->v[i].p))
             there++;
         else
@@ -337,18 +341,16 @@ static int take_text(struct call *c, struct incoming *in)
     return rc;
 }
 
-/* [id, d, metric] or an id: the handle of a server's object. */
-static void *take_handle(struct call *c, const msgpack_object *o, int cls)
+void *fx_take_handle(const msgpack_object *o, int cls, struct fx_obj *lender, const char *function)
 {
     const msgpack_object *e = o;
     if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size > 0)
         e = o->via.array.ptr;
     if (e->type != MSGPACK_OBJECT_POSITIVE_INTEGER || e->via.u64 == 0)
         return NULL;
-    struct fx_obj *lender = c->fn->flags & FX_BORROW ? c->first : NULL;
     void *h = fx_obj_new(cls, e->via.u64, NULL, lender);
     if (!h) {
-        fx_fail(FAISSX_E_MEMORY, "%s: no room for another handle", c->fn->name);
+        fx_fail(FAISSX_E_MEMORY, "%s: no room for another handle", function);
         return NULL;
     }
     if (e != o && o->via.array.size >= 3) {
@@ -361,6 +363,12 @@ static void *take_handle(struct call *c, const msgpack_object *o, int cls)
         fx_obj_release(obj);
     }
     return h;
+}
+
+static void *take_handle(struct call *c, const msgpack_object *o, int cls)
+{
+    struct fx_obj *lender = c->fn->flags & FX_BORROW ? c->first : NULL;
+    return fx_take_handle(o, cls, lender, c->fn->name);
 }
 
 static int take_out_handles(struct call *c)

@@ -60,6 +60,16 @@ void fx_rpc_end(struct fx_rpc *r);
 /* The reply made no sense: sets the error and closes the connection. */
 int fx_rpc_nonsense(struct fx_rpc *r, const char *what);
 
+/* --- objects of the server --- */
+
+/* What a reply says of an object, [id, d, metric] or an id: its handle.  NULL when it
+ * names none, or (with the error set) when memory is out.  call.c */
+void *fx_take_handle(const msgpack_object *o, int cls, struct fx_obj *lender, const char *function);
+
+/* The `cls` behind `handle`, to be named in a request, held until fx_obj_release; or
+ * NULL with the error set in the name of `function`.  custom.c */
+struct fx_obj *fx_server_object(const void *handle, int cls, const char *function);
+
 /* --- large arrays, blob.c --- */
 
 /* Send an array in pieces.  Returns the id to name in a request, 0 on failure. */
