@@ -195,12 +195,12 @@ $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/server.a $(BUILD)/sh
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
 
-$(BUILD)/tests/record/libfaiss_c.so: $(RECORD_OBJ) $(COMMON_OBJ)
+$(BUILD)/tests/record/libfaiss_c.so: $(RECORD_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ -lpthread -lm $(MSGPACK_LIBS)
 
 # The driver opens the library it is told to.
-$(BUILD)/tests/record/driver: $(call objects,$(DRIVER_SRC)) $(COMMON_OBJ)
+$(BUILD)/tests/record/driver: $(call objects,$(DRIVER_SRC)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
@@ -267,6 +267,7 @@ demo: ## FAISS's own example, in process and remote, side by side
 
 bench: all $(BENCH) ## the benchmarks, in about a minute
 	@BUILD=$(BUILD) bench/run.sh
+
 bench-full: all $(BENCH) ## the benchmarks, in full
 	@BUILD=$(BUILD) bench/run.sh --full
 
