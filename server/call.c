@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A function of the C API, driven by the table: arguments out of the message, the call,
+ * results into the reply. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "request.h"
+
+static const struct fx_api *api(void)
+{
+    return &fxe_engine.lib.api;
+}
+
+static const msgpack_object *arg(const struct fxe_req *r, int i)
+{
+    return &r->args->via.array.ptr[i];
+}
+
+static int wrong(struct fxe_req *r, int i)
+{
+    return fxe_fail(r, "protocol", "%s: argument %s has the wrong type", r->fn->name,
+                    r->fn->params[i].name);
+}
+
+/* --- prepare: engine.lock is held --- */
+
+/* Does the function change the object? */
+static int writes(const struct fx_fn *fn, const struct fx_param *p, const struct fxe_obj *o)
+{
+    int root = fx_root(o->cls);
+    if (root == FX_CLASS_GpuResources || root == FX_CLASS_GpuResourcesProvider ||
+        fx_is_a(o->cls, FX_CLASS_GpuIndex))
+        return 1; /* not safe even for two readers */
+    return !p->constant && !(fn->flags & (FX_READ | FX_CAST | FX_BORROW));
+}
+
+static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, struct fxe_obj **o)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    char what[128];
+    *o = NULL;
+    if (a->type == MSGPACK_OBJECT_NIL) {
+        if (cls == FX_CLASS_GpuMultipleClonerOptions || cls == FX_CLASS_GpuClonerOptions)
+            return 0;
+        return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+    }
+    if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return wrong(r, i);
+    snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
+    if (fxe_req_object(r, a->via.u64, what, o) != 0)
+        return -1;
+    if (!fxe_obj_is(*o, cls))
+        return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
+                        fx_classes[(*o)->cls].name, fx_classes[cls].name);
+    if (fxe_needs_add(&r->needs, *o, writes(r->fn, p, *o)) != 0)
+        return fxe_fail(r, "limit", "%s: too many objects", r->fn->name);
+    return 0;
+}
+
+static int handles(struct fxe_req *r, int i)
+{
+    const msgpack_object *a = arg(r, i);
+    if (a->type != MSGPACK_OBJECT_ARRAY)
+        return wrong(r, i);
+    void **list = fxe_req_alloc(r, a->via.array.size * sizeof *list);
+    if (!list)
+        return -1;
+    for (uint32_t k = 0; k < a->via.array.size; k++) {
+        struct fxe_obj *o;
+        if (object(r, i, &a->via.array.ptr[k], r->fn->params[i].cls, &o) != 0)
+            return -1;
+        list[k] = o ? o->ptr : NULL;
+    }
+    r->v[i].p = list;
+    r->elems[i] = a->via.array.size;
+    return 0;
+}
+
+int fxe_call_prepare(struct fxe_req *r)
+{
+    char text[8192];
+    r->args = fx_header_get(&r->header, "args");
+    if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
+        r->args->via.array.size != r->fn->nparams)
+        return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
+    if (r->fn->flags & (FX_PROCESS | FX_UNSIZED))
+        return fxe_fail(r, "unsupported", "%s does not work remotely", r->fn->name);
+    if (!fx_library_has(&fxe_engine.lib, r->op)) {
+        fx_library_missing(&fxe_engine.lib, r->op, text, sizeof text);
+        fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
+        r->code = -2;
+        return -1;
+    }
+    for (int i = 0; i < r->fn->nparams; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kind == FX_HANDLES && handles(r, i) != 0)
+            return -1;
+        if (p->kind != FX_HANDLE || fx_classes[p->cls].value)
+            continue;
+        if (object(r, i, arg(r, i), p->cls, &r->obj[i]) != 0)
+            return -1;
+        r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
+    }
+    if (r->fn->flags & FX_FREE)
+        r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
+    r->lane = r->fn->flags & FX_WIDE ? FXE_WIDE : FXE_SMALL;
+    return 0;
+}
+
+/* --- run --- */
+
+static int scalar(struct fxe_req *r, int i)
+{
+    const msgpack_object *a = arg(r, i);
+    const struct fx_param *p = &r->fn->params[i];
+    switch (p->kind) {
+    case FX_INT:
+    case FX_UINT:
+        if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER &&
+            a->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
+            return wrong(r, i);
+        r->v[i].i = a->via.i64;
+        return 0;
+    case FX_REAL:
+        if (a->type == MSGPACK_OBJECT_FLOAT64 || a->type == MSGPACK_OBJECT_FLOAT32)
+            r->v[i].f = a->via.f64;
+        else if (a->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+            r->v[i].f = (double)a->via.u64;
+        else if (a->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+            r->v[i].f = (double)a->via.i64;
+        else
+            return wrong(r, i);
+        return 0;
+    case FX_STRING:
+        if (a->type == MSGPACK_OBJECT_NIL)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        if (a->type != MSGPACK_OBJECT_STR || memchr(a->via.str.ptr, '\0', a->via.str.size))
+            return wrong(r, i);
+        r->v[i].p = fxe_req_alloc(r, a->via.str.size + 1u);
+        if (!r->v[i].p)
+            return -1;
+        memcpy(r->v[i].p, a->via.str.ptr, a->via.str.size);
+        ((char *)r->v[i].p)[a->via.str.size] = '\0';
+        return 0;
+    case FX_HANDLE:
+        return fx_classes[p->cls].value ? fxe_value_build(r, a, p->cls, &r->v[i].p) : 0;
+    case FX_OUT_HANDLE:
+    case FX_LENT:
+    case FX_COUNT:
+        r->v[i].p =
+            a->type == MSGPACK_OBJECT_NIL && p->kind == FX_OUT_HANDLE && !(r->fn->flags & FX_BORROW)
+                ? NULL
+                : (void *)&r->lent[i];
+        if (!r->v[i].p)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int ask(void *ctx, int op, union fx_val *v)
+{
+    struct fxe_req *r = ctx;
+    if (!fx_library_has(&fxe_engine.lib, op))
+        return fxe_fail(r, "missing", "%s needs %s, which the server's FAISS lacks", r->fn->name,
+                        fx_fns[op].name);
+    fx_invoke(api(), op, v);
+    return 0;
+}
+
+static int array(struct fxe_req *r, int i)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    const msgpack_object *a = arg(r, i);
+    const void *data;
+    size_t want, size;
+    if (fx_size(r->fn, p->size, r->v, ask, r, &r->elems[i]) != 0 ||
+        fx_bytes(r->elems[i], (enum fx_elem)p->elem, &want) != 0)
+        return r->failed ? -1
+                         : fxe_fail(r, "argument", "%s: the size of %s does not fit in memory",
+                                    r->fn->name, p->name);
+    if (a->type == MSGPACK_OBJECT_NIL) {
+        if (want && !p->nullable)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        r->elems[i] = 0;
+        return 0;
+    }
+    if (p->dir == FX_OUT) {
+        r->v[i].p = malloc(want ? want : 1);
+        if (!r->v[i].p)
+            return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
+                            r->fn->name, want, p->name);
+        return fxe_reply_array(r, r->v[i].p, want);
+    }
+    if (fxe_req_bytes(r, a, p->name, &data, &size) != 0)
+        return -1;
+    if (size != want)
+        return fxe_fail(r, "argument", "%s: %s has %zu bytes, and should have %zu", r->fn->name,
+                        p->name, size, want);
+    r->v[i].p = (void *)(uintptr_t)data;
+    if (p->dir == FX_INOUT) {
+        void *copy = malloc(want ? want : 1);
+        if (!copy)
+            return fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
+        memcpy(copy, data, want);
+        r->v[i].p = copy;
+        return fxe_reply_array(r, copy, want);
+    }
+    return 0;
+}
+
+static int arguments(struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind != FX_ARRAY && scalar(r, i) != 0)
+            return -1;
+    /* FAISS takes counts as they are; a negative one is never an honest call. */
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
+            return -1;
+    return fxe_check(r);
+}
+
+/* Call it with stdout caught, for functions that print. */
+static void invoke_printing(struct fxe_req *r)
+{
+    static pthread_mutex_t stdout_lock = PTHREAD_MUTEX_INITIALIZER;
+    int memory = memfd_create("stdout", MFD_CLOEXEC), saved;
+    if (memory < 0) {
+        fxe_fail(r, "limit", "%s: no room for what it prints", r->fn->name);
+        return;
+    }
+    pthread_mutex_lock(&stdout_lock);
+    fflush(stdout);
+    saved = dup(STDOUT_FILENO);
+    dup2(memory, STDOUT_FILENO);
+    fx_invoke(api(), r->op, r->v);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    pthread_mutex_unlock(&stdout_lock);
+    off_t size = lseek(memory, 0, SEEK_END);
+    char *text = malloc(size > 0 ? (size_t)size : 1);
+    if (text && pread(memory, text, (size_t)size, 0) == size)
+        fxe_reply_array(r, text, (size_t)size);
+    else
+        free(text);
+    close(memory);
+}
+
+/* --- results --- */
+
+static struct fxe_obj *first_object(const struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->obj[i])
+            return r->obj[i];
+    return NULL;
+}
+
+/* A handle for what FAISS returned. */
+static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
+{
+    struct fxe_obj *lender = r->fn->flags & FX_BORROW ? first_object(r) : NULL;
+    /* What a constructor makes has only the parts that it was given. */
+    int inherent = strstr(r->fn->name, "_new") == NULL;
+    fxe_lock();
+    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, lender, inherent);
+    fxe_unlock();
+    if (!o)
+        fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
+    return o;
+}
+
+static int out_handles(struct fxe_req *r, struct fxe_obj **made)
+{
+    int n = 0;
+    for (int i = 0; i < r->fn->nparams; i++)
+        n += r->fn->params[i].kind == FX_OUT_HANDLE && arg(r, i)->type != MSGPACK_OBJECT_NIL;
+    if (n == 0)
+        return 0;
+    msgpack_packer pk = fxe_reply_key(r, "out");
+    msgpack_pack_array(&pk, (size_t)n);
+    for (int i = 0; i < r->fn->nparams; i++) {
+        if (r->fn->params[i].kind != FX_OUT_HANDLE || arg(r, i)->type == MSGPACK_OBJECT_NIL)
+            continue;
+        if (!r->lent[i]) {
+            msgpack_pack_nil(&pk);
+            continue;
+        }
+        *made = new_object(r, r->lent[i], r->fn->params[i].cls);
+        if (!*made)
+            return -1;
+        fxe_pack_handle(&pk, *made);
+    }
+    return 0;
+}
+
+static int lent_array(struct fxe_req *r, int i)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    size_t count = (size_t)(uintptr_t)r->lent[p->count], size;
+    if (!r->lent[i])
+        count = 0;
+    if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
+        return fxe_fail(r, "limit", "%s: %zu elements", r->fn->name, count);
+    void *copy = malloc(size ? size : 1);
+    if (!copy)
+        return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,
+                        size);
+    memcpy(copy, r->lent[i] ? r->lent[i] : copy, size);
+    return fxe_reply_array(r, copy, size);
+}
+
+static int return_value(struct fxe_req *r)
+{
+    union fx_val ret = r->v[r->fn->nparams];
+    msgpack_packer pk;
+    struct fxe_obj *o;
+    switch (r->fn->ret.kind) {
+    case FX_VOID:
+    case FX_ERR:
+    case FX_ARRAY:
+        return 0;
+    case FX_HANDLE:
+        o = NULL;
+        if (ret.p && !(r->fn->flags & FX_CAST) && !(o = new_object(r, ret.p, r->fn->ret.cls)))
+            return -1;
+        pk = fxe_reply_key(r, "ret");
+        if (!ret.p)
+            msgpack_pack_nil(&pk);
+        else if (o)
+            fxe_pack_handle(&pk, o);
+        else
+            msgpack_pack_uint64(&pk, r->obj[0]->id);
+        return 0;
+    case FX_REAL:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_double(&pk, ret.f);
+        return 0;
+    case FX_STRING:
+        pk = fxe_reply_key(r, "ret");
+        if (ret.p)
+            fx_pack_str(&pk, ret.p);
+        else
+            msgpack_pack_nil(&pk);
+        return 0;
+    case FX_UINT:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_uint64(&pk, (uint64_t)ret.i);
+        return 0;
+    default:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_int64(&pk, ret.i);
+        return 0;
+    }
+}
+
+/* The order of frames is that of the parameters; outputs that FAISS fills were put into
+ * the reply before the call, so lent arrays, which no such function has too, follow. */
+static int results(struct fxe_req *r)
+{
+    struct fxe_obj *made = NULL, *doomed = NULL, *first = first_object(r);
+    const struct fx_fn *fn = r->fn;
+    int rc = 0;
+    if (fn->flags & FX_RENEW && first) {
+        fxe_lock();
+        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange);
+        fxe_unlock();
+    }
+    if (return_value(r) != 0 || out_handles(r, &made) != 0)
+        return -1;
+    for (int i = 0; i < fn->nparams && rc == 0; i++) {
+        if (fn->params[i].kind == FX_LENT)
+            rc = lent_array(r, i);
+        if (fn->params[i].kind == FX_HANDLE && fn->params[i].cls == FX_CLASS_RangeSearchResult &&
+            r->v[i].p)
+            rc = fxe_result_reply(r, r->v[i].p);
+    }
+    if (rc == 0 && fn->ret.kind == FX_ARRAY) {
+        size_t bytes = 0;
+        uint64_t elems = 0;
+        rc = fx_size(fn, fn->ret.size, r->v, ask, r, &elems) ||
+             fx_bytes(elems, (enum fx_elem)fn->ret.elem, &bytes);
+        /* Made with new[]: glibc's free() takes it, as callers of the C API do. */
+        if (rc == 0)
+            rc = fxe_reply_array(r, r->v[fn->nparams].p, bytes);
+    }
+    fxe_lock();
+    for (int i = 0; i < fn->nparams && rc == 0; i++) {
+        struct fxe_obj *whole = made ? made : first;
+        if (fn->params[i].kept == FX_KEPT && r->obj[i] && whole)
+            rc = fxe_obj_keep(whole, r->obj[i]);
+        if (fn->params[i].kept == FX_DROPPED && r->obj[i])
+            fxe_obj_drop(first, r->obj[i], &doomed);
+    }
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    return rc;
+}
+
+/* --- functions about ownership, which the table of objects answers --- */
+
+static int own_call(struct fxe_req *r)
+{
+    struct fxe_obj *o = r->obj[0], *doomed = NULL;
+    if (r->fn->flags & FX_FREE) {
+        fxe_lock();
+        fxe_obj_release(o, &doomed);
+        fxe_unlock();
+        fxe_obj_destroy_list(doomed);
+        return 1;
+    }
+    if (r->fn->flags & FX_OWN) {
+        if (scalar(r, 1) != 0)
+            return 1;
+        fxe_lock();
+        o->owns = r->v[1].i != 0;
+        fxe_unlock();
+        if (o->inherent)
+            fx_invoke(api(), r->op, r->v);
+        return 1;
+    }
+    if (r->fn->flags & FX_OWNED && !o->inherent) {
+        msgpack_packer pk = fxe_reply_key(r, "ret");
+        msgpack_pack_int(&pk, o->owns);
+        return 1;
+    }
+    return 0;
+}
+
+static int may_keep(struct fxe_req *r)
+{
+    struct fxe_obj *whole = first_object(r);
+    int creates = 0, rc = 0;
+    for (int i = 0; i < r->fn->nparams; i++)
+        creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
+    fxe_lock();
+    for (int i = 0; i < r->fn->nparams && !creates; i++)
+        if (r->fn->params[i].kept == FX_KEPT && r->obj[i] && !fxe_obj_may_keep(whole, r->obj[i]))
+            rc = fxe_fail(r, "argument",
+                          "%s: %s is used by another object too, and would be freed twice",
+                          r->fn->name, r->fn->params[i].name);
+    fxe_unlock();
+    return rc;
+}
+
+void fxe_call_run(struct fxe_req *r)
+{
+    if (own_call(r) || arguments(r) != 0 || may_keep(r) != 0)
+        return;
+    if (r->fn->flags & FX_PRINTS)
+        invoke_printing(r);
+    else
+        fx_invoke(api(), r->op, r->v);
+    if (r->failed)
+        return;
+    int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
+    if (rc != 0)
+        fxe_fail_faiss(r, rc);
+    else if (results(r) != 0 && !r->failed)
+        fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
+}

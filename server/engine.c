@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+
+#include <dlfcn.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "log.h"
+
+struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* FAISS's OpenMP threads and those of OpenBLAS spin while they wait, and each pool thinks
+ * that all cores are its own: the same search is then 20 to 100 times slower as soon as
+ * anything else runs.  Both read this when they are loaded. */
+static void thread_policy(void)
+{
+    setenv("OPENBLAS_NUM_THREADS", "1", 0);
+    setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
+    setenv("OMP_DYNAMIC", "false", 0);
+}
+
+static int load(const char *path)
+{
+    char found[4096], why[8192];
+    if (fx_library_find(path, found, sizeof found, why, sizeof why) != 0 ||
+        fx_library_load(&fxe_engine.lib, found, why, sizeof why) != 0) {
+        fprintf(stderr, "faissx-server: %s\n", why);
+        return -1;
+    }
+    void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
+    memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
+    return 0;
+}
+
+int fx_engine_main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
+        {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
+        {"log-level", required_argument, NULL, 'v'}, {0}};
+    const char *library = NULL;
+    enum fxe_level level;
+    int fd = 3, c;
+    fxe_engine.tenant = "default";
+    fxe_engine.cores = cores();
+    fxe_engine.threads = fxe_engine.cores;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 'l':
+            fd = atoi(optarg);
+            break;
+        case 't':
+            fxe_engine.tenant = optarg;
+            break;
+        case 'n':
+            fxe_engine.threads = atoi(optarg) > 0 ? atoi(optarg) : 1;
+            break;
+        case 'f':
+            library = optarg;
+            break;
+        case 'v':
+            if (fxs_log_level_parse(optarg, &level) == 0)
+                fxs_log_level(level);
+            break;
+        default:
+            return 2;
+        }
+    }
+    /* The front decides when the engine ends; Ctrl-C reaches the whole group. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    thread_policy();
+    if (load(library) != 0)
+        return 3;
+    /* What FAISS prints goes to the log. */
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    fx_link_init(&fxe_engine.link, fd);
+    fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",
+            fxe_engine.tenant, (int)getpid(), fxe_engine.threads, fxe_engine.lib.version,
+            fxe_engine.lib.path);
+    fxe_pool_run();
+    fflush(NULL);
+    _exit(0); /* FAISS's threads and destructors have nothing left to save */
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside an engine: the process that runs FAISS for one tenant.
+ *
+ *     pool.c      threads: read the link, run requests, one wide lane
+ *     request.c   one request, from its header to its reply
+ *     call.c      functions of the C API: arguments, the call, results
+ *     object.c    handles: who owns what, who uses what, when it is freed
+ *     lock.c      readers and writers of objects
+ *     values.c    selectors, parameters and results, rebuilt for a call
+ *     blob.c      large arrays in pieces
+ *     files.c     saving and loading indexes
+ *     stats.c     counters
+ *
+ * One mutex, engine.lock, guards the tables of objects, sessions, blobs and queues, and
+ * is never held while FAISS runs or the link is written.
+ */
+#ifndef FXE_ENGINE_H
+#define FXE_ENGINE_H
+
+#include <pthread.h>
+#include <uthash.h>
+
+#include "library.h"
+#include "link.h"
+
+#ifndef FAISSX_VERSION
+#define FAISSX_VERSION "0.1.0"
+#endif
+
+enum { FXE_MAX_PARAMS = 12 };
+
+struct fxe_req;
+struct fxe_obj;
+struct fxe_blob;
+struct fxe_stream;
+
+struct fxe_session {
+    uint8_t token[FX_TOKEN_SIZE];
+    struct fxe_obj *objects; /* list, through obj.next_in_session */
+    struct fxe_blob *blobs;  /* by id */
+    struct fxe_stream *streams;
+    int busy; /* requests under way */
+    int ended;
+    UT_hash_handle hh;
+};
+
+struct fxe_engine {
+    pthread_mutex_t lock;
+    struct fx_link link;
+    struct fx_library lib;
+    const char *tenant;
+    int threads; /* of the pool */
+    int cores;   /* of the wide lane */
+    void (*omp_set_num_threads)(int);
+    struct fxe_session *sessions;
+    uint64_t started_ms;
+};
+
+extern struct fxe_engine fxe_engine;
+
+static inline void fxe_lock(void)
+{
+    pthread_mutex_lock(&fxe_engine.lock);
+}
+static inline void fxe_unlock(void)
+{
+    pthread_mutex_unlock(&fxe_engine.lock);
+}
+
+/* The process: `faissx-server engine ...`, started by the front. */
+int fx_engine_main(int argc, char **argv);
+
+/* pool.c: read requests and run them, until the link ends or a stop is asked for. */
+void fxe_pool_run(void);
+/* The request has its locks now (lock.c calls this, engine.lock held). */
+void fxe_pool_ready(struct fxe_req *r);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob.h"
+#include "files.h"
+#include "special.h"
+#include "stats.h"
+
+static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
+
+/* --- errors and reply --- */
+
+int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
+{
+    char text[4096] = "faissx: ";
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text + 8, sizeof text - 8, fmt, ap);
+    va_end(ap);
+    r->failed = 1;
+    r->code = -4;
+    r->kind = kind;
+    free(r->message);
+    r->message = strdup(text);
+    return -1;
+}
+
+void fxe_fail_faiss(struct fxe_req *r, int code)
+{
+    const char *text = fxe_engine.lib.api.get_last_error();
+    r->failed = 1;
+    r->code = code;
+    r->kind = NULL;
+    free(r->message);
+    r->message = strdup(text ? text : "");
+}
+
+msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &r->extra, msgpack_sbuffer_write);
+    fx_pack_str(&pk, key);
+    r->nextra++;
+    return pk;
+}
+
+int fxe_reply_array(struct fxe_req *r, void *data, size_t size)
+{
+    if (r->nout == FX_FRAMES_MAX - 1)
+        return fxe_fail(r, "limit", "more than %d arrays in a reply", r->nout);
+    r->out[r->nout++] = (struct fxe_out){data, size};
+    return 0;
+}
+
+void *fxe_req_alloc(struct fxe_req *r, size_t size)
+{
+    void *p = NULL;
+    if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
+        p = malloc(size ? size : 1);
+    if (p)
+        r->memory[r->nmemory++] = p;
+    else
+        fxe_fail(r, "limit", "the server has no memory for %zu bytes", size);
+    return p;
+}
+
+/* Arrays that are too large for a message stay here, to be fetched in pieces. */
+static void pack_big(struct fxe_req *r)
+{
+    int big = 0;
+    for (int i = 0; i < r->nout; i++)
+        big |= r->out[i].size > FX_PIECE;
+    if (!big)
+        return;
+    msgpack_packer pk = fxe_reply_key(r, "big");
+    msgpack_pack_array(&pk, (size_t)r->nout);
+    for (int i = 0; i < r->nout; i++) {
+        uint64_t id = 0;
+        if (r->out[i].size > FX_PIECE)
+            id = fxe_blob_put(r->session, r->out[i].data, r->out[i].size);
+        if (!id) {
+            msgpack_pack_nil(&pk);
+            continue;
+        }
+        msgpack_pack_array(&pk, 3);
+        fx_pack_str(&pk, "download");
+        msgpack_pack_uint64(&pk, id);
+        msgpack_pack_uint64(&pk, r->out[i].size);
+        r->out[i] = (struct fxe_out){NULL, 0};
+    }
+}
+
+static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
+    if (!r->failed) {
+        msgpack_pack_map(&pk, 2 + r->nextra);
+    } else {
+        msgpack_pack_map(&pk, r->kind ? 5 : 4);
+        fx_pack_str(&pk, "code");
+        msgpack_pack_int(&pk, r->code);
+        fx_pack_str(&pk, "message");
+        fx_pack_str(&pk, r->message ? r->message : "");
+        if (r->kind) {
+            fx_pack_str(&pk, "kind");
+            fx_pack_str(&pk, r->kind);
+        }
+    }
+    fx_pack_str(&pk, "status");
+    fx_pack_str(&pk, r->failed ? "error" : "ok");
+    fx_pack_str(&pk, "request_id");
+    msgpack_pack_uint64(&pk, r->request_id);
+    if (!r->failed)
+        msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
+}
+
+static void reply(struct fxe_req *r)
+{
+    struct fx_link_head head = {.kind = FX_LINK_REPLY, .ticket = r->msg.head.ticket};
+    struct fx_frame frames[FX_FRAMES_MAX];
+    msgpack_sbuffer buf;
+    if (!r->failed)
+        pack_big(r);
+    msgpack_sbuffer_init(&buf);
+    pack_header(r, &buf);
+    frames[0] = (struct fx_frame){buf.data, buf.size};
+    head.nframes = 1;
+    for (int i = 0; i < r->nout && !r->failed; i++)
+        frames[head.nframes++] = (struct fx_frame){r->out[i].data, r->out[i].size};
+    memcpy(head.token, r->msg.head.token, FX_TOKEN_SIZE);
+    for (int i = 0; i < head.nframes; i++)
+        head.size[i] = frames[i].size;
+    fx_link_send(&fxe_engine.link, &head, frames); /* the front is gone: so are we, soon */
+    msgpack_sbuffer_destroy(&buf);
+}
+
+/* --- life of a request --- */
+
+static const struct fxe_operation *const operations[] = {
+    &fxe_upload,
+    &fxe_download,
+    &fxe_release_blob,
+    &fxe_save,
+    &fxe_load,
+    &fxe_load_stream,
+    &fxe_feed,
+    &fxe_stats_operation,
+    &fxe_hello,
+    &fxe_ivf_stats,
+    &fxe_ivf_stats_reset,
+    &fxe_iteration_stats,
+};
+
+static const struct fxe_operation *find_operation(struct fxe_req *r, const char *name, size_t len)
+{
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+        if (strlen(operations[i]->name) == len && memcmp(operations[i]->name, name, len) == 0)
+            return operations[i];
+    r->op = fx_op_by_name(name, len);
+    if (!r->op || fx_fns[r->op].flags & FX_CUSTOM) {
+        r->op = 0; /* unknown, or of a value object, which lives in the client */
+        return NULL;
+    }
+    r->fn = &fx_fns[r->op];
+    return &call_operation;
+}
+
+struct fxe_req *fxe_req_new(struct fx_link_msg *m)
+{
+    struct fxe_req *r = calloc(1, sizeof *r);
+    const char *why, *name;
+    size_t len;
+    if (!r) {
+        fx_link_msg_free(m);
+        return NULL;
+    }
+    r->msg = *m;
+    msgpack_sbuffer_init(&r->extra);
+    if (fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) != 0) {
+        fxe_fail(r, "protocol", "%s", why);
+        return r;
+    }
+    fx_header_uint(&r->header, "request_id", &r->request_id);
+    if (!fx_header_str(&r->header, "operation", &name, &len))
+        fxe_fail(r, "protocol", "the request names no operation");
+    else if (!(r->operation = find_operation(r, name, len)))
+        fxe_fail(r, "unsupported", "unknown operation '%.*s'", (int)(len > 100 ? 100 : len), name);
+    return r;
+}
+
+int fxe_req_prepare(struct fxe_req *r)
+{
+    static const uint8_t none[FX_TOKEN_SIZE];
+    int has = memcmp(r->msg.head.token, none, FX_TOKEN_SIZE) != 0;
+    if (r->failed)
+        return -1;
+    if (has) {
+        r->session = fxe_session_get(r->msg.head.token, 1);
+        if (!r->session)
+            return fxe_fail(r, "limit", "the server has no memory for another session");
+        if (r->session->ended) {
+            r->session = NULL;
+            return fxe_fail(r, "session", "the session has ended");
+        }
+        r->session->busy++;
+    } else if (r->operation->needs_session) {
+        return fxe_fail(r, "session", "say hello first");
+    }
+    return r->operation->prepare ? r->operation->prepare(r) : 0;
+}
+
+void fxe_req_run(struct fxe_req *r)
+{
+    if (r->operation->start) {
+        if (r->operation->start(r))
+            return;
+    } else {
+        r->operation->run(r);
+    }
+    fxe_req_finish(r);
+}
+
+void fxe_req_finish(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    reply(r);
+    fxe_values_free(&r->values);
+    fxe_stats_count(r);
+    fxe_lock();
+    fxe_needs_give(&r->needs);
+    for (int i = 0; i < r->nheld; i++)
+        fxe_obj_let_go(r->held[i], &doomed);
+    if (r->session)
+        fxe_session_leave(r->session, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    for (int i = 0; i < r->nmemory; i++)
+        free(r->memory[i]);
+    for (int i = 0; i < r->nout; i++)
+        free(r->out[i].data);
+    msgpack_sbuffer_destroy(&r->extra);
+    fx_header_free(&r->header);
+    fx_link_msg_free(&r->msg);
+    free(r->message);
+    free(r);
+}
+
+int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o)
+{
+    *o = fxe_obj_find(r->session, id);
+    if (!*o)
+        return fxe_fail(r, "handle",
+                        "%s is no object of this session: it was freed, or the engine was "
+                        "restarted",
+                        what);
+    if (r->nheld == FXE_MAX_NEEDS) {
+        *o = NULL;
+        return fxe_fail(r, "limit", "more than %d objects in one call", FXE_MAX_NEEDS);
+    }
+    fxe_obj_hold(*o);
+    r->held[r->nheld++] = *o;
+    return 0;
+}
+
+int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
+                  size_t *size)
+{
+    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 + 1 < r->msg.head.nframes) {
+        *data = r->msg.frames[o->via.u64 + 1].data;
+        *size = r->msg.frames[o->via.u64 + 1].size;
+        /* FAISS reads whole numbers: frames are where the link put them, aligned. */
+        return 0;
+    }
+    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
+        o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        void *p = fxe_blob_take(r->session, o->via.array.ptr[1].via.u64, size);
+        if (!p)
+            return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
+        if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory)) {
+            free(p);
+            return fxe_fail(r, "limit", "too many uploads in one call");
+        }
+        r->memory[r->nmemory++] = p;
+        *data = p;
+        return 0;
+    }
+    return fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+}
+
+void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    int root = fx_root(o->cls);
+    if (root == FX_CLASS_Index || (root == FX_CLASS_IndexBinary && api->IndexBinary_d)) {
+        int binary = root == FX_CLASS_IndexBinary;
+        msgpack_pack_array(pk, 3);
+        msgpack_pack_uint64(pk, o->id);
+        msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));
+        msgpack_pack_int64(pk, binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
+                                      : (int64_t)api->Index_metric_type(o->ptr));
+    } else {
+        msgpack_pack_uint64(pk, o->id);
+    }
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request of a client, from the link to the reply.
+ *
+ *     fxe_req_new       decode the header, find the session and the operation
+ *     op->prepare       look up objects; engine.lock is held; decides the lane
+ *     lock.c            wait for them
+ *     fxe_req_run       do it; no lock is held
+ *     fxe_req_finish    reply, give objects back, free
+ *
+ * A request is handled by one thread at a time.
+ */
+#ifndef FXE_REQUEST_H
+#define FXE_REQUEST_H
+
+#include "lock.h"
+#include "values.h"
+
+enum fxe_lane { FXE_SMALL, FXE_WIDE };
+
+/* What an operation that is no function of the C API does. */
+struct fxe_operation {
+    const char *name;
+    int needs_session;
+    int (*prepare)(struct fxe_req *r); /* may be NULL; -1: failed, the reply is set */
+    void (*run)(struct fxe_req *r);
+    int (*start)(struct fxe_req *r); /* instead of run: 1 when another thread finishes it */
+};
+
+/* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
+struct fxe_out {
+    void *data;
+    size_t size;
+};
+
+struct fxe_req {
+    struct fxe_req *next;
+    struct fx_link_msg msg;
+    struct fx_header header;
+    uint64_t request_id;
+    const struct fxe_operation *operation;
+    struct fxe_session *session;
+    enum fxe_lane lane;
+
+    /* a function of the C API */
+    int op;
+    const struct fx_fn *fn;
+    const msgpack_object *args;
+    union fx_val v[FXE_MAX_PARAMS + 1];
+    struct fxe_obj *obj[FXE_MAX_PARAMS];
+    uint64_t elems[FXE_MAX_PARAMS];
+    void *lent[FXE_MAX_PARAMS]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: what FAISS writes */
+    size_t lent_count[FXE_MAX_PARAMS];
+    void *memory[FXE_MAX_PARAMS * 2]; /* freed with the request */
+    int nmemory;
+    struct fxe_obj *held[FXE_MAX_NEEDS];
+    int nheld;
+    struct fxe_needs needs;
+    struct fxe_values values;
+
+    /* the reply */
+    int failed;
+    int code;
+    const char *kind;
+    char *message;
+    msgpack_sbuffer extra; /* keys and values after status and request_id */
+    uint32_t nextra;
+    struct fxe_out out[FX_FRAMES_MAX];
+    int nout;
+};
+
+/* Takes the message.  NULL when memory is out. */
+struct fxe_req *fxe_req_new(struct fx_link_msg *m);
+
+/* With engine.lock: find the objects.  -1: failed, finish it. */
+int fxe_req_prepare(struct fxe_req *r);
+/* Do it, and finish it. */
+void fxe_req_run(struct fxe_req *r);
+void fxe_req_finish(struct fxe_req *r);
+
+/* The reply is an error of the server (code -4), or FAISS's. */
+int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void fxe_fail_faiss(struct fxe_req *r, int code);
+
+/* Add a key to the reply's header; the value is to be packed next. */
+msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key);
+
+/* Add an array to the reply, malloc'd memory that is the reply's from now on. */
+int fxe_reply_array(struct fxe_req *r, void *data, size_t size);
+
+/* Memory that lives as long as the request. */
+void *fxe_req_alloc(struct fxe_req *r, size_t size);
+
+/* The object named by `id`, held; -1 and the reply set.  engine.lock is held. */
+int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
+
+/* The bytes that an argument names: a frame, or an upload, which is used up. */
+int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
+                  size_t *size);
+
+/* [id, d, metric] of a new object, for `out`. */
+void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o);
+
+/* call.c */
+int fxe_call_prepare(struct fxe_req *r);
+void fxe_call_run(struct fxe_req *r);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of an engine, and the operations that tell about it: hello and stats. */
+#ifndef FXE_STATS_H
+#define FXE_STATS_H
+
+struct fxe_req;
+struct fxe_operation;
+
+void fxe_stats_count(const struct fxe_req *r); /* it is finished */
+
+extern const struct fxe_operation fxe_stats_operation, fxe_hello;
+
+#endif
