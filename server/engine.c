@@ -51,7 +51,7 @@ int fx_engine_main(int argc, char **argv)
         {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
         {"log-level", required_argument, NULL, 'v'}, {0}};
     const char *library = NULL;
-    enum fxe_level level;
+    enum fxs_level level;
     int fd = 3, c;
     fxe_engine.tenant = "default";
     fxe_engine.cores = cores();

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    struct entry *next;
+    uint8_t key[FXS_KEY_MAX]; /* zero padded: every comparison takes the same time */
+    size_t key_size;
+    char tenant[FXS_TENANT_MAX + 1];
+};
+
+struct fxs_auth {
+    struct entry *entries;
+    size_t count;
+};
+
+struct fxs_auth *fxs_auth_new(void)
+{
+    return calloc(1, sizeof(struct fxs_auth));
+}
+
+void fxs_auth_free(struct fxs_auth *a)
+{
+    if (!a)
+        return;
+    while (a->entries) {
+        struct entry *e = a->entries;
+        a->entries = e->next;
+        explicit_bzero(e, sizeof(*e));
+        free(e);
+    }
+    free(a);
+}
+
+size_t fxs_auth_count(const struct fxs_auth *a)
+{
+    return a ? a->count : 0;
+}
+
+/* 1 when equal.  No branch and no length depends on what the two hold. */
+static unsigned equal(const uint8_t *a, const uint8_t *b, size_t a_size, size_t b_size)
+{
+    uint64_t differ = (uint64_t)(a_size ^ b_size);
+    for (size_t i = 0; i < FXS_KEY_MAX; i++)
+        differ |= (uint64_t)(a[i] ^ b[i]);
+    return (unsigned)(((differ | (0 - differ)) >> 63) ^ 1);
+}
+
+/* All entries are looked at, so that the time tells nothing about which one fits. */
+static const struct entry *find(const struct fxs_auth *a, const char *key, size_t size)
+{
+    uint8_t padded[FXS_KEY_MAX] = {0};
+    const struct entry *found = NULL;
+    if (size == 0 || size > FXS_KEY_MAX)
+        return NULL;
+    memcpy(padded, key, size);
+    for (const struct entry *e = a->entries; e; e = e->next) {
+        uintptr_t mask = (uintptr_t)0 - equal(e->key, padded, e->key_size, size);
+        found = (const struct entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
+    }
+    explicit_bzero(padded, sizeof(padded));
+    return found;
+}
+
+/* A tenant's name is an argument of its engine and a folder of its store. */
+static const char *bad_tenant(const char *tenant)
+{
+    size_t n = strlen(tenant);
+    if (n == 0)
+        return "the tenant is empty";
+    if (n > FXS_TENANT_MAX)
+        return "the tenant is longer than 128 characters";
+    if (tenant[0] == '.' || tenant[0] == '-')
+        return "the tenant begins with '.' or '-'";
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)tenant[i] < 0x20 || tenant[i] == 0x7f || tenant[i] == '/')
+            return "the tenant has a '/' or a control character";
+    return NULL;
+}
+
+int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *why, size_t len)
+{
+    size_t n = strlen(key);
+    const char *wrong = n == 0            ? "the key is empty"
+                        : n > FXS_KEY_MAX ? "the key is longer than 256 characters"
+                        : find(a, key, n) ? "the key is there twice"
+                                          : bad_tenant(tenant);
+    if (wrong) {
+        snprintf(why, len, "%s", wrong);
+        return -1;
+    }
+    struct entry *e = calloc(1, sizeof(*e));
+    if (!e) {
+        snprintf(why, len, "out of memory");
+        return -1;
+    }
+    memcpy(e->key, key, n);
+    e->key_size = n;
+    strcpy(e->tenant, tenant);
+    e->next = a->entries;
+    a->entries = e;
+    a->count++;
+    return 0;
+}
+
+static char *trim(char *s)
+{
+    s += strspn(s, " \t\r\n");
+    size_t n = strlen(s);
+    while (n && strchr(" \t\r\n", s[n - 1]))
+        s[--n] = 0;
+    return s;
+}
+
+int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t len)
+{
+    char *copy = strdup(list), *rest = copy, *item, reason[128];
+    int rc = 0;
+    if (!copy) {
+        snprintf(why, len, "out of memory");
+        return -1;
+    }
+    for (int i = 1; rc == 0 && (item = strsep(&rest, ",")); i++) {
+        item = trim(item);
+        char *colon = strchr(item, ':');
+        if (!colon) {
+            snprintf(reason, sizeof(reason), "it is not of the form key:tenant");
+            rc = -1;
+        } else {
+            *colon = 0;
+            rc = fxs_auth_add(a, trim(item), trim(colon + 1), reason, sizeof(reason));
+        }
+        if (rc != 0)
+            snprintf(why, len, "entry %d: %s", i, reason);
+    }
+    explicit_bzero(copy, strlen(list));
+    free(copy);
+    return rc;
+}
+
+int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t len)
+{
+    json_error_t error;
+    const char *key;
+    json_t *value;
+    char reason[128];
+    int rc = 0, i = 0;
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        snprintf(why, len, "cannot open it: %s", strerror(errno));
+        return -1;
+    }
+    json_t *root = json_loadf(f, JSON_REJECT_DUPLICATES, &error);
+    fclose(f);
+    if (!root) {
+        /* jansson's text may quote the file, and with it a key. */
+        snprintf(why, len, "not valid JSON near line %d, column %d", error.line, error.column);
+        return -1;
+    }
+    if (!json_is_object(root)) {
+        snprintf(why, len, "not a JSON object of \"key\": \"tenant\"");
+        rc = -1;
+    }
+    json_object_foreach(root, key, value)
+    {
+        i++;
+        if (!json_is_string(value)) {
+            snprintf(reason, sizeof(reason), "its tenant is not a string");
+            rc = -1;
+        } else {
+            rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof(reason));
+        }
+        if (rc != 0) {
+            snprintf(why, len, "entry %d: %s", i, reason);
+            break;
+        }
+    }
+    json_decref(root);
+    return rc;
+}
+
+const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct fxs_text tenant,
+                           const char **whose)
+{
+    *whose = FXS_TENANT_DEFAULT;
+    if (!a)
+        return NULL;
+    if (!key.data || key.size == 0)
+        return "API key required";
+    const struct entry *e = find(a, key.data, key.size);
+    if (!e)
+        return "Invalid API key";
+    if (tenant.data &&
+        (tenant.size != strlen(e->tenant) || memcmp(tenant.data, e->tenant, tenant.size) != 0))
+        return "API key does not belong to tenant";
+    *whose = e->tenant;
+    return NULL;
+}
