@@ -347,10 +347,12 @@ static void a_result_may_have_no_lims(void **state)
     assert_int_equal(faiss_RangeSearchResult_new(&r, INT64_MAX), -4);
     assert_error(FAISSX_E_ARGUMENT, "nq is 9223372036854775807");
     assert_null(r);
-    assert_int_equal(faiss_RangeSearchResult_new(&r, 1), 0);
+    assert_int_equal(faiss_RangeSearchResult_new(&r, 2), 0);
     faiss_RangeSearchResult_lims(r, &lims);
-    lims[0] = SIZE_MAX / 2;
+    lims[0] = SIZE_MAX;
+    lims[1] = 2;
     assert_int_equal(faiss_RangeSearchResult_do_allocation(r), -4);
+    assert_error(FAISSX_E_ARGUMENT, "overflow");
     faiss_RangeSearchResult_free(r);
 }
 
