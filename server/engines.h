@@ -30,14 +30,14 @@ struct fxs_engine {
     enum fxs_engine_state state;
     pid_t pid;
     struct fxs_link link;
-    bool polled;      /* POLLOUT is asked for */
-    bool later;       /* the queue waits for memory: flush it at the next tick */
-    bool answered;    /* this process has sent a reply */
-    int64_t started;  /* when this process was */
-    int64_t not_yet;  /* no new start before this time */
-    size_t pending;   /* requests that this tenant waits for */
-    size_t held;      /* and their bytes */
-    char death[128];  /* how the last process ended: "signal 11, Segmentation fault" */
+    bool polled;     /* POLLOUT is asked for */
+    bool later;      /* the queue waits for memory: flush it at the next tick */
+    bool answered;   /* this process has sent a reply */
+    int64_t started; /* when this process was */
+    int64_t not_yet; /* no new start before this time */
+    size_t pending;  /* requests that this tenant waits for */
+    size_t held;     /* and their bytes */
+    char death[128]; /* how the last process ended: "signal 11, Segmentation fault" */
     UT_hash_handle hh;
 };
 

@@ -101,7 +101,7 @@ static void signals(struct fxs_front *f)
         } else {
             fxs_log(FXS_WARN, "front", "stopped at once signal=%u", info.ssi_signo);
             fxs_engines_kill(&f->engines);
-            fxs_listen_cleanup(f->options);
+            fxs_listen_cleanup(f);
             _exit(128 + (int)info.ssi_signo);
         }
     }
@@ -220,6 +220,7 @@ static int set_up(struct fxs_front *f)
 
 static void tear_down(struct fxs_front *f)
 {
+    fxs_listen_cleanup(f);
     if (f->router)
         zmq_close(f->router);
     if (f->zmq)
@@ -239,8 +240,7 @@ int fxs_front_run(const struct fxs_options *options)
     f.tick = f.now + tick_length(&f);
     fxs_sessions_init(&f.sessions, options->lease);
     fxs_pendings_init(&f.pendings);
-    if (set_up(&f) == 0 &&
-        (fxs_engines_init(&f.engines, options, f.epoll), fxs_listen(f.router, options) == 0)) {
+    if (set_up(&f) == 0 && (fxs_engines_init(&f.engines, options, f.epoll), fxs_listen(&f) == 0)) {
         loop(&f);
         fxs_log(FXS_INFO, "front", "stopped requests=%llu dropped=%llu",
                 (unsigned long long)f.requests, (unsigned long long)f.dropped);

@@ -24,6 +24,7 @@ struct fxs_front {
     int64_t started, tick;
     int64_t give_up; /* when stopping: time to kill what still runs */
     bool stopping;
+    int bound; /* how many of options->binds are */
     uint64_t requests;
     uint64_t dropped; /* replies whose client was gone or took none */
 };
@@ -61,8 +62,9 @@ void fxs_front_bury(struct fxs_front *f, struct fxs_engine *e);
 void fxs_front_end_session(struct fxs_front *f, struct fxs_session *s);
 
 /* listen.c: bind all endpoints.  Returns 0, or -1 after it has said why. */
-int fxs_listen(void *router, const struct fxs_options *o);
-/* Remove what an exit without zmq_close() would leave behind. */
-void fxs_listen_cleanup(const struct fxs_options *o);
+int fxs_listen(struct fxs_front *f);
+/* Remove the socket files, which libzmq leaves behind.  Before zmq_close(): afterwards
+ * they may be another server's. */
+void fxs_listen_cleanup(struct fxs_front *f);
 
 #endif

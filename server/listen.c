@@ -59,7 +59,7 @@ static int check_path(const char *endpoint, const char *path)
 static bool is_local(const char *endpoint)
 {
     static const char *const local[] = {"ipc://", "tcp://127.",
-                                        "tcp://localhost:", "tcp://[::1]:", "tcp://[::ffff:127."};
+                                        "tcp://[::1]:", "tcp://[::ffff:127."};
     for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
         if (strncmp(endpoint, local[i], strlen(local[i])) == 0)
             return true;
@@ -78,29 +78,36 @@ static int listen_on(void *router, const char *endpoint)
     int v6 = strncmp(endpoint, "tcp://", 6) == 0 && !isdigit((unsigned char)endpoint[6]);
     zmq_setsockopt(router, ZMQ_IPV6, &v6, sizeof(v6));
     if (zmq_bind(router, endpoint) != 0)
-        return refuse(endpoint, zmq_strerror(errno));
+        return refuse(endpoint,
+                      errno == ENODEV
+                          ? "not an address or interface of this machine (names are not looked up)"
+                          : zmq_strerror(errno));
     if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, actual, &len) != 0)
         strcpy(actual, "?");
     fxs_log(FXS_INFO, "front", "listening endpoint=%s", actual);
     return 0;
 }
 
-int fxs_listen(void *router, const struct fxs_options *o)
+int fxs_listen(struct fxs_front *f)
 {
-    for (int i = 0; i < o->nbinds; i++) {
-        if (listen_on(router, o->binds[i]) != 0)
+    const struct fxs_options *o = f->options;
+    for (; f->bound < o->nbinds; f->bound++) {
+        const char *endpoint = o->binds[f->bound];
+        if (listen_on(f->router, endpoint) != 0)
             return -1;
-        if (!o->auth && !is_local(o->binds[i]))
+        if (!o->auth && !is_local(endpoint))
             fxs_log(FXS_WARN, "front",
                     "no API keys: whoever reaches %s can use the server; see --auth-file",
-                    o->binds[i]);
+                    endpoint);
     }
     return 0;
 }
 
-void fxs_listen_cleanup(const struct fxs_options *o)
+void fxs_listen_cleanup(struct fxs_front *f)
 {
-    for (int i = 0; i < o->nbinds; i++)
-        if (socket_path(o->binds[i]))
-            unlink(socket_path(o->binds[i]));
+    while (f->bound > 0) {
+        const char *path = socket_path(f->options->binds[--f->bound]);
+        if (path)
+            unlink(path);
+    }
 }

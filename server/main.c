@@ -46,7 +46,7 @@ static int run(int argc, char **argv)
 }
 
 /* An engine: how the front starts this program for a tenant. */
-static int engine(int argc, char **argv)
+static int run_engine(int argc, char **argv)
 {
     sigset_t mask;
     /* It ends when its link does.  Should it not come to read that, it dies anyway. */
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
     if (strcmp(command, "engine") == 0)
-        return engine(argc - 1, argv + 1);
+        return run_engine(argc - 1, argv + 1);
     if (strcmp(command, "--version") == 0) {
         puts("faissx-server " FAISSX_VERSION);
         return 0;

@@ -80,6 +80,18 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
+/* libzmq would take the lower 16 bits of any number. */
+static int check_port(const char *endpoint)
+{
+    long port;
+    const char *colon = strrchr(endpoint, ':');
+    if (colon == strchr(endpoint, ':'))
+        return wrong("--bind: '%s' has no port; it must be tcp://HOST:PORT", endpoint);
+    if (strcmp(colon + 1, "*") == 0)
+        return 0;
+    return number("--bind", colon + 1, 0, 65535, &port);
+}
+
 static int bind_option(struct fxs_options *o, const char *endpoint)
 {
     if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0)
@@ -87,6 +99,8 @@ static int bind_option(struct fxs_options *o, const char *endpoint)
     if (o->nbinds == FXS_BINDS_MAX)
         return wrong("--bind: '%s' is one more than the %d endpoints that are possible", endpoint,
                      FXS_BINDS_MAX);
+    if (strncmp(endpoint, "tcp://", 6) == 0 && check_port(endpoint) != 0)
+        return -1;
     o->binds[o->nbinds++] = endpoint;
     return 0;
 }
