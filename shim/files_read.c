@@ -252,15 +252,38 @@ static int cannot_open(const char *fname, int error)
     return -2;
 }
 
-/* A file that cannot be mapped, such as a pipe, is read as a stream. */
+/* Everything that is left in `f`. */
+static int load_rest(FILE *f, const struct wanted *w)
+{
+    char *buf = NULL, *more;
+    size_t size = 0, room = 0;
+    do {
+        if (size == room) {
+            room = room ? 2 * room : 1 << 16;
+            if (!(more = realloc(buf, room))) {
+                free(buf);
+                return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
+            }
+            buf = more;
+        }
+        size += fread(buf + size, 1, room - size, f);
+    } while (size == room);
+    int rc = load(buf, size, w);
+    free(buf);
+    return rc;
+}
+
+/* What cannot be mapped, such as a pipe, is read as a stream.  The server takes transforms
+ * only as a whole: FAISS has no function that reads one from a stream. */
 static int read_descriptor(int fd, const char *fname, const struct wanted *w)
 {
     FILE *f = fdopen(fd, "rb");
     if (!f) {
+        int error = errno;
         close(fd);
-        return cannot_open(fname, errno);
+        return cannot_open(fname, error);
     }
-    int rc = load_stream(from_stream, f, w);
+    int rc = w->cls == FX_CLASS_VectorTransform ? load_rest(f, w) : load_stream(from_stream, f, w);
     fclose(f);
     return rc;
 }
