@@ -72,7 +72,7 @@ static FaissIDSelector *bitmap(size_t n, const uint8_t *bits)
     return SEL(s);
 }
 
-static FaissIDSelector * not(FaissIDSelector * a)
+static FaissIDSelector *inverse(FaissIDSelector *a)
 {
     FaissIDSelectorNot *s = NULL;
     assert_int_equal(faiss_IDSelectorNot_new(&s, a), 0);
