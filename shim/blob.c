@@ -36,16 +36,6 @@ static uint64_t blob_id(void)
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
 }
 
-/* Requests are answered in order; r->id is the one that is waited for. */
-static int receive(struct fx_rpc *r, uint64_t id)
-{
-    uint64_t newest = r->id;
-    r->id = id;
-    int rc = fx_rpc_recv(r);
-    r->id = newest;
-    return rc;
-}
-
 static int drop_rest(struct fx_rpc *r)
 {
     size_t size;
@@ -78,23 +68,25 @@ uint64_t fx_upload(const void *data, size_t size)
     if (!self)
         return 0;
     msgpack_sbuffer saved = set_aside(self);
-    uint64_t ids[WINDOW], blob = 0, ok = 1;
+    uint64_t blob = blob_id(), first;
     size_t sent = 0, acked = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
+    int ok = 1;
     if (fx_rpc_begin(&r, "upload", 3) != 0) {
         put_back(self, saved);
         return 0;
     }
-    blob = blob_id();
+    first = r.id;
     while (ok && acked < n) {
         if (sent < n && sent - acked < WINDOW) {
             size_t off = sent * (size_t)FX_PIECE;
             size_t len = size - off < FX_PIECE ? size - off : FX_PIECE;
-            if (sent > 0)
+            if (sent++ > 0)
                 fx_rpc_again(&r, "upload", 3);
-            ids[sent++ % WINDOW] = r.id;
             ok = upload_piece(&r, blob, (const char *)data + off, len, size, off) == 0;
         } else {
-            ok = receive(&r, ids[acked++ % WINDOW]) == 0 && drop_rest(&r) == 0;
+            r.oldest = first;
+            ok = fx_rpc_recv(&r) == 0 && drop_rest(&r) == 0;
+            acked++;
         }
     }
     fx_rpc_end(&r);
@@ -121,52 +113,82 @@ static void release(uint64_t id)
     }
 }
 
-/* Fetch the pieces in order; each is delivered to `data` or to `sink`. */
-static int download(uint64_t id, char *data, size_t size, fx_sink_fn sink, void *ctx)
-{
+/* A download under way.  Pieces arrive in any order; a sink takes them in theirs, from
+ * buffers that keep those that come too early. */
+struct download {
     struct fx_rpc r;
-    uint64_t ids[WINDOW];
-    size_t asked = 0, got = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
-    char *piece = sink ? malloc(FX_PIECE) : NULL;
-    int rc = 0;
-    if ((sink && !piece) || fx_rpc_begin(&r, "download", 3) != 0) {
-        free(piece);
+    uint64_t first; /* request of piece 0 */
+    size_t size, n; /* bytes and pieces */
+    size_t asked, got, delivered;
+    char *data; /* where all of it goes, or NULL: */
+    fx_sink_fn sink;
+    void *ctx;
+    char *slots[WINDOW];
+    int full[WINDOW];
+};
+
+static size_t piece_size(const struct download *d, size_t k)
+{
+    size_t off = k * (size_t)FX_PIECE;
+    return d->size - off < FX_PIECE ? d->size - off : FX_PIECE;
+}
+
+static int take_piece(struct download *d)
+{
+    size_t len, k;
+    d->r.oldest = d->first;
+    if (fx_rpc_recv(&d->r) != 0)
         return -1;
+    d->got++;
+    k = d->r.answered - d->first;
+    if (k < d->delivered || k >= d->asked || fx_rpc_frame(&d->r, &len) != 0 ||
+        len != piece_size(d, k))
+        return fx_rpc_nonsense(&d->r, "a piece of a large array has the wrong size");
+    char *to = d->data ? d->data + k * (size_t)FX_PIECE : d->slots[k % WINDOW];
+    if (fx_rpc_read(&d->r, to, len) != 0 || drop_rest(&d->r) != 0)
+        return -1;
+    d->full[k % WINDOW] = 1;
+    while (d->delivered < d->asked && d->full[d->delivered % WINDOW]) {
+        size_t slot = d->delivered % WINDOW;
+        d->full[slot] = 0;
+        if (d->sink && d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) != 0)
+            return -1;
+        d->delivered++;
     }
-    while (rc == 0 && got < n) {
-        if (asked < n && asked - got < WINDOW) {
-            size_t off = asked * (size_t)FX_PIECE;
-            if (asked > 0)
-                fx_rpc_again(&r, "download", 3);
-            ids[asked++ % WINDOW] = r.id;
-            rc = ask_piece(&r, id, off, size - off < FX_PIECE ? size - off : FX_PIECE);
-        } else {
-            size_t off = got * (size_t)FX_PIECE, len;
-            size_t want = size - off < FX_PIECE ? size - off : FX_PIECE;
-            rc = receive(&r, ids[got++ % WINDOW]);
-            if (rc == 0 && (fx_rpc_frame(&r, &len) != 0 || len != want))
-                rc = fx_rpc_nonsense(&r, "a piece of a large array has the wrong size");
-            char *to = sink ? piece : data + off;
-            if (rc == 0)
-                rc = fx_rpc_read(&r, to, want);
-            if (rc == 0)
-                rc = drop_rest(&r);
-            if (rc == 0 && sink)
-                rc = sink(ctx, piece, want);
+    return 0;
+}
+
+static int download(struct download *d, uint64_t id)
+{
+    int rc = 0;
+    d->n = (d->size + FX_PIECE - 1) / FX_PIECE;
+    for (int i = 0; i < WINDOW && d->sink && rc == 0; i++)
+        rc = (d->slots[i] = malloc(FX_PIECE)) ? 0 : fx_fail(FAISSX_E_MEMORY, "out of memory");
+    if (rc == 0 && fx_rpc_begin(&d->r, "download", 3) == 0) {
+        d->first = d->r.id;
+        while (rc == 0 && d->delivered < d->n) {
+            if (d->asked < d->n && d->asked - d->delivered < WINDOW) {
+                if (d->asked > 0)
+                    fx_rpc_again(&d->r, "download", 3);
+                rc = ask_piece(&d->r, id, d->asked * (size_t)FX_PIECE, piece_size(d, d->asked));
+                d->asked++;
+            } else {
+                rc = take_piece(d);
+            }
         }
+        fx_rpc_end(&d->r);
+    } else {
+        rc = -1;
     }
-    /* Pieces that were asked for and not wanted any more are still on their way. */
-    while (rc != 0 && r.conn && r.conn == r.self->conn && got < asked)
-        if (receive(&r, ids[got++ % WINDOW]) == 0 && drop_rest(&r) != 0)
-            break;
-    fx_rpc_end(&r);
-    free(piece);
+    for (int i = 0; i < WINDOW; i++)
+        free(d->slots[i]);
     return rc;
 }
 
 int fx_download(uint64_t id, void *data, size_t size)
 {
-    int rc = download(id, data, size, NULL, NULL);
+    struct download d = {.size = size, .data = data};
+    int rc = download(&d, id);
     if (rc == 0)
         release(id);
     return rc;
@@ -174,9 +196,9 @@ int fx_download(uint64_t id, void *data, size_t size)
 
 int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
-    int rc = download(id, NULL, size, sink, ctx);
-    struct fx_thread *self = fx_self();
-    if (self->conn)
+    struct download d = {.size = size, .sink = sink, .ctx = ctx};
+    int rc = download(&d, id);
+    if (fx_self()->conn) /* also when the sink had enough: the server need not keep it */
         release(id);
     return rc;
 }

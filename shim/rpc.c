@@ -14,7 +14,7 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     msgpack_sbuffer_clear(&r->self->header);
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
     r->payload.n = 0;
-    r->id = ++r->self->next_request;
+    r->id = r->oldest = ++r->self->next_request;
     msgpack_pack_map(&r->pk, 3 + keys);
     fx_pack_str(&r->pk, "operation");
     fx_pack_str(&r->pk, operation);
@@ -182,8 +182,10 @@ static int read_header(struct fx_rpc *r)
     fx_header_free(&r->reply);
     if (fx_header_read(&r->reply, buf, size, &why) != 0)
         return fx_rpc_nonsense(r, why);
-    if (fx_header_uint(&r->reply, "request_id", &id) && id == r->id)
+    if (fx_header_uint(&r->reply, "request_id", &id) && id >= r->oldest && id <= r->id) {
+        r->answered = id;
         return 0;
+    }
     /* A probe, the answer to a ping, or to a request that was given up. */
     return skip_rest(r) == 0 ? 1 : -1;
 }

@@ -10,7 +10,8 @@
  *         ... r.reply, then fx_rpc_frame for each payload frame ...
  *     fx_rpc_end(&r);
  *
- * Several requests may be sent before their replies are received, in that order.
+ * Several requests may be sent before their replies are received, which come in any order:
+ * set r.oldest, and see r.answered.
  */
 #ifndef FX_RPC_H
 #define FX_RPC_H
@@ -23,7 +24,9 @@ struct fx_rpc {
     struct fx_thread *self;
     struct fx_conn *conn;
     int64_t deadline;
-    uint64_t id;
+    uint64_t id;         /* of the newest request */
+    uint64_t oldest;     /* of the oldest that a reply may still come for */
+    uint64_t answered;   /* of the request that the reply is for */
     unsigned generation; /* of the session it is part of */
     msgpack_packer pk;   /* of the header */
     struct fx_payload payload;
@@ -43,7 +46,7 @@ void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys);
 
 int fx_rpc_send(struct fx_rpc *r);
 
-/* Wait for the reply to request `id`.  Error replies set this thread's error. */
+/* Wait for the reply to a request from `oldest` to `id`.  Error replies set this thread's error. */
 int fx_rpc_recv(struct fx_rpc *r);
 
 /* Begin the next payload frame: its size; 1 when there is none, -1 on failure. */
