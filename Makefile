@@ -64,7 +64,7 @@ endif
 APIGEN_SRC := $(wildcard proto/apigen*.c)
 COMMON_SRC := $(filter-out $(APIGEN_SRC),$(wildcard proto/*.c))
 SHIM_SRC := $(wildcard shim/*.c)
-SERVER_SRC := $(wildcard server/*.c)
+SERVER_SRC := $(wildcard server/*.c server/*/*.c)
 CLI_SRC := $(wildcard cli/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
@@ -273,8 +273,8 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 
 # --- lint ------------------------------------------------------------------------
 
-SOURCES = $(wildcard proto/*.c shim/*.c server/*.c cli/*.c bench/*.c tests/*/*.c)
-HEADERS = $(wildcard proto/*.h shim/*.h server/*.h cli/*.h bench/*.h tests/*/*.h)
+SOURCES = $(wildcard proto/*.c shim/*.c server/*.c server/*/*.c cli/*.c bench/*.c tests/*/*.c)
+HEADERS = $(wildcard proto/*.h shim/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
 FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
 
 lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror

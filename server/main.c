@@ -7,8 +7,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "front.h"
+#include "engine/engine.h"
+#include "front/front.h"
 #include "library.h"
 #include "log.h"
 #include "options.h"

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth.h"
+#include "front/auth.h"
 #include "log.h"
 
 #ifndef FAISSX_VERSION

@@ -16,7 +16,7 @@
 
 #include "link.h"
 #include "link_fd.h"
-#include "link_front.h"
+#include "front/link_front.h"
 
 struct pair {
     struct fx_link engine, other; /* blocking ends */

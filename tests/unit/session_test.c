@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "session.h"
+#include "front/session.h"
 
 enum { LEASE = 30000, TICK = 1000 };
 
