@@ -66,6 +66,16 @@ static void keep(struct obj *o, const struct fx_param *p, void *kept)
     rec_set(o, name, key, (union fx_val){.p = kept});
 }
 
+/* An owned part ends with its whole.  The log says so: a server frees parts itself. */
+static void kill_owned(void *part)
+{
+    struct obj *o = rec_find(part);
+    if (!o)
+        return;
+    rec_note("faiss_%s_free obj=%s ->", fx_classes[fx_root(o->cls)].name, o->name);
+    rec_kill(o);
+}
+
 /* Let go of what is kept, and end it where it is owned. */
 static void drop(struct obj *o, void *kept)
 {
@@ -80,22 +90,22 @@ static void drop(struct obj *o, void *kept)
         }
     }
     if (own)
-        rec_kill(rec_find(kept));
+        kill_owned(kept);
 }
 
 static void end(struct obj *o)
 {
-    static const char *const kept[] = {"quantizer", "sub_index", "index", "base_index", "ltrans"};
+    static const char *const kept[] = {"ltrans", "quantizer", "sub_index", "index", "base_index"};
     if (!o)
         return;
     if (rec_int(o, "own_fields") || rec_int(o, "own_indices")) {
         for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
             union fx_val *v = rec_prop(o, kept[i], 0);
             if (v)
-                rec_kill(rec_find(v->p));
+                kill_owned(v->p);
         }
         for (int64_t i = 0; rec_prop(o, "at", i); i++)
-            rec_kill(rec_find(rec_prop(o, "at", i)->p));
+            kill_owned(rec_prop(o, "at", i)->p);
     }
     rec_kill(o);
 }

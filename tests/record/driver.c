@@ -39,7 +39,8 @@ static int load(const char *path)
 
 static int left_out(int op)
 {
-    return remote && (fx_fns[op].flags & (FX_PROCESS | FX_UNSIZED));
+    return remote && ((fx_fns[op].flags & (FX_PROCESS | FX_UNSIZED)) ||
+                      op == FX_OP_IndexShards_shard_indexes);
 }
 
 /* Functions of objects that nothing in the API makes: with NULL, in process only. */
@@ -138,7 +139,8 @@ static void everything(void)
     }
     scenes();
     for (int op = 1; op < FX_NOPS; op++)
-        if (!in_scene(op) && !left_out(op))
+        /* k-means without room for the centroids: FAISS crashes, the server says no. */
+        if (!in_scene(op) && !left_out(op) && !(remote && op == FX_OP_kmeans_clustering))
             call_with_less(op);
     for (int op = 1; op < FX_NOPS; op++)
         if (fx_fns[op].flags & FX_FREE)
@@ -146,11 +148,27 @@ static void everything(void)
     free_all();
 }
 
-/* The client's own objects do not fail, and its file functions name another call. */
+/* Does the server call something else first: rebuild a value object, ask for a size? */
+static int prepares(int op)
+{
+    for (int i = 0; i < fx_fns[op].nparams; i++) {
+        const struct fx_param *p = &fx_fns[op].params[i];
+        if (p->kind == FX_HANDLE && fx_classes[p->cls].value)
+            return 1;
+        for (const int16_t *s = p->size; s && *s != FX_SZ_END; s++) {
+            if (s[0] == FX_SZ_ATTR && s[1] == FX_ATTR_CODE_SIZE)
+                return 1;
+            s += *s == FX_SZ_ATTR ? 3 : *s == FX_SZ_ARG || *s == FX_SZ_NUM;
+        }
+    }
+    return 0;
+}
+
+/* The client's own objects do not fail, and where all calls fail the first one tells. */
 static int fails(int op)
 {
     return fx_fns[op].ret.kind == FX_ERR && !left_out(op) &&
-           !(remote && (fx_fns[op].flags & FX_CUSTOM));
+           !(remote && ((fx_fns[op].flags & FX_CUSTOM) || prepares(op)));
 }
 
 static int failures(void)
@@ -181,8 +199,9 @@ static int compared(void)
         "faiss_IndexBinaryIVF_nprobe",        "faiss_IndexIVF_get_list_size",
         "faiss_ScalarQuantizer_trained_size", "faiss_IndexBinaryIVF_get_list_size",
     };
-    const uint32_t not_so =
-        FX_CUSTOM | FX_PROCESS | FX_UNSIZED | FX_CAST | FX_BORROW | FX_FIXED | FX_D;
+    const uint32_t not_so = FX_CUSTOM | FX_PROCESS | FX_UNSIZED | FX_CAST | FX_BORROW | FX_FIXED |
+                            FX_D | FX_OWN |
+                            FX_OWNED; /* ownership is kept by the server's own table */
     for (int op = 1; op < FX_NOPS; op++) {
         int skip = (fx_fns[op].flags & not_so) != 0;
         for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)

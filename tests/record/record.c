@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,8 +57,25 @@ static int ask(void *ctx, int op, union fx_val *v)
 
 static const struct describe how = {describe, ask};
 
+static struct text notes;
+
+void rec_note(const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    text_add(&notes, "\n%s", line);
+}
+
 static void append(struct text *t)
 {
+    if (notes.s) {
+        text_add(t, "%s", notes.s);
+        text_free(&notes);
+        notes = (struct text){0};
+    }
     static int fd = -2;
     if (fd == -2) {
         const char *path = getenv("RECORD_LOG");

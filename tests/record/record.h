@@ -49,6 +49,8 @@ struct obj {
 struct obj *rec_find(const void *p);
 struct obj *rec_new(int cls);
 void rec_kill(struct obj *o);
+/* A line for the log, behind that of the call which is being answered. */
+void rec_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The sub-object that `parent` lends under this name, made on first use. */
 struct obj *rec_lend(struct obj *parent, const char *name, int64_t key, int cls);
