@@ -86,7 +86,7 @@ GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h rem
 
 # A part that has no sources yet is left out.
 PRODUCTS := $(if $(SHIM_SRC),$(BUILD)/libfaissx_c.so $(BUILD)/faissx/libfaiss_c.so) \
-	$(if $(SERVER_SRC),$(BUILD)/faissx-server) $(if $(CLI_SRC),$(BUILD)/faissx)
+	$(if $(SERVER_SRC),$(BUILD)/faissx-server) $(if $(CLI_SRC),$(BUILD)/bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(if $(RECORD_SRC),$(BUILD)/tests/record/libfaiss_c.so) \
 	$(if $(DRIVER_SRC),$(BUILD)/tests/record/driver)
@@ -181,13 +181,16 @@ $(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
 	@mkdir -p $(@D)
 	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
 
+# FAISS reads through the server's own fread(): server/engine/source.h.
 $(BUILD)/faissx-server: $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(SERVER_LIBS)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=fread \
+		-o $@ $^ $(SERVER_LIBS)
 
-$(BUILD)/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
+$(BUILD)/bin/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ljansson -ldl -lpthread
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread
 
 # --- programs of the tests -------------------------------------------------------
 
@@ -300,7 +303,7 @@ format: ## reformat the sources
 .PHONY: install uninstall clean help
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/faissx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
-	install -m 755 $(wildcard $(BUILD)/faissx-server $(BUILD)/faissx) $(DESTDIR)$(BINDIR)
+	install -m 755 $(BUILD)/faissx-server $(BUILD)/bin/faissx $(DESTDIR)$(BINDIR)
 	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
 	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx

@@ -100,14 +100,14 @@ command_line build/faissx-server run --bind "$endpoint" '&'
 FAISSX_FAISS_LIBRARY=$faiss build/faissx-server run --bind "$endpoint" >"$work/server.log" 2>&1 &
 server_pid=$!
 for _ in {1..200}; do
-    build/faissx ping --server "$endpoint" >/dev/null 2>&1 && break
+    build/bin/faissx health --server "$endpoint" >/dev/null 2>&1 && break
     kill -0 $server_pid 2>/dev/null || { cat "$work/server.log" >&2; die "the server did not start"; }
     sleep 0.05
 done
 command_line FAISSX_SERVER="$endpoint" LD_PRELOAD=build/faissx/libfaiss_c.so ./example_c
 run remote FAISSX_SERVER="$endpoint" LD_PRELOAD="$stand_in" FAISSX_FAISS_LIBRARY=/nonexistent
 line took "$seconds"
-build/faissx stats --server "$endpoint" >"$work/stats" || die "the server does not answer"
+build/bin/faissx stats --server "$endpoint" >"$work/stats" || die "the server does not answer"
 
 # --- what came out ---
 

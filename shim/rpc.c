@@ -70,6 +70,11 @@ int fx_rpc_send(struct fx_rpc *r)
 {
     struct fx_frame frames[FX_FRAMES_MAX + 1];
     const msgpack_sbuffer *h = &r->self->header;
+    r->conn = r->self->conn; /* an upload in between may have made a new one */
+    if (!r->conn) {
+        fx_fail(FAISSX_E_CONNECT, "the connection broke");
+        return -1;
+    }
     if (h->size > FX_HEADER_MAX) {
         fx_fail(FAISSX_E_LIMIT, "the request's header would be larger than 64 KiB");
         return -1;
@@ -144,7 +149,7 @@ static int error_reply(struct fx_rpc *r)
     int64_t code = -4;
     int error = FAISSX_E_FAISS;
     fx_header_int(&r->reply, "code", &code);
-    r->code = (int)code;
+    r->code = code ? (int)code : -4; /* an error is never 0 */
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (fx_header_is(&r->reply, "kind", kinds[i].kind))
             error = kinds[i].error;

@@ -9,7 +9,9 @@
  *     lock.c      readers and writers of objects
  *     values.c    selectors, parameters and results, rebuilt for a call
  *     blob.c      large arrays in pieces
- *     files.c     saving and loading indexes
+ *     files.c     saving and loading indexes; source.c: what FAISS reads from
+ *     special.c   functions that the table cannot describe
+ *     check.c     arguments that FAISS must not see
  *     stats.c     counters
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and queues, and

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "request.h"
+#include "source.h"
 
 static const struct fx_api *api(void)
 {
@@ -147,6 +148,22 @@ static void reply_object(struct fxe_req *r, int cls, void *ptr)
     fxe_pack_handle(&pk, o);
 }
 
+struct memory {
+    const char *data;
+    size_t left;
+};
+
+static size_t read_memory(void *ctx, void *buf, size_t n)
+{
+    struct memory *m = ctx;
+    if (n > m->left)
+        n = m->left;
+    memcpy(buf, m->data, n);
+    m->data += n;
+    m->left -= n;
+    return n;
+}
+
 static void run_load(struct fxe_req *r)
 {
     const msgpack_object *o = fx_header_get(&r->header, "data");
@@ -165,15 +182,14 @@ static void run_load(struct fxe_req *r)
     if (cls == FX_CLASS_VectorTransform) {
         rc = load_transform(r, data, size, &ptr);
     } else {
-        /* fmemopen refuses an empty buffer; an empty file is FAISS's to refuse. */
-        FILE *f = size ? fmemopen((void *)(uintptr_t)data, size, "r") : fopen("/dev/null", "r");
+        struct memory m = {data, size};
+        FILE *f = fxe_source_open(read_memory, &m);
         if (!f) {
-            fxe_fail(r, "limit", "the server is out of memory");
+            fxe_fail(r, "limit", "the server is out of file descriptors");
             return;
         }
-        setvbuf(f, NULL, _IONBF, 0); /* no second copy of what FAISS reads */
         rc = load_file(cls, f, io_flags(r), &ptr);
-        fclose(f);
+        fxe_source_close(f);
     }
     if (r->failed)
         return;
@@ -215,9 +231,10 @@ static void answer_need(struct fxe_stream *s, size_t want)
     fxe_req_finish(r);
 }
 
-static ssize_t stream_read(void *cookie, char *buf, size_t want)
+static size_t stream_read(void *ctx, void *to, size_t want)
 {
-    struct fxe_stream *s = cookie;
+    struct fxe_stream *s = ctx;
+    char *buf = to;
     size_t got = 0;
     while (got < want && !s->ended) {
         if (s->left == 0) {
@@ -243,22 +260,20 @@ static ssize_t stream_read(void *cookie, char *buf, size_t want)
         s->left -= n;
         got += n;
     }
-    return (ssize_t)got;
+    return got;
 }
 
 static void *stream_thread(void *arg)
 {
     struct fxe_stream *s = arg;
-    cookie_io_functions_t io = {.read = stream_read};
-    FILE *f = fopencookie(s, "r", io);
+    FILE *f = fxe_source_open(stream_read, s);
     void *ptr = NULL;
     int rc = -4;
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     if (f) {
-        setvbuf(f, NULL, _IONBF, 0); /* read no byte that FAISS did not ask for */
         rc = load_file(s->cls, f, s->flags, &ptr);
-        fclose(f);
+        fxe_source_close(f);
     }
     fxe_lock();
     struct fxe_req *r = s->request;

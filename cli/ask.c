@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "zmtp.h"
+
+enum { TIMEOUT_MS = 5000 };
+
+static const char *env(const char *name, const char *otherwise)
+{
+    const char *v = getenv(name);
+    return v && *v ? v : otherwise;
+}
+
+int cli_options(int argc, char **argv, struct cli_server *s, const char *help)
+{
+    static const struct option options[] = {{"server", required_argument, NULL, 's'},
+                                            {"api-key", required_argument, NULL, 'k'},
+                                            {"tenant", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    int c;
+    *s = (struct cli_server){env("FAISSX_SERVER", FX_DEFAULT_SERVER), env("FAISSX_API_KEY", NULL),
+                             env("FAISSX_TENANT_ID", NULL)};
+    while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+        switch (c) {
+        case 's':
+            s->server = optarg;
+            break;
+        case 'k':
+            s->key = optarg;
+            break;
+        case 't':
+            s->tenant = optarg;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            exit(0);
+        default:
+            return -1;
+        }
+    }
+    return optind;
+}
+
+static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *operation)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, b, msgpack_sbuffer_write);
+    msgpack_pack_map(&pk, 2u + !!s->key + !!s->tenant);
+    fx_pack_str(&pk, "operation");
+    fx_pack_str(&pk, operation);
+    fx_pack_str(&pk, "request_id");
+    msgpack_pack_int(&pk, 1);
+    if (s->key) {
+        fx_pack_str(&pk, "api_key");
+        fx_pack_str(&pk, s->key);
+    }
+    if (s->tenant) {
+        fx_pack_str(&pk, "tenant_id");
+        fx_pack_str(&pk, s->tenant);
+    }
+}
+
+/* The second frame of the reply, behind the delimiter, is its header. */
+static char *receive(struct fx_conn *c, size_t *len, int64_t deadline)
+{
+    char *buf = NULL;
+    size_t size;
+    int more = 1;
+    for (int i = 0; more; i++) {
+        if (fx_conn_frame(c, &size, &more, deadline) != 0)
+            break;
+        if (i != 1) {
+            if (fx_conn_skip(c, size, deadline) != 0)
+                break;
+            continue;
+        }
+        buf = size <= FX_HEADER_MAX ? malloc(size + 1) : NULL;
+        *len = size;
+        if (!buf || fx_conn_read(c, buf, size, deadline) != 0)
+            break;
+    }
+    if (more) {
+        free(buf);
+        buf = NULL;
+    }
+    return buf;
+}
+
+int cli_ask(const struct cli_server *s, const char *operation, struct fx_header *reply, char **buf)
+{
+    char err[512];
+    const char *why, *text;
+    size_t len = 0;
+    int64_t deadline = fx_now_ms() + TIMEOUT_MS;
+    struct fx_conn *c = fx_conn_open(s->server, deadline, err, sizeof err);
+    *buf = NULL;
+    memset(reply, 0, sizeof *reply);
+    if (!c) {
+        fprintf(stderr, "faissx: %s\n", err);
+        return -1;
+    }
+    msgpack_sbuffer b;
+    msgpack_sbuffer_init(&b);
+    pack(&b, s, operation);
+    struct fx_frame frame = {b.data, b.size};
+    if (fx_conn_send(c, &frame, 1, deadline) != 0 || !(*buf = receive(c, &len, deadline))) {
+        const char *e = fx_conn_error(c);
+        fprintf(stderr, "faissx: %s: %s\n", s->server, e && *e ? e : "no answer in time");
+        goto fail;
+    }
+    if (fx_header_read(reply, *buf, len, &why) != 0) {
+        fprintf(stderr, "faissx: %s answered with nonsense: %s\n", s->server, why);
+        goto fail;
+    }
+    if (!fx_header_is(reply, "status", "ok")) {
+        if (fx_header_str(reply, "message", &text, &len))
+            fprintf(stderr, "%.*s\n", (int)len, text);
+        goto fail;
+    }
+    msgpack_sbuffer_destroy(&b);
+    fx_conn_close(c);
+    return 0;
+fail:
+    msgpack_sbuffer_destroy(&b);
+    fx_conn_close(c);
+    fx_header_free(reply);
+    free(*buf);
+    *buf = NULL;
+    return -1;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of faissx, each its own main(), and what they share. */
+#ifndef FX_CLI_H
+#define FX_CLI_H
+
+#include "wire.h"
+
+#ifndef FAISSX_VERSION
+#define FAISSX_VERSION "0.1.0"
+#endif
+
+#define FX_DEFAULT_SERVER "tcp://127.0.0.1:45678"
+
+int cli_run(int argc, char **argv);
+int cli_stats(int argc, char **argv);
+int cli_health(int argc, char **argv);
+
+/* --server, --api-key and --tenant, with FAISSX_SERVER, FAISSX_API_KEY and
+ * FAISSX_TENANT_ID as defaults. */
+struct cli_server {
+    const char *server, *key, *tenant;
+};
+
+/* Read the common options.  Returns the index of the first other argument, or -1 after a
+ * message; on --help prints `help` and ends the program. */
+int cli_options(int argc, char **argv, struct cli_server *s, const char *help);
+
+/* One operation without a session.  Returns 0 and the reply's header (`buf` holds its
+ * bytes; free both), or -1 after a message. */
+int cli_ask(const struct cli_server *s, const char *operation, struct fx_header *reply, char **buf);
+
+#endif
