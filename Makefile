@@ -69,7 +69,8 @@ CLI_SRC := $(wildcard cli/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-E2E_SRC := $(wildcard tests/e2e/*.c)
+RAW_SRC := tests/e2e/raw.c
+E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
@@ -91,6 +92,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(if $(RECORD_SRC),$(BUILD)/tests/record/libfaiss_c.so) \
 	$(if $(DRIVER_SRC),$(BUILD)/tests/record/driver)
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
+RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC))
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
@@ -214,6 +216,13 @@ $(E2E): $(BUILD)/%: %.c faiss_c_compat.h
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
+# The one that is none: it speaks the wire protocol itself.
+$(RAW): $(BUILD)/%: %.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
+		-lzmq $(MSGPACK_LIBS) -ljansson
+
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
@@ -228,7 +237,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(SCRIPTS)
 
 engine: ## a real libfaiss_c: the given or installed one, or else one built from source
 	@packaging/find-faiss.sh
@@ -259,7 +268,7 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+check-e2e: all $(E2E) $(RAW) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
