@@ -10,6 +10,8 @@
 #include "check.h"
 #include "request.h"
 
+enum { WIDE_BATCH = 64 };
+
 static const struct fx_api *api(void)
 {
     return &fxe_engine.lib.api;
@@ -80,6 +82,16 @@ static int handles(struct fxe_req *r, int i)
     return 0;
 }
 
+/* Queries enough for all cores: FAISS divides them among its threads. */
+static int is_batch(const struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (strcmp(r->fn->params[i].name, "n") == 0)
+            return arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+                   arg(r, i)->via.u64 >= WIDE_BATCH;
+    return 0;
+}
+
 int fxe_call_prepare(struct fxe_req *r)
 {
     char text[8192];
@@ -107,7 +119,7 @@ int fxe_call_prepare(struct fxe_req *r)
     }
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
-    r->lane = r->fn->flags & FX_WIDE ? FXE_WIDE : FXE_SMALL;
+    r->lane = r->fn->flags & FX_WIDE || is_batch(r) ? FXE_WIDE : FXE_SMALL;
     return 0;
 }
 

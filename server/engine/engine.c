@@ -8,16 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "log.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Threads of the wide lane: what this process may use, or what OMP_NUM_THREADS says. */
 static int cores(void)
 {
+    const char *env = getenv("OMP_NUM_THREADS");
     cpu_set_t set;
+    if (env && atoi(env) > 0)
+        return atoi(env);
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
@@ -49,6 +53,7 @@ int fx_engine_main(int argc, char **argv)
     static const struct option options[] = {
         {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
         {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
+        {"lease", required_argument, NULL, 'e'},
         {"log-level", required_argument, NULL, 'v'}, {0}};
     const char *library = NULL;
     enum fxs_level level;
@@ -71,6 +76,9 @@ int fx_engine_main(int argc, char **argv)
         case 'f':
             library = optarg;
             break;
+        case 'e':
+            fxe_engine.lease = atoi(optarg);
+            break;
         case 'v':
             if (fxs_log_level_parse(optarg, &level) == 0)
                 fxs_log_level(level);
@@ -83,6 +91,9 @@ int fx_engine_main(int argc, char **argv)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    /* The front sees the link end only when the core is written; a large one takes long,
+     * and this tenant's clients wait. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     thread_policy();
     if (load(library) != 0)
         return 3;

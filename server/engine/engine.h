@@ -54,6 +54,7 @@ struct fxe_engine {
     const char *tenant;
     int threads; /* of the pool */
     int cores;   /* of the wide lane */
+    int lease;   /* seconds, as the front keeps it */
     void (*omp_set_num_threads)(int);
     struct fxe_session *sessions;
     uint64_t started_ms;

@@ -226,20 +226,32 @@ void fxe_req_run(struct fxe_req *r)
     fxe_req_finish(r);
 }
 
-void fxe_req_finish(struct fxe_req *r)
+/* Give back what the request used.  Before its reply: whoever has that may count on the
+ * objects being free, in both senses. */
+static void give_back(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
-    reply(r);
-    fxe_values_free(&r->values);
-    fxe_stats_count(r);
     fxe_lock();
     fxe_needs_give(&r->needs);
     for (int i = 0; i < r->nheld; i++)
         fxe_obj_let_go(r->held[i], &doomed);
-    if (r->session)
-        fxe_session_leave(r->session, &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+}
+
+void fxe_req_finish(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    fxe_values_free(&r->values);
+    give_back(r);
+    reply(r);
+    fxe_stats_count(r);
+    if (r->session) {
+        fxe_lock();
+        fxe_session_leave(r->session, &doomed);
+        fxe_unlock();
+        fxe_obj_destroy_list(doomed);
+    }
     for (int i = 0; i < r->nmemory; i++)
         free(r->memory[i]);
     for (int i = 0; i < r->nout; i++)

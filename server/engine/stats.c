@@ -66,6 +66,7 @@ static void run_hello(struct fxe_req *r)
     msgpack_packer pk = fxe_reply_key(r, "session");
     fx_pack_bin(&pk, r->msg.head.token, FX_TOKEN_SIZE);
     pack_uint(r, "protocol", FX_PROTOCOL);
+    pack_uint(r, "lease", (uint64_t)fxe_engine.lease);
     pack_str(r, "table", FX_TABLE_HASH);
     pack_str(r, "version", FAISSX_VERSION);
     pack_str(r, "library", fxe_engine.lib.path);

@@ -55,7 +55,7 @@ struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
 /* Run this very program as an engine, with `fd` as its descriptor 3. */
 static int spawn(struct fxs_engines *t, const char *tenant, int fd, pid_t *pid)
 {
-    char link[16], threads[16];
+    char link[16], threads[16], lease[16];
     const char *argv[] = {"faissx-server",
                           "engine",
                           "--link",
@@ -64,6 +64,8 @@ static int spawn(struct fxs_engines *t, const char *tenant, int fd, pid_t *pid)
                           tenant,
                           "--threads",
                           threads,
+                          "--lease",
+                          lease,
                           "--log-level",
                           fxs_log_level_name(t->options->level),
                           t->options->library[0] ? "--library" : NULL,
@@ -75,6 +77,7 @@ static int spawn(struct fxs_engines *t, const char *tenant, int fd, pid_t *pid)
 
     snprintf(link, sizeof(link), "%d", LINK_FD);
     snprintf(threads, sizeof(threads), "%d", t->options->threads);
+    snprintf(lease, sizeof(lease), "%d", (int)((t->options->lease + 999) / 1000));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fd, LINK_FD);
