@@ -46,7 +46,7 @@ packaging/deps.sh build demo
 faiss=$(packaging/find-faiss.sh)
 source=$(packaging/engine.sh source)
 title "Building"
-make --no-print-directory -j"$(nproc)" all
+make -s --no-print-directory -j"$(nproc)" all
 
 stand_in=$top/build/faissx/libfaiss_c.so
 gcc -w -O2 -I"$source" -I"$source/c_api" "$source/c_api/example_c.c" -o "$work/example_c" \
@@ -127,14 +127,15 @@ verdict() { # NAME TEXT COMMAND...
 }
 all_same() { cmp "$work/direct/$1" "$work/local/$1" && cmp "$work/direct/$1" "$work/remote/$1"; }
 no_faiss() { [ -n "$(loaded remote)" ] && ! loaded remote | grep -vFx "$stand_in" | grep -E 'libfaiss|blas|gomp'; }
+calls() { awk '$1 == "operation" { printf "%s%s %s", (n++ ? ", " : ""), $2, $3 }' "$work/stats"; }
 did_work() { grep -Eq 'faiss_Index_search +[1-9]' "$work/stats"; }
 
 title "Compared"
 verdict printed "the same three times, to the last digit ($(wc -l <"$work/direct/out") lines)" all_same out
 verdict saved "the same example.index three times ($(stat -c %s "$work/direct/example.index") bytes)" \
     all_same example.index
-verdict server "did the work: $(grep -oE 'faiss_[A-Za-z_]+ +[0-9]+' "$work/stats" | tr -s ' \n' ' ')" did_work
-verdict process "3 loaded no FAISS and no BLAS, only $(loaded remote | sed 's|.*/||' | sort -u | tr '\n' ' ')" no_faiss
+verdict server "did the work: $(calls)" did_work
+verdict process "of the third run: no FAISS, no BLAS, only $(loaded remote | sed 's|.*/||' | sort -u | tr '\n' ' ')" no_faiss
 [ $failed = 0 ] || { cat "$work/stats" "$work/server.log" >&2; die "the three runs differ"; }
 
 title "The same with your own program"
@@ -142,12 +143,14 @@ cat <<END
   On the machine that has FAISS:
 
       FAISSX_FAISS_LIBRARY=$faiss \\
-          $top/build/faissx-server run --bind tcp://127.0.0.1:45678
+          $top/build/faissx-server run
 
-  and wherever your program runs (an ssh tunnel leads there: ssh -L 45678:127.0.0.1:45678 HOST):
+  and wherever your program runs (ssh -N -L 45678:127.0.0.1:45678 HOST leads there):
 
-      FAISSX_SERVER=tcp://127.0.0.1:45678 LD_PRELOAD=$stand_in your-program
+      $top/build/bin/faissx run your-program
 
-  If it opens libfaiss_c.so by name at run time, use LD_LIBRARY_PATH=$top/build/faissx
-  in place of LD_PRELOAD.
+  That is short for
+
+      FAISSX_SERVER=tcp://127.0.0.1:45678 LD_PRELOAD=$stand_in \\
+          LD_LIBRARY_PATH=$top/build/faissx your-program
 END
