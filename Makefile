@@ -129,15 +129,18 @@ $(eval $(call generate,exports.map,map))
 $(eval $(call generate,faiss_c_compat.h,header))
 $(eval $(call generate,matrix.md,matrix))
 
+$(GEN)/support-matrix.md: packaging/support-matrix.in $(GEN)/matrix.md
+	$(Q)cat $^ >$@
+
 generated: $(GENERATED)
 
-header: $(GEN)/faiss_c_compat.h $(GEN)/matrix.md ## update the committed files that are made from the table
+header: $(GEN)/faiss_c_compat.h $(GEN)/support-matrix.md ## update the committed files that are made from the table
 	cp $(GEN)/faiss_c_compat.h faiss_c_compat.h
-	cp $(GEN)/matrix.md docs/support-matrix.md
+	cp $(GEN)/support-matrix.md docs/support-matrix.md
 
-check-header: $(GEN)/faiss_c_compat.h $(GEN)/matrix.md
+check-header: $(GEN)/faiss_c_compat.h $(GEN)/support-matrix.md
 	@diff -u faiss_c_compat.h $(GEN)/faiss_c_compat.h && \
-	diff -u docs/support-matrix.md $(GEN)/matrix.md || \
+	diff -u docs/support-matrix.md $(GEN)/support-matrix.md || \
 	{ echo 'The table has changed since these were made from it: run make header.' >&2; exit 1; }
 
 # --- objects -------------------------------------------------------------------
@@ -210,7 +213,7 @@ $(BUILD)/tests/record/driver: $(call objects,$(DRIVER_SRC)) $(BUILD)/common.a
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E): $(BUILD)/%: %.c faiss_c_compat.h
+$(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
@@ -223,7 +226,7 @@ $(RAW): $(BUILD)/%: %.c
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
 		-lzmq $(MSGPACK_LIBS) -ljansson
 
-$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
+$(filter-out %/client,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
