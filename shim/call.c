@@ -75,6 +75,8 @@ static int hold(struct call *c, int i)
     if (fx_root(fx_obj_class(o)) != fx_root(p->cls))
         return fx_fail(FAISSX_E_HANDLE, "%s: %s is a Faiss%s, not a Faiss%s", c->fn->name, p->name,
                        fx_classes[fx_obj_class(o)].name, fx_classes[p->cls].name);
+    if (!fx_obj_current(o) && c->fn->flags & FX_FREE)
+        return -4; /* no error: it is free */
     if (!fx_obj_current(o))
         return fx_fail(FAISSX_E_SESSION,
                        "%s: %s is gone: the server was restarted, or this process was "
@@ -491,6 +493,17 @@ static int run(struct call *c)
     }
 }
 
+/* Freeing cannot fail in FAISS, and callers tidy up before they ask what went wrong: it
+ * leaves the last error alone, also when the object went with its engine. */
+static int run_free(struct call *c)
+{
+    struct fx_error before;
+    fx_error_save(&before);
+    run(c);
+    fx_error_restore(&before);
+    return 0;
+}
+
 union fx_val fx_remote_call(int op, union fx_val *v)
 {
     struct call c = {.op = op, .fn = &fx_fns[op], .v = v};
@@ -521,7 +534,7 @@ union fx_val fx_remote_call(int op, union fx_val *v)
             ret->i = 0;
         goto released;
     }
-    rc = run(&c);
+    rc = c.fn->flags & FX_FREE ? run_free(&c) : run(&c);
     if (rc == 0)
         done(&c);
 out:

@@ -65,6 +65,25 @@ void fx_set_error(int error, const char *text, size_t len)
     t->real_error = real_error();
 }
 
+void fx_error_save(struct fx_error *e)
+{
+    *e = (struct fx_error){0};
+    if (!self)
+        return;
+    *e = (struct fx_error){self->error, self->text, self->real_error};
+    self->text = NULL;
+}
+
+void fx_error_restore(struct fx_error *e)
+{
+    if (!self)
+        return;
+    free(self->text);
+    self->error = e->error;
+    self->text = e->text;
+    self->real_error = e->real_error;
+}
+
 int fx_fail(int error, const char *fmt, ...)
 {
     char text[1024] = "faissx: ";

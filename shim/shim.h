@@ -59,6 +59,16 @@ int fx_fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 int fx_fail_missing(int op);
 void fx_set_error(int error, const char *text, size_t len);
 
+/* Put this thread's last error aside, and back in place of any that came in between.  Its
+ * text stays where it is. */
+struct fx_error {
+    int error;
+    char *text;
+    const char *real_error;
+};
+void fx_error_save(struct fx_error *e);
+void fx_error_restore(struct fx_error *e);
+
 /* faiss_get_last_error() in both modes. */
 const char *fx_last_error(void);
 

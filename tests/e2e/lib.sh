@@ -98,16 +98,19 @@ accepts() {
              : $e =~ m{^tcp://(.*)} ? IO::Socket::INET->new(PeerAddr => $1, Timeout => 1) : 0)' "$1"
 }
 
-# start_server [--tcp] [OPTION...]: a server on a socket of its own (ipc, or a free TCP
-# port), until the end of the test.  Sets SERVER, SERVER_PID and SERVER_LOG.
+# start_server [--tcp | --again] [OPTION...]: a server on a socket of its own (ipc, or a
+# free TCP port), or on that of the last one, until the end of the test.  Sets SERVER,
+# SERVER_PID and SERVER_LOG.
 start_server() {
     fx_nservers=$((${fx_nservers:-0} + 1))
-    if [ "${1:-}" = --tcp ]; then
+    case ${1:-} in
+    --tcp)
         shift
         SERVER=tcp://127.0.0.1:$(free_port)
-    else
-        SERVER=ipc://$TMP/server$fx_nservers
-    fi
+        ;;
+    --again) shift ;;
+    *) SERVER=ipc://$TMP/server$fx_nservers ;;
+    esac
     SERVER_LOG=$TMP/server$fx_nservers.log
     "$BUILD/faissx-server" run --bind "$SERVER" "$@" >"$SERVER_LOG" 2>&1 &
     SERVER_PID=$!
@@ -143,6 +146,59 @@ preloaded() {
 remote() {
     preloaded env FAISSX_SERVER="$SERVER" FAISSX_FAISS_LIBRARY=/nonexistent "$@"
 }
+
+# --- clients ---
+
+# The client that does what it is told (client.c), and the one without manners (raw.c).
+client() { remote "$BUILD/tests/e2e/client" "$@"; }
+raw() { "$BUILD/tests/e2e/raw" "$SERVER" "$@"; }
+
+# Out of a reply that raw printed: a value, and the handle that a function returned.
+value() { printf '%s\n' "$2" | sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'; }
+handle() { printf '%s\n' "$1" | sed -n 's/.*"out":\[\[*\([0-9][0-9]*\).*/\1/p'; }
+
+# stat_of NAME [KEY]: one of the counters of the tenant with that key.
+stat_of() { value "$1" "$(raw '{"operation":"stats","api_key":"'"${2:-}"'"}')"; }
+
+# talk NAME: a client in the background that gets its commands through `tell NAME COMMAND`.
+# `hear NAME` waits for its answer to the last one.
+talk() {
+    mkfifo "$TMP/$1.in"
+    client <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
+    eval "PID_$1=$!"
+    fx_servers="$fx_servers $!"
+    sleep 600 >"$TMP/$1.in" & # keeps it open between the commands
+    fx_servers="$fx_servers $!"
+}
+tell() {
+    printf '%s\n' "$2" | tee -a "$TMP/$1.told" >"$TMP/$1.in"
+}
+hear() {
+    fx_line=$(wc -l <"$TMP/$1.told")
+    wait_for has_lines "$TMP/$1.out" "$fx_line" || cat "$TMP/$1.err"
+    sed -n "${fx_line}p" "$TMP/$1.out" | sed 's/^[^:]*: //'
+}
+ask() {
+    tell "$1" "$2"
+    hear "$1"
+}
+has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+
+# wait_for COMMAND...: until it succeeds; fails after a long time.
+wait_for() {
+    fx_tries=0
+    until "$@" 2>/dev/null; do
+        fx_tries=$((fx_tries + 1))
+        [ $fx_tries -lt 400 ] || return 1
+        sleep 0.05
+    done
+}
+
+# The process has ended (nobody may have waited for it).
+gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+
+# pending N: so many requests wait for engines.
+pending() { [ "$(value pending "$(raw '{"operation":"health"}')")" = "$1" ]; }
 
 # --- the end ---
 
