@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client that does what it is told, one command a line, from its arguments or else from
+ * its standard input, and answers each with a line: the command, and its result.  A failure
+ * is told as FAISS's code and text.
+ *
+ *     new I DESCRIPTION    a new index, number I (0 to 9)
+ *     add I N              add N vectors
+ *     total I
+ *     search I             search it, and print a checksum of what was found
+ *     slow I N             add 100000 vectors, then search for N: a second for some thousands
+ *     train I NITER        k-means on it with so many rounds: 1000000000 are without end
+ *     busy I SECONDS       the same, for about that time
+ *     free I
+ *     maps PATTERN         the files that this process has mapped, of those names
+ *     abort                end without saying goodbye
+ */
+#include <signal.h>
+
+#include "client.h"
+
+enum { D = 16, INDEXES = 10, POINTS = 2000, CLUSTERS = 32 };
+
+static FaissIndex *indexes[INDEXES];
+
+static void result(int rc)
+{
+    if (rc)
+        printf("%d %s\n", rc, last_error());
+    else
+        printf("ok\n");
+}
+
+static int add(FaissIndex *index, size_t n, uint32_t seed)
+{
+    float *x = random_vectors(n, D, seed);
+    int rc = faiss_Index_add(index, (idx_t)n, x);
+    free(x);
+    return rc;
+}
+
+static void search(FaissIndex *index, size_t n, size_t k)
+{
+    float *x = random_vectors(n, D, 7), *distances = calloc(n * k, sizeof *distances);
+    idx_t *labels = calloc(n * k, sizeof *labels);
+    if (!distances || !labels)
+        abort();
+    int rc = faiss_Index_search(index, (idx_t)n, x, (idx_t)k, distances, labels);
+    if (rc)
+        result(rc);
+    else
+        printf("found %llx\n", (unsigned long long)(checksum(distances, n * k * sizeof *distances) ^
+                                                    checksum(labels, n * k * sizeof *labels)));
+    free(x);
+    free(distances);
+    free(labels);
+}
+
+static int train(FaissIndex *index, int niter)
+{
+    FaissClusteringParameters p;
+    FaissClustering *c = NULL;
+    faiss_ClusteringParameters_init(&p);
+    p.niter = niter;
+    int rc = faiss_Clustering_new_with_params(&c, D, CLUSTERS, &p);
+    if (rc)
+        return rc;
+    float *x = random_vectors(POINTS, D, 1);
+    rc = faiss_Clustering_train(c, POINTS, x, index);
+    free(x);
+    faiss_Clustering_free(c);
+    return rc;
+}
+
+static int busy(FaissIndex *index, double seconds)
+{
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    int rc = train(index, 50);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    double took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    return rc ? rc : train(index, (int)(50 * seconds / took));
+}
+
+static void maps(const char *pattern)
+{
+    char line[4096], last[4096] = "";
+    FILE *f = fopen("/proc/self/maps", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        char *path = strchr(line, '/');
+        if (!path || !strstr(path, pattern) || strcmp(path, last) == 0)
+            continue;
+        strcpy(last, path);
+        path[strcspn(path, "\n")] = '\0';
+        printf("%s ", path);
+    }
+    if (f)
+        fclose(f);
+    printf(".\n");
+}
+
+/* The other words of a command: a number, and text. */
+static void run(const char *what, int i, const char *rest)
+{
+    FaissIndex **index = &indexes[i];
+    if (strcmp(what, "new") == 0) {
+        result(faiss_index_factory(index, D, rest, METRIC_L2));
+    } else if (strcmp(what, "add") == 0) {
+        result(add(*index, strtoul(rest, NULL, 10), 5));
+    } else if (strcmp(what, "total") == 0) {
+        printf("%lld\n", (long long)faiss_Index_ntotal(*index));
+    } else if (strcmp(what, "search") == 0) {
+        search(*index, 10, 5);
+    } else if (strcmp(what, "slow") == 0) {
+        int rc = add(*index, 100000, 5);
+        if (rc)
+            result(rc);
+        else
+            search(*index, strtoul(rest, NULL, 10), 1);
+    } else if (strcmp(what, "train") == 0) {
+        result(train(*index, atoi(rest)));
+    } else if (strcmp(what, "busy") == 0) {
+        result(busy(*index, atof(rest)));
+    } else if (strcmp(what, "free") == 0) {
+        faiss_Index_free(*index);
+        printf("done\n");
+    } else {
+        printf("no such command\n");
+    }
+}
+
+static void command(const char *line)
+{
+    char what[16] = "", rest[256] = "";
+    int i = 0;
+    sscanf(line, "%15s %255[^\n]", what, rest);
+    printf("%s: ", line);
+    if (strcmp(what, "maps") == 0) {
+        maps(rest);
+    } else if (strcmp(what, "abort") == 0) {
+        raise(SIGKILL);
+    } else {
+        rest[0] = '\0';
+        sscanf(line, "%*s %d %255[^\n]", &i, rest);
+        run(what, i >= 0 && i < INDEXES ? i : 0, rest);
+    }
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    char line[512];
+    for (int i = 1; i < argc; i++)
+        command(argv[i]);
+    while (argc == 1 && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        command(line);
+    }
+    return 0;
+}

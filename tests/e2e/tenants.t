@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# API keys, and that tenants, and sessions of one tenant, never reach each other's objects:
+# not by a guessed handle, not by a guessed session, not by an upload or download.
+. tests/e2e/lib.sh
+
+(umask 077 && echo '{"key-a": "alpha", "key-b": "beta", "key-c": "alpha"}' >"$TMP/keys")
+start_server --auth-file "$TMP/keys"
+
+hello() { raw '{"operation":"hello","protocol":1'"${1:+,$1}"'}'; }
+# call SESSION OPERATION ARGS [MORE]
+call() { raw '{"operation":"'"$2"'","session":"'"$1"'","args":['"$3"']'"${4:+,$4}"'}'; }
+
+# --- keys ---
+
+like "no key" "$(hello)" '"kind":"auth","message":"faissx: API key required"'
+like "a wrong key" "$(hello '"api_key":"key"')" '"kind":"auth","message":"faissx: Invalid API key"'
+like "an empty key" "$(hello '"api_key":""')" '"kind":"auth"'
+like "a key that is a number" "$(hello '"api_key":1')" '"kind":"auth"'
+like "another's tenant" "$(hello '"api_key":"key-a","tenant_id":"beta"')" \
+    '"kind":"auth","message":"faissx: API key does not belong to tenant"'
+like "one's own tenant" "$(hello '"api_key":"key-a","tenant_id":"alpha"')" '"status":"ok"'
+like "counters need a key" "$(raw '{"operation":"stats"}')" '"kind":"auth"'
+like "health needs none" "$(raw '{"operation":"health"}')" '"status":"ok"'
+like "a function needs a session" \
+    "$(raw '{"operation":"faiss_index_factory","api_key":"key-a","args":[true,8,"Flat",1]}')" \
+    '"kind":"session","message":"faissx: say hello first"'
+
+like "a program with the key" "$(FAISSX_API_KEY=key-a client 'new 0 Flat')" ': ok$'
+like "a program without" "$(client 'new 0 Flat')" ': -4 faissx: API key required$'
+like "a program with a wrong one" "$(FAISSX_API_KEY=key client 'new 0 Flat')" \
+    ': -4 faissx: Invalid API key$'
+like "a program with another's tenant" \
+    "$(FAISSX_API_KEY=key-a FAISSX_TENANT_ID=beta client 'new 0 Flat')" \
+    ': -4 faissx: API key does not belong to tenant$'
+
+# --- objects ---
+
+a=$(value session "$(hello '"api_key":"key-a"')")
+a2=$(value session "$(hello '"api_key":"key-c"')")
+b=$(value session "$(hello '"api_key":"key-b"')")
+index=$(handle "$(call "$a" faiss_index_factory 'true,1024,"Flat",1')")
+like "one tenant has an index" \
+    "$(call "$a" faiss_Index_add "$index,2048,0" '"_frames":["zero 8388608"]')" '"status":"ok"'
+is "tenants have processes of their own" \
+    "$([ "$(stat_of pid key-a)" != "$(stat_of pid key-b)" ] && echo yes)" yes
+is "two keys of a tenant have the same" "$(stat_of pid key-a)" "$(stat_of pid key-c)"
+is "the other counts no objects" "$(stat_of objects key-b)" 0
+is "it sees its own name" "$(stat_of tenant key-b)" beta
+
+no_handle='"code":-4,"kind":"handle","message":"faissx: .* is no object of this session'
+for s in "$a2" "$b"; do
+    for id in $((index - 1)) "$index" $((index + 1)); do
+        like "handle $id of another session" "$(call "$s" faiss_Index_ntotal "$id")" "$no_handle"
+    done
+    like "freeing it" "$(call "$s" faiss_Index_free "$index")" "$no_handle"
+    like "cloning it" "$(call "$s" faiss_clone_index "$index,true")" "$no_handle"
+    like "saving it" \
+        "$(raw '{"operation":"save","session":"'"$s"'","handle":'"$index"',"flags":0}')" \
+        '"kind":"handle"'
+done
+like "its owner still has it" "$(call "$a" faiss_Index_ntotal "$index")" '"ret":2048'
+
+# --- sessions ---
+
+no_session='"code":-4,"kind":"session","message":"faissx: unknown session'
+last=$(printf %s "$a" | tail -c 1)
+near=${a%?}$([ "$last" = 0 ] && echo 1 || echo 0)
+like "a session that is nearly right" "$(call "$near" faiss_Index_ntotal "$index")" "$no_session"
+like "half a session" "$(call "${a%????????????????}" faiss_Index_ntotal "$index")" "$no_session"
+like "no bytes" "$(call hex: faiss_Index_ntotal "$index")" "$no_session"
+like "zeros" "$(call hex:00000000000000000000000000000000 faiss_Index_ntotal "$index")" "$no_session"
+like "a number" "$(raw '{"operation":"faiss_Index_ntotal","session":1,"args":[1]}')" "$no_session"
+like "an ended one" "$(raw '{"operation":"bye","session":"'"$a2"'"}')" '"status":"ok"'
+like "is unknown" "$(call "$a2" faiss_Index_ntotal "$index")" "$no_session"
+like "saying bye for nobody" "$(raw '{"operation":"bye","session":"'"$near"'"}')" "$no_session"
+
+# --- large arrays on their way ---
+
+reply=$(call "$a" faiss_IndexFlat_xb "$index,true,true")
+like "a large result waits" "$reply" '"big":\[\["download","uint:[0-9]+",8388608\]\]'
+id=$(printf '%s\n' "$reply" | sed 's/.*"download","\([^"]*\)".*/\1/')
+piece='"id":"'"$id"'","offset":0,"size":100'
+like "not for another" "$(raw '{"operation":"download","session":"'"$b"'",'"$piece"'}')" '"code":-4'
+like "who cannot release it" "$(raw '{"operation":"release","session":"'"$b"'",'"$piece"'}' >/dev/null
+    raw '{"operation":"download","session":"'"$a"'",'"$piece"'}')" '"_frames":\[100\]'
+upload='"operation":"upload","id":5,"size":4096,"offset":0,"_frames":["zero 4096"]'
+like "an upload" "$(raw "{$upload"',"session":"'"$a"'"}')" '"status":"ok"'
+theirs=$(handle "$(call "$b" faiss_index_factory 'true,1024,"Flat",1')")
+like "is not another's" "$(call "$b" faiss_Index_add "$theirs"',1,["upload",5]')" \
+    '"kind":"argument".*upload for x is unknown'
+like "it is its owner's" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"status":"ok"'
+like "once" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"kind":"argument"'
+
+is "no key is in the log" "$(grep -c 'key-[abc]' "$SERVER_LOG")" 0
+ok "the server stops" stop_server
+
+# --- keys that cannot be ---
+
+refused() {
+    name=$1 pattern=$2
+    shift 2
+    text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" "$@" 2>&1)
+    is "$name: the status" $? 1
+    like "$name: the text" "$text" "$pattern"
+}
+refused "no such file" "^faissx-server: --auth-file: '$TMP/none': cannot open it: No such file" \
+    --auth-file "$TMP/none"
+echo '{"secret": ' >"$TMP/bad"
+refused "no JSON" 'not valid JSON near line' --auth-file "$TMP/bad"
+refused "no keys" 'there is no API key' --enable-auth
+refused "a tenant that is a path" "has a '/'" --auth-keys "k:a/../x"
