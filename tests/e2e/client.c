@@ -76,10 +76,10 @@ static int busy(FaissIndex *index, double seconds)
 {
     struct timespec a, b;
     clock_gettime(CLOCK_MONOTONIC, &a);
-    int rc = train(index, 50);
+    int rc = train(index, 200);
     clock_gettime(CLOCK_MONOTONIC, &b);
     double took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-    return rc ? rc : train(index, (int)(50 * seconds / took));
+    return rc ? rc : train(index, (int)(200 * seconds / took));
 }
 
 static void maps(const char *pattern)

@@ -89,9 +89,9 @@ start_server --threads 1
 talk c
 ask c 'new 0 Flat' >/dev/null
 engine=$(stat_of pid)
-tell c 'slow 0 2000000'
-wait_for pending 1
-sleep 1 # the adding is over, most likely
+computed() { [ "$(awk '{ print $14 }' "/proc/$engine/stat")" -ge "$1" ]; }
+tell c 'slow 0 200000' # half a minute's work, which begins at once
+ok "it computes" wait_for computed $(($(getconf CLK_TCK) * 3 / 2))
 kill -9 "$SERVER_PID"
 wait "$SERVER_PID" 2>/dev/null
 like "a waiting caller learns it" "$(hear c)" '^-4 faissx: .*connection'

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fork before and after the first use, from the only thread and beside others, with both
+ * sides going on.  Each process prints a line for what it saw: fork
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client.h"
+
+enum { D = 8, N = 100 };
+
+static float *x;
+static atomic_int stop;
+
+static void line(const char *who, const char *what, long long value)
+{
+    printf("%s: %s %lld\n", who, what, value);
+    fflush(stdout);
+}
+
+static FaissIndex *make(int n)
+{
+    FaissIndex *index = NULL;
+    MUST(faiss_index_factory(&index, D, "Flat", METRIC_L2));
+    MUST(faiss_Index_add(index, n, x));
+    return index;
+}
+
+static long long nearest(FaissIndex *index, int i)
+{
+    float distance = 0;
+    idx_t label = -1;
+    MUST(faiss_Index_search(index, 1, x + i * D, 1, &distance, &label));
+    return label;
+}
+
+/* Everything of the library, in a process that has not used it, or has. */
+static void alone(const char *who, int n)
+{
+    FaissIndex *index = make(n);
+    line(who, "made", faiss_Index_ntotal(index));
+    line(who, "found", nearest(index, n - 1));
+    faiss_Index_free(index);
+}
+
+static void wait_child(const char *who)
+{
+    int status = -1;
+    wait(&status);
+    line(who, "its child ended with", status);
+}
+
+static void *busy(void *arg)
+{
+    FaissIndex *index = make(N);
+    while (!stop)
+        if (nearest(index, 3) != 3)
+            line("thread", "found something wrong", 0);
+    faiss_Index_free(index);
+    return arg;
+}
+
+int main(void)
+{
+    pthread_t t;
+    fflush(stdout);
+    x = random_vectors(N, D, 1);
+
+    if (fork() == 0) {
+        alone("child before use", 10);
+        _exit(0);
+    }
+    alone("parent", 20);
+    wait_child("parent");
+
+    FaissIndex *index = make(30), *freed = make(5);
+    if (fork() == 0) {
+        /* What the parent made may be used; freeing it is the parent's. */
+        line("child after use", "sees", faiss_Index_ntotal(index));
+        line("child after use", "found", nearest(index, 7));
+        faiss_Index_free(freed);
+        faiss_Index_free(index);
+        alone("child after use", 40);
+        if (fork() == 0) {
+            alone("grandchild", 50);
+            exit(0);
+        }
+        wait_child("child after use");
+        exit(0);
+    }
+    for (int i = 0; i < 50; i++)
+        if (nearest(index, i % 30) != i % 30)
+            line("parent", "found something wrong for", i);
+    wait_child("parent");
+    line("parent", "still has", faiss_Index_ntotal(index));
+    line("parent", "and", faiss_Index_ntotal(freed));
+
+    pthread_create(&t, NULL, busy, NULL);
+    for (int i = 0; i < 10; i++) {
+        if (fork() == 0) {
+            FaissIndex *mine = make(60);
+            int ok = nearest(mine, 59) == 59 && nearest(index, 7) == 7;
+            faiss_Index_free(mine);
+            _exit(ok ? 0 : 3);
+        }
+        if (nearest(index, 8) != 8)
+            line("parent", "found something wrong beside", i);
+        wait_child("parent with threads");
+    }
+    stop = 1;
+    pthread_join(t, NULL);
+    line("parent", "still has", faiss_Index_ntotal(index));
+    faiss_Index_free(index);
+    faiss_Index_free(freed);
+    free(x);
+    return 0;
+}

@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Processes of all kinds: with many threads, that fork, that are killed, that load the
+# library in other ways than by linking it.
+. tests/e2e/lib.sh
+
+e2e=$BUILD/tests/e2e
+start_server --lease 1
+
+# --- threads ---
+
+is "16 threads find what one finds" "$(remote "$e2e/threads")" ok
+
+# --- fork ---
+
+# What a child prints comes in any order: each process's own lines do not.
+remote "$e2e/fork" | sort -s -t : -k 1,1 >"$TMP/remote.fork"
+cat >"$TMP/wanted.fork" <<'END'
+child after use: sees 30
+child after use: found 7
+child after use: made 40
+child after use: found 39
+child after use: its child ended with 0
+child before use: made 10
+child before use: found 9
+grandchild: made 50
+grandchild: found 49
+parent: made 20
+parent: found 19
+parent: its child ended with 0
+parent: its child ended with 0
+parent: still has 30
+parent: and 5
+parent: still has 30
+END
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    echo "parent with threads: its child ended with 0" >>"$TMP/wanted.fork"
+done
+same "both sides of a fork go on" "$TMP/remote.fork" "$TMP/wanted.fork"
+
+# --- clients that do not say goodbye ---
+
+objects() { [ "$(stat_of objects)" = "$1" ]; }
+ok "clients that ended have left nothing" wait_for objects 0
+talk a
+ask a 'new 0 Flat' >/dev/null
+ask a 'new 1 IVF4,Flat' >/dev/null
+talk b
+ask b 'new 0 Flat' >/dev/null
+is "what clients have" "$(stat_of objects)" 3
+tell a abort
+ok "what a killed one had is freed" wait_for objects 1
+is "once its lease is over, the session ends" "$(value sessions "$(raw '{"operation":"health"}')")" 1
+sleep 3
+is "a silent one keeps its own" "$(ask b 'add 0 5'; ask b 'total 0')" "ok
+5"
+# One that is stopped cannot answer, but its connection is there.
+kill -STOP "$PID_b"
+sleep 3
+kill -CONT "$PID_b"
+is "so does a stopped one" "$(ask b 'total 0')" 5
+
+# --- ways to load the library ---
+
+libraries() { client 'maps faiss' 'maps blas' 'maps libgomp'; }
+is "a client maps the stand-in and no FAISS" "$(libraries)" "maps faiss: $STAND_IN .
+maps blas: .
+maps libgomp: ."
+
+wanted="2
+-2 1"
+by_name() { env LD_LIBRARY_PATH="$BUILD/faissx" ${SANITIZER_RUNTIME:+LD_PRELOAD=$SANITIZER_RUNTIME} \
+    ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" FAISSX_SERVER="$SERVER" \
+    FAISSX_FAISS_LIBRARY=/nonexistent "$@"; }
+is "dlopen by name, remote" "$(by_name "$e2e/dl")" "$wanted"
+is "dlopen by name, local" \
+    "$(by_name env -u FAISSX_SERVER FAISSX_FAISS_LIBRARY="$FAISS_C" "$e2e/dl")" "$wanted"
+is "a program that was linked, by the library path" "$(by_name "$e2e/client" 'new 0 Flat' 'add 0 3' 'total 0')" \
+    "new 0 Flat: ok
+add 0 3: ok
+total 0: 3"
+
+cat >"$TMP/program.py" <<'END'
+import ctypes
+lib = ctypes.CDLL("libfaiss_c.so")
+lib.faiss_Index_ntotal.restype = ctypes.c_int64
+lib.faiss_get_last_error.restype = ctypes.c_char_p
+index, bad = ctypes.c_void_p(), ctypes.c_void_p()
+x = (ctypes.c_float * 8)(*range(8))
+assert lib.faiss_index_factory(ctypes.byref(index), 4, b"Flat", 1) == 0, lib.faiss_get_last_error()
+assert lib.faiss_Index_add(index, ctypes.c_int64(2), x) == 0
+print(lib.faiss_Index_ntotal(index))
+lib.faiss_Index_free(index)
+rc = lib.faiss_index_factory(ctypes.byref(bad), 4, b"Nonsense", 1)
+print(rc, int(b"Nonsense" in lib.faiss_get_last_error()))
+END
+if command -v python3 >/dev/null; then
+    is "a Python program" "$(by_name python3 "$TMP/program.py")" "$wanted"
+fi
+
+ok "compiles with all symbols bound at start" ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -O2 -I. \
+    tests/e2e/client.c -o "$TMP/now" "$FAISS_C" -Wl,-z,now -Wl,-rpath,"$(dirname "$FAISS_C")"
+is "and runs" "$(remote "$TMP/now" 'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
+add 0 3: ok
+total 0: 3"
+ok "compiles against the stand-in itself" ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -O2 -I. \
+    tests/e2e/client.c -o "$TMP/linked" -L"$BUILD" -lfaissx_c -Wl,-rpath,"$BUILD" \
+    -Wl,--allow-shlib-undefined
+is "and runs" "$(LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0" FAISSX_SERVER=$SERVER \
+    FAISSX_FAISS_LIBRARY=/nonexistent "$TMP/linked" 'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
+add 0 3: ok
+total 0: 3"
+ok "the server stops" stop_server

@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# How a server ends, and why it does not begin.
+. tests/e2e/lib.sh
+
+server_is_gone() { gone "$SERVER_PID"; }
+
+# --- a call that does not end in time: begun first, for the server waits ten seconds ---
+
+start_server
+patient=$SERVER patient_pid=$SERVER_PID
+talk p
+ask p 'new 0 Flat' >/dev/null
+patient_engine=$(stat_of pid)
+tell p 'train 0 1000000000'
+ok "a call without end is under way" wait_for pending 1
+kill "$patient_pid"
+
+# --- a call in flight ---
+
+for signal in TERM INT; do
+    start_server
+    talk "c$signal"
+    ask "c$signal" 'new 0 Flat' >/dev/null
+    engine=$(stat_of pid)
+    tell "c$signal" 'busy 0 3'
+    ok "a call is under way" wait_for pending 1
+    # The first pending one may be of the measuring: wait for the long one.
+    sleep 0.5
+    kill "-$signal" "$SERVER_PID"
+    wait_for grep -q 'stopping signal=' "$SERVER_LOG"
+    like "SIG$signal: it came in between" "$(cat "$SERVER_LOG")" 'stopping signal=[0-9]+ pending=1'
+    like "new work is refused meanwhile" "$(raw '{"operation":"hello","protocol":1}')" \
+        '"kind":"shutdown","message":"faissx: the server is stopping"|no reply'
+    is "the client has its answer" "$(hear "c$signal")" ok
+    wait "$SERVER_PID"
+    is "the status" $? 0
+    ok "no engine is left" gone "$engine"
+    is "no socket is left" "$(ls "${SERVER#ipc://}" 2>&1 | grep -c 'No such')" 1
+done
+
+# --- a second signal ---
+
+start_server
+talk d
+ask d 'new 0 Flat' >/dev/null
+engine=$(stat_of pid)
+tell d 'train 0 1000000000'
+wait_for pending 1
+kill "$SERVER_PID"
+wait_for grep -q 'stopping signal=15' "$SERVER_LOG"
+kill -INT "$SERVER_PID"
+wait "$SERVER_PID"
+is "a second signal ends it at once" $? 130
+like "the client learns it" "$(hear d)" '^-4 faissx: '
+ok "no engine is left" wait_for gone "$engine"
+
+# --- an idle server ---
+
+start_server
+client 'new 0 Flat' >/dev/null
+engine=$(stat_of pid)
+ok "an idle server stops" stop_server
+ok "no engine is left" gone "$engine"
+start_server
+ok "so does one that was never used" stop_server
+
+# --- the address ---
+
+start_server --tcp
+text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)
+is "the address is taken: the status" $? 1
+like "the text" "$text" "cannot listen .*${SERVER#tcp://}.*: [Aa]ddress already in use"
+is "the first one works on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+start_server
+text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)
+is "a path is taken: the status" $? 1
+like "the text" "$text" "${SERVER#ipc://}"
+is "the first one works on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+text=$(timeout 20 "$BUILD/faissx-server" run --bind ipc:///nonexistent/socket 2>&1)
+is "a path that cannot be: the status" $? 1
+like "the text" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
+
+# --- no FAISS ---
+
+text=$(FAISSX_FAISS_LIBRARY=/nonexistent timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" 2>&1)
+is "no FAISS: the status" $? 1
+like "the text" "$text" 'no real libfaiss_c at ./nonexistent'
+text=$(env -u FAISSX_FAISS_LIBRARY timeout 20 "$BUILD/faissx-server" run --library "$STAND_IN" --bind "ipc://$TMP/none" 2>&1)
+is "the stand-in is no FAISS: the status" $? 1
+like "the text" "$text" "$STAND_IN is this shim itself"
+like "a program without a server has none either" \
+    "$(preloaded env FAISSX_FAISS_LIBRARY=/nonexistent "$BUILD/tests/e2e/client" 'new 0 Flat')" \
+    ': -2 faissx: .*/nonexistent'
+
+# --- the patient one ---
+
+SERVER=$patient SERVER_PID=$patient_pid
+like "a call that does not end is given up" "$(hear p)" \
+    '^-4 faissx: the server stopped before faiss_Clustering_train was finished'
+wait "$patient_pid"
+is "the status" $? 0
+ok "no engine is left" wait_for gone "$patient_engine"
