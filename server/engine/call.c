@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "catch.h"
 #include "check.h"
 #include "request.h"
 
@@ -231,11 +232,28 @@ static int arguments(struct fxe_req *r)
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind != FX_ARRAY && scalar(r, i) != 0)
             return -1;
-    /* FAISS takes counts as they are; a negative one is never an honest call. */
+    if (fxe_check_scalars(r) != 0)
+        return -1;
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
             return -1;
-    return fxe_check(r);
+    return fxe_check_arrays(r);
+}
+
+static void call_faiss(void *arg)
+{
+    struct fxe_req *r = arg;
+    if (!fxe_call_otherwise(r))
+        fx_invoke(api(), r->op, r->v);
+}
+
+/* The call itself; an exception becomes the error it would have been. */
+static void invoke(struct fxe_req *r)
+{
+    char text[2048];
+    int code = fxe_catch(call_faiss, r, text, sizeof text);
+    if (code != 0)
+        fxe_fail_text(r, code, text);
 }
 
 /* Call it with stdout caught, for functions that print. */
@@ -251,7 +269,7 @@ static void invoke_printing(struct fxe_req *r)
     fflush(stdout);
     saved = dup(STDOUT_FILENO);
     dup2(memory, STDOUT_FILENO);
-    fx_invoke(api(), r->op, r->v);
+    invoke(r);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);
     close(saved);
@@ -286,6 +304,9 @@ static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
     fxe_unlock();
     if (!o)
         fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
+    else if (r->op == FX_OP_IndexIVFFlat_new || r->op == FX_OP_IndexIVFScalarQuantizer_new ||
+             r->op == FX_OP_IndexPreTransform_new)
+        o->hollow = 1;
     return o;
 }
 
@@ -469,7 +490,7 @@ void fxe_call_run(struct fxe_req *r)
     if (r->fn->flags & FX_PRINTS)
         invoke_printing(r);
     else
-        fx_invoke(api(), r->op, r->v);
+        invoke(r);
     if (r->failed)
         return;
     int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "catch.h"
 #include "log.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -45,16 +46,19 @@ static int load(const char *path)
     }
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
+    fxe_catch_init(fxe_engine.lib.dl);
     return 0;
 }
 
 int fx_engine_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
-        {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
-        {"lease", required_argument, NULL, 'e'},
-        {"log-level", required_argument, NULL, 'v'}, {0}};
+    static const struct option options[] = {{"link", required_argument, NULL, 'l'},
+                                            {"tenant", required_argument, NULL, 't'},
+                                            {"threads", required_argument, NULL, 'n'},
+                                            {"library", required_argument, NULL, 'f'},
+                                            {"lease", required_argument, NULL, 'e'},
+                                            {"log-level", required_argument, NULL, 'v'},
+                                            {0}};
     const char *library = NULL;
     enum fxs_level level;
     int fd = 3, c;

@@ -38,6 +38,7 @@ struct fxe_obj {
     int owns;                    /* frees its parts: own_fields, as the client set it */
     int inherent;                /* its parts were born inside it (factory, file, clone):
                                     FAISS itself frees them, and own_fields is FAISS's */
+    int hollow;                  /* made without the sub-index that its class follows */
     int released;                /* nobody wants it; freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;

@@ -30,14 +30,18 @@ int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
     return -1;
 }
 
-void fxe_fail_faiss(struct fxe_req *r, int code)
+void fxe_fail_text(struct fxe_req *r, int code, const char *text)
 {
-    const char *text = fxe_engine.lib.api.get_last_error();
     r->failed = 1;
     r->code = code;
     r->kind = NULL;
     free(r->message);
     r->message = strdup(text ? text : "");
+}
+
+void fxe_fail_faiss(struct fxe_req *r, int code)
+{
+    fxe_fail_text(r, code, fxe_engine.lib.api.get_last_error());
 }
 
 msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Catching C++ exceptions in C.
+ *
+ * Some functions of FAISS's C API let exceptions out.  Through C frames with no handler
+ * anywhere that ends the process.  fxe_catch has a frame that is a handler for every
+ * exception: a function of its own in assembly, and a personality routine that says so to
+ * the unwinder (Itanium C++ ABI, Exception Handling, level I and II), so destructors run
+ * as they would for a C++ caller.
+ *
+ * It cannot catch what FAISS throws inside an OpenMP region: the region itself ends the
+ * process.  Such calls must not be made (check.c).
+ */
+#ifndef FXE_CATCH_H
+#define FXE_CATCH_H
+
+#include <stddef.h>
+
+/* Run f(arg).  Returns 0; or, when it threw, the code that FAISS's own C API would have
+ * returned (-2 FaissException, -4 another std::exception, -1 anything else) and what()
+ * in `text`. */
+int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len);
+
+/* Find the C++ runtime that the library `dl` uses. */
+void fxe_catch_init(void *dl);
+
+#endif
