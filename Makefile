@@ -29,6 +29,8 @@ BUILD := build
 else ifeq ($(SANITIZER),address)
 BUILD := build-address
 SANITIZE := -fsanitize=address -fno-omit-frame-pointer
+# ASan looks for the functions that throw when it starts; FAISS comes later.
+SANITIZE_LIBS := -Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state
 else ifeq ($(SANITIZER),undefined)
 BUILD := build-undefined
 SANITIZE := -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -45,7 +47,7 @@ WARN := -Wall -Wextra
 INCLUDES := -iquote . -iquote proto -iquote shim -iquote server -iquote $(GEN) -iquote $(BUILD)
 FX_CPPFLAGS := -D_GNU_SOURCE -DFAISSX_VERSION='"$(VERSION)"' $(INCLUDES)
 FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
-FX_LDFLAGS = $(LDFLAGS) $(SANITIZE)
+FX_LDFLAGS = $(LDFLAGS) $(SANITIZE) $(SANITIZE_LIBS)
 COMPILE = $(CC) $(CPPFLAGS) $(FX_CPPFLAGS) $(FX_CFLAGS) -MMD -MP
 NO_UNDEFINED := $(if $(SANITIZER),,-Wl,-z,defs)
 
@@ -92,6 +94,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(if $(RECORD_SRC),$(BUILD)/tests/record/libfaiss_c.so) \
 	$(if $(DRIVER_SRC),$(BUILD)/tests/record/driver)
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
+LIFE := $(BUILD)/tests/life/life
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC))
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
@@ -212,6 +215,11 @@ $(BUILD)/tests/record/driver: $(call objects,$(DRIVER_SRC)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+# As the driver: every type of index.
+$(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
+
 # Unmodified users of FAISS: linked with the real library, never sanitized.
 $(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h
 	$(call say,LINK,$@)
@@ -240,7 +248,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(SCRIPTS)
 
 engine: ## a real libfaiss_c: the given or installed one, or else one built from source
 	@packaging/find-faiss.sh
@@ -271,7 +279,7 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS

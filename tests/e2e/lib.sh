@@ -225,7 +225,7 @@ fx_end() {
     [ "$fx_count" = skip ] && exit "$fx_status"
     echo "1..$fx_count"
     [ "$fx_failed" = 0 ] && [ "$fx_count" -gt 0 ] && [ "$fx_status" = 0 ]
-    exit
+    exit $?
 }
 trap fx_end EXIT
 trap 'exit 130' INT
