@@ -207,6 +207,8 @@ const struct fxe_operation fxe_load = {"load", 1, NULL, run_load, NULL};
  * its own is in FAISS; each request of the client (load_stream, feed) is answered by it,
  * with what it needs next or with the result. */
 
+enum { STREAMS_MAX = 64 }; /* of a session: each is a thread */
+
 struct fxe_stream {
     uint64_t id;
     struct fxe_session *session;
@@ -323,16 +325,31 @@ static int start_load_stream(struct fxe_req *r)
     s->request = r;
     pthread_cond_init(&s->fed, NULL);
     fxe_lock();
+    if (HASH_COUNT(s->session->streams) >= STREAMS_MAX) {
+        fxe_unlock();
+        pthread_cond_destroy(&s->fed);
+        free(s);
+        fxe_fail(r, "limit", "%d loads of the session wait for bytes already", STREAMS_MAX);
+        return 0;
+    }
     s->id = ++last;
     HASH_ADD(hh, s->session->streams, id, sizeof s->id, s);
     s->session->busy++; /* the thread's own share of it */
     fxe_unlock();
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, stream_thread, s) != 0)
-        abort(); /* no threads: the engine is of no use; the front starts another */
+    int rc = pthread_create(&thread, &attr, stream_thread, s);
     pthread_attr_destroy(&attr);
-    return 1;
+    if (rc == 0)
+        return 1;
+    fxe_lock();
+    HASH_DELETE(hh, s->session->streams, s);
+    s->session->busy--; /* r has a share of its own */
+    fxe_unlock();
+    pthread_cond_destroy(&s->fed);
+    free(s);
+    fxe_fail(r, "limit", "the server has no thread for another load");
+    return 0;
 }
 
 static int start_feed(struct fxe_req *r)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "blob.h"
+#include "direct.h"
 #include "files.h"
 #include "special.h"
 #include "stats.h"
@@ -138,9 +139,11 @@ static void reply(struct fxe_req *r)
     for (int i = 0; i < r->nout && !r->failed; i++)
         frames[head.nframes++] = (struct fx_frame){r->out[i].data, r->out[i].size};
     memcpy(head.token, r->msg.head.token, FX_TOKEN_SIZE);
-    for (int i = 0; i < head.nframes; i++)
-        head.size[i] = frames[i].size;
-    fx_link_send(&fxe_engine.link, &head, frames); /* the front is gone: so are we, soon */
+    if (r->conn)
+        fxe_conn_send(r->conn, frames, head.nframes);
+    else
+        fx_link_send(&fxe_engine.link, &head, frames);
+    /* A peer that is gone needs no answer; that of the link ends this process. */
     msgpack_sbuffer_destroy(&buf);
 }
 
@@ -175,22 +178,27 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
     return &call_operation;
 }
 
-struct fxe_req *fxe_req_new(struct fx_link_msg *m)
+struct fxe_req *fxe_req_new(struct fx_link_msg *m, struct fxe_conn *conn)
 {
     struct fxe_req *r = calloc(1, sizeof *r);
-    const char *why, *name;
+    const char *why, *name, *token;
     size_t len;
     if (!r) {
         fx_link_msg_free(m);
         return NULL;
     }
     r->msg = *m;
+    r->conn = conn;
+    if (conn)
+        fxe_conn_ref(conn);
     msgpack_sbuffer_init(&r->extra);
     if (fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) != 0) {
         fxe_fail(r, "protocol", "%s", why);
         return r;
     }
     fx_header_uint(&r->header, "request_id", &r->request_id);
+    if (conn && fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
+        memcpy(r->msg.head.token, token, len);
     if (!fx_header_str(&r->header, "operation", &name, &len))
         fxe_fail(r, "protocol", "the request names no operation");
     else if (!(r->operation = find_operation(r, name, len)))
@@ -205,7 +213,10 @@ int fxe_req_prepare(struct fxe_req *r)
     if (r->failed)
         return -1;
     if (has) {
-        r->session = fxe_session_get(r->msg.head.token, 1);
+        /* Through the link the front vouches for it; else it must be known. */
+        r->session = fxe_session_get(r->msg.head.token, r->conn == NULL);
+        if (!r->session && r->conn)
+            return fxe_fail(r, "session", "this engine does not know the session");
         if (!r->session)
             return fxe_fail(r, "limit", "the server has no memory for another session");
         if (r->session->ended) {
@@ -213,7 +224,7 @@ int fxe_req_prepare(struct fxe_req *r)
             return fxe_fail(r, "session", "the session has ended");
         }
         r->session->busy++;
-    } else if (r->operation->needs_session) {
+    } else if (r->operation->needs_session || r->conn) {
         return fxe_fail(r, "session", "say hello first");
     }
     return r->operation->prepare ? r->operation->prepare(r) : 0;
@@ -260,6 +271,8 @@ void fxe_req_finish(struct fxe_req *r)
         free(r->memory[i]);
     for (int i = 0; i < r->nout; i++)
         free(r->out[i].data);
+    if (r->conn)
+        fxe_conn_unref(r->conn);
     msgpack_sbuffer_destroy(&r->extra);
     fx_header_free(&r->header);
     fx_link_msg_free(&r->msg);
@@ -287,7 +300,7 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size)
 {
-    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 + 1 < r->msg.head.nframes) {
+    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 < r->msg.head.nframes - 1u) {
         *data = r->msg.frames[o->via.u64 + 1].data;
         *size = r->msg.frames[o->via.u64 + 1].size;
         /* FAISS reads whole numbers: frames are where the link put them, aligned. */

@@ -78,6 +78,8 @@ static int batch(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **o
     size_t size;
     if (fxe_req_bytes(r, &e[1], "the selector", &data, &size) != 0)
         return -1;
+    if (size % sizeof(idx_t) != 0)
+        return bad(r);
     int rc = api()->IDSelectorBatch_new(&s, size / sizeof(idx_t), data);
     *out = (FaissIDSelector *)s;
     return rc;

@@ -207,7 +207,6 @@ static void flat(void)
         labels[i] = (i * 11) % 50;
     RUN(faiss_IndexFlat_compute_distance_subset(index, NQ, xq, 3, distances, labels));
     floats("subset", distances, NQ * 3);
-    RUN(faiss_Index_reconstruct(index, 50, distances));
     RUN(faiss_Index_search(index, 1, xq, 0, distances, labels));
     faiss_IndexFlat_free(index);
 

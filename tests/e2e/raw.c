@@ -2,7 +2,7 @@
 /*
  * A client without manners: sends what it is told to, and prints what comes back.
  *
- *     raw [-t SECONDS] ENDPOINT REQUEST...
+ *     raw ENDPOINT REQUEST...
  *
  * A request is a JSON object, which is sent as a msgpack map.  Where JSON has no type for
  * it, a string stands for a value: "hex:00ff" are bytes, "uint:N" an unsigned number.
@@ -15,7 +15,7 @@
  * "hex:,81" has two, of which the first is empty.
  *
  * Each reply is one line of JSON, with "_frames": the sizes of its payload frames.  When
- * none comes in time, the line is "no reply" and the status 1.
+ * none comes within RAW_SECONDS (20), the line is "no reply" and the status 1.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -25,8 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
-
-static int seconds = 20;
 
 static _Noreturn void die(const char *what, const char *why)
 {
@@ -225,7 +223,7 @@ static long send_request(void *socket, const char *text)
         return 1;
     }
     json_error_t error;
-    json_t *request = json_loads(text, JSON_DECODE_ANY, &error);
+    json_t *request = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!request)
         die(text, error.text);
     json_t *frames = json_object_get(request, "_frames");
@@ -293,15 +291,12 @@ static int print_reply(void *socket)
 
 int main(int argc, char **argv)
 {
+    const char *seconds = getenv("RAW_SECONDS");
     int arg = 1, rc = 0;
-    if (argc > 2 && strcmp(argv[1], "-t") == 0) {
-        seconds = atoi(argv[2]);
-        arg = 3;
-    }
-    if (argc - arg < 2)
-        die("usage", "raw [-t SECONDS] ENDPOINT REQUEST...");
+    if (argc < 3)
+        die("usage", "raw ENDPOINT REQUEST...");
     void *zmq = zmq_ctx_new(), *socket = zmq_socket(zmq, ZMQ_DEALER);
-    int wait = seconds * 1000, linger = 0;
+    int wait = (seconds ? atoi(seconds) : 20) * 1000, linger = 0;
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_SNDTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
