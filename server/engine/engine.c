@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -52,15 +53,14 @@ static int load(const char *path)
 
 int fx_engine_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"link", required_argument, NULL, 'l'},
-                                            {"tenant", required_argument, NULL, 't'},
-                                            {"threads", required_argument, NULL, 'n'},
-                                            {"library", required_argument, NULL, 'f'},
-                                            {"lease", required_argument, NULL, 'e'},
-                                            {"log-level", required_argument, NULL, 'v'},
-                                            {0}};
+    static const struct option options[] = {
+        {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
+        {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
+        {"lease", required_argument, NULL, 'e'},     {"previous", required_argument, NULL, 'p'},
+        {"log-level", required_argument, NULL, 'v'}, {0}};
     const char *library = NULL;
     enum fxs_level level;
+    struct rlimit files;
     int fd = 3, c;
     fxe_engine.tenant = "default";
     fxe_engine.cores = cores();
@@ -80,6 +80,9 @@ int fx_engine_main(int argc, char **argv)
         case 'f':
             library = optarg;
             break;
+        case 'p':
+            fxe_engine.previous = optarg;
+            break;
         case 'e':
             fxe_engine.lease = atoi(optarg);
             break;
@@ -98,12 +101,18 @@ int fx_engine_main(int argc, char **argv)
     /* The front sees the link end only when the core is written; a large one takes long,
      * and this tenant's clients wait. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* one for each direct connection */
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     thread_policy();
     if (load(library) != 0)
         return 3;
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
     fx_link_init(&fxe_engine.link, fd);
+    if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
+        fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",
             fxe_engine.tenant, (int)getpid(), fxe_engine.threads, fxe_engine.lib.version,
             fxe_engine.lib.path);

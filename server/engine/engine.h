@@ -3,6 +3,7 @@
  * Inside an engine: the process that runs FAISS for one tenant.
  *
  *     pool.c      threads: read the link, run requests, one wide lane
+ *     direct.c    connections that do not pass through the front
  *     request.c   one request, from its header to its reply
  *     call.c      functions of the C API: arguments, the call, results
  *     object.c    handles: who owns what, who uses what, when it is freed
@@ -56,6 +57,9 @@ struct fxe_engine {
     int cores;   /* of the wide lane */
     int lease;   /* seconds, as the front keeps it */
     void (*omp_set_num_threads)(int);
+    char direct[128];     /* endpoint for clients of this host, or "" */
+    const char *previous; /* how the engine before this one ended, or NULL */
+    uint64_t instance;    /* a number that no other engine has */
     struct fxe_session *sessions;
     uint64_t started_ms;
 };

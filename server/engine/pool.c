@@ -3,40 +3,38 @@
  * Threads of an engine.
  *
  * A fixed number of workers, each with one OpenMP thread, and one wide lane that uses all
- * cores, for work that is worth them.  The workers take turns at reading the link: the one
- * that reads a request runs it as well, so a small call is handed from thread to thread
- * only where two must overlap.
+ * cores, for work that is worth them.  All idle workers wait in epoll for the link and
+ * for direct connections; the one that the kernel wakes reads a request and runs it, so a
+ * small call is handed from thread to thread only where two must overlap.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "direct.h"
 #include "log.h"
 #include "request.h"
 
+enum { EVENTS = 64 };
+
 struct queue {
     struct fxe_req *first, *last;
+    int n;
 };
 
 static struct {
-    pthread_cond_t idle_cond; /* a worker may have something to do */
     pthread_cond_t wide_cond;
     pthread_cond_t done_cond; /* nothing is under way */
     struct queue ready, wide; /* ready: have their locks */
-    int reading;              /* a worker reads the link */
-    int idle;                 /* workers that wait */
+    int idle;                 /* workers in epoll_wait */
     int under_way;            /* requests read and not finished */
     int stopping;
-} pool = {PTHREAD_COND_INITIALIZER,
-          PTHREAD_COND_INITIALIZER,
-          PTHREAD_COND_INITIALIZER,
-          {0},
-          {0},
-          0,
-          0,
-          0,
-          0};
+    int epoll;
+    struct fxe_source link, listener, wake;
+} pool = {.wide_cond = PTHREAD_COND_INITIALIZER, .done_cond = PTHREAD_COND_INITIALIZER};
 
 static void push(struct queue *q, struct fxe_req *r)
 {
@@ -46,14 +44,25 @@ static void push(struct queue *q, struct fxe_req *r)
     else
         q->first = r;
     q->last = r;
+    q->n++;
 }
 
 static struct fxe_req *pop(struct queue *q)
 {
     struct fxe_req *r = q->first;
-    if (r)
+    if (r) {
         q->first = r->next;
+        q->n--;
+    }
     return r;
+}
+
+/* Work is waiting, and perhaps a worker too. */
+static void wake_one(void)
+{
+    static const uint64_t one = 1;
+    if (pool.idle && write(pool.wake.fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
 
 void fxe_pool_ready(struct fxe_req *r)
@@ -65,7 +74,7 @@ void fxe_pool_ready(struct fxe_req *r)
         pthread_cond_signal(&pool.wide_cond);
     } else {
         push(&pool.ready, r);
-        pthread_cond_signal(&pool.idle_cond);
+        wake_one();
     }
 }
 
@@ -100,41 +109,97 @@ static void end_session(const uint8_t *token)
     fxe_obj_destroy_list(doomed);
 }
 
-/* One message from the link.  engine.lock is held before and after. */
-static void read_one(void)
+/* A request has been read: what can run now goes to the ready queue. */
+static void take_request(struct fx_link_msg *m, struct fxe_conn *conn)
+{
+    struct fxe_req *r = fxe_req_new(m, conn);
+    if (!r)
+        return;
+    fxe_lock();
+    pool.under_way++;
+    if (fxe_req_prepare(r) != 0) {
+        fxe_unlock();
+        run(r, 0);
+    } else if (fxe_needs_take(r, &r->needs, 0)) {
+        if (r->lane == FXE_WIDE) {
+            push(&pool.wide, r);
+            pthread_cond_signal(&pool.wide_cond);
+        } else {
+            push(&pool.ready, r);
+        }
+    } /* else it comes back through fxe_pool_ready */
+    fxe_unlock();
+}
+
+static void read_link(void)
 {
     struct fx_link_msg m;
-    fxe_unlock();
     if (fx_link_recv(&fxe_engine.link, &m) != 0)
         link_ended();
-    struct fxe_req *r = m.head.kind == FX_LINK_REQUEST ? fxe_req_new(&m) : NULL;
+    if (m.head.kind == FX_LINK_REQUEST) {
+        take_request(&m, NULL);
+        return;
+    }
     if (m.head.kind == FX_LINK_END_SESSION)
         end_session(m.head.token);
-    fxe_lock();
-    pool.reading = 0;
     if (m.head.kind == FX_LINK_STOP) {
+        fxe_lock();
         pool.stopping = 1;
         if (pool.under_way == 0)
             pthread_cond_signal(&pool.done_cond);
+        fxe_unlock();
     }
-    if (!r) {
-        if (m.head.kind != FX_LINK_REQUEST)
-            fx_link_msg_free(&m);
-        return;
+    fx_link_msg_free(&m);
+}
+
+/* Let epoll report it again: to one worker, once. */
+static void watch(struct fxe_source *s, int op)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = s};
+    if (epoll_ctl(pool.epoll, op, s->fd, &e) != 0)
+        fxs_log(FXS_ERROR, "engine", "event=epoll errno=%d", errno);
+}
+
+static void accept_all(void)
+{
+    struct fxe_conn *c;
+    while ((c = fxe_conn_accept(pool.listener.fd)))
+        watch(fxe_conn_source(c), EPOLL_CTL_ADD);
+}
+
+static void read_conn(struct fxe_conn *c)
+{
+    struct fx_link_msg m;
+    int rc;
+    while ((rc = fxe_conn_read(c, &m)) == 1)
+        take_request(&m, c);
+    if (rc == 0)
+        watch(fxe_conn_source(c), EPOLL_CTL_MOD);
+    else
+        fxe_conn_unref(c); /* requests under way have references of their own */
+}
+
+static void handle(struct fxe_source *s)
+{
+    uint64_t n;
+    switch (s->kind) {
+    case FXE_LINK:
+        read_link();
+        watch(s, EPOLL_CTL_MOD);
+        break;
+    case FXE_LISTENER:
+        accept_all();
+        watch(s, EPOLL_CTL_MOD);
+        break;
+    case FXE_WAKE:
+        if (read(s->fd, &n, sizeof n) < 0 && errno != EAGAIN)
+            fxs_log(FXS_ERROR, "engine", "event=wake errno=%d", errno);
+        watch(s, EPOLL_CTL_MOD);
+        break;
+    case FXE_CONN:
+        read_conn((struct fxe_conn *)s); /* its first member */
+        break;
     }
-    pool.under_way++;
-    int prepared = fxe_req_prepare(r) == 0;
-    if (prepared && !fxe_needs_take(r, &r->needs, 0))
-        return; /* it comes back through fxe_pool_ready */
-    if (prepared && r->lane == FXE_WIDE) {
-        push(&pool.wide, r);
-        pthread_cond_signal(&pool.wide_cond);
-        return;
-    }
-    if (pool.idle)
-        pthread_cond_signal(&pool.idle_cond); /* somebody else reads on */
-    fxe_unlock();
-    run(r, prepared);
 }
 
 static void set_omp(int threads)
@@ -145,22 +210,28 @@ static void set_omp(int threads)
 
 static void *worker(void *arg)
 {
+    struct epoll_event events[EVENTS];
     (void)arg;
     set_omp(1);
     fxe_lock();
     for (;;) {
         struct fxe_req *r = pop(&pool.ready);
         if (r) {
+            if (pool.ready.n)
+                wake_one();
             fxe_unlock();
             run(r, 1);
-        } else if (!pool.reading) {
-            pool.reading = 1;
-            read_one();
-        } else {
-            pool.idle++;
-            pthread_cond_wait(&pool.idle_cond, &fxe_engine.lock);
-            pool.idle--;
+            continue;
         }
+        pool.idle++;
+        fxe_unlock();
+        int n = epoll_wait(pool.epoll, events, EVENTS, -1);
+        fxe_lock();
+        pool.idle--;
+        fxe_unlock();
+        for (int i = 0; i < n; i++)
+            handle(events[i].data.ptr);
+        fxe_lock();
     }
     return NULL;
 }
@@ -193,8 +264,26 @@ static void start(void *(*body)(void *))
     pthread_detach(t);
 }
 
+static void start_epoll(void)
+{
+    pool.epoll = epoll_create1(EPOLL_CLOEXEC);
+    pool.wake = (struct fxe_source){FXE_WAKE, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    pool.link = (struct fxe_source){FXE_LINK, fxe_engine.link.fd};
+    pool.listener = (struct fxe_source){
+        FXE_LISTENER, fxe_direct_listen(fxe_engine.direct, sizeof fxe_engine.direct)};
+    if (pool.epoll < 0 || pool.wake.fd < 0) {
+        fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
+        _exit(1);
+    }
+    watch(&pool.wake, EPOLL_CTL_ADD);
+    watch(&pool.link, EPOLL_CTL_ADD);
+    if (pool.listener.fd >= 0)
+        watch(&pool.listener, EPOLL_CTL_ADD);
+}
+
 void fxe_pool_run(void)
 {
+    start_epoll();
     start(wide_lane);
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);

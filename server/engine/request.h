@@ -28,6 +28,8 @@ struct fxe_operation {
 };
 
 /* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
+struct fxe_conn;
+
 struct fxe_out {
     void *data;
     size_t size;
@@ -36,6 +38,7 @@ struct fxe_out {
 struct fxe_req {
     struct fxe_req *next;
     struct fx_link_msg msg;
+    struct fxe_conn *conn; /* where the reply goes; NULL: the link */
     struct fx_header header;
     uint64_t request_id;
     const struct fxe_operation *operation;
@@ -69,8 +72,9 @@ struct fxe_req {
     int nout;
 };
 
-/* Takes the message.  NULL when memory is out. */
-struct fxe_req *fxe_req_new(struct fx_link_msg *m);
+/* Takes the message.  `conn`: the direct connection it came from, or NULL: the link.  NULL
+ * when memory is out. */
+struct fxe_req *fxe_req_new(struct fx_link_msg *m, struct fxe_conn *conn);
 
 /* With engine.lock: find the objects.  -1: failed, finish it. */
 int fxe_req_prepare(struct fxe_req *r);

@@ -61,8 +61,21 @@ static void run_stats(struct fxe_req *r)
 
 const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, NULL};
 
+/* Where the engine is to be reached, and which one it is. */
+static void run_attach(struct fxe_req *r)
+{
+    pack_uint(r, "instance", fxe_engine.instance);
+    if (fxe_engine.direct[0])
+        pack_str(r, "direct", fxe_engine.direct);
+    if (fxe_engine.previous)
+        pack_str(r, "previous", fxe_engine.previous);
+}
+
+const struct fxe_operation fxe_attach = {"attach", 1, NULL, run_attach, NULL};
+
 static void run_hello(struct fxe_req *r)
 {
+    run_attach(r);
     msgpack_packer pk = fxe_reply_key(r, "session");
     fx_pack_bin(&pk, r->msg.head.token, FX_TOKEN_SIZE);
     pack_uint(r, "protocol", FX_PROTOCOL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters of an engine, and the operations that tell about it: hello and stats. */
+/* Counters of an engine, and the operations that tell about it: hello, attach
+ * and stats. */
 #ifndef FXE_STATS_H
 #define FXE_STATS_H
 
@@ -8,6 +9,6 @@ struct fxe_operation;
 
 void fxe_stats_count(const struct fxe_req *r); /* it is finished */
 
-extern const struct fxe_operation fxe_stats_operation, fxe_hello;
+extern const struct fxe_operation fxe_stats_operation, fxe_hello, fxe_attach;
 
 #endif

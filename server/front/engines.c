@@ -53,7 +53,8 @@ struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
 }
 
 /* Run this very program as an engine, with `fd` as its descriptor 3. */
-static int spawn(struct fxs_engines *t, const char *tenant, int fd, pid_t *pid)
+static int spawn(struct fxs_engines *t, const char *tenant, const char *previous, int fd,
+                 pid_t *pid)
 {
     char link[16], threads[16], lease[16];
     const char *argv[] = {"faissx-server",
@@ -68,6 +69,8 @@ static int spawn(struct fxs_engines *t, const char *tenant, int fd, pid_t *pid)
                           lease,
                           "--log-level",
                           fxs_log_level_name(t->options->level),
+                          "--previous",
+                          previous,
                           t->options->library[0] ? "--library" : NULL,
                           t->options->library,
                           NULL};
@@ -113,7 +116,7 @@ static int start(struct fxs_engines *t, struct fxs_engine *e, int64_t now, char 
         error = ENOMEM;
         goto fail;
     }
-    error = spawn(t, e->tenant, ends[1], &e->pid);
+    error = spawn(t, e->tenant, e->death, ends[1], &e->pid);
     close(ends[1]);
     if (error) {
         fxs_link_close(&e->link);
