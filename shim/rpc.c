@@ -11,6 +11,7 @@ enum { PING_MS = 10000 };
 static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
     uint8_t token[FX_TOKEN_SIZE];
+    r->operation = operation;
     msgpack_sbuffer_clear(&r->self->header);
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
     r->payload.n = 0;
@@ -58,6 +59,8 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     fx_fail(error, "%s", what);
     fx_conn_close(r->conn);
     r->self->conn = r->conn = NULL;
+    if (error == FAISSX_E_CONNECT && r->self->conn_direct)
+        fx_session_explain(r->self, r->operation);
     return -1;
 }
 
@@ -110,6 +113,8 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
         if (rc != -2)
             return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
         if (fx_now_ms() >= r->deadline)
+            continue;
+        if (r->self->conn_direct) /* a dead engine closes the connection; no need to ask */
             continue;
         if (pinged++ || send_ping(r) != 0)
             return broken(r, FAISSX_E_TIMEOUT,

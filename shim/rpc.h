@@ -23,6 +23,7 @@
 struct fx_rpc {
     struct fx_thread *self;
     struct fx_conn *conn;
+    const char *operation;
     int64_t deadline;
     uint64_t id;         /* of the newest request */
     uint64_t oldest;     /* of the oldest that a reply may still come for */

@@ -43,6 +43,8 @@ int fx_remote_configured(void);
 struct fx_thread {
     struct fx_conn *conn;     /* to the server, or NULL */
     unsigned conn_generation; /* of the session it was opened for */
+    uint64_t conn_instance;   /* of the engine, as hello told */
+    int conn_direct;          /* it leads to the engine itself */
     uint64_t next_request;
     msgpack_sbuffer header; /* of the request being made, reused */
     int error;              /* FAISSX_* */
@@ -142,6 +144,9 @@ int fx_session_open(void);
 /* This thread's connection, in the process's session: connects and says hello as
  * needed.  Returns NULL with the error set. */
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
+/* Why a connection broke in the middle of `operation`: 0 and the error set when it was
+ * the engine that died, else -1. */
+int fx_session_explain(struct fx_thread *self, const char *operation);
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
 unsigned fx_session_generation(void);
 /* The server does not know the session any more. */

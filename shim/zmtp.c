@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -440,6 +441,19 @@ int fx_conn_is_dead(struct fx_conn *c)
     /* Not a recv() that peeks: unread bytes would hide the end behind them. */
     struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
     return c->error[0] != '\0' || (poll(&p, 1, 0) > 0 && p.revents != 0);
+}
+
+int fx_conn_is_local(const struct fx_conn *c)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    if (getpeername(c->fd, (struct sockaddr *)&a, &len) != 0)
+        return 0;
+    if (a.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+    if (a.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&a)->sin6_addr);
+    return a.ss_family == AF_UNIX;
 }
 
 const char *fx_conn_error(const struct fx_conn *c)

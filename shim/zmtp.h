@@ -47,6 +47,9 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline);
 int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline);
 
+/* Is the peer on this host: a unix socket, or a loopback address? */
+int fx_conn_is_local(const struct fx_conn *c);
+
 /* Has the peer closed the connection?  Does not wait. */
 int fx_conn_is_dead(struct fx_conn *c);
 
