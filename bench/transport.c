@@ -2,66 +2,32 @@
 /*
  * What a round trip costs by the way it takes: bare sockets (the floor), libzmq at both
  * ends, and our own ZMTP client with a libzmq ROUTER.  Echo processes do nothing but
- * answer; all ways are measured in turns within one run, so that whatever else the
- * machine does hits each of them alike.
+ * answer.  A worker (see bench.h) that measures all ways in each turn.
  *
- *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down]
+ *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down] [-w WINDOW]
  *
  * The default is a query: a header and 128 floats up; a header, ten labels and ten
- * distances down (-d is the size of the labels' frame).
+ * distances down (-d is the size of the labels' frame).  With a window, so many requests
+ * of libzmq are under way at a time.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <zmq.h>
 
+#include "bench.h"
 #include "zmtp.h"
 
-enum { HEAD_UP = 120, HEAD_DOWN = 40, TAIL_DOWN = 40, BATCH = 50, WARM_UP = 200 };
+enum { HEAD_UP = 89, HEAD_DOWN = 24, TAIL_DOWN = 40 };
 
 static size_t up = 512, down = 80;
+static int window = 1;
 static char *bytes; /* what is sent, whoever sends it */
 static char *sink;  /* where it arrives */
-
-__attribute__((noreturn)) static void die(const char *what)
-{
-    fprintf(stderr, "transport: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static void die_if(int failed, const char *what)
-{
-    if (failed)
-        die(what);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Of all threads of this process. */
-static double cpu_us(void)
-{
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    return 1e6 * (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
-           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
-}
 
 /* --- bare sockets ------------------------------------------------------------------ */
 
@@ -151,10 +117,16 @@ static void serve_router(void *router)
     }
 }
 
+static int under_way;
+
 static int trip_libzmq(void *s)
 {
-    return zmq_send(s, "", 0, ZMQ_SNDMORE) < 0 || zsend(s, HEAD_UP, ZMQ_SNDMORE) < 0 ||
-           zsend(s, up, 0) < 0 || zreceive(s);
+    for (; under_way < window; under_way++)
+        if (zmq_send(s, "", 0, ZMQ_SNDMORE) < 0 || zsend(s, HEAD_UP, ZMQ_SNDMORE) < 0 ||
+            zsend(s, up, 0) < 0)
+            return -1;
+    under_way--;
+    return zreceive(s);
 }
 
 /* --- ours -------------------------------------------------------------------------- */
@@ -241,10 +213,8 @@ static struct fx_conn *ours(const char *endpoint)
 {
     char err[300];
     struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 5000, err, sizeof(err));
-    if (!c) {
-        fprintf(stderr, "transport: %s\n", err);
-        exit(1);
-    }
+    if (!c)
+        die("%s", err);
     return c;
 }
 
@@ -254,67 +224,55 @@ struct way {
     const char *name;
     int (*trip)(void *);
     void *to;
-    int64_t *ns;
-    double cpu;
+    int echo; /* which of the echo processes answers */
 };
 
-static void measure(struct way *w, int nways, int trips)
+static void measure(const struct way *w, int64_t *ns, int trips)
 {
-    for (int i = 0; i < nways; i++) {
-        w[i].ns = malloc(sizeof(int64_t) * (size_t)trips);
-        for (int k = 0; k < WARM_UP; k++)
-            die_if(w[i].trip(w[i].to), w[i].name);
+    char name[80];
+    int window_now = window;
+    double cpu = cpu_us(0), echo = cpu_us(children[w->echo]);
+    int64_t begin = now_ns();
+    for (int i = 0; i < trips; i++) {
+        int64_t start = now_ns();
+        if (window > trips - i)
+            window = trips - i; /* leave nothing under way */
+        die_if(w->trip(w->to), w->name);
+        ns[i] = now_ns() - start;
     }
-    for (int done = 0; done < trips; done += BATCH) {
-        for (int i = 0; i < nways; i++) {
-            double cpu = cpu_us();
-            for (int k = done; k < done + BATCH; k++) {
-                int64_t start = now_ns();
-                die_if(w[i].trip(w[i].to), w[i].name);
-                w[i].ns[k] = now_ns() - start;
-            }
-            w[i].cpu += cpu_us() - cpu;
-        }
-    }
-}
-
-static int by_size(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void report(struct way *w, int nways, int trips)
-{
-    printf("%d round trips of each: %d + %zu bytes up, %d + %zu + %d bytes down\n\n", trips,
-           HEAD_UP, up, HEAD_DOWN, down, TAIL_DOWN);
-    printf("%-32s %9s %9s %9s %12s\n", "microseconds", "p50", "p90", "p99", "client's CPU");
-    for (int i = 0; i < nways; i++) {
-        qsort(w[i].ns, (size_t)trips, sizeof(int64_t), by_size);
-        printf("%-32s %9.1f %9.1f %9.1f %12.1f\n", w[i].name, (double)w[i].ns[trips / 2] / 1e3,
-               (double)w[i].ns[trips / 10 * 9] / 1e3, (double)w[i].ns[trips / 100 * 99] / 1e3,
-               w[i].cpu / trips);
-    }
+    window = window_now;
+    snprintf(name, sizeof(name), "%s_seconds", w->name);
+    report(name, (double)(now_ns() - begin) / 1e9);
+    snprintf(name, sizeof(name), "%s_cpu", w->name);
+    report(name, (cpu_us(0) - cpu) / trips);
+    snprintf(name, sizeof(name), "%s_echo_cpu", w->name);
+    report(name, (cpu_us(children[w->echo]) - echo) / trips);
+    snprintf(name, sizeof(name), "%s_", w->name);
+    report_times(name, ns, (size_t)trips);
 }
 
 int main(int argc, char **argv)
 {
-    int opt, trips = 10000;
-    while ((opt = getopt(argc, argv, "n:u:d:")) != -1) {
+    int opt, trips = 200;
+    while ((opt = getopt(argc, argv, "n:u:d:w:")) != -1) {
         if (opt == 'n')
             trips = atoi(optarg);
         else if (opt == 'u')
             up = strtoul(optarg, NULL, 10);
         else if (opt == 'd')
             down = strtoul(optarg, NULL, 10);
+        else if (opt == 'w')
+            window = atoi(optarg);
         else
             return 2;
     }
-    trips = trips < 100 ? 100 : (trips + 99) / 100 * 100; /* whole batches, whole percents */
+    if (trips < 1 || window < 1)
+        die("what?");
     size_t most = (up > down ? up : down) + HEAD_UP + HEAD_DOWN + TAIL_DOWN;
     bytes = calloc(1, most);
     sink = malloc(most);
-    die_if(!bytes || !sink, "memory");
+    int64_t *ns = calloc((size_t)trips, sizeof(*ns));
+    die_if(!bytes || !sink || !ns, "memory");
     memset(sink, 0, most);
 
     char dir[] = "/tmp/fx-transport-XXXXXX", path[64], ipc[128], tcp[128] = "", local[128] = "";
@@ -332,24 +290,24 @@ int main(int argc, char **argv)
     start_router(ipc, local, sizeof(local));
 
     void *ctx = zmq_ctx_new();
-    struct way ways[] = {
-        {.name = "unix: bare sockets", .trip = trip_raw, .to = &raw_unix},
-        {.name = "unix: ours to libzmq", .trip = trip_ours, .to = ours(local)},
-        {.name = "unix: libzmq to libzmq", .trip = trip_libzmq, .to = dealer(ctx, local)},
-        {.name = "tcp:  bare sockets", .trip = trip_raw, .to = &raw_tcp},
-        {.name = "tcp:  ours to libzmq", .trip = trip_ours, .to = ours(tcp)},
-        {.name = "tcp:  libzmq to libzmq", .trip = trip_libzmq, .to = dealer(ctx, tcp)},
+    const struct way ways[] = {
+        {.name = "unix_bare", .trip = trip_raw, .to = &raw_unix, .echo = 0},
+        {.name = "unix_ours", .trip = trip_ours, .to = ours(local), .echo = 3},
+        {.name = "unix_zmq", .trip = trip_libzmq, .to = dealer(ctx, local), .echo = 3},
+        {.name = "tcp_bare", .trip = trip_raw, .to = &raw_tcp, .echo = 1},
+        {.name = "tcp_ours", .trip = trip_ours, .to = ours(tcp), .echo = 2},
+        {.name = "tcp_zmq", .trip = trip_libzmq, .to = dealer(ctx, tcp), .echo = 2},
     };
     int nways = sizeof(ways) / sizeof(ways[0]);
-    measure(ways, nways, trips);
-    report(ways, nways, trips);
+    while (turn())
+        for (int i = 0; i < nways; i++)
+            measure(&ways[i], ns, trips);
 
     for (int i = 0; i < nways; i++) {
         if (ways[i].trip == trip_ours)
             fx_conn_close(ways[i].to);
         else if (ways[i].trip == trip_libzmq)
             zmq_close(ways[i].to);
-        free(ways[i].ns);
     }
     zmq_ctx_term(ctx);
     for (int i = 0; i < nchildren; i++) {
@@ -361,5 +319,6 @@ int main(int argc, char **argv)
     rmdir(dir);
     free(bytes);
     free(sink);
+    free(ns);
     return 0;
 }

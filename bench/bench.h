@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the benchmark programs share.
+ *
+ * Each of them is a worker: it prepares, says it is ready by a line ".", and then for
+ * each line that it reads measures once, prints lines "name<TAB>value", and ends them
+ * with ".".  bench/run.sh gives several workers their turns, so that whatever else the
+ * machine does hits each of them alike.  By hand:  yes '' | head -3 | build/bench/client ...
+ */
+#ifndef FX_BENCH_H
+#define FX_BENCH_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+__attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static inline void die_if(int failed, const char *what)
+{
+    if (failed)
+        die("%s: %s", what, strerror(errno));
+}
+
+static inline void *need(size_t n)
+{
+    void *p = malloc(n ? n : 1);
+    die_if(!p, "memory");
+    return p;
+}
+
+/* Print "ready" or "done", and wait for the next turn.  Returns 0 when there is none:
+ * at the end of the input, or at a line "q". */
+static inline int turn(void)
+{
+    char line[64];
+    puts(".");
+    fflush(stdout);
+    return fgets(line, sizeof(line), stdin) && line[0] != 'q';
+}
+
+static inline void report(const char *name, double value)
+{
+    printf("%s\t%.9g\n", name, value);
+}
+
+static inline int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void sleep_until(int64_t ns)
+{
+    struct timespec t = {ns / 1000000000, ns % 1000000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+        ;
+}
+
+/* Processor time of all threads of a process (0: this one), microseconds. */
+static inline double cpu_us(pid_t pid)
+{
+    clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
+    struct timespec t = {0, 0};
+    if ((pid && clock_getcpuclockid(pid, &clock) != 0) || clock_gettime(clock, &t) != 0)
+        return 0;
+    return 1e6 * (double)t.tv_sec + (double)t.tv_nsec / 1e3;
+}
+
+static inline int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Report percentiles of n times, in microseconds; sorts them. */
+static inline void report_times(const char *prefix, int64_t *ns, size_t n)
+{
+    static const int percent[] = {50, 90, 99};
+    char name[80];
+    if (n == 0)
+        return;
+    qsort(ns, n, sizeof(*ns), by_size);
+    for (size_t i = 0; i < sizeof(percent) / sizeof(percent[0]); i++) {
+        snprintf(name, sizeof(name), "%.60sp%d", prefix, percent[i]);
+        report(name, (double)ns[n * (size_t)percent[i] / 100] / 1e3);
+    }
+}
+
+/* Numbers that are the same in every run. */
+struct lcg {
+    uint64_t state;
+};
+
+static inline float uniform(struct lcg *r) /* in [0, 1) */
+{
+    r->state = r->state * 6364136223846793005ull + 1442695040888963407ull;
+    return (float)(r->state >> 40) / 16777216.0f;
+}
+
+/* n vectors in clusters and between them: the centres are the same for every seed. */
+static inline float *clustered(size_t n, int d, uint64_t seed)
+{
+    enum { CENTRES = 1000 };
+    size_t width = (size_t)d;
+    struct lcg r = {42}, noise = {seed};
+    float *centres = need(CENTRES * width * sizeof(float)), *x = need(n * width * sizeof(float));
+    for (size_t i = 0; i < CENTRES * width; i++)
+        centres[i] = uniform(&r);
+    for (size_t i = 0; i < n; i++) {
+        const float *a = centres + width * (size_t)(uniform(&noise) * CENTRES);
+        const float *b = centres + width * (size_t)(uniform(&noise) * CENTRES);
+        float t = uniform(&noise);
+        for (size_t j = 0; j < width; j++)
+            x[i * width + j] = a[j] + t * (b[j] - a[j]) + 0.6f * (uniform(&noise) - 0.5f);
+    }
+    free(centres);
+    return x;
+}
+
+#endif

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A user of FAISS, linked against the real library: measures it in process when run
+ * plainly, and on a server when run with the stand-in preloaded.  A worker; see bench.h.
+ *
+ *     client calls  -n N                      no turns: N calls that do nothing
+ *     client build  -k KEY -v VECTORS -i FILE no turns: make an index file
+ *     client search -i FILE [-n CALLS] [-q NQ]
+ *     client load   -i FILE [-t THREADS] [-s SECONDS] [-r FRACTION]
+ *                                             search from many threads as fast as it goes;
+ *                                             with -r at that fraction of the speed of the
+ *                                             first turn
+ *     client add    -v VECTORS                a Flat index, filled by one call
+ *     client many   -m INDEXES [-n CALLS]     search in one of so many small indexes
+ *     client idle   [-s SECONDS]              a client that does nothing
+ *
+ * -p PID names the server; its processes' CPU time is reported then.
+ */
+#include <pthread.h>
+
+#include "bench.h"
+#include "faiss_c_compat.h"
+
+enum { D = 128, K = 10, NQUERIES = 10000 };
+
+static struct {
+    const char *file, *key;
+    size_t calls, nq, vectors, indexes;
+    int threads;
+    double seconds, fraction;
+    pid_t server, engine;
+} o = {.key = "Flat",
+       .calls = 200,
+       .nq = 1,
+       .vectors = 10000,
+       .indexes = 1,
+       .threads = 1,
+       .seconds = 1};
+
+static float *queries;
+
+static void check(int status, const char *what)
+{
+    if (status != 0)
+        die("%s: %s", what, faiss_get_last_error());
+}
+
+/* --- CPU time ------------------------------------------------------------------------ */
+
+struct cpu {
+    double client, front, engine;
+};
+
+/* The engine is the server's only child, once there was a call. */
+static pid_t first_child(pid_t pid)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%d", &child) != 1)
+        child = 0;
+    if (f)
+        fclose(f);
+    return child;
+}
+
+static struct cpu cpu_now(void)
+{
+    struct cpu c = {cpu_us(0), 0, 0};
+    if (o.server && !o.engine)
+        o.engine = first_child(o.server);
+    if (o.server)
+        c.front = cpu_us(o.server);
+    if (o.engine)
+        c.engine = cpu_us(o.engine);
+    return c;
+}
+
+static void report_cpu(struct cpu from, double calls)
+{
+    struct cpu to = cpu_now();
+    report("cpu_client", (to.client - from.client) / calls);
+    if (o.server) {
+        report("cpu_front", (to.front - from.front) / calls);
+        report("cpu_engine", (to.engine - from.engine) / calls);
+    }
+}
+
+/* The most memory a process ever had, in bytes. */
+static double peak_memory(pid_t pid)
+{
+    char path[64], line[256];
+    double kib = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid ? pid : getpid());
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "VmHWM: %lf", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib * 1024;
+}
+
+/* --- indexes --------------------------------------------------------------------------- */
+
+static FaissIndex *new_index(const char *key)
+{
+    FaissIndex *index = NULL;
+    check(faiss_index_factory(&index, D, key, METRIC_L2), key);
+    return index;
+}
+
+static FaissIndex *open_index(void)
+{
+    FaissIndex *index = NULL;
+    if (!o.file)
+        die("which index? (-i FILE)");
+    check(faiss_read_index_fname(o.file, 0, &index), o.file);
+    return index;
+}
+
+static void search(FaissIndex *index, size_t nq, const float *x, float *distances, idx_t *labels)
+{
+    if (faiss_Index_search(index, (idx_t)nq, x, K, distances, labels) != 0)
+        die("search: %s", faiss_get_last_error());
+}
+
+/* How many of the true ten nearest are found, of 100 queries. */
+static double recall(FaissIndex *index, const float *x)
+{
+    enum { N = 100 };
+    idx_t found[N * K], truth[N * K];
+    float distances[N * K];
+    int hits = 0;
+    FaissIndex *flat = new_index("Flat");
+    check(faiss_Index_add(flat, (idx_t)o.vectors, x), "add");
+    search(flat, N, queries, distances, truth);
+    search(index, N, queries, distances, found);
+    for (int i = 0; i < N; i++)
+        for (int a = 0; a < K; a++)
+            for (int b = 0; b < K; b++)
+                hits += truth[i * K + a] == found[i * K + b];
+    faiss_Index_free(flat);
+    return hits / (double)(N * K);
+}
+
+static void build(void)
+{
+    int64_t start = now_ns();
+    float *x = clustered(o.vectors, D, 1);
+    FaissIndex *index = new_index(o.key);
+    FaissIndexIVF *ivf = faiss_IndexIVF_cast(index);
+    check(faiss_Index_train(index, (idx_t)o.vectors, x), "train");
+    check(faiss_Index_add(index, (idx_t)o.vectors, x), "add");
+    if (ivf)
+        faiss_IndexIVF_set_nprobe(ivf, 8);
+    report("build_seconds", (double)(now_ns() - start) / 1e9);
+    report("recall_at_10", recall(index, x));
+    check(faiss_write_index_fname(index, o.file), o.file);
+    faiss_Index_free(index);
+    free(x);
+}
+
+/* --- one thread ------------------------------------------------------------------------ */
+
+/* So that one can see that all found the same. */
+static uint32_t digest(uint32_t sum, const void *data, size_t n)
+{
+    for (const uint8_t *p = data; n > 0; n--)
+        sum = (sum ^ *p++) * 16777619u;
+    return sum;
+}
+
+/* Search in turns in each of the n indexes. */
+static void search_turns(FaissIndex **index, size_t n)
+{
+    float *distances = need(o.nq * K * sizeof(float));
+    idx_t *labels = need(o.nq * K * sizeof(idx_t));
+    int64_t *ns = need(o.calls * sizeof(int64_t));
+    size_t which = 0;
+    search(index[0], o.nq, queries, distances, labels);
+    while (turn()) {
+        uint32_t sum = 2166136261u;
+        struct cpu before = cpu_now();
+        int64_t start = now_ns();
+        for (size_t i = 0; i < o.calls; i++) {
+            const float *x = queries + i * o.nq % (NQUERIES - o.nq + 1) * D;
+            int64_t begin = now_ns();
+            search(index[which++ % n], o.nq, x, distances, labels);
+            ns[i] = now_ns() - begin;
+            sum = digest(sum, labels, o.nq * K * sizeof(idx_t));
+        }
+        report("per_second", (double)(o.calls * o.nq) / ((double)(now_ns() - start) / 1e9));
+        report_cpu(before, (double)o.calls);
+        report_times("", ns, o.calls);
+        report("digest", sum);
+    }
+    free(ns);
+    free(labels);
+    free(distances);
+}
+
+static void many(void)
+{
+    enum { EACH = 100 };
+    FaissIndex **all = need(o.indexes * sizeof(*all));
+    float *x = clustered(EACH, D, 1);
+    for (size_t i = 0; i < o.indexes; i++) {
+        all[i] = new_index("Flat");
+        check(faiss_Index_add(all[i], EACH, x), "add");
+    }
+    search_turns(all, o.indexes);
+    for (size_t i = 0; i < o.indexes; i++)
+        faiss_Index_free(all[i]);
+    free(all);
+    free(x);
+}
+
+static void add(void)
+{
+    float *x = clustered(o.vectors, D, 1);
+    faiss_Index_free(new_index("Flat"));
+    while (turn()) {
+        FaissIndex *index = new_index("Flat");
+        struct cpu before = cpu_now();
+        int64_t start = now_ns();
+        check(faiss_Index_add(index, (idx_t)o.vectors, x), "add");
+        report("seconds", (double)(now_ns() - start) / 1e9);
+        report_cpu(before, 1);
+        if (faiss_Index_ntotal(index) != (idx_t)o.vectors)
+            die("add: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
+        faiss_Index_free(index);
+        report("peak_client", peak_memory(0));
+        if (o.server) {
+            report("peak_front", peak_memory(o.server));
+            report("peak_engine", peak_memory(o.engine));
+        }
+    }
+    free(x);
+}
+
+static void calls(void)
+{
+    FaissIndex *index = new_index("Flat");
+    idx_t sum = 0;
+    for (size_t i = 0; i < o.calls; i++)
+        sum += faiss_Index_ntotal(index);
+    faiss_Index_free(index);
+    report("sum", (double)sum);
+}
+
+static void idle(void)
+{
+    FaissIndex *index = new_index("Flat");
+    faiss_Index_ntotal(index);
+    while (turn()) {
+        struct cpu before = cpu_now();
+        sleep_until(now_ns() + (int64_t)(o.seconds * 1e9));
+        report_cpu(before, o.seconds * 1e4); /* percent of a core */
+    }
+    faiss_Index_free(index);
+}
+
+/* --- many threads ---------------------------------------------------------------------- */
+
+struct thread {
+    pthread_t id;
+    FaissIndex *index;
+    int number;
+    int64_t *ns;
+    size_t done, room;
+};
+
+static pthread_barrier_t barrier; /* passed at the beginning and the end of each turn */
+static int64_t begin, end;        /* of the turn */
+static double interval;           /* ns between calls of one thread; 0: none */
+static int over;
+
+/* At a given speed, a call begins when it was to, even if that is while the call before
+ * is still under way; but not before this thread is woken, which is not the server's doing. */
+static void one_turn(struct thread *t)
+{
+    float distances[K];
+    idx_t labels[K];
+    double next = (double)begin + interval * t->number / o.threads;
+    int64_t start = begin;
+    t->done = 0;
+    for (size_t i = 0; start < end; i++) {
+        start = now_ns();
+        if (interval > 0) {
+            if (start < (int64_t)next) {
+                sleep_until((int64_t)next);
+                start = now_ns();
+            } else {
+                start = (int64_t)next;
+            }
+            next += interval;
+        }
+        search(t->index, 1, queries + (i * 64 + (size_t)t->number) % NQUERIES * D, distances,
+               labels);
+        if (t->done == t->room) {
+            t->room = t->room ? t->room * 2 : 1024;
+            t->ns = realloc(t->ns, t->room * sizeof(*t->ns));
+            die_if(!t->ns, "memory");
+        }
+        t->ns[t->done++] = now_ns() - start;
+    }
+}
+
+static void *run_thread(void *arg)
+{
+    for (;;) {
+        pthread_barrier_wait(&barrier);
+        if (over)
+            return NULL;
+        one_turn(arg);
+        pthread_barrier_wait(&barrier);
+    }
+}
+
+static void load_turn(struct thread *t, double *per_second)
+{
+    size_t n = 0;
+    struct cpu before = cpu_now();
+    begin = now_ns();
+    end = begin + (int64_t)(o.seconds * 1e9);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    double seconds = (double)(now_ns() - begin) / 1e9;
+    for (int i = 0; i < o.threads; i++)
+        n += t[i].done;
+    *per_second = (double)n / seconds;
+    report("per_second", *per_second);
+    report_cpu(before, (double)n);
+    int64_t *ns = need(n * sizeof(*ns)), *at = ns;
+    for (int i = 0; i < o.threads; i++) {
+        memcpy(at, t[i].ns, t[i].done * sizeof(*ns));
+        at += t[i].done;
+    }
+    report_times("", ns, n);
+    free(ns);
+}
+
+static void load(void)
+{
+    struct thread *t = calloc((size_t)o.threads, sizeof(*t));
+    FaissIndex *index = open_index();
+    double fastest = 0, per_second;
+    die_if(!t, "memory");
+    pthread_barrier_init(&barrier, NULL, (unsigned)o.threads + 1);
+    for (int i = 0; i < o.threads; i++) {
+        t[i] = (struct thread){.index = index, .number = i};
+        die_if(pthread_create(&t[i].id, NULL, run_thread, &t[i]) != 0, "pthread_create");
+    }
+    while (turn()) {
+        load_turn(t, &per_second);
+        if (per_second > fastest && interval == 0)
+            fastest = per_second;
+        if (o.fraction > 0)
+            interval = 1e9 * o.threads / (fastest * o.fraction);
+    }
+    over = 1;
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < o.threads; i++) {
+        pthread_join(t[i].id, NULL);
+        free(t[i].ns);
+    }
+    faiss_Index_free(index);
+    free(t);
+}
+
+/* --------------------------------------------------------------------------------------- */
+
+static void parse(int argc, char **argv)
+{
+    int c;
+    while ((c = getopt(argc, argv, "i:k:m:n:p:q:r:s:t:v:")) != -1) {
+        switch (c) {
+        case 'i':
+            o.file = optarg;
+            break;
+        case 'k':
+            o.key = optarg;
+            break;
+        case 'm':
+            o.indexes = strtoul(optarg, NULL, 10);
+            break;
+        case 'n':
+            o.calls = strtoul(optarg, NULL, 10);
+            break;
+        case 'p':
+            o.server = atoi(optarg);
+            break;
+        case 'q':
+            o.nq = strtoul(optarg, NULL, 10);
+            break;
+        case 'r':
+            o.fraction = atof(optarg);
+            break;
+        case 's':
+            o.seconds = atof(optarg);
+            break;
+        case 't':
+            o.threads = atoi(optarg);
+            break;
+        case 'v':
+            o.vectors = strtoul(optarg, NULL, 10);
+            break;
+        default:
+            exit(2);
+        }
+    }
+    if (!o.nq || o.nq > NQUERIES || !o.calls || !o.indexes || !o.vectors || o.threads < 1)
+        die("what?");
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    parse(argc - (argc > 1), argv + (argc > 1));
+    queries = clustered(NQUERIES, D, 2);
+    if (strcmp(what, "calls") == 0) {
+        calls();
+    } else if (strcmp(what, "build") == 0) {
+        build();
+    } else if (strcmp(what, "search") == 0) {
+        FaissIndex *index = open_index();
+        search_turns(&index, 1);
+        faiss_Index_free(index);
+    } else if (strcmp(what, "load") == 0) {
+        load();
+    } else if (strcmp(what, "add") == 0) {
+        add();
+    } else if (strcmp(what, "many") == 0) {
+        many();
+    } else if (strcmp(what, "idle") == 0) {
+        idle();
+    } else {
+        die("client calls|build|search|load|add|many|idle [OPTION]...");
+    }
+    free(queries);
+    return 0;
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# From the tables that the benchmarks left (arguments; round, worker, name, value) to
+# the ratios: name, value, target, met, lower and upper quartile of the rounds.
+BEGIN { FS = OFS = "\t" }
+
+FNR == 1 { bench = FILENAME; sub(/.*\//, "", bench); sub(/\.tsv$/, "", bench) }
+{ v[bench, $1, $2, $3] = $4; if ($1 > rounds[bench]) rounds[bench] = $1 }
+
+function has(b, r, w, name) { return (b, r, w, name) in v }
+function get(b, r, w, name) { return v[b, r, w, name] }
+function note(x) { x_of[++n] = x }
+
+function sort(i, j, t) {
+    for (i = 2; i <= n; i++) {
+        t = x_of[i]
+        for (j = i - 1; j > 0 && x_of[j] > t; j--) x_of[j + 1] = x_of[j]
+        x_of[j + 1] = t
+    }
+}
+function quantile(p) { return x_of[1 + int((n - 1) * p + 0.5)] }
+
+# What was noted, against a target: sign is "<=", "<", ">=" or "" for none.
+function put(name, sign, target, value, met) {
+    if (n == 0) {
+        print name, "n/a", sign " " target, "n/a", "", ""
+        return
+    }
+    sort()
+    value = n % 2 ? x_of[(n + 1) / 2] : (x_of[n / 2] + x_of[n / 2 + 1]) / 2
+    met = sign == "<=" ? value <= target : sign == "<" ? value < target : value >= target
+    if (sign != "") sign = sign " " target
+    printf "%s\t%.3f\t%s\t%s\t%.3f\t%.3f\n", name, value, sign,
+        sign == "" ? "" : met ? "yes" : "no", quantile(0.25), quantile(0.75)
+    n = 0
+}
+
+# The ratio of one name of two workers, in each round.
+function ratio(b, above, below, name, r) {
+    for (r = 1; r <= rounds[b]; r++)
+        if (has(b, r, above, name) && has(b, r, below, name))
+            note(get(b, r, above, name) / get(b, r, below, name))
+}
+
+# What a remote query takes beyond one in process, over an echo.
+function over_echo(way, echo, r) {
+    for (r = 1; r <= rounds["query"]; r++)
+        if (has("query", r, way, "p50"))
+            note((get("query", r, way, "p50") - get("query", r, "local", "p50")) / \
+                get("query", r, "echo", echo "_p50"))
+}
+
+# Throughput of 64 clients over the best way to have 64 users in process.
+function clients_over_local(worker, r, best, i, w, ways) {
+    split("local64 local64_omp2 local2", ways, " ")
+    for (r = 1; r <= rounds["clients-Flat"]; r++) {
+        best = 0
+        for (i = 1; i in ways; i++)
+            if ((w = get("clients-Flat", r, ways[i], "per_second")) + 0 > best) best = w + 0
+        if (best > 0 && has("clients-Flat", r, worker, "per_second"))
+            note(get("clients-Flat", r, worker, "per_second") / best)
+    }
+}
+
+# Throughput of 64 clients times the CPU time that a search and an echo take: 1 is what
+# one core could do if nothing else cost anything.
+function clients_over_cpu(b, r) {
+    for (r = 1; r <= rounds[b]; r++)
+        if (has(b, r, "remote64", "per_second"))
+            note(get(b, r, "remote64", "per_second") * (get(b, r, "local", "cpu_client") + \
+                get(b, r, "echo", "tcp_zmq_cpu") + get(b, r, "echo", "tcp_zmq_echo_cpu")) / 1e6)
+}
+
+END {
+    if (has("local", 1, "shim", "instructions") && has("local", 2, "shim", "instructions"))
+        note(get("local", 2, "shim", "instructions") - get("local", 1, "shim", "instructions") - \
+            get("local", 2, "direct", "instructions") + get("local", 1, "direct", "instructions"))
+    put("local_instructions", "<=", 12)
+    over_echo("tcp", "tcp_zmq"); put("remote_over_zmq_echo", "<=", 1.25)
+    over_echo("ipc", "unix_bare"); put("remote_over_unix_echo", "<=", 3)
+    ratio("batch-Flat", "tcp", "local", "per_second"); put("batch_flat", ">=", 0.95)
+    ratio("batch-IVF1024", "tcp", "local", "per_second"); put("batch_ivf", ">=", 0.95)
+    clients_over_local("remote64"); put("clients64_flat_same_bits", ">=", 2)
+    clients_over_local("fast64"); put("clients64_flat_fast", ">=", 3)
+    clients_over_cpu("clients-IVF1024"); put("clients64_ivf", ">=", 0.8)
+    clients_over_cpu("clients-HNSW32"); put("clients64_hnsw", ">=", 0.8)
+    for (i = 2; i <= rounds["half"]; i++)
+        note(get("half", i, "remote64", "p99") / get("half", i, "remote64", "p50"))
+    put("p99_over_p50", "<=", 4)
+    ratio("busy", "beside", "alone", "p50"); put("busy_core", "<=", 2.5)
+    for (i = 1; i <= rounds["add"]; i++)
+        if (has("add", i, "tcp", "seconds"))
+            note((get("add", i, "local", "seconds") + get("add", i, "echo", "tcp_zmq_seconds")) / \
+                get("add", i, "tcp", "seconds"))
+    put("add_1m", ">=", 0.85)
+    i = rounds["add"]
+    if (has("add", i, "tcp", "peak_engine"))
+        note((get("add", i, "tcp", "peak_engine") + get("add", i, "tcp", "peak_front")) / \
+            get("add", i, "local", "peak_client"))
+    put("server_memory", "<=", 1.1)
+    ratio("live", "many", "one", "p50"); put("live_indexes_10000", "<=", 1.1)
+    ratio("sessions", "many", "one", "p50"); put("sessions_10000", "<=", 1.1)
+    for (i = 1; i <= rounds["idle"]; i++)
+        if (has("idle", i, "idle", "cpu_front"))
+            note(get("idle", i, "idle", "cpu_front") + get("idle", i, "idle", "cpu_engine"))
+    put("idle_cpu", "<", 0.5)
+    ratio("python", "python", "search1", "p50"); put("python_server_search", ">=", 100)
+    ratio("python", "python", "search100", "p50_100"); put("python_server_search_100", ">=", 10)
+    ratio("python", "python", "add", "p50_add"); put("python_server_add", ">=", 10)
+}
