@@ -288,7 +288,7 @@ fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
 demo: ## FAISS's own example, in process and remote, side by side
 	@packaging/demo.sh
 
-bench: all $(BENCH) ## the benchmarks, in about a minute
+bench: all $(BENCH) ## the benchmarks, in a few minutes
 	@BUILD=$(BUILD) bench/run.sh
 
 bench-full: all $(BENCH) ## the benchmarks, in full
