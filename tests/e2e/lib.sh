@@ -16,6 +16,9 @@ STAND_IN=$BUILD/faissx/libfaiss_c.so
 FAISS_C=${FAISS_C:-$(packaging/find-faiss.sh)} || exit 1
 FAISSX_FAISS_LIBRARY=$FAISS_C
 export FAISS_C FAISSX_FAISS_LIBRARY
+# Memory that is not to be had is an answer, not the end, as without a sanitizer.
+ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
+export ASAN_OPTIONS
 unset FAISSX_SERVER FAISSX_API_KEY FAISSX_TENANT_ID FAISSX_PATH_MAP
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/faissx-test.XXXXXX")
 SERVER= # the endpoint of the server started last, SERVER_PID its process
@@ -197,8 +200,8 @@ wait_for() {
 # The process has ended (nobody may have waited for it).
 gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
-# pending N: so many requests wait for engines.
-pending() { [ "$(value pending "$(raw '{"operation":"health"}')")" = "$1" ]; }
+# pending N [KEY]: so many requests are under way in the engine.
+pending() { [ "$(value pending "$(raw "{\"operation\":\"stats\"${2:+,\"api_key\":\"$2\"}}")")" = "$1" ]; }
 
 # --- the end ---
 

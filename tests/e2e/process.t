@@ -75,8 +75,11 @@ by_name() { env LD_LIBRARY_PATH="$BUILD/faissx" ${SANITIZER_RUNTIME:+LD_PRELOAD=
 # Built here, so that nothing but dlopen asks for the library.
 ok "a program that is not linked with it" ${CC:-gcc} -std=gnu11 -O2 tests/e2e/dl.c -o "$TMP/dl" -ldl
 is "dlopen by name, remote" "$(by_name "$TMP/dl")" "$wanted"
-is "dlopen by name, local" \
-    "$(by_name env -u FAISSX_SERVER FAISSX_FAISS_LIBRARY="$FAISS_C" "$TMP/dl")" "$wanted"
+# (A sanitizer that was there before the C++ library cannot see its exceptions.)
+if [ -z "$SANITIZER_RUNTIME" ]; then
+    is "dlopen by name, local" \
+        "$(by_name env -u FAISSX_SERVER FAISSX_FAISS_LIBRARY="$FAISS_C" "$TMP/dl")" "$wanted"
+fi
 is "a program that was linked, by the library path" "$(by_name "$e2e/client" 'new 0 Flat' 'add 0 3' 'total 0')" \
     "new 0 Flat: ok
 add 0 3: ok
