@@ -21,7 +21,7 @@ bail() { note "$*"; exit 1; }
 
 # --- what is started, and ended -----------------------------------------------------
 
-started=
+started= servers=0
 
 at_end() {
     trap - EXIT
@@ -35,25 +35,28 @@ trap 'exit 130' INT TERM HUP
 
 # start_server [OPTION...]: sets SERVER_PID, and TCP and IPC, its endpoints.
 start_server() {
-    local tries=0
-    IPC=ipc://$TMP/server
-    rm -f "$TMP/server" "$TMP/server.log"
-    touch "$TMP/server.log"
-    "$BUILD/faissx-server" run --bind "$IPC" --bind 'tcp://127.0.0.1:*' "$@" >"$TMP/server.log" 2>&1 &
+    local tries=0 log
+    servers=$((servers + 1))
+    log=$TMP/server$servers.log
+    IPC=ipc://$TMP/server$servers
+    : >"$log"
+    "$BUILD/faissx-server" run --bind "$IPC" --bind 'tcp://127.0.0.1:*' "$@" >"$log" 2>&1 &
     SERVER_PID=$!
     started="$started $SERVER_PID"
-    until TCP=$(sed -n 's/.*endpoint=\(tcp:.*\)/\1/p' "$TMP/server.log") && [ -n "$TCP" ]; do
+    until TCP=$(sed -n 's/.*endpoint=\(tcp:.*\)/\1/p' "$log") && [ -n "$TCP" ]; do
         tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then cat "$TMP/server.log" >&2; bail "faissx-server does not start"; fi
+        if [ $tries -gt 200 ]; then cat "$log" >&2; bail "faissx-server does not start"; fi
         sleep 0.05
     done
 }
 
+# stop_server [PID]: the workers, too.
 stop_server() {
+    local pid=${1:-$SERVER_PID}
     stop_workers
-    kill "$SERVER_PID"
-    wait "$SERVER_PID"
-    started=${started/ $SERVER_PID/}
+    kill "$pid"
+    wait "$pid"
+    started=${started/ $pid/}
 }
 
 # --- workers ------------------------------------------------------------------------
@@ -186,7 +189,186 @@ bench_batch() {
     done
 }
 
-all="local query batch"
+# 64 clients with one query each, against 64 users in process.
+bench_clients_flat() {
+    begin clients-Flat
+    index Flat 100000
+    start_server
+    export OMP_NUM_THREADS=1
+    in_process local64 load -i "$INDEX" -t 64
+    in_process local2 load -i "$INDEX" -t 2
+    OMP_NUM_THREADS=2 in_process local64_omp2 load -i "$INDEX" -t 64
+    unset OMP_NUM_THREADS
+    remote remote64 "$TCP" load -i "$INDEX" -t 64
+    turns "$(rounds 4 20)"
+    stop_server
+    "$BUILD/faissx-server" run --help | grep -q -e --coalesce || return
+    start_server --coalesce=fast
+    remote fast64 "$TCP" load -i "$INDEX" -t 64
+    ROUND=0
+    turns "$(rounds 4 20)"
+    stop_server
+}
+
+# The same where a search costs little, against the CPU time that it has to take.
+bench_clients_quick() {
+    local key
+    for key in IVF1024,Flat HNSW32; do
+        begin "clients-${key%%,*}"
+        index $key 100000
+        start_server
+        OMP_NUM_THREADS=1 in_process local load -i "$INDEX" -s 0.5
+        remote remote64 "$TCP" load -i "$INDEX" -t 64
+        worker echo "$OUT/transport" -n 500
+        turns "$(rounds 4 20)"
+        stop_server
+    done
+}
+
+# How long a query takes while 64 clients ask for half of what is possible.
+bench_half() {
+    begin half
+    index IVF1024,Flat 100000
+    start_server
+    remote remote64 "$TCP" load -i "$INDEX" -t 64 -r 0.5
+    turns "$(rounds 5 20)"
+    stop_server
+}
+
+# One query at a time, while another process keeps a core busy.
+bench_busy() {
+    local i spinner
+    begin busy
+    index Flat 10000
+    start_server
+    remote alone "$TCP" search -i "$INDEX"
+    remote beside "$TCP" search -i "$INDEX"
+    in_process local_alone search -i "$INDEX"
+    in_process local_beside search -i "$INDEX"
+    while :; do :; done &
+    spinner=$!
+    started="$started $spinner"
+    for ((i = 0; i < $(rounds 15 60); i++)); do
+        ROUND=$((ROUND + 1))
+        kill -STOP $spinner
+        one alone
+        one local_alone
+        kill -CONT $spinner
+        one beside
+        one local_beside
+    done
+    kill $spinner
+    stop_server
+}
+
+# 512 MB in one call.
+bench_add() {
+    begin add
+    start_server
+    in_process local add -v 1000000
+    remote tcp "$TCP" add -v 1000000
+    worker echo "$OUT/transport" -n 64 -u 8000000 -w 8
+    turns "$(rounds 3 10)"
+    stop_server
+}
+
+# Does a call take longer the more indexes there are?
+bench_live() {
+    local first
+    begin live
+    start_server
+    first=$SERVER_PID
+    remote one "$TCP" many -m 1 -n 500
+    start_server
+    remote many "$TCP" many -m 10000 -n 500
+    turns "$(rounds 20 100)"
+    stop_server "$first"
+    stop_server
+}
+
+# The same with sessions.
+bench_sessions() {
+    local first
+    begin sessions
+    start_server
+    first=$SERVER_PID
+    remote one "$TCP" many -m 1 -n 500
+    start_server
+    worker others "$OUT/sessions" "$TCP" 9999
+    remote many "$TCP" many -m 1 -n 500
+    turns "$(rounds 20 100)"
+    stop_server "$first"
+    stop_server
+}
+
+bench_idle() {
+    begin idle
+    start_server
+    remote idle "$TCP" idle -s "$(rounds 5 30)"
+    turns 1
+    stop_server
+}
+
+# The Python server.
+bench_python() {
+    local venv=$OUT/venv port=45679 i
+    begin python
+    if [ ! -x "$venv/bin/faissx.server" ]; then
+        note "installing faissx from PyPI"
+        if ! { python3 -m venv "$venv" && timeout 300 "$venv/bin/pip" -q install faissx; } >"$OUT/venv.txt" 2>&1; then
+            note "cannot (see $OUT/venv.txt)"
+            rm -rf "$venv"
+            return
+        fi
+    fi
+    index Flat 10000
+    "$venv/bin/faissx.server" run --port $port --bind-address 127.0.0.1 >"$TMP/python.log" 2>&1 &
+    started="$started $!"
+    PYTHON=$!
+    start_server
+    worker python "$OUT/pyserver" tcp://127.0.0.1:$port
+    remote search "$TCP" search -i "$INDEX"
+    remote search100 "$TCP" search -i "$INDEX" -q 100 -n 20
+    remote add "$TCP" add -v 10000
+    turns "$(rounds 3 10)"
+    kill "$PYTHON"
+    stop_server
+}
+
+# --- plots, with --full ------------------------------------------------------------
+
+# How the time of a call grows with its queries, and throughput with clients.
+bench_sweep() {
+    local n
+    begin sweep
+    index IVF1024,Flat 100000
+    start_server
+    for n in 1 10 100 1000; do
+        in_process "local,nq,$n" search -i "$INDEX" -q $n -n 20
+        remote "remote,nq,$n" "$TCP" search -i "$INDEX" -q $n -n 20
+    done
+    turns "$(rounds 5 30)"
+    stop_workers
+    for n in 1 2 4 8 16 32 64; do
+        OMP_NUM_THREADS=1 in_process "local,clients,$n" load -i "$INDEX" -t $n -s 0.5
+        remote "remote,clients,$n" "$TCP" load -i "$INDEX" -t $n -s 0.5
+    done
+    turns "$(rounds 2 10)"
+    stop_server
+}
+
+# medians FILE: worker, name, median, quartiles and number of values.
+medians() {
+    sort -t $'\t' -k2,3 -k4,4g "$1" | awk -F '\t' -v OFS=, '
+        function put() { if (n) print key, x[int((n + 1) / 2)], x[int(n / 4) + 1], x[int(n * 3 / 4) + (n < 4)], n }
+        BEGIN { print "worker,name,median,lower_quartile,upper_quartile,rounds" }
+        { k = $2 "," $3; if (k != key) { put(); n = 0; key = k } x[++n] = $4 }
+        END { put() }'
+}
+
+# --------------------------------------------------------------------------------------
+
+all="local query batch clients_flat clients_quick half busy add live sessions idle python"
 names=
 for arg; do
     case $arg in
@@ -194,11 +376,23 @@ for arg; do
     *) names="$names $arg" ;;
     esac
 done
+[ -n "$FULL" ] && all="$all sweep"
 for name in ${names:-$all}; do
     "bench_$name"
 done
 
-awk -f bench/summary.awk $(ls "$OUT"/*.tsv | grep -v summary) >"$OUT/summary.new"
+tables=
+for f in "$OUT"/*.tsv; do
+    case $f in
+    */summary.tsv) ;;
+    *)
+        tables="$tables $f"
+        medians "$f" >"${f%.tsv}.csv"
+        ;;
+    esac
+done
+[ -n "$FULL" ] && command -v gnuplot >/dev/null && [ -s "$OUT/sweep.csv" ] && bench/plot.sh "$OUT" docs/performance
+awk -f bench/summary.awk $tables >"$OUT/summary.new"
 mv "$OUT/summary.new" "$OUT/summary.tsv"
 awk -F '\t' 'BEGIN { f = "%-26s %10s  %-8s %-4s %s\n"; printf f, "", "value", "target", "met", "quartiles" }
     { printf f, $1, $2, $3, $4, $5 == "" ? "" : "[" $5 " " $6 "]" }' "$OUT/summary.tsv"
