@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,11 +57,13 @@ void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys)
 /* The connection is of no more use. */
 static int broken(struct fx_rpc *r, int error, const char *what)
 {
-    fx_fail(error, "%s", what);
+    char text[512]; /* `what` may be the connection's own */
+    snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
     r->self->conn = r->conn = NULL;
-    if (error == FAISSX_E_CONNECT && r->self->conn_direct)
-        fx_session_explain(r->self, r->operation);
+    if (error != FAISSX_E_CONNECT || !r->self->conn_direct ||
+        fx_session_explain(r->self, r->operation) != 0)
+        fx_fail(error, "%s", text);
     return -1;
 }
 

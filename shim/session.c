@@ -22,9 +22,10 @@ static struct {
     struct fx_conn *keeper; /* see keep() */
     unsigned keeper_epoch;
     int64_t drain_at;
-    int direct_known; /* direct, instance and previous are of the engine that runs */
-    char direct[128]; /* its own endpoint, or "" */
-    char previous[128];
+    int direct_known;   /* direct, instance and previous are of the engine that runs */
+    char direct[128];   /* its own endpoint, or "" */
+    char previous[128]; /* how the engine before it ended */
+    char tenant_name[160];
     uint64_t instance;
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -199,6 +200,7 @@ static int read_answer(const struct fx_header *h, int attach)
     fx_header_uint(h, "instance", &session.instance);
     copy_text(h, "direct", session.direct, sizeof session.direct);
     copy_text(h, "previous", session.previous, sizeof session.previous);
+    copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
     return 0;
 }
 
@@ -371,8 +373,8 @@ int fx_session_explain(struct fx_thread *self, const char *operation)
         } while (fx_now_ms() < deadline && session.keeper);
         if (rc == 0 && session.instance != self->conn_instance && session.previous[0])
             fx_fail(FAISSX_E_ENGINE,
-                    "the engine of this tenant died (%s) while running %s; its objects are gone",
-                    session.previous, operation);
+                    "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
+                    session.tenant_name, session.previous, operation);
         else if (rc == 0)
             rc = -1;
     }

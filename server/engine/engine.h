@@ -80,6 +80,8 @@ int fx_engine_main(int argc, char **argv);
 
 /* pool.c: read requests and run them, until the link ends or a stop is asked for. */
 void fxe_pool_run(void);
+/* Requests read and not answered; with engine.lock. */
+int fxe_pool_under_way(void);
 /* The request has its locks now (lock.c calls this, engine.lock held). */
 void fxe_pool_ready(struct fxe_req *r);
 

@@ -117,6 +117,8 @@ static void take_request(struct fx_link_msg *m, struct fxe_conn *conn)
         return;
     fxe_lock();
     pool.under_way++;
+    if (pool.stopping && conn) /* the front sends nothing any more; clients may */
+        fxe_fail(r, "shutdown", "the server is stopping");
     if (fxe_req_prepare(r) != 0) {
         fxe_unlock();
         run(r, 0);
@@ -279,6 +281,11 @@ static void start_epoll(void)
     watch(&pool.link, EPOLL_CTL_ADD);
     if (pool.listener.fd >= 0)
         watch(&pool.listener, EPOLL_CTL_ADD);
+}
+
+int fxe_pool_under_way(void)
+{
+    return pool.under_way;
 }
 
 void fxe_pool_run(void)

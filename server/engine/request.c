@@ -159,6 +159,7 @@ static const struct fxe_operation *const operations[] = {
     &fxe_feed,
     &fxe_stats_operation,
     &fxe_hello,
+    &fxe_attach,
     &fxe_ivf_stats,
     &fxe_ivf_stats_reset,
     &fxe_iteration_stats,

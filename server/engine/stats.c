@@ -35,6 +35,7 @@ static void run_stats(struct fxe_req *r)
     uint32_t used = 0;
     fxe_lock();
     size_t objects = fxe_obj_count(), sessions = HASH_COUNT(fxe_engine.sessions);
+    int under_way = fxe_pool_under_way() - 1; /* this one */
     fxe_unlock();
     pack_str(r, "tenant", fxe_engine.tenant);
     pack_str(r, "library", fxe_engine.lib.path);
@@ -45,6 +46,7 @@ static void run_stats(struct fxe_req *r)
     pack_uint(r, "errors", __atomic_load_n(&stats.errors, __ATOMIC_RELAXED));
     pack_uint(r, "objects", objects);
     pack_uint(r, "sessions", sessions);
+    pack_uint(r, "pending", under_way > 0 ? (uint64_t)under_way : 0);
     uint64_t by_op[FX_NOPS];
     for (int op = 1; op < FX_NOPS; op++) {
         by_op[op] = __atomic_load_n(&stats.by_op[op], __ATOMIC_RELAXED);
@@ -65,6 +67,7 @@ const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, N
 static void run_attach(struct fxe_req *r)
 {
     pack_uint(r, "instance", fxe_engine.instance);
+    pack_str(r, "tenant", fxe_engine.tenant);
     if (fxe_engine.direct[0])
         pack_str(r, "direct", fxe_engine.direct);
     if (fxe_engine.previous)

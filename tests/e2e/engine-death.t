@@ -29,7 +29,7 @@ b_engine=$(stat_of pid key-b)
 dies_of() {
     engine=$(stat_of pid key-a)
     tell a 'train 0 1000000000'
-    ok "a long call is under way" wait_for pending 1
+    ok "a long call is under way" wait_for pending 1 key-a
     kill "-$1" "$engine"
     like "$2: the caller is told at once" "$(hear a)" \
         "^-4 faissx: the engine of tenant 'alpha' died \(signal $2\) while running faiss_Clustering_train; its objects are gone"
@@ -61,7 +61,7 @@ is "the call after that" "$(ask a 'new 0 Flat')" ok
 
 a_engine=$(stat_of pid key-a)
 tell a 'train 0 1000000000'
-wait_for pending 1
+wait_for pending 1 key-a
 kill -9 "$SERVER_PID"
 wait "$SERVER_PID" 2>/dev/null
 like "the server is killed: a waiting caller learns it" "$(hear a)" '^-4 faissx: .*connection'
