@@ -8,8 +8,8 @@
  *     client search -i FILE [-n CALLS] [-q NQ]
  *     client load   -i FILE [-t THREADS] [-s SECONDS] [-r FRACTION]
  *                                             search from many threads as fast as it goes;
- *                                             with -r at that fraction of the speed of the
- *                                             first turn
+ *                                             with -r every second turn at that fraction
+ *                                             of the speed of the turn before
  *     client add    -v VECTORS                a Flat index, filled by one call
  *     client many   -m INDEXES [-n CALLS]     search in one of so many small indexes
  *     client idle   [-s SECONDS]              a client that does nothing
@@ -346,7 +346,7 @@ static void load(void)
 {
     struct thread *t = calloc((size_t)o.threads, sizeof(*t));
     FaissIndex *index = open_index();
-    double fastest = 0, per_second;
+    double per_second;
     die_if(!t, "memory");
     pthread_barrier_init(&barrier, NULL, (unsigned)o.threads + 1);
     for (int i = 0; i < o.threads; i++) {
@@ -355,10 +355,8 @@ static void load(void)
     }
     while (turn()) {
         load_turn(t, &per_second);
-        if (per_second > fastest && interval == 0)
-            fastest = per_second;
-        if (o.fraction > 0)
-            interval = 1e9 * o.threads / (fastest * o.fraction);
+        interval =
+            interval > 0 || o.fraction <= 0 ? 0 : 1e9 * o.threads / (per_second * o.fraction);
     }
     over = 1;
     pthread_barrier_wait(&barrier);

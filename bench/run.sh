@@ -231,7 +231,7 @@ bench_half() {
     index IVF1024,Flat 100000
     start_server
     remote remote64 "$TCP" load -i "$INDEX" -t 64 -r 0.5
-    turns "$(rounds 5 20)"
+    turns "$(rounds 6 30)" # every second one at half
     stop_server
 }
 
@@ -272,7 +272,7 @@ bench_add() {
     stop_server
 }
 
-# Does a call take longer the more indexes there are?
+# Does a call take longer the more indexes there are?  (In process, too: caches miss.)
 bench_live() {
     local first
     begin live
@@ -281,6 +281,8 @@ bench_live() {
     remote one "$TCP" many -m 1 -n 500
     start_server
     remote many "$TCP" many -m 10000 -n 500
+    in_process local_one many -m 1 -n 500
+    in_process local_many many -m 10000 -n 500
     turns "$(rounds 20 100)"
     stop_server "$first"
     stop_server
