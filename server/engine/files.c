@@ -158,7 +158,8 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
     struct memory *m = ctx;
     if (n > m->left)
         n = m->left;
-    memcpy(buf, m->data, n);
+    if (n) /* FAISS reads nothing into NULL */
+        memcpy(buf, m->data, n);
     m->data += n;
     m->left -= n;
     return n;
