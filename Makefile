@@ -87,14 +87,11 @@ RECORD_OBJ := $(call objects,$(RECORD_SRC))
 GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h exports.map \
 	faiss_c_compat.h matrix.md)
 
-# A part that has no sources yet is left out.
-PRODUCTS := $(if $(SHIM_SRC),$(BUILD)/libfaissx_c.so $(BUILD)/faissx/libfaiss_c.so) \
-	$(if $(SERVER_SRC),$(BUILD)/faissx-server) $(if $(CLI_SRC),$(BUILD)/bin/faissx)
+PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so faissx-server bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
-RECORD := $(if $(RECORD_SRC),$(BUILD)/tests/record/libfaiss_c.so) \
-	$(if $(DRIVER_SRC),$(BUILD)/tests/record/driver)
+RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
-LIFE := $(BUILD)/tests/life/life
+LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC))
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
