@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "catch.h"
+#include "code_size.h"
 #include "log.h"
+#include "old_library.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -45,9 +47,11 @@ static int load(const char *path)
         fprintf(stderr, "faissx-server: %s\n", why);
         return -1;
     }
+    fxe_old_library(&fxe_engine.lib);
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
     fxe_catch_init(fxe_engine.lib.dl);
+    fxe_code_size_repair(&fxe_engine.lib);
     return 0;
 }
 
