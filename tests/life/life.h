@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program that leads the life of every type of index through a libfaiss_c that it is
+ * given, and prints all that comes back: codes, texts, numbers, checksums of arrays and
+ * files.  What it prints must be the same in process and on a server.
+ *
+ *     main.c       the library, the table of lives, the summary
+ *     print.c      printing, memory, made-up data
+ *     types.c      the table of types, by factory string
+ *     index.c      the life of an index          params.c   search parameters, selectors
+ *     class.c      functions of its classes      files.c    saving and loading
+ *     made.c       indexes from constructors     transform.c, many.c, binary.c
+ *     function.c   what belongs to no index      cluster.c
+ *
+ * Left out is what cannot be the same: texts of FAISS about selectors and results that
+ * are no part of an index (they name a line of FAISS, and these objects live in the
+ * client), times, addresses, and calls that crash FAISS itself.
+ *
+ * One thread; files are made in the current folder.
+ */
+#ifndef FX_TEST_LIFE_H
+#define FX_TEST_LIFE_H
+
+#include "api.h"
+
+extern struct fx_api api;   /* NULL where the real library lacks the function */
+extern const char *current; /* name of the life */
+
+enum { NT = 640, NB = 400, NOT_THERE = -99 };
+
+/* Is function `op` there?  Counts the call, or says that it is skipped. */
+int have(int op);
+#define HAVE(f) have(FX_OP_##f)
+
+/* Call and print: a function that returns a code; one that returns a number; neither. */
+#define RC(f, ...) (HAVE(f) ? code(#f, api.f(__VA_ARGS__)) : NOT_THERE)
+#define GET(f, ...) (HAVE(f) ? number(#f, (double)api.f(__VA_ARGS__)) : NOT_THERE)
+#define DO(f, ...) (HAVE(f) ? (void)api.f(__VA_ARGS__) : (void)0)
+
+/* --- print.c --- */
+
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int code(const char *what, int rc); /* with the error's text; returns rc */
+double number(const char *what, double value);
+void show(const char *what, const void *data, size_t size);
+#define SHOW(what, x, n) show(what, x, (size_t)(n) * sizeof *(x))
+void show_file(const char *what, const char *name);
+void same(const char *what, const void *a, const void *b); /* are they one object? */
+
+/* Memory until the end of this life, filled with a pattern. */
+void *room(size_t size);
+void clear_rooms(void);
+#define ROOM(type, n) ((type *)room((size_t)(n) * sizeof(type)))
+
+float *floats(size_t n, unsigned seed); /* in [0, 1) */
+uint8_t *bits(size_t n, unsigned seed);
+idx_t *numbers(size_t n, idx_t first, idx_t step);
+
+/* --- a life --- */
+
+enum {
+    WITH_IDS = 1, /* vectors are added with ids */
+    ANY_IDS = 2,  /* with ids or without */
+    LISTS = 4,    /* reconstruct_n works whatever reconstruct says */
+    WHOLE = 32,   /* FAISS crashes when its two stages are called one by one */
+    FEW = 16,     /* FAISS never ends when it is asked for more than there are */
+    NO_EMPTY = 8  /* FAISS crashes when it searches an index that was reset */
+};
+
+struct subject {
+    FaissIndex *index;
+    int d;
+    unsigned flags;
+    idx_t first, step; /* ids: first, first + step, ... */
+    idx_t least;       /* fewer queries at once crash FAISS */
+};
+
+/* All of it, for an empty index.  The caller frees it. */
+void life(struct subject *s);
+void look(const struct subject *s);     /* counts and flags */
+void searches(const struct subject *s); /* of several shapes */
+int search(const struct subject *s, idx_t n, idx_t k);
+void class_functions(const struct subject *s);
+void saves(const struct subject *s);
+void bad_files(void);
+void params(const struct subject *s);
+void tune(FaissIndex *index); /* every parameter by name */
+
+/* Selectors of every kind, nested.  Slots of kinds that are missing are NULL. */
+enum { SELECTORS = 8 };
+void selectors_new(FaissIDSelector *sel[SELECTORS], idx_t first, idx_t step);
+void selectors_free(FaissIDSelector *sel[SELECTORS]);
+
+struct life {
+    const char *name;
+    void (*run)(void);
+};
+
+extern const struct life made_lives[], transform_lives[], many_lives[], binary_lives[],
+    function_lives[];
+
+/* Types by factory string: run number i; NULL when there are no more. */
+const char *type_name(int i);
+void type_run(int i);
+
+#endif
