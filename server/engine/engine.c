@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "catch.h"
+#include "coalesce.h"
 #include "code_size.h"
 #include "log.h"
-#include "old_library.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -47,7 +47,6 @@ static int load(const char *path)
         fprintf(stderr, "faissx-server: %s\n", why);
         return -1;
     }
-    fxe_old_library(&fxe_engine.lib);
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
     fxe_catch_init(fxe_engine.lib.dl);
@@ -83,6 +82,11 @@ int fx_engine_main(int argc, char **argv)
             break;
         case 'f':
             library = optarg;
+            break;
+        case 'c':
+            fxe_engine.coalesce = strcmp(optarg, "fast") == 0  ? FXE_FAST
+                                  : strcmp(optarg, "off") == 0 ? FXE_OFF
+                                                               : FXE_EXACT;
             break;
         case 'p':
             fxe_engine.previous = optarg;
