@@ -30,8 +30,8 @@ void look(const struct subject *s)
     GET(Index_metric_type, s->index);
     GET(Index_verbose, s->index);
     size_t size = 0;
-    /* Older releases forget to store it. */
-    if (HAVE(get_version) && RC(Index_sa_code_size, s->index, &size) == 0)
+    /* Releases before v1.12.0 forget to store it. */
+    if (HAVE(IndexBinaryIVF_cast) && RC(Index_sa_code_size, s->index, &size) == 0)
         number("size", (double)size);
 }
 
@@ -199,7 +199,8 @@ void life(struct subject *s)
     saves(s);
     clone(s);
     class_functions(s);
-    remove_ids(s);
+    if (!(s->flags & NO_REMOVE))
+        remove_ids(s);
     DO(Index_set_verbose, s->index, 0);
     RC(Index_reset, s->index);
     look(s);

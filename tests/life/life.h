@@ -62,9 +62,11 @@ enum {
     WITH_IDS = 1, /* vectors are added with ids */
     ANY_IDS = 2,  /* with ids or without */
     LISTS = 4,    /* reconstruct_n works whatever reconstruct says */
-    WHOLE = 32,   /* FAISS crashes when its two stages are called one by one */
-    FEW = 16,     /* FAISS never ends when it is asked for more than there are */
-    NO_EMPTY = 8  /* FAISS crashes when it searches an index that was reset */
+    /* What crashes FAISS, or never ends: */
+    NO_EMPTY = 8,   /* a search of an index that was reset */
+    NO_REMOVE = 16, /* remove_ids */
+    WHOLE = 32,     /* search_preassigned */
+    FEW = 64        /* a search for more than there are */
 };
 
 struct subject {

@@ -196,7 +196,7 @@ static void id_map(void)
         DO(IndexIDMap2_set_own_fields, x, 1);
         GET(IndexIDMap2_own_fields, x);
         GET(IndexIDMap_own_fields, x);
-        lead(0, &x, D, WITH_IDS);
+        lead(0, &x, D, WITH_IDS | NO_REMOVE);
         DO(Index_free, x);
     }
     part = flat(METRIC_INNER_PRODUCT);
