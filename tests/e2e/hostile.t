@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Messages that make no sense, or lie: each is answered with an error of the right kind, and
 # neither the server nor the engine, which other clients use, is the worse for it.
+# (hostile-direct.t sends the same to the engine itself.)
 . tests/e2e/lib.sh
 
 start_server
@@ -12,9 +13,21 @@ found=$(ask honest 'search 0')
 engine=$(stat_of pid)
 
 s=$(value session "$(raw '{"operation":"hello","protocol":1}')")
+endpoint=$SERVER
+to() { "$BUILD/tests/e2e/raw" "$endpoint" "$@"; }
 # send OPERATION [KEYS]; call FUNCTION ARGS [KEYS]: in that session.
-send() { raw '{"operation":"'"$1"'","session":"'"$s"'"'"${2:+,$2}"'}'; }
+send() { to '{"operation":"'"$1"'","session":"'"$s"'"'"${2:+,$2}"'}'; }
 call() { send "$1" '"args":['"$2"']'"${3:+,$3}"; }
+# framing NAME KIND COMMAND...: bad; where the engine reads it, hanging up is an answer.
+framing() {
+    framing_name=$1 framing_kind=$2
+    shift 2
+    if [ "$endpoint" = "$SERVER" ]; then
+        bad "$framing_name" "$("$@")" "$framing_kind"
+    else
+        like "$framing_name" "$(export RAW_SECONDS=1; "$@")" '"kind":"(protocol|limit)"|^no reply$'
+    fi
+}
 good() { like "$1" "$2" '"status":"ok"'; }
 # bad NAME REPLY KIND...: an error of one of these kinds; 'faiss' is FAISS's own.
 bad() {
@@ -28,6 +41,15 @@ bad() {
     like "$bad_name" "$bad_reply" "$bad_pattern"
 }
 
+if [ "${HOSTILE:-}" = direct ]; then
+    endpoint=$(value direct "$(send attach)")
+    like "the engine has a socket of its own" "$endpoint" '^ipc://@'
+    bad "which tells nothing to those without a session" "$(to '{"operation":"stats"}')" session
+    bad "nor to those who say hello" "$(to '{"operation":"hello","protocol":1}')" session
+    bad "nor to a session that is none" "$(to '{"operation":"faiss_Index_ntotal","args":[1],
+        "session":"hex:00112233445566778899aabbccddeeff"}')" session
+fi
+
 flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
 clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
@@ -35,34 +57,34 @@ good "an honest call" "$(call faiss_Index_add "$flat,2,0" '"_frames":["zero 64"]
 
 # --- frames and headers ---
 
-bad "no delimiter" "$(raw hex:80)" protocol
-bad "nothing but a delimiter" "$(raw hex:)" protocol
-bad "two delimiters" "$(raw hex:,)" protocol
-bad "an empty map" "$(raw hex:,80)" protocol
-bad "no map" "$(raw hex:,90)" protocol
-bad "a number" "$(raw hex:,01)" protocol
-bad "a byte that msgpack does not have" "$(raw hex:,c1)" protocol
-bad "half a string" "$(raw hex:,81a96f70)" protocol
-bad "something behind the map" "$(raw hex:,8000)" protocol
+bad "no delimiter" "$(to hex:80)" protocol
+framing "nothing but a delimiter" protocol to hex:
+bad "two delimiters" "$(to hex:,)" protocol
+bad "an empty map" "$(to hex:,80)" protocol
+bad "no map" "$(to hex:,90)" protocol
+bad "a number" "$(to hex:,01)" protocol
+bad "a byte that msgpack does not have" "$(to hex:,c1)" protocol
+bad "half a string" "$(to hex:,81a96f70)" protocol
+bad "something behind the map" "$(to hex:,8000)" protocol
 for lie in dfffffffff ddffffffff dbffffffff c6ffffffff c9ffffffff00 81dbffffffff 81a161ddffffffff; do
-    bad "a length that is not there: $lie" "$(raw "hex:,$lie")" protocol
+    bad "a length that is not there: $lie" "$(to "hex:,$lie")" protocol
 done
 nested=$(printf '%01000d' 0 | sed 's/0/91/g')
-bad "nested 1000 deep" "$(raw "hex:,81a96f7065726174696f6e${nested}c0")" protocol
+bad "nested 1000 deep" "$(to "hex:,81a96f7065726174696f6e${nested}c0")" protocol
 long=$(printf '%070000d' 0)
-bad "a header beyond the limit" "$(raw '{"operation":"'"$long"'"}')" limit
-bad "a long operation" "$(raw '{"operation":"'"$(printf '%060000d' 0)"'"}')" session unsupported protocol
-bad "no operation" "$(raw '{"args":[]}')" protocol
-bad "an operation that is a number" "$(raw '{"operation":1}')" protocol
+framing "a header beyond the limit" limit to '{"operation":"'"$long"'"}'
+bad "a long operation" "$(to '{"operation":"'"$(printf '%060000d' 0)"'"}')" session unsupported protocol
+bad "no operation" "$(to '{"args":[]}')" protocol
+bad "an operation that is a number" "$(to '{"operation":1}')" protocol
 bad "an empty operation" "$(send '')" unsupported
 bad "an unknown one" "$(send faiss_Nonsense)" unsupported
 bad "one with a NUL in it" "$(send 'stats\u0000')" unsupported
 bad "one that only exists in the client" "$(call faiss_IDSelectorRange_new 'true,1,2')" unsupported
 bad "one that means nothing to a server" "$(call faiss_write_index "$flat,null")" unsupported
 good "a request_id that is a string" "$(raw '{"operation":"ping","request_id":"x"}')"
-bad "16 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]')" limit
-bad "100 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]')" limit
-bad "a frame beyond the limit" "$(call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]')" limit
+framing "16 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]'
+framing "100 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]'
+framing "a frame beyond the limit" limit call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]'
 is "a frame far beyond it" "$(RAW_SECONDS=2 raw '{"operation":"ping","_frames":["zero 99000000"]}')" "no reply"
 bad "a hello without a protocol" "$(raw '{"operation":"hello"}')" protocol
 bad "a hello of the future" "$(raw '{"operation":"hello","protocol":2}')" protocol
@@ -99,7 +121,7 @@ set --
 for pad in $(seq 100 230); do
     set -- "$@" '{"operation":"'$add'","session":"'"$s"'","args":['"$flat"',8,"uint:18446744073709551615"],"pad":"'"$(printf "%0${pad}d" 0)"'"}'
 done
-is "the header as an array" "$(raw "$@" | grep -c '"status":"ok"')" 0
+is "the header as an array" "$(to "$@" | grep -c '"status":"ok"')" 0
 bad "an array that is one byte short" "$(call $add "$flat,2,0" '"_frames":["zero 63"]')" argument
 bad "a factory string that is none" "$(call faiss_index_factory 'true,8,5,1')" protocol
 bad "one with a NUL in it" "$(call faiss_index_factory 'true,8,"Flat\u0000x",1')" protocol argument
@@ -213,6 +235,7 @@ is "the engine is the same" "$(stat_of pid)" "$engine"
 like "the session is good" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
 is "an honest client finds what it found" "$(ask honest 'search 0')" "$found"
 is "a new one works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
+endpoint=$SERVER
 good "a session ends" "$(send bye)"
 is "and leaves the honest one's index only" "$(stat_of objects)" 1
 is "the log has no trouble" "$(grep -E ' (warn|error) ' "$SERVER_LOG")" ""
