@@ -28,6 +28,9 @@ static const char help[] =
     "  --threads N          worker threads of each tenant's engine (default: number of\n"
     "                       cores)\n"
     "  --library PATH       the real libfaiss_c (default: the best that is found)\n"
+    "  --coalesce HOW       searches that wait for the same index are done together: exact,\n"
+    "                       with the bits of each alone (default); fast, also where the\n"
+    "                       last bits may differ; or off\n"
     "  --lease SECONDS      how long the objects of a client stay that cannot be reached\n"
     "                       any more (default: 30)\n"
     "  --max-pending MIB    unanswered requests of one tenant, beyond which new ones are\n"
@@ -149,13 +152,27 @@ static int put_together(struct fxs_options *o, const struct given *g)
     return load_keys(o, g);
 }
 
-enum { BIND = 256, PORT, THREADS, LIBRARY, LEASE, PENDING, LEVEL, FILE_, KEYS, AUTH, HELP };
+enum {
+    BIND = 256,
+    PORT,
+    THREADS,
+    LIBRARY,
+    COALESCE,
+    LEASE,
+    PENDING,
+    LEVEL,
+    FILE_,
+    KEYS,
+    AUTH,
+    HELP
+};
 
 static const struct option options[] = {
     {"bind", required_argument, NULL, BIND},
     {"port", required_argument, NULL, PORT},
     {"threads", required_argument, NULL, THREADS},
     {"library", required_argument, NULL, LIBRARY},
+    {"coalesce", required_argument, NULL, COALESCE},
     {"lease", required_argument, NULL, LEASE},
     {"max-pending", required_argument, NULL, PENDING},
     {"log-level", required_argument, NULL, LEVEL},
@@ -183,6 +200,11 @@ static int option(struct fxs_options *o, struct given *g, int c, const char *val
         return 0;
     case LIBRARY:
         o->wanted = value;
+        return 0;
+    case COALESCE:
+        if (strcmp(value, "exact") != 0 && strcmp(value, "fast") != 0 && strcmp(value, "off") != 0)
+            return wrong("--coalesce: '%s' is none of exact, fast and off", value);
+        o->coalesce = value;
         return 0;
     case LEASE:
         if (number("--lease", value, 1, 86400, &n) != 0)
@@ -217,6 +239,7 @@ enum fxs_parsed fxs_options_parse(struct fxs_options *o, int argc, char **argv)
     int c;
     *o = (struct fxs_options){.threads = cores(),
                               .level = FXS_INFO,
+                              .coalesce = "exact",
                               .lease = LEASE_DEFAULT * 1000,
                               .pending_max = (size_t)PENDING_DEFAULT << 20};
     opterr = 0;

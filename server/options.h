@@ -26,6 +26,7 @@ struct fxs_options {
     int threads;           /* workers of each engine */
     enum fxs_level level;
     struct fxs_auth *auth; /* NULL: no authentication */
+    const char *coalesce;  /* exact, fast or off */
     int64_t lease;         /* milliseconds */
     size_t pending_max;    /* bytes of unanswered requests of one tenant */
     const char *wanted;    /* --library */

@@ -227,7 +227,7 @@ static int array(struct fxe_req *r, int i)
     return 0;
 }
 
-static int arguments(struct fxe_req *r)
+int fxe_call_arguments(struct fxe_req *r)
 {
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind != FX_ARRAY && scalar(r, i) != 0)
@@ -485,7 +485,7 @@ static int may_keep(struct fxe_req *r)
 
 void fxe_call_run(struct fxe_req *r)
 {
-    if (own_call(r) || arguments(r) != 0 || may_keep(r) != 0)
+    if (own_call(r) || fxe_call_arguments(r) != 0 || may_keep(r) != 0)
         return;
     if (r->fn->flags & FX_PRINTS)
         invoke_printing(r);

@@ -56,11 +56,15 @@ static int load(const char *path)
 
 int fx_engine_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
-        {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
-        {"lease", required_argument, NULL, 'e'},     {"previous", required_argument, NULL, 'p'},
-        {"log-level", required_argument, NULL, 'v'}, {0}};
+    static const struct option options[] = {{"link", required_argument, NULL, 'l'},
+                                            {"tenant", required_argument, NULL, 't'},
+                                            {"threads", required_argument, NULL, 'n'},
+                                            {"library", required_argument, NULL, 'f'},
+                                            {"lease", required_argument, NULL, 'e'},
+                                            {"previous", required_argument, NULL, 'p'},
+                                            {"coalesce", required_argument, NULL, 'c'},
+                                            {"log-level", required_argument, NULL, 'v'},
+                                            {0}};
     const char *library = NULL;
     enum fxs_level level;
     struct rlimit files;

@@ -6,6 +6,7 @@
  *     direct.c    connections that do not pass through the front
  *     request.c   one request, from its header to its reply
  *     call.c      functions of the C API: arguments, the call, results
+ *     coalesce.c  waiting searches done together; flat.c, flat_kernel.c: how
  *     object.c    handles: who owns what, who uses what, when it is freed
  *     lock.c      readers and writers of objects
  *     values.c    selectors, parameters and results, rebuilt for a call
@@ -53,9 +54,10 @@ struct fxe_engine {
     struct fx_link link;
     struct fx_library lib;
     const char *tenant;
-    int threads; /* of the pool */
-    int cores;   /* of the wide lane */
-    int lease;   /* seconds, as the front keeps it */
+    int threads;  /* of the pool */
+    int cores;    /* of the wide lane */
+    int coalesce; /* enum fxe_coalesce */
+    int lease;    /* seconds, as the front keeps it */
     void (*omp_set_num_threads)(int);
     char direct[128];     /* endpoint for clients of this host, or "" */
     const char *previous; /* how the engine before this one ended, or NULL */

@@ -32,14 +32,15 @@ struct fxe_obj {
     struct fxe_obj *lender; /* it was born inside that one, which FAISS lets free it */
     struct fxe_obj **keeps; /* objects that FAISS's object holds pointers to */
     int nkeeps;
-    int nkeepers;                /* how many objects keep this one */
-    int calls;                   /* requests under way that use it */
-    int nborrowed;               /* objects that it has lent */
-    int owns;                    /* frees its parts: own_fields, as the client set it */
-    int inherent;                /* its parts were born inside it (factory, file, clone):
-                                    FAISS itself frees them, and own_fields is FAISS's */
-    int hollow;                  /* made without the sub-index that its class follows */
-    int released;                /* nobody wants it; freed as soon as nothing uses it */
+    int nkeepers;  /* how many objects keep this one */
+    int calls;     /* requests under way that use it */
+    int nborrowed; /* objects that it has lent */
+    int owns;      /* frees its parts: own_fields, as the client set it */
+    int inherent;  /* its parts were born inside it (factory, file, clone):
+                      FAISS itself frees them, and own_fields is FAISS's */
+    int flat;      /* 0 not looked at, 1 an IndexFlat that coalesce.c can search, 2 not */
+    int hollow;    /* made without the sub-index that its class follows */
+    int released;  /* nobody wants it; freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
     UT_hash_handle hh, hh_ptr;

@@ -14,11 +14,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "coalesce.h"
 #include "direct.h"
+#include "flat.h"
 #include "log.h"
 #include "request.h"
 
-enum { EVENTS = 64 };
+/* A batch of fewer costs more than each search alone (flat.c computes eight at once). */
+enum { EVENTS = 64, SMALLEST_BATCH = 3 };
 
 struct queue {
     struct fxe_req *first, *last;
@@ -87,6 +90,15 @@ static void run(struct fxe_req *r, int prepared)
         fxe_req_finish(r);
     fxe_lock();
     if (--pool.under_way == 0 && pool.stopping)
+        pthread_cond_signal(&pool.done_cond);
+}
+
+static void run_batch(struct fxe_req **batch, int n)
+{
+    fxe_coalesce_run(batch, n);
+    fxe_lock();
+    pool.under_way -= n;
+    if (pool.under_way == 0 && pool.stopping)
         pthread_cond_signal(&pool.done_cond);
 }
 
@@ -210,8 +222,35 @@ static void set_omp(int threads)
         fxe_engine.omp_set_num_threads(threads);
 }
 
+/* Out of the ready queue, what can be done together with `r`; others keep their share. */
+static int gather(struct fxe_req *r, struct fxe_req **batch)
+{
+    int same = 1, n = 1;
+    batch[0] = r;
+    if (pool.ready.n < SMALLEST_BATCH - 1 || !fxe_may_coalesce(r))
+        return 1;
+    for (struct fxe_req *o = pool.ready.first; o; o = o->next)
+        same += fxe_same_batch(r, o);
+    int share = (same + fxe_engine.threads - 1) / fxe_engine.threads;
+    if (share > FXE_FLAT_MAX)
+        share = FXE_FLAT_MAX;
+    if (share < SMALLEST_BATCH)
+        return 1;
+    struct queue rest = {0};
+    for (struct fxe_req *o = pop(&pool.ready), *next; o; o = next) {
+        next = pop(&pool.ready);
+        if (n < share && fxe_same_batch(r, o))
+            batch[n++] = o;
+        else
+            push(&rest, o);
+    }
+    pool.ready = rest;
+    return n;
+}
+
 static void *worker(void *arg)
 {
+    struct fxe_req *batch[FXE_FLAT_MAX];
     struct epoll_event events[EVENTS];
     (void)arg;
     set_omp(1);
@@ -219,10 +258,14 @@ static void *worker(void *arg)
     for (;;) {
         struct fxe_req *r = pop(&pool.ready);
         if (r) {
+            int n_batch = gather(r, batch);
             if (pool.ready.n)
                 wake_one();
             fxe_unlock();
-            run(r, 1);
+            if (n_batch > 1)
+                run_batch(batch, n_batch);
+            else
+                run(r, 1);
             continue;
         }
         pool.idle++;

@@ -110,5 +110,7 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o);
 /* call.c */
 int fxe_call_prepare(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
+/* Put the arguments into v[], and room for results into the reply. */
+int fxe_call_arguments(struct fxe_req *r);
 
 #endif

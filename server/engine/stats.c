@@ -6,7 +6,7 @@
 #include "request.h"
 
 static struct {
-    uint64_t requests, errors;
+    uint64_t requests, errors, batches, batched;
     uint64_t by_op[FX_NOPS]; /* 0: what is no function of the C API */
 } stats;                     /* atomic, each for itself */
 
@@ -16,6 +16,14 @@ void fxe_stats_count(const struct fxe_req *r)
     __atomic_add_fetch(&stats.by_op[r->op], 1, __ATOMIC_RELAXED);
     if (r->failed)
         __atomic_add_fetch(&stats.errors, 1, __ATOMIC_RELAXED);
+}
+
+void fxe_stats_batch(int n)
+{
+    if (n > 0) {
+        __atomic_add_fetch(&stats.batches, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&stats.batched, (uint64_t)n, __ATOMIC_RELAXED);
+    }
 }
 
 static void pack_str(struct fxe_req *r, const char *key, const char *value)
@@ -44,6 +52,8 @@ static void run_stats(struct fxe_req *r)
     pack_uint(r, "threads", (uint64_t)fxe_engine.threads);
     pack_uint(r, "requests", __atomic_load_n(&stats.requests, __ATOMIC_RELAXED));
     pack_uint(r, "errors", __atomic_load_n(&stats.errors, __ATOMIC_RELAXED));
+    pack_uint(r, "batches", __atomic_load_n(&stats.batches, __ATOMIC_RELAXED));
+    pack_uint(r, "batched_searches", __atomic_load_n(&stats.batched, __ATOMIC_RELAXED));
     pack_uint(r, "objects", objects);
     pack_uint(r, "sessions", sessions);
     pack_uint(r, "pending", under_way > 0 ? (uint64_t)under_way : 0);

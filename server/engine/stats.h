@@ -9,6 +9,8 @@ struct fxe_operation;
 
 void fxe_stats_count(const struct fxe_req *r); /* it is finished */
 
+void fxe_stats_batch(int n); /* so many searches were done as one */
+
 extern const struct fxe_operation fxe_stats_operation, fxe_hello, fxe_attach;
 
 #endif

@@ -65,6 +65,8 @@ static int spawn(struct fxs_engines *t, const char *tenant, const char *previous
                           tenant,
                           "--threads",
                           threads,
+                          "--coalesce",
+                          t->options->coalesce,
                           "--lease",
                           lease,
                           "--log-level",

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Searches that wait for the same index with the same k, done together.
+ *
+ *     exact   (the default) only where each caller gets the bits it would have got alone:
+ *             Flat indexes, by flat.c
+ *     fast    also other indexes, by one call of FAISS for all of them; FAISS may then use
+ *             BLAS, whose sums differ in the last bits
+ *     off     never
+ *
+ * Nobody waits for company: a batch is what has arrived while the workers were busy, and
+ * each worker leaves the others their share.
+ */
+#ifndef FXE_COALESCE_H
+#define FXE_COALESCE_H
+
+#include "request.h"
+
+enum fxe_coalesce { FXE_EXACT, FXE_FAST, FXE_OFF };
+
+/* Could `r` be part of a batch?  With engine.lock. */
+int fxe_may_coalesce(struct fxe_req *r);
+
+/* And together with `other`? */
+int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other);
+
+/* Run and finish them all. */
+void fxe_coalesce_run(struct fxe_req **batch, int n);
+
+#endif
