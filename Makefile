@@ -58,7 +58,7 @@ TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -ldl -lpthread -lm
 
 ifneq ($(V),1)
 Q := @
-say = @printf '  %-7s %s\n' $(1) $(2)
+say = @printf '  %-7s %s\n' $(1) '$(2)'
 endif
 
 # --- what is there -----------------------------------------------------------
@@ -293,9 +293,14 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 
 # --- lint ------------------------------------------------------------------------
 
-SOURCES = $(wildcard proto/*.c shim/*.c server/*.c server/*/*.c cli/*.c bench/*.c tests/*/*.c)
+# conflict.c is compiled by its test, with headers that are not here.
+SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c server/*.c server/*/*.c cli/*.c \
+	bench/*.c tests/*/*.c))
 HEADERS = $(wildcard proto/*.h shim/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
 FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
+
+# What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...).
+CPPCHECK_WRONG := uninitvar invalidFunctionArg nullPointerRedundantCheck
 
 lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
 	@packaging/deps.sh build check lint
@@ -304,7 +309,8 @@ lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 --library=posix -D_GNU_SOURCE $(subst -iquote ,-I,$(INCLUDES)) \
-		--suppress=missingIncludeSystem --suppress=nullPointerRedundantCheck --suppress=invalidFunctionArg -j $(JOBS) $(SOURCES)
+		--include=/usr/include/uthash.h --include=/usr/include/utlist.h \
+		$(addprefix --suppress=,missingIncludeSystem $(CPPCHECK_WRONG)) -j $(JOBS) $(SOURCES)
 	$(call say,LINT,gcc and clang -Werror)
 	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \
 		$$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only $$f || exit 1; done; done
