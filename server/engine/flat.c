@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "flat_kernel.h"
+#include "log.h"
 
 enum { TILE_BYTES = 96 << 10, MAX_D = 4096, MAX_K = 100 };
 
@@ -193,6 +194,8 @@ static const struct fxe_flat_kernel *kernel_for(int metric, size_t d)
         kernel = *at;
         if (!kernel) {
             kernel = choose(metric, d);
+            fxs_log(FXS_DEBUG, "engine", "event=flat-kernel metric=%d d=%zu kernel=%s", metric, d,
+                    kernel ? kernel->name : "none");
             __atomic_store_n(at, kernel ? kernel : &none, __ATOMIC_RELEASE);
         }
         pthread_mutex_unlock(&lock);
