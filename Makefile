@@ -286,10 +286,10 @@ demo: ## FAISS's own example, in process and remote, side by side
 	@packaging/demo.sh
 
 bench: all $(BENCH) ## the benchmarks, in a few minutes
-	@BUILD=$(BUILD) bench/run.sh
+	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh
 
 bench-full: all $(BENCH) ## the benchmarks, in full
-	@BUILD=$(BUILD) bench/run.sh --full
+	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh --full
 
 # --- lint ------------------------------------------------------------------------
 

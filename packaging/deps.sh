@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Install what FAISSx is built, checked or linted with, on Debian and its kin.
 #
-#   packaging/deps.sh build|engine|check|lint...
+#   packaging/deps.sh build|engine|check|lint|demo|bench...
 #
 # Does nothing when all of it is there.  Without root (or sudo that asks for no
 # password) it prints the command to type instead, and stops with status 1.
@@ -12,10 +12,11 @@ packages() {
     case $1 in
     build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev ;;
     engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
-    check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils procps faketime valgrind ;;
+    check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils ;;
     lint) echo clang clang-format clang-tidy cppcheck ;;
-    demo) echo faketime procps ;;
-    *) echo "deps: unknown group '$1' (build, engine, check, lint, demo)" >&2; exit 2 ;;
+    demo) echo faketime ;;
+    bench) echo valgrind ;;
+    *) echo "deps: unknown group '$1' (build, engine, check, lint, demo, bench)" >&2; exit 2 ;;
     esac
 }
 
