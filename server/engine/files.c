@@ -128,6 +128,28 @@ static int load_transform(struct fxe_req *r, const void *data, size_t size, void
     return rc;
 }
 
+/* A transform has no cast in the C API: what it is stands at its beginning. */
+static int transform_class(const void *data, size_t size)
+{
+    static const struct {
+        char name[5];
+        int cls;
+    } known[] = {{"rrot", FX_CLASS_RandomRotationMatrix},
+                 {"PCAm", FX_CLASS_PCAMatrix},
+                 {"PcAm", FX_CLASS_PCAMatrix},
+                 {"Pcam", FX_CLASS_PCAMatrix},
+                 {"Viqm", FX_CLASS_ITQMatrix},
+                 {"LTra", FX_CLASS_LinearTransform},
+                 {"RmDT", FX_CLASS_RemapDimensionsTransform},
+                 {"VNrm", FX_CLASS_NormalizationTransform},
+                 {"VCnt", FX_CLASS_CenteringTransform},
+                 {"Viqt", FX_CLASS_ITQTransform}};
+    for (size_t i = 0; i < sizeof known / sizeof *known && size >= 4; i++)
+        if (memcmp(data, known[i].name, 4) == 0)
+            return known[i].cls;
+    return FX_CLASS_VectorTransform;
+}
+
 static int load_file(int cls, FILE *f, int flags, void **out)
 {
     return cls == FX_CLASS_Index ? api()->read_index(f, flags, (FaissIndex **)out)
@@ -182,6 +204,7 @@ static void run_load(struct fxe_req *r)
         return;
     if (cls == FX_CLASS_VectorTransform) {
         rc = load_transform(r, data, size, &ptr);
+        cls = transform_class(data, size);
     } else {
         struct memory m = {data, size};
         FILE *f = fxe_source_open(read_memory, &m);
