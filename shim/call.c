@@ -475,7 +475,7 @@ static int run(struct call *c)
 {
     union fx_val *ret = &c->v[c->fn->nparams];
     if (array_sizes(c) != 0)
-        return -4;
+        return fx_self()->error == FAISSX_E_FAISS ? -2 : -4;
     for (int attempt = 0;; attempt++) {
         if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
             return -4;
