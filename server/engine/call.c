@@ -208,6 +208,9 @@ static int array(struct fxe_req *r, int i)
         if (!r->v[i].p)
             return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
                             r->fn->name, want, p->name);
+        /* FAISS leaves the results of some searches of empty indexes as they are; other
+         * memory of the server must not be seen there. */
+        memset(r->v[i].p, p->elem == FX_I64 ? 0xff : 0, want);
         return fxe_reply_array(r, r->v[i].p, want);
     }
     if (fxe_req_bytes(r, a, p->name, &data, &size) != 0)
