@@ -46,11 +46,18 @@ int cli_options(int argc, char **argv, struct cli_server *s, const char *help)
     return optind;
 }
 
-static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *operation)
+static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *operation,
+                 const char *name, uint64_t from)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, b, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, 2u + !!s->key + !!s->tenant);
+    msgpack_pack_map(&pk, 3u + !!name + !!s->key + !!s->tenant);
+    fx_pack_str(&pk, "from");
+    msgpack_pack_uint64(&pk, from);
+    if (name) {
+        fx_pack_str(&pk, "name");
+        fx_pack_str(&pk, name);
+    }
     fx_pack_str(&pk, "operation");
     fx_pack_str(&pk, operation);
     fx_pack_str(&pk, "request_id");
@@ -91,7 +98,8 @@ static char *receive(struct fx_conn *c, size_t *len, int64_t deadline)
     return buf;
 }
 
-int cli_ask(const struct cli_server *s, const char *operation, struct fx_header *reply, char **buf)
+int cli_ask(const struct cli_server *s, const char *operation, const char *name, uint64_t from,
+            struct fx_header *reply, char **buf)
 {
     char err[512];
     const char *why, *text;
@@ -106,7 +114,7 @@ int cli_ask(const struct cli_server *s, const char *operation, struct fx_header 
     }
     msgpack_sbuffer b;
     msgpack_sbuffer_init(&b);
-    pack(&b, s, operation);
+    pack(&b, s, operation, name, from);
     struct fx_frame frame = {b.data, b.size};
     if (fx_conn_send(c, &frame, 1, deadline) != 0 || !(*buf = receive(c, &len, deadline))) {
         const char *e = fx_conn_error(c);

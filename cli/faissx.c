@@ -11,6 +11,8 @@ static const struct {
     const char *what;
 } commands[] = {
     {"run", cli_run, "run a program that uses FAISS, with its indexes on a server"},
+    {"list", cli_list, "names of the published indexes of this tenant"},
+    {"rm", cli_rm, "unpublish indexes"},
     {"stats", cli_stats, "counters of this tenant on a server"},
     {"health", cli_health, "is the server there, and since when"},
 };

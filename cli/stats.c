@@ -47,7 +47,7 @@ static int show(int argc, char **argv, const char *operation, const char *help)
         fprintf(stderr, "faissx %s: unexpected '%s'\n", operation, argv[first]);
         return 2;
     }
-    if (cli_ask(&s, operation, &h, &buf) != 0)
+    if (cli_ask(&s, operation, NULL, 0, &h, &buf) != 0)
         return 1;
     for (uint32_t i = 0; i < h.map->size; i++) {
         const msgpack_object *k = &h.map->ptr[i].key;
@@ -60,18 +60,12 @@ static int show(int argc, char **argv, const char *operation, const char *help)
     return 0;
 }
 
-#define OPTIONS                                                                               \
-    "  --server ADDRESS  tcp://HOST:PORT or ipc://PATH (FAISSX_SERVER, or " FX_DEFAULT_SERVER \
-    ")\n"                                                                                     \
-    "  --api-key KEY     (FAISSX_API_KEY)\n"                                                  \
-    "  --tenant NAME     (FAISSX_TENANT_ID)\n"
-
 int cli_stats(int argc, char **argv)
 {
     return show(argc, argv, "stats",
                 "usage: faissx stats [OPTION]...\n\n"
                 "Counters of the engine of this tenant: requests, errors, live objects, the\n"
-                "FAISS it runs, and how often each function was called.\n\n" OPTIONS);
+                "FAISS it runs, and how often each function was called.\n\n" CLI_OPTIONS);
 }
 
 int cli_health(int argc, char **argv)
@@ -79,5 +73,5 @@ int cli_health(int argc, char **argv)
     return show(argc, argv, "health",
                 "usage: faissx health [OPTION]...\n\n"
                 "Is the server there?  Prints its version and uptime in seconds; exit status 1\n"
-                "when it does not answer.\n\n" OPTIONS);
+                "when it does not answer.\n\n" CLI_OPTIONS);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "named.h"
 #include "remote_table.h"
 #include "rpc.h"
 
@@ -293,8 +294,12 @@ static int read_descriptor(int fd, const char *fname, const struct wanted *w)
 static int read_fname(const char *fname, const struct wanted *w)
 {
     struct stat st;
+    char buf[512];
     if (wants(w, fname, "fname") != 0)
         return -4;
+    const char *name = fx_named(fname, buf, sizeof buf);
+    if (name)
+        return fx_named_read(name, w->cls, w->p_out, w->function);
     int fd = open(fname, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return cannot_open(fname, errno);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "named.h"
 #include "remote_table.h"
 #include "rpc.h"
 
@@ -365,6 +366,10 @@ static int write_fname(const void *idx, int cls, const char *fname, const char *
     struct target t = {.name = fname, .fd = -1};
     if (!fname)
         return fx_fail(FAISSX_E_ARGUMENT, "%s: fname is NULL", function);
+    char buf[512];
+    const char *name = fx_named(fname, buf, sizeof buf);
+    if (name)
+        return fx_named_write(idx, cls, name, function);
     int rc = open_target(&t);
     if (rc == 0)
         rc = save_to(idx, cls, 0, to_file, &t, function);

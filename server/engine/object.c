@@ -23,6 +23,9 @@ struct entry { /* of the table by address */
     UT_hash_handle hh;
 };
 
+/* Owner of what is published; never ends. */
+static struct fxe_session tenant;
+
 static struct {
     struct fxe_obj *by_id;
     struct entry *by_ptr;
@@ -46,7 +49,7 @@ struct fxe_obj *fxe_obj_find(struct fxe_session *s, uint64_t id)
 {
     struct fxe_obj *o;
     HASH_FIND(hh, table.by_id, &id, sizeof id, o);
-    return o && o->session == s && !o->released ? o : NULL;
+    return o && (o->session == s || o->session == &tenant) && !o->released ? o : NULL;
 }
 
 int fxe_obj_is(struct fxe_obj *o, int cls)
@@ -272,6 +275,8 @@ void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed)
 static void destroy(struct fxe_obj *o)
 {
     char name[96];
+    if (o->alias)
+        return;
     for (int cls = o->cls;; cls = fx_classes[cls].base) {
         snprintf(name, sizeof name, "faiss_%s_free", fx_classes[cls].name);
         int op = fx_op_by_name(name, strlen(name));
@@ -294,6 +299,76 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
         free(doomed);
         doomed = next;
     }
+}
+
+/* --- objects of the tenant --- */
+
+int fxe_obj_is_shared(const struct fxe_obj *o)
+{
+    return o->session == &tenant;
+}
+
+static void move_to_tenant(struct fxe_obj *o)
+{
+    struct fxe_session *from = o->session;
+    struct fxe_obj *b, *tmp;
+    if (from == &tenant)
+        return;
+    DL_DELETE(from->objects, o);
+    DL_PREPEND(tenant.objects, o);
+    o->session = &tenant;
+    for (int i = 0; i < o->nkeeps; i++)
+        move_to_tenant(o->keeps[i]);
+    DL_FOREACH_SAFE(from->objects, b, tmp)
+    if (b->lender == o)
+        move_to_tenant(b);
+}
+
+void fxe_obj_share(struct fxe_obj *o)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    move_to_tenant(o);
+    o->named++;
+    o->nkeepers++;
+}
+
+void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    o->named--;
+    o->nkeepers--;
+    if (o->named == 0)
+        o->released = 1; /* for new handles; those that are open keep it */
+    reap(o, doomed);
+}
+
+struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
+{
+    struct fxe_obj *o = calloc(1, sizeof *o);
+    struct fxe_obj **keeps = malloc(sizeof(*keeps));
+    if (target->alias)
+        target = target->keeps[0];
+    if (!o || !keeps) {
+        free(o);
+        free(keeps);
+        return NULL;
+    }
+    o->id = new_id();
+    o->ptr = target->ptr;
+    o->cls = target->cls;
+    o->session = s;
+    o->inherent = target->inherent;
+    o->alias = 1;
+    o->keeps = keeps;
+    keeps[0] = target;
+    o->nkeeps = 1;
+    target->nkeepers++;
+    fxe_group_join(target->group, o);
+    DL_PREPEND(s->objects, o);
+    HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
+    return o;
 }
 
 /* --- sessions --- */

@@ -34,6 +34,8 @@ struct fxe_obj {
     int nkeeps;
     int nkeepers;  /* how many objects keep this one */
     int calls;     /* requests under way that use it */
+    int named;     /* names that it is published under */
+    int alias;     /* a second handle: keeps[0] is the object */
     int nborrowed; /* objects that it has lent */
     int owns;      /* frees its parts: own_fields, as the client set it */
     int inherent;  /* its parts were born inside it (factory, file, clone):
@@ -71,6 +73,17 @@ void fxe_obj_let_go(struct fxe_obj *o, struct fxe_obj **doomed);
 
 /* Its handle is no more. */
 void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed);
+
+/* --- objects of the tenant: named.c --- */
+
+/* The object, with its parts, belongs to no session any more, but to one more name. */
+void fxe_obj_share(struct fxe_obj *o);
+/* One name less. */
+void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
+/* Another handle for `target`, of session s.  NULL when memory is out. */
+struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
+/* Does it belong to the tenant?  Then a client's free means nothing. */
+int fxe_obj_is_shared(const struct fxe_obj *o);
 
 /* End the handles that `lender` lent (of class cls). */
 void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls);

@@ -9,6 +9,7 @@
 #include "blob.h"
 #include "direct.h"
 #include "files.h"
+#include "named.h"
 #include "special.h"
 #include "stats.h"
 
@@ -160,6 +161,10 @@ static const struct fxe_operation *const operations[] = {
     &fxe_stats_operation,
     &fxe_hello,
     &fxe_attach,
+    &fxe_publish,
+    &fxe_open,
+    &fxe_list,
+    &fxe_unpublish,
     &fxe_ivf_stats,
     &fxe_ivf_stats_reset,
     &fxe_iteration_stats,

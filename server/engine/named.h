@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Indexes that belong to the tenant under a name, not to one session: they live until they
+ * are unpublished or the engine ends, and every session of the tenant can open them.  All
+ * that have opened one use the same live index.
+ */
+#ifndef FXE_NAMED_H
+#define FXE_NAMED_H
+
+struct fxe_operation;
+extern const struct fxe_operation fxe_publish, fxe_open, fxe_list, fxe_unpublish;
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Named indexes, through the file functions of the C API.
+ *
+ *   named publish PATH    make an index of 10 vectors and write it to PATH
+ *   named add PATH        open it, add 5 vectors, print how many there are
+ *   named search PATH     open it twice, free it twice, search: prints the nearest
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "faiss_c_compat.h"
+
+#define TRY(call)                                          \
+    do {                                                   \
+        int rc = (call);                                   \
+        if (rc != 0) {                                     \
+            printf("%d %s\n", rc, faiss_get_last_error()); \
+            exit(1);                                       \
+        }                                                  \
+    } while (0)
+
+int main(int argc, char **argv)
+{
+    FaissIndex *index = NULL, *again = NULL;
+    float x[10 * 4], dis[1];
+    idx_t ids[1];
+    if (argc != 3)
+        return 2;
+    for (int i = 0; i < 40; i++)
+        x[i] = (float)(i / 4);
+    if (strcmp(argv[1], "publish") == 0) {
+        TRY(faiss_index_factory(&index, 4, "Flat", METRIC_L2));
+        TRY(faiss_Index_add(index, 10, x));
+        TRY(faiss_write_index_fname(index, argv[2]));
+        faiss_Index_free(index); /* the tenant's: it stays */
+    } else if (strcmp(argv[1], "add") == 0) {
+        TRY(faiss_read_index_fname(argv[2], 0, &index));
+        TRY(faiss_Index_add(index, 5, x));
+        printf("%lld\n", (long long)faiss_Index_ntotal(index));
+    } else {
+        TRY(faiss_read_index_fname(argv[2], 0, &index));
+        TRY(faiss_read_index_fname(argv[2], 0, &again));
+        faiss_Index_free(again);
+        TRY(faiss_Index_search(index, 1, x + 12, 1, dis, ids));
+        printf("%lld\n", (long long)ids[0]);
+        faiss_Index_free(index);
+    }
+    return 0;
+}

@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Named indexes: published by one process, used by others, and alive without any.
+. tests/e2e/lib.sh
+
+named=$BUILD/tests/e2e/named
+cli() { "$BUILD/bin/faissx" "$1" --server "$SERVER" ${2:+"$2"}; }
+
+start_server --lease 1
+ok "a process publishes an index" remote "$named" publish faissx://a/b
+is "its name is listed" "$(cli list)" a/b
+is "another process adds to it" "$(remote "$named" add faissx://a/b)" 15
+is "a third sees that" "$(remote "$named" add faissx://a/b)" 20
+is "and searches it" "$(remote "$named" search faissx://a/b)" 3
+sleep 3
+is "it outlives the sessions of all of them" "$(remote "$named" add faissx://a/b)" 25
+is "a path can be mapped to it" \
+    "$(FAISSX_PATH_MAP=/none=faissx://x,/data/=faissx://a/ remote "$named" search /data/b)" 3
+like "an unknown name is an error" "$(remote "$named" search faissx://none)" "^-4 faissx: no index is published as 'none'"
+ok "publishing under the same name replaces it" remote "$named" publish faissx://a/b
+is "by a new one" "$(remote "$named" add faissx://a/b)" 15
+ok "unpublish" cli rm a/b
+is "nothing is listed" "$(cli list)" ""
+like "nor to be had" "$(remote "$named" search faissx://a/b)" "no index is published"
+like "unpublishing it again is an error" "$(cli rm a/b 2>&1)" "no index is published as 'a/b'"
+wait_for sh -c '[ "$('"$BUILD/bin/faissx stats --server $SERVER"' | sed -n "s/^objects //p")" = 0 ]'
+is "and the engine has nothing left" "$(cli stats | sed -n 's/^objects //p')" 0
