@@ -75,7 +75,8 @@ static void merge(FaissIndex *x, const struct subject *s)
         RC(IndexIVF_copy_subset_to, x, b, 9, 3, 0);
         GET(Index_ntotal, b);
         sa.index = b;
-        if (!(s->flags & NO_EMPTY))
+        /* FastScan reads what the copy leaves unset. */
+        if (!(s->flags & (NO_EMPTY | WHOLE)))
             search(&sa, 7, 5);
         DO(Index_free, b);
     }

@@ -34,6 +34,7 @@ int have(int op);
 
 /* Call and print: a function that returns a code; one that returns a number; neither. */
 #define RC(f, ...) (HAVE(f) ? code(#f, api.f(__VA_ARGS__)) : NOT_THERE)
+#define BARE(f, ...) (HAVE(f) ? bare(#f, api.f(__VA_ARGS__)) : NOT_THERE)
 #define GET(f, ...) (HAVE(f) ? number(#f, (double)api.f(__VA_ARGS__)) : NOT_THERE)
 #define DO(f, ...) (HAVE(f) ? (void)api.f(__VA_ARGS__) : (void)0)
 
@@ -41,6 +42,7 @@ int have(int op);
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int code(const char *what, int rc); /* with the error's text; returns rc */
+int bare(const char *what, int rc); /* without */
 double number(const char *what, double value);
 void show(const char *what, const void *data, size_t size);
 #define SHOW(what, x, n) show(what, x, (size_t)(n) * sizeof *(x))

@@ -23,6 +23,13 @@ int code(const char *what, int rc)
     return rc;
 }
 
+int bare(const char *what, int rc)
+{
+    const char *text = rc == 0 ? NULL : api.get_last_error();
+    say("%s: %d%s", what, rc, rc == 0 ? "" : text && *text ? " and a text" : " and no text");
+    return rc;
+}
+
 double number(const char *what, double value)
 {
     say("%s: %.17g", what, value);
