@@ -30,10 +30,8 @@ static void look_binary(B *x)
     GET(IndexBinary_ntotal, x);
     GET(IndexBinary_metric_type, x);
     GET(IndexBinary_verbose, x);
-    if (HAVE(IndexBinaryFlat_cast))
-        same("IndexBinaryFlat_cast", api.IndexBinaryFlat_cast(x), x);
-    if (HAVE(IndexBinaryIVF_cast))
-        same("IndexBinaryIVF_cast", api.IndexBinaryIVF_cast(x), x);
+    same("IndexBinaryFlat_cast", ASK(IndexBinaryFlat_cast, x), x);
+    same("IndexBinaryIVF_cast", ASK(IndexBinaryIVF_cast, x), x);
 }
 
 static void searches_binary(B *x)
@@ -89,11 +87,14 @@ static void searches_binary(B *x)
 static void binary_ivf(B *x)
 {
     size_t nlist = (size_t)GET(IndexBinaryIVF_nlist, x);
-    B *q = api.IndexBinaryIVF_quantizer(x), *a = NULL, *b = NULL;
+    B *q = ASK(IndexBinaryIVF_quantizer, x), *a = NULL, *b = NULL;
     idx_t n = 7, k = 5, probes, *ids = ROOM(idx_t, n * k), *assign;
     int32_t *dis = ROOM(int32_t, n * k), *cdis;
-    same("quantizer", api.IndexBinaryIVF_quantizer(x), q);
+    same("quantizer", ASK(IndexBinaryIVF_quantizer, x), q);
     GET(IndexBinaryIVF_own_fields, x);
+    DO(IndexBinaryIVF_set_own_fields, x, 0);
+    GET(IndexBinaryIVF_own_fields, x);
+    DO(IndexBinaryIVF_set_own_fields, x, 1);
     GET(IndexBinaryIVF_imbalance_factor, x);
     DO(IndexBinaryIVF_set_max_codes, x, 100);
     GET(IndexBinaryIVF_max_codes, x);
@@ -165,6 +166,7 @@ static void saves_binary(B *x)
     }
     fclose(f);
     show_file("stream", "life.stream");
+    binary_callbacks(x);
     unlink("life.index");
     unlink("life.stream");
 }
@@ -176,7 +178,7 @@ static void life_binary(B *x, int with_ids)
     B *copy = NULL;
     size_t removed = 4711;
     look_binary(x);
-    if (!api.IndexBinary_is_trained(x))
+    if (!ASK(IndexBinary_is_trained, x))
         RC(IndexBinary_add, x, 2, data);
     RC(IndexBinary_train, x, NT, bits(NT * BYTES, 1));
     if (!with_ids)
@@ -194,13 +196,13 @@ static void life_binary(B *x, int with_ids)
         DO(ParameterSpace_free, space);
     }
     search_binary(x, 7, 5);
-    if (HAVE(IndexBinaryFlat_cast) && api.IndexBinaryFlat_cast(x)) {
+    if (ASK(IndexBinaryFlat_cast, x)) {
         RC(IndexBinary_reconstruct, x, 3, v);
         SHOW("vector", v, BYTES);
         RC(IndexBinary_reconstruct_n, x, 3, 9, v);
         SHOW("vectors", v, 16 * D);
     }
-    if (HAVE(IndexBinaryIVF_cast) && api.IndexBinaryIVF_cast(x))
+    if (ASK(IndexBinaryIVF_cast, x))
         binary_ivf(x);
     saves_binary(x);
     if (RC(clone_index_binary, x, &copy) == 0) {
@@ -254,9 +256,12 @@ static void from_file(void)
     if (RC(read_index_binary_fname, "life.index", 0, &x) == 0) {
         life_binary(x, 0);
         RC(IndexBinary_add, x, 20, bits(20 * BYTES, 1));
-        RC(IndexBinary_reconstruct, x, 3, ROOM(uint8_t, BYTES));
+        uint8_t *v = ROOM(uint8_t, 9 * BYTES);
+        RC(IndexBinary_reconstruct, x, 3, v);
+        RC(IndexBinary_reconstruct_n, x, 3, 9, v);
+        SHOW("vectors", v, 9 * BYTES);
         if (HAVE(IndexBinaryFlat_free))
-            api.IndexBinaryFlat_free(x);
+            DO(IndexBinaryFlat_free, x);
         else
             DO(IndexBinary_free, x);
     }

@@ -41,7 +41,7 @@ static void scalar_quantizer(FaissScalarQuantizer *sq)
 
 static void preassigned(FaissIndex *x, FaissIndex *quantizer, const struct subject *s)
 {
-    idx_t n = 7, k = 5, probes = (idx_t)api.IndexIVF_nprobe(x);
+    idx_t n = 7, k = 5, probes = (idx_t)ASK(IndexIVF_nprobe, x);
     float *q = floats((size_t)(n * s->d), 7), *dis = ROOM(float, n *k), *cdis;
     idx_t *ids = ROOM(idx_t, n * k), *assign = ROOM(idx_t, n * probes);
     cdis = ROOM(float, n *probes);
@@ -86,14 +86,14 @@ static void merge(FaissIndex *x, const struct subject *s)
 static void ivf(FaissIndex *x, const struct subject *s)
 {
     size_t nlist = (size_t)GET(IndexIVF_nlist, x);
-    FaissIndex *quantizer = api.IndexIVF_quantizer(x);
+    FaissIndex *quantizer = ASK(IndexIVF_quantizer, x);
     GET(IndexIVF_nprobe, x);
     DO(IndexIVF_set_nprobe, x, 4);
     GET(IndexIVF_nprobe, x);
     GET(IndexIVF_own_fields, x);
     GET(IndexIVF_quantizer_trains_alone, x);
     GET(IndexIVF_imbalance_factor, x);
-    same("quantizer", HAVE(IndexIVF_quantizer) ? api.IndexIVF_quantizer(x) : NULL, quantizer);
+    same("quantizer", ASK(IndexIVF_quantizer, x), quantizer);
     GET(Index_ntotal, quantizer);
     GET(Index_d, quantizer);
     for (size_t i = 0; i < nlist && i < 20; i++) {
@@ -124,8 +124,7 @@ static void ivf_flat(FaissIndex *x, const struct subject *s)
     GET(IndexIVFFlat_nprobe, x);
     GET(IndexIVFFlat_own_fields, x);
     GET(IndexIVFFlat_quantizer_trains_alone, x);
-    same("quantizer", HAVE(IndexIVFFlat_quantizer) ? api.IndexIVFFlat_quantizer(x) : NULL,
-         api.IndexIVF_quantizer(x));
+    same("quantizer", ASK(IndexIVFFlat_quantizer, x), ASK(IndexIVF_quantizer, x));
     DO(IndexIVFFlat_set_nprobe, x, 6);
     GET(IndexIVF_nprobe, x);
     RC(IndexIVFFlat_add_core, x, 10, v, ids, lists);
@@ -144,17 +143,15 @@ static void ivf_sq(FaissIndex *x, const struct subject *s)
     GET(IndexIVFScalarQuantizer_nlist, x);
     GET(IndexIVFScalarQuantizer_nprobe, x);
     GET(IndexIVFScalarQuantizer_own_fields, x);
-    same("quantizer",
-         HAVE(IndexIVFScalarQuantizer_quantizer) ? api.IndexIVFScalarQuantizer_quantizer(x) : NULL,
-         api.IndexIVF_quantizer(x));
+    same("quantizer", ASK(IndexIVFScalarQuantizer_quantizer, x), ASK(IndexIVF_quantizer, x));
     DO(IndexIVFScalarQuantizer_set_nprobe, x, 6);
     GET(IndexIVF_nprobe, x);
     RC(IndexIVFScalarQuantizer_add_core, x, 10, floats((size_t)s->d * 10, 4), numbers(10, 1000, 2),
        numbers(10, 3, 1));
     search(s, 7, 5);
     if (HAVE(IndexIVFScalarQuantizer_sq)) {
-        FaissScalarQuantizer *sq = api.IndexIVFScalarQuantizer_sq(x);
-        same("sq", api.IndexIVFScalarQuantizer_sq(x), sq);
+        FaissScalarQuantizer *sq = ASK(IndexIVFScalarQuantizer_sq, x);
+        same("sq", ASK(IndexIVFScalarQuantizer_sq, x), sq);
         scalar_quantizer(sq);
     }
 }
@@ -169,13 +166,13 @@ static void id_map(FaissIndex *x)
     GET(IndexIDMap_own_fields, x);
     if (!HAVE(IndexIDMap_sub_index))
         return;
-    sub = api.IndexIDMap_sub_index(x);
-    same("sub_index", api.IndexIDMap_sub_index(x), sub);
+    sub = ASK(IndexIDMap_sub_index, x);
+    same("sub_index", ASK(IndexIDMap_sub_index, x), sub);
     GET(Index_ntotal, sub);
     GET(Index_d, sub);
-    if (!HAVE(IndexIDMap2_cast) || !api.IndexIDMap2_cast(x))
+    if (!ASK(IndexIDMap2_cast, x))
         return;
-    same("sub_index", api.IndexIDMap2_sub_index(x), sub);
+    same("sub_index", ASK(IndexIDMap2_sub_index, x), sub);
     DO(IndexIDMap2_id_map, x, &ids, &n);
     SHOW("ids", ids, n);
     GET(IndexIDMap2_own_fields, x);
@@ -193,33 +190,32 @@ static void lsh(FaissIndex *x)
 void class_functions(const struct subject *s)
 {
     FaissIndex *x = s->index;
-    if (api.IndexFlat_cast(x))
+    if (ASK(IndexFlat_cast, x))
         flat(x, s);
-    if (api.IndexIVF_cast(x))
+    if (ASK(IndexIVF_cast, x))
         ivf(x, s);
-    if (api.IndexIVFFlat_cast(x))
+    if (ASK(IndexIVFFlat_cast, x))
         ivf_flat(x, s);
-    if (HAVE(IndexIVFScalarQuantizer_cast) && api.IndexIVFScalarQuantizer_cast(x))
+    if (ASK(IndexIVFScalarQuantizer_cast, x))
         ivf_sq(x, s);
-    if (HAVE(IndexScalarQuantizer_cast) && api.IndexScalarQuantizer_cast(x) &&
-        HAVE(IndexScalarQuantizer_sq))
-        scalar_quantizer(api.IndexScalarQuantizer_sq(x));
-    if (HAVE(IndexIDMap_cast) && api.IndexIDMap_cast(x))
+    if (ASK(IndexScalarQuantizer_cast, x) && HAVE(IndexScalarQuantizer_sq))
+        scalar_quantizer(ASK(IndexScalarQuantizer_sq, x));
+    if (ASK(IndexIDMap_cast, x))
         id_map(x);
-    if (api.IndexLSH_cast(x))
+    if (ASK(IndexLSH_cast, x))
         lsh(x);
-    if (HAVE(IndexRefineFlat_cast) && api.IndexRefineFlat_cast(x)) {
+    if (ASK(IndexRefineFlat_cast, x)) {
         GET(IndexRefineFlat_own_fields, x);
         GET(IndexRefineFlat_k_factor, x);
         DO(IndexRefineFlat_set_k_factor, x, 4.5f);
         GET(IndexRefineFlat_k_factor, x);
         search(s, 7, 5);
     }
-    if (api.IndexPreTransform_cast(x)) {
+    if (ASK(IndexPreTransform_cast, x)) {
         struct subject sub = *s;
-        sub.index = api.IndexPreTransform_index(x);
-        sub.d = api.Index_d(sub.index);
-        same("index", api.IndexPreTransform_index(x), sub.index);
+        sub.index = ASK(IndexPreTransform_index, x);
+        sub.d = ASK(Index_d, sub.index);
+        same("index", ASK(IndexPreTransform_index, x), sub.index);
         GET(IndexPreTransform_own_fields, x);
         look(&sub);
         search(&sub, 7, 5);

@@ -109,6 +109,32 @@ static void by_callbacks(const struct subject *s, int flags)
     DO(CustomIOReader_free, r);
 }
 
+void binary_callbacks(FaissIndexBinary *x)
+{
+    FaissCustomIOWriter *w = NULL;
+    FaissCustomIOReader *r = NULL;
+    FaissIndexBinary *y = NULL;
+    store.size = store.at = 0;
+    if (RC(CustomIOWriter_new, &w, take) != 0)
+        return;
+    store.limit = 20;
+    BARE(write_index_binary_custom, x, (FaissIOWriter *)w); /* which takes no more */
+    store.limit = store.size = 0;
+    if (RC(write_index_binary_custom, x, (FaissIOWriter *)w) == 0)
+        show("written", store.data, store.size);
+    DO(CustomIOWriter_free, w);
+    if (RC(CustomIOReader_new, &r, give) == 0) {
+        if (RC(read_index_binary_custom, (FaissIOReader *)r, 0, &y) == 0) {
+            GET(IndexBinary_ntotal, y);
+            DO(IndexBinary_free, y);
+        }
+        BARE(read_index_binary_custom, (FaissIOReader *)r, 0, &y); /* which has no more */
+        DO(CustomIOReader_free, r);
+    }
+    free(store.data);
+    memset(&store, 0, sizeof store);
+}
+
 void saves(const struct subject *s)
 {
     by_name(s);

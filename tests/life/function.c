@@ -71,9 +71,10 @@ static void ivf_stats(void)
         return;
     RC(Index_train, s.index, NT, floats(NT * D, 1));
     RC(Index_add, s.index, NB, floats(NB * D, 2));
-    DO(IndexIVFStats_reset, api.get_indexIVF_stats());
+    FaissIndexIVFStats *stats = api.get_indexIVF_stats();
+    DO(IndexIVFStats_reset, stats);
     for (int i = 0; i < 2; i++) {
-        FaissIndexIVFStats *stats = api.get_indexIVF_stats();
+        stats = api.get_indexIVF_stats();
         number("nq", (double)stats->nq);
         number("nlist", (double)stats->nlist);
         number("ndis", (double)stats->ndis);
@@ -106,12 +107,12 @@ static void parameters(void)
     fflush(stdout);
     DO(ParameterSpace_display, space);
     RC(ParameterSpace_add_range, space, "nprobe", &range);
-    say("range %s", HAVE(ParameterRange_name) ? api.ParameterRange_name(range) : "");
+    say("range %s", ASK(ParameterRange_name, range));
     DO(ParameterRange_values, range, &values, &n);
     number("values", (double)n);
     GET(ParameterSpace_n_combinations, space);
     RC(ParameterSpace_add_range, space, "a name that is longer than a small string holds", &range);
-    say("range %s", HAVE(ParameterRange_name) ? api.ParameterRange_name(range) : "");
+    say("range %s", ASK(ParameterRange_name, range));
     fflush(stdout);
     DO(ParameterSpace_display, space);
     DO(ParameterSpace_free, space);
@@ -130,10 +131,13 @@ static void partial_results(void)
     GET(RangeSearchResult_nq, r);
     GET(RangeSearchResult_buffer_size, r);
     RC(RangeSearchPartialResult_new, &p, r);
-    same("res", api.RangeSearchPartialResult_res(p), r);
+    same("res", ASK(RangeSearchPartialResult_res, p), r);
     /* No results of queries: FAISS's C API returns the address of a local variable. */
     for (idx_t q = 0; q < 3; q++)
         RC(RangeSearchPartialResult_new_result, p, q, NULL);
+    RC(RangeSearchPartialResult_set_lims, p);
+    DO(RangeSearchResult_lims, r, &lims);
+    SHOW("lims", lims, 3);
     RC(RangeSearchPartialResult_finalize, p); /* FAISS frees it as well */
     DO(RangeSearchResult_lims, r, &lims);
     DO(RangeSearchResult_labels, r, &ids, &dis);
@@ -195,7 +199,7 @@ static void selectors(void)
     }
     if (RC(IDSelectorBitmap_new, &bitmap, 9, map) == 0) {
         GET(IDSelectorBitmap_n, bitmap);
-        same("bitmap", api.IDSelectorBitmap_bitmap(bitmap), map);
+        same("bitmap", ASK(IDSelectorBitmap_bitmap, bitmap), map);
         for (idx_t id = -1; id < 75; id++)
             GET(IDSelector_is_member, (FaissIDSelector *)bitmap, id);
         DO(IDSelectorBitmap_free, bitmap);
@@ -237,8 +241,8 @@ static void clustering_of(FaissClustering *c, FaissIndex *index, int k)
         GET(ClusteringIterationStats_nsplit, stats);
         GET(ClusteringIterationStats_imbalance_factor, stats);
     }
-    say("times: %d", n && api.ClusteringIterationStats_time(stats) >= 0 &&
-                         api.ClusteringIterationStats_time_search(stats) >= 0);
+    say("times: %d", n && ASK(ClusteringIterationStats_time, stats) >= 0 &&
+                         ASK(ClusteringIterationStats_time_search, stats) >= 0);
 }
 
 static void clustering(void)

@@ -4,9 +4,7 @@
 
 static void casts(FaissIndex *x)
 {
-#define CAST(f)  \
-    if (HAVE(f)) \
-    same(#f, api.f(x), x)
+#define CAST(f) same(#f, ASK(f, x), x)
     CAST(IndexFlat_cast);
     CAST(IndexFlatIP_cast);
     CAST(IndexFlatL2_cast);
@@ -89,7 +87,7 @@ void searches(const struct subject *s)
 static void reconstruct(const struct subject *s)
 {
     float *x = ROOM(float, s->d * 20), *y = floats((size_t)s->d * 9, 5), *r;
-    if (api.Index_ntotal(s->index) == 0)
+    if (ASK(Index_ntotal, s->index) == 0)
         return; /* adding failed; FAISS reads from nowhere, or says something else */
     idx_t key = s->first + 2 * s->step;
     int rc = RC(Index_reconstruct, s->index, key, x);
@@ -188,7 +186,7 @@ void life(struct subject *s)
 {
     look(s);
     casts(s->index);
-    if (!api.Index_is_trained(s->index))
+    if (!ASK(Index_is_trained, s->index))
         RC(Index_add, s->index, 3, floats((size_t)s->d * 3, 1));
     RC(Index_train, s->index, NT, floats((size_t)s->d * NT, 1));
     GET(Index_is_trained, s->index);

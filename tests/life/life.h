@@ -32,10 +32,12 @@ enum { NT = 640, NB = 400, NOT_THERE = -99 };
 int have(int op);
 #define HAVE(f) have(FX_OP_##f)
 
-/* Call and print: a function that returns a code; one that returns a number; neither. */
+/* Call and print: a function that returns a code; one that returns a number. */
 #define RC(f, ...) (HAVE(f) ? code(#f, api.f(__VA_ARGS__)) : NOT_THERE)
 #define BARE(f, ...) (HAVE(f) ? bare(#f, api.f(__VA_ARGS__)) : NOT_THERE)
 #define GET(f, ...) (HAVE(f) ? number(#f, (double)api.f(__VA_ARGS__)) : NOT_THERE)
+/* Call without a word. */
+#define ASK(f, ...) (HAVE(f) ? api.f(__VA_ARGS__) : 0)
 #define DO(f, ...) (HAVE(f) ? (void)api.f(__VA_ARGS__) : (void)0)
 
 /* --- print.c --- */
@@ -86,6 +88,7 @@ void searches(const struct subject *s); /* of several shapes */
 int search(const struct subject *s, idx_t n, idx_t k);
 void class_functions(const struct subject *s);
 void saves(const struct subject *s);
+void binary_callbacks(FaissIndexBinary *x);
 void bad_files(void);
 void params(const struct subject *s);
 void tune(FaissIndex *index); /* every parameter by name */

@@ -83,10 +83,10 @@ static void ivf_flat(void)
 {
     FaissIndex *q = flat(METRIC_L2), *x = NULL;
     if (RC(IndexIVFFlat_new_with, &x, q, D, NLIST) == 0) {
-        same("quantizer", api.IndexIVF_quantizer(x), q);
+        same("quantizer", ASK(IndexIVF_quantizer, x), q);
         GET(IndexIVFFlat_own_fields, x);
         lead(0, &x, D, ANY_IDS | LISTS);
-        same("quantizer", api.IndexIVF_quantizer(x), q);
+        same("quantizer", ASK(IndexIVF_quantizer, x), q);
         DO(IndexIVFFlat_set_own_fields, x, 1);
         GET(IndexIVFFlat_own_fields, x);
         DO(IndexIVFFlat_set_own_fields, x, 0);
@@ -114,7 +114,7 @@ static void ivf_sq(void)
         q = flat(METRIC_L2);
         if (RC(IndexIVFScalarQuantizer_new_with_metric, &x, q, D, NLIST, types[i], METRIC_L2,
                i % 2) == 0) {
-            same("quantizer", api.IndexIVF_quantizer(x), q);
+            same("quantizer", ASK(IndexIVF_quantizer, x), q);
             lead(0, &x, D, ANY_IDS | LISTS);
             DO(IndexIVFScalarQuantizer_set_own_fields, x, i > 1);
             GET(IndexIVFScalarQuantizer_own_fields, x);
@@ -184,7 +184,7 @@ static void id_map(void)
 {
     FaissIndex *part = flat(METRIC_L2), *x = NULL;
     if (RC(IndexIDMap_new, &x, part) == 0) {
-        same("sub_index", HAVE(IndexIDMap_sub_index) ? api.IndexIDMap_sub_index(x) : NULL, part);
+        same("sub_index", ASK(IndexIDMap_sub_index, x), part);
         lead(0, &x, D, WITH_IDS);
         GET(Index_ntotal, part);
         DO(Index_free, x);
@@ -194,7 +194,7 @@ static void id_map(void)
     DO(Index_free, part);
     part = made("IVF16,SQ8");
     if (RC(IndexIDMap2_new, &x, part) == 0) {
-        same("sub_index", HAVE(IndexIDMap2_sub_index) ? api.IndexIDMap2_sub_index(x) : NULL, part);
+        same("sub_index", ASK(IndexIDMap2_sub_index, x), part);
         DO(IndexIDMap2_set_own_fields, x, 1);
         GET(IndexIDMap2_own_fields, x);
         GET(IndexIDMap_own_fields, x);

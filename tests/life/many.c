@@ -30,7 +30,7 @@ static void shards_of(const char *factory, int threaded, int successive, unsigne
     for (int i = 0; i < PARTS; i++) {
         parts[i] = part(factory, D);
         RC(IndexShards_add_shard, x, parts[i]);
-        same("at", api.IndexShards_at(x, i), parts[i]);
+        same("at", ASK(IndexShards_at, x, i), parts[i]);
     }
     life(&s);
     for (int i = 0; i < PARTS; i++)
@@ -90,7 +90,7 @@ static void replicas_of(const char *factory, int threaded, unsigned flags)
     for (int i = 0; i < PARTS; i++) {
         parts[i] = part(factory, D);
         RC(IndexReplicas_add_replica, x, parts[i]);
-        same("at", api.IndexReplicas_at(x, i), parts[i]);
+        same("at", ASK(IndexReplicas_at, x, i), parts[i]);
     }
     life(&s);
     for (int i = 0; i < PARTS; i++)

@@ -70,10 +70,8 @@ static void plain(const struct subject *s, FaissIDSelector *sel)
     if (RC(SearchParameters_new, &p, sel) != 0)
         return;
     search_with(s, 7, p);
-    if (HAVE(SearchParametersIVF_cast))
-        same("cast", api.SearchParametersIVF_cast(p), p);
-    if (HAVE(SearchParametersHNSW_cast))
-        same("cast", api.SearchParametersHNSW_cast(p), p);
+    same("cast", ASK(SearchParametersIVF_cast, p), p);
+    same("cast", ASK(SearchParametersHNSW_cast, p), p);
     DO(SearchParameters_free, p);
 }
 
@@ -82,7 +80,7 @@ static void ivf(const struct subject *s, FaissIDSelector *sel)
     FaissSearchParametersIVF *p = NULL;
     if (RC(SearchParametersIVF_new_with, &p, sel, 5, 0) != 0)
         return;
-    same("sel", api.SearchParametersIVF_sel(p), sel);
+    same("sel", ASK(SearchParametersIVF_sel, p), sel);
     search_with(s, 7, p);
     DO(SearchParametersIVF_set_nprobe, p, 16);
     DO(SearchParametersIVF_set_max_codes, p, 40);
@@ -97,8 +95,7 @@ static void ivf(const struct subject *s, FaissIDSelector *sel)
     GET(SearchParametersIVF_max_empty_result_buckets, p);
     GET(SearchParametersIVF_ensure_topk_full, p);
     search_with(s, 7, p);
-    if (HAVE(SearchParametersIVF_cast))
-        same("cast", api.SearchParametersIVF_cast(p), p);
+    same("cast", ASK(SearchParametersIVF_cast, p), p);
     DO(SearchParametersIVF_free, p);
 }
 
@@ -107,7 +104,7 @@ static void hnsw(const struct subject *s, FaissIDSelector *sel)
     FaissSearchParametersHNSW *p = NULL;
     if (RC(SearchParametersHNSW_new_with, &p, sel, 30) != 0)
         return;
-    same("sel", api.SearchParametersHNSW_sel(p), sel);
+    same("sel", ASK(SearchParametersHNSW_sel, p), sel);
     search_with(s, 7, p);
     DO(SearchParametersHNSW_set_efSearch, p, 4);
     DO(SearchParametersHNSW_set_bounded_queue, p, 0);
@@ -116,8 +113,7 @@ static void hnsw(const struct subject *s, FaissIDSelector *sel)
     GET(SearchParametersHNSW_bounded_queue, p);
     GET(SearchParametersHNSW_check_relative_distance, p);
     search_with(s, 25, p);
-    if (HAVE(SearchParametersHNSW_cast))
-        same("cast", api.SearchParametersHNSW_cast(p), p);
+    same("cast", ASK(SearchParametersHNSW_cast, p), p);
     DO(SearchParametersHNSW_free, p);
 }
 

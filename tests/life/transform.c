@@ -22,7 +22,7 @@ static void apply(VT *vt, unsigned kind)
     DO(VectorTransform_apply_noalloc, vt, N, x, y);
     SHOW("applied", y, N * out);
     if (HAVE(VectorTransform_apply)) {
-        float *made = api.VectorTransform_apply(vt, N, x);
+        float *made = ASK(VectorTransform_apply, vt, N, x);
         SHOW("applied", made, N * out);
         free(made);
     }
@@ -70,7 +70,7 @@ static void from_file(FaissIndex *x, unsigned kind)
 /* `vt`, which stays the caller's, in front of an index, and another before it. */
 static void in_front(VT *vt, unsigned kind)
 {
-    int in = api.VectorTransform_d_in(vt), out = api.VectorTransform_d_out(vt);
+    int in = ASK(VectorTransform_d_in, vt), out = ASK(VectorTransform_d_out, vt);
     FaissIndex *part = NULL, *x = NULL;
     FaissNormalizationTransform *norm = NULL;
     struct subject s = {.d = in, .step = 1, .flags = ANY_IDS | LISTS};
@@ -78,7 +78,7 @@ static void in_front(VT *vt, unsigned kind)
         return;
     if (RC(IndexPreTransform_new_with_transform, &x, vt, part) == 0) {
         s.index = x;
-        same("index", api.IndexPreTransform_index(x), part);
+        same("index", ASK(IndexPreTransform_index, x), part);
         GET(Index_d, x);
         GET(IndexPreTransform_own_fields, x);
         life(&s);
@@ -139,7 +139,7 @@ static void rotation(void)
             return;
         apply((VT *)p, LINEAR);
         in_front((VT *)p, LINEAR);
-        DO(RandomRotationMatrix_free, p);
+        DO(LinearTransform_free, (FaissLinearTransform *)p);
     }
 }
 
@@ -177,7 +177,7 @@ static void others(void)
         GET(NormalizationTransform_norm, norm);
         apply((VT *)norm, 0);
         in_front((VT *)norm, 0);
-        DO(NormalizationTransform_free, norm);
+        DO(VectorTransform_free, (VT *)norm);
     }
     if (RC(CenteringTransform_new_with, &center, D) == 0) {
         apply((VT *)center, REVERSES);
@@ -196,7 +196,7 @@ static void owned(void)
     if (RC(index_factory, &part, D, "Flat", METRIC_L2) != 0 ||
         RC(IndexPreTransform_new_with, &x, part) != 0)
         return;
-    same("index", api.IndexPreTransform_index(x), part);
+    same("index", ASK(IndexPreTransform_index, x), part);
     RC(RandomRotationMatrix_new_with, &p, 20, D);
     RC(CenteringTransform_new_with, &c, 20);
     RC(IndexPreTransform_prepend_transform, x, (VT *)p);
