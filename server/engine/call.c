@@ -478,11 +478,17 @@ static int may_keep(struct fxe_req *r)
     for (int i = 0; i < r->fn->nparams; i++)
         creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
     fxe_lock();
-    for (int i = 0; i < r->fn->nparams && !creates; i++)
-        if (r->fn->params[i].kept == FX_KEPT && r->obj[i] && !fxe_obj_may_keep(whole, r->obj[i]))
+    for (int i = 0; i < r->fn->nparams && !creates; i++) {
+        if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
+            continue;
+        if (fxe_obj_within(whole, r->obj[i]))
+            rc = fxe_fail(r, "argument", "%s: %s contains the object that it is to be part of",
+                          r->fn->name, r->fn->params[i].name);
+        else if (!fxe_obj_may_keep(whole, r->obj[i]))
             rc = fxe_fail(r, "argument",
                           "%s: %s is used by another object too, and would be freed twice",
                           r->fn->name, r->fn->params[i].name);
+    }
     fxe_unlock();
     return rc;
 }

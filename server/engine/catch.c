@@ -129,6 +129,13 @@ void fxe_catch_init(void *dl)
     find(dl, "_ZTISt9exception", &runtime.std_exception);
 }
 
+const char *fxe_class_name(const void *object)
+{
+    /* Each table of virtual functions has its class's type_info before it. */
+    const struct type_info *const *table = *(const struct type_info *const *const *)object;
+    return table[-1] ? table[-1]->name : "";
+}
+
 /* std::exception::what() of a caught object of type `type`; NULL if it is none. */
 static const char *what(const struct type_info *type, void *object)
 {

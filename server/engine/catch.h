@@ -21,6 +21,9 @@
  * in `text`. */
 int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len);
 
+/* The mangled name of a polymorphic object's class. */
+const char *fxe_class_name(const void *object);
+
 /* Find the C++ runtime that the library `dl` uses. */
 void fxe_catch_init(void *dl);
 

@@ -1,37 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
+#include "catch.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#include "request.h"
-
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
-static int refuse(struct fxe_req *r, const char *why)
-{
-    return fxe_fail(r, "argument", "%s: %s", r->fn->name, why);
-}
-
-static int param(const struct fxe_req *r, const char *name)
-{
-    for (int i = 0; i < r->fn->nparams; i++)
-        if (strcmp(r->fn->params[i].name, name) == 0)
-            return i;
-    return -1;
-}
-
-static int64_t scalar(const struct fxe_req *r, const char *name)
-{
-    int i = param(r, name);
-    return i < 0 ? 0 : r->v[i].i;
-}
-
-/* Is the index one (through the library's cast, where it has it)? */
-#define IS(Class, index) (api()->Class##_cast && api()->Class##_cast(index))
+#include "check_args.h"
 
 /* A negative count passes FAISS's loops and wraps in its allocations. */
 static int counts(struct fxe_req *r)
@@ -85,31 +56,6 @@ static int shard_number(struct fxe_req *r)
     return fxe_fail(r, "argument", "%s: %lld of %d", r->fn->name, (long long)i, r->obj[0]->nkeeps);
 }
 
-/* Do its keys mean something else than positions?  (Both kinds check them.) */
-static int has_own_ids(FaissIndex *index)
-{
-    if (IS(IndexPreTransform, index))
-        return has_own_ids(api()->IndexPreTransform_index(index));
-    return IS(IndexIDMap2, index) || IS(IndexIVF, index);
-}
-
-/* Flat storage, also within HNSW and Refine, checks no lower bound of a key, and the upper
- * one only since v1.12.0. */
-static int keys(struct fxe_req *r, int64_t first, int64_t n)
-{
-    FaissIndex *index = r->v[0].p;
-    int64_t end, ntotal = api()->Index_ntotal(index);
-    int major = 0, minor = 0;
-    if (has_own_ids(index) || n == 0)
-        return 0;
-    sscanf(fxe_engine.lib.version, "%d.%d", &major, &minor);
-    int checked = major > 1 || minor >= 12;
-    if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !checked))
-        return fxe_fail(r, "argument", "%s: keys %lld to %lld, and there are %lld", r->fn->name,
-                        (long long)first, (long long)first + n - 1, (long long)ntotal);
-    return 0;
-}
-
 /* A binary Flat index checks no key at all.  Where the library cannot tell what an index
  * is, ids must be positions. */
 static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
@@ -158,6 +104,93 @@ static int self_merge(struct fxe_req *r)
     return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
 }
 
+/* FAISS divides by a1 or by the number of vectors, and reads the lists from and to where
+ * that leads. */
+static int subset(struct fxe_req *r)
+{
+    enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
+    int64_t type = scalar(r, "subset_type"), a1 = scalar(r, "a1"), a2 = scalar(r, "a2");
+    int64_t ntotal = api()->Index_ntotal(r->v[0].p);
+    if (fxe_is_fast_scan(r->v[0].p))
+        return refuse(r, "vectors of a FastScan index cannot be copied");
+    int ok = (type != ID_MOD || (a1 != 0 && a1 != -1)) &&
+             (type != ELEMENT_RANGE || (ntotal > 0 && 0 <= a1 && a1 <= a2 && a2 <= ntotal)) &&
+             (type != LIST_FRACTION || (0 <= a2 && a2 < a1));
+    return ok ? self_merge(r)
+              : fxe_fail(r, "argument", "%s: subset of type %lld, %lld, %lld of %lld vectors",
+                         r->fn->name, (long long)type, (long long)a1, (long long)a2,
+                         (long long)ntotal);
+}
+
+/* Scalar quantizers look for the extremes of no vectors. */
+static int training(struct fxe_req *r)
+{
+    return scalar(r, "n") == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
+               ? refuse(r, "no vectors to train with")
+               : 0;
+}
+
+/* Vectors beyond nlist in a quantizer are lists that the index does not have. */
+static int quantizer_size(struct fxe_req *r, FaissIndex *index)
+{
+    if (IS(IndexPreTransform, index))
+        index = api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
+        index = api()->IndexIDMap_sub_index(index);
+    if (!index || !IS(IndexIVF, index))
+        return 0;
+    int64_t have = api()->Index_ntotal(api()->IndexIVF_quantizer(index));
+    int emptied = have == 0 && !since(12) && api()->Index_is_trained(index);
+    return have <= (int64_t)api()->IndexIVF_nlist(index) && !emptied
+               ? 0
+               : fxe_fail(r, "argument", "%s: the quantizer has %lld vectors for %zu lists",
+                          r->fn->name, (long long)have, api()->IndexIVF_nlist(index));
+}
+
+/* NSG looks for k distinct vectors, or for 16, however few there are. */
+static int graph_size(struct fxe_req *r, FaissIndex *index)
+{
+    int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
+    if (IS(IndexPreTransform, index))
+        index = api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
+        index = api()->IndexIDMap_sub_index(index);
+    if (!index || !strstr(fxe_class_name(index), "NSG") || api()->Index_ntotal(index) >= k ||
+        api()->Index_ntotal(index) == 0)
+        return 0;
+    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors finds no %lld", r->fn->name,
+                    (long long)api()->Index_ntotal(index), (long long)k);
+}
+
+/* Shards without a shard: FAISS begins with the first. */
+static int is_empty(const struct fxe_obj *o)
+{
+    int n = o->cls == FX_CLASS_IndexShards && !o->inherent && o->nkeeps == 0;
+    for (int i = 0; i < o->nkeeps; i++)
+        n += is_empty(o->keeps[i]);
+    return n;
+}
+
+/* Not every class looked at k and nprobe, and lists that are not there were noticed where
+ * an exception ends the process. */
+static int neighbours(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    if (graph_size(r, index) != 0)
+        return -1;
+    if (is_empty(r->obj[0]))
+        return refuse(r, "no shards to search");
+    if (since(12))
+        return fxe_is_fast_scan(index) ? quantizer_size(r, index) : 0;
+    if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
+        return fxe_fail(r, "argument", "%s: k is %lld", r->fn->name, (long long)scalar(r, "k"));
+    if (IS(IndexIVF, index) && fxe_is_fast_scan(index) &&
+        api()->IndexIVF_nprobe(index) - 1 >= api()->IndexIVF_nlist(index))
+        return fxe_fail(r, "argument", "%s: nprobe is %zu of %zu lists", r->fn->name,
+                        api()->IndexIVF_nprobe(index), api()->IndexIVF_nlist(index));
+    return quantizer_size(r, index);
+}
+
 int fxe_check_scalars(struct fxe_req *r)
 {
     if (counts(r) != 0 || hollow(r) != 0)
@@ -180,12 +213,13 @@ int fxe_check_scalars(struct fxe_req *r)
         return shard_number(r);
     case FX_OP_Index_reconstruct:
     case FX_OP_Index_compute_residual:
-        return keys(r, scalar(r, "key"), 1);
+        return fxe_check_keys(r, scalar(r, "key"), 1);
     case FX_OP_IndexBinary_reconstruct:
         return binary_keys(r, scalar(r, "key"), 1);
     case FX_OP_IndexBinary_reconstruct_n:
         return binary_reconstruct_n(r);
     case FX_OP_Index_range_search:
+        return result_size(r) || neighbours(r) ? -1 : 0;
     case FX_OP_IndexBinary_range_search:
         return result_size(r);
     case FX_OP_ParameterSpace_combination_name:
@@ -194,147 +228,27 @@ int fxe_check_scalars(struct fxe_req *r)
         return no_values(r);
     case FX_OP_IndexIVF_merge_from:
     case FX_OP_IndexBinaryIVF_merge_from:
-    case FX_OP_IndexIVF_copy_subset_to:
     case FX_OP_Index_merge_from:
         return self_merge(r);
+    case FX_OP_IndexIVF_copy_subset_to:
+        return subset(r);
+    case FX_OP_Index_search:
+    case FX_OP_Index_search_with_params:
+    case FX_OP_Index_assign:
+        return neighbours(r);
+    case FX_OP_Index_train:
+        return training(r);
+    case FX_OP_Index_add:
+    case FX_OP_Index_add_with_ids:
+    case FX_OP_IndexIVFFlat_add_core:
+        return is_empty(r->obj[0]) ? refuse(r, "no shards to add to")
+                                   : quantizer_size(r, r->v[0].p);
     case FX_OP_Index_remove_ids:
     case FX_OP_IndexBinary_remove_ids:
         return r->v[1].p ? 0 : refuse(r, "sel is NULL");
     case FX_OP_set_distance_compute_blas_query_bs:
     case FX_OP_set_distance_compute_blas_database_bs:
         return scalar(r, "value") > 0 ? 0 : refuse(r, "blocks of no vectors never end");
-    }
-    return 0;
-}
-
-/* --- arrays --- */
-
-static int all_below(struct fxe_req *r, const char *name, int64_t limit)
-{
-    int i = param(r, name);
-    const int64_t *x = r->v[i].p;
-    for (uint64_t k = 0; x && k < r->elems[i]; k++)
-        if (x[k] >= limit)
-            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, and there are %lld", r->fn->name,
-                            name, (unsigned long long)k, (long long)x[k], (long long)limit);
-    return 0;
-}
-
-static int none_below(struct fxe_req *r, const char *name, int64_t limit)
-{
-    int i = param(r, name);
-    const int64_t *x = r->v[i].p;
-    for (uint64_t k = 0; x && k < r->elems[i]; k++)
-        if (x[k] < limit)
-            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld", r->fn->name, name,
-                            (unsigned long long)k, (long long)x[k]);
-    return 0;
-}
-
-/* Only an inverted file and shards number vectors themselves; others read the ids. */
-static int ids(struct fxe_req *r)
-{
-    FaissIndex *index = r->v[0].p;
-    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0)
-        return 0;
-    if (IS(IndexIVF, index) || r->obj[0]->cls == FX_CLASS_IndexShards)
-        return 0;
-    if (IS(IndexPreTransform, index) && IS(IndexIVF, api()->IndexPreTransform_index(index)))
-        return 0;
-    return refuse(r, "xids is NULL");
-}
-
-static int binary_ids(struct fxe_req *r)
-{
-    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0 || IS(IndexBinaryIVF, r->v[0].p))
-        return 0;
-    return refuse(r, "xids is NULL");
-}
-
-static int scalar_quantizer_lists(struct fxe_req *r)
-{
-    if (!r->v[param(r, "precomputed_idx")].p && scalar(r, "n") > 0)
-        return refuse(r, "precomputed_idx is NULL");
-    return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(r->v[0].p));
-}
-
-int fxe_check_arrays(struct fxe_req *r)
-{
-    FaissIndex *index = r->v[0].p;
-    switch (r->op) {
-    case FX_OP_Index_add_with_ids:
-        return ids(r);
-    case FX_OP_IndexBinary_add_with_ids:
-        return binary_ids(r);
-    case FX_OP_IndexFlat_compute_distance_subset:
-        return all_below(r, "labels", api()->Index_ntotal(index));
-    case FX_OP_IndexIVFFlat_add_core:
-        return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(index));
-    case FX_OP_IndexIVFScalarQuantizer_add_core:
-        return scalar_quantizer_lists(r);
-    case FX_OP_IndexBinaryIVF_search_preassigned:
-        return all_below(r, "cidx", (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
-    case FX_OP_Index_compute_residual_n:
-        if (has_own_ids(index))
-            return 0;
-        return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(index)) ? -1
-                                                                                            : 0;
-    }
-    return 0;
-}
-
-/* --- calls that are made in another way --- */
-
-/* Has the class a reconstruct_n of its own, which checks before it begins?  The default
- * calls reconstruct() in an OpenMP loop, where an exception ends the process. */
-static int own_reconstruct_n(FaissIndex *index)
-{
-    if (IS(IndexPreTransform, index))
-        return own_reconstruct_n(api()->IndexPreTransform_index(index));
-    return index && (IS(IndexFlat, index) || IS(IndexIVF, index) || IS(IndexLSH, index) ||
-                     IS(IndexScalarQuantizer, index));
-}
-
-static int reconstruct_one_by_one(struct fxe_req *r)
-{
-    FaissIndex *index = r->v[0].p;
-    int64_t i0 = r->v[1].i, ni = r->v[2].i;
-    size_t d = (size_t)api()->Index_d(index);
-    int rc = 0;
-    for (int64_t i = 0; i < ni && rc == 0; i++)
-        rc = api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
-    return rc;
-}
-
-static int residual_one_by_one(struct fxe_req *r)
-{
-    FaissIndex *index = r->v[0].p;
-    size_t d = (size_t)api()->Index_d(index);
-    const float *x = r->v[2].p;
-    const idx_t *keys = r->v[4].p;
-    int rc = 0;
-    for (int64_t i = 0; i < r->v[1].i && rc == 0; i++)
-        rc = api()->Index_compute_residual(index, x + (size_t)i * d,
-                                           (float *)r->v[3].p + (size_t)i * d, keys[i]);
-    return rc;
-}
-
-int fxe_call_otherwise(struct fxe_req *r)
-{
-    union fx_val *ret = &r->v[r->fn->nparams];
-    switch (r->op) {
-    case FX_OP_Index_reconstruct_n:
-        if (own_reconstruct_n(r->v[0].p))
-            return 0;
-        if (keys(r, r->v[1].i, r->v[2].i) != 0)
-            return 1;
-        ret->i = reconstruct_one_by_one(r);
-        return 1;
-    case FX_OP_Index_compute_residual_n:
-        if (IS(IndexFlat, r->v[0].p))
-            return 0;
-        ret->i = residual_one_by_one(r);
-        return 1;
     }
     return 0;
 }

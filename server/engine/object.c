@@ -116,10 +116,19 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
     return o;
 }
 
+int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole)
+{
+    for (const struct fxe_obj *o = part; o; o = o->lender)
+        if (o == whole)
+            return 1;
+    for (int i = 0; i < whole->nkeeps; i++)
+        if (fxe_obj_within(part, whole->keeps[i]))
+            return 1;
+    return 0;
+}
+
 int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part)
 {
-    if (part == whole)
-        return 0;
     return !(whole->inherent && whole->owns) || (!part->lender && !part->nkeepers);
 }
 

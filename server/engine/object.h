@@ -61,8 +61,10 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
 
 /* `whole` holds a pointer to `part` from now on; or not any more (then the objects to
  * destroy are put on *doomed).  fxe_obj_may_keep tells beforehand whether that can be: not
- * when FAISS would free `part` with `whole` while something else uses it too.
+ * when FAISS would free `part` with `whole` while something else uses it too, and not when
+ * `whole` is within `part`, for FAISS would go round and round.
  * fxe_obj_keep returns -1 when memory is out. */
+int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole);
 int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part);
 int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part);
 void fxe_obj_drop(struct fxe_obj *whole, struct fxe_obj *part, struct fxe_obj **doomed);

@@ -60,14 +60,32 @@ static int get_int(const msgpack_object *o, int64_t *out)
 
 static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
+/* Brute force search takes the vectors from imin to imax without asking whether there are
+ * so many, or whether imin is the lesser.  It does that for a range only, and not for the
+ * union of the range with itself. */
+static int outside(const struct fxe_req *r, int64_t imin, int64_t imax)
+{
+    int64_t ntotal = 0;
+    if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index)
+        ntotal = api()->Index_ntotal(r->obj[0]->ptr);
+    return (imin > 0 ? imin : 0) > (imax < ntotal ? imax : ntotal);
+}
+
 static int range(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **out)
 {
     FaissIDSelectorRange *s = NULL;
+    FaissIDSelectorOr *twice = NULL;
     int64_t imin, imax;
     if (get_int(&e[1], &imin) || get_int(&e[2], &imax))
         return bad(r);
     int rc = api()->IDSelectorRange_new(&s, imin, imax);
     *out = (FaissIDSelector *)s;
+    if (rc != 0 || !outside(r, imin, imax) || !api()->IDSelectorOr_new)
+        return rc;
+    if (made(r, s, FX_OP_IDSelector_free) != 0)
+        return -1;
+    rc = api()->IDSelectorOr_new(&twice, *out, *out);
+    *out = (FaissIDSelector *)twice;
     return rc;
 }
 
@@ -148,7 +166,7 @@ static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector 
             fxe_fail_faiss(r, rc);
             return -1;
         }
-        return made(r, *out, k == 0 ? FX_OP_IDSelectorRange_free : FX_OP_IDSelector_free);
+        return made(r, *out, FX_OP_IDSelector_free);
     }
     return bad(r);
 }

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects that are freed too early, twice, by two owners, or are none of the kind that is
+ * asked for; objects made empty; and every function with NULL for everything, and with
+ * each kind of object where another is meant (their names are read from stdin). */
+#include "cases.h"
+
+enum { D = 8, N = 200 };
+
+static float *x, out[N * D];
+static idx_t ids[N];
+
+static FaissIndex *flat(void)
+{
+    FaissIndex *index = make(D, "Flat");
+    return index ? index : canary;
+}
+
+static FaissIndex *shards(void)
+{
+    FaissIndexShards *s;
+    MUST(F(IndexShards_new)(&s, D));
+    return s;
+}
+
+static void freed(void)
+{
+    FaissIndex *a = flat();
+    CALL(WORKS, F(Index_free)(a));
+    CALL(ENDS, F(Index_free)(a));
+    CALL(FAILS, F(Index_ntotal)(a));
+    CODE(FAILS, F(Index_search)(a, 1, x, 1, out, ids));
+    CODE(FAILS, F(Index_add)(a, 1, x));
+    CALL(ENDS, F(Index_free)((FaissIndex *)&a));
+    CALL(FAILS, F(Index_d)(NULL));
+}
+
+static void quantizers(int own, int quantizer_first)
+{
+    FaissIndex *quantizer = flat();
+    FaissIndexIVFFlat *ivf;
+    MUST(F(IndexIVFFlat_new_with)(&ivf, quantizer, D, 4));
+    CALL(WORKS, F(IndexIVFFlat_set_own_fields)(ivf, own));
+    if (quantizer_first)
+        CALL(WORKS, F(Index_free)(quantizer));
+    CODE(WORKS, F(Index_train)(ivf, N, x));
+    CODE(WORKS, F(Index_add)(ivf, N, x));
+    CODE(WORKS, F(Index_search)(ivf, 3, x, 2, out, ids));
+    FaissIndex *lent = F(IndexIVF_quantizer)(ivf);
+    CALL(ENDS, F(Index_free)(lent));
+    CODE(WORKS, F(Index_search)(ivf, 3, x, 2, out, ids));
+    CALL(WORKS, F(Index_free)(ivf));
+    CALL(ENDS, F(Index_search)(quantizer, 1, x, 1, out, ids));
+    CALL(ENDS, F(Index_free)(quantizer));
+    CALL(FAILS, F(Index_ntotal)(ivf));
+}
+
+static void parts_of_made(void)
+{
+    FaissIndex *ivf = make(D, "IVF4,Flat");
+    MUST(F(Index_train)(ivf, N, x));
+    FaissIndex *q = F(IndexIVF_quantizer)(ivf);
+    CALL(WORKS, F(IndexIVF_set_own_fields)(ivf, 0));
+    CALL(WORKS, F(Index_free)(ivf));
+    CODE(ENDS, F(Index_search)(q, 1, x, 1, out, ids));
+    CALL(ENDS, F(Index_free)(q));
+    CALL(FAILS, F(Index_ntotal)(q));
+    ivf = make(D, "IVF4,Flat");
+    q = F(IndexIVF_quantizer)(ivf);
+    CALL(WORKS, F(Index_free)(ivf));
+    CALL(FAILS, F(Index_ntotal)(q));
+    CALL(ENDS, F(Index_free)(q));
+}
+
+static void two_owners(void)
+{
+    FaissIndex *child = flat();
+    FaissIndexIDMap *a = NULL, *b = NULL;
+    CODE(WORKS, F(IndexIDMap_new)(&a, child));
+    CODE(ENDS, F(IndexIDMap_new)(&b, child));
+    CALL(WORKS, F(IndexIDMap_set_own_fields)(a, 1));
+    CALL(ENDS, F(IndexIDMap_set_own_fields)(b, 1));
+    CALL(WORKS, F(Index_free)(a));
+    CODE(ENDS, F(Index_add_with_ids)(b, 1, x, ids));
+    CALL(WORKS, F(Index_free)(b));
+    CALL(ENDS, F(Index_free)(child));
+}
+
+static void shard_rings(void)
+{
+    FaissIndex *a = shards(), *b = shards(), *c = flat();
+    CODE(FAILS, F(IndexShards_add_shard)(a, a));
+    CODE(ENDS, F(IndexShards_add_shard)(a, b));
+    CODE(FAILS, F(IndexShards_add_shard)(b, a));
+    CODE(ENDS, F(Index_search)(a, 1, x, 1, out, ids));
+    CODE(ENDS, F(IndexShards_add_shard)(b, c));
+    CODE(ENDS, F(IndexShards_add_shard)(b, c));
+    CODE(ENDS, F(Index_add)(b, 4, x));
+    CODE(ENDS, F(Index_search)(a, 1, x, 1, out, ids));
+    CALL(FAILS, F(IndexShards_at)(a, -1));
+    CALL(FAILS, F(IndexShards_at)(a, 99));
+    CALL(ENDS, F(Index_free)(c));
+    CODE(ENDS, F(Index_search)(b, 1, x, 1, out, ids));
+    CALL(WORKS, F(Index_free)(b));
+    CODE(ENDS, F(IndexShards_remove_shard)(a, b));
+    CODE(ENDS, F(IndexShards_remove_shard)(a, canary));
+    CODE(ENDS, F(Index_search)(a, 1, x, 1, out, ids));
+    CALL(WORKS, F(Index_free)(a));
+}
+
+static void replicas(void)
+{
+    FaissIndexReplicas *r;
+    FaissIndex *a = flat(), *b = flat();
+    MUST(F(IndexReplicas_new)(&r, D));
+    CODE(ENDS, F(Index_search)(r, 1, x, 1, out, ids));
+    CODE(ENDS, F(Index_reconstruct)(r, 0, out));
+    CODE(WORKS, F(IndexReplicas_add_replica)(r, a));
+    CODE(ENDS, F(IndexReplicas_add_replica)(r, a));
+    CODE(ENDS, F(IndexReplicas_add_replica)(r, r));
+    CODE(ENDS, F(IndexReplicas_add_replica)(r, b));
+    CODE(WORKS, F(Index_add)(a, 5, x));
+    CODE(ENDS, F(Index_search)(r, 4, x, 3, out, ids));
+    CODE(ENDS, F(Index_reconstruct_n)(r, -3, 5, out));
+    CALL(FAILS, F(IndexReplicas_at)(r, 7));
+    CALL(WORKS, F(Index_free)(a));
+    CODE(ENDS, F(IndexReplicas_remove_replica)(r, a));
+    CODE(WORKS, F(IndexReplicas_remove_replica)(r, b));
+    CALL(WORKS, F(Index_free)(r));
+}
+
+static void hollow(void)
+{
+    FaissIndex *all[3] = {NULL};
+    CODE(WORKS, F(IndexIVFFlat_new)(&all[0]));
+    CODE(WORKS, F(IndexPreTransform_new)(&all[1]));
+    CODE(WORKS, F(IndexScalarQuantizer_new)(&all[2]));
+    for (int i = 0; i < 3; i++) {
+        FaissIndex *copy = NULL;
+        CODE(ENDS, F(Index_train)(all[i], 3, x));
+        CODE(ENDS, F(Index_add)(all[i], 3, x));
+        CODE(ENDS, F(Index_search)(all[i], 1, x, 1, out, ids));
+        CODE(ENDS, F(Index_reset)(all[i]));
+        CODE(ENDS, F(clone_index)(all[i], &copy));
+        CODE(ENDS, F(write_index_fname)(all[i], "/dev/null"));
+        CALL(ENDS, F(Index_free)(all[i]));
+    }
+}
+
+static void transforms(void)
+{
+    FaissVectorTransform *all[7] = {NULL};
+    CODE(WORKS, F(PCAMatrix_new_with)(&all[0], D, 4, 0, 0));
+    CODE(WORKS, F(OPQMatrix_new_with)(&all[1], D, 2, D));
+    CODE(WORKS, F(ITQMatrix_new_with)(&all[2], D));
+    CODE(WORKS, F(CenteringTransform_new_with)(&all[3], D));
+    CODE(WORKS, F(RemapDimensionsTransform_new_with)(&all[4], D, 4, 1));
+    CODE(WORKS, F(RandomRotationMatrix_new_with)(&all[5], D, 4));
+    CODE(WORKS, F(NormalizationTransform_new_with)(&all[6], D, 2));
+    for (int i = 0; i < 7; i++) {
+        FaissVectorTransform *t = all[i];
+        CALL(ENDS, F(LinearTransform_set_is_orthonormal)(t));
+        CALL(ENDS, F(LinearTransform_transform_transpose)(t, 2, x, out));
+        CALL(ENDS, free(F(VectorTransform_apply)(t, 2, x)));
+        CALL(ENDS, F(VectorTransform_apply_noalloc)(t, 2, x, out));
+        CALL(ENDS, F(VectorTransform_reverse_transform)(t, 2, x, out));
+        CODE(ENDS, F(VectorTransform_train)(t, 0, NULL));
+        CODE(ENDS, F(VectorTransform_train)(t, 1, x));
+        CALL(ENDS, F(VectorTransform_reverse_transform)(t, 2, x, out));
+        CALL(ENDS, free(F(VectorTransform_apply)(t, 2, x)));
+        FaissIndexPreTransform *p = NULL;
+        FaissIndex *sub = flat();
+        CODE(ENDS, F(IndexPreTransform_new_with_transform)(&p, t, sub));
+        CODE(ENDS, F(IndexPreTransform_prepend_transform)(p, t));
+        CALL(ENDS, F(IndexPreTransform_set_own_fields)(p, 1));
+        CALL(WORKS, F(VectorTransform_free)(t));
+        CODE(ENDS, F(Index_add)(p, 2, x));
+        CALL(ENDS, F(Index_free)(p));
+        CALL(ENDS, F(Index_free)(sub));
+    }
+}
+
+static void spaces(void)
+{
+    FaissParameterSpace *space;
+    FaissParameterRange *one = NULL, *two = NULL;
+    char text[4];
+    MUST(F(ParameterSpace_new)(&space));
+    CODE(ENDS, F(ParameterSpace_set_index_parameters_cno)(space, canary, 5));
+    CODE(WORKS, F(ParameterSpace_add_range)(space, "nprobe", &one));
+    CODE(WORKS, F(ParameterSpace_add_range)(space, "efSearch", &two));
+    CALL(FAILS, F(ParameterRange_name)(one));
+    CODE(FAILS, F(ParameterSpace_combination_name)(space, 0, text, sizeof text));
+    CODE(FAILS, F(ParameterSpace_set_index_parameters_cno)(space, canary, 1));
+    CALL(ENDS, F(ParameterSpace_n_combinations)(space));
+    F(ParameterSpace_free)(space);
+    CALL(FAILS, F(ParameterRange_name)(two));
+}
+
+/* Integers and pointers go into the same registers, so any function can be called with
+ * zeros; what is a double is whatever it is. */
+static void each_function(void)
+{
+    typedef void *(*any)(void *, void *, void *, void *, void *, void *, void *, void *, void *,
+                         void *);
+    char name[128];
+    FaissVectorTransform *vt;
+    FaissClustering *clustering;
+    FaissParameterSpace *space;
+    FaissIDSelectorRange *range;
+    FaissRangeSearchResult *result;
+    FaissIndexPreTransform *pre;
+    MUST(F(CenteringTransform_new_with)(&vt, D));
+    MUST(F(Clustering_new)(&clustering, D, 4));
+    MUST(F(ParameterSpace_new)(&space));
+    MUST(F(IDSelectorRange_new)(&range, 0, 10));
+    MUST(F(RangeSearchResult_new)(&result, 3));
+    MUST(F(IndexPreTransform_new)(&pre));
+    void *wrong[] = {NULL, canary, vt, clustering, space, range, result, pre, name};
+    while (fgets(name, sizeof name, stdin)) {
+        name[strcspn(name, "\n")] = '\0';
+        size_t len = strlen(name);
+        if (len > 5 && strcmp(name + len - 5, "_free") == 0)
+            continue;
+        any f = (any)(uintptr_t)symbol(name);
+        /* The first argument of these is not an object but memory. */
+        int memory = name[6] >= 'a' || strstr(name, "_new") || strstr(name, "_init") ||
+                     strstr(name, "IVFStats_");
+        for (size_t i = 0; i < (memory ? 1 : sizeof wrong / sizeof *wrong); i++) {
+            about = name;
+            before();
+            f(wrong[i], NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+            after("with zeros", ENDS, 0);
+            if (F(Index_ntotal)(canary) != 1) /* reset */
+                F(Index_add)(canary, 1, x);
+            wrong[1] = canary;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    begin_cases(argc, argv);
+    x = random_vectors(N, D, 1);
+    freed();
+    for (int i = 0; i < 4; i++)
+        quantizers(i & 1, i >> 1);
+    parts_of_made();
+    two_owners();
+    shard_rings();
+    replicas();
+    hollow();
+    transforms();
+    spaces();
+    each_function();
+    free(x);
+    return end_cases();
+}
