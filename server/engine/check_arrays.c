@@ -189,6 +189,18 @@ static int residual_one_by_one(struct fxe_req *r)
     return rc;
 }
 
+/* v1.7.3 puts them d bytes apart, not d/8, and so writes beyond the buffer. */
+static int binary_one_by_one(struct fxe_req *r)
+{
+    FaissIndexBinary *index = r->v[0].p;
+    size_t size = (size_t)api()->IndexBinary_d(index) / 8;
+    int rc = 0;
+    for (int64_t i = 0; i < r->v[2].i && rc == 0; i++)
+        rc = api()->IndexBinary_reconstruct(index, r->v[1].i + i,
+                                            (uint8_t *)r->v[3].p + (size_t)i * size);
+    return rc;
+}
+
 int fxe_call_otherwise(struct fxe_req *r)
 {
     union fx_val *ret = &r->v[r->fn->nparams];
@@ -202,6 +214,12 @@ int fxe_call_otherwise(struct fxe_req *r)
          * rounds as it always does. */
         ret->i = reconstruct_one_by_one(r);
         return ret->i != 0;
+    case FX_OP_IndexBinary_reconstruct_n:
+        /* (Of an inverted file the first check lets one vector through.) */
+        if (IS(IndexBinaryIVF, r->v[0].p))
+            return 0;
+        ret->i = binary_one_by_one(r);
+        return 1;
     case FX_OP_Index_compute_residual_n:
         if (IS(IndexFlat, r->v[0].p))
             return 0;
