@@ -16,7 +16,7 @@ kill "$patient_pid"
 
 # --- a call in flight ---
 
-second_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 2 ]; }
+last_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 3 ]; }
 
 for signal in TERM INT; do
     start_server
@@ -24,8 +24,8 @@ for signal in TERM INT; do
     ask "c$signal" 'new 0 Flat' >/dev/null
     engine=$(stat_of pid)
     tell "c$signal" 'busy 0 3'
-    # The first training measures, the second is the long one; a call about sizes is between.
-    wait_for second_training
+    # Two short trainings measure, the third is the long one; a call about sizes is between.
+    wait_for last_training
     wait_for pending 1
     sleep 0.2
     ok "a call is under way" wait_for pending 1
