@@ -188,10 +188,10 @@ void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
 #define ITERATION_GETTER(type, name)                                                         \
     type fx_remote_ClusteringIterationStats_##name(const FaissClusteringIterationStats *obj) \
     {                                                                                        \
-        if (obj)                                                                             \
+        if (obj && !fx_is_ours(obj)) /* a handle: no memory to read */                       \
             return ((const struct iteration *)obj)->name;                                    \
         fx_fail(FAISSX_E_ARGUMENT, "faiss_ClusteringIterationStats_" #name                   \
-                                   ": the FaissClusteringIterationStats is NULL");           \
+                                   ": this is no FaissClusteringIterationStats");            \
         return 0;                                                                            \
     }
 ITERATION_GETTER(float, obj)

@@ -219,7 +219,8 @@ static void each_function(void)
     while (fgets(name, sizeof name, stdin)) {
         name[strcspn(name, "\n")] = '\0';
         size_t len = strlen(name);
-        if (len > 5 && strcmp(name + len - 5, "_free") == 0)
+        if ((len > 5 && strcmp(name + len - 5, "_free") == 0) ||
+            strcmp(name, "faiss_Index_reset") == 0) /* which empties the canary */
             continue;
         any f = (any)(uintptr_t)symbol(name);
         /* The first argument of these is not an object but memory. */
@@ -230,8 +231,6 @@ static void each_function(void)
             before();
             f(wrong[i], NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
             after("with zeros", ENDS, 0);
-            if (F(Index_ntotal)(canary) != 1) /* reset */
-                F(Index_add)(canary, 1, x);
             wrong[1] = canary;
         }
     }

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What crashes FAISS in process ends as an error, or as a result, of a program that was
+# started with `faissx run`, and its engine lives on.
+. tests/e2e/lib.sh
+
+stats() { "$BUILD/bin/faissx" stats --server "$SERVER"; }
+pid_of_engine() { stats | sed -n 's/^pid //p'; }
+
+# `faissx run` knows its stand-in; a sanitizer has to come before that.
+run() {
+    env LD_PRELOAD="$SANITIZER_RUNTIME" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
+        FAISSX_FAISS_LIBRARY=/nonexistent "$BUILD/bin/faissx" run --server "$SERVER" "$@"
+}
+
+start_server --threads 2
+stats >/dev/null
+engine=$(pid_of_engine)
+
+run "$BUILD/tests/e2e/crash" >"$TMP/crash.out" 2>&1
+is "arguments that crash FAISS: $(tail -n 1 "$TMP/crash.out")" $? 0 || diag "$(cat "$TMP/crash.out")"
+is "the engine is the same" "$(pid_of_engine)" "$engine"
+
+nm -D --defined-only "$STAND_IN" | sed -n 's/.* \(faiss_.*\)/\1/p' >"$TMP/names"
+run "$BUILD/tests/e2e/lifetime" <"$TMP/names" >"$TMP/lifetime.out" 2>&1
+is "objects freed or of another kind: $(tail -n 1 "$TMP/lifetime.out")" $? 0 ||
+    diag "$(cat "$TMP/lifetime.out")"
+is "the engine is the same" "$(pid_of_engine)" "$engine"
+ok "the server stops" stop_server
