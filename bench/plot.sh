@@ -8,11 +8,11 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$to"
 
-# Workers are named SIDE,AXIS,NUMBER: pick AXIS VALUE writes "number median lower upper".
+# Workers are named SIDE:AXIS:NUMBER; pick AXIS VALUE writes "number median lower upper".
 pick() {
     for side in local remote; do
-        awk -F, -v side=$side -v axis="$1" -v value="$2" \
-            '$1 == side && $2 == axis && $4 == value { print $3, $5, $6, $7 }' "$from/sweep.csv" |
+        sed 's/:/,/g' "$from/sweep.csv" | awk -F, -v side=$side -v axis="$1" -v value="$2" \
+            '$1 == side && $2 == axis && $4 == value { print $3, $5, $6, $7 }' |
             sort -n >"$tmp/$side-$1-$2"
     done
 }

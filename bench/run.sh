@@ -352,16 +352,16 @@ bench_sweep() {
     index IVF1024,Flat 100000
     start_server
     for n in 1 10 100 1000; do
-        in_process "local,nq,$n" search -i "$INDEX" -q $n -n 20
-        remote "remote,nq,$n" "$TCP" search -i "$INDEX" -q $n -n 20
+        in_process "local:nq:$n" search -i "$INDEX" -q $n -n $((n < 1000 ? 50 : 5))
+        remote "remote:nq:$n" "$TCP" search -i "$INDEX" -q $n -n $((n < 1000 ? 50 : 5))
     done
-    turns "$(rounds 5 30)"
+    turns "$(rounds 5 15)"
     stop_workers
     for n in 1 2 4 8 16 32 64; do
-        OMP_NUM_THREADS=1 in_process "local,clients,$n" load -i "$INDEX" -t $n -s 0.5
-        remote "remote,clients,$n" "$TCP" load -i "$INDEX" -t $n -s 0.5
+        OMP_NUM_THREADS=1 in_process "local:clients:$n" load -i "$INDEX" -t $n -s 0.5
+        remote "remote:clients:$n" "$TCP" load -i "$INDEX" -t $n -s 0.5
     done
-    turns "$(rounds 2 10)"
+    turns "$(rounds 2 5)"
     stop_server
 }
 
