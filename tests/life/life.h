@@ -69,7 +69,7 @@ enum {
     /* What crashes FAISS, or never ends: */
     NO_EMPTY = 8,   /* a search of an index that was reset */
     NO_REMOVE = 16, /* remove_ids */
-    WHOLE = 32,     /* search_preassigned */
+    WHOLE = 32,     /* search_preassigned, copy_subset_to */
     FEW = 64        /* a search for more than there are */
 };
 
