@@ -20,6 +20,7 @@
 
 #include "bench.h"
 #include "faiss_c_compat.h"
+#include "usage.h"
 
 enum { D = 128, K = 10, NQUERIES = 10000 };
 
@@ -28,7 +29,6 @@ static struct {
     size_t calls, nq, vectors, indexes;
     int threads;
     double seconds, fraction;
-    pid_t server, engine;
 } o = {.key = "Flat",
        .calls = 200,
        .nq = 1,
@@ -43,63 +43,6 @@ static void check(int status, const char *what)
 {
     if (status != 0)
         die("%s: %s", what, faiss_get_last_error());
-}
-
-/* --- CPU time ------------------------------------------------------------------------ */
-
-struct cpu {
-    double client, front, engine;
-};
-
-/* The engine is the server's only child, once there was a call. */
-static pid_t first_child(pid_t pid)
-{
-    char path[64];
-    int child = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-    FILE *f = fopen(path, "r");
-    if (f && fscanf(f, "%d", &child) != 1)
-        child = 0;
-    if (f)
-        fclose(f);
-    return child;
-}
-
-static struct cpu cpu_now(void)
-{
-    struct cpu c = {cpu_us(0), 0, 0};
-    if (o.server && !o.engine)
-        o.engine = first_child(o.server);
-    if (o.server)
-        c.front = cpu_us(o.server);
-    if (o.engine)
-        c.engine = cpu_us(o.engine);
-    return c;
-}
-
-static void report_cpu(struct cpu from, double calls)
-{
-    struct cpu to = cpu_now();
-    report("cpu_client", (to.client - from.client) / calls);
-    if (o.server) {
-        report("cpu_front", (to.front - from.front) / calls);
-        report("cpu_engine", (to.engine - from.engine) / calls);
-    }
-}
-
-/* The most memory a process ever had, in bytes. */
-static double peak_memory(pid_t pid)
-{
-    char path[64], line[256];
-    double kib = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", pid ? pid : getpid());
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof(line), f))
-        if (sscanf(line, "VmHWM: %lf", &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kib * 1024;
 }
 
 /* --- indexes --------------------------------------------------------------------------- */
@@ -232,9 +175,9 @@ static void add(void)
             die("add: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
         faiss_Index_free(index);
         report("peak_client", peak_memory(0));
-        if (o.server) {
-            report("peak_front", peak_memory(o.server));
-            report("peak_engine", peak_memory(o.engine));
+        if (usage.server) {
+            report("peak_front", peak_memory(usage.server));
+            report("peak_engine", peak_memory(usage.engine));
         }
     }
     free(x);
@@ -388,7 +331,7 @@ static void parse(int argc, char **argv)
             o.calls = strtoul(optarg, NULL, 10);
             break;
         case 'p':
-            o.server = atoi(optarg);
+            usage.server = atoi(optarg);
             break;
         case 'q':
             o.nq = strtoul(optarg, NULL, 10);

@@ -104,9 +104,8 @@ one() {
 
 # turns N: so many rounds, in which each worker has one turn.
 turns() {
-    local i name
-    for ((i = 0; i < $1; i++)); do
-        ROUND=$((ROUND + 1))
+    local name
+    for ROUND in $(seq $((ROUND + 1)) $((ROUND + $1))); do
         for name in $order; do one "$name"; done
     done
 }
@@ -243,7 +242,7 @@ bench_half() {
 
 # One query at a time, while another process keeps a core busy.
 bench_busy() {
-    local i spinner
+    local spinner
     begin busy
     index Flat 10000
     start_server
@@ -254,8 +253,7 @@ bench_busy() {
     while :; do :; done &
     spinner=$!
     started="$started $spinner"
-    for ((i = 0; i < $(rounds 15 60); i++)); do
-        ROUND=$((ROUND + 1))
+    for ROUND in $(seq "$(rounds 15 60)"); do
         kill -STOP $spinner
         one alone
         one local_alone
@@ -319,7 +317,7 @@ bench_idle() {
 
 # The Python server.
 bench_python() {
-    local venv=$OUT/venv port=45679 i
+    local venv=$OUT/venv port=45679
     begin python
     if [ ! -x "$venv/bin/faissx.server" ]; then
         note "installing faissx from PyPI"
@@ -374,15 +372,10 @@ medians() {
         END { put() }'
 }
 
-# --------------------------------------------------------------------------------------
-
 all="local query batch clients_flat clients_quick half busy add live sessions idle python"
 names=
 for arg; do
-    case $arg in
-    --full) FULL=1 ;;
-    *) names="$names $arg" ;;
-    esac
+    if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
 done
 [ -n "$FULL" ] && all="$all sweep"
 for name in ${names:-$all}; do
