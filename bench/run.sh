@@ -366,7 +366,7 @@ bench_sweep() {
 # medians FILE: worker, name, median, quartiles and number of values.
 medians() {
     sort -t $'\t' -k2,3 -k4,4g "$1" | awk -F '\t' -v OFS=, '
-        function put() { if (n) print key, x[int((n + 1) / 2)], x[int(n / 4) + 1], x[int(n * 3 / 4) + (n < 4)], n }
+        function put() { if (n) print key, x[int((n + 1) / 2)], x[1 + int((n - 1) / 4)], x[n - int((n - 1) / 4)], n }
         BEGIN { print "worker,name,median,lower_quartile,upper_quartile,rounds" }
         { k = $2 "," $3; if (k != key) { put(); n = 0; key = k } x[++n] = $4 }
         END { put() }'
