@@ -141,7 +141,10 @@ static void test_search(void **state)
     expect(&c, "x", REFUSED);
     expect(&c, "labels", REFUSED);
     set(&c, "n", INT64_MIN);
-    expect(&c, "x", REFUSED);
+    expect(&c, "x", 0);
+    set(&c, "n", -5); /* two negative factors are no array either */
+    set(&c, "k", -3);
+    expect(&c, "labels", 0);
     set(&c, "n", (int64_t)1 << 32);
     set(&c, "k", (int64_t)1 << 31);
     expect(&c, "labels", REFUSED); /* 2^63 */
