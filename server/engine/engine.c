@@ -16,6 +16,7 @@
 #include "coalesce.h"
 #include "code_size.h"
 #include "log.h"
+#include "sandbox.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -120,6 +121,7 @@ int fx_engine_main(int argc, char **argv)
     thread_policy();
     if (load(library) != 0)
         return 3;
+    fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
     fx_link_init(&fxe_engine.link, fd);

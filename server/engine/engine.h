@@ -14,6 +14,8 @@
  *     files.c     saving and loading indexes; source.c: what FAISS reads from
  *     special.c   functions that the table cannot describe
  *     check.c     arguments that FAISS must not see
+ *                 and check_arrays.c; code_size.c: one that FAISS forgets to tell
+ *     sandbox.c   the engine without a file system
  *     stats.c     counters
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and queues, and
