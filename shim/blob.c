@@ -151,8 +151,9 @@ static int take_piece(struct download *d)
     while (d->delivered < d->asked && d->full[d->delivered % WINDOW]) {
         size_t slot = d->delivered % WINDOW;
         d->full[slot] = 0;
-        if (d->sink && d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) != 0)
-            return -1;
+        int rc = d->sink ? d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) : 0;
+        if (rc != 0)
+            return rc; /* the sink's own code */
         d->delivered++;
     }
     return 0;
