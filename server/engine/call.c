@@ -9,6 +9,7 @@
 
 #include "catch.h"
 #include "check.h"
+#include "extras.h"
 #include "request.h"
 
 enum { WIDE_BATCH = 64 };
@@ -102,7 +103,7 @@ int fxe_call_prepare(struct fxe_req *r)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
     if (r->fn->flags & (FX_PROCESS | FX_UNSIZED))
         return fxe_fail(r, "unsupported", "%s does not work remotely", r->fn->name);
-    if (!fx_library_has(&fxe_engine.lib, r->op)) {
+    if (!fx_library_has(&fxe_engine.lib, r->op) && !fxe_extra_has(r->op)) {
         fx_library_missing(&fxe_engine.lib, r->op, text, sizeof text);
         fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
         r->code = -2;
@@ -246,7 +247,7 @@ int fxe_call_arguments(struct fxe_req *r)
 static void call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
-    if (!fxe_call_otherwise(r))
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r))
         fx_invoke(api(), r->op, r->v);
 }
 

@@ -128,6 +128,11 @@ int fxe_check_arrays(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     switch (r->op) {
+    case FX_OP_IndexIVF_list_vector_count:
+    case FX_OP_IndexBinaryIVF_list_vector_count: /* which asserts it */
+        return r->v[3].p && api()->SearchParametersIVF_sel(r->v[3].p)
+                   ? 0
+                   : refuse(r, "takes parameters with a selector");
     case FX_OP_Index_sa_decode:
         return list_codes(r);
     case FX_OP_Index_add_with_ids:
@@ -141,6 +146,7 @@ int fxe_check_arrays(struct fxe_req *r)
     case FX_OP_IndexIVFScalarQuantizer_add_core:
         return scalar_quantizer_lists(r);
     case FX_OP_IndexIVF_search_preassigned:
+    case FX_OP_IndexIVF_search_preassigned_with_params:
         return assigned_lists(r);
     case FX_OP_IndexBinaryIVF_search_preassigned:
         return all_below(r, "cidx", (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));

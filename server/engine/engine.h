@@ -15,6 +15,7 @@
  *     special.c   functions that the table cannot describe
  *     check.c     arguments that FAISS must not see
  *                 and check_arrays.c; code_size.c: one that FAISS forgets to tell
+ *     extras.c    functions of forks, made of others
  *     sandbox.c   the engine without a file system
  *     stats.c     counters
  *

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions of forks, against what they are made of.  Where the library has none of
+ * them, they are only there on a server. */
+#include "cases.h"
+
+enum { D = 8, N = 300, NLIST = 4, K = 3, NQ = 2 };
+
+static float *x;
+
+static void same(const char *what, const void *a, const void *b, size_t size)
+{
+    cases++;
+    if (memcmp(a, b, size) == 0)
+        return;
+    printf("not the same: %s\n", what);
+    bad++;
+}
+
+static FaissIndex *full(const char *description)
+{
+    FaissIndex *index = make(D, description);
+    MUST(F(Index_train)(index, N, x));
+    MUST(F(Index_add)(index, N, x));
+    return index;
+}
+
+static void of_any(void)
+{
+    FaissIndex *flat = full("Flat"), *a = full("IVF4,Flat"), *b = NULL;
+    idx_t keys[] = {5, 0, 299};
+    float got[3 * D], want[3 * D], distances[3], expected[3];
+    CODE(WORKS, F(Index_reconstruct_batch)(flat, 3, keys, got));
+    for (int i = 0; i < 3; i++)
+        MUST(F(Index_reconstruct)(flat, keys[i], want + i * D));
+    same("reconstruct_batch", got, want, sizeof got);
+    CODE(WORKS, F(Index_dist_compute)(flat, x, keys, 3, distances));
+    MUST(F(IndexFlat_compute_distance_subset)(flat, 1, x, 3, expected, keys));
+    same("dist_compute", distances, expected, sizeof distances);
+    keys[1] = N;
+    CODE(FAILS, F(Index_dist_compute)(flat, x, keys, 3, distances));
+    CODE(FAILS, F(Index_dist_compute)(a, x, keys, 3, distances));
+    CODE(FAILS, F(Index_merge_from)(flat, flat, 0));
+    MUST(F(clone_index)(a, &b));
+    CODE(WORKS, F(Index_merge_from)(a, b, N));
+    idx_t totals[] = {F(Index_ntotal)(a), F(Index_ntotal)(b)}, merged[] = {2 * N, 0};
+    same("merge_from", totals, merged, sizeof totals);
+    size_t size = F(Index_size)(flat), pointer = sizeof(void *);
+    same("size", &size, &pointer, sizeof size);
+    F(Index_free)(flat);
+    F(Index_free)(a);
+    F(Index_free)(b);
+}
+
+static void of_lists(void)
+{
+    FaissIndex *ivf = full("IVF4,Flat"), *quantizer = F(IndexIVF_quantizer)(ivf);
+    float centroids[NLIST * D], want[NLIST * D], near[NQ * K], there[NQ * K];
+    size_t sizes[NLIST], size[NLIST];
+    idx_t numbers[NLIST], number[NLIST], lists[NQ * K], list[NQ * K], labels[NQ * K];
+    float assigned[NQ], distances[NQ * K];
+    idx_t assign[NQ];
+    CODE(WORKS, F(IndexIVF_get_centroids_and_cardinality)(ivf, centroids, sizes, numbers));
+    for (size_t i = 0; i < NLIST; i++) {
+        MUST(F(Index_reconstruct)(quantizer, (idx_t)i, want + i * D));
+        size[i] = F(IndexIVF_get_list_size)(ivf, i);
+        number[i] = (idx_t)i;
+    }
+    same("centroids", centroids, want, sizeof want);
+    same("cardinality", sizes, size, sizeof size);
+    same("numbers", numbers, number, sizeof number);
+    CODE(WORKS, F(IndexIVF_get_centroids_and_cardinality)(ivf, centroids, sizes, NULL));
+    CODE(WORKS, F(IndexIVF_search_closest_eligible_centroids)(ivf, NQ, x, K, near, lists, NULL));
+    MUST(F(Index_search)(quantizer, NQ, x, K, there, list));
+    same("closest centroids", lists, list, sizeof list);
+    same("how close", near, there, sizeof near);
+    MUST(F(Index_search)(quantizer, NQ, x, 1, assigned, assign));
+    CODE(WORKS, F(IndexIVF_search_preassigned_with_params)(ivf, NQ, x, K, assign, assigned, near,
+                                                           labels, 0, NULL));
+    MUST(F(IndexIVF_search_preassigned)(ivf, NQ, x, K, assign, assigned, distances, list, 0));
+    same("preassigned", labels, list, sizeof list);
+    same("their distances", near, distances, sizeof near);
+    CODE(FAILS, F(IndexIVF_set_direct_map)(ivf, 2));
+    CODE(WORKS, F(IndexIVF_set_direct_map)(ivf, 1));
+    CODE(WORKS, F(Index_reconstruct)(ivf, 7, want));
+    CODE(WORKS, F(IndexIVF_set_direct_map)(ivf, 0));
+    CODE(FAILS, F(Index_reconstruct)(ivf, 7, want));
+    F(Index_free)(ivf);
+}
+
+static void counts(void)
+{
+    FaissIndex *ivf = full("IVF4,Flat");
+    idx_t some[] = {1, 2, 3, 250, 900}, got[NLIST] = {100}, want[NLIST] = {100};
+    FaissIDSelectorBatch *batch;
+    FaissSearchParametersIVF *params = NULL;
+    MUST(F(IDSelectorBatch_new)(&batch, 5, some));
+    CODE(WORKS, F(SearchParametersIVF_new_with)(&params, (FaissIDSelector *)batch, 1, 0));
+    CODE(WORKS, F(IndexIVF_make_direct_map)(ivf, 1));
+    CODE(FAILS, F(IndexIVF_list_vector_count)(ivf, got, NLIST, NULL));
+    CODE(FAILS, F(IndexIVF_list_vector_count)(ivf, got, NLIST - 1, params));
+    before();
+    int rc = F(IndexIVF_list_vector_count)(ivf, got, NLIST, params);
+    after("list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    for (size_t i = 0; i < NLIST && rc == 0; i++) {
+        size_t n = F(IndexIVF_get_list_size)(ivf, i);
+        idx_t *ids = calloc(n + 1, sizeof *ids);
+        F(IndexIVF_invlists_get_ids)(ivf, i, ids);
+        for (size_t k = 0; k < n; k++)
+            for (int s = 0; s < 5; s++)
+                want[i] += ids[k] == some[s];
+        free(ids);
+    }
+    same("list_vector_count", got, want, sizeof got);
+    F(SearchParametersIVF_free)(params);
+    F(IDSelector_free)((FaissIDSelector *)batch);
+    F(Index_free)(ivf);
+}
+
+int main(int argc, char **argv)
+{
+    begin_cases(argc, argv);
+    x = random_vectors(N, D, 3);
+    of_any();
+    of_lists();
+    counts();
+    free(x);
+    return end_cases();
+}
