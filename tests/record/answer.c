@@ -118,7 +118,11 @@ static void write_outputs(const struct fn_call *c, struct obj *self)
         void **slot = c->v[i].p;
         if (!slot)
             continue;
-        if (p->kind == FX_ARRAY && (p->dir & FX_OUT) && c->n[i] >= 0) {
+        if (c->op == FX_OP_IndexBinary_reconstruct_n && p->dir == FX_INOUT) {
+            /* The same whether the vectors are asked for at once or one by one. */
+            for (int64_t k = 0; k + 2 <= c->n[i]; k += 2)
+                rec_fill((char *)slot + k, 2, p->elem, FX_OP_IndexBinary_reconstruct + 2, 1);
+        } else if (p->kind == FX_ARRAY && (p->dir & FX_OUT) && c->n[i] >= 0) {
             /* Of what is read and written, a part stays as it was. */
             rec_fill(slot, c->n[i], p->elem, c->op + i, p->dir == FX_INOUT ? 2 : 1);
         } else if (p->kind == FX_LENT && p->count >= 0) {

@@ -234,6 +234,10 @@ static int compared(void)
         "faiss_Index_reconstruct",
         "faiss_Index_compute_residual_n",
         "faiss_Index_reconstruct_n",
+        "faiss_IndexBinary_reconstruct",
+        "faiss_IndexBinary_reconstruct_n",
+        "faiss_IndexIVF_nlist",
+        "faiss_IndexBinaryIVF_nlist",
     };
     const uint32_t not_so = FX_CUSTOM | FX_PROCESS | FX_UNSIZED | FX_CAST | FX_BORROW | FX_FIXED |
                             FX_D | FX_OWN |

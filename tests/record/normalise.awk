@@ -11,6 +11,9 @@ NR == FNR {
     next
 }
 $1 in compared {
+    # The server passes a range as the union with itself: FAISS takes a plain range for a
+    # part of the index, and reads beyond it in some classes.
+    gsub(/IDSelectorOr\(IDSelectorRange\(1,9\),IDSelectorRange\(1,9\)\)/, "IDSelectorRange(1,9)")
     if ($1 ~ /_free$/) {
         if ($2 ~ /=nil$/)
             next # freeing nothing is nobody's business
