@@ -106,20 +106,13 @@ FaissIndexIVFStats *fx_remote_get_indexIVF_stats(void)
 
 void fx_remote_IndexIVFStats_reset(FaissIndexIVFStats *stats)
 {
-    /* Callers built against the headers of releases before v1.7.2 have 24 bytes. */
-    const char *abi = secure_getenv("FAISSX_ABI");
     if (!stats) {
         fx_fail(FAISSX_E_ARGUMENT, "faiss_IndexIVFStats_reset: stats is NULL");
         return;
     }
     if (stats == &ivf_stats)
         stats_call("faiss_IndexIVFStats_reset", 1, NULL, 0);
-    else if (abi && strcmp(abi, "legacy") == 0)
-        memset(stats, 0, offsetof(FaissIndexIVFStats, nheap_updates));
-    else
-        memset(stats, 0, sizeof *stats);
-    if (stats == &ivf_stats)
-        memset(stats, 0, sizeof *stats);
+    memset(stats, 0, sizeof *stats);
 }
 
 void fx_remote_IndexIVFStats_init(FaissIndexIVFStats *stats)

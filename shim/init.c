@@ -130,6 +130,7 @@ static void install_local(void)
     if (!lib || !lib->api.IndexIVFStats_init)
         table.IndexIVFStats_init = local_IndexIVFStats_init;
     table.get_last_error = fx_last_error; /* the shim has errors of its own */
+    fx_legacy(&table);
     install(&table);
 }
 
@@ -140,6 +141,7 @@ static void install_remote(void)
     if (!remote_ever) {
         struct fx_api table = fx_remote_table;
         table.get_last_error = fx_last_error;
+        fx_legacy(&table);
         install(&table);
         __atomic_store_n(&remote_ever, 1, __ATOMIC_RELEASE);
     }

@@ -38,6 +38,9 @@ const struct fx_library *fx_real_if_loaded(void);
 /* Is a server configured at present? */
 int fx_remote_configured(void);
 
+/* legacy.c: FAISSX_ABI=legacy, put into a table before it is installed. */
+void fx_legacy(struct fx_api *table);
+
 /* --- error.c: state of a thread --- */
 
 struct fx_thread {

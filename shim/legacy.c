@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FAISSX_ABI=legacy: for programs that were compiled with the headers of a FAISS before
+ * v1.7.2, in which two structures were smaller.  Functions that take them convert; they
+ * go on to the table that would have been installed otherwise.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+struct old_parameters {
+    int niter, nredo, verbose, spherical, update_index, frozen_centroids;
+    int min_points_per_centroid, max_points_per_centroid, seed;
+};
+
+struct old_stats {
+    size_t nq, nlist, ndis;
+};
+
+_Static_assert(sizeof(struct old_parameters) == 36, "as FAISS had it");
+_Static_assert(sizeof(struct old_stats) == 24, "as FAISS had it");
+
+/* What is behind the wrappers.  Both tables may be installed in the life of a process,
+ * from the second one on for good. */
+static struct {
+    void (*parameters_init)(FaissClusteringParameters *);
+    int (*clustering_new)(FaissClustering **, int, int, const FaissClusteringParameters *);
+    FaissIndexIVFStats *(*get_stats)(void);
+    void (*stats_reset)(FaissIndexIVFStats *);
+} next;
+
+static void parameters_init(FaissClusteringParameters *params)
+{
+    FaissClusteringParameters now;
+    memset(&now, 0, sizeof now);
+    if (!params) {
+        fx_fail(FAISSX_E_ARGUMENT, "faiss_ClusteringParameters_init: params is NULL");
+        return;
+    }
+    __atomic_load_n(&next.parameters_init, __ATOMIC_RELAXED)(&now);
+    struct old_parameters old = {.niter = now.niter,
+                                 .nredo = now.nredo,
+                                 .verbose = now.verbose,
+                                 .spherical = now.spherical,
+                                 .update_index = now.update_index,
+                                 .frozen_centroids = now.frozen_centroids,
+                                 .min_points_per_centroid = now.min_points_per_centroid,
+                                 .max_points_per_centroid = now.max_points_per_centroid,
+                                 .seed = now.seed};
+    memcpy(params, &old, sizeof old);
+}
+
+static int clustering_new(FaissClustering **p_clustering, int d, int k,
+                          const FaissClusteringParameters *cp)
+{
+    FaissClusteringParameters now;
+    struct old_parameters old;
+    if (!cp)
+        return fx_fail(FAISSX_E_ARGUMENT, "faiss_Clustering_new_with_params: cp is NULL");
+    memcpy(&old, cp, sizeof old);
+    memset(&now, 0, sizeof now);
+    /* The fields that the program does not know get their defaults. */
+    __atomic_load_n(&next.parameters_init, __ATOMIC_RELAXED)(&now);
+    now.niter = old.niter;
+    now.nredo = old.nredo;
+    now.verbose = old.verbose;
+    now.spherical = old.spherical;
+    now.update_index = old.update_index;
+    now.frozen_centroids = old.frozen_centroids;
+    now.min_points_per_centroid = old.min_points_per_centroid;
+    now.max_points_per_centroid = old.max_points_per_centroid;
+    now.seed = old.seed;
+    return __atomic_load_n(&next.clustering_new, __ATOMIC_RELAXED)(p_clustering, d, k, &now);
+}
+
+static FaissIndexIVFStats *of_faiss; /* atomic */
+
+static FaissIndexIVFStats *get_stats(void)
+{
+    FaissIndexIVFStats *stats = __atomic_load_n(&next.get_stats, __ATOMIC_RELAXED)();
+    __atomic_store_n(&of_faiss, stats, __ATOMIC_RELAXED);
+    return stats;
+}
+
+/* The program's own statistics are small.  Those to which faiss_get_indexIVF_stats() points
+ * are FAISS's, whose first fields are the program's. */
+static void stats_reset(FaissIndexIVFStats *stats)
+{
+    if (!stats || stats == __atomic_load_n(&of_faiss, __ATOMIC_RELAXED))
+        __atomic_load_n(&next.stats_reset, __ATOMIC_RELAXED)(stats);
+    else
+        memset(stats, 0, sizeof(struct old_stats));
+}
+
+void fx_legacy(struct fx_api *table)
+{
+    const char *abi = secure_getenv("FAISSX_ABI");
+    if (!abi || strcmp(abi, "legacy") != 0)
+        return;
+    __atomic_store_n(&next.parameters_init, table->ClusteringParameters_init, __ATOMIC_RELAXED);
+    __atomic_store_n(&next.clustering_new, table->Clustering_new_with_params, __ATOMIC_RELAXED);
+    __atomic_store_n(&next.get_stats, table->get_indexIVF_stats, __ATOMIC_RELAXED);
+    __atomic_store_n(&next.stats_reset, table->IndexIVFStats_reset, __ATOMIC_RELAXED);
+    table->ClusteringParameters_init = parameters_init;
+    table->Clustering_new_with_params = clustering_new;
+    table->get_indexIVF_stats = get_stats;
+    table->IndexIVFStats_reset = stats_reset;
+    table->IndexIVFStats_init = stats_reset;
+}
