@@ -973,7 +973,7 @@ int faiss_IndexReplicas_new(FaissIndexReplicas** p_index, idx_t d);
 /* v1.7.2 and later */
 int faiss_IndexReplicas_new_with_options(FaissIndexReplicas** p_index, idx_t d, int threaded);
 
-/* v1.7.2 and later */
+/* v1.7.2 to v1.7.3 */
 int faiss_IndexReplicas_own_fields(const FaissIndexReplicas* obj);
 
 /* v1.7.4 and later */
@@ -982,7 +982,7 @@ int faiss_IndexReplicas_own_indices(const FaissIndexReplicas* obj);
 /* v1.7.2 and later */
 int faiss_IndexReplicas_remove_replica(FaissIndexReplicas* index, FaissIndex* replica);
 
-/* v1.7.2 and later */
+/* v1.7.2 to v1.7.3 */
 void faiss_IndexReplicas_set_own_fields(FaissIndexReplicas* obj, int val);
 
 /* v1.7.4 and later */
@@ -1018,19 +1018,19 @@ int faiss_IndexShards_new(FaissIndexShards** p_index, idx_t d);
 /* v1.3.0 and later */
 int faiss_IndexShards_new_with_options(FaissIndexShards** p_index, idx_t d, int threaded, int successive_ids);
 
-/* v1.3.0 to v1.14.1 */
+/* v1.3.0 to v1.7.3 */
 int faiss_IndexShards_own_fields(const FaissIndexShards* obj);
 
-/* v1.7.4 and later */
+/* v1.14.2 and later */
 int faiss_IndexShards_own_indices(const FaissIndexShards* obj);
 
 /* v1.7.2 and later */
 int faiss_IndexShards_remove_shard(FaissIndexShards* index, FaissIndex* shard);
 
-/* v1.3.0 to v1.14.1 */
+/* v1.3.0 to v1.7.3 */
 void faiss_IndexShards_set_own_fields(FaissIndexShards* obj, int val);
 
-/* v1.7.4 and later */
+/* v1.14.2 and later */
 void faiss_IndexShards_set_own_indices(FaissIndexShards* obj, int val);
 
 /* v1.3.0 and later */

@@ -47,7 +47,8 @@ enum fx_flag {
     FX_READ = 1 << 13,
     FX_WIDE = 1 << 14,
     FX_PRINTS = 1 << 15,
-    FX_FORK = 1 << 16
+    FX_FORK = 1 << 16,
+    FX_NEVER = 1 << 17 /* declared, but no release exports it */
 };
 
 /* Size programs: postfix code over 16-bit words, ended by FX_SZ_END. */

@@ -350,21 +350,52 @@ void emit_remote(const struct table *t, FILE *f)
 
 /* --- documentation --- */
 
-static const char *remote_status(const struct fn *fn)
+/* Is version a at most b? */
+static int at_most(const char *a, const char *b)
 {
+    int x[3] = {0}, y[3] = {0};
+    sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2]);
+    sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2]);
+    for (int i = 0; i < 3; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i];
+    return 1;
+}
+
+static const char *remote_status(const struct fn *fn, const char *release)
+{
+    int there = !has(fn, "fork") && !has(fn, "never") && at_most(fn->since, release) &&
+                (!fn->until || at_most(release, fn->until));
     if (has(fn, "process"))
         return "no: means something only inside one process";
     if (has(fn, "unsized"))
         return "no: the API does not tell the size of its arrays";
-    if (has(fn, "gpu"))
-        return "yes, if the server has a GPU library";
-    return "yes";
+    if (there)
+        return has(fn, "gpu") ? "yes, with a GPU library" : "yes";
+    if (fn->made && at_most(fn->made, release))
+        return has(fn, "custom") ? "yes: in the client" : "yes: from other functions";
+    return has(fn, "never") ? "no: no release exports it" : "no: not in that release";
+}
+
+static const char *local_status(const struct fn *fn)
+{
+    if (has(fn, "never"))
+        return strcmp(fn->name, "faiss_IndexIVFStats_init") == 0 ? "yes"
+                                                                 : "no: no release exports it";
+    return has(fn, "fork") ? "with a fork that has it" : "yes";
 }
 
 void emit_matrix(const struct table *t, FILE *f)
 {
-    fputs("| function | FAISS | remote |\n|---|---|---|\n", f);
+    static const char *const releases[] = {"1.7.3", "1.15.0"};
+    fputs("| function | FAISS | local | remote, 1.7.3 | remote, 1.15.0 |\n|---|---|---|---|---|\n",
+          f);
     EACH_FN(t, fn)
-    fprintf(f, "| `%s` | %s%s%s | %s |\n", fn->name, fn->since, fn->until ? " to " : "",
-            fn->until ? fn->until : (has(fn, "fork") ? "" : "+"), remote_status(fn));
+    {
+        fprintf(f, "| `%s` | %s%s%s | %s |", fn->name, fn->since, fn->until ? " to " : "",
+                fn->until ? fn->until : (has(fn, "fork") ? "" : "+"), local_status(fn));
+        for (int i = 0; i < 2; i++)
+            fprintf(f, " %s |", remote_status(fn, releases[i]));
+        fputc('\n', f);
+    }
 }

@@ -7,9 +7,9 @@
 
 #include "apigen.h"
 
-const char *const flag_names[] = {"gpu",    "custom", "process", "unsized", "cast",  "free",
-                                  "borrow", "renew",  "own",     "owned",   "fixed", "d",
-                                  "resize", "read",   "wide",    "prints",  "fork",  NULL};
+const char *const flag_names[] = {
+    "gpu",   "custom", "process", "unsized", "cast", "free",   "borrow", "renew", "own", "owned",
+    "fixed", "d",      "resize",  "read",    "wide", "prints", "fork",   "never", NULL};
 
 static const char *path;
 static int line;
@@ -450,6 +450,10 @@ static void parse_flag(struct fn *fn, char *w)
     }
     if (strcmp(w, "until") == 0) {
         fn->until = copy(eq, strlen(eq));
+        return;
+    }
+    if (strcmp(w, "made") == 0) {
+        fn->made = copy(eq, strlen(eq));
         return;
     }
     int kept = strcmp(w, "keep") == 0 ? 1 : strcmp(w, "drop") == 0 ? 2 : 0;

@@ -197,7 +197,7 @@ static void version_by_symbols(struct fx_library *lib)
     int best[3] = {0, 0, 0};
     for (int op = 1; op < FX_NOPS; op++) {
         int v[3];
-        if (!fx_library_has(lib, op) ||
+        if (!fx_library_has(lib, op) || fx_fns[op].flags & FX_NEVER ||
             sscanf(fx_fns[op].since, "%d.%d.%d", &v[0], &v[1], &v[2]) != 3)
             continue;
         for (int i = 0; i < 3; i++) {
@@ -253,7 +253,10 @@ int fx_library_has(const struct fx_library *lib, int op)
 void fx_library_missing(const struct fx_library *lib, int op, char *text, size_t len)
 {
     const struct fx_fn *fn = &fx_fns[op];
-    if (fn->flags & FX_FORK)
+    if (fn->flags & FX_NEVER)
+        snprintf(text, len, "faissx: %s is not in %s (FAISS %s); no release of FAISS exports it",
+                 fn->name, lib->path, lib->version);
+    else if (fn->flags & FX_FORK)
         snprintf(text, len, "faissx: %s is not in %s (FAISS %s); only some forks of FAISS have it",
                  fn->name, lib->path, lib->version);
     else

@@ -85,6 +85,9 @@ int fx_engine_main(int argc, char **argv);
 
 /* pool.c: read requests and run them, until the link ends or a stop is asked for. */
 void fxe_pool_run(void);
+struct fxe_conn;
+/* A request of the direct connection has been answered: look for the next one. */
+void fxe_pool_answered(struct fxe_conn *c);
 /* Requests read and not answered; with engine.lock. */
 int fxe_pool_under_way(void);
 /* The request has its locks now (lock.c calls this, engine.lock held). */

@@ -21,7 +21,7 @@
 #include "request.h"
 
 /* A batch of fewer costs more than each search alone (flat.c computes eight at once). */
-enum { EVENTS = 64, SMALLEST_BATCH = 3 };
+enum { EVENTS = 64, SMALLEST_BATCH = 3, STREAK = 16 };
 
 struct queue {
     struct fxe_req *first, *last;
@@ -181,16 +181,51 @@ static void accept_all(void)
         watch(fxe_conn_source(c), EPOLL_CTL_ADD);
 }
 
-static void read_conn(struct fxe_conn *c)
+/* Read one request of a direct connection.  The connection is not watched again until it
+ * is answered: a client sends no other before, and the worker that has just answered looks
+ * for the next one itself, which spares waking another worker for it. */
+static int read_conn(struct fxe_conn *c)
 {
     struct fx_link_msg m;
-    int rc;
-    while ((rc = fxe_conn_read(c, &m)) == 1)
-        take_request(&m, c);
-    if (rc == 0)
-        watch(fxe_conn_source(c), EPOLL_CTL_MOD);
+    int rc = fxe_conn_read(c, &m);
+    if (rc == 1)
+        take_request(&m, c); /* with the connection */
+    else if (rc < 0)
+        fxe_conn_unref(c);
+    return rc;
+}
+
+/* Connections whose requests this worker has answered and not looked at since. */
+static _Thread_local struct {
+    int worker;
+    struct fxe_conn *conn[FXE_FLAT_MAX];
+    int n;
+    int streak; /* requests taken without a look at epoll */
+} answered;
+
+void fxe_pool_answered(struct fxe_conn *c)
+{
+    if (answered.worker && answered.n < FXE_FLAT_MAX)
+        answered.conn[answered.n++] = c;
     else
-        fxe_conn_unref(c); /* requests under way have references of their own */
+        watch(fxe_conn_source(c), EPOLL_CTL_MOD);
+}
+
+/* A client that asks again at once may have done so already: taking its request spares waking
+ * another worker for it.  Now and then epoll must be asked all the same, or two busy clients
+ * could keep all others waiting. */
+static void look_again(void)
+{
+    int n = answered.n;
+    answered.n = 0;
+    if (n == 1 && ++answered.streak < STREAK) {
+        if (read_conn(answered.conn[0]) != 0)
+            return;
+    } else {
+        answered.streak = 0;
+    }
+    for (int i = 0; i < n; i++)
+        watch(fxe_conn_source(answered.conn[i]), EPOLL_CTL_MOD);
 }
 
 static void handle(struct fxe_source *s)
@@ -211,7 +246,8 @@ static void handle(struct fxe_source *s)
         watch(s, EPOLL_CTL_MOD);
         break;
     case FXE_CONN:
-        read_conn((struct fxe_conn *)s); /* its first member */
+        if (read_conn((struct fxe_conn *)s) == 0) /* its first member */
+            watch(s, EPOLL_CTL_MOD);
         break;
     }
 }
@@ -254,6 +290,7 @@ static void *worker(void *arg)
     struct epoll_event events[EVENTS];
     (void)arg;
     set_omp(1);
+    answered.worker = 1;
     fxe_lock();
     for (;;) {
         struct fxe_req *r = pop(&pool.ready);
@@ -266,6 +303,9 @@ static void *worker(void *arg)
                 run_batch(batch, n_batch);
             else
                 run(r, 1);
+            fxe_unlock();
+            look_again();
+            fxe_lock();
             continue;
         }
         pool.idle++;
@@ -276,6 +316,9 @@ static void *worker(void *arg)
         fxe_unlock();
         for (int i = 0; i < n; i++)
             handle(events[i].data.ptr);
+        answered.streak = 0;
+        while (answered.n) /* requests that failed at once */
+            look_again();
         fxe_lock();
     }
     return NULL;

@@ -277,8 +277,10 @@ void fxe_req_finish(struct fxe_req *r)
         free(r->memory[i]);
     for (int i = 0; i < r->nout; i++)
         free(r->out[i].data);
-    if (r->conn)
+    if (r->conn) {
+        fxe_pool_answered(r->conn);
         fxe_conn_unref(r->conn);
+    }
     msgpack_sbuffer_destroy(&r->extra);
     fx_header_free(&r->header);
     fx_link_msg_free(&r->msg);
