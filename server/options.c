@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     PORT_DEFAULT = 45678,
@@ -35,6 +36,8 @@ static const char help[] =
     "                       any more (default: 30)\n"
     "  --max-pending MIB    unanswered requests of one tenant, beyond which new ones are\n"
     "                       refused (default: 1024)\n"
+    "  --memory MIB         memory of each tenant's engine; what needs more fails, and the\n"
+    "                       engine goes on (default: the machine's)\n"
     "  --log-level LEVEL    error, warn, info or debug (default: info)\n"
     "\n"
     "  --auth-file FILE     API keys: a JSON object of \"key\": \"tenant\"\n"
@@ -160,6 +163,7 @@ enum {
     COALESCE,
     LEASE,
     PENDING,
+    MEMORY,
     LEVEL,
     FILE_,
     KEYS,
@@ -175,6 +179,7 @@ static const struct option options[] = {
     {"coalesce", required_argument, NULL, COALESCE},
     {"lease", required_argument, NULL, LEASE},
     {"max-pending", required_argument, NULL, PENDING},
+    {"memory", required_argument, NULL, MEMORY},
     {"log-level", required_argument, NULL, LEVEL},
     {"auth-file", required_argument, NULL, FILE_},
     {"auth-keys", required_argument, NULL, KEYS},
@@ -211,6 +216,11 @@ static int option(struct fxs_options *o, struct given *g, int c, const char *val
             return -1;
         o->lease = n * 1000;
         return 0;
+    case MEMORY:
+        if (number("--memory", value, 64, 1 << 30, &n) != 0)
+            return -1;
+        o->memory = n;
+        return 0;
     case PENDING:
         if (number("--max-pending", value, 1, 1 << 24, &n) != 0)
             return -1;
@@ -241,6 +251,8 @@ enum fxs_parsed fxs_options_parse(struct fxs_options *o, int argc, char **argv)
                               .level = FXS_INFO,
                               .coalesce = "exact",
                               .lease = LEASE_DEFAULT * 1000,
+                              .memory =
+                                  sysconf(_SC_PHYS_PAGES) / 256 * (sysconf(_SC_PAGESIZE) / 4096),
                               .pending_max = (size_t)PENDING_DEFAULT << 20};
     opterr = 0;
     optind = 1;

@@ -28,6 +28,7 @@ struct fxs_options {
     struct fxs_auth *auth; /* NULL: no authentication */
     const char *coalesce;  /* exact, fast or off */
     int64_t lease;         /* milliseconds */
+    long memory;           /* MiB of each engine */
     size_t pending_max;    /* bytes of unanswered requests of one tenant */
     const char *wanted;    /* --library */
     char library[4096];    /* the libfaiss_c that was found; filled by main */

@@ -56,7 +56,7 @@ struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
 static int spawn(struct fxs_engines *t, const char *tenant, const char *previous, int fd,
                  pid_t *pid)
 {
-    char link[16], threads[16], lease[16];
+    char link[16], threads[16], lease[16], memory[24];
     const char *argv[] = {"faissx-server",
                           "engine",
                           "--link",
@@ -65,6 +65,8 @@ static int spawn(struct fxs_engines *t, const char *tenant, const char *previous
                           tenant,
                           "--threads",
                           threads,
+                          "--memory",
+                          memory,
                           "--coalesce",
                           t->options->coalesce,
                           "--lease",
@@ -82,6 +84,7 @@ static int spawn(struct fxs_engines *t, const char *tenant, const char *previous
 
     snprintf(link, sizeof(link), "%d", LINK_FD);
     snprintf(threads, sizeof(threads), "%d", t->options->threads);
+    snprintf(memory, sizeof(memory), "%ld", t->options->memory);
     snprintf(lease, sizeof(lease), "%d", (int)((t->options->lease + 999) / 1000));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
