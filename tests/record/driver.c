@@ -144,11 +144,13 @@ static void everything(void)
     }
     scenes();
     for (int op = 1; op < FX_NOPS; op++)
-        /* Without room for the centroids, or without ids, FAISS crashes and the server
-         * says no. */
+        /* Without room for the centroids, without ids or parameters, FAISS crashes and the
+         * server says no. */
         if (!in_scene(op) && !left_out(op) &&
-            !(remote && (op == FX_OP_kmeans_clustering || op == FX_OP_Index_add_with_ids ||
-                         op == FX_OP_IndexBinary_add_with_ids)))
+            !(remote &&
+              (op == FX_OP_kmeans_clustering || op == FX_OP_Index_add_with_ids ||
+               op == FX_OP_IndexBinary_add_with_ids || op == FX_OP_IndexIVF_list_vector_count ||
+               op == FX_OP_IndexBinaryIVF_list_vector_count)))
             call_with_less(op);
     for (int op = 1; op < FX_NOPS; op++)
         if (fx_fns[op].flags & FX_FREE)
