@@ -41,11 +41,14 @@ static int find_stand_in(char *folder, size_t len)
     return -1;
 }
 
-static int put_first(const char *name, const char *value)
+/* Join `value` and what the variable held: before it, or behind. */
+static int add(const char *name, const char *value, int before)
 {
     const char *old = getenv(name);
     char *both = NULL;
-    if (asprintf(&both, "%s%s%s", value, old && *old ? ":" : "", old ? old : "") < 0)
+    if (!old)
+        old = "";
+    if (asprintf(&both, "%s%s%s", before ? value : old, *old ? ":" : "", before ? old : value) < 0)
         return -1;
     int rc = setenv(name, both, 1);
     free(both);
@@ -66,9 +69,10 @@ int cli_run(int argc, char **argv)
     if (find_stand_in(folder, sizeof folder) != 0)
         return 1;
     snprintf(library, sizeof library, "%s/libfaiss_c.so", folder);
+    /* What is preloaded already may insist on being first, as sanitizers do. */
     if (setenv("FAISSX_SERVER", s.server, 1) || (s.key && setenv("FAISSX_API_KEY", s.key, 1)) ||
-        (s.tenant && setenv("FAISSX_TENANT_ID", s.tenant, 1)) || put_first("LD_PRELOAD", library) ||
-        put_first("LD_LIBRARY_PATH", folder)) {
+        (s.tenant && setenv("FAISSX_TENANT_ID", s.tenant, 1)) || add("LD_PRELOAD", library, 0) ||
+        add("LD_LIBRARY_PATH", folder, 1)) {
         fputs("faissx: out of memory\n", stderr);
         return 1;
     }
