@@ -28,7 +28,8 @@ int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
         return fxe_fail(r, "argument", "%s: keys %lld to %lld, and there are %lld", r->fn->name,
-                        (long long)first, (long long)first + n - 1, (long long)ntotal);
+                        (long long)first, (long long)((uint64_t)first + (uint64_t)n - 1),
+                        (long long)ntotal);
     return 0;
 }
 
