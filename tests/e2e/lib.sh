@@ -208,6 +208,7 @@ pending() { [ "$(value pending "$(raw "{\"operation\":\"stats\"${2:+,\"api_key\"
 fx_end() {
     fx_status=$?
     trap - EXIT
+    trap '' PIPE
     for fx_pid in $fx_servers; do
         kill "$fx_pid" 2>/dev/null || continue
         fx_tries=0
@@ -232,4 +233,5 @@ fx_end() {
 }
 trap fx_end EXIT
 trap 'exit 130' INT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM HUP
