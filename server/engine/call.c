@@ -424,9 +424,14 @@ static int results(struct fxe_req *r)
         uint64_t elems = 0;
         rc = fx_size(fn, fn->ret.size, r->v, ask, r, &elems) ||
              fx_bytes(elems, (enum fx_elem)fn->ret.elem, &bytes);
-        /* Made with new[]: glibc's free() takes it, as callers of the C API do. */
-        if (rc == 0)
-            rc = fxe_reply_array(r, r->v[fn->nparams].p, bytes);
+        void *copy = rc == 0 ? malloc(bytes ? bytes : 1) : NULL;
+        if (copy) {
+            memcpy(copy, r->v[fn->nparams].p, bytes);
+            rc = fxe_reply_array(r, copy, bytes);
+        } else {
+            rc = -1;
+        }
+        fxe_engine.delete_array(r->v[fn->nparams].p);
     }
     fxe_lock();
     for (int i = 0; i < fn->nparams && rc == 0; i++) {

@@ -210,9 +210,14 @@ static int binary_one_by_one(struct fxe_req *r)
 
 int fxe_call_otherwise(struct fxe_req *r)
 {
+    int64_t end;
     union fx_val *ret = &r->v[r->fn->nparams];
     switch (r->op) {
     case FX_OP_Index_reconstruct_n:
+        if (__builtin_add_overflow(r->v[1].i, r->v[2].i, &end)) {
+            refuse(r, "i0 + ni does not fit"); /* FAISS's own check adds them too */
+            return 1;
+        }
         if (own_reconstruct_n(r->v[0].p))
             return 0;
         if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)

@@ -50,6 +50,13 @@ static int load(const char *path)
     }
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
+    /* The one that the library itself finds: libzmq has brought a C++ runtime already. */
+    void *delete_array = dlsym(RTLD_DEFAULT, "_ZdaPv");
+    if (!delete_array)
+        delete_array = dlsym(fxe_engine.lib.dl, "_ZdaPv");
+    fxe_engine.delete_array = free; /* for a library that is not C++ */
+    if (delete_array)
+        memcpy(&fxe_engine.delete_array, &delete_array, sizeof delete_array);
     fxe_catch_init(fxe_engine.lib.dl);
     fxe_code_size_repair(&fxe_engine.lib);
     return 0;

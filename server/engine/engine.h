@@ -62,9 +62,10 @@ struct fxe_engine {
     int coalesce; /* enum fxe_coalesce */
     int lease;    /* seconds, as the front keeps it */
     void (*omp_set_num_threads)(int);
-    char direct[128];     /* endpoint for clients of this host, or "" */
-    const char *previous; /* how the engine before this one ended, or NULL */
-    uint64_t instance;    /* a number that no other engine has */
+    void (*delete_array)(void *); /* of what FAISS made with new[] */
+    char direct[128];             /* endpoint for clients of this host, or "" */
+    const char *previous;         /* how the engine before this one ended, or NULL */
+    uint64_t instance;            /* a number that no other engine has */
     struct fxe_session *sessions;
     uint64_t started_ms;
 };
