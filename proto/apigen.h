@@ -40,7 +40,7 @@ struct fn {
     struct param params[MAX_PARAMS];
     int nparams;
     char *since, *until;
-    char *made; /* first release with what it can be made of */
+    char *made;     /* first release with what it can be made of */
     unsigned flags; /* one bit for each of flag_names[] */
 };
 

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
+#include "front/link_front.h"
 #include "link.h"
 #include "link_fd.h"
-#include "front/link_front.h"
 
 struct pair {
     struct fx_link engine, other; /* blocking ends */
