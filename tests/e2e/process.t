@@ -9,7 +9,7 @@ start_server --lease 1
 
 # --- threads ---
 
-is "16 threads find what one finds" "$(remote "$e2e/threads")" ok
+is "64 threads find what one finds" "$(remote "$e2e/threads")" ok
 
 # --- fork ---
 

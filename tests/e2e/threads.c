@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 16 threads on one index, and each on indexes of its own, all at once; every search must
+/* 64 threads on one index, and each on indexes of its own, all at once; every search must
  * find what one thread alone finds.  Prints "ok", or what was wrong. */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "client.h"
 
-enum { THREADS = 16, ROUNDS = 12, D = 16, N = 3000, NQ = 20, K = 8 };
+enum { THREADS = 64, ROUNDS = 6, D = 16, N = 3000, NQ = 20, K = 8 };
 
 static FaissIndex *shared;
 static float *xb, *xq;
