@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# How often a program asks the server: never for what cannot have changed, and once for a
+# search or a removal, its selector included.
+. tests/e2e/lib.sh
+
+requests_of() {
+    before=$(stat_of requests)
+    remote "$BUILD/tests/e2e/trips" "$1" || fail "trips $1"
+    echo $(($(stat_of requests) - before))
+}
+
+start_server
+none=$(requests_of 0)
+ten=$(requests_of 10)
+is "ten rounds of getters, a search and a removal are twenty requests" "$((ten - none))" 20
