@@ -165,6 +165,15 @@ static int size_of(struct fxe_req *r)
     return (int)sizeof(void *);
 }
 
+/* The fork sets the threads of all later work of the caller; here that is the lane of the
+ * engine that works with several. */
+static int set_omp_threads(struct fxe_req *r)
+{
+    int64_t n = r->v[0].i;
+    __atomic_store_n(&fxe_engine.cores, n < 1 ? 1 : n > 256 ? 256 : (int)n, __ATOMIC_RELAXED);
+    return 0;
+}
+
 /* --- how it is called --- */
 
 /* The function, and what it is made of. */
@@ -218,6 +227,7 @@ static const struct extra {
      list_counts,
      NULL,
      1},
+    {FX_OP_set_omp_threads, {0}, NULL, set_omp_threads, 0},
     {FX_OP_Index_size, {0}, NULL, size_of, 0},
     {FX_OP_IndexBinary_size, {0}, NULL, size_of, 0},
     {FX_OP_IndexIVF_set_direct_map, {FX_OP_IndexIVF_make_direct_map}, direct_map, NULL, 0},

@@ -326,13 +326,16 @@ static void *worker(void *arg)
 
 static void *wide_lane(void *arg)
 {
+    int width = 0;
     (void)arg;
-    set_omp(fxe_engine.cores);
     fxe_lock();
     for (;;) {
         struct fxe_req *r = pop(&pool.wide);
         if (r) {
             fxe_unlock();
+            int wanted = __atomic_load_n(&fxe_engine.cores, __ATOMIC_RELAXED);
+            if (width != wanted)
+                set_omp(width = wanted);
             run(r, 1);
         } else {
             pthread_cond_wait(&pool.wide_cond, &fxe_engine.lock);

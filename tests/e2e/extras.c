@@ -46,6 +46,8 @@ static void of_any(void)
     same("merge_from", totals, merged, sizeof totals);
     size_t size = F(Index_size)(flat), pointer = sizeof(void *);
     same("size", &size, &pointer, sizeof size);
+    CALL(WORKS, F(set_omp_threads)(1));
+    MUST(F(Index_add)(flat, N, x)); /* by the lane whose width that was */
     F(Index_free)(flat);
     F(Index_free)(a);
     F(Index_free)(b);
