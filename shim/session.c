@@ -41,6 +41,9 @@ static int replace(char **at, const char *with)
 
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
+    const char *spin = secure_getenv("FAISSX_SPIN");
+    if (spin && *spin) /* microseconds */
+        fx_conn_spin_ns = strtoll(spin, NULL, 10) * 1000;
     pthread_mutex_lock(&session.lock);
     int same = session.server && server && strcmp(session.server, server) == 0;
     if (replace(&session.server, server) || replace(&session.key, key) ||

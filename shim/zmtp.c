@@ -30,9 +30,10 @@ enum {
 
 struct fx_conn {
     int fd;
-    uint64_t left;   /* bytes of the current frame that were not read yet */
-    size_t pos, end; /* what was received but not read: buf[pos..end) */
-    char error[256]; /* not empty: the connection is of no use any more */
+    int64_t last_wait; /* for bytes of the peer, in ns */
+    uint64_t left;     /* bytes of the current frame that were not read yet */
+    size_t pos, end;   /* what was received but not read: buf[pos..end) */
+    char error[256];   /* not empty: the connection is of no use any more */
     uint8_t buf[64 << 10];
 };
 
@@ -94,6 +95,35 @@ static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int64_t dead
     return 0;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t fx_conn_spin_ns = 300000;
+
+/* Where answers come soon, look for one before going to sleep: waking a core that fell
+ * asleep costs a virtual machine 50 us.  One thread of a process may do so at a time, and
+ * only if its last answer came within fx_conn_spin_ns: with many clients at work, none
+ * does. */
+static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
+{
+    static int spinning; /* atomic */
+    ssize_t r = -1;
+    errno = EAGAIN;
+    if (c->last_wait >= fx_conn_spin_ns || __atomic_exchange_n(&spinning, 1, __ATOMIC_ACQUIRE))
+        return r;
+    do
+        r = recvmsg(c->fd, m, MSG_DONTWAIT);
+    while (r < 0 && errno == EAGAIN && now_ns() - start < fx_conn_spin_ns);
+    int error = errno;
+    __atomic_store_n(&spinning, 0, __ATOMIC_RELEASE);
+    errno = error;
+    return r;
+}
+
 /*
  * Receive what is there, at least one byte.  Returns the number of bytes, -1, or -2
  * when the deadline passed.  A deadline that is far off costs no poll(): recv() blocks
@@ -102,9 +132,13 @@ static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int64_t dead
 static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
 {
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    int64_t start = now_ns();
     for (;;) {
         int near = deadline < fx_now_ms() + TICK_MS;
-        ssize_t r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
+        ssize_t r = spin(c, &m, start);
+        if (r < 0 && errno == EAGAIN)
+            r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
+        c->last_wait = now_ns() - start;
         if (r > 0)
             return r;
         if (r == 0)

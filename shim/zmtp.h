@@ -25,6 +25,10 @@ struct fx_conn;
 
 int64_t fx_now_ms(void);
 
+/* How long a thread looks for an answer before it sleeps, at most; 0: never.  To be set
+ * before there are connections. */
+extern int64_t fx_conn_spin_ns;
+
 /* Connect to tcp://HOST:PORT (names, IPv4, [IPv6]) or ipc://PATH (ipc://@NAME: the
  * abstract namespace) as a DEALER and shake hands.  Returns NULL and a text in err
  * that names the endpoint. */

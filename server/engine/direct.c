@@ -12,7 +12,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 16 << 10, GREETING = 64, SEND_MS = 10000, SMALL = 256 };
+enum {
+    IN_SIZE = 16 << 10,
+    GREETING = 64,
+    SEND_MS = 10000,
+    SMALL = 256,
+    SOCKET = 64 << 10,
+    FRAME_MS = 2
+};
 enum { MORE = 1, LONG = 2, COMMAND = 4 }; /* flags of a ZMTP frame */
 
 struct fxe_conn {
@@ -136,6 +143,11 @@ static int fill_body(struct fxe_conn *c)
             return rc <= 0 ? rc : fill_body(c);
         }
         ssize_t got = recv(c->source.fd, c->body, c->left, 0);
+        /* The rest of a large frame is on its way: waiting a moment is cheaper than handing
+         * the connection to another worker every 200 KB that a socket holds. */
+        struct pollfd p = {.fd = c->source.fd, .events = POLLIN};
+        if (got < 0 && errno == EAGAIN && c->left >= SOCKET && poll(&p, 1, FRAME_MS) == 1)
+            continue;
         if (got < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -1;
         if (got == 0)
