@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "request.h"
 
@@ -91,20 +90,6 @@ static int get(struct fxe_req *r, const char *key, uint64_t *out)
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-/* Memory in huge pages, where the kernel has them: a page fault for each 4 KiB would cost as
- * much as the copy. */
-static void *large_malloc(size_t size)
-{
-    const size_t huge = (size_t)2 << 20;
-    void *p = NULL;
-    if (size < huge)
-        return malloc(size ? size : 1);
-    if (posix_memalign(&p, huge, size) != 0)
-        return NULL;
-    madvise(p, size & ~(huge - 1), MADV_HUGEPAGE);
-    return p;
-}
-
 static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, uint64_t size)
 {
     struct fxe_blob *b = calloc(1, sizeof *b);
@@ -114,7 +99,7 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, uint64_t size
     b->upload = 1;
     b->size = size;
     b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-    b->data = large_malloc(size);
+    b->data = malloc(size ? size : 1);
     b->seen = calloc(b->npieces + 1, 1);
     if (!b->data || !b->seen)
         goto fail;

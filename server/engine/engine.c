@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,10 @@ int fx_engine_main(int argc, char **argv)
         files.rlim_cur = files.rlim_max; /* one for each direct connection */
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    /* Pieces of large arrays come and go: memory for them that went back to the kernel each
+     * time would have to be cleared each time, which takes longer than filling it. */
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
     thread_policy();
     if (load(library) != 0)
         return 3;
