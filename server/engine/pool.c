@@ -325,6 +325,8 @@ static void *worker(void *arg)
             int alone = pool.idle == fxe_engine.threads - 1 && !pool.ready.n;
             fxe_unlock();
             look_again(alone);
+            while (answered.n) /* what it found failed at once, and was answered */
+                look_again(0);
             fxe_lock();
             continue;
         }
