@@ -17,17 +17,6 @@ static const struct fx_api *api(void)
     return &fxe_engine.lib.api;
 }
 
-static int need(struct fxe_req *r, int op)
-{
-    char text[8192];
-    if (fx_library_has(&fxe_engine.lib, op))
-        return 0;
-    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
-    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
-    r->code = -2;
-    return -1;
-}
-
 static int io_flags(struct fxe_req *r)
 {
     int64_t flags = 0;
@@ -60,7 +49,7 @@ static size_t write_custom(const void *p, size_t size, size_t n)
 static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
 {
     FaissCustomIOWriter *w = NULL;
-    if (need(r, FX_OP_write_index_custom) != 0)
+    if (fxe_need(r, FX_OP_write_index_custom) != 0)
         return -1;
     custom_file = f;
     int rc = api()->CustomIOWriter_new(&w, write_custom);
@@ -115,7 +104,7 @@ static int load_transform(struct fxe_req *r, const void *data, size_t size, void
 {
     char name[64];
     int rc = -4, fd;
-    if (need(r, FX_OP_read_VectorTransform_fname) != 0)
+    if (fxe_need(r, FX_OP_read_VectorTransform_fname) != 0)
         return -1;
     fd = memfd_create("transform", MFD_CLOEXEC);
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
@@ -194,7 +183,7 @@ static void run_load(struct fxe_req *r)
     size_t size;
     void *ptr = NULL;
     int cls = class_of(r), rc;
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && need(r, FX_OP_read_index_binary) != 0))
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
         return;
     if (!o) {
         fxe_fail(r, "protocol", "load without 'data'");
@@ -335,7 +324,7 @@ static int start_load_stream(struct fxe_req *r)
     pthread_attr_t attr;
     pthread_t thread;
     int cls = class_of(r);
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && need(r, FX_OP_read_index_binary) != 0))
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
         return 0;
     struct fxe_stream *s = calloc(1, sizeof *s);
     if (!s || cls == FX_CLASS_VectorTransform) {

@@ -46,6 +46,17 @@ void fxe_fail_faiss(struct fxe_req *r, int code)
     fxe_fail_text(r, code, fxe_engine.lib.api.get_last_error());
 }
 
+int fxe_need(struct fxe_req *r, int op)
+{
+    char text[8192];
+    if (fx_library_has(&fxe_engine.lib, op))
+        return 0;
+    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
+    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
+    r->code = -2;
+    return -1;
+}
+
 msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key)
 {
     msgpack_packer pk;

@@ -86,6 +86,8 @@ void fxe_req_finish(struct fxe_req *r);
 int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void fxe_fail_faiss(struct fxe_req *r, int code);
+/* Has the library operation `op`?  -1 and the reply set if not. */
+int fxe_need(struct fxe_req *r, int op);
 void fxe_fail_text(struct fxe_req *r, int code, const char *text);
 
 /* Add a key to the reply's header; the value is to be packed next. */

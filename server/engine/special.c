@@ -8,17 +8,6 @@
 
 enum { ITERATION_STATS_SIZE = 40 }; /* of FAISS's C++ struct, opaque in C */
 
-static int need(struct fxe_req *r, int op)
-{
-    char text[8192];
-    if (fx_library_has(&fxe_engine.lib, op))
-        return 0;
-    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
-    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
-    r->code = -2;
-    return -1;
-}
-
 static void reply_copy(struct fxe_req *r, const void *data, size_t size)
 {
     void *copy = malloc(size ? size : 1);
@@ -32,13 +21,13 @@ static void reply_copy(struct fxe_req *r, const void *data, size_t size)
 
 static void run_ivf_stats(struct fxe_req *r)
 {
-    if (need(r, FX_OP_get_indexIVF_stats) == 0)
+    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0)
         reply_copy(r, fxe_engine.lib.api.get_indexIVF_stats(), sizeof(FaissIndexIVFStats));
 }
 
 static void run_ivf_stats_reset(struct fxe_req *r)
 {
-    if (need(r, FX_OP_get_indexIVF_stats) == 0 && need(r, FX_OP_IndexIVFStats_reset) == 0)
+    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0 && fxe_need(r, FX_OP_IndexIVFStats_reset) == 0)
         fxe_engine.lib.api.IndexIVFStats_reset(fxe_engine.lib.api.get_indexIVF_stats());
 }
 
@@ -48,7 +37,7 @@ static int prepare_iteration_stats(struct fxe_req *r)
     if (!args || args->type != MSGPACK_OBJECT_ARRAY || args->via.array.size != 3 ||
         args->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return fxe_fail(r, "protocol", "%s takes 3 arguments", r->operation->name);
-    if (need(r, FX_OP_Clustering_iteration_stats) != 0 ||
+    if (fxe_need(r, FX_OP_Clustering_iteration_stats) != 0 ||
         fxe_req_object(r, args->via.array.ptr[0].via.u64, r->operation->name, &r->obj[0]) != 0)
         return -1;
     if (!fxe_obj_is(r->obj[0], FX_CLASS_Clustering))

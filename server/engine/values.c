@@ -33,18 +33,6 @@ void fxe_values_free(struct fxe_values *v)
     }
 }
 
-/* Does the library have what the value needs? */
-static int need(struct fxe_req *r, int op)
-{
-    char text[8192];
-    if (fx_library_has(&fxe_engine.lib, op))
-        return 0;
-    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
-    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
-    r->code = -2;
-    return -1;
-}
-
 static int bad(struct fxe_req *r)
 {
     return fxe_fail(r, "protocol", "a malformed value object");
@@ -108,7 +96,7 @@ static int bitmap(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **
     FaissIDSelectorBitmap *s = NULL;
     const void *data;
     size_t size;
-    if (need(r, FX_OP_IDSelectorBitmap_new) ||
+    if (fxe_need(r, FX_OP_IDSelectorBitmap_new) ||
         fxe_req_bytes(r, &e[1], "the selector", &data, &size) != 0)
         return -1;
     int rc = api()->IDSelectorBitmap_new(&s, size, data);
@@ -125,7 +113,7 @@ static int composed(struct fxe_req *r, const msgpack_object *e, int parts, const
                     : strcmp(op, "and") == 0 ? FX_OP_IDSelectorAnd_new
                     : strcmp(op, "or") == 0  ? FX_OP_IDSelectorOr_new
                                              : FX_OP_IDSelectorXOr_new;
-    if (need(r, which) || selector(r, &e[1], &a) || (parts == 2 && selector(r, &e[2], &b)))
+    if (fxe_need(r, which) || selector(r, &e[1], &a) || (parts == 2 && selector(r, &e[2], &b)))
         return -1;
     if (!a || (parts == 2 && !b))
         return fxe_fail(r, "argument", "a part of a selector is NULL");
@@ -180,7 +168,7 @@ static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector 
         if (api()->Class##_set_##name)                  \
             api()->Class##_set_##name(sp, value);       \
         else if ((value) != (dflt))                     \
-            return need(r, FX_OP_##Class##_set_##name); \
+            return fxe_need(r, FX_OP_##Class##_set_##name); \
     } while (0)
 
 static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel, void **out)
@@ -190,7 +178,7 @@ static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel,
     for (int i = 0; i < 5; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
             return bad(r);
-    if (need(r, FX_OP_SearchParametersIVF_new_with))
+    if (fxe_need(r, FX_OP_SearchParametersIVF_new_with))
         return -1;
     int rc = api()->SearchParametersIVF_new_with(&sp, sel, (size_t)f[0], (size_t)f[1]);
     if (rc != 0) {
@@ -213,7 +201,7 @@ static int hnsw(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel
     for (int i = 0; i < 3; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
             return bad(r);
-    if (need(r, FX_OP_SearchParametersHNSW_new_with))
+    if (fxe_need(r, FX_OP_SearchParametersHNSW_new_with))
         return -1;
     int rc = api()->SearchParametersHNSW_new_with(&sp, sel, (int)f[0]);
     if (rc != 0) {
@@ -242,7 +230,7 @@ static int params(struct fxe_req *r, const msgpack_object *o, void **out)
         return ivf(r, e, sel, out);
     if (o->via.array.size == 5)
         return hnsw(r, e, sel, out);
-    if (need(r, FX_OP_SearchParameters_new))
+    if (fxe_need(r, FX_OP_SearchParameters_new))
         return -1;
     int rc = api()->SearchParameters_new(&sp, sel);
     if (rc != 0) {

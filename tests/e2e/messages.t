@@ -1,0 +1,241 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Messages that make no sense, or lie: each is answered with an error of the right kind, and
+# neither the server nor the engine, which other clients use, is the worse for it.
+# (messages-direct.t sends the same to the engine itself.)
+. tests/e2e/lib.sh
+[ -z "$SANITIZER_RUNTIME" ] || skip_all "huge sizes end a sanitizer's allocator"
+
+start_server
+talk honest
+ask honest 'new 0 Flat' >/dev/null
+ask honest 'add 0 100' >/dev/null
+found=$(ask honest 'search 0')
+engine=$(stat_of pid)
+
+s=$(value session "$(raw '{"operation":"hello","protocol":1}')")
+endpoint=$SERVER
+to() { "$BUILD/tests/e2e/raw" "$endpoint" "$@"; }
+# send OPERATION [KEYS]; call FUNCTION ARGS [KEYS]: in that session.
+send() { to '{"operation":"'"$1"'","session":"'"$s"'"'"${2:+,$2}"'}'; }
+call() { send "$1" '"args":['"$2"']'"${3:+,$3}"; }
+# framing NAME KIND COMMAND...: bad; where the engine reads it, hanging up is an answer.
+framing() {
+    framing_name=$1 framing_kind=$2
+    shift 2
+    if [ "$endpoint" = "$SERVER" ]; then
+        bad "$framing_name" "$("$@")" "$framing_kind"
+    else
+        like "$framing_name" "$(export RAW_SECONDS=1; "$@")" '"kind":"(protocol|limit)"|^no reply$'
+    fi
+}
+good() { like "$1" "$2" '"status":"ok"'; }
+# bad NAME REPLY KIND...: an error of one of these kinds; 'faiss' is FAISS's own.
+bad() {
+    bad_name=$1 bad_reply=$2
+    shift 2
+    bad_pattern=
+    for kind; do
+        if [ "$kind" = faiss ]; then kind='"code":-[124],"message":"[^f]'; else kind='"kind":"'$kind'"'; fi
+        bad_pattern="$bad_pattern${bad_pattern:+|}$kind"
+    done
+    like "$bad_name" "$bad_reply" "$bad_pattern"
+}
+
+if [ "${HOSTILE:-}" = direct ]; then
+    endpoint=$(value direct "$(send attach)")
+    like "the engine has a socket of its own" "$endpoint" '^ipc://@'
+    bad "which tells nothing to those without a session" "$(to '{"operation":"stats"}')" session
+    bad "nor to those who say hello" "$(to '{"operation":"hello","protocol":1}')" session
+    bad "nor to a session that is none" "$(to '{"operation":"faiss_Index_ntotal","args":[1],
+        "session":"hex:00112233445566778899aabbccddeeff"}')" session
+fi
+
+flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
+ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
+clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
+good "an honest call" "$(call faiss_Index_add "$flat,2,0" '"_frames":["zero 64"]')"
+
+# --- frames and headers ---
+
+bad "no delimiter" "$(to hex:80)" protocol
+framing "nothing but a delimiter" protocol to hex:
+bad "two delimiters" "$(to hex:,)" protocol
+bad "an empty map" "$(to hex:,80)" protocol
+bad "no map" "$(to hex:,90)" protocol
+bad "a number" "$(to hex:,01)" protocol
+bad "a byte that msgpack does not have" "$(to hex:,c1)" protocol
+bad "half a string" "$(to hex:,81a96f70)" protocol
+bad "something behind the map" "$(to hex:,8000)" protocol
+for lie in dfffffffff ddffffffff dbffffffff c6ffffffff c9ffffffff00 81dbffffffff 81a161ddffffffff; do
+    bad "a length that is not there: $lie" "$(to "hex:,$lie")" protocol
+done
+nested=$(printf '%01000d' 0 | sed 's/0/91/g')
+bad "nested 1000 deep" "$(to "hex:,81a96f7065726174696f6e${nested}c0")" protocol
+long=$(printf '%070000d' 0)
+framing "a header beyond the limit" limit to '{"operation":"'"$long"'"}'
+bad "a long operation" "$(to '{"operation":"'"$(printf '%060000d' 0)"'"}')" session unsupported protocol
+bad "no operation" "$(to '{"args":[]}')" protocol
+bad "an operation that is a number" "$(to '{"operation":1}')" protocol
+bad "an empty operation" "$(send '')" unsupported
+bad "an unknown one" "$(send faiss_Nonsense)" unsupported
+bad "one with a NUL in it" "$(send 'stats\u0000')" unsupported
+bad "one that only exists in the client" "$(call faiss_IDSelectorRange_new 'true,1,2')" unsupported
+bad "one that means nothing to a server" "$(call faiss_write_index "$flat,null")" unsupported
+good "a request_id that is a string" "$(raw '{"operation":"ping","request_id":"x"}')"
+framing "16 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]'
+framing "100 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]'
+framing "a frame beyond the limit" limit call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]'
+is "a frame far beyond it" "$(RAW_SECONDS=2 raw '{"operation":"ping","_frames":["zero 99000000"]}')" "no reply"
+bad "a hello without a protocol" "$(raw '{"operation":"hello"}')" protocol
+bad "a hello of the future" "$(raw '{"operation":"hello","protocol":2}')" protocol
+
+# --- arguments ---
+
+add='faiss_Index_add'
+zeros='"_frames":["zero 64"]'
+bad "no arguments" "$(send $add)" protocol
+bad "arguments that are no list" "$(send $add '"args":{}')" protocol
+bad "too few" "$(call $add "$flat,2" "$zeros")" protocol
+bad "too many" "$(call $add "$flat,2,0,0" "$zeros")" protocol
+for handle in '"x"' 1.5 -1 true '[1]' '{}'; do
+    bad "a handle that is $handle" "$(call $add "$handle,2,0" "$zeros")" protocol
+done
+for handle in 0 1 9223372036854775807 '"uint:18446744073709551615"'; do
+    bad "a handle that is $handle" "$(call $add "$handle,2,0" "$zeros")" handle
+done
+bad "a handle that is NULL" "$(call $add 'null,2,0' "$zeros")" argument
+for n in '"x"' 1.5 null true '[2]'; do
+    bad "a count that is $n" "$(call $add "$flat,$n,0" "$zeros")" protocol
+done
+# 8 * 4 * 2^59 is 0 modulo 2^64.
+for n in -1 -9223372036854775808 '"uint:18446744073709551615"' 4611686018427387904 \
+    576460752303423488 576460752303423490 9223372036854775807 1 3; do
+    bad "a count of $n" "$(call $add "$flat,$n,0" "$zeros")" argument
+done
+for array in 1 -1 true null '"x"' '["upload",7]' '["download",7]' '["upload"]' '[]' 1.0 \
+    '"uint:18446744073709551615"' '["upload","uint:18446744073709551615"]'; do
+    bad "an array that is $array" "$(call $add "$flat,2,$array" "$zeros")" protocol argument
+done
+# The header is no array.  Somewhere it has the size of eight vectors.
+set --
+for pad in $(seq 100 230); do
+    set -- "$@" '{"operation":"'$add'","session":"'"$s"'","args":['"$flat"',8,"uint:18446744073709551615"],"pad":"'"$(printf "%0${pad}d" 0)"'"}'
+done
+is "the header as an array" "$(to "$@" | grep -c '"status":"ok"')" 0
+bad "an array that is one byte short" "$(call $add "$flat,2,0" '"_frames":["zero 63"]')" argument
+bad "a factory string that is none" "$(call faiss_index_factory 'true,8,5,1')" protocol
+bad "one with a NUL in it" "$(call faiss_index_factory 'true,8,"Flat\u0000x",1')" protocol argument
+bad "one that is NULL" "$(call faiss_index_factory 'true,8,null,1')" argument
+bad "a place for a handle that is NULL" "$(call faiss_index_factory 'null,8,"Flat",1')" argument
+# FAISS takes it, and every size that is computed from it is refused.
+negative=$(handle "$(call faiss_index_factory 'true,-8,"Flat",1')")
+if [ -n "$negative" ]; then
+    bad "a negative dimension" "$(call $add "$negative,1,0" "$zeros")" argument faiss
+    bad "a negative dimension, searched" "$(call faiss_Index_search "$negative,1,0,1,true,true" "$zeros")" argument faiss
+fi
+bad "a float that is a string" "$(call faiss_Index_range_search "$flat,1,0,"'"x",["result",1]' "$zeros")" protocol
+
+query='"_frames":["zero 32"]'
+for k in -1 0 1099511627776 4611686018427387904 9223372036854775807; do
+    bad "k of $k" "$(call faiss_Index_search "$flat,1,0,$k,true,true" "$query")" argument limit faiss
+done
+bad "results that go nowhere" "$(call faiss_Index_search "$flat,1,0,2,null,null" "$query")" protocol argument
+
+# --- objects ---
+
+bad "a Flat index as an IVF" "$(call faiss_IndexIVF_nprobe "$flat")" handle
+bad "a clustering as an index" "$(call faiss_Index_ntotal "$clustering")" handle
+bad "an index as a clustering" "$(call faiss_Clustering_k "$flat")" handle
+bad "an index as a transform" "$(call faiss_VectorTransform_d_in "$flat")" handle
+gone=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
+good "freeing" "$(call faiss_Index_free "$gone")"
+bad "freeing twice" "$(call faiss_Index_free "$gone")" handle
+bad "use after free" "$(call faiss_Index_ntotal "$gone")" handle
+bad "freeing as something else" "$(call faiss_Clustering_free "$flat")" handle
+bad "saving what is no index" "$(send save '"handle":'"$clustering")" handle
+bad "saving nothing" "$(send save)" protocol
+
+# --- value objects ---
+
+remove() { call faiss_Index_remove_ids "$flat,$1,true" "${2:-}"; }
+deep=$(printf '%01000d' 0 | sed 's/0/["not",/g')'["range",0,1]'$(printf '%01000d' 0 | sed 's/0/]/g')
+bad "selectors nested 1000 deep" "$(remove "$deep")" protocol limit
+wide='["range",0,1]'
+for i in 1 2 3 4 5 6; do wide='["or",'$wide,$wide']'; done
+bad "127 selectors" "$(remove "$wide")" limit missing
+for selector in '[]' '["range"]' '["range",1]' '["range",1,2,3]' '["range","a",2]' '[1,2,3]' '"range"' 5 \
+    '["nonsense",1]' '["not"]' '["not",null]' '["and",["range",0,1]]' '["and",["range",0,1],null]' \
+    '["batch"]' '["batch",0]' '["batch",-1]' '["batch",["upload",3]]' '["params",null]' '["result",1]'; do
+    bad "the selector $selector" "$(remove "$selector")" protocol argument missing
+done
+bad "a batch with half a number" "$(remove '["batch",0]' '"_frames":["zero 12"]')" protocol argument
+bad "no selector" "$(remove null)" argument
+range() { call faiss_Index_range_search "$flat,2,0,1.0,$1" '"_frames":["zero 64"]'; }
+for result in null '["result"]' '["result",1]' '["result",0]' '["result",-1]' '["result","x"]' \
+    '["result",4611686018427387904]' '["result",1000000000000]' '["range",0,1]'; do
+    bad "the result $result" "$(range "$result")" protocol argument limit faiss
+done
+good "the result for as many queries" "$(range '["result",2]')"
+
+# --- large arrays and files ---
+
+up() { send upload '"id":9,"size":'"$1"',"offset":'"$2"',"_frames":["zero '"$3"'"]'; }
+bad "an upload without a size" "$(send upload '"id":9,"offset":0,"_frames":["zero 4"]')" protocol
+bad "beyond its end" "$(up 100 4194304 4)" protocol
+bad "at an odd place" "$(up 100 1 99)" protocol
+bad "too small a piece" "$(up 100 0 99)" protocol
+bad "too large a piece" "$(up 100 0 101)" protocol
+bad "without its bytes" "$(send upload '"id":9,"size":100,"offset":0')" protocol
+bad "of nothing" "$(up 0 0 0)" protocol
+bad "of more than there is" "$(up '"uint:18446744073709551615"' 0 4194304)" limit protocol
+bad "of a number of pieces that overflows" "$(up 9223372036854775807 0 4194304)" limit
+good "half an upload" "$(up 4194308 0 4194304)"
+bad "of which the rest disagrees" "$(up 4194309 4194304 5)" protocol
+bad "is no array" "$(call $add "$flat"',2,["upload",9]')" argument
+good "it can be given up" "$(send release '"id":9')"
+good "twice" "$(send release '"id":9')"
+for where in '"offset":0,"size":1' '"offset":1' '"offset":-1,"size":-1'; do
+    bad "a download that is not there, $where" "$(send download '"id":9,'"$where")" argument protocol
+done
+
+load() { send load '"class":"'"$1"'","data":'"${3:-0}"',"_frames":["'"$2"'"]'; }
+bad "loading nothing" "$(load Index '')" faiss
+bad "loading garbage" "$(load Index 'zero 1000')" faiss
+bad "loading no frame" "$(load Index 'zero 4' 1)" protocol
+bad "loading what is no class" "$(load Clustering 'zero 4')" protocol
+# IxF2, d 8, then far more vectors than there are bytes.
+bad "an index that lies about its size" "$(load Index 'hex 4978463208000000ffffffffffffff7f00001000000000000000100000000000010100000000000000000000000000000010')" faiss limit
+bad "a transform that is garbage" "$(load VectorTransform 'zero 1000')" faiss missing
+bad "a binary index that is garbage" "$(load IndexBinary 'zero 1000')" faiss
+bad "feeding nobody" "$(send feed '"stream":5,"_frames":["zero 4"]')" argument protocol
+stream=$(value stream "$(send load_stream '"class":"Index"')")
+bad "feeding too much, and garbage" "$(send feed '"stream":'"$stream"',"_frames":["zero 5000000"]')" faiss argument
+
+# --- what FAISS itself would not survive ---
+
+bad "a key that is negative" "$(call faiss_Index_reconstruct "$flat,-5,true")" argument faiss
+bad "a key that is too large" "$(call faiss_Index_reconstruct "$flat,1000000000000,true")" argument faiss
+bad "keys that overflow" "$(call faiss_Index_reconstruct_n "$flat,9223372036854775807,2,true")" argument faiss protocol
+bad "a label that is too large" "$(call faiss_IndexFlat_compute_distance_subset "$flat,1,0,1,true,1" \
+    '"_frames":["zero 32","i64 1000000000000"]')" argument faiss
+bad "a list that is not there" "$(call faiss_IndexIVF_get_list_size "$ivf,1000000000")" argument faiss
+idmap=$(handle "$(call faiss_index_factory 'true,8,"IDMap,Flat",1')")
+bad "reconstructing what cannot" "$(call faiss_Index_reconstruct_n "$idmap,0,1,0" "$query")" argument faiss
+hollow=$(handle "$(call faiss_IndexIVFFlat_new true)")
+bad "an index without a quantizer" "$(call faiss_Index_train "$hollow,2,0" "$zeros")" argument faiss
+pca=$(handle "$(call faiss_PCAMatrix_new_with 'true,8,4,0.0,0')")
+bad "an untrained transform" "$(call faiss_VectorTransform_apply_noalloc "$pca,2,0,true" "$zeros")" argument faiss
+bad "a flag of one" "$(call faiss_LinearTransform_set_is_orthonormal "$pca")" argument faiss
+
+# --- and after all that ---
+
+is "the engine is the same" "$(stat_of pid)" "$engine"
+like "the session is good" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
+is "an honest client finds what it found" "$(ask honest 'search 0')" "$found"
+is "a new one works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
+endpoint=$SERVER
+good "a session ends" "$(send bye)"
+is "and leaves the honest one's index only" "$(stat_of objects)" 1
+is "the log has no trouble" "$(grep -E ' (warn|error) ' "$SERVER_LOG")" ""
+ok "the server stops" stop_server
