@@ -163,11 +163,11 @@ static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector 
 
 /* A field that came with a later release than the rest: set it if the library has it,
  * refuse if it cannot and the caller changed it. */
-#define SET(Class, name, value, dflt)                   \
-    do {                                                \
-        if (api()->Class##_set_##name)                  \
-            api()->Class##_set_##name(sp, value);       \
-        else if ((value) != (dflt))                     \
+#define SET(Class, name, value, dflt)                       \
+    do {                                                    \
+        if (api()->Class##_set_##name)                      \
+            api()->Class##_set_##name(sp, value);           \
+        else if ((value) != (dflt))                         \
             return fxe_need(r, FX_OP_##Class##_set_##name); \
     } while (0)
 
