@@ -265,6 +265,8 @@ static int print_reply(void *socket)
         if (zmq_msg_recv(&frame, socket, 0) < 0) {
             zmq_msg_close(&frame);
             json_decref(sizes);
+            if (errno != EAGAIN)
+                die("receive", zmq_strerror(errno));
             puts("no reply");
             return 1;
         }
