@@ -150,15 +150,18 @@ int fx_link_try_recv(struct fx_link *l, struct fx_link_msg *m)
     return errno == EAGAIN || errno == EWOULDBLOCK ? 1 : -1;
 }
 
+void fx_buffer_free(struct fx_buffer *b)
+{
+    if (b->mapped)
+        munmap(b->data, b->size);
+    else
+        free(b->data);
+    *b = (struct fx_buffer){0};
+}
+
 void fx_link_msg_free(struct fx_link_msg *m)
 {
-    for (int i = 0; i < m->head.nframes && i < FX_FRAMES_MAX; i++) {
-        if (m->frames[i].mapped)
-            munmap(m->frames[i].data, m->frames[i].size);
-        else
-            free(m->frames[i].data);
-        m->frames[i].data = NULL;
-        m->frames[i].mapped = 0;
-    }
+    for (int i = 0; i < m->head.nframes && i < FX_FRAMES_MAX; i++)
+        fx_buffer_free(&m->frames[i]);
     m->head.nframes = 0;
 }

@@ -36,14 +36,19 @@ struct fx_link_head {
     uint64_t size[FX_FRAMES_MAX];
 };
 
+/* Memory with an owner. */
+struct fx_buffer {
+    void *data;
+    size_t size;
+    int mapped; /* munmap rather than free */
+};
+
+void fx_buffer_free(struct fx_buffer *b); /* and forget it */
+
 /* A message in memory.  A received one owns its frames: free with fx_link_msg_free. */
 struct fx_link_msg {
     struct fx_link_head head;
-    struct {
-        void *data;
-        size_t size;
-        int mapped; /* munmap rather than free */
-    } frames[FX_FRAMES_MAX];
+    struct fx_buffer frames[FX_FRAMES_MAX];
 };
 
 struct fx_link {

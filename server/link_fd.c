@@ -31,6 +31,16 @@ fail:;
     return -1;
 }
 
+size_t fx_memfd_sealed_size(int fd)
+{
+    struct stat st;
+    int want = F_SEAL_WRITE | F_SEAL_SHRINK, seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & want) != want || fstat(fd, &st) != 0 || st.st_size <= 0 ||
+        (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size)
+        return 0;
+    return (size_t)st.st_size;
+}
+
 void *fx_memfd_map(int fd, size_t size, int prot)
 {
     struct stat st;

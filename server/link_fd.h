@@ -23,6 +23,10 @@ enum { FX_LINK_MAGIC = 0x314c5846 }; /* "FXL1" */
 /* A new sealed memfd with a copy of the data, or -1 and errno. */
 int fx_memfd_make(const void *data, size_t size);
 
+/* The bytes of a received memfd that nobody can change any more, and that are there (none is
+ * a hole, whose memory would be taken only when it is read); 0 for any other descriptor. */
+size_t fx_memfd_sealed_size(int fd);
+
 /* Map `size` bytes of a received memfd (PROT_READ, or with PROT_WRITE) and close it.
  * Returns NULL and errno (EPROTO: not a sealed memfd of at least that size). */
 void *fx_memfd_map(int fd, size_t size, int prot);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Large arrays, in pieces.  Several pieces are under way at once, so that neither side
  * waits for the other, and never the whole, so that neither has to hold it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "rpc.h"
@@ -50,17 +53,72 @@ static int drop_rest(struct fx_rpc *r)
     return rc == 1 ? 0 : -1;
 }
 
-static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t size, size_t total,
-                        size_t offset)
+static void pack_place(struct fx_rpc *r, uint64_t id, size_t total, size_t offset)
 {
     pack_uint(r, "id", id);
     pack_uint(r, "size", total);
     pack_uint(r, "offset", offset);
+}
+
+static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t size, size_t total,
+                        size_t offset)
+{
+    pack_place(r, id, total, offset);
     r->payload.frames[0] = (struct fx_frame){data, size};
     r->payload.n = 1;
     return fx_rpc_send(r);
 }
 
+static int upload_pieces(struct fx_rpc *r, uint64_t blob, const char *data, size_t size)
+{
+    uint64_t first = r->id;
+    size_t sent = 0, acked = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
+    int rc = 0;
+    while (rc == 0 && acked < n) {
+        if (sent < n && sent - acked < WINDOW) {
+            size_t off = sent * (size_t)FX_PIECE;
+            size_t len = size - off < FX_PIECE ? size - off : FX_PIECE;
+            if (sent++ > 0)
+                fx_rpc_again(r, "upload", 3);
+            rc = upload_piece(r, blob, data + off, len, size, off);
+        } else {
+            r->oldest = first;
+            rc = fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
+            acked++;
+        }
+    }
+    return rc;
+}
+
+/* A copy of the array that nobody can change any more; -1 when there is no room for it. */
+static int sealed_copy(const char *data, size_t size)
+{
+    int fd = memfd_create("faissx-upload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    for (size_t done = 0; fd >= 0 && done < size;) {
+        ssize_t n = write(fd, data + done, size - done);
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int upload_whole(struct fx_rpc *r, uint64_t blob, size_t size, int fd)
+{
+    pack_place(r, blob, size, 0);
+    r->fd = fd;
+    return fx_rpc_send(r) == 0 && fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
+}
+
+/* An engine of this host gets the array as a memfd and hands it to FAISS where it is: it is
+ * copied once, and passes through no socket.  Others get it in pieces. */
 uint64_t fx_upload(const void *data, size_t size)
 {
     struct fx_rpc r;
@@ -68,30 +126,17 @@ uint64_t fx_upload(const void *data, size_t size)
     if (!self)
         return 0;
     msgpack_sbuffer saved = set_aside(self);
-    uint64_t blob = blob_id(), first;
-    size_t sent = 0, acked = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
-    int ok = 1;
-    if (fx_rpc_begin(&r, "upload", 3) != 0) {
-        put_back(self, saved);
-        return 0;
+    uint64_t blob = blob_id();
+    int rc = fx_rpc_begin(&r, "upload", 3);
+    if (rc == 0) {
+        int fd = self->conn_direct ? sealed_copy(data, size) : -1;
+        rc = fd >= 0 ? upload_whole(&r, blob, size, fd) : upload_pieces(&r, blob, data, size);
+        if (fd >= 0)
+            close(fd);
+        fx_rpc_end(&r);
     }
-    first = r.id;
-    while (ok && acked < n) {
-        if (sent < n && sent - acked < WINDOW) {
-            size_t off = sent * (size_t)FX_PIECE;
-            size_t len = size - off < FX_PIECE ? size - off : FX_PIECE;
-            if (sent++ > 0)
-                fx_rpc_again(&r, "upload", 3);
-            ok = upload_piece(&r, blob, (const char *)data + off, len, size, off) == 0;
-        } else {
-            r.oldest = first;
-            ok = fx_rpc_recv(&r) == 0 && drop_rest(&r) == 0;
-            acked++;
-        }
-    }
-    fx_rpc_end(&r);
     put_back(self, saved);
-    return ok ? blob : 0;
+    return rc == 0 ? blob : 0;
 }
 
 static int ask_piece(struct fx_rpc *r, uint64_t id, size_t offset, size_t len)

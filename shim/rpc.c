@@ -16,6 +16,7 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     msgpack_sbuffer_clear(&r->self->header);
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
     r->payload.n = 0;
+    r->fd = -1;
     r->id = r->oldest = ++r->self->next_request;
     msgpack_pack_map(&r->pk, 3 + keys);
     fx_pack_str(&r->pk, "operation");
@@ -87,7 +88,7 @@ int fx_rpc_send(struct fx_rpc *r)
     }
     frames[0] = (struct fx_frame){h->data, h->size};
     memcpy(frames + 1, r->payload.frames, (size_t)r->payload.n * sizeof *frames);
-    if (fx_conn_send(r->conn, frames, r->payload.n + 1, r->deadline) != 0)
+    if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
     return 0;
 }

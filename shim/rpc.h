@@ -29,6 +29,7 @@ struct fx_rpc {
     uint64_t oldest;     /* of the oldest that a reply may still come for */
     uint64_t answered;   /* of the request that the reply is for */
     unsigned generation; /* of the session it is part of */
+    int fd;              /* of a memfd, to be sent with the request; or -1 */
     msgpack_packer pk;   /* of the header */
     struct fx_payload payload;
     struct fx_header reply;

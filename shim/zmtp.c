@@ -63,10 +63,23 @@ static int fail_errno(struct fx_conn *c)
     return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
 }
 
-/* Send all, in one system call if the socket takes it. */
-static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+/* Send all, in one system call if the socket takes it; fd goes with the first byte, if it
+ * is one. */
+static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
 {
+    union {
+        struct cmsghdr head;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control;
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    if (fd >= 0) {
+        memset(&control, 0, sizeof(control));
+        control.head = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+        m.msg_control = &control;
+        m.msg_controllen = sizeof(control);
+    }
     while (m.msg_iovlen > 0) {
         ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EAGAIN) {
@@ -82,6 +95,8 @@ static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int64_t dead
         if (sent < 0)
             return fail_errno(c);
         size_t done = (size_t)sent;
+        m.msg_control = NULL;
+        m.msg_controllen = 0;
         while (m.msg_iovlen > 0 && done >= m.msg_iov->iov_len) {
             done -= m.msg_iov->iov_len;
             m.msg_iov++;
@@ -221,7 +236,7 @@ static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadli
     msg[1] = (uint8_t)(5 + n - 2);
     memcpy(msg + 7, ping + 2, n - 2); /* behind the time to live: what comes back */
     struct iovec iov = {msg, 2u + msg[1]};
-    return send_all(c, &iov, 1, deadline);
+    return send_all(c, &iov, 1, -1, deadline);
 }
 
 static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
@@ -312,7 +327,7 @@ int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
     memcpy(hello + GREETING, ready, sizeof(ready));
     struct iovec iov = {hello, sizeof(hello)};
     struct head h;
-    if (send_all(c, &iov, 1, deadline) != 0)
+    if (send_all(c, &iov, 1, -1, deadline) != 0)
         return -1;
     int r = check_greeting(c, deadline);
     while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
@@ -374,6 +389,12 @@ void fx_conn_close(struct fx_conn *c)
 
 int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline)
 {
+    return fx_conn_send_fd(c, frames, n, -1, deadline);
+}
+
+int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
+                    int64_t deadline)
+{
     uint8_t heads[2 + FX_FRAMES_MAX * HEAD_MAX], *p = heads;
     struct iovec iov[2 * FX_FRAMES_MAX];
     if (c->error[0] != '\0')
@@ -399,7 +420,7 @@ int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_
         iov[2 * i + 1] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].size};
         start = p;
     }
-    return send_all(c, iov, 2 * (size_t)n, deadline);
+    return send_all(c, iov, 2 * (size_t)n, fd, deadline);
 }
 
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)

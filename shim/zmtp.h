@@ -41,6 +41,10 @@ void fx_conn_close(struct fx_conn *c);
 /* Send one message: the empty delimiter, then `n` frames. */
 int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline);
 
+/* The same with a descriptor, over a unix socket; fd stays the caller's. */
+int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
+                    int64_t deadline);
+
 /* Begin the next frame of the incoming message: its size, and whether more follow.
  * The whole body of the frame before must have been read or skipped.  The delimiter
  * of a message is delivered like any frame (size 0).  Returns -2 when the deadline

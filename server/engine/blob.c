@@ -7,12 +7,13 @@
 #include "request.h"
 
 /* Pieces may come in any order, and one may be sent twice after a broken connection, so
- * each piece is counted once: they all have the same size but for the last. */
+ * each piece is counted once: they all have the same size but for the last.  An array that
+ * comes at once is one piece. */
 struct fxe_blob {
     uint64_t id;
     int upload;
-    char *data;
-    size_t size, npieces, have;
+    struct fx_buffer data;
+    size_t npieces, have;
     uint8_t *seen; /* of uploads, one for each piece */
     int users;     /* requests that copy right now */
     int gone;
@@ -21,7 +22,7 @@ struct fxe_blob {
 
 static void blob_free(struct fxe_blob *b)
 {
-    free(b->data);
+    fx_buffer_free(&b->data);
     free(b->seen);
     free(b);
 }
@@ -53,8 +54,7 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
     if (!b)
         return 0;
     b->id = download_id();
-    b->data = data;
-    b->size = size;
+    b->data = (struct fx_buffer){data, size, 0};
     fxe_lock();
     HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
     fxe_unlock();
@@ -68,19 +68,19 @@ static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
     return b && b->upload == upload ? b : NULL;
 }
 
-void *fxe_blob_take(struct fxe_session *s, uint64_t id, size_t *size)
+int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
 {
-    void *data = NULL;
     fxe_lock();
     struct fxe_blob *b = find(s, id, 1);
-    if (b && b->have == b->npieces && !b->users) {
-        data = b->data;
-        *size = b->size;
-        b->data = NULL;
+    if (b && (b->have < b->npieces || b->users))
+        b = NULL;
+    if (b) {
+        *out = b->data;
+        b->data = (struct fx_buffer){0};
         remove_blob(s, b);
     }
     fxe_unlock();
-    return data;
+    return b ? 0 : -1;
 }
 
 static int get(struct fxe_req *r, const char *key, uint64_t *out)
@@ -90,27 +90,51 @@ static int get(struct fxe_req *r, const char *key, uint64_t *out)
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, uint64_t size)
+/* With engine.lock.  The array is `whole`, or is put together. */
+static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
+                                   struct fx_buffer *whole)
 {
-    struct fxe_blob *b = calloc(1, sizeof *b);
-    if (!b || size > PTRDIFF_MAX)
+    struct fxe_blob *b = size <= PTRDIFF_MAX ? calloc(1, sizeof *b) : NULL;
+    if (!b)
         goto fail;
     b->id = id;
     b->upload = 1;
-    b->size = size;
-    b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-    b->data = malloc(size ? size : 1);
-    b->seen = calloc(b->npieces + 1, 1);
-    if (!b->data || !b->seen)
-        goto fail;
+    if (whole) {
+        b->data = *whole;
+        *whole = (struct fx_buffer){0};
+    } else {
+        b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
+        b->data = (struct fx_buffer){malloc(size ? size : 1), size, 0};
+        b->seen = calloc(b->npieces + 1, 1);
+        if (!b->data.data || !b->seen)
+            goto fail;
+    }
     HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
     return b;
 fail:
     if (b)
         blob_free(b);
-    fxe_fail(r, "limit", "the server has no memory for an array of %llu bytes",
-             (unsigned long long)size);
+    fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
     return NULL;
+}
+
+/* The upload that the request has a piece of, if that piece is to be copied to it. */
+static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
+{
+    struct fx_buffer *frame = &r->msg.frames[1];
+    struct fxe_blob *b = find(r->session, id, 1);
+    if (b && b->data.size != size) {
+        fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
+        return NULL;
+    }
+    if (!b)
+        b = new_upload(r, id, size, frame->size == size ? frame : NULL);
+    size_t piece = offset / FX_PIECE;
+    if (!b || b->have == b->npieces || b->seen[piece])
+        return NULL;
+    b->seen[piece] = 1;
+    b->users++;
+    return b;
 }
 
 static void run_upload(struct fxe_req *r)
@@ -118,34 +142,30 @@ static void run_upload(struct fxe_req *r)
     uint64_t id, size, offset;
     if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
         return;
-    size_t n = r->msg.head.nframes == 2 ? r->msg.frames[1].size : 0;
+    struct fx_buffer *frame = &r->msg.frames[1];
+    if (r->msg.head.nframes != 2) {
+        fxe_fail(r, "protocol",
+                 "an upload has one payload frame, or comes with a sealed memfd without holes");
+        return;
+    }
+    size_t n = frame->size;
     size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
-    if (id >> 63 || offset >= size || offset % FX_PIECE || n != want) {
+    int whole = offset == 0 && n == size;
+    if (id >> 63 || offset >= size || offset % FX_PIECE || (n != want && !whole)) {
         fxe_fail(r, "protocol", "a piece of %zu bytes at %llu of %llu", n,
                  (unsigned long long)offset, (unsigned long long)size);
         return;
     }
     fxe_lock();
-    struct fxe_blob *b = find(r->session, id, 1);
-    if (!b)
-        b = new_upload(r, id, size);
-    else if (b->size != size)
-        b = NULL, fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
-    size_t piece = offset / FX_PIECE;
-    int copy = b && !b->seen[piece];
-    if (copy) {
-        b->seen[piece] = 1;
-        b->users++;
-    }
+    struct fxe_blob *b = upload_of(r, id, size, offset);
     fxe_unlock();
-    if (!copy)
+    if (!b)
         return;
-    memcpy(b->data + offset, r->msg.frames[1].data, n);
+    memcpy((char *)b->data.data + offset, frame->data, want);
     fxe_lock();
     b->have++;
-    if (--b->users == 0 && b->gone)
-        blob_free(b);
     fxe_unlock();
+    fxe_blob_done(b);
 }
 
 static void run_download(struct fxe_req *r)
@@ -155,7 +175,7 @@ static void run_download(struct fxe_req *r)
         return;
     fxe_lock();
     struct fxe_blob *b = find(r->session, id, 0);
-    if (b && (offset > b->size || size > b->size - offset || size > FX_FRAME_MAX))
+    if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
         b = NULL;
     if (b)
         b->users++;
@@ -165,13 +185,12 @@ static void run_download(struct fxe_req *r)
                  (unsigned long long)offset);
         return;
     }
-    void *copy = malloc(size ? size : 1);
-    if (copy) {
-        memcpy(copy, b->data + offset, size);
-        fxe_reply_array(r, copy, size);
-    } else {
-        fxe_fail(r, "limit", "the server is out of memory");
-    }
+    r->piece_of = b;
+    fxe_reply_array(r, (char *)b->data.data + offset, size);
+}
+
+void fxe_blob_done(struct fxe_blob *b)
+{
     fxe_lock();
     if (--b->users == 0 && b->gone)
         blob_free(b);

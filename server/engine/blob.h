@@ -14,9 +14,12 @@ struct fxe_operation;
  * 0 when memory is out.  engine.lock is not held. */
 uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size);
 
-/* Take a complete upload out: malloc'd memory, the caller's from now on; NULL when there
- * is none of that id, or bytes are missing.  engine.lock is not held. */
-void *fxe_blob_take(struct fxe_session *s, uint64_t id, size_t *size);
+/* Take a complete upload out, to be freed by the caller.  Returns -1 when there is none of
+ * that id, or bytes are missing.  engine.lock is not held. */
+int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out);
+
+/* The reply with a piece of it was sent.  engine.lock is not held. */
+void fxe_blob_done(struct fxe_blob *b);
 
 void fxe_blobs_free(struct fxe_session *s); /* with engine.lock */
 

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "link_fd.h"
 
 enum {
     IN_SIZE = 16 << 10,
@@ -33,6 +36,8 @@ struct fxe_conn {
 
     struct fx_link_msg msg; /* being read */
     int nframes, first;     /* first: the next frame begins a message */
+    int fds[FX_FRAMES_MAX]; /* that came with it */
+    int nfds;
     uint8_t flags;          /* of the frame being read */
     char *body;             /* NULL: it is dropped */
     size_t left;
@@ -99,6 +104,7 @@ void fxe_conn_unref(struct fxe_conn *c)
         return;
     c->msg.head.nframes = (uint16_t)c->nframes;
     fx_link_msg_free(&c->msg);
+    fx_fds_close(c->fds, c->nfds);
     close(c->source.fd);
     pthread_mutex_destroy(&c->send_lock);
     free(c);
@@ -117,9 +123,10 @@ static int fill(struct fxe_conn *c)
     c->have -= c->at;
     c->at = 0;
     size_t room = IN_SIZE - c->have;
-    ssize_t n = recv(c->source.fd, c->in + c->have, room, 0);
+    struct iovec iov = {c->in + c->have, room};
+    ssize_t n = fx_fds_recv(c->source.fd, &iov, 1, c->fds, &c->nfds, 0);
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        return errno == EAGAIN ? 0 : -1;
     if (n == 0)
         return -1;
     c->have += (size_t)n;
@@ -212,10 +219,32 @@ static int greeting(struct fxe_conn *c)
     return 1;
 }
 
+/* A client of this host need not send a large array through the socket: the descriptor of
+ * a memfd that comes with a message is its last frame. */
+static void take_memfd(struct fxe_conn *c)
+{
+    size_t size = c->nfds == 1 ? fx_memfd_sealed_size(c->fds[0]) : 0;
+    struct fx_buffer *b = &c->msg.frames[c->nframes];
+    if (size && c->nframes < FX_FRAMES_MAX) {
+        b->data = fx_memfd_map(c->fds[0], size, PROT_READ);
+        c->fds[0] = -1;
+        if (b->data) {
+            b->size = size;
+            b->mapped = 1;
+            c->nframes++;
+            madvise(b->data, size, MADV_POPULATE_READ); /* cheaper than page by page */
+        }
+    }
+    fx_fds_close(c->fds, c->nfds);
+    c->nfds = 0;
+}
+
 static int message_done(struct fxe_conn *c, struct fx_link_msg *m)
 {
     if (c->nframes == 0)
         return -1;
+    if (c->nfds)
+        take_memfd(c);
     *m = c->msg;
     m->head.kind = FX_LINK_REQUEST;
     m->head.nframes = (uint16_t)c->nframes;

@@ -80,16 +80,20 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size)
     if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
         p = malloc(size ? size : 1);
     if (p)
-        r->memory[r->nmemory++] = p;
+        r->memory[r->nmemory++] = (struct fx_buffer){p, size, 0};
     else
         fxe_fail(r, "limit", "the server has no memory for %zu bytes", size);
     return p;
 }
 
-/* Arrays that are too large for a message stay here, to be fetched in pieces. */
+/* Arrays that are too large for a message stay here, to be fetched in pieces.  The results
+ * of a call over a direct connection are not: the client reads them into the caller's
+ * memory, and nobody in between has to hold them. */
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
+    if (r->conn && r->fn)
+        return;
     for (int i = 0; i < r->nout; i++)
         big |= r->out[i].size > FX_PIECE;
     if (!big)
@@ -285,8 +289,10 @@ void fxe_req_finish(struct fxe_req *r)
         fxe_obj_destroy_list(doomed);
     }
     for (int i = 0; i < r->nmemory; i++)
-        free(r->memory[i]);
-    for (int i = 0; i < r->nout; i++)
+        fx_buffer_free(&r->memory[i]);
+    if (r->piece_of)
+        fxe_blob_done(r->piece_of);
+    for (int i = r->piece_of ? 1 : 0; i < r->nout; i++)
         free(r->out[i].data);
     if (r->conn) {
         fxe_pool_answered(r->conn);
@@ -327,15 +333,14 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
     }
     if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
         o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        void *p = fxe_blob_take(r->session, o->via.array.ptr[1].via.u64, size);
-        if (!p)
-            return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
-        if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory)) {
-            free(p);
+        if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory))
             return fxe_fail(r, "limit", "too many uploads in one call");
-        }
-        r->memory[r->nmemory++] = p;
-        *data = p;
+        struct fx_buffer *b = &r->memory[r->nmemory];
+        if (fxe_blob_take(r->session, o->via.array.ptr[1].via.u64, b) != 0)
+            return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
+        r->nmemory++;
+        *data = b->data;
+        *size = b->size;
         return 0;
     }
     return fxe_fail(r, "protocol", "%s names no payload frame of the message", what);

@@ -27,9 +27,10 @@ struct fxe_operation {
     int (*start)(struct fxe_req *r); /* instead of run: 1 when another thread finishes it */
 };
 
-/* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
 struct fxe_conn;
+struct fxe_blob;
 
+/* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
 struct fxe_out {
     void *data;
     size_t size;
@@ -54,7 +55,7 @@ struct fxe_req {
     uint64_t elems[FXE_MAX_PARAMS];
     void *lent[FXE_MAX_PARAMS]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: what FAISS writes */
     size_t lent_count[FXE_MAX_PARAMS];
-    void *memory[FXE_MAX_PARAMS * 2]; /* freed with the request */
+    struct fx_buffer memory[FXE_MAX_PARAMS * 2]; /* freed with the request */
     int nmemory;
     struct fxe_obj *held[FXE_MAX_NEEDS];
     int nheld;
@@ -70,6 +71,7 @@ struct fxe_req {
     uint32_t nextra;
     struct fxe_out out[FX_FRAMES_MAX];
     int nout;
+    struct fxe_blob *piece_of; /* out[0] is part of that download, and not freed */
 };
 
 /* Takes the message.  `conn`: the direct connection it came from, or NULL: the link.  NULL

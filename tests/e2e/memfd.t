@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A large array reaches an engine of the same host as a memfd.  What comes must not be
+# changeable any more, nor have holes; where there can be no memfd, it comes in pieces.
+. tests/e2e/lib.sh
+[ -z "$SANITIZER_RUNTIME" ] || skip_all "another library has to be preloaded first"
+
+cat >"$TMP/lie.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int mode(const char *name) { return strcmp(getenv("LIE"), name) == 0; }
+static int last = -1;
+
+int memfd_create(const char *name, unsigned flags)
+{
+    if (mode("none"))
+        return errno = EMFILE, -1;
+    return last = (int)syscall(SYS_memfd_create, name, flags);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+    if (fd != last || mode("unsealed"))
+        return syscall(SYS_write, fd, p, n);
+    if (mode("full"))
+        return errno = ENOSPC, -1;
+    if (mode("short"))
+        return syscall(SYS_write, fd, p, n / 2) < 0 ? -1 : (ssize_t)n;
+    return ftruncate(fd, (off_t)n) ? -1 : (ssize_t)n; /* a hole */
+}
+
+int fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    if (cmd == F_ADD_SEALS && mode("unsealed"))
+        return 0;
+    return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+END
+ok "a library that lies" ${CC:-gcc} -shared -fPIC "$TMP/lie.c" -o "$TMP/lie.so"
+
+start_server
+talk honest
+ask honest 'new 0 Flat' >/dev/null
+ask honest 'add 0 100000' >/dev/null # 6.4 MB
+found=$(ask honest 'search 0')
+engine=$(stat_of pid)
+descriptors() { ls "/proc/$engine/fd" | wc -l; }
+before=$(descriptors)
+
+# lie MODE: what a client finds, or is told.
+lie() {
+    LIE=$1 FAISSX_SERVER=$SERVER LD_PRELOAD="$TMP/lie.so $STAND_IN" "$BUILD/tests/e2e/client" \
+        'new 0 Flat' 'add 0 100000' 'total 0' 'search 0'
+}
+is "no memfd: in pieces" "$(lie none | tail -1)" "search 0: $found"
+is "no room for one: in pieces" "$(lie full | tail -1)" "search 0: $found"
+like "one that is not sealed" "$(lie unsealed)" '^add 0 100000: -4 faissx: .* sealed memfd'
+like "one with holes" "$(lie hole)" '^add 0 100000: -4 faissx: .* sealed memfd'
+like "one that is too short" "$(lie short)" '^add 0 100000: -4 faissx: a piece of 3200000 bytes'
+like "and nothing was added" "$(lie short)" '^total 0: 0'
+is "the engine is the same" "$(stat_of pid)" "$engine"
+is "and has no descriptors left over" "$(descriptors)" "$before"
+is "nor has an honest client less" "$(ask honest 'search 0')" "$found"
+ok "the server stops" stop_server
