@@ -25,12 +25,14 @@ enum {
     HEAD_MAX = 9,       /* flags and a long size */
     GREETING = 64,      /* bytes of a greeting */
     COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
-    TICK_MS = 1000      /* a blocking recv() returns at least this often */
+    TICK_MS = 1000,     /* a blocking recv() returns at least this often */
+    AT_ONCE_NS = 50000  /* the engine looks for the next request that long */
 };
 
 struct fx_conn {
     int fd;
     int64_t last_wait; /* for bytes of the peer, in ns */
+    int64_t last_end;  /* of that wait */
     uint64_t left;     /* bytes of the current frame that were not read yet */
     size_t pos, end;   /* what was received but not read: buf[pos..end) */
     char error[256];   /* not empty: the connection is of no use any more */
@@ -120,22 +122,22 @@ static int64_t now_ns(void)
 int64_t fx_conn_spin_ns = 300000;
 
 /* Where answers come soon, look for one before going to sleep: waking a core that fell
- * asleep costs a virtual machine 50 us.  One thread of a process may do so at a time, and
- * only if its last answer came within fx_conn_spin_ns: with many clients at work, none
- * does. */
+ * asleep costs a virtual machine 50 us.  Only if the last answer came within fx_conn_spin_ns
+ * and this request followed at once: the engine still looks for it then, too.  (If it sleeps,
+ * the kernel wakes it on the core of the sender, which it takes to be about to sleep.)  And
+ * only while no other thread of the process waits: it could use the core. */
 static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 {
-    static int spinning; /* atomic */
-    ssize_t r = -1;
+    static const struct fx_conn *latest; /* atomic; only compared */
+    const struct fx_conn *before = __atomic_exchange_n(&latest, c, __ATOMIC_RELAXED);
+    ssize_t r;
     errno = EAGAIN;
-    if (c->last_wait >= fx_conn_spin_ns || __atomic_exchange_n(&spinning, 1, __ATOMIC_ACQUIRE))
-        return r;
+    if (c->last_wait >= fx_conn_spin_ns || start - c->last_end >= AT_ONCE_NS || before != c)
+        return -1;
     do
         r = recvmsg(c->fd, m, MSG_DONTWAIT);
-    while (r < 0 && errno == EAGAIN && now_ns() - start < fx_conn_spin_ns);
-    int error = errno;
-    __atomic_store_n(&spinning, 0, __ATOMIC_RELEASE);
-    errno = error;
+    while (r < 0 && errno == EAGAIN && now_ns() - start < fx_conn_spin_ns &&
+           __atomic_load_n(&latest, __ATOMIC_RELAXED) == c);
     return r;
 }
 
@@ -153,7 +155,8 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
         ssize_t r = spin(c, &m, start);
         if (r < 0 && errno == EAGAIN)
             r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
-        c->last_wait = now_ns() - start;
+        c->last_end = now_ns();
+        c->last_wait = c->last_end - start;
         if (r > 0)
             return r;
         if (r == 0)
@@ -354,6 +357,7 @@ struct fx_conn *fx_conn_from_fd(int fd)
         return NULL;
     }
     c->fd = fd;
+    c->last_wait = c->last_end = 0;
     c->left = 0;
     c->pos = c->end = 0;
     c->error[0] = '\0';
