@@ -46,8 +46,8 @@ int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other)
            arg(other, N) == 1 && arg(other, K) == arg(r, K);
 }
 
-/* With the same bits; -1 when that cannot be had. */
-static int exact(struct fxe_req **b, int n)
+/* By flat.c; -1 when it cannot. */
+static int flat(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
     struct fxe_flat_query q[FXE_FLAT_MAX];
@@ -62,7 +62,7 @@ static int exact(struct fxe_req **b, int n)
         return -1;
     for (int i = 0; i < n; i++)
         q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
-    return fxe_flat_search((int)api()->Index_metric_type(index), d, xb, floats / d,
+    return fxe_flat_search(fxe_engine.coalesce == FXE_FAST, (int)api()->Index_metric_type(index), d, xb, floats / d,
                            (size_t)b[0]->v[K].i, q, n);
 }
 
@@ -105,7 +105,7 @@ void fxe_coalesce_run(struct fxe_req **batch, int n)
         if (fxe_call_arguments(batch[i]) == 0)
             good[ngood++] = batch[i];
     /* A call that FAISS refuses, for its k say, must be refused for each in its own name. */
-    int done = ngood > 0 && (exact(good, ngood) == 0 ||
+    int done = ngood > 0 && (flat(good, ngood) == 0 ||
                              (fxe_engine.coalesce == FXE_FAST && merged(good, ngood) == 0));
     for (int i = 0; i < ngood && !done; i++)
         alone(good[i]);

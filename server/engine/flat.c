@@ -63,24 +63,37 @@ void fxe_flat_offer(struct fxe_flat_group *g, int q, float dis, idx_t id)
 
 /* --- one search with one kernel --- */
 
+/* Of one group; the next is aligned, too. */
+static size_t packed_floats(const struct fxe_flat_kernel *kernel, size_t d)
+{
+    return ((size_t)kernel->width * (d + 1) + 15) / 16 * 16;
+}
+
+/* Room for the queries, as the kernel wants them. */
+static float *new_packed(const struct fxe_flat_kernel *kernel, size_t d, int nq)
+{
+    size_t groups = (size_t)((nq + kernel->width - 1) / kernel->width);
+    return aligned_alloc(64, groups * packed_floats(kernel, d) * sizeof(float));
+}
+
 static void search(const struct fxe_flat_kernel *kernel, int ip, size_t d, const float *y, size_t n,
                    size_t k, struct fxe_flat_query *q, int nq, float *packed)
 {
-    struct fxe_flat_group groups[FXE_FLAT_MAX / FXE_FLAT_GROUP];
-    int ngroups = (nq + FXE_FLAT_GROUP - 1) / FXE_FLAT_GROUP;
+    struct fxe_flat_group groups[FXE_FLAT_MAX / FXE_FLAT_NARROW];
+    int width = kernel->width, ngroups = (nq + width - 1) / width;
     size_t tile = TILE_BYTES / (d * sizeof(float));
     if (tile < 16)
         tile = 16;
     for (int g = 0; g < ngroups; g++) {
         struct fxe_flat_group *gr = &groups[g];
         const float *x[FXE_FLAT_GROUP];
-        gr->n = nq - g * FXE_FLAT_GROUP < FXE_FLAT_GROUP ? nq - g * FXE_FLAT_GROUP : FXE_FLAT_GROUP;
+        gr->n = nq - g * width < width ? nq - g * width : width;
         gr->ip = ip;
         gr->k = k;
-        gr->packed = packed + (size_t)g * FXE_FLAT_GROUP * d;
-        for (int i = 0; i < FXE_FLAT_GROUP; i++) {
+        gr->packed = packed + (size_t)g * packed_floats(kernel, d);
+        for (int i = 0; i < width; i++) {
             /* A group that is not full computes its last query again, for nobody. */
-            struct fxe_flat_query *one = &q[g * FXE_FLAT_GROUP + (i < gr->n ? i : gr->n - 1)];
+            struct fxe_flat_query *one = &q[g * width + (i < gr->n ? i : gr->n - 1)];
             x[i] = one->x;
             gr->dis[i] = one->distances;
             gr->ids[i] = one->labels;
@@ -111,14 +124,17 @@ struct trial {
     idx_t *ids, *want_ids;
 };
 
-static int agrees(const struct fxe_flat_kernel *kernel, int ip, size_t d, struct trial *t,
-                  float *packed)
+static int agrees(const struct fxe_flat_kernel *kernel, int ip, size_t d, struct trial *t)
 {
     struct fxe_flat_query q[TRY_Q];
+    float *packed = new_packed(kernel, d, TRY_Q);
+    if (!packed)
+        return 0;
     for (int i = 0; i < TRY_Q; i++)
         q[i] =
             (struct fxe_flat_query){t->x + (size_t)i * d, t->dis + i * TRY_K, t->ids + i * TRY_K};
     search(kernel, ip, d, t->y, TRY_N, TRY_K, q, TRY_Q, packed);
+    free(packed);
     return memcmp(t->dis, t->want_dis, TRY_Q * TRY_K * sizeof *t->dis) == 0 &&
            memcmp(t->ids, t->want_ids, TRY_Q * TRY_K * sizeof *t->ids) == 0;
 }
@@ -163,13 +179,12 @@ static const struct fxe_flat_kernel *choose(int metric, size_t d)
         malloc(n * sizeof(float)),         malloc(n * sizeof(float)),
         malloc(n * sizeof(idx_t)),         malloc(n * sizeof(idx_t)),
     };
-    float *packed = aligned_alloc(64, FXE_FLAT_MAX * d * sizeof(float));
-    if (t.y && t.x && t.dis && t.want_dis && t.ids && t.want_ids && packed) {
+    if (t.y && t.x && t.dis && t.want_dis && t.ids && t.want_ids) {
         fill(&t, d);
         if (ask_faiss(metric, d, &t) == 0)
             for (int i = 0; !found && fxe_flat_kernels[i]; i++)
                 if (fxe_flat_kernels[i]->usable(d, metric) &&
-                    agrees(fxe_flat_kernels[i], metric == METRIC_INNER_PRODUCT, d, &t, packed))
+                    agrees(fxe_flat_kernels[i], metric == METRIC_INNER_PRODUCT, d, &t))
                     found = fxe_flat_kernels[i];
     }
     free(t.y);
@@ -178,7 +193,6 @@ static const struct fxe_flat_kernel *choose(int metric, size_t d)
     free(t.want_dis);
     free(t.ids);
     free(t.want_ids);
-    free(packed);
     return found;
 }
 
@@ -203,14 +217,24 @@ static const struct fxe_flat_kernel *kernel_for(int metric, size_t d)
     return kernel == &none ? NULL : kernel;
 }
 
-int fxe_flat_search(int metric, size_t d, const float *y, size_t n, size_t k,
+static const struct fxe_flat_kernel *fast_kernel(int metric, size_t d)
+{
+    for (int i = 0; fxe_flat_fast_kernels[i]; i++)
+        if (fxe_flat_fast_kernels[i]->usable(d, metric))
+            return fxe_flat_fast_kernels[i];
+    return NULL;
+}
+
+int fxe_flat_search(int fast, int metric, size_t d, const float *y, size_t n, size_t k,
                     struct fxe_flat_query *q, int nq)
 {
     if (d == 0 || d % 8 || d > MAX_D || k == 0 || k >= MAX_K || nq < 1 || nq > FXE_FLAT_MAX ||
         (metric != METRIC_L2 && metric != METRIC_INNER_PRODUCT))
         return -1;
-    const struct fxe_flat_kernel *kernel = kernel_for(metric, d);
-    float *packed = kernel ? aligned_alloc(64, FXE_FLAT_MAX * d * sizeof(float)) : NULL;
+    const struct fxe_flat_kernel *kernel = fast ? fast_kernel(metric, d) : NULL;
+    if (!kernel)
+        kernel = kernel_for(metric, d);
+    float *packed = kernel ? new_packed(kernel, d, nq) : NULL;
     if (!packed)
         return -1;
     search(kernel, metric == METRIC_INNER_PRODUCT, d, y, n, k, q, nq, packed);

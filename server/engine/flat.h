@@ -32,10 +32,13 @@ struct fxe_flat_query {
  * inner product.  Returns 0, or -1 when nothing is known here that gives the loaded
  * library's own bits for this d and metric: then FAISS must be asked.
  *
+ * With `fast`, distances are computed from norms and inner products where there is a kernel
+ * for that, as FAISS does for larger batches: more quickly, with other last bits.
+ *
  * The first call for each d and metric tries every way of computing against FAISS's own
  * search on small data with many ties, and remembers the fastest that agrees.
  */
-int fxe_flat_search(int metric, size_t d, const float *y, size_t n, size_t k,
+int fxe_flat_search(int fast, int metric, size_t d, const float *y, size_t n, size_t k,
                     struct fxe_flat_query *q, int nq);
 
 #endif

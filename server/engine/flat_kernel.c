@@ -14,9 +14,9 @@ static int any_usable(size_t d, int metric)
     return metric == METRIC_L2 ? api->fvec_L2sqr_ny != NULL : api->fvec_inner_products_ny != NULL;
 }
 
-static void any_pack(const float *const x[FXE_FLAT_GROUP], size_t d, float *packed)
+static void any_pack(const float *const *x, size_t d, float *packed)
 {
-    for (int i = 0; i < FXE_FLAT_GROUP; i++)
+    for (int i = 0; i < FXE_FLAT_NARROW; i++)
         memcpy(packed + (size_t)i * d, x[i], d * sizeof(float));
 }
 
@@ -40,7 +40,7 @@ static void any_scan(struct fxe_flat_group *g, size_t d, const float *y, size_t 
     }
 }
 
-static const struct fxe_flat_kernel any = {"library", any_usable, any_pack, any_scan};
+static const struct fxe_flat_kernel any = {"library", FXE_FLAT_NARROW, any_usable, any_pack, any_scan};
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -68,7 +68,7 @@ AVX2 static inline void offer(struct fxe_flat_group *g, __m256 dis, idx_t id)
         g->ip ? _mm256_cmp_ps(dis, worst, _CMP_GT_OQ) : _mm256_cmp_ps(dis, worst, _CMP_LT_OQ);
     unsigned mask = (unsigned)_mm256_movemask_ps(better);
     if (__builtin_expect(mask, 0)) {
-        _Alignas(32) float v[FXE_FLAT_GROUP];
+        _Alignas(32) float v[FXE_FLAT_NARROW];
         _mm256_store_ps(v, dis);
         for (; mask; mask &= mask - 1)
             fxe_flat_offer(g, __builtin_ctz(mask), v[__builtin_ctz(mask)], id);
@@ -108,7 +108,7 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
     }
 }
 
-static const struct fxe_flat_kernel avx2 = {"avx2", avx2_usable, any_pack, avx2_scan};
+static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, avx2_usable, any_pack, avx2_scan};
 
 /* --- AVX-512: two queries share a register, each in its half, in AVX2's order --- */
 
@@ -120,10 +120,10 @@ static int avx512_usable(size_t d, int metric)
 }
 
 /* [q0 0..7][q1 0..7][q2 0..7] ... [q7 0..7], then components 8..15, and so on. */
-static void avx512_pack(const float *const x[FXE_FLAT_GROUP], size_t d, float *packed)
+static void avx512_pack(const float *const *x, size_t d, float *packed)
 {
     for (size_t c = 0; c < d; c += 8)
-        for (int i = 0; i < FXE_FLAT_GROUP; i++, packed += 8)
+        for (int i = 0; i < FXE_FLAT_NARROW; i++, packed += 8)
             memcpy(packed, x[i] + c, 8 * sizeof(float));
 }
 
@@ -168,7 +168,8 @@ AVX512 static void avx512_scan(struct fxe_flat_group *g, size_t d, const float *
             offer(g, eight(x, d, y, 0), first + (idx_t)j);
 }
 
-static const struct fxe_flat_kernel avx512 = {"avx512", avx512_usable, avx512_pack, avx512_scan};
+static const struct fxe_flat_kernel avx512 = {"avx512", FXE_FLAT_NARROW, avx512_usable, avx512_pack,
+                                             avx512_scan};
 
 const struct fxe_flat_kernel *const fxe_flat_kernels[] = {&avx512, &avx2, &any, NULL};
 

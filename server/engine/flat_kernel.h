@@ -8,22 +8,24 @@
 
 #include "faiss_c_compat.h"
 
-enum { FXE_FLAT_GROUP = 8 };
+enum { FXE_FLAT_GROUP = 16, FXE_FLAT_NARROW = 8 }; /* widths of kernels */
 
 struct fxe_flat_group {
-    int n;  /* queries, at most FXE_FLAT_GROUP */
+    int n;  /* queries, at most the kernel's width */
     int ip; /* inner product, else L2 */
     size_t k;
     float *packed;                            /* the queries, as the kernel wants them */
-    _Alignas(32) float worst[FXE_FLAT_GROUP]; /* of the k best so far */
+    _Alignas(64) float worst[FXE_FLAT_GROUP]; /* of the k best so far */
     float *dis[FXE_FLAT_GROUP];               /* their heaps */
     idx_t *ids[FXE_FLAT_GROUP];
 };
 
 struct fxe_flat_kernel {
     const char *name;
+    int width; /* queries of a group, FXE_FLAT_NARROW to FXE_FLAT_GROUP */
     int (*usable)(size_t d, int metric);
-    void (*pack)(const float *const x[FXE_FLAT_GROUP], size_t d, float *packed);
+    /* Arrange `width` queries in at most width * (d + 1) floats, aligned to 64 bytes. */
+    void (*pack)(const float *const *x, size_t d, float *packed);
     /* Compare m vectors at y, the first of which has the number `first`. */
     void (*scan)(struct fxe_flat_group *g, size_t d, const float *y, size_t m, idx_t first);
 };
@@ -31,6 +33,9 @@ struct fxe_flat_kernel {
 /* A distance better than the worst of query q. */
 void fxe_flat_offer(struct fxe_flat_group *g, int q, float dis, idx_t id);
 
-extern const struct fxe_flat_kernel *const fxe_flat_kernels[]; /* fastest first, NULL last */
+/* With the library's bits, perhaps; fastest first, NULL last. */
+extern const struct fxe_flat_kernel *const fxe_flat_kernels[];
+/* By norms and inner products, as with BLAS, whose last bits differ; the same order. */
+extern const struct fxe_flat_kernel *const fxe_flat_fast_kernels[];
 
 #endif

@@ -277,7 +277,7 @@ static void set_omp(int threads)
         fxe_engine.omp_set_num_threads(threads);
 }
 
-/* Out of the ready queue, what can be done together with `r`; others keep their share. */
+/* Out of the ready queue, what can be done together with `r`; idle workers get their share. */
 static int gather(struct fxe_req *r, struct fxe_req **batch)
 {
     int same = 1, n = 1;
@@ -286,7 +286,7 @@ static int gather(struct fxe_req *r, struct fxe_req **batch)
         return 1;
     for (struct fxe_req *o = pool.ready.first; o; o = o->next)
         same += fxe_same_batch(r, o);
-    int share = (same + fxe_engine.threads - 1) / fxe_engine.threads;
+    int share = (same + pool.idle) / (pool.idle + 1);
     if (share > FXE_FLAT_MAX)
         share = FXE_FLAT_MAX;
     if (share < SMALLEST_BATCH)

@@ -4,8 +4,10 @@
  * each metric, dimension and k.  Half of the vectors are copies of others and half of the
  * queries are vectors of the index, so that there are ties.
  *
- *   coalesce THREADS
+ *   coalesce THREADS [FILE]        and leaves the results in the file
+ *   coalesce compare FILE FILE     are they the same but for rounding?
  */
+#include <math.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,6 +24,15 @@ static struct {
     int d, k;
 } job;
 
+/* One search. */
+struct found {
+    int k;
+    float dis[MAX_K];
+    idx_t ids[MAX_K];
+};
+
+static FILE *results;
+
 static uint64_t sum_of(const void *data, size_t n, uint64_t h)
 {
     const uint8_t *p = data;
@@ -30,31 +41,37 @@ static uint64_t sum_of(const void *data, size_t n, uint64_t h)
     return h;
 }
 
+struct thread {
+    pthread_t id;
+    uint64_t number, sum;
+    struct found found[EACH];
+};
+
 static void *search(void *arg)
 {
-    uint64_t *sum = arg;
-    uint64_t me = *sum;
-    float x[256], dis[MAX_K];
-    idx_t ids[MAX_K];
-    *sum = 0xcbf29ce484222325u;
+    struct thread *t = arg;
+    float x[256];
+    t->sum = 0xcbf29ce484222325u;
     for (uint64_t i = 0; i < EACH; i++) {
-        memcpy(x, job.xb + (me * 977 + i * 131) % NB * (size_t)job.d, (size_t)job.d * sizeof *x);
+        struct found *f = &t->found[i];
+        f->k = job.k;
+        memcpy(x, job.xb + (t->number * 977 + i * 131) % NB * (size_t)job.d, (size_t)job.d * sizeof *x);
         if (i % 2)
             x[i] += 0.125f;
-        if (faiss_Index_search(job.index, 1, x, job.k, dis, ids) != 0) {
+        if (faiss_Index_search(job.index, 1, x, job.k, f->dis, f->ids) != 0) {
             fprintf(stderr, "%s\n", faiss_get_last_error());
             exit(1);
         }
-        *sum = sum_of(dis, (size_t)job.k * sizeof *dis, *sum);
-        *sum = sum_of(ids, (size_t)job.k * sizeof *ids, *sum);
+        t->sum = sum_of(f->dis, (size_t)job.k * sizeof *f->dis, t->sum);
+        t->sum = sum_of(f->ids, (size_t)job.k * sizeof *f->ids, t->sum);
     }
     return NULL;
 }
 
 static void run(int d, FaissMetricType metric, int k, int nthreads)
 {
-    pthread_t threads[MAX_THREADS];
-    uint64_t sums[MAX_THREADS], all = 0;
+    static struct thread threads[MAX_THREADS];
+    uint64_t all = 0;
     uint32_t s = 1;
     float *xb = malloc((size_t)NB * (size_t)d * sizeof *xb);
     for (size_t i = 0; xb && i < (size_t)NB * (size_t)d; i++) {
@@ -72,27 +89,63 @@ static void run(int d, FaissMetricType metric, int k, int nthreads)
     job.d = d;
     job.k = k;
     for (int i = 0; i < nthreads; i++) {
-        sums[i] = (uint64_t)i;
-        pthread_create(&threads[i], NULL, search, &sums[i]);
+        memset(&threads[i], 0, sizeof threads[i]);
+        threads[i].number = (uint64_t)i;
+        pthread_create(&threads[i].id, NULL, search, &threads[i]);
     }
     for (int i = 0; i < nthreads; i++) {
-        pthread_join(threads[i], NULL);
-        all = sum_of(&sums[i], sizeof sums[i], all);
+        pthread_join(threads[i].id, NULL);
+        all = sum_of(&threads[i].sum, sizeof threads[i].sum, all);
+        if (results)
+            fwrite(threads[i].found, sizeof threads[i].found, 1, results);
     }
     printf("d=%d metric=%d k=%d %016llx\n", d, (int)metric, k, (unsigned long long)all);
     faiss_Index_free(job.index);
     free(xb);
 }
 
-int main(int argc, char **argv)
+static void run_all(int threads)
 {
     static const int dims[] = {8, 32, 64, 136};
     static const int ks[] = {1, 10, 99, MAX_K};
-    int threads = argc > 1 ? atoi(argv[1]) : 8;
     for (size_t i = 0; i < 4; i++)
         for (int metric = 0; metric < 2; metric++)
             run(dims[i], metric ? METRIC_L2 : METRIC_INNER_PRODUCT, ks[(i + (size_t)metric) % 4],
-                threads > MAX_THREADS ? MAX_THREADS : threads);
+                threads);
     run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS does each */
+}
+
+/* Norms are up to 140, and distances their differences.  Among results that are nearly as
+ * near as each other another one may be found, but seldom. */
+static int compare(FILE *a, FILE *b)
+{
+    struct found f, g;
+    size_t n = 0, other = 0;
+    while (fread(&f, sizeof f, 1, a) == 1) {
+        if (fread(&g, sizeof g, 1, b) != 1 || f.k != g.k)
+            return fprintf(stderr, "one has fewer results\n");
+        for (int i = 0; i < f.k; i++, n++) {
+            if (!(fabsf(f.dis[i] - g.dis[i]) < 2e-4f))
+                return fprintf(stderr, "result %d of k %d: %g and %g\n", i, f.k, (double)f.dis[i],
+                               (double)g.dis[i]);
+            other += f.ids[i] != g.ids[i];
+        }
+    }
+    printf("%zu results, %zu others\n", n, other);
+    return n == 0 || other > n / 50;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "compare") == 0) {
+        FILE *a = fopen(argv[2], "rb"), *b = fopen(argv[3], "rb");
+        return !a || !b || compare(a, b);
+    }
+    int threads = argc > 1 ? atoi(argv[1]) : 8;
+    if (argc > 2)
+        results = fopen(argv[2], "wb");
+    run_all(threads > MAX_THREADS ? MAX_THREADS : threads);
+    if (results)
+        fclose(results);
     return 0;
 }

@@ -7,7 +7,7 @@
 coalesce=$BUILD/tests/e2e/coalesce
 one='env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1'
 
-ok "runs in process" sh -c "$one '$coalesce' 1 >/dev/null && $one '$coalesce' 24 >'$TMP/direct'"
+ok "runs in process" sh -c "$one '$coalesce' 1 >/dev/null && $one '$coalesce' 24 '$TMP/results' >'$TMP/direct'"
 start_server --threads 1
 remote "$coalesce" 24 >"$TMP/one"
 same "one worker: the same bits" "$TMP/direct" "$TMP/one"
@@ -20,7 +20,8 @@ remote "$coalesce" 24 >"$TMP/off"
 same "switched off: the same bits" "$TMP/direct" "$TMP/off"
 is "and none was done together" "$(stat_of batched_searches)" 0
 start_server --threads 1 --coalesce fast
-ok "fast: it runs" remote "$coalesce" 24
+ok "fast: it runs" remote "$coalesce" 24 "$TMP/fast"
+ok "and finds the same but for rounding" "$coalesce" compare "$TMP/results" "$TMP/fast"
 ok "and searches were done together" [ "$(stat_of batched_searches)" -gt 0 ]
 "$BUILD/faissx-server" run --coalesce sometimes 2>"$TMP/err"
 is "another word is refused" $? 1
