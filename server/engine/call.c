@@ -11,6 +11,7 @@
 #include "check.h"
 #include "extras.h"
 #include "request.h"
+#include "split.h"
 
 enum { WIDE_BATCH = 64 };
 
@@ -247,7 +248,7 @@ int fxe_call_arguments(struct fxe_req *r)
 static void call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
-    if (!fxe_call_otherwise(r) && !fxe_extra_call(r))
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_split_search(r))
         fx_invoke(api(), r->op, r->v);
 }
 

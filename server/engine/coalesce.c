@@ -15,16 +15,18 @@ static const struct fx_api *api(void)
 /* Parameters of faiss_Index_search. */
 enum { INDEX, N, X, K, DISTANCES, LABELS };
 
-static int is_flat(struct fxe_obj *o)
+int fxe_is_flat(struct fxe_obj *o)
 {
-    if (!o->flat) {
+    int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
+    if (!known) {
         FaissMetricType metric = api()->Index_metric_type(o->ptr);
         int yes = api()->IndexFlat_cast && api()->IndexFlat_cast(o->ptr) &&
                   api()->IndexFlat1D_cast && !api()->IndexFlat1D_cast(o->ptr) &&
                   (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
-        o->flat = yes ? 1 : 2;
+        known = yes ? 1 : 2;
+        __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
     }
-    return o->flat == 1;
+    return known == 1;
 }
 
 static uint64_t arg(const struct fxe_req *r, int i)
@@ -37,7 +39,7 @@ int fxe_may_coalesce(struct fxe_req *r)
 {
     if (r->op != FX_OP_Index_search || fxe_engine.coalesce == FXE_OFF || arg(r, N) != 1)
         return 0;
-    return fxe_engine.coalesce == FXE_FAST || is_flat(r->obj[INDEX]);
+    return fxe_engine.coalesce == FXE_FAST || fxe_is_flat(r->obj[INDEX]);
 }
 
 int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other)
@@ -53,7 +55,7 @@ static int flat(struct fxe_req **b, int n)
     struct fxe_flat_query q[FXE_FLAT_MAX];
     size_t d = (size_t)api()->Index_d(index), floats = 0;
     float *xb = NULL;
-    if (!is_flat(b[0]->obj[INDEX]) || !api()->IndexFlat_xb ||
+    if (!fxe_is_flat(b[0]->obj[INDEX]) || !api()->IndexFlat_xb ||
         (api()->get_distance_compute_min_k_reservoir &&
          (int64_t)b[0]->v[K].i >= api()->get_distance_compute_min_k_reservoir()))
         return -1; /* a reservoir breaks ties in another way than a heap */

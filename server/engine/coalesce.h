@@ -18,6 +18,9 @@
 
 enum fxe_coalesce { FXE_EXACT, FXE_FAST, FXE_OFF };
 
+/* Is it exhaustive search over vectors as they are, by L2 or inner product? */
+int fxe_is_flat(struct fxe_obj *o);
+
 /* Could `r` be part of a batch?  With engine.lock. */
 int fxe_may_coalesce(struct fxe_req *r);
 

@@ -18,6 +18,7 @@
 #include "code_size.h"
 #include "log.h"
 #include "sandbox.h"
+#include "split.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -58,6 +59,7 @@ static int load(const char *path)
     fxe_engine.delete_array = free; /* for a library that is not C++ */
     if (delete_array)
         memcpy(&fxe_engine.delete_array, &delete_array, sizeof delete_array);
+    fxe_split_init(fxe_engine.lib.dl);
     fxe_catch_init(fxe_engine.lib.dl);
     fxe_code_size_repair(&fxe_engine.lib);
     return 0;

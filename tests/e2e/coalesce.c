@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many threads search one Flat index at once; prints a checksum of every result's bits for
- * each metric, dimension and k.  Half of the vectors are copies of others and half of the
+ * Many threads search one Flat index at once, then one thread for many queries, which an
+ * engine shares among its cores; prints checksums of every result's bits for each metric,
+ * dimension and k.  Half of the vectors are copies of others and half of the
  * queries are vectors of the index, so that there are ties.
  *
  *   coalesce THREADS [FILE]        and leaves the results in the file
@@ -68,6 +69,22 @@ static void *search(void *arg)
     return NULL;
 }
 
+static uint64_t search_many(void)
+{
+    enum { MANY = 151 };
+    size_t n = (size_t)MANY * (size_t)job.k;
+    float *dis = malloc(n * sizeof *dis);
+    idx_t *ids = malloc(n * sizeof *ids);
+    if (!dis || !ids || faiss_Index_search(job.index, MANY, job.xb, job.k, dis, ids) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    uint64_t sum = sum_of(dis, n * sizeof *dis, sum_of(ids, n * sizeof *ids, 0));
+    free(dis);
+    free(ids);
+    return sum;
+}
+
 static void run(int d, FaissMetricType metric, int k, int nthreads)
 {
     static struct thread threads[MAX_THREADS];
@@ -99,7 +116,8 @@ static void run(int d, FaissMetricType metric, int k, int nthreads)
         if (results)
             fwrite(threads[i].found, sizeof threads[i].found, 1, results);
     }
-    printf("d=%d metric=%d k=%d %016llx\n", d, (int)metric, k, (unsigned long long)all);
+    printf("d=%d metric=%d k=%d %016llx %016llx\n", d, (int)metric, k, (unsigned long long)all,
+           (unsigned long long)search_many());
     faiss_Index_free(job.index);
     free(xb);
 }
