@@ -272,7 +272,7 @@ bench_add() {
     in_process local add -v 1000000
     remote tcp "$TCP" add -v 1000000
     worker echo "$OUT/transport" -n 64 -u 8000000 -w 8
-    turns "$(rounds 3 10)"
+    turns "$(rounds 5 12)"
     stop_server
 }
 
