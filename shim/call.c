@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "join.h"
 #include "remote_table.h"
 #include "rpc.h"
 
@@ -504,12 +505,34 @@ static int run_free(struct call *c)
     return 0;
 }
 
+/* --- adds that were kept, join.h --- */
+
+static int is_add(const struct call *c)
+{
+    return c->op == FX_OP_Index_add || c->op == FX_OP_Index_add_with_ids;
+}
+
+/* Send them before any other call.  One that failed is told by a function that returns errors;
+ * a value of an index that lacks vectors is not to be had, either. */
+static int joined_adds(const struct call *c)
+{
+    struct fx_error before;
+    if (is_add(c))
+        return 0; /* it may join them */
+    if (!(c->fn->flags & FX_FREE))
+        return fx_join_settle(c->fn->ret.kind == FX_ERR);
+    fx_error_save(&before);
+    fx_join_settle(0);
+    fx_error_restore(&before);
+    return 0;
+}
+
 union fx_val fx_remote_call(int op, union fx_val *v)
 {
     struct call c = {.op = op, .fn = &fx_fns[op], .v = v};
     union fx_val *ret = &v[c.fn->nparams];
     enum place where = place(&c);
-    int rc = -4;
+    int rc = -4, joined;
     *ret = (union fx_val){.i = 0};
     if (where == HERE) {
         call_here(&c);
@@ -517,6 +540,10 @@ union fx_val fx_remote_call(int op, union fx_val *v)
     }
     if (where == NOWHERE)
         goto out;
+    if ((joined = joined_adds(&c)) != 0) {
+        rc = joined;
+        goto out;
+    }
     if (c.fn->flags & FX_CUSTOM) {
         fx_invoke(&fx_custom_table, op, v);
         return *ret;
@@ -528,6 +555,14 @@ union fx_val fx_remote_call(int op, union fx_val *v)
                 fx_obj_end(c.obj[i]);
             goto out;
         }
+    if (is_add(&c) && c.obj[0]) {
+        if (fx_join_add(c.obj[0], op, v, &rc))
+            goto out;
+        if ((joined = fx_join_settle(1)) != 0) {
+            rc = joined;
+            goto out;
+        }
+    }
     if (answer_here(&c)) {
         rc = (int)ret->i;
         if (c.fn->ret.kind != FX_ERR && c.fn->flags & (FX_PROCESS | FX_UNSIZED))
@@ -537,6 +572,9 @@ union fx_val fx_remote_call(int op, union fx_val *v)
     rc = c.fn->flags & FX_FREE ? run_free(&c) : run(&c);
     if (rc == 0)
         done(&c);
+    for (int i = 0; i < c.fn->nparams && rc == 0; i++)
+        if (c.obj[i])
+            fx_join_note(c.obj[i], op);
 out:
     if (rc != 0)
         *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? rc : 0};

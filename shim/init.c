@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "join.h"
 #include "remote_table.h"
 #include "shim.h"
 
@@ -149,6 +150,7 @@ static void install_remote(void)
 
 static void after_fork_prepare(void)
 {
+    fx_join_fork_prepare();
     fx_session_fork_prepare();
     fx_obj_fork_prepare();
 }
@@ -157,12 +159,14 @@ static void after_fork_parent(void)
 {
     fx_obj_fork_done(0);
     fx_session_fork_done(0);
+    fx_join_fork_done(0);
 }
 
 static void after_fork_child(void)
 {
     fx_obj_fork_done(1);
     fx_session_fork_done(1);
+    fx_join_fork_done(1);
 }
 
 static void init_once(void)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "join.h"
 #include "rpc.h"
 
 static const char scheme[] = "faissx://";
@@ -36,6 +37,7 @@ int fx_named_write(const void *index, int cls, const char *name, const char *fun
     int rc = -4;
     if (!o)
         return rc;
+    fx_join_never();
     if (fx_rpc_begin(&r, "publish", 2) == 0) {
         fx_pack_str(&r.pk, "handle");
         msgpack_pack_uint64(&r.pk, fx_obj_id(o));
@@ -52,6 +54,7 @@ int fx_named_read(const char *name, int cls, void **p_out, const char *function)
 {
     struct fx_rpc r;
     int rc = -4;
+    fx_join_never();
     if (fx_rpc_begin(&r, "open", 2) != 0)
         return rc;
     fx_pack_str(&r.pk, "name");

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <uthash.h>
 
+#include "join.h"
 #include "shim.h"
 #include "values.h"
 
@@ -29,6 +30,7 @@ struct fx_obj {
     struct fx_obj *borrowed, *next_borrowed;
     struct fx_lent *lent;
     struct fx_fixed *fixed;
+    struct fx_join *join;
     int8_t casts[FX_NCLASSES]; /* 0 unknown, 1 yes, 2 no */
     UT_hash_handle by_token, by_id;
 };
@@ -73,6 +75,7 @@ static void destroy(struct fx_obj *o)
         free(f);
     }
     fx_value_free(o->value);
+    fx_join_free(o->join);
     free(o);
 }
 
@@ -150,6 +153,13 @@ struct fx_obj *fx_obj_get(const void *handle)
         o->refs++;
     pthread_mutex_unlock(&objects.lock);
     return o;
+}
+
+void fx_obj_hold(struct fx_obj *o)
+{
+    pthread_mutex_lock(&objects.lock);
+    o->refs++;
+    pthread_mutex_unlock(&objects.lock);
 }
 
 void fx_obj_release(struct fx_obj *o)
@@ -253,6 +263,11 @@ void fx_obj_forget(struct fx_obj *o)
         free(f);
     }
     pthread_mutex_unlock(&objects.lock);
+}
+
+struct fx_join **fx_obj_join(struct fx_obj *o)
+{
+    return &o->join;
 }
 
 void *fx_obj_lend(struct fx_obj *o, int op, int param, size_t size)

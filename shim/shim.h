@@ -49,6 +49,7 @@ struct fx_thread {
     uint64_t conn_instance;   /* of the engine, as hello told */
     int conn_direct;          /* it leads to the engine itself */
     uint64_t next_request;
+    int joining;            /* it sends joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made, reused */
     int error;              /* FAISSX_* */
     unsigned failures;      /* errors set so far */
@@ -105,6 +106,7 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
 /* Look a handle up and hold it: fx_obj_release when the call is over.  NULL if it is
  * none of ours, or was freed. */
 struct fx_obj *fx_obj_get(const void *handle);
+void fx_obj_hold(struct fx_obj *o);
 void fx_obj_release(struct fx_obj *o);
 
 /* End the handle and those that were borrowed from it. */
@@ -129,6 +131,9 @@ void fx_obj_set_cast(struct fx_obj *o, int cls, int yes);
 int fx_obj_fixed(const struct fx_obj *o, int op, union fx_val *val);
 void fx_obj_set_fixed(struct fx_obj *o, int op, union fx_val val);
 void fx_obj_forget(struct fx_obj *o);
+
+/* Adds to it that are kept to be sent together, join.h; atomic. */
+struct fx_join **fx_obj_join(struct fx_obj *o);
 
 /* Memory of `size` bytes lent for (op, param); grows or moves as FAISS's would. */
 void *fx_obj_lend(struct fx_obj *o, int op, int param, size_t size);

@@ -10,6 +10,7 @@
 #include "catch.h"
 #include "check.h"
 #include "extras.h"
+#include "joined.h"
 #include "request.h"
 #include "split.h"
 
@@ -85,14 +86,16 @@ static int handles(struct fxe_req *r, int i)
     return 0;
 }
 
-/* Queries enough for all cores: FAISS divides them among its threads. */
-static int is_batch(const struct fxe_req *r)
+/* Work for all cores: vectors enough for FAISS to divide among its threads, or a function
+ * that takes long without being told of how many. */
+static enum fxe_lane lane(const struct fxe_req *r)
 {
+    int wide = r->fn->flags & FX_WIDE;
     for (int i = 0; i < r->fn->nparams; i++)
         if (strcmp(r->fn->params[i].name, "n") == 0)
-            return arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+            wide = arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
                    arg(r, i)->via.u64 >= WIDE_BATCH;
-    return 0;
+    return wide && !fxe_is_joined(r) ? FXE_WIDE : FXE_SMALL;
 }
 
 int fxe_call_prepare(struct fxe_req *r)
@@ -122,7 +125,7 @@ int fxe_call_prepare(struct fxe_req *r)
     }
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
-    r->lane = r->fn->flags & FX_WIDE || is_batch(r) ? FXE_WIDE : FXE_SMALL;
+    r->lane = lane(r);
     return 0;
 }
 
@@ -248,7 +251,7 @@ int fxe_call_arguments(struct fxe_req *r)
 static void call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
-    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_split_search(r))
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_split_search(r))
         fx_invoke(api(), r->op, r->v);
 }
 

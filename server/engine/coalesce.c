@@ -64,8 +64,8 @@ static int flat(struct fxe_req **b, int n)
         return -1;
     for (int i = 0; i < n; i++)
         q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
-    return fxe_flat_search(fxe_engine.coalesce == FXE_FAST, (int)api()->Index_metric_type(index), d, xb, floats / d,
-                           (size_t)b[0]->v[K].i, q, n);
+    return fxe_flat_search(fxe_engine.coalesce == FXE_FAST, (int)api()->Index_metric_type(index), d,
+                           xb, floats / d, (size_t)b[0]->v[K].i, q, n);
 }
 
 /* One call for all of them. */

@@ -38,8 +38,8 @@ struct fxe_conn {
     int nframes, first;     /* first: the next frame begins a message */
     int fds[FX_FRAMES_MAX]; /* that came with it */
     int nfds;
-    uint8_t flags;          /* of the frame being read */
-    char *body;             /* NULL: it is dropped */
+    uint8_t flags; /* of the frame being read */
+    char *body;    /* NULL: it is dropped */
     size_t left;
 };
 
@@ -270,6 +270,11 @@ int fxe_conn_read(struct fxe_conn *c, struct fx_link_msg *m)
         else if (!(c->flags & MORE))
             return message_done(c, m);
     }
+}
+
+int fxe_conn_has_more(const struct fxe_conn *c)
+{
+    return c->have > c->at;
 }
 
 /* --- sending --- */

@@ -20,6 +20,7 @@
 struct fxe_source {
     enum { FXE_LINK, FXE_LISTENER, FXE_WAKE, FXE_CONN } kind;
     int fd;
+    struct fxe_source *next;
 };
 
 struct fxe_conn;
@@ -38,6 +39,9 @@ void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
 /* Read what is there: 1 and a request (free with fx_link_msg_free), 0 when more bytes
  * must come first, -1 when the connection is of no more use. */
 int fxe_conn_read(struct fxe_conn *c, struct fx_link_msg *m);
+
+/* Are bytes of the next request here already, of which epoll knows nothing? */
+int fxe_conn_has_more(const struct fxe_conn *c);
 
 /* Send one message; waits at most some seconds for a client that does not read. */
 int fxe_conn_send(struct fxe_conn *c, const struct fx_frame *frames, int n);

@@ -132,8 +132,8 @@ AVX2 static inline void offer2(struct fxe_flat_group *g, __m256 dis, int half, i
     }
 }
 
-AVX2 static inline __attribute__((always_inline)) void
-block2(struct fxe_flat_group *g, size_t d, const float *y, idx_t id, int n)
+AVX2 static inline __attribute__((always_inline)) void block2(struct fxe_flat_group *g, size_t d,
+                                                              const float *y, idx_t id, int n)
 {
     __m256 s[BLOCK2][2];
     const float *x = g->packed, *norms = x + FXE_FLAT_GROUP * d;

@@ -40,7 +40,8 @@ static void any_scan(struct fxe_flat_group *g, size_t d, const float *y, size_t 
     }
 }
 
-static const struct fxe_flat_kernel any = {"library", FXE_FLAT_NARROW, any_usable, any_pack, any_scan};
+static const struct fxe_flat_kernel any = {"library", FXE_FLAT_NARROW, any_usable, any_pack,
+                                           any_scan};
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -108,7 +109,8 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
     }
 }
 
-static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, avx2_usable, any_pack, avx2_scan};
+static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, avx2_usable, any_pack,
+                                            avx2_scan};
 
 /* --- AVX-512: two queries share a register, each in its half, in AVX2's order --- */
 
@@ -169,7 +171,7 @@ AVX512 static void avx512_scan(struct fxe_flat_group *g, size_t d, const float *
 }
 
 static const struct fxe_flat_kernel avx512 = {"avx512", FXE_FLAT_NARROW, avx512_usable, avx512_pack,
-                                             avx512_scan};
+                                              avx512_scan};
 
 const struct fxe_flat_kernel *const fxe_flat_kernels[] = {&avx512, &avx2, &any, NULL};
 

@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "coalesce.h"
 #include "direct.h"
@@ -31,10 +33,11 @@ struct queue {
 
 static struct {
     pthread_cond_t wide_cond;
-    pthread_cond_t done_cond; /* nothing is under way */
-    struct queue ready, wide; /* ready: have their locks */
-    int idle;                 /* workers in epoll_wait */
-    int under_way;            /* requests read and not finished */
+    pthread_cond_t done_cond;  /* nothing is under way */
+    struct queue ready, wide;  /* ready: have their locks */
+    int idle;                  /* workers in epoll_wait */
+    int under_way;             /* requests read and not finished */
+    struct fxe_source *unread; /* connections that have been read further than answered */
     int stopping;
     int epoll;
     struct fxe_source link, listener, wake;
@@ -205,12 +208,27 @@ static _Thread_local struct {
     int in_vain; /* requests before it waits for another one again */
 } answered;
 
+/* Let some worker look for the next request.  The kernel does not know of one that has been
+ * read together with the one before. */
+static void leave(struct fxe_conn *c)
+{
+    struct fxe_source *s = fxe_conn_source(c);
+    if (!fxe_conn_has_more(c)) {
+        watch(s, EPOLL_CTL_MOD);
+        return;
+    }
+    fxe_lock();
+    LL_APPEND(pool.unread, s);
+    wake_one();
+    fxe_unlock();
+}
+
 void fxe_pool_answered(struct fxe_conn *c)
 {
     if (answered.worker && answered.n < FXE_FLAT_MAX)
         answered.conn[answered.n++] = c;
     else
-        watch(fxe_conn_source(c), EPOLL_CTL_MOD);
+        leave(c);
 }
 
 static int64_t now_ns(void)
@@ -227,13 +245,15 @@ static int64_t now_ns(void)
  * the same, or two busy clients could keep all others waiting. */
 static void look_again(int alone)
 {
+    struct fxe_conn *conn[FXE_FLAT_MAX];
     int n = answered.n;
+    memcpy(conn, answered.conn, (size_t)n * sizeof(*conn));
     answered.n = 0;
     if (n == 1 && ++answered.streak < STREAK) {
-        int rc = read_conn(answered.conn[0]);
+        int rc = read_conn(conn[0]);
         if (rc == 0 && alone && answered.in_vain == 0) {
             for (int64_t end = now_ns() + LOOK_NS; rc == 0 && now_ns() < end;)
-                rc = read_conn(answered.conn[0]);
+                rc = read_conn(conn[0]);
             answered.in_vain = rc == 0 ? GIVE_UP : 0;
         } else if (answered.in_vain) {
             answered.in_vain--;
@@ -244,7 +264,7 @@ static void look_again(int alone)
         answered.streak = 0;
     }
     for (int i = 0; i < n; i++)
-        watch(fxe_conn_source(answered.conn[i]), EPOLL_CTL_MOD);
+        leave(conn[i]);
 }
 
 static void handle(struct fxe_source *s)
@@ -330,14 +350,19 @@ static void *worker(void *arg)
             fxe_lock();
             continue;
         }
-        pool.idle++;
+        struct fxe_source *unread = pool.unread;
+        if (unread)
+            LL_DELETE(pool.unread, unread);
+        pool.idle += !unread;
         fxe_unlock();
-        int n = epoll_wait(pool.epoll, events, EVENTS, -1);
+        int n = epoll_wait(pool.epoll, events, EVENTS, unread ? 0 : -1);
         fxe_lock();
-        pool.idle--;
+        pool.idle -= !unread;
         fxe_unlock();
         for (int i = 0; i < n; i++)
             handle(events[i].data.ptr);
+        if (unread)
+            handle(unread);
         answered.streak = 0;
         while (answered.n) /* requests that failed at once */
             look_again(0);
@@ -380,10 +405,10 @@ static void start(void *(*body)(void *))
 static void start_epoll(void)
 {
     pool.epoll = epoll_create1(EPOLL_CLOEXEC);
-    pool.wake = (struct fxe_source){FXE_WAKE, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    pool.link = (struct fxe_source){FXE_LINK, fxe_engine.link.fd};
+    pool.wake = (struct fxe_source){.kind = FXE_WAKE, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    pool.link = (struct fxe_source){.kind = FXE_LINK, .fd = fxe_engine.link.fd};
     pool.listener = (struct fxe_source){
-        FXE_LISTENER, fxe_direct_listen(fxe_engine.direct, sizeof fxe_engine.direct)};
+        .kind = FXE_LISTENER, .fd = fxe_direct_listen(fxe_engine.direct, sizeof fxe_engine.direct)};
     if (pool.epoll < 0 || pool.wake.fd < 0) {
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);

@@ -56,7 +56,8 @@ static void *search(void *arg)
     for (uint64_t i = 0; i < EACH; i++) {
         struct found *f = &t->found[i];
         f->k = job.k;
-        memcpy(x, job.xb + (t->number * 977 + i * 131) % NB * (size_t)job.d, (size_t)job.d * sizeof *x);
+        memcpy(x, job.xb + (t->number * 977 + i * 131) % NB * (size_t)job.d,
+               (size_t)job.d * sizeof *x);
         if (i % 2)
             x[i] += 0.125f;
         if (faiss_Index_search(job.index, 1, x, job.k, f->dis, f->ids) != 0) {

@@ -53,6 +53,10 @@ fi
 flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
 clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
+is "a thousand calls before the first answer is read" \
+    "$(call faiss_Index_ntotal "$flat" '"_repeat":1000' | grep -c '"ret":0')" 1000
+is "and as many that are refused" \
+    "$(call faiss_Index_ntotal 99 '"_repeat":1000' | grep -c '"kind":"handle"')" 1000
 good "an honest call" "$(call faiss_Index_add "$flat,2,0" '"_frames":["zero 64"]')"
 
 # --- frames and headers ---
