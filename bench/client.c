@@ -11,10 +11,13 @@
  *                                             with -r every second turn at that fraction
  *                                             of the speed of the turn before
  *     client add    -v VECTORS                a Flat index, filled by one call
+ *     client small  -v VECTORS                the same, one vector a call
+ *     client mixed  -i FILE [-n CALLS]        nine searches, then ten vectors more
  *     client many   -m INDEXES [-n CALLS]     search in one of so many small indexes
  *     client idle   [-s SECONDS]              a client that does nothing
  *
- * -p PID names the server; its processes' CPU time is reported then.
+ * -d and -j are the dimension and k (128 and 10).  -p PID names the server; its processes' CPU
+ * time is reported then.
  */
 #include <pthread.h>
 #include <sys/wait.h>
@@ -23,11 +26,11 @@
 #include "faiss_c_compat.h"
 #include "usage.h"
 
-enum { D = 128, K = 10, NQUERIES = 10000 };
+enum { NQUERIES = 10000 };
 
 static struct {
     const char *file, *key;
-    size_t calls, nq, vectors, indexes;
+    size_t calls, nq, vectors, indexes, d, k;
     int threads;
     double seconds, fraction;
 } o = {.key = "Flat",
@@ -35,6 +38,8 @@ static struct {
        .nq = 1,
        .vectors = 10000,
        .indexes = 1,
+       .d = 128,
+       .k = 10,
        .threads = 1,
        .seconds = 1};
 
@@ -51,7 +56,7 @@ static void check(int status, const char *what)
 static FaissIndex *new_index(const char *key)
 {
     FaissIndex *index = NULL;
-    check(faiss_index_factory(&index, D, key, METRIC_L2), key);
+    check(faiss_index_factory(&index, (int)o.d, key, METRIC_L2), key);
     return index;
 }
 
@@ -66,33 +71,37 @@ static FaissIndex *open_index(void)
 
 static void search(FaissIndex *index, size_t nq, const float *x, float *distances, idx_t *labels)
 {
-    if (faiss_Index_search(index, (idx_t)nq, x, K, distances, labels) != 0)
+    if (faiss_Index_search(index, (idx_t)nq, x, (idx_t)o.k, distances, labels) != 0)
         die("search: %s", faiss_get_last_error());
 }
 
-/* How many of the true ten nearest are found, of 100 queries. */
+/* How many of the true k nearest are found, of 100 queries. */
 static double recall(FaissIndex *index, const float *x)
 {
     enum { N = 100 };
-    idx_t found[N * K], truth[N * K];
-    float distances[N * K];
-    int hits = 0;
+    size_t k = o.k;
+    idx_t *found = need(N * k * sizeof(*found)), *truth = need(N * k * sizeof(*truth));
+    float *distances = need(N * k * sizeof(*distances));
+    size_t hits = 0;
     FaissIndex *flat = new_index("Flat");
     check(faiss_Index_add(flat, (idx_t)o.vectors, x), "add");
     search(flat, N, queries, distances, truth);
     search(index, N, queries, distances, found);
-    for (int i = 0; i < N; i++)
-        for (int a = 0; a < K; a++)
-            for (int b = 0; b < K; b++)
-                hits += truth[i * K + a] == found[i * K + b];
+    for (size_t i = 0; i < N; i++)
+        for (size_t a = 0; a < k; a++)
+            for (size_t b = 0; b < k; b++)
+                hits += truth[i * k + a] == found[i * k + b];
     faiss_Index_free(flat);
-    return hits / (double)(N * K);
+    free(found);
+    free(truth);
+    free(distances);
+    return (double)hits / (double)(N * k);
 }
 
 static void build(void)
 {
     int64_t start = now_ns();
-    float *x = clustered(o.vectors, D, 1);
+    float *x = clustered(o.vectors, (int)o.d, 1);
     FaissIndex *index = new_index(o.key);
     FaissIndexIVF *ivf = faiss_IndexIVF_cast(index);
     check(faiss_Index_train(index, (idx_t)o.vectors, x), "train");
@@ -119,8 +128,8 @@ static uint32_t digest(uint32_t sum, const void *data, size_t n)
 /* Search in turns in each of the n indexes. */
 static void search_turns(FaissIndex **index, size_t n)
 {
-    float *distances = need(o.nq * K * sizeof(float));
-    idx_t *labels = need(o.nq * K * sizeof(idx_t));
+    float *distances = need(o.nq * o.k * sizeof(float));
+    idx_t *labels = need(o.nq * o.k * sizeof(idx_t));
     int64_t *ns = need(o.calls * sizeof(int64_t));
     size_t which = 0;
     search(index[0], o.nq, queries, distances, labels);
@@ -129,11 +138,11 @@ static void search_turns(FaissIndex **index, size_t n)
         struct cpu before = cpu_now();
         int64_t start = now_ns();
         for (size_t i = 0; i < o.calls; i++) {
-            const float *x = queries + i * o.nq % (NQUERIES - o.nq + 1) * D;
+            const float *x = queries + i * o.nq % (NQUERIES - o.nq + 1) * o.d;
             int64_t begin = now_ns();
             search(index[which++ % n], o.nq, x, distances, labels);
             ns[i] = now_ns() - begin;
-            sum = digest(sum, labels, o.nq * K * sizeof(idx_t));
+            sum = digest(sum, labels, o.nq * o.k * sizeof(idx_t));
         }
         report("per_second", (double)(o.calls * o.nq) / ((double)(now_ns() - start) / 1e9));
         report_cpu(before, (double)o.calls);
@@ -149,7 +158,7 @@ static void many(void)
 {
     enum { EACH = 100 };
     FaissIndex **all = need(o.indexes * sizeof(*all));
-    float *x = clustered(EACH, D, 1);
+    float *x = clustered(EACH, (int)o.d, 1);
     for (size_t i = 0; i < o.indexes; i++) {
         all[i] = new_index("Flat");
         check(faiss_Index_add(all[i], EACH, x), "add");
@@ -178,8 +187,8 @@ static void touch_memory(size_t bytes)
 
 static void add(void)
 {
-    size_t bytes = o.vectors * D * sizeof(float);
-    float *x = clustered(o.vectors, D, 1);
+    size_t bytes = o.vectors * o.d * sizeof(float);
+    float *x = clustered(o.vectors, (int)o.d, 1);
     faiss_Index_free(new_index("Flat"));
     while (turn()) {
         touch_memory(bytes * 5 / 2); /* an upload, and the index */
@@ -199,6 +208,53 @@ static void add(void)
         }
     }
     free(x);
+}
+
+/* One vector a call. */
+static void small(void)
+{
+    float *x = clustered(o.vectors, (int)o.d, 1);
+    faiss_Index_free(new_index("Flat"));
+    while (turn()) {
+        FaissIndex *index = new_index("Flat");
+        struct cpu before = cpu_now();
+        int64_t start = now_ns();
+        for (size_t i = 0; i < o.vectors; i++)
+            check(faiss_Index_add(index, 1, x + i * o.d), "add");
+        if (faiss_Index_ntotal(index) != (idx_t)o.vectors)
+            die("small: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
+        report("us_per_add", (double)(now_ns() - start) / 1e3 / (double)o.vectors);
+        report_cpu(before, (double)o.vectors);
+        faiss_Index_free(index);
+    }
+    free(x);
+}
+
+/* Nine searches, then ten vectors more. */
+static void mixed(void)
+{
+    enum { SEARCHES = 9, MORE = 10 };
+    FaissIndex *index = open_index();
+    float *distances = need(o.k * sizeof(*distances));
+    idx_t *labels = need(o.k * sizeof(*labels));
+    int64_t *ns = need(o.calls * sizeof(*ns));
+    while (turn()) {
+        int64_t start = now_ns();
+        for (size_t i = 0; i < o.calls; i++) {
+            int64_t begin = now_ns();
+            if (i % (SEARCHES + 1) == SEARCHES)
+                check(faiss_Index_add(index, MORE, queries + i % (NQUERIES - MORE) * o.d), "add");
+            else
+                search(index, 1, queries + i % NQUERIES * o.d, distances, labels);
+            ns[i] = now_ns() - begin;
+        }
+        report("per_second", (double)o.calls / ((double)(now_ns() - start) / 1e9));
+        report_times("", ns, o.calls);
+    }
+    free(ns);
+    free(distances);
+    free(labels);
+    faiss_Index_free(index);
 }
 
 static void calls(void)
@@ -242,8 +298,8 @@ static int over;
  * is still under way; but not before this thread is woken, which is not the server's doing. */
 static void one_turn(struct thread *t)
 {
-    float distances[K];
-    idx_t labels[K];
+    float *distances = need(o.k * sizeof(*distances));
+    idx_t *labels = need(o.k * sizeof(*labels));
     double next = (double)begin + interval * t->number / o.threads;
     int64_t start = begin;
     t->done = 0;
@@ -258,7 +314,7 @@ static void one_turn(struct thread *t)
             }
             next += interval;
         }
-        search(t->index, 1, queries + (i * 64 + (size_t)t->number) % NQUERIES * D, distances,
+        search(t->index, 1, queries + (i * 64 + (size_t)t->number) % NQUERIES * o.d, distances,
                labels);
         if (t->done == t->room) {
             t->room = t->room ? t->room * 2 : 1024;
@@ -267,6 +323,8 @@ static void one_turn(struct thread *t)
         }
         t->ns[t->done++] = now_ns() - start;
     }
+    free(distances);
+    free(labels);
 }
 
 static void *run_thread(void *arg)
@@ -334,8 +392,14 @@ static void load(void)
 static void parse(int argc, char **argv)
 {
     int c;
-    while ((c = getopt(argc, argv, "i:k:m:n:p:q:r:s:t:v:")) != -1) {
+    while ((c = getopt(argc, argv, "d:i:j:k:m:n:p:q:r:s:t:v:")) != -1) {
         switch (c) {
+        case 'd':
+            o.d = strtoul(optarg, NULL, 10);
+            break;
+        case 'j':
+            o.k = strtoul(optarg, NULL, 10);
+            break;
         case 'i':
             o.file = optarg;
             break;
@@ -370,7 +434,8 @@ static void parse(int argc, char **argv)
             exit(2);
         }
     }
-    if (!o.nq || o.nq > NQUERIES || !o.calls || !o.indexes || !o.vectors || o.threads < 1)
+    if (!o.nq || o.nq > NQUERIES || !o.calls || !o.indexes || !o.vectors || !o.d || !o.k ||
+        o.threads < 1)
         die("what?");
 }
 
@@ -378,7 +443,7 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     parse(argc - (argc > 1), argv + (argc > 1));
-    queries = clustered(NQUERIES, D, 2);
+    queries = clustered(NQUERIES, (int)o.d, 2);
     if (strcmp(what, "calls") == 0) {
         calls();
     } else if (strcmp(what, "build") == 0) {
@@ -391,12 +456,16 @@ int main(int argc, char **argv)
         load();
     } else if (strcmp(what, "add") == 0) {
         add();
+    } else if (strcmp(what, "small") == 0) {
+        small();
+    } else if (strcmp(what, "mixed") == 0) {
+        mixed();
     } else if (strcmp(what, "many") == 0) {
         many();
     } else if (strcmp(what, "idle") == 0) {
         idle();
     } else {
-        die("client calls|build|search|load|add|many|idle [OPTION]...");
+        die("client calls|build|search|load|add|small|mixed|many|idle [OPTION]...");
     }
     free(queries);
     return 0;

@@ -128,12 +128,19 @@ begin() {
     note "$1 (load $(cut -d ' ' -f 1 /proc/loadavg))"
 }
 
-# index KEY VECTORS: sets INDEX, the file of such an index, which is kept.
+# together NAME...: all at once.
+together() {
+    local name
+    for name; do echo >&"${to[$name]}"; done
+    for name; do answer "$name" "$RAW"; done
+}
+
+# index KEY VECTORS [DIMENSION]: sets INDEX, the file of such an index, which is kept.
 index() {
-    INDEX=$OUT/$1-$2.index
+    INDEX=$OUT/$1-$2${3:+-$3}.index
     if [ ! -f "$INDEX" ] || [ "$CLIENT" -nt "$INDEX" ]; then
         note "building $1, $2 vectors"
-        "$CLIENT" build -k "$1" -v "$2" -i "$INDEX.new" >"$INDEX.txt" || bail "cannot build $1"
+        "$CLIENT" build -k "$1" -v "$2" -d "${3:-128}" -i "$INDEX.new" >"$INDEX.txt" || bail "cannot build $1"
         mv "$INDEX.new" "$INDEX"
     fi
 }
@@ -160,6 +167,15 @@ bench_local() {
     done
 }
 
+# As remote, but as from another host: in another network namespace the engine's own socket
+# cannot be reached, and all goes through the front.  (Not everybody may make one.)
+elsewhere() {
+    if unshare --net true 2>/dev/null; then
+        worker "$1" env LD_PRELOAD="$BUILD/faissx/libfaiss_c.so" FAISSX_SERVER="$IPC" \
+            FAISSX_FAISS_LIBRARY=/nonexistent unshare --net "$CLIENT" "${@:2}" -p "$SERVER_PID"
+    fi
+}
+
 # One query at a time.
 bench_query() {
     begin query
@@ -168,6 +184,7 @@ bench_query() {
     in_process local search -i "$INDEX" -n 100
     remote tcp "$TCP" search -i "$INDEX" -n 100
     remote ipc "$IPC" search -i "$INDEX" -n 100
+    elsewhere front search -i "$INDEX" -n 100
     worker echo "$OUT/transport" -n 200
     turns "$(rounds 60 400)"
     stop_server
@@ -276,6 +293,51 @@ bench_add() {
     stop_server
 }
 
+# One vector a call.
+bench_small() {
+    begin small
+    start_server
+    in_process local small -v 20000
+    remote tcp "$TCP" small -v 20000
+    FAISSX_JOIN=0 remote not_joined "$TCP" small -v 20000
+    elsewhere front small -v 20000
+    FAISSX_JOIN=0 elsewhere front_not_joined small -v 2000
+    turns "$(rounds 5 20)"
+    stop_server
+}
+
+# Searches, and now and then some vectors more.
+bench_mixed() {
+    begin mixed
+    index IVF1024,Flat 100000
+    start_server
+    in_process local mixed -i "$INDEX" -n 2000
+    remote tcp "$TCP" mixed -i "$INDEX" -n 2000
+    turns "$(rounds 5 20)"
+    stop_server
+}
+
+# Four tenants with 16 clients each, at the same time, and one with 64.
+bench_tenants() {
+    local i names=
+    begin tenants
+    index IVF1024,Flat 100000
+    echo '{"key0": "t0", "key1": "t1", "key2": "t2", "key3": "t3"}' >"$TMP/keys"
+    chmod 600 "$TMP/keys"
+    start_server --auth-file "$TMP/keys"
+    FAISSX_API_KEY=key0 remote all "$TCP" load -i "$INDEX" -t 64
+    for i in 0 1 2 3; do
+        FAISSX_API_KEY=key$i remote tenant$i "$TCP" load -i "$INDEX" -t 16
+        names="$names tenant$i"
+    done
+    for ROUND in $(seq "$(rounds 4 15)"); do
+        one all
+        # shellcheck disable=SC2086
+        together $names
+    done
+    stop_server
+}
+
 # Does a call take longer the more indexes there are?  (In process, too: caches miss.)
 bench_live() {
     local first
@@ -355,11 +417,30 @@ bench_sweep() {
     done
     turns "$(rounds 5 15)"
     stop_workers
-    for n in 1 2 4 8 16 32 64; do
+    for n in 1 2 4 8 16 32 64 128 256; do
         OMP_NUM_THREADS=1 in_process "local:clients:$n" load -i "$INDEX" -t $n -s 0.5
         remote "remote:clients:$n" "$TCP" load -i "$INDEX" -t $n -s 0.5
     done
     turns "$(rounds 2 5)"
+    stop_server
+}
+
+# Dimensions and k.
+bench_shapes() {
+    local n
+    begin shapes
+    start_server
+    for n in 32 64 128 256 512 1024 1536; do
+        index Flat 10000 $n
+        in_process "local:d:$n" search -i "$INDEX" -d $n -n 50
+        remote "remote:d:$n" "$TCP" search -i "$INDEX" -d $n -n 50
+    done
+    index Flat 10000
+    for n in 1 10 100 1000; do
+        in_process "local:k:$n" search -i "$INDEX" -j $n -n 50
+        remote "remote:k:$n" "$TCP" search -i "$INDEX" -j $n -n 50
+    done
+    turns "$(rounds 5 15)"
     stop_server
 }
 
@@ -372,12 +453,12 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add live sessions idle python"
+all="local query batch clients_flat clients_quick half busy add small live sessions idle python"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
 done
-[ -n "$FULL" ] && all="$all sweep"
+[ -n "$FULL" ] && all="$all mixed tenants sweep shapes"
 for name in ${names:-$all}; do
     "bench_$name"
 done

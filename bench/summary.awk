@@ -78,6 +78,18 @@ function clients_over_cpu(b, r) {
                 get(b, r, "echo", "tcp_zmq_cpu") + get(b, r, "echo", "tcp_zmq_echo_cpu")) / 1e6)
 }
 
+# Of the throughputs of the four tenants.
+function tenants(r, what, i, x, sum, least, most) {
+    least = 1e18
+    for (i = 0; i < 4; i++) {
+        x = get("tenants", r, "tenant" i, "per_second") + 0
+        sum += x
+        if (x < least) least = x
+        if (x > most) most = x
+    }
+    return what == "sum" ? sum : what == "least" ? least : most
+}
+
 END {
     if (has("local", 1, "shim", "instructions") && has("local", 2, "shim", "instructions"))
         note(get("local", 2, "shim", "instructions") - get("local", 1, "shim", "instructions") - \
@@ -109,6 +121,8 @@ END {
         note((get("add", i, "tcp", "peak_engine") + get("add", i, "tcp", "peak_front")) / \
             get("add", i, "local", "peak_client"))
     put("server_memory", "<=", 1.1)
+    ratio("small", "tcp", "local", "us_per_add"); put("small_adds", "", "")
+    ratio("small", "not_joined", "local", "us_per_add"); put("small_adds_not_joined", "", "")
     for (i = 1; i <= rounds["live"]; i++)
         if (has("live", i, "local_many", "p50"))
             note(get("live", i, "many", "p50") / (get("live", i, "one", "p50") + \
@@ -119,6 +133,14 @@ END {
         if (has("idle", i, "idle", "cpu_front"))
             note(get("idle", i, "idle", "cpu_front") + get("idle", i, "idle", "cpu_engine"))
     put("idle_cpu", "<", 0.5)
+    for (i = 1; i <= rounds["tenants"]; i++)
+        if (has("tenants", i, "tenant3", "per_second"))
+            note(tenants(i, "sum") / get("tenants", i, "all", "per_second"))
+    put("tenants4_over_one", "", "")
+    for (i = 1; i <= rounds["tenants"]; i++)
+        if (has("tenants", i, "tenant3", "per_second"))
+            note(tenants(i, "least") / tenants(i, "most"))
+    put("tenants_least_over_most", "", "")
     python("search_p50", "search", "p50"); put("python_search", ">=", 100)
     python("search100_p50", "search100", "p50"); put("python_search_100", ">=", 10)
     python("add_seconds", "add", "seconds"); put("python_add", ">=", 10)
