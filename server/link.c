@@ -152,9 +152,9 @@ int fx_link_try_recv(struct fx_link *l, struct fx_link_msg *m)
 
 void fx_buffer_free(struct fx_buffer *b)
 {
-    if (b->mapped)
+    if (b->mapped && b->data)
         munmap(b->data, b->size);
-    else
+    else if (!b->mapped)
         free(b->data);
     *b = (struct fx_buffer){0};
 }

@@ -211,8 +211,8 @@ int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
     union fx_val d;
     if (!j || !limit || __atomic_load_n(&joins.failed, __ATOMIC_ACQUIRE) || v[1].i <= 0 ||
         v[1].i > SMALL || !v[2].p || (op == FX_OP_Index_add_with_ids && !ids) ||
-        !fx_obj_current(o) || !fx_obj_fixed(o, FX_OP_Index_d, &d) || d.i <= 0 || d.i > SMALL ||
-        (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
+        !fx_obj_current(o) || fx_obj_shared(o) || !fx_obj_fixed(o, FX_OP_Index_d, &d) || d.i <= 0 ||
+        d.i > SMALL || (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
         return 0;
     size_t n = (size_t)v[1].i, floats = n * (size_t)d.i;
     int kept = 0;
@@ -315,6 +315,7 @@ void fx_join_fork_done(int in_child)
             j->ncalls = 0;
             j->n = j->floats = 0;
             j->listed = 0;
+            fx_obj_release(j->obj); /* the last thing that may be done with j */
         }
         joins.list = NULL;
         joins.count = 0;

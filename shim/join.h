@@ -15,7 +15,7 @@
  * call that returns one, instead of that call.  FAISS refuses an add for reasons that the
  * adds before it would have met, so in practice that is memory, or the engine's death.
  *
- * Adds to an index that others may see, by a name, are never joined.
+ * Adds to an index that another process may see, by a name or since a fork, are not joined.
  */
 #ifndef FX_JOIN_H
 #define FX_JOIN_H

@@ -24,7 +24,8 @@ struct fx_obj {
     int refs; /* the table's own, and one for each call in progress */
     int ended;
     unsigned generation; /* of the session that the id belongs to */
-    unsigned epoch;      /* forks before it was made */
+    unsigned epoch;      /* forks that made this process, before it was made */
+    unsigned forks;      /* and forks of any kind */
     struct fx_value *value;
     struct fx_obj *lender;
     struct fx_obj *borrowed, *next_borrowed;
@@ -39,7 +40,7 @@ static struct {
     pthread_mutex_t lock;
     uintptr_t base, size, next;
     struct fx_obj *by_token, *by_id;
-    unsigned epoch;
+    unsigned epoch, forks;
 } objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* A process whose address space is limited gets a smaller range. */
@@ -130,6 +131,7 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
     o->value = value;
     o->generation = fx_session_generation();
     o->epoch = objects.epoch;
+    o->forks = objects.forks;
     HASH_ADD(by_token, objects.by_token, token, sizeof o->token, o);
     if (id)
         HASH_ADD(by_id, objects.by_id, id, sizeof o->id, o);
@@ -210,6 +212,11 @@ int fx_obj_current(const struct fx_obj *o)
 int fx_obj_inherited(const struct fx_obj *o)
 {
     return o->epoch != objects.epoch;
+}
+
+int fx_obj_shared(const struct fx_obj *o)
+{
+    return o->forks != objects.forks;
 }
 
 /* --- remembered answers --- */
@@ -303,6 +310,7 @@ void fx_obj_fork_prepare(void)
 
 void fx_obj_fork_done(int in_child)
 {
+    objects.forks++;
     if (in_child)
         objects.epoch++;
     pthread_mutex_unlock(&objects.lock);

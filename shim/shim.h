@@ -124,6 +124,9 @@ int fx_obj_current(const struct fx_obj *o);
 /* Was it made by the process that this one was forked from? */
 int fx_obj_inherited(const struct fx_obj *o);
 
+/* Does another process have the handle, by a fork since it was made? */
+int fx_obj_shared(const struct fx_obj *o);
+
 /* Remembered answers: of casts (1 or 0; -1 unknown), of getters whose value never
  * changes, and d. */
 int fx_obj_cast(const struct fx_obj *o, int cls);

@@ -13,12 +13,16 @@ struct fxe_blob {
     uint64_t id;
     int upload;
     struct fx_buffer data;
+    size_t mapped; /* bytes of it */
     size_t npieces, have;
     uint8_t *seen; /* of uploads, one for each piece */
     int users;     /* requests that copy right now */
     int gone;
     UT_hash_handle hh;
 };
+
+/* Bytes of uploads that are mapped: the limit of the engine's memory does not count them. */
+static size_t mapped; /* with engine.lock */
 
 static void blob_free(struct fxe_blob *b)
 {
@@ -29,6 +33,7 @@ static void blob_free(struct fxe_blob *b)
 
 static void remove_blob(struct fxe_session *s, struct fxe_blob *b)
 {
+    mapped -= b->mapped;
     HASH_DELETE(hh, s->blobs, b);
     b->gone = 1;
     if (!b->users)
@@ -100,6 +105,10 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
     b->id = id;
     b->upload = 1;
     if (whole) {
+        if (whole->mapped && fxe_engine.memory && mapped + size > fxe_engine.memory)
+            goto fail;
+        b->mapped = whole->mapped ? size : 0;
+        mapped += b->mapped;
         b->data = *whole;
         *whole = (struct fx_buffer){0};
     } else {
@@ -142,12 +151,14 @@ static void run_upload(struct fxe_req *r)
     uint64_t id, size, offset;
     if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
         return;
-    struct fx_buffer *frame = &r->msg.frames[1];
     if (r->msg.head.nframes != 2) {
         fxe_fail(r, "protocol",
                  "an upload has one payload frame, or comes with a sealed memfd without holes");
         return;
     }
+    struct fx_buffer *frame = fxe_req_frame(r, 0, "upload");
+    if (!frame)
+        return;
     size_t n = frame->size;
     size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
     int whole = offset == 0 && n == size;

@@ -21,11 +21,6 @@ static const struct fx_api *api(void)
     return &fxe_engine.lib.api;
 }
 
-static const msgpack_object *arg(const struct fxe_req *r, int i)
-{
-    return &r->args->via.array.ptr[i];
-}
-
 static int wrong(struct fxe_req *r, int i)
 {
     return fxe_fail(r, "protocol", "%s: argument %s has the wrong type", r->fn->name,
@@ -69,7 +64,7 @@ static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, st
 
 static int handles(struct fxe_req *r, int i)
 {
-    const msgpack_object *a = arg(r, i);
+    const msgpack_object *a = fxe_call_arg(r, i);
     if (a->type != MSGPACK_OBJECT_ARRAY)
         return wrong(r, i);
     void **list = fxe_req_alloc(r, a->via.array.size * sizeof *list);
@@ -93,33 +88,28 @@ static enum fxe_lane lane(const struct fxe_req *r)
     int wide = r->fn->flags & FX_WIDE;
     for (int i = 0; i < r->fn->nparams; i++)
         if (strcmp(r->fn->params[i].name, "n") == 0)
-            wide = arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                   arg(r, i)->via.u64 >= WIDE_BATCH;
+            wide = fxe_call_arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+                   fxe_call_arg(r, i)->via.u64 >= WIDE_BATCH;
     return wide && !fxe_is_joined(r) ? FXE_WIDE : FXE_SMALL;
 }
 
 int fxe_call_prepare(struct fxe_req *r)
 {
-    char text[8192];
     r->args = fx_header_get(&r->header, "args");
     if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
     if (r->fn->flags & (FX_PROCESS | FX_UNSIZED))
         return fxe_fail(r, "unsupported", "%s does not work remotely", r->fn->name);
-    if (!fx_library_has(&fxe_engine.lib, r->op) && !fxe_extra_has(r->op)) {
-        fx_library_missing(&fxe_engine.lib, r->op, text, sizeof text);
-        fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
-        r->code = -2;
+    if (!fxe_extra_has(r->op) && fxe_need(r, r->op) != 0)
         return -1;
-    }
     for (int i = 0; i < r->fn->nparams; i++) {
         const struct fx_param *p = &r->fn->params[i];
         if (p->kind == FX_HANDLES && handles(r, i) != 0)
             return -1;
         if (p->kind != FX_HANDLE || fx_classes[p->cls].value)
             continue;
-        if (object(r, i, arg(r, i), p->cls, &r->obj[i]) != 0)
+        if (object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
             return -1;
         r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
     }
@@ -133,7 +123,7 @@ int fxe_call_prepare(struct fxe_req *r)
 
 static int scalar(struct fxe_req *r, int i)
 {
-    const msgpack_object *a = arg(r, i);
+    const msgpack_object *a = fxe_call_arg(r, i);
     const struct fx_param *p = &r->fn->params[i];
     switch (p->kind) {
     case FX_INT:
@@ -181,7 +171,7 @@ static int scalar(struct fxe_req *r, int i)
     }
 }
 
-static int ask(void *ctx, int op, union fx_val *v)
+int fxe_call_ask(void *ctx, int op, union fx_val *v)
 {
     struct fxe_req *r = ctx;
     if (!fx_library_has(&fxe_engine.lib, op))
@@ -194,10 +184,10 @@ static int ask(void *ctx, int op, union fx_val *v)
 static int array(struct fxe_req *r, int i)
 {
     const struct fx_param *p = &r->fn->params[i];
-    const msgpack_object *a = arg(r, i);
+    const msgpack_object *a = fxe_call_arg(r, i);
     const void *data;
     size_t want, size;
-    if (fx_size(r->fn, p->size, r->v, ask, r, &r->elems[i]) != 0 ||
+    if (fx_size(r->fn, p->size, r->v, fxe_call_ask, r, &r->elems[i]) != 0 ||
         fx_bytes(r->elems[i], (enum fx_elem)p->elem, &want) != 0)
         return r->failed ? -1
                          : fxe_fail(r, "argument", "%s: the size of %s does not fit in memory",
@@ -291,165 +281,6 @@ static void invoke_printing(struct fxe_req *r)
     close(memory);
 }
 
-/* --- results --- */
-
-static struct fxe_obj *first_object(const struct fxe_req *r)
-{
-    for (int i = 0; i < r->fn->nparams; i++)
-        if (r->obj[i])
-            return r->obj[i];
-    return NULL;
-}
-
-/* A handle for what FAISS returned. */
-static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
-{
-    struct fxe_obj *lender = r->fn->flags & FX_BORROW ? first_object(r) : NULL;
-    /* What a constructor makes has only the parts that it was given. */
-    int inherent = strstr(r->fn->name, "_new") == NULL;
-    fxe_lock();
-    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, lender, inherent);
-    fxe_unlock();
-    if (!o)
-        fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
-    else if (r->op == FX_OP_IndexIVFFlat_new || r->op == FX_OP_IndexIVFScalarQuantizer_new ||
-             r->op == FX_OP_IndexPreTransform_new)
-        o->hollow = 1;
-    return o;
-}
-
-static int out_handles(struct fxe_req *r, struct fxe_obj **made)
-{
-    int n = 0;
-    for (int i = 0; i < r->fn->nparams; i++)
-        n += r->fn->params[i].kind == FX_OUT_HANDLE && arg(r, i)->type != MSGPACK_OBJECT_NIL;
-    if (n == 0)
-        return 0;
-    msgpack_packer pk = fxe_reply_key(r, "out");
-    msgpack_pack_array(&pk, (size_t)n);
-    for (int i = 0; i < r->fn->nparams; i++) {
-        if (r->fn->params[i].kind != FX_OUT_HANDLE || arg(r, i)->type == MSGPACK_OBJECT_NIL)
-            continue;
-        if (!r->lent[i]) {
-            msgpack_pack_nil(&pk);
-            continue;
-        }
-        *made = new_object(r, r->lent[i], r->fn->params[i].cls);
-        if (!*made)
-            return -1;
-        fxe_pack_handle(&pk, *made);
-    }
-    return 0;
-}
-
-static int lent_array(struct fxe_req *r, int i)
-{
-    const struct fx_param *p = &r->fn->params[i];
-    size_t count = (size_t)(uintptr_t)r->lent[p->count], size;
-    if (!r->lent[i])
-        count = 0;
-    if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
-        return fxe_fail(r, "limit", "%s: %zu elements", r->fn->name, count);
-    void *copy = malloc(size ? size : 1);
-    if (!copy)
-        return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,
-                        size);
-    memcpy(copy, r->lent[i] ? r->lent[i] : copy, size);
-    return fxe_reply_array(r, copy, size);
-}
-
-static int return_value(struct fxe_req *r)
-{
-    union fx_val ret = r->v[r->fn->nparams];
-    msgpack_packer pk;
-    struct fxe_obj *o;
-    switch (r->fn->ret.kind) {
-    case FX_VOID:
-    case FX_ERR:
-    case FX_ARRAY:
-        return 0;
-    case FX_HANDLE:
-        o = NULL;
-        if (ret.p && !(r->fn->flags & FX_CAST) && !(o = new_object(r, ret.p, r->fn->ret.cls)))
-            return -1;
-        pk = fxe_reply_key(r, "ret");
-        if (!ret.p)
-            msgpack_pack_nil(&pk);
-        else if (o)
-            fxe_pack_handle(&pk, o);
-        else
-            msgpack_pack_uint64(&pk, r->obj[0]->id);
-        return 0;
-    case FX_REAL:
-        pk = fxe_reply_key(r, "ret");
-        msgpack_pack_double(&pk, ret.f);
-        return 0;
-    case FX_STRING:
-        pk = fxe_reply_key(r, "ret");
-        if (ret.p)
-            fx_pack_str(&pk, ret.p);
-        else
-            msgpack_pack_nil(&pk);
-        return 0;
-    case FX_UINT:
-        pk = fxe_reply_key(r, "ret");
-        msgpack_pack_uint64(&pk, (uint64_t)ret.i);
-        return 0;
-    default:
-        pk = fxe_reply_key(r, "ret");
-        msgpack_pack_int64(&pk, ret.i);
-        return 0;
-    }
-}
-
-/* The order of frames is that of the parameters; outputs that FAISS fills were put into
- * the reply before the call, so lent arrays, which no such function has too, follow. */
-static int results(struct fxe_req *r)
-{
-    struct fxe_obj *made = NULL, *doomed = NULL, *first = first_object(r);
-    const struct fx_fn *fn = r->fn;
-    int rc = 0;
-    if (fn->flags & FX_RENEW && first) {
-        fxe_lock();
-        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange);
-        fxe_unlock();
-    }
-    if (return_value(r) != 0 || out_handles(r, &made) != 0)
-        return -1;
-    for (int i = 0; i < fn->nparams && rc == 0; i++) {
-        if (fn->params[i].kind == FX_LENT)
-            rc = lent_array(r, i);
-        if (fn->params[i].kind == FX_HANDLE && fn->params[i].cls == FX_CLASS_RangeSearchResult &&
-            r->v[i].p)
-            rc = fxe_result_reply(r, r->v[i].p);
-    }
-    if (rc == 0 && fn->ret.kind == FX_ARRAY) {
-        size_t bytes = 0;
-        uint64_t elems = 0;
-        rc = fx_size(fn, fn->ret.size, r->v, ask, r, &elems) ||
-             fx_bytes(elems, (enum fx_elem)fn->ret.elem, &bytes);
-        void *copy = rc == 0 ? malloc(bytes ? bytes : 1) : NULL;
-        if (copy) {
-            memcpy(copy, r->v[fn->nparams].p, bytes);
-            rc = fxe_reply_array(r, copy, bytes);
-        } else {
-            rc = -1;
-        }
-        fxe_engine.delete_array(r->v[fn->nparams].p);
-    }
-    fxe_lock();
-    for (int i = 0; i < fn->nparams && rc == 0; i++) {
-        struct fxe_obj *whole = made ? made : first;
-        if (fn->params[i].kept == FX_KEPT && r->obj[i] && whole)
-            rc = fxe_obj_keep(whole, r->obj[i]);
-        if (fn->params[i].kept == FX_DROPPED && r->obj[i])
-            fxe_obj_drop(first, r->obj[i], &doomed);
-    }
-    fxe_unlock();
-    fxe_obj_destroy_list(doomed);
-    return rc;
-}
-
 /* --- functions about ownership, which the table of objects answers --- */
 
 static int own_call(struct fxe_req *r)
@@ -483,7 +314,7 @@ static int own_call(struct fxe_req *r)
 
 static int may_keep(struct fxe_req *r)
 {
-    struct fxe_obj *whole = first_object(r);
+    struct fxe_obj *whole = fxe_call_first(r);
     int creates = 0, rc = 0;
     for (int i = 0; i < r->fn->nparams; i++)
         creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
@@ -516,6 +347,6 @@ void fxe_call_run(struct fxe_req *r)
     int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
     if (rc != 0)
         fxe_fail_faiss(r, rc);
-    else if (results(r) != 0 && !r->failed)
+    else if (fxe_call_results(r) != 0 && !r->failed)
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
 }

@@ -228,12 +228,11 @@ static void take_memfd(struct fxe_conn *c)
     if (size && c->nframes < FX_FRAMES_MAX) {
         b->data = fx_memfd_map(c->fds[0], size, PROT_READ);
         c->fds[0] = -1;
-        if (b->data) {
-            b->size = size;
-            b->mapped = 1;
-            c->nframes++;
+        b->size = size;
+        b->mapped = 1;
+        c->nframes++;
+        if (b->data)                                    /* else the request fails, fxe_req_frame */
             madvise(b->data, size, MADV_POPULATE_READ); /* cheaper than page by page */
-        }
     }
     fx_fds_close(c->fds, c->nfds);
     c->nfds = 0;

@@ -69,6 +69,7 @@ static int load(const char *path)
  * throws std::bad_alloc, which its C API reports as -4. */
 static void limit_memory(long mib)
 {
+    fxe_engine.memory = mib > 0 ? (size_t)mib << 20 : 0;            /* mappings are not data */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they map terabytes */
     struct rlimit limit = {(rlim_t)mib << 20, (rlim_t)mib << 20};
     if (mib > 0)

@@ -57,10 +57,11 @@ struct fxe_engine {
     struct fx_link link;
     struct fx_library lib;
     const char *tenant;
-    int threads;  /* of the pool */
-    int cores;    /* of the wide lane */
-    int coalesce; /* enum fxe_coalesce */
-    int lease;    /* seconds, as the front keeps it */
+    int threads;   /* of the pool */
+    int cores;     /* of the wide lane */
+    int coalesce;  /* enum fxe_coalesce */
+    int lease;     /* seconds, as the front keeps it */
+    size_t memory; /* bytes that uploads may take; 0: any */
     void (*omp_set_num_threads)(int);
     void (*delete_array)(void *); /* of what FAISS made with new[] */
     char direct[128];             /* endpoint for clients of this host, or "" */

@@ -92,7 +92,7 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size)
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
-    if (r->conn && r->fn)
+    if (r->piece_of || (r->conn && r->fn))
         return;
     for (int i = 0; i < r->nout; i++)
         big |= r->out[i].size > FX_PIECE;
@@ -322,13 +322,29 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
     return 0;
 }
 
+struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
+{
+    if (i >= r->msg.head.nframes - 1u) {
+        fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+        return NULL;
+    }
+    struct fx_buffer *b = &r->msg.frames[i + 1];
+    if (!b->data) {
+        fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", b->size);
+        return NULL;
+    }
+    return b;
+}
+
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size)
 {
-    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 < r->msg.head.nframes - 1u) {
-        *data = r->msg.frames[o->via.u64 + 1].data;
-        *size = r->msg.frames[o->via.u64 + 1].size;
-        /* FAISS reads whole numbers: frames are where the link put them, aligned. */
+    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        const struct fx_buffer *b = fxe_req_frame(r, o->via.u64, what);
+        if (!b)
+            return -1;
+        *data = b->data; /* FAISS reads whole numbers: frames are aligned */
+        *size = b->size;
         return 0;
     }
     if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&

@@ -104,6 +104,10 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size);
 /* The object named by `id`, held; -1 and the reply set.  engine.lock is held. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
 
+/* Payload frame i (0 is the first): NULL and the reply set when there is none, or no memory
+ * to map it. */
+struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what);
+
 /* The bytes that an argument names: a frame, or an upload, which is used up. */
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size);
@@ -116,5 +120,18 @@ int fxe_call_prepare(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
 /* Put the arguments into v[], and room for results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);
+/* A function that the size of an array depends on (see fx_size), of the loaded library. */
+int fxe_call_ask(void *ctx, int op, union fx_val *v);
+static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)
+{
+    return &r->args->via.array.ptr[i];
+}
+
+/* call_results.c */
+
+/* Put what FAISS returned into the reply; -1: memory is out, or the reply is set. */
+int fxe_call_results(struct fxe_req *r);
+/* The object that the call is about, or NULL. */
+struct fxe_obj *fxe_call_first(const struct fxe_req *r);
 
 #endif

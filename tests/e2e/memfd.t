@@ -74,3 +74,8 @@ is "the engine is the same" "$(stat_of pid)" "$engine"
 is "and has no descriptors left over" "$(descriptors)" "$before"
 is "nor has an honest client less" "$(ask honest 'search 0')" "$found"
 ok "the server stops" stop_server
+
+start_server --memory 300
+like "more than the engine may map" "$(client 'new 0 Flat' 'add 0 6000000' 'total 0')" \
+    '^add 0 6000000: -4 faissx: the server has no memory for an array of 384000000 bytes'
+like "and it goes on" "$(client 'new 0 Flat' 'add 0 10' 'total 0')" '^total 0: 10'

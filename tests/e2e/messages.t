@@ -202,6 +202,16 @@ for where in '"offset":0,"size":1' '"offset":1' '"offset":-1,"size":-1'; do
     bad "a download that is not there, $where" "$(send download '"id":9,'"$where")" argument protocol
 done
 
+big=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
+good "many vectors in a frame" "$(call faiss_Index_add "$big,200000,0" '"_frames":["zero 6400000"]')"
+saved=$(send save '"handle":'"$big" | sed -n 's/.*"download","\([^"]*\)".*/\1/p')
+for time in first second; do
+    like "more than a piece of a download, the $time time" \
+        "$(send download '"id":"'"$saved"'","offset":10,"size":6000000')" '"_frames":\[6000000\]'
+done
+good "it is given up" "$(send release '"id":"'"$saved"'"')"
+good "and the index" "$(call faiss_Index_free "$big")"
+
 load() { send load '"class":"'"$1"'","data":'"${3:-0}"',"_frames":["'"$2"'"]'; }
 bad "loading nothing" "$(load Index '')" faiss
 bad "loading garbage" "$(load Index 'zero 1000')" faiss

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trips ROUNDS: in each round getters whose answers do not change, and one search.  A server
- * counts the requests.
+ * What a server counts the requests of.
+ *
+ *     trips ROUNDS      in each round getters whose answers do not change, a search and a removal
+ *     trips pieces      create, train, add a thousand vectors one by one, ten searches, free
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "faiss_c_compat.h"
 
@@ -16,8 +19,27 @@ static void check(int rc)
     }
 }
 
+static int pieces(void)
+{
+    FaissIndex *index = NULL;
+    float x[1000 * 8], dis[5];
+    idx_t ids[5];
+    for (int i = 0; i < 8000; i++)
+        x[i] = (float)(i * 37 % 101);
+    check(faiss_index_factory(&index, 8, "IVF2,Flat", METRIC_L2));
+    check(faiss_Index_train(index, 1000, x));
+    for (long i = 0; i < 1000; i++)
+        check(faiss_Index_add(index, 1, x + i * 8));
+    for (long i = 0; i < 10; i++)
+        check(faiss_Index_search(index, 1, x + i * 8, 5, dis, ids));
+    faiss_Index_free(index);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "pieces") == 0)
+        return pieces();
     int rounds = argc > 1 ? atoi(argv[1]) : 1;
     FaissIndex *index = NULL;
     FaissIDSelectorRange *sel = NULL;
