@@ -20,7 +20,6 @@
  * time is reported then.
  */
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "bench.h"
 #include "faiss_c_compat.h"
@@ -171,36 +170,29 @@ static void many(void)
 }
 
 /* The host of a virtual machine may take memory back that was free for a while; whoever touches
- * it first then waits for the host, 3 us a page.  That must not depend on whose turn it is. */
-static void touch_memory(size_t bytes)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        volatile char *p = need(bytes);
-        for (size_t i = 0; i < bytes; i += 4096)
-            p[i] = 1;
-        _exit(0);
-    }
-    if (child > 0)
-        waitpid(child, NULL, 0);
-}
-
+ * it first then waits for the host, 3 us a page.  The best of three adds in a row has memory
+ * that was in use just before, in process and on the server alike. */
 static void add(void)
 {
-    size_t bytes = o.vectors * o.d * sizeof(float);
+    enum { ROW = 3 };
     float *x = clustered(o.vectors, (int)o.d, 1);
     faiss_Index_free(new_index("Flat"));
     while (turn()) {
-        touch_memory(bytes * 5 / 2); /* an upload, and the index */
-        FaissIndex *index = new_index("Flat");
+        double best = 0;
         struct cpu before = cpu_now();
-        int64_t start = now_ns();
-        check(faiss_Index_add(index, (idx_t)o.vectors, x), "add");
-        report("seconds", (double)(now_ns() - start) / 1e9);
-        report_cpu(before, 1);
-        if (faiss_Index_ntotal(index) != (idx_t)o.vectors)
-            die("add: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
-        faiss_Index_free(index);
+        for (int i = 0; i < ROW; i++) {
+            FaissIndex *index = new_index("Flat");
+            int64_t start = now_ns();
+            check(faiss_Index_add(index, (idx_t)o.vectors, x), "add");
+            double seconds = (double)(now_ns() - start) / 1e9;
+            if (i == 0 || seconds < best)
+                best = seconds;
+            if (faiss_Index_ntotal(index) != (idx_t)o.vectors)
+                die("add: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
+            faiss_Index_free(index);
+        }
+        report("seconds", best);
+        report_cpu(before, ROW);
         report("peak_client", peak_memory(0));
         if (usage.server) {
             report("peak_front", peak_memory(usage.server));
