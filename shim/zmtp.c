@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +27,14 @@ enum {
     GREETING = 64,      /* bytes of a greeting */
     COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
     TICK_MS = 1000,     /* a blocking recv() returns at least this often */
-    AT_ONCE_NS = 50000  /* the engine looks for the next request that long */
+    AT_ONCE_NS = 50000, /* the engine looks for the next request that long */
+    GIVE_UP = 16
 };
 
 struct fx_conn {
     int fd;
-    int64_t last_wait; /* for bytes of the peer, in ns */
-    int64_t last_end;  /* of that wait */
+    int64_t last_end; /* of a wait for the peer, in ns */
+    int in_vain;      /* waits before it looks for an answer again, see spin() */
     uint64_t left;     /* bytes of the current frame that were not read yet */
     size_t pos, end;   /* what was received but not read: buf[pos..end) */
     char error[256];   /* not empty: the connection is of no use any more */
@@ -122,22 +124,28 @@ static int64_t now_ns(void)
 int64_t fx_conn_spin_ns = 300000;
 
 /* Where answers come soon, look for one before going to sleep: waking a core that fell
- * asleep costs a virtual machine 50 us.  Only if the last answer came within fx_conn_spin_ns
- * and this request followed at once: the engine still looks for it then, too.  (If it sleeps,
- * the kernel wakes it on the core of the sender, which it takes to be about to sleep.)  And
- * only while no other thread of the process waits: it could use the core. */
+ * asleep costs a virtual machine 50 us or more.  Only if this request followed the last answer
+ * at once: the engine still looks for it then, too.  (If it sleeps, the kernel wakes it on the
+ * core of the sender, which it takes to be about to sleep.)  And only while no other thread
+ * of the process waits, which could use the core, and seldom where it was in vain. */
 static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 {
     static const struct fx_conn *latest; /* atomic; only compared */
     const struct fx_conn *before = __atomic_exchange_n(&latest, c, __ATOMIC_RELAXED);
     ssize_t r;
     errno = EAGAIN;
-    if (c->last_wait >= fx_conn_spin_ns || start - c->last_end >= AT_ONCE_NS || before != c)
+    if (fx_conn_spin_ns <= 0 || start - c->last_end >= AT_ONCE_NS || before != c)
         return -1;
-    do
-        r = recvmsg(c->fd, m, MSG_DONTWAIT);
-    while (r < 0 && errno == EAGAIN && now_ns() - start < fx_conn_spin_ns &&
-           __atomic_load_n(&latest, __ATOMIC_RELAXED) == c);
+    if (c->in_vain > 0) {
+        c->in_vain--;
+        return -1;
+    }
+    /* Where the engine's thread is on the same core, it has to have its turn. */
+    while ((r = recvmsg(c->fd, m, MSG_DONTWAIT)) < 0 && errno == EAGAIN &&
+           now_ns() - start < fx_conn_spin_ns && __atomic_load_n(&latest, __ATOMIC_RELAXED) == c)
+        sched_yield();
+    if (r < 0 && errno == EAGAIN)
+        c->in_vain = GIVE_UP;
     return r;
 }
 
@@ -156,7 +164,6 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
         if (r < 0 && errno == EAGAIN)
             r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
         c->last_end = now_ns();
-        c->last_wait = c->last_end - start;
         if (r > 0)
             return r;
         if (r == 0)
@@ -357,7 +364,8 @@ struct fx_conn *fx_conn_from_fd(int fd)
         return NULL;
     }
     c->fd = fd;
-    c->last_wait = c->last_end = 0;
+    c->last_end = 0;
+    c->in_vain = 0;
     c->left = 0;
     c->pos = c->end = 0;
     c->error[0] = '\0';

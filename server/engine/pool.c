@@ -8,6 +8,7 @@
  * small call is handed from thread to thread only where two must overlap.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,8 +253,10 @@ static void look_again(int alone)
     if (n == 1 && ++answered.streak < STREAK) {
         int rc = read_conn(conn[0]);
         if (rc == 0 && alone && answered.in_vain == 0) {
-            for (int64_t end = now_ns() + LOOK_NS; rc == 0 && now_ns() < end;)
+            for (int64_t end = now_ns() + LOOK_NS; rc == 0 && now_ns() < end;) {
+                sched_yield(); /* the client may be on this core */
                 rc = read_conn(conn[0]);
+            }
             answered.in_vain = rc == 0 ? GIVE_UP : 0;
         } else if (answered.in_vain) {
             answered.in_vain--;
