@@ -35,9 +35,9 @@ struct fx_conn {
     int fd;
     int64_t last_end; /* of a wait for the peer, in ns */
     int in_vain;      /* waits before it looks for an answer again, see spin() */
-    uint64_t left;     /* bytes of the current frame that were not read yet */
-    size_t pos, end;   /* what was received but not read: buf[pos..end) */
-    char error[256];   /* not empty: the connection is of no use any more */
+    uint64_t left;    /* bytes of the current frame that were not read yet */
+    size_t pos, end;  /* what was received but not read: buf[pos..end) */
+    char error[256];  /* not empty: the connection is of no use any more */
     uint8_t buf[64 << 10];
 };
 
