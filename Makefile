@@ -217,8 +217,16 @@ $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+# Changes when another FAISS is to be used: what is linked with it is linked again.
+$(BUILD)/faiss-library: FORCE
+	@mkdir -p $(@D)
+	@lib=$$(packaging/find-faiss.sh) && { [ "$$lib" = "$$(cat $@ 2>/dev/null)" ] || echo "$$lib" >$@; }
+
+.PHONY: FORCE
+FORCE:
+
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h
+$(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
