@@ -23,7 +23,7 @@ function upper() { return x_of[n - int((n - 1) / 4)] }
 # What was noted, against a target: sign is "<=", "<", ">=" or "" for none.
 function put(name, sign, target, value, met) {
     if (n == 0) {
-        print name, "n/a", sign " " target, "n/a", "", ""
+        if (sign != "") print name, "n/a", sign " " target, "n/a", "", ""
         return
     }
     sort()
