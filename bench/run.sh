@@ -258,9 +258,9 @@ bench_half() {
     stop_server
 }
 
-# One query at a time, while another process keeps a core busy.
+# One query at a time, and a hundred, while another process keeps a core busy.
 bench_busy() {
-    local spinner
+    local spinner when
     begin busy
     index Flat 10000
     start_server
@@ -268,16 +268,18 @@ bench_busy() {
     remote beside "$TCP" search -i "$INDEX"
     in_process local_alone search -i "$INDEX"
     in_process local_beside search -i "$INDEX"
+    for when in alone beside; do
+        remote "batch_$when" "$TCP" search -i "$INDEX" -q 100 -n 5
+        in_process "local_batch_$when" search -i "$INDEX" -q 100 -n 5
+    done
     while :; do :; done &
     spinner=$!
     started="$started $spinner"
     for ROUND in $(seq "$(rounds 15 60)"); do
         kill -STOP $spinner
-        one alone
-        one local_alone
+        for when in alone local_alone batch_alone local_batch_alone; do one $when; done
         kill -CONT $spinner
-        one beside
-        one local_beside
+        for when in beside local_beside batch_beside local_batch_beside; do one $when; done
     done
     kill $spinner
     stop_server

@@ -111,6 +111,8 @@ END {
             note(get("half", i, "local64", "p99") / get("half", i, "local64", "p50"))
     put("p99_over_p50_in_process", "", "")
     ratio("busy", "beside", "alone", "p50"); put("busy_core", "<=", 2.5)
+    ratio("busy", "batch_beside", "batch_alone", "p50"); put("busy_core_batch", "", "")
+    ratio("busy", "local_batch_beside", "local_batch_alone", "p50"); put("busy_core_batch_in_process", "", "")
     for (i = 1; i <= rounds["add"]; i++)
         if (has("add", i, "tcp", "seconds"))
             note((get("add", i, "local", "seconds") + get("add", i, "echo", "tcp_zmq_seconds")) / \
