@@ -183,6 +183,7 @@ bench_query() {
     index Flat 1000
     start_server
     in_process local search -i "$INDEX" -n 100
+    LD_PRELOAD=$BUILD/faissx/libfaiss_c.so in_process shim_local search -i "$INDEX" -n 100
     remote tcp "$TCP" search -i "$INDEX" -n 100
     remote ipc "$IPC" search -i "$INDEX" -n 100
     elsewhere front search -i "$INDEX" -n 100

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Large arrays, in pieces.  Several pieces are under way at once, so that neither side
- * waits for the other, and never the whole, so that neither has to hold it. */
+/* Large arrays: as a memfd to an engine of this host, else in pieces.  Several pieces are
+ * under way at once, so that neither side waits for the other, and never the whole, so that
+ * nobody in between has to hold it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

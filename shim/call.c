@@ -279,17 +279,12 @@ static int run_free(struct call *c)
 
 /* --- adds that were kept, join.h --- */
 
-static int is_add(const struct call *c)
-{
-    return c->op == FX_OP_Index_add || c->op == FX_OP_Index_add_with_ids;
-}
-
 /* Send them before any other call.  One that failed is told by a function that returns errors;
  * a value of an index that lacks vectors is not to be had, either. */
 static int joined_adds(const struct call *c)
 {
     struct fx_error before;
-    if (is_add(c))
+    if (fx_join_is_add(c->op))
         return 0; /* it may join them */
     if (!(c->fn->flags & FX_FREE))
         return fx_join_settle(c->fn->ret.kind == FX_ERR);
@@ -327,7 +322,7 @@ union fx_val fx_remote_call(int op, union fx_val *v)
                 fx_obj_end(c.obj[i]);
             goto out;
         }
-    if (is_add(&c) && c.obj[0]) {
+    if (fx_join_is_add(op) && c.obj[0]) {
         if (fx_join_add(c.obj[0], op, v, &rc))
             goto out;
         if ((joined = fx_join_settle(1)) != 0) {

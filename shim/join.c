@@ -75,7 +75,7 @@ void fx_join_free(struct fx_join *j)
     free(j);
 }
 
-static int joinable(int op)
+int fx_join_is_add(int op)
 {
     return op == FX_OP_Index_add || op == FX_OP_Index_add_with_ids;
 }
@@ -83,7 +83,7 @@ static int joinable(int op)
 void fx_join_note(struct fx_obj *o, int op)
 {
     struct fx_join **at = fx_obj_join(o), *j = __atomic_load_n(at, __ATOMIC_ACQUIRE);
-    if (!j && joinable(op) && (j = calloc(1, sizeof *j))) {
+    if (!j && fx_join_is_add(op) && (j = calloc(1, sizeof *j))) {
         struct fx_join *none = NULL;
         pthread_mutex_init(&j->lock, NULL);
         j->obj = o;
@@ -95,7 +95,7 @@ void fx_join_note(struct fx_obj *o, int op)
     if (!j)
         return;
     pthread_mutex_lock(&j->lock);
-    if (!joinable(op))
+    if (!fx_join_is_add(op))
         j->row = 0;
     else if (j->row < IN_A_ROW)
         j->row++;
@@ -206,7 +206,8 @@ static void keep(struct fx_join *j, int op, size_t n, size_t d, const float *x, 
 int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
 {
     size_t limit = __atomic_load_n(&joins.limit, __ATOMIC_RELAXED);
-    struct fx_join *j = joinable(op) ? __atomic_load_n(fx_obj_join(o), __ATOMIC_ACQUIRE) : NULL;
+    struct fx_join *j =
+        fx_join_is_add(op) ? __atomic_load_n(fx_obj_join(o), __ATOMIC_ACQUIRE) : NULL;
     const idx_t *ids = op == FX_OP_Index_add_with_ids ? v[3].p : NULL;
     union fx_val d;
     if (!j || !limit || __atomic_load_n(&joins.failed, __ATOMIC_ACQUIRE) || v[1].i <= 0 ||

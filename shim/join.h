@@ -22,6 +22,9 @@
 
 #include "shim.h"
 
+/* Is it one of the functions that add? */
+int fx_join_is_add(int op);
+
 /* Keep the add of `op` with arguments v, if it may be joined to others.  Returns 0 when it is
  * to be made now; else its result is in *rc. */
 int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc);

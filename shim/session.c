@@ -43,7 +43,6 @@ static int replace(char **at, const char *with)
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
     fx_join_settle(0); /* with the server that the indexes are on */
-    fx_join_configure();
     const char *spin = secure_getenv("FAISSX_SPIN");
     if (spin && *spin) /* microseconds */
         fx_conn_spin_ns = strtoll(spin, NULL, 10) * 1000;

@@ -8,8 +8,9 @@
  *     remote    generated stubs -> fx_remote_call, which ends    call.c, values_*.c,
  *               in a function written by hand for some           files.c, custom.c
  *
- * Lock order: session lock, object lock.  No lock is held while waiting for the network,
- * but the session lock while a thread says hello.
+ * Lock order: those of join.c, session lock, object lock.  No lock is held while waiting for
+ * the network, but the session lock while a thread says hello, and that of an index's kept adds
+ * while they are sent.
  */
 #ifndef FX_SHIM_H
 #define FX_SHIM_H

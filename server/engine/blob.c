@@ -13,7 +13,6 @@ struct fxe_blob {
     uint64_t id;
     int upload;
     struct fx_buffer data;
-    size_t mapped; /* bytes of it */
     size_t npieces, have;
     uint8_t *seen; /* of uploads, one for each piece */
     int users;     /* requests that copy right now */
@@ -31,9 +30,14 @@ static void blob_free(struct fxe_blob *b)
     free(b);
 }
 
+static size_t mapped_bytes(const struct fxe_blob *b)
+{
+    return b->data.mapped ? b->data.size : 0;
+}
+
 static void remove_blob(struct fxe_session *s, struct fxe_blob *b)
 {
-    mapped -= b->mapped;
+    mapped -= mapped_bytes(b);
     HASH_DELETE(hh, s->blobs, b);
     b->gone = 1;
     if (!b->users)
@@ -81,6 +85,7 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
         b = NULL;
     if (b) {
         *out = b->data;
+        mapped -= mapped_bytes(b);
         b->data = (struct fx_buffer){0};
         remove_blob(s, b);
     }
@@ -107,9 +112,8 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
     if (whole) {
         if (whole->mapped && fxe_engine.memory && mapped + size > fxe_engine.memory)
             goto fail;
-        b->mapped = whole->mapped ? size : 0;
-        mapped += b->mapped;
         b->data = *whole;
+        mapped += mapped_bytes(b);
         *whole = (struct fx_buffer){0};
     } else {
         b->npieces = (size + FX_PIECE - 1) / FX_PIECE;

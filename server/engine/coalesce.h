@@ -4,12 +4,12 @@
  *
  *     exact   (the default) only where each caller gets the bits it would have got alone:
  *             Flat indexes, by flat.c
- *     fast    also other indexes, by one call of FAISS for all of them; FAISS may then use
- *             BLAS, whose sums differ in the last bits
+ *     fast    Flat indexes by kernels whose sums differ in the last bits; also other indexes,
+ *             by one call of FAISS for all of them, which may then use BLAS
  *     off     never
  *
  * Nobody waits for company: a batch is what has arrived while the workers were busy, and
- * each worker leaves the others their share.
+ * a worker leaves those that are idle their share.
  */
 #ifndef FXE_COALESCE_H
 #define FXE_COALESCE_H

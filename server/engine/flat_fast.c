@@ -13,9 +13,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
-
 /* Component by component; the squared norms follow. */
 static void pack(const float *const *x, size_t d, float *packed)
 {
@@ -50,13 +47,6 @@ static inline void offer(struct fxe_flat_group *g, unsigned better, const float 
 /* --- AVX-512: 16 queries in a register, 12 vectors --- */
 
 enum { BLOCK512 = 12 };
-
-static int avx512_usable(size_t d, int metric)
-{
-    (void)metric;
-    return d % 8 == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-}
 
 AVX512 static inline void offer512(struct fxe_flat_group *g, __m512 dis, idx_t id)
 {
@@ -106,18 +96,12 @@ AVX512 static void avx512_scan(struct fxe_flat_group *g, size_t d, const float *
         block512(g, d, y + j * d, first + (idx_t)j, 1);
 }
 
-static const struct fxe_flat_kernel avx512 = {"fast avx512", FXE_FLAT_GROUP, avx512_usable, pack,
+static const struct fxe_flat_kernel avx512 = {"fast avx512", FXE_FLAT_GROUP, fxe_flat_avx512, pack,
                                               avx512_scan};
 
 /* --- AVX2: 16 queries in two registers, 6 vectors --- */
 
 enum { BLOCK2 = 6 };
-
-static int avx2_usable(size_t d, int metric)
-{
-    (void)metric;
-    return d % 8 == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
 
 AVX2 static inline void offer2(struct fxe_flat_group *g, __m256 dis, int half, idx_t id)
 {
@@ -173,7 +157,7 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
         block2(g, d, y + j * d, first + (idx_t)j, 1);
 }
 
-static const struct fxe_flat_kernel avx2 = {"fast avx2", FXE_FLAT_GROUP, avx2_usable, pack,
+static const struct fxe_flat_kernel avx2 = {"fast avx2", FXE_FLAT_GROUP, fxe_flat_avx2, pack,
                                             avx2_scan};
 
 const struct fxe_flat_kernel *const fxe_flat_fast_kernels[] = {&avx512, &avx2, NULL};

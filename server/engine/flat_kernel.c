@@ -46,9 +46,6 @@ static const struct fxe_flat_kernel any = {"library", FXE_FLAT_NARROW, any_usabl
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
-
 /* The four partial sums of each of four registers, added pairwise: what two horizontal
  * additions of each would give. */
 AVX2 static inline __m128 sum4(__m128 a, __m128 b, __m128 c, __m128 d)
@@ -78,7 +75,7 @@ AVX2 static inline void offer(struct fxe_flat_group *g, __m256 dis, idx_t id)
 
 /* --- AVX2: a vector in a register for four queries --- */
 
-static int avx2_usable(size_t d, int metric)
+int fxe_flat_avx2(size_t d, int metric)
 {
     (void)metric;
     return d % 8 == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -109,12 +106,12 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
     }
 }
 
-static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, avx2_usable, any_pack,
+static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, fxe_flat_avx2, any_pack,
                                             avx2_scan};
 
 /* --- AVX-512: two queries share a register, each in its half, in AVX2's order --- */
 
-static int avx512_usable(size_t d, int metric)
+int fxe_flat_avx512(size_t d, int metric)
 {
     (void)metric;
     return d % 8 == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
@@ -170,8 +167,8 @@ AVX512 static void avx512_scan(struct fxe_flat_group *g, size_t d, const float *
             offer(g, eight(x, d, y, 0), first + (idx_t)j);
 }
 
-static const struct fxe_flat_kernel avx512 = {"avx512", FXE_FLAT_NARROW, avx512_usable, avx512_pack,
-                                              avx512_scan};
+static const struct fxe_flat_kernel avx512 = {"avx512", FXE_FLAT_NARROW, fxe_flat_avx512,
+                                              avx512_pack, avx512_scan};
 
 const struct fxe_flat_kernel *const fxe_flat_kernels[] = {&avx512, &avx2, &any, NULL};
 

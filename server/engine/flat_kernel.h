@@ -30,6 +30,15 @@ struct fxe_flat_kernel {
     void (*scan)(struct fxe_flat_group *g, size_t d, const float *y, size_t m, idx_t first);
 };
 
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+
+/* Has this processor what the functions of these kernels are compiled for? */
+int fxe_flat_avx2(size_t d, int metric);
+int fxe_flat_avx512(size_t d, int metric);
+#endif
+
 /* A distance better than the worst of query q. */
 void fxe_flat_offer(struct fxe_flat_group *g, int q, float dis, idx_t id);
 

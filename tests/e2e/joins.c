@@ -4,6 +4,8 @@
  *
  *   joins results         what is found among them, by several threads and a forked child;
  *                         prints checksums
+ *   joins named NAME      publishes an index and adds to it; another process looks
+ *   joins look NAME       how many vectors are there
  *   joins memory          until the server has none left: who is told, and what is there then
  *   joins memory totals   the same, asking for the number of vectors in between
  */
@@ -99,6 +101,29 @@ static void results(void)
         pthread_join(threads[i], NULL);
 }
 
+static void look_at(const char *name)
+{
+    FaissIndex *index;
+    MUST(faiss_read_index_fname(name, 0, &index));
+    printf("%lld seen\n", (long long)faiss_Index_ntotal(index));
+    faiss_Index_free(index);
+}
+
+static void named(const char *program, const char *name)
+{
+    FaissIndex *index;
+    char look[4096];
+    x = random_vectors(N, D, 3);
+    MUST(faiss_index_factory(&index, D, "Flat", METRIC_L2));
+    MUST(faiss_write_index_fname(index, name));
+    for (int i = 0; i < 50; i++)
+        MUST(faiss_Index_add(index, 1, x + i * D));
+    snprintf(look, sizeof look, "%s look %s", program, name);
+    if (system(look) != 0)
+        puts("nobody could look");
+    faiss_Index_free(index);
+}
+
 /* How many vectors there are after the error in `text`, if `ok` adds had succeeded before the
  * call that was told. */
 static long left_after(const char *text, long ok, int told_by_add)
@@ -143,6 +168,10 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "results") == 0)
         results();
+    else if (argc > 2 && strcmp(argv[1], "named") == 0)
+        named(argv[0], argv[2]);
+    else if (argc > 2 && strcmp(argv[1], "look") == 0)
+        look_at(argv[2]);
     else if (argc > 1 && strcmp(argv[1], "memory") == 0)
         memory(argc > 2);
     free(x);

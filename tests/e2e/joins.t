@@ -20,6 +20,9 @@ one_by_one=$(FAISSX_JOIN=0 requests_of remote "$joins" results)
 same "and without joining" "$TMP/direct" "$TMP/out"
 ok "in fewer requests: $together instead of $one_by_one" [ "$together" -lt $((one_by_one / 20)) ]
 
+is "an index with a name has at once what is added" \
+    "$(remote "$joins" named faissx://shared)" "50 seen"
+
 [ -z "$SANITIZER_RUNTIME" ] || exit 0 # they need all of the address space
 start_server --memory 400
 is "no memory: an add is told" "$(remote "$joins" memory)" \

@@ -73,9 +73,11 @@ static void check(const struct fxe_flat_kernel *kernel, size_t d, size_t m, int 
     free(g.packed);
 }
 
+/* Skipped, not passed, where the processor can run none of them. */
 static void check_all(const struct fxe_flat_kernel *const *kernels)
 {
     static const size_t dims[] = {8, 40, 128, 256}, blocks[] = {1, 5, 12, 13, 100};
+    int tried = 0;
     for (; *kernels; kernels++)
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 5; j++)
@@ -84,7 +86,10 @@ static void check_all(const struct fxe_flat_kernel *const *kernels)
                         check(*kernels, dims[i], blocks[j], (*kernels)->width, ip);
                         check(*kernels, dims[i], blocks[j], 1, ip);
                         check(*kernels, dims[i], blocks[j], 5, ip);
+                        tried++;
                     }
+    if (!tried)
+        skip();
 }
 
 static void exact_kernels(void **state)
