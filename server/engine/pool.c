@@ -171,17 +171,20 @@ static int read_conn(struct fxe_conn *c)
 }
 
 /* Let some worker look for the next request.  The kernel does not know of one that has been
- * read together with the one before.  Takes the reference. */
-static void leave(struct fxe_conn *c)
+ * read together with the one before: unless `looked`, when what has been read is known to be no
+ * whole request.  Takes the reference. */
+static void leave(struct fxe_conn *c, int looked)
 {
     int took = 0;
     pthread_mutex_lock(&c->lock);
-    if (!c->dead && c->phase == FXE_IDLE && fxe_conn_has_more(c)) {
+    if (!c->dead && c->phase == FXE_IDLE && !looked && fxe_conn_has_more(c)) {
         fxe_lock();
-        LL_APPEND2(pool.unread, c, next_unread);
+        if (!c->unread) { /* it may be there still, if epoll reported it meanwhile */
+            LL_APPEND2(pool.unread, c, next_unread);
+            c->unread = took = 1;
+        }
         wake_one();
         fxe_unlock();
-        took = 1;
     } else if (!c->dead && c->phase == FXE_IDLE) {
         fxe_conn_rest(c);
         took = arm(c, EPOLLIN);
@@ -266,7 +269,7 @@ void fxe_pool_add(struct fxe_conn *c)
 {
     c->source.event = on_conn;
     if (read_conn(c) == 0)
-        leave(c);
+        leave(c, 1);
     else
         fxe_conn_unref(c);
     fxe_lock();
@@ -299,7 +302,7 @@ void fxe_pool_answered(struct fxe_conn *c)
     if (answered.worker && answered.n < FXE_FLAT_MAX)
         answered.conn[answered.n++] = c;
     else
-        leave(c);
+        leave(c, 0);
 }
 
 static int64_t now_ns(void)
@@ -317,7 +320,7 @@ static int64_t now_ns(void)
 static void look_again(int alone)
 {
     struct fxe_conn *conn[FXE_FLAT_MAX];
-    int n = answered.n;
+    int n = answered.n, looked = 0;
     memcpy(conn, answered.conn, (size_t)n * sizeof(*conn));
     answered.n = 0;
     if (n == 1 && ++answered.streak < STREAK && now_ns() - answered.looked < STREAK_NS) {
@@ -335,9 +338,10 @@ static void look_again(int alone)
             fxe_conn_unref(conn[0]);
             return;
         }
+        looked = 1;
     }
     for (int i = 0; i < n; i++)
-        leave(conn[i]);
+        leave(conn[i], looked);
 }
 
 /* --- the threads --- */
@@ -381,8 +385,10 @@ static void look_everywhere(int wait)
     struct epoll_event events[EVENTS];
     fxe_lock();
     struct fxe_conn *unread = pool.unread;
-    if (unread)
+    if (unread) {
         LL_DELETE2(pool.unread, unread, next_unread);
+        unread->unread = 0;
+    }
     pool.idle += wait && !unread;
     fxe_unlock();
     int n = epoll_wait(pool.epoll, events, EVENTS, wait && !unread ? -1 : 0);
@@ -395,7 +401,7 @@ static void look_everywhere(int wait)
     }
     if (unread) {
         if (read_conn(unread) == 0)
-            leave(unread);
+            leave(unread, 1);
         else
             fxe_conn_unref(unread);
     }
