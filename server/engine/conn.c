@@ -108,16 +108,14 @@ void fxe_conn_unref(struct fxe_conn *c)
     free(c);
 }
 
-int fxe_conn_kill(struct fxe_conn *c)
+void fxe_conn_kill(struct fxe_conn *c)
 {
     pthread_mutex_lock(&c->lock);
-    int first = !c->dead;
-    c->dead = 1;
-    if (first)
+    if (!c->dead)
         shutdown(c->source.fd, SHUT_RDWR); /* epoll reports it, if it is armed */
+    c->dead = 1;
     pthread_mutex_unlock(&c->lock);
     __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
-    return first;
 }
 
 int fxe_conn_is_gone(const struct fxe_conn *c)

@@ -81,8 +81,8 @@ struct fxe_conn {
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
 void fxe_conn_ref(struct fxe_conn *c);
 void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
-/* It is of no more use: shut it down.  Returns true the first time. */
-int fxe_conn_kill(struct fxe_conn *c);
+/* It is of no more use: shut it down. */
+void fxe_conn_kill(struct fxe_conn *c);
 
 /* --- with conn.lock --- */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -113,14 +114,14 @@ static int arm(struct fxe_conn *c, uint32_t events)
     if (took)
         c->armed = 0;
     c->dead = 1;
+    shutdown(c->source.fd, SHUT_RDWR);
     return 0;
 }
 
-/* It has ended. */
+/* It has ended, or cannot be waited for any more. */
 static void lost(struct fxe_conn *c)
 {
-    if (!fxe_conn_kill(c))
-        return;
+    fxe_conn_kill(c);
     fxe_lock();
     fxe_session_unbind(c);
     fxe_unlock();
@@ -189,7 +190,10 @@ static void leave(struct fxe_conn *c, int looked)
         fxe_conn_rest(c);
         took = arm(c, EPOLLIN);
     }
+    int dead = c->dead;
     pthread_mutex_unlock(&c->lock);
+    if (dead)
+        lost(c);
     if (!took)
         fxe_conn_unref(c);
 }
@@ -238,10 +242,10 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     case FXE_FLUSHING:
         sent = c->sending;
         rc = sent ? fxe_conn_flush(c) : -1;
-        if (rc == 0) {
+        if (rc == 0 && (took = arm(c, EPOLLOUT)))
             sent = NULL;
-            took = arm(c, EPOLLOUT);
-        }
+        else if (rc == 0)
+            rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
         break;
     case FXE_BUSY:
         took = c->dead ? 0 : while_busy(c, events);
@@ -250,8 +254,8 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
         rc = c->dead ? -1 : fxe_conn_read(c, &m);
         if (rc == 1)
             c->phase = FXE_BUSY;
-        else if (rc == 0)
-            took = arm(c, EPOLLIN);
+        else if (rc == 0 && !(took = arm(c, EPOLLIN)))
+            rc = -1;
         break;
     }
     pthread_mutex_unlock(&c->lock);
