@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +58,50 @@ void fxe_msg_free(struct fxe_msg *m)
 
 /* --- life --- */
 
+/* Connections that have ended.  Their memory is used for new ones and never freed, for a worker
+ * may have got an event of one from epoll and not looked at it yet. */
+static struct {
+    pthread_mutex_t lock;
+    struct fxe_conn *first; /* through next_unread */
+} spare = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct fxe_conn *new_or_used(void)
+{
+    pthread_mutex_lock(&spare.lock);
+    struct fxe_conn *c = spare.first;
+    if (c)
+        spare.first = c->next_unread;
+    pthread_mutex_unlock(&spare.lock);
+    if (c) {
+        c->next_unread = NULL;
+        return c;
+    }
+    c = calloc(1, sizeof *c);
+    if (c)
+        pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+/* All but `source` and `lock`, which a late event reads, is as in new memory. */
+static void put_away(struct fxe_conn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    size_t from = offsetof(struct fxe_conn, phase);
+    memset((char *)c + from, 0, sizeof *c - from);
+    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&spare.lock);
+    c->next_unread = spare.first;
+    spare.first = c;
+    pthread_mutex_unlock(&spare.lock);
+}
+
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
 {
-    struct fxe_conn *c = calloc(1, sizeof *c);
+    struct fxe_conn *c = new_or_used();
     uint8_t *in = h->size ? malloc(IN_SIZE) : NULL;
     if (!c || (h->size && !in)) {
-        free(c);
+        if (c)
+            put_away(c);
         free(in);
         close(fd);
         return NULL;
@@ -79,7 +118,6 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
     c->near = h->near != 0;
     c->key = (int)h->key;
     memcpy(c->peer, h->peer, sizeof c->peer);
-    pthread_mutex_init(&c->lock, NULL);
     return c;
 }
 
@@ -103,9 +141,8 @@ void fxe_conn_unref(struct fxe_conn *c)
     if (c->fd >= 0)
         close(c->fd);
     close(c->source.fd);
-    pthread_mutex_destroy(&c->lock);
     free(c->in);
-    free(c);
+    put_away(c);
 }
 
 void fxe_conn_kill(struct fxe_conn *c)

@@ -45,11 +45,11 @@ struct fxe_conn {
         FXE_FLUSHING /* its reply leaves */
     } phase;
     int watched; /* epoll knows it */
-    int armed;   /* and reports it, once; a reference */
-    int dead;  /* broken or closed: not to be used any more */
-    int gone;  /* the client has closed it; atomic */
-    int near;  /* the client came by TCP from this host */
-    int key;   /* number of its API key */
+    int armed;   /* and reports it, once; a reference.  Else an event is a late one */
+    int dead;    /* broken or closed: not to be used any more */
+    int gone;    /* the client has closed it; atomic */
+    int near;    /* the client came by TCP from this host */
+    int key;     /* number of its API key */
     char peer[FXS_PEER_MAX + 1];
 
     /* engine.lock */
@@ -57,7 +57,7 @@ struct fxe_conn {
     struct fxe_conn *prev, *next; /* in the session */
     struct fxe_conn *prev_busy, *next_busy;
     struct fxe_conn *next_unread;
-    int unread; /* in the pool's list of that name */
+    int unread;          /* in the pool's list of that name */
     unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */
 
     /* reading */

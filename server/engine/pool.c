@@ -218,17 +218,19 @@ int fxe_pool_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
 }
 
 /* While a request is under way, its connection is watched for commands and for its end. */
-static int while_busy(struct fxe_conn *c, uint32_t events)
+static int while_busy(struct fxe_conn *c)
 {
     int rc = fxe_conn_commands(c);
-    if (rc < 0 || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    if (rc < 0 || fxe_conn_is_gone(c)) {
         __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
         return 0;
     }
     return arm(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
 }
 
-/* Something happened to a connection.  The event's reference is the caller's. */
+/* Something happened to a connection.  What was asked for can have been changed after epoll had
+ * reported it to this worker, and then be reported to another one as well: the first to come
+ * gets the reference. */
 static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxe_conn *c = (struct fxe_conn *)s;
@@ -236,7 +238,12 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     struct fxe_msg *m = NULL;
     int rc = 0, took = 0;
     (void)ctx;
+    (void)events; /* it is looked at what is there now */
     pthread_mutex_lock(&c->lock);
+    if (!c->armed) {
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
     c->armed = 0;
     switch (c->phase) {
     case FXE_FLUSHING:
@@ -248,7 +255,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
             rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
         break;
     case FXE_BUSY:
-        took = c->dead ? 0 : while_busy(c, events);
+        took = c->dead ? 0 : while_busy(c);
         break;
     case FXE_IDLE:
         rc = c->dead ? -1 : fxe_conn_read(c, &m);
