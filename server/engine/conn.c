@@ -271,7 +271,8 @@ static int make_room(struct fxe_conn *c, size_t size)
                "more than %zu MiB of requests and replies of this tenant are on their way; see "
                "--max-pending",
                fxe_engine.max_pending >> 20);
-        return -1;
+        if (c->msg->nframes) /* the header is small, and has the number that the answer needs */
+            return -1;
     }
     /* FAISS reads arrays in place: malloc's alignment is enough for all of them.  Not NULL when
      * empty: that means "no array" to many callers. */
@@ -322,19 +323,27 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
         return 0; /* the delimiter */
     if (first)
         refuse(c, "protocol", "the message does not begin with an empty frame");
-    if (c->msg->nframes == 0 && h->size > FX_HEADER_MAX)
+    int is_header = c->msg->seen++ == 0;
+    if (is_header && h->size > FX_HEADER_MAX) {
         refuse(c, "limit", "the header has %llu bytes, more than %d", (unsigned long long)h->size,
                FX_HEADER_MAX);
-    else if (c->msg->nframes == FX_FRAMES_MAX)
+        return -1;
+    }
+    if (c->msg->seen > FX_FRAMES_MAX) {
         refuse(c, "limit", "the message has more than %d frames", FX_FRAMES_MAX);
-    else if (h->size > FX_FRAME_MAX)
-        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->nframes,
+        return -1;
+    }
+    if (h->size > FX_FRAME_MAX) {
+        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->seen - 1,
                (unsigned long long)h->size, FX_FRAME_MAX);
-    else if (!c->msg->kind || first)
-        return make_room(c, c->left), 0; /* without room it is read and dropped */
-    else
-        return 0;
-    return -1;
+        return -1;
+    }
+    /* Once the message is refused, or where there is no room, frames are read and dropped. */
+    if (is_header)
+        return make_room(c, c->left);
+    if (!c->msg->kind)
+        make_room(c, c->left);
+    return 0;
 }
 
 /* The rest of the frame's body: 1 when it is complete. */
