@@ -7,7 +7,7 @@
  */
 #include "api.h"
 #include "bench.h"
-#include "zmtp.h"
+#include "conn.h"
 
 /* Asks for a lease, so that the server watches the connection. */
 static void pack_hello(msgpack_sbuffer *buf)
