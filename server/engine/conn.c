@@ -283,14 +283,17 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
         return -1;
     c->left = (size_t)h->size;
     c->body = NULL;
-    if (first && h->size == 0)
+    if (first && h->size == 0) {
+        c->msg->begun = 1;
         return 0; /* the delimiter */
+    }
     if (first)
         refuse(c, "protocol", "the message does not begin with an empty frame");
+    int begun = c->msg->begun++; /* also of a refused message: it must end, too */
     if (c->msg->nframes == 0 && h->size > FX_HEADER_MAX)
         refuse(c, "limit", "the header has %llu bytes, more than %d", (unsigned long long)h->size,
                FX_HEADER_MAX);
-    else if (c->msg->nframes == FX_FRAMES_MAX)
+    else if (begun > FX_FRAMES_MAX)
         refuse(c, "limit", "the message has more than %d frames", FX_FRAMES_MAX);
     else if (h->size > FX_FRAME_MAX)
         refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->nframes,

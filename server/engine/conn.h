@@ -27,6 +27,7 @@ struct fxe_session;
 /* A request as it came.  Owns its frames. */
 struct fxe_msg {
     int nframes; /* header first */
+    int begun;   /* frames on the wire, with the delimiter and those that are dropped */
     struct fx_buffer frames[FX_FRAMES_MAX];
     size_t kept;      /* bytes counted by fxe_kept_add */
     const char *kind; /* not NULL: refused while it was read, a kind of error */
