@@ -108,8 +108,8 @@ static const struct {
 } attacks[] = {
     {"identity", 3, 0, attack_identity,
      "ENDPOINT KEY N: identities of ROUTER's own, and of others"},
-    {"flood", 3, 1, attack_flood,
-     "ENDPOINT KIND MIB [KEY]: more | empty | messages | commands | pings"},
+    {"flood", 3, 2, attack_flood,
+     "ENDPOINT KIND MIB [KEY [N]]: more | empty | messages | commands | pings"},
     {"huge", 1, 1, attack_huge, "ENDPOINT [KEY]: frames that announce 2^31 to 2^64 - 1 bytes"},
     {"announce", 2, 1, attack_announce, "ENDPOINT N [KEY]: N times 8 MiB announced, 75 bytes sent"},
     {"silent", 2, 0, attack_silent, "ENDPOINT N: connections that stop at each step of opening"},

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attack.h"
 
@@ -50,7 +52,7 @@ static void endless(struct bytes *b, const char *kind)
     }
 }
 
-int attack_flood(char **argv)
+static void flood(char **argv)
 {
     const char *kind = argv[1];
     size_t total = strtoul(argv[2], NULL, 10) << 20, sent = 0;
@@ -79,6 +81,23 @@ int attack_flood(char **argv)
     printf("%s sent=%zu %s error=%s\n", kind, sent, end, p.error);
     bytes_free(&b);
     peer_close(&p);
+}
+
+/* N at once, each from a process of its own. */
+int attack_flood(char **argv)
+{
+    int n = argv[3] && argv[4] ? atoi(argv[4]) : 1, status;
+    for (int i = 0; i < n; i++)
+        if (n > 1 && fork() == 0) {
+            flood(argv);
+            fflush(stdout);
+            _exit(faults != 0);
+        }
+    if (n == 1)
+        flood(argv);
+    while (wait(&status) > 0)
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            faults++;
     return 0;
 }
 
