@@ -264,24 +264,35 @@ bench_connects() {
     stop_server
 }
 
-# What one tenant's crowd does to another tenant's client.
+# The p99 of one tenant's client beside another tenant's crowd, over without.  The crowd's clients
+# run at the lowest priority, as if they had a machine of their own, and then at the usual one.
+# What an echo process suffers shows how much of it the kernel's scheduler does.
 bench_neighbour() {
+    local how
     begin neighbour
     need_other_host || return
     index IVF1024,Flat 100000
     echo '{"key0": "crowd", "key1": "neighbour"}' >"$TMP/keys"
     chmod 600 "$TMP/keys"
     start_server --auth-file "$TMP/keys"
-    FAISSX_API_KEY=key0 worker crowd "${OTHER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$FAR" \
-        "$OUT/crowd" "$INDEX" 200 8 2 4
-    FAISSX_API_KEY=key1 elsewhere elsewhere_quiet load -i "$INDEX" -t 1 -s 2
-    FAISSX_API_KEY=key1 elsewhere elsewhere_beside load -i "$INDEX" -t 1 -s 2
+    for how in idle other; do
+        FAISSX_API_KEY=key0 worker crowd_$how chrt --$how 0 "${OTHER_HOST[@]}" "${STAND_IN[@]}" \
+            FAISSX_SERVER="$FAR" "$OUT/crowd" "$INDEX" 200 8 2 5
+    done
+    for how in quiet beside_idle beside_other; do
+        FAISSX_API_KEY=key1 elsewhere elsewhere_$how load -i "$INDEX" -t 1 -s 2
+        worker echo_$how "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
+    done
     for ROUND in $(seq "$(rounds 5 15)"); do
         one elsewhere_quiet
-        echo >&"${to[crowd]}"
-        sleep 1
-        one elsewhere_beside
-        answer crowd "$RAW"
+        one echo_quiet
+        for how in idle other; do
+            echo >&"${to[crowd_$how]}"
+            sleep 1
+            one elsewhere_beside_$how
+            one echo_beside_$how
+            answer crowd_$how "$RAW"
+        done
     done
     stop_server
 }
