@@ -136,8 +136,9 @@ static void next(struct client *c, const uint8_t *reply, size_t n)
         running--;
         if (done == room) {
             room = room ? room * 2 : 1024;
-            ns = realloc(ns, room * sizeof(*ns));
-            die_if(!ns, "memory");
+            int64_t *more = realloc(ns, room * sizeof(*ns));
+            die_if(!more, "memory");
+            ns = more;
         }
         ns[done++] = now_ns() - c->start;
         return;

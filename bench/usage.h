@@ -6,8 +6,7 @@
 #ifndef FX_BENCH_USAGE_H
 #define FX_BENCH_USAGE_H
 
-#include <ctype.h>
-#include <dirent.h>
+#include <glob.h>
 
 #include "bench.h"
 
@@ -16,23 +15,21 @@ static pid_t server_pid;
 /* The sum of what() over the children of all threads of a process. */
 static inline double of_children(pid_t pid, double (*what)(pid_t))
 {
-    char path[300];
+    char pattern[64];
+    glob_t threads;
     double sum = 0;
     int child;
-    snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    DIR *threads = opendir(path);
-    for (struct dirent *e; threads && (e = readdir(threads));) {
-        if (!isdigit((unsigned char)e->d_name[0]))
-            continue;
-        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", pid, e->d_name);
-        FILE *f = fopen(path, "r");
+    snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", pid);
+    if (glob(pattern, GLOB_NOSORT, NULL, &threads) != 0)
+        return 0;
+    for (size_t i = 0; i < threads.gl_pathc; i++) {
+        FILE *f = fopen(threads.gl_pathv[i], "r");
         while (f && fscanf(f, "%d", &child) == 1)
             sum += what(child);
         if (f)
             fclose(f);
     }
-    if (threads)
-        closedir(threads);
+    globfree(&threads);
     return sum;
 }
 
