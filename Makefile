@@ -80,7 +80,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
 SHIM_OBJ := $(call objects,$(SHIM_SRC)) $(GEN)/entry.o
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
-CLIENT_OBJ := $(filter %/zmtp.o %/connect.o,$(SHIM_OBJ))
+CLIENT_OBJ := $(filter %/shim/conn.o %/connect.o,$(SHIM_OBJ))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
@@ -243,7 +243,7 @@ $(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/zmtp.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/conn.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FX_CPPFLAGS) -g -O1 -std=gnu11 $(WARN) -fsanitize=fuzzer,address -o $@ \

@@ -8,9 +8,9 @@
  *
  * Each has had one call answered: what a server keeps for a connection that was used counts.
  */
+#include "conn.h"
 #include "hello.h"
 #include "usage.h"
-#include "zmtp.h"
 
 enum { SETTLE_MS = 1000 };
 

@@ -25,7 +25,7 @@
 #include <zmq.h>
 
 #include "bench.h"
-#include "zmtp.h"
+#include "conn.h"
 
 enum { HEAD_UP = 89, HEAD_DOWN = 24, TAIL_DOWN = 40 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "zmtp.h"
+#include "conn.h"
 
 enum { TIMEOUT_MS = 5000 };
 

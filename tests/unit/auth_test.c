@@ -21,7 +21,10 @@ static struct fxs_text text(const char *s)
 static const char *check(const struct fxs_auth *a, const char *key, const char *tenant,
                          const char **whose)
 {
-    return fxs_auth_check(a, text(key), text(tenant), whose);
+    unsigned number;
+    const char *why = fxs_auth_check(a, text(key), text(tenant), whose, &number);
+    assert_true(!why == (a && number > 0) || !a); /* a valid key has a number */
+    return why;
 }
 
 static int set_up(void **state)

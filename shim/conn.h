@@ -6,15 +6,15 @@
  * Why not libzmq in here: the shim lives in other people's processes.  libzmq starts
  * threads, aborts the process when an internal check fails, and does not survive
  * fork(); its thread hops also make a small call take half as long again and three times
- * the processor time (docs/decisions.md).  The peer is an ordinary libzmq ROUTER.
+ * the processor time (docs/decisions.md).  Any ZeroMQ ROUTER or REP can be the peer.
  *
  * A connection belongs to one thread at a time.  Every function that can wait takes a
  * deadline (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a
  * text in fx_conn_error(); after an error only fx_conn_close() makes sense.  No signal
  * is raised (MSG_NOSIGNAL), EINTR is retried, descriptors are close-on-exec.
  */
-#ifndef FX_ZMTP_H
-#define FX_ZMTP_H
+#ifndef FX_CONN_H
+#define FX_CONN_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +50,10 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
  * of a message is delivered like any frame (size 0).  Returns -2 when the deadline
  * passes before the first byte: the connection is still good then. */
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
+
+/* Ask the peer for a sign of life, and the bytes received so far: whether one came. */
+int fx_conn_ping(struct fx_conn *c, int64_t deadline);
+uint64_t fx_conn_heard(const struct fx_conn *c);
 
 /* Read n bytes of the current frame's body straight into buf, or drop them. */
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "zmtp.h"
+#include "conn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +18,9 @@
 #include <unistd.h>
 
 #include "connect.h"
-
-/* The flags byte of a ZMTP frame. */
-enum { MORE = 1, LONG = 2, COMMAND = 4 };
+#include "zmtp.h"
 
 enum {
-    HEAD_MAX = 9,       /* flags and a long size */
-    GREETING = 64,      /* bytes of a greeting */
     COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
     TICK_MS = 1000,     /* a blocking recv() returns at least this often */
     AT_ONCE_NS = 50000, /* the engine looks for the next request that long */
@@ -35,6 +31,7 @@ struct fx_conn {
     int fd;
     int64_t last_end; /* of a wait for the peer, in ns */
     int in_vain;      /* waits before it looks for an answer again, see spin() */
+    uint64_t heard;   /* bytes received, in all */
     uint64_t left;    /* bytes of the current frame that were not read yet */
     size_t pos, end;  /* what was received but not read: buf[pos..end) */
     char error[256];  /* not empty: the connection is of no use any more */
@@ -98,18 +95,9 @@ static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int6
             continue;
         if (sent < 0)
             return fail_errno(c);
-        size_t done = (size_t)sent;
         m.msg_control = NULL;
         m.msg_controllen = 0;
-        while (m.msg_iovlen > 0 && done >= m.msg_iov->iov_len) {
-            done -= m.msg_iov->iov_len;
-            m.msg_iov++;
-            m.msg_iovlen--;
-        }
-        if (m.msg_iovlen > 0) {
-            m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + done;
-            m.msg_iov->iov_len -= done;
-        }
+        m.msg_iovlen = (size_t)fx_iov_advance(iov, (int)m.msg_iovlen, (size_t)sent);
     }
     return 0;
 }
@@ -164,8 +152,10 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
         if (r < 0 && errno == EAGAIN)
             r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
         c->last_end = now_ns();
-        if (r > 0)
+        if (r > 0) {
+            c->heard += (uint64_t)r;
             return r;
+        }
         if (r == 0)
             return fail(c, "the server closed the connection");
         if (errno == EINTR || (errno == EAGAIN && !near))
@@ -201,51 +191,31 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     return 0;
 }
 
-struct head {
-    int flags;
-    size_t len; /* of the head itself */
-    uint64_t size;
-};
-
 /* Look at the next frame's head, and at all of a command, without using it up. */
-static int peek(struct fx_conn *c, struct head *h, int64_t deadline)
+static int peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
 {
-    int r = need(c, 2, deadline);
-    if (r != 0)
-        return r;
-    h->flags = c->buf[c->pos];
-    if (h->flags & ~(MORE | LONG | COMMAND) || (h->flags & COMMAND && h->flags & MORE))
+    int r, found;
+    for (size_t n = 2;; n = FX_ZMTP_HEAD_MAX) {
+        if ((r = need(c, n, deadline)) != 0)
+            return r;
+        if ((found = fx_zmtp_head(c->buf + c->pos, c->end - c->pos, h)) != 0)
+            break;
+    }
+    if (found < 0)
         return fail(c, "protocol error: the server sent a frame with flags 0x%02x", h->flags);
-    h->len = h->flags & LONG ? HEAD_MAX : 2;
-    if ((r = need(c, h->len, deadline)) != 0)
-        return r;
-    h->size = 0;
-    for (size_t i = 1; i < h->len; i++)
-        h->size = h->size << 8 | c->buf[c->pos + i];
-    if (h->size > (h->flags & COMMAND ? (uint64_t)COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
+    if (h->size > (h->flags & FX_ZMTP_COMMAND ? (uint64_t)COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
         return fail(c, "protocol error: the server sent a frame that claims %llu bytes",
                     (unsigned long long)h->size);
-    return h->flags & COMMAND ? need(c, h->len + h->size, deadline) : 0;
-}
-
-/* If the command at p has that name, its body and the body's length. */
-static const uint8_t *body_of(const uint8_t *p, size_t *n, const char *name)
-{
-    size_t len = strlen(name);
-    if (*n < 1 + len || p[0] != len || memcmp(p + 1, name, len) != 0)
-        return NULL;
-    *n -= 1 + len;
-    return p + 1 + len;
+    return h->flags & FX_ZMTP_COMMAND ? need(c, h->len + h->size, deadline) : 0;
 }
 
 static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadline)
 {
-    uint8_t msg[2 + 5 + 16] = "\4\5\4PONG";
-    if (n < 2 || n > 2 + 16)
+    uint8_t msg[FX_ZMTP_PONG_MAX];
+    size_t size = fx_zmtp_pong(msg, ping, n);
+    struct iovec iov = {msg, size};
+    if (!size)
         return fail(c, "protocol error: the server sent a bad PING");
-    msg[1] = (uint8_t)(5 + n - 2);
-    memcpy(msg + 7, ping + 2, n - 2); /* behind the time to live: what comes back */
-    struct iovec iov = {msg, 2u + msg[1]};
     return send_all(c, &iov, 1, -1, deadline);
 }
 
@@ -269,84 +239,59 @@ static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t dea
 {
     const uint8_t *body;
     size_t n = size;
-    if ((body = body_of(p, &n, "PING")))
+    if ((body = fx_zmtp_command(p, &n, "PING")))
         return pong(c, body, n, deadline);
-    if ((body = body_of(p, &n, "ERROR")))
+    if ((body = fx_zmtp_command(p, &n, "ERROR")))
         return fail_error(c, body, n);
     return 0;
 }
 
 static int check_greeting(struct fx_conn *c, int64_t deadline)
 {
-    static const char *const stranger = "not a ZeroMQ peer";
-    int r = need(c, 1, deadline);
-    /* Something that is no ZeroMQ peer may never send 64 bytes: look at the first. */
-    if (r == 0 && c->buf[c->pos] != 0xff)
-        return fail(c, "%s", stranger);
-    if (r == 0)
-        r = need(c, 11, deadline);
-    const uint8_t *g = c->buf + c->pos;
-    if (r == 0 && g[9] != 0x7f)
-        return fail(c, "%s", stranger);
-    if (r == 0 && g[10] < 3)
-        return fail(c, "the peer's ZeroMQ is too old (before 4.0)");
-    if (r == 0)
-        r = need(c, GREETING, deadline);
-    g = c->buf + c->pos;
-    if (r == 0 && strncmp((const char *)g + 12, "NULL", 20) != 0)
-        return fail(c, "the peer wants a ZeroMQ security mechanism other than NULL");
-    if (r == 0)
-        c->pos += GREETING;
+    const char *why;
+    int r;
+    for (size_t n = 1; (r = need(c, n, deadline)) == 0; n = c->end - c->pos + 1) {
+        int ok = fx_zmtp_check_greeting(c->buf + c->pos, c->end - c->pos, &why);
+        if (ok < 0)
+            return fail(c, "%s", why);
+        if (ok) {
+            c->pos += FX_ZMTP_GREETING;
+            return 0;
+        }
+    }
     return r;
 }
 
 /* The metadata of READY: is the peer a socket that answers? */
 static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
 {
-    while (n > 0) {
-        size_t name = p[0];
-        if (n < 1 + name + 4)
-            break;
-        const uint8_t *v = p + 1 + name;
-        size_t len = (size_t)v[0] << 24 | (size_t)v[1] << 16 | (size_t)v[2] << 8 | v[3];
-        if (len > n - (1 + name + 4))
-            break;
-        v += 4;
-        if (name == 11 && strncasecmp((const char *)p + 1, "Socket-Type", 11) == 0) {
-            if ((len == 6 && memcmp(v, "ROUTER", 6) == 0) || (len == 3 && memcmp(v, "REP", 3) == 0))
-                return 0;
-            return fail(c, "the peer is not a ZeroMQ ROUTER or REP socket");
-        }
-        p = v + len;
-        n -= 1 + name + 4 + len;
-    }
-    return fail(c, "protocol error: the peer sent a bad READY");
+    char type[FX_ZMTP_TYPE_MAX + 1];
+    if (fx_zmtp_socket_type(p, n, type) != 0)
+        return fail(c, "protocol error: the peer sent a bad READY");
+    if (strcmp(type, "ROUTER") != 0 && strcmp(type, "REP") != 0)
+        return fail(c, "the peer is not a ZeroMQ ROUTER or REP socket");
+    return 0;
 }
 
 int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
 {
-    /* Greeting and READY at once: we shall talk to no peer that would have us send
-     * anything else, and this saves a round trip.  (The terminating NUL is the last
-     * byte of READY.) */
-    static const char ready[] = "\4\51"
-                                "\5READY"
-                                "\13Socket-Type\0\0\0\6DEALER"
-                                "\10Identity\0\0\0";
-    uint8_t hello[GREETING + sizeof(ready)] = {0xff, [9] = 0x7f, [10] = 3};
-    memcpy(hello + 12, "NULL", 4);
-    memcpy(hello + GREETING, ready, sizeof(ready));
-    struct iovec iov = {hello, sizeof(hello)};
-    struct head h;
+    /* Greeting and READY at once: this side talks to no peer that would have it send anything
+     * else, and it saves a round trip. */
+    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
+    fx_zmtp_greeting(hello);
+    size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1);
+    struct iovec iov = {hello, size};
+    struct fx_zmtp_head h;
     if (send_all(c, &iov, 1, -1, deadline) != 0)
         return -1;
     int r = check_greeting(c, deadline);
     while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
         const uint8_t *p = c->buf + c->pos + h.len, *body;
         size_t n = h.size;
-        if (!(h.flags & COMMAND))
+        if (!(h.flags & FX_ZMTP_COMMAND))
             return fail(c, "protocol error: the peer sent a message before READY");
         c->pos += h.len + h.size;
-        if ((body = body_of(p, &n, "READY")))
+        if ((body = fx_zmtp_command(p, &n, "READY")))
             return check_ready(c, body, n);
         r = command(c, p, h.size, deadline);
     }
@@ -365,6 +310,7 @@ struct fx_conn *fx_conn_from_fd(int fd)
     }
     c->fd = fd;
     c->last_end = 0;
+    c->heard = 0;
     c->in_vain = 0;
     c->left = 0;
     c->pos = c->end = 0;
@@ -407,37 +353,30 @@ int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_
 int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
                     int64_t deadline)
 {
-    uint8_t heads[2 + FX_FRAMES_MAX * HEAD_MAX], *p = heads;
-    struct iovec iov[2 * FX_FRAMES_MAX];
+    struct fx_zmtp_message m;
     if (c->error[0] != '\0')
         return -1;
     if (n < 1 || n > FX_FRAMES_MAX)
         return fail(c, "a message of %d frames", n);
-    /* The delimiter shares an iovec with the first frame's head. */
-    *p++ = MORE;
-    *p++ = 0;
-    uint8_t *start = heads;
-    for (int i = 0; i < n; i++) {
-        uint64_t size = frames[i].size;
-        int more = i + 1 < n ? MORE : 0;
-        if (size < 256) {
-            *p++ = (uint8_t)more;
-            *p++ = (uint8_t)size;
-        } else {
-            *p++ = (uint8_t)(more | LONG);
-            for (int shift = 56; shift >= 0; shift -= 8)
-                *p++ = (uint8_t)(size >> shift);
-        }
-        iov[2 * i] = (struct iovec){start, (size_t)(p - start)};
-        iov[2 * i + 1] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].size};
-        start = p;
-    }
-    return send_all(c, iov, 2 * (size_t)n, fd, deadline);
+    fx_zmtp_message(&m, frames, n);
+    return send_all(c, m.iov, (size_t)m.niov, fd, deadline);
+}
+
+int fx_conn_ping(struct fx_conn *c, int64_t deadline)
+{
+    static const uint8_t ping[] = "\4\7\4PING\0"; /* with the NUL at the end: no time to live */
+    struct iovec iov = {(void *)(uintptr_t)ping, sizeof(ping)};
+    return send_all(c, &iov, 1, -1, deadline);
+}
+
+uint64_t fx_conn_heard(const struct fx_conn *c)
+{
+    return c->heard;
 }
 
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
 {
-    struct head h;
+    struct fx_zmtp_head h;
     int r;
     if (c->error[0] != '\0')
         return -1;
@@ -446,10 +385,10 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
     while ((r = peek(c, &h, deadline)) == 0) {
         const uint8_t *p = c->buf + c->pos + h.len;
         c->pos += h.len;
-        if (!(h.flags & COMMAND)) {
+        if (!(h.flags & FX_ZMTP_COMMAND)) {
             c->left = h.size;
             *size = h.size;
-            *more = h.flags & MORE;
+            *more = h.flags & FX_ZMTP_MORE;
             return 0;
         }
         c->pos += h.size;

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "zmtp.h"
+#include "conn.h"
 
 static char dir[] = "/tmp/fx-zmtp-XXXXXX";
 
