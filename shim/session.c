@@ -388,25 +388,27 @@ int fx_session_explain(const char *operation)
 {
     int64_t deadline = fx_now_ms() + EXPLAIN_MS;
     char err[512];
-    int rc = -1;
+    int rc = -1, error = FAISSX_E_CONNECT;
     pthread_mutex_lock(&session.lock);
-    struct fx_conn *c = session.server && session.said_hello
-                            ? fx_conn_open(session.server, deadline, err, sizeof err)
-                            : NULL;
-    if (c) {
-        session.previous[0] = '\0';
-        int error = introduce(c, 1, deadline);
-        if (error == FAISSX_E_SESSION)
-            lose_session();
-        if (error == FAISSX_E_SESSION && session.previous[0]) {
-            fx_fail(FAISSX_E_ENGINE,
-                    "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
-                    session.tenant_name, session.previous, operation);
-            rc = 0;
-        } else if (error == FAISSX_E_ENGINE) {
-            rc = 0; /* it cannot start again, and the server has said why */
-        }
+    session.previous[0] = '\0';
+    /* A new connection may have been handed to the engine that was just dying. */
+    while (session.server && session.said_hello && error == FAISSX_E_CONNECT &&
+           fx_now_ms() < deadline) {
+        struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+        if (!c)
+            break;
+        error = introduce(c, 1, deadline);
         fx_conn_close(c);
+    }
+    if (error == FAISSX_E_SESSION)
+        lose_session();
+    if (error == FAISSX_E_SESSION && session.previous[0]) {
+        fx_fail(FAISSX_E_ENGINE,
+                "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
+                session.tenant_name, session.previous, operation);
+        rc = 0;
+    } else if (error == FAISSX_E_ENGINE) {
+        rc = 0; /* it cannot start again, and the server has said why */
     }
     pthread_mutex_unlock(&session.lock);
     return rc;

@@ -44,7 +44,8 @@ struct fxe_conn {
         FXE_BUSY,    /* one is under way */
         FXE_FLUSHING /* its reply leaves */
     } phase;
-    int armed; /* epoll reports it, once; a reference */
+    int watched; /* epoll knows it */
+    int armed;   /* and reports it, once; a reference */
     int dead;  /* broken or closed: not to be used any more */
     int gone;  /* the client has closed it; atomic */
     int near;  /* the client came by TCP from this host */

@@ -104,9 +104,10 @@ void fxe_pool_ready(struct fxe_req *r)
 static int arm(struct fxe_conn *c, uint32_t events)
 {
     int took = !c->armed;
-    c->armed = 1;
-    events |= EPOLLONESHOT;
-    if (fxs_event_watch(pool.epoll, &c->source, EPOLL_CTL_MOD, events) == 0)
+    /* Added with its first reference only: an end is reported without being asked for. */
+    int op = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    c->armed = c->watched = 1;
+    if (fxs_event_watch(pool.epoll, &c->source, op, events | EPOLLONESHOT) == 0)
         return took;
     fxs_log(FXS_ERROR, "engine", "event=epoll errno=%d", errno);
     if (took)
@@ -264,11 +265,6 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
 void fxe_pool_add(struct fxe_conn *c)
 {
     c->source.event = on_conn;
-    if (fxs_event_watch(pool.epoll, &c->source, EPOLL_CTL_ADD, EPOLLONESHOT) != 0) {
-        fxs_log(FXS_ERROR, "engine", "event=epoll errno=%d", errno);
-        fxe_conn_unref(c);
-        return;
-    }
     if (read_conn(c) == 0)
         leave(c);
     else
