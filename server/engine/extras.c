@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "check_args.h"
+#include "session.h"
+
+enum { THREADS_MAX = 256 };
 
 /* --- any index --- */
 
@@ -165,12 +168,13 @@ static int size_of(struct fxe_req *r)
     return (int)sizeof(void *);
 }
 
-/* The fork sets the threads of all later work of the caller; here that is the lane of the
- * engine that works with several. */
+/* The fork sets the threads of all later work of the caller; here that is the wide work of its
+ * session. */
 static int set_omp_threads(struct fxe_req *r)
 {
     int64_t n = r->v[0].i;
-    __atomic_store_n(&fxe_engine.cores, n < 1 ? 1 : n > 256 ? 256 : (int)n, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->session->omp_threads, n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (int)n,
+                     __ATOMIC_RELAXED);
     return 0;
 }
 
