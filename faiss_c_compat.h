@@ -7,7 +7,11 @@
  * A function that the loaded libfaiss_c lacks returns -2 (a getter 0 or NULL)
  * and faiss_get_last_error() names the function, the library and its version.
  * Shapes: x and xq hold n rows of d floats, one after the other; distances and
- * labels n rows of k.  Who owns what, threads and remote mode: docs/api.md.
+ * labels n rows of k.
+ *
+ * FAISS's own headers, of any release from 1.7.1 on, may be included before this
+ * one or after it.  After it they are empty.  Before it their types stand, so
+ * that an old release's enumerations and structures stay as short as they are.
  */
 #ifndef FAISS_C_COMPAT_H
 #define FAISS_C_COMPAT_H
@@ -83,9 +87,8 @@ typedef enum FaissQuantizerType {
 } FaissQuantizerType;
 #endif
 
-/* FAISSX_OLD_SQ_HEADER: IndexScalarQuantizer_c.h of a release before v1.15.0 was included. */
-#if !defined(FAISS_INDEX_SCALAR_QUANTIZER_C_H) || defined(FAISSX_OLD_SQ_HEADER)
-typedef enum FaissRangeStat {
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+typedef enum FaissRangeStat { /* v1.15.0 and later */
     RS_minmax = 0,
     RS_meanstd = 1,
     RS_quantiles = 2,
@@ -131,9 +134,25 @@ typedef struct FaissIndexIVFStats {
 } FaissIndexIVFStats;
 #endif
 
+#ifndef FAISS_AUX_INDEX_STRUCTURES_C_H
+typedef struct FaissBuffer {
+    idx_t* ids;
+    float* dis;
+} FaissBuffer;
+#endif
+
 #ifndef FAISS_IO_FLAG_MMAP
 #define FAISS_IO_FLAG_MMAP 1
 #define FAISS_IO_FLAG_READ_ONLY 2
+#endif
+
+/* Of the blevesearch fork. */
+#ifndef FAISS_IO_FLAG_SKIP_PREFETCH
+#define FAISS_IO_FLAG_SKIP_PREFETCH 32
+#endif
+#ifndef FAISS_IO_FLAG_READ_MMAP
+#define FAISS_IO_FLAG_READ_MMAP 64
+#define FAISS_IO_FLAG_ONDISK_IVF 0x646f0000
 #endif
 
 /* As CUDA's own headers declare them; repeating a typedef is no conflict. */
@@ -155,7 +174,9 @@ typedef struct FaissIndex_H FaissIndexScalarQuantizer;
 typedef struct FaissIndex_H FaissIndexLSH;
 typedef struct FaissIndex_H FaissIndexPreTransform;
 typedef struct FaissIndex_H FaissIndexIDMap;
+#ifndef METAINDEXES_C_H
 typedef struct FaissIndex_H FaissIndexIDMap2;
+#endif
 typedef struct FaissIndex_H FaissIndexShards;
 typedef struct FaissIndex_H FaissIndexReplicas;
 typedef struct FaissIndex_H FaissGpuIndex;
@@ -1322,13 +1343,17 @@ size_t faiss_ScalarQuantizer_d(const FaissScalarQuantizer* obj);
 FaissQuantizerType faiss_ScalarQuantizer_qtype(const FaissScalarQuantizer* obj);
 
 /* v1.15.0 and later */
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
 FaissRangeStat faiss_ScalarQuantizer_rangestat(const FaissScalarQuantizer* obj);
+#endif
 
 /* v1.15.0 and later */
 float faiss_ScalarQuantizer_rangestat_arg(const FaissScalarQuantizer* obj);
 
 /* v1.15.0 and later */
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
 void faiss_ScalarQuantizer_set_rangestat(FaissScalarQuantizer* obj, FaissRangeStat val);
+#endif
 
 /* v1.15.0 and later */
 void faiss_ScalarQuantizer_set_rangestat_arg(FaissScalarQuantizer* obj, float val);
@@ -1686,6 +1711,134 @@ int faiss_gpu_free_memory(int device, size_t* p_free_bytes);
 
 #ifdef __cplusplus
 }
+#endif
+
+/* All of it is declared: FAISS's own headers are empty from here on. */
+#ifndef FAISS_AUTO_TUNE_C_H
+#define FAISS_AUTO_TUNE_C_H
+#endif
+#ifndef FAISS_AUX_INDEX_STRUCTURES_C_H
+#define FAISS_AUX_INDEX_STRUCTURES_C_H
+#endif
+#ifndef FAISS_CLONE_INDEX_C_H
+#define FAISS_CLONE_INDEX_C_H
+#endif
+#ifndef FAISS_CLUSTERING_C_H
+#define FAISS_CLUSTERING_C_H
+#endif
+#ifndef FAISS_DEVICE_UTILS_C_H
+#define FAISS_DEVICE_UTILS_C_H
+#endif
+#ifndef FAISS_DISTANCES_C_H
+#define FAISS_DISTANCES_C_H
+#endif
+#ifndef FAISS_ERROR_C_H
+#define FAISS_ERROR_C_H
+#endif
+#ifndef FAISS_GPU_AUTO_TUNE_C_H
+#define FAISS_GPU_AUTO_TUNE_C_H
+#endif
+#ifndef FAISS_GPU_CLONER_OPTIONS_C_H
+#define FAISS_GPU_CLONER_OPTIONS_C_H
+#endif
+#ifndef FAISS_GPU_INDEX_C_H
+#define FAISS_GPU_INDEX_C_H
+#endif
+#ifndef FAISS_GPU_INDICES_OPTIONS_C_H
+#define FAISS_GPU_INDICES_OPTIONS_C_H
+#endif
+#ifndef FAISS_GPU_RESOURCES_C_H
+#define FAISS_GPU_RESOURCES_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_C_H
+#define FAISS_INDEX_BINARY_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_FLAT_C_H
+#define FAISS_INDEX_BINARY_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_IVF_C_H
+#define FAISS_INDEX_BINARY_IVF_C_H
+#endif
+#ifndef FAISS_INDEX_C_H
+#define FAISS_INDEX_C_H
+#endif
+#ifndef FAISS_INDEX_FACTORY_C_H
+#define FAISS_INDEX_FACTORY_C_H
+#endif
+#ifndef FAISS_INDEX_FLAT_C_H
+#define FAISS_INDEX_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_HNSW_C_H
+#define FAISS_INDEX_HNSW_C_H
+#endif
+#ifndef FAISS_INDEX_IO_C_H
+#define FAISS_INDEX_IO_C_H
+#endif
+#ifndef FAISS_INDEX_IVF_C_H
+#define FAISS_INDEX_IVF_C_H
+#endif
+#ifndef FAISS_INDEX_IVF_FLAT_C_H
+#define FAISS_INDEX_IVF_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_PRETRANSFORM_C_H
+#define FAISS_INDEX_PRETRANSFORM_C_H
+#endif
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+#define FAISS_INDEX_SCALAR_QUANTIZER_C_H
+#endif
+#ifndef FAISS_IO_C_H
+#define FAISS_IO_C_H
+#endif
+#ifndef FAISS_STANDARD_GPURESOURCES_C_H
+#define FAISS_STANDARD_GPURESOURCES_C_H
+#endif
+#ifndef FAISS_UTILS_C_H
+#define FAISS_UTILS_C_H
+#endif
+#ifndef FAISS_VECTOR_TRANSFORM_C_H
+#define FAISS_VECTOR_TRANSFORM_C_H
+#endif
+#ifndef INDEXREPLICAS_C_H
+#define INDEXREPLICAS_C_H
+#endif
+#ifndef INDEXSHARDS_C_H
+#define INDEXSHARDS_C_H
+#endif
+#ifndef INDEX_LSH_C_H
+#define INDEX_LSH_C_H
+#endif
+#ifndef METAINDEXES_C_H
+#define METAINDEXES_C_H
+#endif
+#ifndef FAISS_INDEX_EX_C_H
+#define FAISS_INDEX_EX_C_H
+#endif
+#ifndef FAISS_INDEX_IO_C_EX_H
+#define FAISS_INDEX_IO_C_EX_H
+#endif
+#ifndef FAISS_INDEX_IVF_EX_C_H
+#define FAISS_INDEX_IVF_EX_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_C_EX_H
+#define FAISS_INDEX_BINARY_C_EX_H
+#endif
+#ifndef FAISS_INDEX_BINARY_IVF_C_EX_H
+#define FAISS_INDEX_BINARY_IVF_C_EX_H
+#endif
+#ifndef FAISS_GPU_INDEX_C_EX_H
+#define FAISS_GPU_INDEX_C_EX_H
+#endif
+#ifndef FAISS_GPU_INDEX_IVF_C_H
+#define FAISS_GPU_INDEX_IVF_C_H
+#endif
+#ifndef FAISS_GPU_INDEX_IVF_C_EX_H
+#define FAISS_GPU_INDEX_IVF_C_EX_H
+#endif
+#ifndef FAISS_GPU_MEMORY_ESTIMATE_C_H
+#define FAISS_GPU_MEMORY_ESTIMATE_C_H
+#endif
+#ifndef FAISS_GPU_MEMORY_POOL_C_H
+#define FAISS_GPU_MEMORY_POOL_C_H
 #endif
 
 #endif
