@@ -180,6 +180,7 @@ typedef struct FaissIndex_H FaissIndexIDMap2;
 typedef struct FaissIndex_H FaissIndexShards;
 typedef struct FaissIndex_H FaissIndexReplicas;
 typedef struct FaissIndex_H FaissGpuIndex;
+typedef struct FaissIndex_H FaissGpuIndexIVF;
 typedef struct FaissIndexBinary_H FaissIndexBinary;
 typedef struct FaissIndexBinary_H FaissIndexBinaryFlat;
 typedef struct FaissIndexBinary_H FaissIndexBinaryIVF;
@@ -226,6 +227,7 @@ typedef struct FaissGpuResourcesProvider_H FaissStandardGpuResources;
 typedef struct FaissGpuClonerOptions_H FaissGpuClonerOptions;
 typedef struct FaissGpuClonerOptions_H FaissGpuMultipleClonerOptions;
 typedef struct FaissGpuIndexConfig_H FaissGpuIndexConfig;
+typedef struct FaissGpuMemoryPool_H FaissGpuMemoryPool;
 
 /* Functions; the comment names the releases that have each. */
 
@@ -1650,13 +1652,17 @@ int faiss_IndexBinaryIVF_search_preassigned_with_params(const FaissIndexBinaryIV
 int faiss_IndexBinaryIVF_set_direct_map(FaissIndexBinaryIVF* index, int direct_map_type);
 
 /* fork and later */
+#ifndef FAISS_INDEX_BINARY_C_EX_H
 size_t faiss_IndexBinary_size(FaissIndexBinary* index);
+#endif
 
 /* fork and later */
 int faiss_IndexIVF_compute_distance_table(FaissIndexIVF* index, const float* x, float* dist_table);
 
 /* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
 int faiss_IndexIVF_compute_distance_to_codes_for_list(FaissIndexIVF* index, idx_t list_no, const float* x, idx_t n, const uint8_t* codes, float* dists, float* dist_table);
+#endif
 
 /* fork and later */
 int faiss_IndexIVF_get_centroids_and_cardinality(const FaissIndexIVF* index, float* centroid_vectors, size_t* cardinalities, idx_t* centroid_ids);
@@ -1683,7 +1689,9 @@ int faiss_Index_merge_from(FaissIndex* index, FaissIndex* other, idx_t add_id);
 int faiss_Index_reconstruct_batch(const FaissIndex* index, idx_t n, const idx_t* keys, float* recons);
 
 /* fork and later */
+#ifndef FAISS_INDEX_EX_C_H
 size_t faiss_Index_size(FaissIndex* index);
+#endif
 
 /* fork and later */
 int faiss_Set_quantizers(FaissIndex* target, FaissIndex* source);
@@ -1708,6 +1716,93 @@ int faiss_write_index_buf(const FaissIndex* idx, size_t* buf_size, uint8_t** buf
 
 /* fork and later, GPU */
 int faiss_gpu_free_memory(int device, size_t* p_free_bytes);
+
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_Search_closest_eligible_centroids(const FaissIndexIVF* index, idx_t n, const float* query, idx_t k, float* centroid_distances, idx_t* centroid_ids, const FaissSearchParameters* params);
+#endif
+
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_get_lists_for_keys(FaissIndexIVF* index, idx_t* keys, size_t n_keys, idx_t* lists);
+#endif
+
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_ivf_list_vector_count(const FaissIndexIVF* index, idx_t* list_counts, size_t list_counts_size, const FaissSearchParametersIVF* params);
+#endif
+
+/* fork and later */
+int faiss_SearchParametersIVF_new_with_sel(FaissSearchParametersIVF** p_sp, FaissIDSelector* sel);
+
+/* fork and later */
+int faiss_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF** p_sp, FaissIDSelector* sel, size_t nprobe, size_t max_codes);
+
+/* fork and later */
+int faiss_IndexIVF_has_RaBitQ(FaissIndex* index);
+
+/* fork and later */
+int faiss_Set_quantizers_binary(FaissIndexBinary* target, FaissIndexBinary* source);
+
+/* fork and later */
+int faiss_IndexBinary_sa_code_size(const FaissIndexBinary* index, size_t* size);
+
+/* fork and later */
+void faiss_real_to_binary(size_t n, size_t d, const float* x_in, uint8_t* x_out);
+
+/* fork and later, GPU */
+int faiss_probe_gpu(int device, int* p_probe_result);
+
+/* fork and later, GPU */
+int faiss_GpuClonerOptions_memorySpace(const FaissGpuClonerOptions* obj);
+
+/* fork and later, GPU */
+void faiss_GpuClonerOptions_set_memorySpace(FaissGpuClonerOptions* obj, int val);
+
+/* fork and later, GPU */
+int faiss_StandardGpuResources_setTempMemorySpace(FaissStandardGpuResources* res, int space);
+
+/* fork and later, GPU */
+int faiss_StandardGpuResources_setTempMemoryOverflowPool(FaissStandardGpuResources* res, FaissGpuMemoryPool* pool);
+
+/* fork and later, GPU */
+int faiss_GpuMemoryPool_new(int device, size_t pool_cap, FaissGpuMemoryPool** out);
+
+/* fork and later, GPU */
+void faiss_GpuMemoryPool_free(FaissGpuMemoryPool* obj);
+
+/* fork and later, GPU */
+int faiss_GpuMemoryEstimate_for_cpu_index(const FaissIndex* index, int device, const FaissGpuClonerOptions* options, size_t* out);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_d(const FaissGpuIndex* obj);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_train(FaissGpuIndex* index, idx_t n, const float* x);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_add(FaissGpuIndex* index, idx_t n, const float* x);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_search(const FaissGpuIndex* index, idx_t n, const float* x, idx_t k, float* distances, idx_t* labels);
+
+/* fork and later, GPU */
+void faiss_GpuIndex_free(FaissGpuIndex* obj);
+
+/* fork and later, GPU */
+FaissGpuIndexIVF*faiss_GpuIndexIVF_cast(FaissGpuIndex* index);
+
+/* fork and later, GPU */
+size_t faiss_GpuIndexIVF_nlist(const FaissGpuIndexIVF* obj);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_assign(const FaissGpuIndexIVF* index, idx_t n, const float* x, idx_t* labels);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_compute_required_memory(FaissGpuIndexIVF* index, size_t n, const idx_t* x, size_t* out);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_reserve_assigned_memory(FaissGpuIndexIVF* index, size_t n, const idx_t* x);
 
 #ifdef __cplusplus
 }

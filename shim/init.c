@@ -130,6 +130,8 @@ static void install_local(void)
     }
     if (!lib || !lib->api.IndexIVFStats_init)
         table.IndexIVFStats_init = local_IndexIVFStats_init;
+    if (!lib || !lib->api.real_to_binary)
+        table.real_to_binary = fx_custom_table.real_to_binary;
     table.get_last_error = fx_last_error; /* the shim has errors of its own */
     fx_legacy(&table);
     install(&table);
