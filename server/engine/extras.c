@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check_args.h"
+#include "short_params.h"
 
 /* --- any index --- */
 
@@ -353,6 +354,8 @@ int fxe_extra_has(int op)
 int fxe_extra_call(struct fxe_req *r)
 {
     const struct extra *e = find(r->op);
+    if (fxe_short_params_call(r))
+        return 1;
     if (!e || fx_library_has(&fxe_engine.lib, r->op))
         return 0;
     r->v[r->fn->nparams].i = e->simple ? e->simple(r) : e->call(r, e->binary);

@@ -13,6 +13,8 @@ run() {
         LD_LIBRARY_PATH="$(dirname "$real")" "$BUILD/bin/faissx" run --server "$SERVER" "$@" \
         2>"$TMP/err"
 }
+# Of what is on stderr, the lines that are ours, without process numbers.
+said() { sed -n '/^faissx: /s/\[[0-9]*\]//p' "$TMP/err"; }
 adds() { "$BUILD/bin/faissx" stats --server "$SERVER" | awk '$2 == "faiss_Index_add" { print $3 }'; }
 
 # Its two lines of output, and what it maps of FAISS by then.
@@ -29,7 +31,7 @@ opens() {
     fx_before=$(adds)
     is "$1 is remote, and FAISS is not mapped" "$(cd "$TMP" && dl "$TMP/dl" "$2")" "$remote_once"
     is "so the server had one add more" "$(adds)" $((${fx_before:-0} + 1))
-    is "and nothing is said" "$(cat "$TMP/err")" ""
+    is "and nothing is said" "$(said)" ""
 }
 ln -s "$real" "$TMP/libfaiss_c.so"
 opens "a bare name" libfaiss_c.so
@@ -60,7 +62,7 @@ done
 # --- what is said ---
 
 dl -v "$TMP/dl" "$real" libfaiss_c_avx2.so >/dev/null
-is "-v names what was redirected" "$(sed 's/\[[0-9]*\]//' "$TMP/err")" \
+is "-v names what was redirected" "$(said)" \
     "faissx: dl has $stand_in for libfaiss_c.so
 faissx: dl asked for $real and gets $stand_in
 faissx: dl asked for libfaiss_c_avx2.so and gets $stand_in"
@@ -69,7 +71,7 @@ ln -s "$real" "$TMP/libhidden.so"
 is "under a name of its own a real FAISS is used" "$(run "$TMP/dl" "$TMP/libhidden.so")" "2
 -2 1"
 is "which is said when it is mapped and when the program ends" \
-    "$(sed 's/\[[0-9]*\]//' "$TMP/err")" \
+    "$(said)" \
     "faissx: dl maps a real FAISS: what it does with $TMP/libhidden.so is done in the process
 faissx: dl ran with a real FAISS: what it did with $TMP/libhidden.so was done in the process"
 
@@ -83,7 +85,7 @@ if [ -z "$SANITIZER_RUNTIME" ]; then
     is "a program that leaves the server has FAISS in process" \
         "$(FAISSX_FAISS_LIBRARY=$real run "$TMP/dl" libfaiss_c.so local libfaiss_c.so maps |
             grep -Fxc -e "maps $real" -e 2 -e '-2 1')" 5
-    is "which is not an accident" "$(cat "$TMP/err")" ""
+    is "which is not an accident" "$(said)" ""
 fi
 
 port=$(free_port)
@@ -98,7 +100,7 @@ is "and has its FAISS" "$(FAISSX_SERVER=tcp://127.0.0.1:$port preloaded "$BUILD/
 add 0 3: ok
 total 0: 3"
 ok "and it stops" stop_server "$server"
-is "of which nothing is said" "$(grep 'real FAISS' "$TMP/err")" ""
+is "of which nothing is said" "$(said)" ""
 
 # --- other languages ---
 
