@@ -29,7 +29,7 @@ int remote;
 
 /* --- steps --- */
 
-static const FaissIndex *subject;              /* whose ntotal is looked at */
+static const FaissIndex *subject; /* whose ntotal is looked at */
 static const FaissIndexBinary *binary_subject;
 
 static void limit(int seconds)
@@ -160,7 +160,8 @@ enum { PLAIN, IVF, HNSW };
 static int with_params(const FaissIndex *index, int type, FaissIDSelector *sel)
 {
     FaissSearchParameters *p = NULL;
-    int rc = type == IVF ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
+    int rc = type == IVF
+                 ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
              : type == HNSW
                  ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, 20)
                  : api.SearchParameters_new(&p, sel);
@@ -356,10 +357,10 @@ static void lead(const struct life *l)
 {
     FaissIndex *index = NULL;
     enum variant v = l->variant;
-    int rc = l->kind->family == MADE
-                 ? STEP(create, made_create(l->kind->name, d, l->metric, &index))
-                 : STEP(create, api.index_factory(&index, d, l->kind->name,
-                                                  (FaissMetricType)l->metric));
+    int rc =
+        l->kind->family == MADE
+            ? STEP(create, made_create(l->kind->name, d, l->metric, &index))
+            : STEP(create, api.index_factory(&index, d, l->kind->name, (FaissMetricType)l->metric));
     if (rc != 0 || !index || api.Index_d(index) != d)
         return;
     if (!remote)
@@ -409,7 +410,8 @@ static int range_bits(const B *index, int n, int radius)
 static int params_bits(const B *index, int type, FaissIDSelector *sel)
 {
     FaissSearchParameters *p = NULL;
-    int rc = type == IVF ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
+    int rc = type == IVF
+                 ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
              : type == HNSW
                  ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, 20)
                  : api.SearchParameters_new(&p, sel);
@@ -436,7 +438,7 @@ static void fill_bits(enum variant v)
     uint32_t s = 99;
     for (size_t i = 0; i < sizeof bits; i++) {
         s = s * 1664525u + 1013904223u;
-        bits[i] = v == VARIANT_zero ? 0
+        bits[i] = v == VARIANT_zero   ? 0
                   : v == VARIANT_huge ? 255
                   : v == VARIANT_same ? (uint8_t)(i % (size_t)(d / 8))
                                       : (uint8_t)(s >> 24);

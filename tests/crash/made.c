@@ -9,13 +9,12 @@
 
 enum { NLIST = 8, QTYPES = 29, FAR = 40, NAMES = 512 };
 
-static const char *const parts[] = {"Flat",     "HNSW8",     "SQ8",          "PQ4x4np",
-                                    "PQ4x4fs",  "LSH",       "IVF8,Flat",    "IVF8,SQ8",
-                                    "IVF8,PQ4x4np", "IVF8,PQ4x4fs", "IVF8,RQ4x4", "RaBitQ",
-                                    "HNSW8,SQ8", "NSG8",     "IDMap2,Flat",  "PCA8,Flat",
-                                    NULL};
-static const char *const wholes[] = {"Shards",   "ShardsT", "Replicas", "ReplicasT", "RefineFlat",
-                                     "NewIDMap", "NewIDMap2", "Pre",    "Shards0", NULL};
+static const char *const parts[] = {
+    "Flat",      "HNSW8",    "SQ8",          "PQ4x4np",      "PQ4x4fs",    "LSH",
+    "IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4np", "IVF8,PQ4x4fs", "IVF8,RQ4x4", "RaBitQ",
+    "HNSW8,SQ8", "NSG8",     "IDMap2,Flat",  "PCA8,Flat",    NULL};
+static const char *const wholes[] = {"Shards",   "ShardsT",   "Replicas", "ReplicasT", "RefineFlat",
+                                     "NewIDMap", "NewIDMap2", "Pre",      "Shards0",   NULL};
 
 static char *names[NAMES];
 static int count;
@@ -154,7 +153,8 @@ int made_create(const char *name, int d, int metric, FaissIndex **out)
 
 FaissIndex *made_part(const char *name, FaissIndex *index)
 {
-    return strncmp(name, "Shards", 6) == 0     ? api.IndexShards_at((FaissIndexShards *)index, 0)
-           : strncmp(name, "Replicas", 8) == 0 ? api.IndexReplicas_at((FaissIndexReplicas *)index, 0)
-                                               : NULL;
+    return strncmp(name, "Shards", 6) == 0 ? api.IndexShards_at((FaissIndexShards *)index, 0)
+           : strncmp(name, "Replicas", 8) == 0
+               ? api.IndexReplicas_at((FaissIndexReplicas *)index, 0)
+               : NULL;
 }

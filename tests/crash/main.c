@@ -3,8 +3,8 @@
  * crash LIBRARY [OPTION...]: lead every life, or some, in children that may die.
  *
  * A line for each life: family, kind, metric, vectors, one character for each step (see
- * crash.h), the shape, and milliseconds.  For each death one more, which begins with "died": the step, the signal, and
- * what was printed on stderr last.
+ * crash.h), the shape, and milliseconds.  For each death one more, which begins with "died": the
+ * step, the signal, and what was printed on stderr last.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -78,9 +78,14 @@ static void choose(const struct choice *c)
     for (int i = 0; i < n; i++)
         for (int m = 0; m < METRICS; m++) {
             enum depth deep = kinds[i].depth;
-            if (m >= (kinds[i].family == BINARY ? 1 : deep == SLOW ? SLOW_METRICS : deep == NESTED ? NESTED_METRICS : METRICS))
+            if (m >= (kinds[i].family == BINARY ? 1
+                      : deep == SLOW            ? SLOW_METRICS
+                      : deep == NESTED          ? NESTED_METRICS
+                                                : METRICS))
                 break;
-            int variants = deep == SLOW ? SLOW_VARIANTS : deep == NESTED ? NESTED_VARIANTS : NVARIANTS;
+            int variants = deep == SLOW     ? SLOW_VARIANTS
+                           : deep == NESTED ? NESTED_VARIANTS
+                                            : NVARIANTS;
             for (int v = 0; v < variants; v++) {
                 if (!chosen(c, &kinds[i], metrics[m], v))
                     continue;
@@ -175,11 +180,15 @@ static int wait_for(pid_t pid)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"part", required_argument, NULL, 'p'},    {"sample", required_argument, NULL, 's'},
-        {"kind", required_argument, NULL, 'k'},    {"metric", required_argument, NULL, 'm'},
-        {"vectors", required_argument, NULL, 'v'}, {"seconds", required_argument, NULL, 't'},
-        {"list", no_argument, NULL, 'l'},          {"depth", required_argument, NULL, 'd'}, {0}};
+    static const struct option options[] = {{"part", required_argument, NULL, 'p'},
+                                            {"sample", required_argument, NULL, 's'},
+                                            {"kind", required_argument, NULL, 'k'},
+                                            {"metric", required_argument, NULL, 'm'},
+                                            {"vectors", required_argument, NULL, 'v'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"list", no_argument, NULL, 'l'},
+                                            {"depth", required_argument, NULL, 'd'},
+                                            {0}};
     struct choice c = {.parts = 1, .sample = 1, .depth = -1};
     int o, list = 0;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -240,7 +249,10 @@ int main(int argc, char **argv)
         last_words(text, sizeof text);
         printf("died\t%s\t%d\t%s\t%s\t%s\t%.200s\n", l->kind->name, l->metric,
                variant_names[l->variant], step < 0 ? "?" : step_names[step],
-               hung ? "hang" : sig ? strsignal(sig) : "exit", text);
+               hung  ? "hang"
+               : sig ? strsignal(sig)
+                     : "exit",
+               text);
         deaths++;
         redo = 1;
         if (step < 0) { /* not in a call: give the life up */
@@ -252,7 +264,10 @@ int main(int argc, char **argv)
         char was = place->outcome[step];
         if (hung)
             hangs_of(l)[step]++;
-        place->skip[step] = (char)((hung ? 'h' : sig == SIGABRT ? 'x' : 's') - (was == 'D' ? 32 : 0));
+        place->skip[step] = (char)((hung             ? 'h'
+                                    : sig == SIGABRT ? 'x'
+                                                     : 's') -
+                                   (was == 'D' ? 32 : 0));
         place->done = place->life;
     }
     fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, deaths);
