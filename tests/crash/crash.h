@@ -49,7 +49,8 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
 
 #define STEPS(X)                                                                                   \
     X(create)                                                                                      \
-    X(shape) X(train) X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many)   \
+    X(shape)                                                                                       \
+    X(train) X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many)            \
         X(search_none) X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params)           \
             X(params_sel) X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw)           \
                 X(params_hnsw_sel) X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip)   \
@@ -74,10 +75,11 @@ enum step {
 extern const char *const step_names[NSTEPS];
 
 /* What vectors the life is led with. */
-#define VARIANTS(X)                                                                         \
-    X(usual)                                                                                \
-    X(one) X(empty) X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) \
-        X(least) X(train1) X(train0) X(negative)
+#define VARIANTS(X)                                                                           \
+    X(usual)                                                                                  \
+    X(one)                                                                                    \
+    X(empty) X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) \
+        X(train1) X(train0) X(negative)
 
 enum variant {
 #define X(name) VARIANT_##name,
@@ -96,9 +98,10 @@ struct place {
     volatile int step;    /* the step under way, or -1 */
     volatile int ms;      /* what the life took */
     char shape[1024];     /* of the index (server/engine/shape.h) */
-    char skip[NSTEPS];    /* steps that ended a child; the character to print */
-    char outcome[NSTEPS]; /* o ok, e error, x died, h never ended, - not reached;
-                             capital: the index was empty */
+    char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
+    char skip[NSTEPS];    /* steps that are not tried; the character to print */
+    char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,
+                             - not reached, ~ not tried */
 };
 
 extern struct place *place;

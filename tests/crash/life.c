@@ -38,19 +38,23 @@ static void limit(int seconds)
     setitimer(ITIMER_PROF, &t, NULL);
 }
 
-static int is_empty(void)
+static char state(void)
 {
-    return (subject && api.Index_ntotal(subject) == 0) ||
-           (binary_subject && api.IndexBinary_ntotal(binary_subject) == 0);
+    if (subject)
+        return (char)('0' + (api.Index_ntotal(subject) == 0) + 2 * !api.Index_is_trained(subject));
+    if (binary_subject)
+        return (char)('0' + (api.IndexBinary_ntotal(binary_subject) == 0) +
+                      2 * !api.IndexBinary_is_trained(binary_subject));
+    return '0';
 }
 
 static int enter(enum step s)
 {
+    place->state[s] = state();
     if (place->skip[s]) {
         place->outcome[s] = place->skip[s];
         return 0;
     }
-    place->outcome[s] = is_empty() ? 'D' : 'd'; /* what remains if it dies */
     limit(step_seconds);
     place->step = s;
     return 1;
@@ -59,10 +63,7 @@ static int enter(enum step s)
 static int leave(enum step s, int rc)
 {
     place->step = -1;
-    char c = rc == 0 ? 'o' : 'e';
-    if (place->outcome[s] == 'D')
-        c -= 'a' - 'A';
-    place->outcome[s] = c;
+    place->outcome[s] = rc == 0 ? 'o' : 'e';
     return rc;
 }
 
@@ -554,6 +555,7 @@ void life_lead(const struct life *l)
     for (int i = 0; i < NT; i++)
         keys[i] = i;
     memset(place->outcome, '-', sizeof place->outcome);
+    memset(place->state, '-', sizeof place->state);
     place->shape[0] = '\0';
     d = l->variant == VARIANT_dim1 ? 1 : D;
     subject = NULL;

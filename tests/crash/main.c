@@ -2,9 +2,9 @@
 /*
  * crash LIBRARY [OPTION...]: lead every life, or some, in children that may die.
  *
- * A line for each life: family, kind, metric, vectors, one character for each step (see
- * crash.h), the shape, and milliseconds.  For each death one more, which begins with "died": the
- * step, the signal, and what was printed on stderr last.
+ * A line for each life: family, kind, metric, vectors, one character for each step, and
+ * one for the state before it (see crash.h), the shape, and milliseconds.  For each death one more,
+ * which begins with "died": the step, the signal, and what was printed on stderr last.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -102,8 +102,9 @@ static void choose(const struct choice *c)
 static void print(const struct life *l)
 {
     static const char *const families[] = {"factory", "binary", "made"};
-    printf("%s\t%s\t%d\t%s\t%.*s\t%s\t%d\n", families[l->kind->family], l->kind->name, l->metric,
-           variant_names[l->variant], NSTEPS, place->outcome, place->shape, place->ms);
+    printf("%s\t%s\t%d\t%s\t%.*s\t%.*s\t%s\t%d\n", families[l->kind->family], l->kind->name,
+           l->metric, variant_names[l->variant], NSTEPS, place->outcome, NSTEPS, place->state,
+           place->shape, place->ms);
 }
 
 /* Steps that never ended twice for a kind are not tried again with it. */
@@ -261,13 +262,9 @@ int main(int argc, char **argv)
             redo = 0;
             continue;
         }
-        char was = place->outcome[step];
         if (hung)
             hangs_of(l)[step]++;
-        place->skip[step] = (char)((hung             ? 'h'
-                                    : sig == SIGABRT ? 'x'
-                                                     : 's') -
-                                   (was == 'D' ? 32 : 0));
+        place->skip[step] = hung ? 'h' : sig == SIGABRT ? 'x' : 's';
         place->done = place->life;
     }
     fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, deaths);
