@@ -98,6 +98,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
+CRASH := $(if $(wildcard tests/crash/*.c),$(BUILD)/tests/crash/crash)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
@@ -235,6 +236,10 @@ $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+$(CRASH): $(call objects,$(wildcard tests/crash/*.c) server/engine/shape.c server/engine/catch.c) $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
+
 # Changes when another FAISS is to be used: what is linked with it is linked again.
 $(BUILD)/faiss-library: FORCE
 	@mkdir -p $(@D)
@@ -276,7 +281,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(SCRIPTS)
 
 engine: ## a real libfaiss_c: the given or installed one, or else one built from source
 	@packaging/find-faiss.sh
@@ -307,7 +312,7 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(LIFE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
