@@ -289,7 +289,9 @@ static int own_call(struct fxe_req *r)
     struct fxe_obj *o = r->obj[0], *doomed = NULL;
     if (r->fn->flags & FX_FREE) {
         fxe_lock();
-        if (!fxe_obj_is_shared(o)) /* what is published is the tenant's */
+        if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
+            fxe_obj_disown(o, r->session);
+        else
             fxe_obj_release(o, &doomed);
         fxe_unlock();
         fxe_obj_destroy_list(doomed);

@@ -57,6 +57,7 @@ struct fxe_conn {
     struct fxe_session *session;
     struct fxe_conn *prev, *next; /* in the session */
     struct fxe_conn *prev_busy, *next_busy;
+    struct fxe_req *running; /* the request that is under way; NULL: none, or given up */
     struct fxe_conn *next_unread;
     int unread;          /* in the pool's list of that name */
     unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */

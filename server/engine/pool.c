@@ -17,7 +17,9 @@
 #include "flat.h"
 #include "house.h"
 #include "log.h"
+#include "overdue.h"
 #include "session.h"
+#include "wide.h"
 
 enum {
     EVENTS = 64,
@@ -36,18 +38,17 @@ struct queue {
 };
 
 static struct {
-    pthread_cond_t wide_cond;
-    struct queue ready, wide; /* they have their locks */
-    int idle;                 /* workers in epoll_wait */
-    int under_way;            /* requests read and not finished */
-    struct fxe_conn *busy;    /* connections of which a request is under way */
-    struct fxe_conn *unread;  /* connections that have been read further than answered */
-    unsigned tick;            /* of the housekeeper */
+    struct queue ready;      /* they have their locks */
+    int idle;                /* workers in epoll_wait */
+    int under_way;           /* requests read and not finished */
+    struct fxe_conn *busy;   /* connections of which a request is under way */
+    struct fxe_conn *unread; /* connections that have been read further than answered */
+    unsigned tick;           /* of the housekeeper */
     int ticking, quiet;
     int stopping;
     int epoll;
     struct fxs_event wake;
-} pool = {.wide_cond = PTHREAD_COND_INITIALIZER, .tick = 1};
+} pool = {.tick = 1};
 
 static void push(struct queue *q, struct fxe_req *r)
 {
@@ -81,12 +82,10 @@ static void wake_one(void)
 /* It has its locks.  With engine.lock. */
 static void queue_up(struct fxe_req *r)
 {
-    if (r->lane == FXE_WIDE) {
-        push(&pool.wide, r);
-        pthread_cond_signal(&pool.wide_cond);
-    } else {
+    if (r->lane == FXE_WIDE)
+        fxe_wide_run(r);
+    else
         push(&pool.ready, r);
-    }
 }
 
 void fxe_pool_ready(struct fxe_req *r)
@@ -137,6 +136,8 @@ static void take_request(struct fxe_msg *m, struct fxe_conn *c)
     }
     fxe_lock();
     pool.under_way++;
+    r->began_ms = fxe_now_ms();
+    c->running = r;
     c->busy_since = pool.tick;
     DL_APPEND2(pool.busy, c, prev_busy, next_busy);
     if (!pool.ticking) {
@@ -223,6 +224,9 @@ static int while_busy(struct fxe_conn *c)
     int rc = fxe_conn_commands(c);
     if (rc < 0 || fxe_conn_is_gone(c)) {
         __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
+        fxe_lock();
+        fxe_session_unbind(c); /* the lease begins, whatever the call still does */
+        fxe_unlock();
         return 0;
     }
     return arm(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
@@ -305,6 +309,7 @@ void fxe_pool_answered(struct fxe_conn *c)
 {
     fxe_lock();
     DL_DELETE2(pool.busy, c, prev_busy, next_busy);
+    c->running = NULL;
     pool.under_way--;
     fxe_unlock();
     pthread_mutex_lock(&c->lock);
@@ -457,29 +462,6 @@ static void *worker(void *arg)
     return NULL;
 }
 
-static void *wide_lane(void *arg)
-{
-    int width = 0;
-    (void)arg;
-    for (;;) {
-        struct fxe_req *r;
-        fxe_lock();
-        while (!(r = pop(&pool.wide)))
-            pthread_cond_wait(&pool.wide_cond, &fxe_engine.lock);
-        fxe_unlock();
-        int wanted = fxe_session_width(r->session);
-        if (width != wanted)
-            set_omp(width = wanted);
-        if (fxe_conn_is_gone(r->conn)) {
-            fxe_fail(r, "gone", "the client has gone");
-            fxe_req_finish(r);
-        } else {
-            fxe_req_run(r);
-        }
-    }
-    return NULL;
-}
-
 static void on_wake(void *ctx, struct fxs_event *s, uint32_t events)
 {
     uint64_t n;
@@ -510,7 +492,6 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
-    start(wide_lane);
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);
 }
@@ -530,6 +511,11 @@ bool fxe_pool_is_quiet(void)
     bool quiet = pool.under_way == 0;
     fxe_unlock();
     return quiet;
+}
+
+struct fxe_conn *fxe_pool_busy(void)
+{
+    return pool.busy;
 }
 
 int fxe_pool_under_way(void)
@@ -563,11 +549,12 @@ static void watch_busy(void)
 
 bool fxe_pool_tick(void)
 {
+    bool given_up = fxe_overdue_tick();
     fxe_lock();
     if (++pool.tick == 0)
         pool.tick = 1;
     int all_compute = pool.idle == 0;
-    pool.quiet = pool.under_way ? 0 : pool.quiet + 1;
+    pool.quiet = pool.under_way || given_up ? 0 : pool.quiet + 1;
     bool go_on = pool.quiet < QUIET_TICKS;
     pool.ticking = go_on;
     if (!go_on)

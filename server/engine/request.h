@@ -47,6 +47,9 @@ struct fxe_req {
     const struct fxe_operation *operation;
     struct fxe_session *session;
     enum fxe_lane lane;
+    int64_t began_ms;
+    int ending;   /* it will be answered now; engine.lock */
+    int given_up; /* its caller has had an answer: overdue.h; engine.lock */
 
     /* a function of the C API */
     int op;
