@@ -467,7 +467,7 @@ static void *wide_lane(void *arg)
         while (!(r = pop(&pool.wide)))
             pthread_cond_wait(&pool.wide_cond, &fxe_engine.lock);
         fxe_unlock();
-        int wanted = __atomic_load_n(&fxe_engine.cores, __ATOMIC_RELAXED);
+        int wanted = fxe_session_width(r->session);
         if (width != wanted)
             set_omp(width = wanted);
         if (fxe_conn_is_gone(r->conn)) {
