@@ -271,6 +271,7 @@ $(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+build/fuzz/engine_conn_fuzz: $(wildcard server/engine/conn.c server/engine/conn_send.c server/*.h server/engine/*.h)
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/conn.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
