@@ -10,6 +10,7 @@
 #include "catch.h"
 #include "check.h"
 #include "extras.h"
+#include "guard.h"
 #include "joined.h"
 #include "request.h"
 #include "split.h"
@@ -235,10 +236,10 @@ int fxe_call_arguments(struct fxe_req *r)
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
             return -1;
-    return fxe_check_arrays(r);
+    return fxe_check_arrays(r) || fxe_guard_call(r) ? -1 : 0;
 }
 
-static void call_faiss(void *arg)
+void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
     if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_split_search(r))
@@ -249,7 +250,7 @@ static void call_faiss(void *arg)
 static void invoke(struct fxe_req *r)
 {
     char text[2048];
-    int code = fxe_catch(call_faiss, r, text, sizeof text);
+    int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
     if (code != 0)
         fxe_fail_text(r, code, text);
 }

@@ -53,7 +53,7 @@ struct fxe_engine {
     struct fx_library lib;
     const char *tenant;
     int threads;        /* of the pool */
-    int cores;          /* of the wide lane */
+    int cores;          /* for wide work, see fxe_session_width */
     int coalesce;       /* enum fxe_coalesce */
     int lease;          /* seconds that a session lives without a connection */
     size_t max_pending; /* bytes of requests and replies on their way */

@@ -125,6 +125,8 @@ int fxe_call_prepare(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
 /* Put the arguments into v[], and room for results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);
+/* Make the call, without any check; the argument is the request. */
+void fxe_call_faiss(void *r);
 /* A function that the size of an array depends on (see fx_size), of the loaded library. */
 int fxe_call_ask(void *ctx, int op, union fx_val *v);
 static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)

@@ -57,6 +57,12 @@ size_t fxe_sessions_count(void)
     return HASH_COUNT(sessions.by_token);
 }
 
+int fxe_session_width(const struct fxe_session *s)
+{
+    int n = s ? __atomic_load_n(&s->omp_threads, __ATOMIC_RELAXED) : 0;
+    return n ? n : fxe_engine.cores;
+}
+
 static void found(struct fxe_session *s)
 {
     if (!s->ends_ms)

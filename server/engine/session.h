@@ -24,6 +24,7 @@ struct fxe_session {
     struct fxe_stream *streams;
     struct fxe_conn *conns; /* list, through conn.next */
     int busy;               /* requests under way */
+    int omp_threads;        /* of its wide work, 0: one for each core; atomic */
     int ended;
     int64_t ends_ms; /* with no connection: when the lease is over; else 0 */
     struct fxe_session *prev_lost, *next_lost;
@@ -48,5 +49,9 @@ void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed);
 int64_t fxe_sessions_expire(int64_t now, struct fxe_obj **doomed);
 
 size_t fxe_sessions_count(void);
+
+/* Threads of OpenMP that wide work of the session may use: as faiss_set_omp_threads said, or
+ * else the engine's.  NULL: of no session.  Needs no lock while the session has a request. */
+int fxe_session_width(const struct fxe_session *s);
 
 #endif
