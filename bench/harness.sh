@@ -86,10 +86,11 @@ remote() {
 }
 
 # elsewhere NAME ARGUMENT...: the same on the other host, if there is one.  NAME has to begin
-# with "elsewhere": by_network looks for that.
+# with "elsewhere": by_network looks for that.  FIRST may be a command that it is run by.
 elsewhere() {
+    # shellcheck disable=SC2086
     [ -z "$NETNS" ] ||
-        worker "$1" "${OTHER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$FAR" "$CLIENT" "${@:2}" -p "$SERVER_PID"
+        worker "$1" ${FIRST:-} "${OTHER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$FAR" "$CLIENT" "${@:2}" -p "$SERVER_PID"
 }
 
 # Did the queries of those on the other host cross the network?  Each takes 512 bytes, which

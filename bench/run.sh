@@ -264,11 +264,12 @@ bench_connects() {
     stop_server
 }
 
-# The p99 of one tenant's client beside another tenant's crowd, over without.  The crowd's clients
-# run at the lowest priority, as if they had a machine of their own, and then at the usual one.
-# What an echo process suffers shows how much of it the kernel's scheduler does.
+# The p99 of one tenant's client beside another tenant's crowd, over without.  First as if the
+# clients had machines of their own: the crowd's run at the lowest priority and the one that is
+# measured at the highest, so that it is the server's processes that compete.  Then all at the
+# usual priority.  What an echo process suffers shows how much of it the kernel's scheduler does.
 bench_neighbour() {
-    local how
+    local how first="chrt --rr --reset-on-fork 1"
     begin neighbour
     need_other_host || return
     index IVF1024,Flat 100000
@@ -279,18 +280,19 @@ bench_neighbour() {
         FAISSX_API_KEY=key0 worker crowd_$how chrt --$how 0 "${OTHER_HOST[@]}" "${STAND_IN[@]}" \
             FAISSX_SERVER="$FAR" "$OUT/crowd" "$INDEX" 200 8 2 5
     done
-    for how in quiet beside_idle beside_other; do
-        FAISSX_API_KEY=key1 elsewhere elsewhere_$how load -i "$INDEX" -t 1 -s 2
-        worker echo_$how "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
-    done
-    for ROUND in $(seq "$(rounds 5 15)"); do
-        one elsewhere_quiet
-        one echo_quiet
+    FAISSX_API_KEY=key1 FIRST=$first elsewhere elsewhere_idle load -i "$INDEX" -t 1 -s 2
+    FAISSX_API_KEY=key1 elsewhere elsewhere_other load -i "$INDEX" -t 1 -s 2
+    # shellcheck disable=SC2086 # a command and its arguments
+    worker echo_idle $first "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
+    worker echo_other "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
+    for ROUND in $(seq 2 2 "$(rounds 10 30)"); do
         for how in idle other; do
+            ROUND=$((ROUND - 1)) one elsewhere_$how
+            ROUND=$((ROUND - 1)) one echo_$how
             echo >&"${to[crowd_$how]}"
             sleep 1
-            one elsewhere_beside_$how
-            one echo_beside_$how
+            one elsewhere_$how
+            one echo_$how
             answer crowd_$how "$RAW"
         done
     done
