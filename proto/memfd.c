@@ -6,8 +6,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "fd.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -22,9 +25,19 @@ void fx_buffer_free(struct fx_buffer *b)
     *b = (struct fx_buffer){0};
 }
 
+/* `ulimit -f` counts memfds as files, and a write beyond it raises SIGXFSZ, which ends programs. */
+static int is_allowed(size_t size)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+           (limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur);
+}
+
 int fx_memfd_make(const void *data, size_t size)
 {
-    int fd = memfd_create("faissx-array", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = -1;
+    if (is_allowed(size))
+        fd = fx_fd_high(memfd_create("faissx-array", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     for (size_t done = 0; fd >= 0 && done < size;) {
         ssize_t n = write(fd, (const char *)data + done, size - done);
         if (n > 0) {

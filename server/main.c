@@ -75,6 +75,7 @@ int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
     open_standard_files();
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow any more (ulimit -f) is not the end */
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
     if (strcmp(command, "engine") == 0)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -24,11 +25,14 @@ enum {
     COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
     TICK_MS = 1000,     /* a blocking recv() returns at least this often */
     AT_ONCE_NS = 50000, /* the engine looks for the next request that long */
+    JUST_NOW_NS = 1000000,
     GIVE_UP = 16
 };
 
 struct fx_conn {
     int fd;
+    dev_t dev; /* which socket that is, see is_ours() */
+    ino_t ino;
     int64_t last_end; /* of a wait for the peer, in ns */
     int in_vain;      /* waits before it looks for an answer again, see spin() */
     uint64_t heard;   /* bytes received, in all */
@@ -64,6 +68,20 @@ static int fail_errno(struct fx_conn *c)
     return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
 }
 
+/* Is the descriptor still the socket that was opened?  Programs that become daemons, and others,
+ * close all descriptors there are, and those that they open next get the same numbers. */
+static int is_ours(const struct fx_conn *c)
+{
+    struct stat st;
+    return fstat(c->fd, &st) == 0 && st.st_ino == c->ino && st.st_dev == c->dev;
+}
+
+/* After a wait, in which another thread may have closed it. */
+static int check_ours(struct fx_conn *c)
+{
+    return is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
+}
+
 /* Send all, in one system call if the socket takes it; fd goes with the first byte, if it
  * is one. */
 static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
@@ -89,6 +107,8 @@ static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int6
                 return fail(c, "timed out sending to the server");
             if (r < 0)
                 return fail_errno(c);
+            if (check_ours(c) != 0)
+                return -1;
             continue;
         }
         if (sent < 0 && errno == EINTR)
@@ -158,15 +178,15 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
         }
         if (r == 0)
             return fail(c, "the server closed the connection");
-        if (errno == EINTR || (errno == EAGAIN && !near))
-            continue;
-        if (errno != EAGAIN)
+        if (errno != EINTR && errno != EAGAIN)
             return fail_errno(c);
-        int ready = fx_wait_fd(c->fd, POLLIN, deadline);
+        int ready = errno == EAGAIN && near ? fx_wait_fd(c->fd, POLLIN, deadline) : 1;
         if (ready == 0)
             return -2;
         if (ready < 0)
             return fail_errno(c);
+        if (check_ours(c) != 0)
+            return -1;
     }
 }
 
@@ -302,13 +322,16 @@ struct fx_conn *fx_conn_from_fd(int fd)
 {
     struct timeval tick = {.tv_sec = TICK_MS / 1000};
     int flags = fcntl(fd, F_GETFL);
+    struct stat st;
     struct fx_conn *c = malloc(sizeof(*c));
-    if (!c || flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+    if (!c || flags < 0 || fstat(fd, &st) != 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) != 0) {
         free(c);
         return NULL;
     }
     c->fd = fd;
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
     c->last_end = 0;
     c->heard = 0;
     c->in_vain = 0;
@@ -341,7 +364,8 @@ void fx_conn_close(struct fx_conn *c)
 {
     if (!c)
         return;
-    close(c->fd);
+    if (is_ours(c))
+        close(c->fd);
     free(c);
 }
 
@@ -444,9 +468,15 @@ int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline)
 
 int fx_conn_is_dead(struct fx_conn *c)
 {
+    if (c->error[0] != '\0' || !is_ours(c))
+        return 1;
+    /* One that has just brought an answer is not asked: it would take as long as is_ours() does,
+     * and a peer that has ended since is noticed by the next request. */
+    if (now_ns() - c->last_end < JUST_NOW_NS)
+        return 0;
     /* Not a recv() that peeks: unread bytes would hide the end behind them. */
     struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
-    return c->error[0] != '\0' || (poll(&p, 1, 0) > 0 && p.revents != 0);
+    return poll(&p, 1, 0) > 0 && p.revents != 0;
 }
 
 int fx_conn_is_local(const struct fx_conn *c)

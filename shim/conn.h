@@ -34,7 +34,8 @@ extern int64_t fx_conn_spin_ns;
  * that names the endpoint. */
 struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
 
-/* Close and free; NULL is fine.  Sends nothing, so a child after fork() may use it on
+/* Close and free; NULL is fine.  A descriptor that the program has closed, and perhaps opened
+ * again for something else, is left alone.  Sends nothing, so a child after fork() may use it on
  * its copy of its parent's connection. */
 void fx_conn_close(struct fx_conn *c);
 
@@ -62,7 +63,8 @@ int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline);
 /* Is the peer on this host: a unix socket, or a loopback address? */
 int fx_conn_is_local(const struct fx_conn *c);
 
-/* Has the peer closed the connection?  Does not wait. */
+/* Has the peer closed the connection, or this program its descriptor?  Does not wait.  A peer that
+ * has closed it within a millisecond after its last answer is noticed a little later. */
 int fx_conn_is_dead(struct fx_conn *c);
 
 const char *fx_conn_error(const struct fx_conn *c);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "fd.h"
 
 struct attempt {
     const char *endpoint;
@@ -76,7 +77,7 @@ static int finish(int fd, int64_t deadline)
 static int connect_to(const struct sockaddr *addr, socklen_t len, int64_t deadline)
 {
     int e = 0;
-    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = fx_fd_high(socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return -1;
     while (connect(fd, addr, len) != 0) {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "named.h"
 #include "remote_table.h"
 #include "rpc.h"
@@ -300,7 +301,7 @@ static int read_fname(const char *fname, const struct wanted *w)
     const char *name = fx_named(fname, buf, sizeof buf);
     if (name)
         return fx_named_read(name, w->cls, w->p_out, w->function);
-    int fd = open(fname, O_RDONLY | O_CLOEXEC);
+    int fd = fx_fd_high(open(fname, O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         return cannot_open(fname, errno);
     if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "named.h"
 #include "remote_table.h"
 #include "rpc.h"
@@ -259,7 +260,7 @@ static int open_beside(struct target *t, mode_t mode)
             errno = ENOMEM;
             return -1;
         }
-        fd = open(t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        fd = fx_fd_high(open(t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
         if (fd >= 0)
             return fd;
         int error = errno;
@@ -300,7 +301,7 @@ static int open_new(struct target *t)
     struct stat st;
     size_t len = strlen(t->name);
     if (lstat(t->name, &st) == 0) { /* a link to a file that does not exist yet */
-        t->fd = open(t->name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
         return t->fd < 0 ? cannot_open(t->name) : 0;
     }
     if (len == 0 || t->name[len - 1] == '/') {
@@ -318,7 +319,7 @@ static int open_new(struct target *t)
 static int open_target(struct target *t)
 {
     struct stat st;
-    t->fd = open(t->name, O_WRONLY | O_CLOEXEC);
+    t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CLOEXEC));
     if (t->fd < 0)
         return errno == ENOENT ? open_new(t) : cannot_open(t->name);
     if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode))
