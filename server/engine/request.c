@@ -298,6 +298,9 @@ void fxe_req_finish(struct fxe_req *r)
         fxe_pool_answered(r->conn);
         fxe_conn_unref(r->conn);
     }
+    free(r->found.lims);
+    free(r->found.labels);
+    free(r->found.distances);
     msgpack_sbuffer_destroy(&r->extra);
     fx_header_free(&r->header);
     fx_link_msg_free(&r->msg);

@@ -258,7 +258,7 @@ static void singles(void)
     for (int i = 0; binary[i]; i++)
         put(BINARY, FULL, "%s%s", binary[i], "");
     for (int i = 0; i < made_count(); i++)
-        put(MADE, FULL, "%s%s", made_name(i), "");
+        put(MADE, strchr(made_name(i), ':') ? SLOW : NESTED, "%s%s", made_name(i), "");
 }
 
 const struct kind *grammar(int *n)
