@@ -55,9 +55,9 @@ struct meaning {
 
 static int meaning(enum step s, struct meaning *m)
 {
-#define MEANS(step, what, flags)                            \
-    case STEP_##step:                                       \
-        *m = (struct meaning){FXE_ACT_##what, flags};       \
+#define MEANS(step, what, flags)                      \
+    case STEP_##step:                                 \
+        *m = (struct meaning){FXE_ACT_##what, flags}; \
         return 1
     switch (s) {
         MEANS(train, train, 0);
@@ -181,8 +181,8 @@ static void count(struct meaning m, int shape, char outcome)
 {
     enum { BUCKETS = 1 << 18 };
     static int buckets[BUCKETS]; /* number of a cell, + 1 */
-    unsigned at = ((unsigned)shape * 2654435761u ^ (unsigned)m.act * 40503u ^ m.given * 69069u) %
-                  BUCKETS;
+    unsigned at =
+        ((unsigned)shape * 2654435761u ^ (unsigned)m.act * 40503u ^ m.given * 69069u) % BUCKETS;
     while (buckets[at]) {
         struct cell *c = &cells[buckets[at] - 1];
         if (c->act == m.act && c->given == m.given && c->shape == shape)

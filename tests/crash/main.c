@@ -111,7 +111,7 @@ static void print(const struct life *l)
 static struct record {
     int life; /* the last one that it is about, or -1 */
     unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
-} *record; /* of the kind and metric at hand; shared by the children */
+} * record; /* of the kind and metric at hand; shared by the children */
 
 static int enough(const struct life *l)
 {

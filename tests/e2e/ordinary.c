@@ -28,10 +28,9 @@ static void train_add_search(FaissIndex *index)
 
 static void metrics(void)
 {
-    static const char *const kinds[] = {"IVF8,Flat", "IVF8,SQ8",    "HNSW8,SQ8",
-                                        "IVF8,PQ4x4", "RaBitQ",     "IVF8,RaBitQ",
-                                        "NSG8",       "IDMap2,NSG8", "PCA8,IVF8,SQ8",
-                                        "IVF8,PQ4x4,RFlat"};
+    static const char *const kinds[] = {
+        "IVF8,Flat",   "IVF8,SQ8", "HNSW8,SQ8",   "IVF8,PQ4x4",    "RaBitQ",
+        "IVF8,RaBitQ", "NSG8",     "IDMap2,NSG8", "PCA8,IVF8,SQ8", "IVF8,PQ4x4,RFlat"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         for (int metric = METRIC_L2; metric <= METRIC_Lp; metric++) {
             FaissIndex *index = of(kinds[i], (FaissMetricType)metric);
@@ -46,7 +45,8 @@ static void scalar_quantizers(void)
     about = "IndexScalarQuantizer";
     for (int type = 0; type <= 41; type++) {
         FaissIndexScalarQuantizer *index = NULL;
-        CODE(ENDS, F(IndexScalarQuantizer_new_with)(&index, D, (FaissQuantizerType)type, METRIC_L2));
+        CODE(ENDS,
+             F(IndexScalarQuantizer_new_with)(&index, D, (FaissQuantizerType)type, METRIC_L2));
         train_add_search(index);
         F(Index_free)(index);
     }
@@ -123,6 +123,45 @@ static void many_neighbours(void)
     }
 }
 
+/* The same bits as in process, though FAISS is asked for fewer. */
+static void far(void)
+{
+    static const char *const kinds[] = {"Flat",        "IVF8,Flat", "HNSW8",     "SQ8",
+                                        "PQ4x4",       "LSH",       "PCA8,Flat", "IVF8,PQ4x4,RFlat",
+                                        "IDMap2,Flat", "IVF8,SQ8",  "Flat,RFlat"};
+    enum { N = 1000, Q = 32, FAR = 70000 };
+    float *many = random_vectors(N, D, 7), *dis = calloc((size_t)Q * FAR, sizeof *dis);
+    idx_t *ids = calloc((size_t)Q * FAR, sizeof *ids), keys[N];
+    if (!dis || !ids)
+        exit(1);
+    for (int i = 0; i < N; i++)
+        keys[i] = 3 * i;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int metric = METRIC_INNER_PRODUCT; metric <= METRIC_L2; metric++) {
+            FaissIndex *index = NULL;
+            if (F(index_factory)(&index, D, kinds[i], (FaissMetricType)metric) != 0)
+                continue;
+            MUST(F(Index_train)(index, N, many));
+            if (strncmp(kinds[i], "IDMap", 5) == 0)
+                MUST(F(Index_add_with_ids)(index, N, many, keys));
+            else
+                MUST(F(Index_add)(index, N, many));
+            for (idx_t n = 1; n <= Q; n += Q - 1) {
+                int rc = F(Index_search)(index, n, many, FAR, dis, ids);
+                printf("far: %s %d: n=%d: %d %016llx %016llx\n", kinds[i], metric, (int)n, rc,
+                       (unsigned long long)checksum(dis, (size_t)(n * FAR) * sizeof *dis),
+                       (unsigned long long)checksum(ids, (size_t)(n * FAR) * sizeof *ids));
+                rc = F(Index_assign)(index, n, many, ids, FAR);
+                printf("far: %s %d: n=%d: %d %016llx\n", kinds[i], metric, (int)n, rc,
+                       (unsigned long long)checksum(ids, (size_t)(n * FAR) * sizeof *ids));
+            }
+            F(Index_free)(index);
+        }
+    free(many);
+    free(dis);
+    free(ids);
+}
+
 static void everything_in_range(idx_t queries, idx_t vectors)
 {
     enum { DIM = 2 };
@@ -176,9 +215,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } groups[] = {{"metrics", metrics},       {"types", scalar_quantizers},
-                  {"selectors", selectors},   {"lattice", lattice},
-                  {"many", many_neighbours},  {"descriptions", descriptions}};
+    } groups[] = {
+        {"metrics", metrics}, {"types", scalar_quantizers}, {"selectors", selectors},
+        {"lattice", lattice}, {"many", many_neighbours},    {"descriptions", descriptions},
+        {"far", far}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
