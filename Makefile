@@ -68,10 +68,12 @@ COMMON_SRC := $(filter-out $(APIGEN_SRC),$(wildcard proto/*.c))
 SHIM_SRC := $(wildcard shim/*.c)
 SERVER_SRC := $(wildcard server/*.c server/*/*.c)
 CLI_SRC := $(wildcard cli/*.c)
+AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-RAW_SRC := tests/e2e/raw.c
+RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c)
+ATTACK_SRC := $(wildcard tests/attack/*.c)
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SRC := $(wildcard bench/*.c)
@@ -80,20 +82,24 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
 SHIM_OBJ := $(call objects,$(SHIM_SRC)) $(GEN)/entry.o
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
-CLIENT_OBJ := $(filter %/zmtp.o %/connect.o,$(SHIM_OBJ))
+CLIENT_OBJ := $(filter %/shim/conn.o %/connect.o,$(SHIM_OBJ))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
 GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h exports.map \
 	faiss_c_compat.h matrix.md)
 
-PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so faissx-server bin/faissx)
+# The names of libfaiss_c that a program may ask for, by instruction set.
+VARIANTS := $(patsubst %,libfaiss_c_%.so,avx2 avx512 avx512_spr sve)
+
+PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
+	faissx/libfaissx_audit.so faissx-server bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
-RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC))
+RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
@@ -187,11 +193,23 @@ $(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
 	@mkdir -p $(@D)
 	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
 
+# Links, so that all names are one library with one state.
+$(addprefix $(BUILD)/faissx/,$(VARIANTS)): $(BUILD)/faissx/libfaiss_c.so
+	$(Q)ln -sf $(<F) $@
+
+# The loader maps it beside the program: no sanitizer, and no C library (audit.c).
+$(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden \
+		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
+		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
+
 # FAISS reads through the server's own fread(): server/engine/source.h.
 $(BUILD)/faissx-server: $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=fread \
-		-o $@ $^ $(SERVER_LIBS)
+		-Wl,--export-dynamic-symbol=faissx_opens_faiss -o $@ $^ $(SERVER_LIBS)
 
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
@@ -237,24 +255,29 @@ $(BUILD)/faiss-library: FORCE
 FORCE:
 
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
+$(E2E) $(filter %/client %/crowd,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
-# The one that is none: it speaks the wire protocol itself.
-$(RAW): $(BUILD)/%: %.c
+# Those that are not: they speak the wire protocol themselves.
+$(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
 		-lzmq $(MSGPACK_LIBS) -ljansson
 
-$(filter-out %/client,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
+$(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
+
+$(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/zmtp.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/conn.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FX_CPPFLAGS) -g -O1 -std=gnu11 $(WARN) -fsanitize=fuzzer,address -o $@ \
@@ -313,9 +336,9 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 # --- lint ------------------------------------------------------------------------
 
 # conflict.c is compiled by its test, with headers that are not here.
-SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c server/*.c server/*/*.c cli/*.c \
-	bench/*.c tests/*/*.c))
-HEADERS = $(wildcard proto/*.h shim/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
+SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c audit/*.c server/*.c server/*/*.c \
+	cli/*.c bench/*.c tests/*/*.c))
+HEADERS = $(wildcard proto/*.h shim/*.h audit/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
 FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
 
 # What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...).
@@ -348,7 +371,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -m 755 $(BUILD)/faissx-server $(BUILD)/bin/faissx $(DESTDIR)$(BINDIR)
 	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
-	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx
+	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(BUILD)/faissx/libfaissx_audit.so $(DESTDIR)$(LIBDIR)/faissx
+	for name in $(VARIANTS); do ln -sf libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx/$$name; done
 	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
@@ -356,7 +380,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 uninstall: ## take away what install put there
 	rm -f $(DESTDIR)$(BINDIR)/faissx-server $(DESTDIR)$(BINDIR)/faissx \
 		$(DESTDIR)$(LIBDIR)/libfaissx_c.so $(DESTDIR)$(LIBDIR)/libfaissx_c.so.0 \
-		$(DESTDIR)$(LIBDIR)/faissx/libfaiss_c.so $(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
+		$(addprefix $(DESTDIR)$(LIBDIR)/faissx/,libfaiss_c.so libfaissx_audit.so $(VARIANTS)) \
+		$(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
 		$(DESTDIR)$(INCLUDEDIR)/faissx.h \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx

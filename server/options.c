@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "machine.h"
 
 enum {
     PORT_DEFAULT = 45678,
     LEASE_DEFAULT = 30,
     PENDING_DEFAULT = 1024, /* MiB */
+    UNAUTHENTICATED_DEFAULT = 1024,
     THREADS_MAX = 4096
 };
 
@@ -34,10 +36,15 @@ static const char help[] =
     "                       last bits may differ; or off\n"
     "  --lease SECONDS      how long the objects of a client stay that cannot be reached\n"
     "                       any more (default: 30)\n"
-    "  --max-pending MIB    unanswered requests of one tenant, beyond which new ones are\n"
-    "                       refused (default: 1024)\n"
-    "  --memory MIB         memory of each tenant's engine; what needs more fails, and the\n"
-    "                       engine goes on (default: the machine's)\n"
+    "  --max-pending MIB    requests and replies of one tenant on their way, beyond which\n"
+    "                       new requests are refused (default: 1024)\n"
+    "  --total-memory MIB   memory of all engines together; a call that needs more fails,\n"
+    "                       and its engine goes on (default: 80 % of what the machine or\n"
+    "                       its container has)\n"
+    "  --memory MIB         memory of each tenant's engine (default: what the others leave\n"
+    "                       of the total)\n"
+    "  --max-unauthenticated N  connections that have not yet shown an API key; beyond\n"
+    "                       that the oldest is closed (default: 1024)\n"
     "  --log-level LEVEL    error, warn, info or debug (default: info)\n"
     "\n"
     "  --auth-file FILE     API keys: a JSON object of \"key\": \"tenant\"\n"
@@ -86,7 +93,6 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
-/* libzmq would take the lower 16 bits of any number. */
 static int check_port(const char *endpoint)
 {
     long port;
@@ -164,6 +170,8 @@ enum {
     LEASE,
     PENDING,
     MEMORY,
+    TOTAL_MEMORY,
+    UNAUTHENTICATED,
     LEVEL,
     FILE_,
     KEYS,
@@ -180,6 +188,8 @@ static const struct option options[] = {
     {"lease", required_argument, NULL, LEASE},
     {"max-pending", required_argument, NULL, PENDING},
     {"memory", required_argument, NULL, MEMORY},
+    {"total-memory", required_argument, NULL, TOTAL_MEMORY},
+    {"max-unauthenticated", required_argument, NULL, UNAUTHENTICATED},
     {"log-level", required_argument, NULL, LEVEL},
     {"auth-file", required_argument, NULL, FILE_},
     {"auth-keys", required_argument, NULL, KEYS},
@@ -221,11 +231,15 @@ static int option(struct fxs_options *o, struct given *g, int c, const char *val
             return -1;
         o->memory = n;
         return 0;
-    case PENDING:
-        if (number("--max-pending", value, 1, 1 << 24, &n) != 0)
+    case TOTAL_MEMORY:
+        return number("--total-memory", value, 64, 1 << 30, &o->total_memory);
+    case UNAUTHENTICATED:
+        if (number("--max-unauthenticated", value, 1, 1 << 20, &n) != 0)
             return -1;
-        o->pending_max = (size_t)n << 20;
+        o->max_unauthenticated = (int)n;
         return 0;
+    case PENDING:
+        return number("--max-pending", value, 1, 1 << 24, &o->max_pending);
     case LEVEL:
         if (fxs_log_level_parse(value, &o->level) != 0)
             return wrong("--log-level: '%s' is not error, warn, info or debug", value);
@@ -251,9 +265,9 @@ enum fxs_parsed fxs_options_parse(struct fxs_options *o, int argc, char **argv)
                               .level = FXS_INFO,
                               .coalesce = "exact",
                               .lease = LEASE_DEFAULT * 1000,
-                              .memory =
-                                  sysconf(_SC_PHYS_PAGES) / 256 * (sysconf(_SC_PAGESIZE) / 4096),
-                              .pending_max = (size_t)PENDING_DEFAULT << 20};
+                              .total_memory = (long)(fxs_memory_of_machine() / 5 * 4 >> 20),
+                              .max_unauthenticated = UNAUTHENTICATED_DEFAULT,
+                              .max_pending = PENDING_DEFAULT};
     opterr = 0;
     optind = 1;
     while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {

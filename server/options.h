@@ -25,13 +25,15 @@ struct fxs_options {
     char default_bind[64]; /* what binds[0] points to without --bind */
     int threads;           /* workers of each engine */
     enum fxs_level level;
-    struct fxs_auth *auth; /* NULL: no authentication */
-    const char *coalesce;  /* exact, fast or off */
-    int64_t lease;         /* milliseconds */
-    long memory;           /* MiB of each engine */
-    size_t pending_max;    /* bytes of unanswered requests of one tenant */
-    const char *wanted;    /* --library */
-    char library[4096];    /* the libfaiss_c that was found; filled by main */
+    struct fxs_auth *auth;   /* NULL: no authentication */
+    const char *coalesce;    /* exact, fast or off */
+    int64_t lease;           /* milliseconds */
+    long total_memory;       /* MiB of all engines */
+    long memory;             /* MiB of each; 0: what the others leave */
+    long max_pending;        /* MiB of a tenant's requests and replies on their way */
+    int max_unauthenticated; /* connections without a key */
+    const char *wanted;      /* --library */
+    char library[4096];      /* the libfaiss_c that was found; filled by main */
 };
 
 enum fxs_parsed { FXS_RUN, FXS_HELP, FXS_WRONG };

@@ -2,13 +2,11 @@
 /* Large arrays: as a memfd to an engine of this host, else in pieces.  Several pieces are
  * under way at once, so that neither side waits for the other, and never the whole, so that
  * nobody in between has to hold it. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "memfd.h"
 #include "rpc.h"
 
 enum { WINDOW = 4 };
@@ -91,26 +89,6 @@ static int upload_pieces(struct fx_rpc *r, uint64_t blob, const char *data, size
     return rc;
 }
 
-/* A copy of the array that nobody can change any more; -1 when there is no room for it. */
-static int sealed_copy(const char *data, size_t size)
-{
-    int fd = memfd_create("faissx-upload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    for (size_t done = 0; fd >= 0 && done < size;) {
-        ssize_t n = write(fd, data + done, size - done);
-        if (n > 0) {
-            done += (size_t)n;
-        } else if (n == 0 || errno != EINTR) {
-            close(fd);
-            fd = -1;
-        }
-    }
-    if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
 static int upload_whole(struct fx_rpc *r, uint64_t blob, size_t size, int fd)
 {
     pack_place(r, blob, size, 0);
@@ -130,7 +108,7 @@ uint64_t fx_upload(const void *data, size_t size)
     uint64_t blob = blob_id();
     int rc = fx_rpc_begin(&r, "upload", 3);
     if (rc == 0) {
-        int fd = self->conn_direct ? sealed_copy(data, size) : -1;
+        int fd = self->channel.near ? fx_memfd_make(data, size) : -1;
         rc = fd >= 0 ? upload_whole(&r, blob, size, fd) : upload_pieces(&r, blob, data, size);
         if (fd >= 0)
             close(fd);
@@ -245,7 +223,7 @@ int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
     struct download d = {.size = size, .sink = sink, .ctx = ctx};
     int rc = download(&d, id);
-    if (fx_self()->conn) /* also when the sink had enough: the server need not keep it */
+    if (fx_self()->channel.conn) /* also when the sink had enough: the server need not keep it */
         release(id);
     return rc;
 }

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "zmtp.h"
+#include "conn.h"
 
 struct attempt {
     const char *endpoint;

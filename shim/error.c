@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn.h"
 #include "shim.h"
-#include "zmtp.h"
 
 static _Thread_local struct fx_thread *self;
 static pthread_key_t key;
@@ -15,7 +15,7 @@ static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static void thread_end(void *arg)
 {
     struct fx_thread *t = arg;
-    fx_conn_close(t->conn);
+    fx_session_give_back(&t->channel);
     msgpack_sbuffer_destroy(&t->header);
     free(t->text);
     free(t);

@@ -150,15 +150,13 @@ static int to_callback(void *ctx, const void *buf, size_t n)
     struct fx_thread *self = fx_self();
     /* The callback may call FAISS itself, or leave by longjmp(), and there are pieces on
      * their way to this thread: such a call gets a connection of its own. */
-    struct fx_conn *conn = self->conn;
-    unsigned generation = self->conn_generation;
-    self->conn = NULL;
+    struct fx_channel channel = self->channel;
+    self->channel = (struct fx_channel){0};
     errno = 0;
     size_t done = w->func(buf, 1, n);
     int error = errno;
-    fx_conn_close(self->conn);
-    self->conn = conn;
-    self->conn_generation = generation;
+    fx_session_give_back(&self->channel);
+    self->channel = channel;
     errno = error;
     return done == n ? 0 : short_write("the callback", done, n);
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The front of the server answers a ping at once, whatever the engines do: silence
- * for two of these is a dead server or network, not a long training. */
+/* An engine answers a PING soon, whatever it computes: silence for two of these is a dead server
+ * or network, not a long training. */
 enum { PING_MS = 10000 };
 
 static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
@@ -61,9 +61,8 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     char text[512]; /* `what` may be the connection's own */
     snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
-    r->self->conn = r->conn = NULL;
-    if (error != FAISSX_E_CONNECT || !r->self->conn_direct ||
-        fx_session_explain(r->self, r->operation) != 0)
+    r->self->channel.conn = r->conn = NULL;
+    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation) != 0)
         fx_fail(error, "%s", text);
     return -1;
 }
@@ -77,7 +76,7 @@ int fx_rpc_send(struct fx_rpc *r)
 {
     struct fx_frame frames[FX_FRAMES_MAX + 1];
     const msgpack_sbuffer *h = &r->self->header;
-    r->conn = r->self->conn; /* an upload in between may have made a new one */
+    r->conn = r->self->channel.conn; /* an upload in between may have made a new one */
     if (!r->conn) {
         fx_fail(FAISSX_E_CONNECT, "the connection broke");
         return -1;
@@ -93,17 +92,10 @@ int fx_rpc_send(struct fx_rpc *r)
     return 0;
 }
 
-static int send_ping(struct fx_rpc *r)
-{
-    static const char ping[] = "\x82\xa9operation\xa4ping\xaarequest_id\x00";
-    struct fx_frame frame = {ping, sizeof ping - 1};
-    return fx_conn_send(r->conn, &frame, 1, r->deadline);
-}
-
 /* Wait for the first frame of a message. */
 static int wait_message(struct fx_rpc *r, size_t *size, int *more)
 {
-    int pinged = 0;
+    uint64_t heard = UINT64_MAX;
     for (;;) {
         int64_t now = fx_now_ms(), until = now + PING_MS;
         if (now >= r->deadline)
@@ -118,9 +110,12 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
             return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
         if (fx_now_ms() >= r->deadline)
             continue;
-        if (r->self->conn_direct) /* a dead engine closes the connection; no need to ask */
+        if (r->self->channel.near) /* the kernel tells of a dead engine; no need to ask */
             continue;
-        if (pinged++ || send_ping(r) != 0)
+        uint64_t now_heard = fx_conn_heard(r->conn);
+        int silent = heard == now_heard; /* since it was asked */
+        heard = now_heard;
+        if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
             return broken(r, FAISSX_E_TIMEOUT,
                           "the server is silent; the outcome of the call is unknown");
     }
@@ -250,7 +245,7 @@ uint64_t fx_rpc_big(const struct fx_rpc *r, int frame, size_t *size)
 
 void fx_rpc_end(struct fx_rpc *r)
 {
-    if (r->conn && r->conn == r->self->conn) /* an upload in between may have lost it */
+    if (r->conn && r->conn == r->self->channel.conn) /* an upload in between may have lost it */
         skip_rest(r);
     fx_header_free(&r->reply);
     free(r->reply_buf);

@@ -16,9 +16,9 @@
 #ifndef FX_RPC_H
 #define FX_RPC_H
 
+#include "conn.h"
 #include "shim.h"
 #include "values.h"
-#include "zmtp.h"
 
 struct fx_rpc {
     struct fx_thread *self;

@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 
+#include "conn.h"
 #include "join.h"
 #include "rpc.h"
 #include "shim.h"
-#include "zmtp.h"
 
-enum { CONNECT_MS = 5000, DEFAULT_TIMEOUT_S = 3600, DRAIN_MS = 60000, EXPLAIN_MS = 2000 };
+enum { CONNECT_MS = 5000, DEFAULT_TIMEOUT_S = 3600, EXPLAIN_MS = 5000 };
 
 static struct {
     pthread_mutex_t lock;
@@ -20,14 +20,12 @@ static struct {
     unsigned generation; /* of the session: objects of an older one are gone */
     unsigned epoch;      /* of the connections: those of before a fork are not ours */
     char version[64];
-    struct fx_conn *keeper; /* see keep() */
-    unsigned keeper_epoch;
-    int64_t drain_at;
-    int direct_known;   /* direct, instance and previous are of the engine that runs */
-    char direct[128];   /* its own endpoint, or "" */
-    char previous[128]; /* how the engine before it ended */
+    struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
+                                its connections */
+    char near[128];          /* the server's endpoint for this host, or "" */
+    uint64_t instance;       /* of the engine */
+    char previous[128];      /* how the engine that held the session ended, or "" */
     char tenant_name[160];
-    uint64_t instance;
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
@@ -56,7 +54,7 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
     if (!same && session.said_hello)
         __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
     session.said_hello = 0;
-    session.direct_known = 0;
+    session.near[0] = '\0';
     session.epoch++;
     pthread_mutex_unlock(&session.lock);
     return 0;
@@ -95,7 +93,6 @@ void fx_session_lost(unsigned generation)
     pthread_mutex_lock(&session.lock);
     if (session.generation == generation) {
         session.said_hello = 0;
-        session.direct_known = 0;
         __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&session.lock);
@@ -132,10 +129,14 @@ static void pack_request(msgpack_sbuffer *buf, int attach)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, attach ? 3u : 6u + !!session.key + !!session.tenant);
+    msgpack_pack_map(&pk, (attach ? 3u : 5u) + !!session.key + !!session.tenant);
     pack_text(&pk, "operation", attach ? "attach" : "hello");
     fx_pack_str(&pk, "request_id");
     msgpack_pack_uint64(&pk, 0);
+    if (session.key)
+        pack_text(&pk, "api_key", session.key);
+    if (session.tenant)
+        pack_text(&pk, "tenant_id", session.tenant);
     if (attach) {
         fx_pack_str(&pk, "session");
         fx_pack_bin(&pk, session.token, sizeof session.token);
@@ -145,12 +146,6 @@ static void pack_request(msgpack_sbuffer *buf, int attach)
     msgpack_pack_int(&pk, FX_PROTOCOL);
     pack_text(&pk, "table", FX_TABLE_HASH);
     pack_text(&pk, "version", FAISSX_VERSION);
-    fx_pack_str(&pk, "lease");
-    msgpack_pack_true(&pk);
-    if (session.key)
-        pack_text(&pk, "api_key", session.key);
-    if (session.tenant)
-        pack_text(&pk, "tenant_id", session.tenant);
 }
 
 static void copy_text(const struct fx_header *h, const char *key, char *to, size_t len)
@@ -172,6 +167,7 @@ static int refused(const struct fx_header *h)
     } kinds[] = {{"auth", FAISSX_E_AUTH},
                  {"engine", FAISSX_E_ENGINE},
                  {"session", FAISSX_E_SESSION},
+                 {"limit", FAISSX_E_LIMIT},
                  {"shutdown", FAISSX_E_CONNECT}};
     const char *s;
     size_t n;
@@ -179,6 +175,8 @@ static int refused(const struct fx_header *h)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (fx_header_is(h, "kind", kinds[i].kind))
             error = kinds[i].error;
+    copy_text(h, "previous", session.previous, sizeof session.previous);
+    copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
     if (fx_header_str(h, "message", &s, &n))
         fx_set_error(error, s, n);
     else
@@ -203,9 +201,7 @@ static int read_answer(const struct fx_header *h, int attach)
     }
     session.instance = 0;
     fx_header_uint(h, "instance", &session.instance);
-    copy_text(h, "direct", session.direct, sizeof session.direct);
-    copy_text(h, "previous", session.previous, sizeof session.previous);
-    copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
+    copy_text(h, "near", session.near, sizeof session.near);
     return 0;
 }
 
@@ -229,36 +225,32 @@ static int receive(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_
     return 0;
 }
 
-/* Say hello or attach over the keeper; the session lock is held.  Returns 0, or the
+/* Say hello or attach over a new connection; the session lock is held.  Returns 0, or the
  * error (set). */
-static int introduce(int attach, int64_t deadline)
+static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 {
     msgpack_sbuffer buf;
     struct fx_header h = {0};
     char reply[4096];
-    const char *why = "no answer";
+    const char *why;
     size_t n = 0;
-    uint64_t id;
     int rc = FAISSX_E_CONNECT;
     msgpack_sbuffer_init(&buf);
     pack_request(&buf, attach);
     struct fx_frame frame = {buf.data, buf.size};
-    if (fx_conn_send(session.keeper, &frame, 1, deadline) != 0)
-        goto broken;
-    do { /* probes of the server lie in between */
-        fx_header_free(&h);
-        if (receive(session.keeper, reply, sizeof reply, &n, deadline) != 0)
-            goto broken;
-        if (fx_header_read(&h, reply, n, &why) != 0) {
-            fx_fail(FAISSX_E_PROTOCOL, "%s answered with nonsense: %s", session.server, why);
-            rc = FAISSX_E_PROTOCOL;
-            goto out;
-        }
-    } while (!fx_header_uint(&h, "request_id", &id));
+    if (fx_conn_send(c, &frame, 1, deadline) != 0 ||
+        receive(c, reply, sizeof reply, &n, deadline) != 0) {
+        const char *text = fx_conn_error(c);
+        fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server,
+                *text ? text : "no answer to hello within the time allowed");
+        goto out;
+    }
+    if (fx_header_read(&h, reply, n, &why) != 0) {
+        fx_fail(FAISSX_E_PROTOCOL, "%s answered with nonsense: %s", session.server, why);
+        rc = FAISSX_E_PROTOCOL;
+        goto out;
+    }
     rc = read_answer(&h, attach);
-    goto out;
-broken:
-    fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server, fx_conn_error(session.keeper));
 out:
     fx_header_free(&h);
     msgpack_sbuffer_destroy(&buf);
@@ -271,117 +263,152 @@ static void lose_session(void)
     __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
 }
 
-/* The keeper is the connection that the session lives by: the server probes it.  (Clients
- * of the same host talk to the engine directly, where the front does not see them.)  After
- * a fork the child needs one of its own. */
-static int keep(int64_t deadline)
+static void close_channel(struct fx_channel *ch)
 {
-    char err[512];
-    if (session.keeper && session.keeper_epoch == session.epoch &&
-        !fx_conn_is_dead(session.keeper) && session.said_hello && session.direct_known)
+    fx_conn_close(ch->conn);
+    *ch = (struct fx_channel){0};
+}
+
+static int is_fresh(const struct fx_channel *ch)
+{
+    return ch->conn && ch->epoch == session.epoch && !fx_conn_is_dead(ch->conn);
+}
+
+/* The server says where it can be reached on this host, if it is here, which it can be mistaken
+ * about: behind a tunnel the path names something else, or nothing.  What is connected to must
+ * belong to whoever owns the directory, and nobody else may put something there. */
+static int is_trustworthy(const char *endpoint)
+{
+    struct stat dir, sock;
+    char path[sizeof session.near];
+    if (strncmp(endpoint, "ipc:///", 7) != 0)
         return 0;
-    int fresh =
-        !session.keeper || session.keeper_epoch != session.epoch || fx_conn_is_dead(session.keeper);
-    if (fresh) {
-        fx_conn_close(session.keeper);
-        session.keeper = fx_conn_open(session.server, deadline, err, sizeof err);
-        session.keeper_epoch = session.epoch;
-        if (!session.keeper) {
-            fx_fail(FAISSX_E_CONNECT, "%s", err);
-            return -1;
-        }
-    }
-    int attach = session.said_hello, rc = introduce(attach, deadline);
-    if (rc == FAISSX_E_SESSION && attach) { /* the server was restarted */
-        lose_session();
-        rc = introduce(0, deadline);
-    }
-    session.direct_known = rc == 0;
-    if (rc != 0 && rc != FAISSX_E_ENGINE) {
-        fx_conn_close(session.keeper);
-        session.keeper = NULL;
-    }
-    return rc ? -1 : 0;
+    strcpy(path, endpoint + strlen("ipc://"));
+    if (lstat(path, &sock) != 0)
+        return 0;
+    *strrchr(path, '/') = '\0';
+    return stat(path, &dir) == 0 && S_ISSOCK(sock.st_mode) && sock.st_uid == dir.st_uid &&
+           !(dir.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* Drop the server's probes, lest they fill the socket. */
-static void drain_keeper(void)
+/* The same session over the server's Unix socket, where there is one: lower latency, and arrays
+ * in memfds.  0 and the channel, or -1: it is not to be had. */
+static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
-    char buf[FX_TOKEN_SIZE];
-    size_t n;
-    int64_t now = fx_now_ms();
-    if (!session.keeper || session.keeper_epoch != session.epoch || now < session.drain_at)
-        return;
-    session.drain_at = now + DRAIN_MS;
-    while (receive(session.keeper, buf, 0, &n, now) == 0)
-        ;
-}
-
-/* A connection for one thread: to the engine itself where that is possible. */
-static struct fx_conn *connect_thread(int64_t deadline, int *direct)
-{
-    char err[512];
-    struct fx_conn *c = NULL;
-    if (session.direct[0] && fx_conn_is_local(session.keeper))
-        c = fx_conn_open(session.direct, deadline, err, sizeof err);
-    *direct = c != NULL;
-    if (!c) /* another host, or another network namespace */
-        c = fx_conn_open(session.server, deadline, err, sizeof err);
+    char err[256];
+    struct fx_error before;
+    if (!session.near[0] || !is_trustworthy(session.near))
+        return -1;
+    struct fx_conn *c = fx_conn_open(session.near, deadline, err, sizeof err);
     if (!c)
+        return -1;
+    fx_error_save(&before);
+    int rc = introduce(c, 1, deadline);
+    fx_error_restore(&before);
+    if (rc != 0) {
+        fx_conn_close(c);
+        return -1;
+    }
+    *ch = (struct fx_channel){c, session.epoch, session.instance, 1};
+    return 0;
+}
+
+/* A new connection, in the session; makes one if there is none.  Returns 0, or the error (set). */
+static int connect_channel(struct fx_channel *ch, int64_t deadline)
+{
+    char err[512], near[sizeof session.near];
+    if (session.said_hello && attach_near(ch, deadline) == 0)
+        return 0;
+    struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+    if (!c) {
         fx_fail(FAISSX_E_CONNECT, "%s", err);
-    return c;
+        return FAISSX_E_CONNECT;
+    }
+    int attach = session.said_hello, rc = introduce(c, attach, deadline);
+    if (rc == FAISSX_E_SESSION &&
+        attach) { /* it was lost: the server or the engine was restarted */
+        lose_session();
+        rc = introduce(c, 0, deadline);
+    }
+    if (rc != 0) {
+        fx_conn_close(c);
+        return rc;
+    }
+    memcpy(near, session.near, sizeof near);
+    if (attach_near(ch, deadline) == 0) {
+        memcpy(session.near, near, sizeof near); /* over it nothing is said of it */
+        fx_conn_close(c);
+        return 0;
+    }
+    session.near[0] = '\0';
+    *ch = (struct fx_channel){c, session.epoch, session.instance,
+                              strncmp(session.server, "ipc://", 6) == 0};
+    return 0;
 }
 
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
 {
+    struct fx_channel *ch = &self->channel;
     pthread_mutex_lock(&session.lock);
-    if (self->conn && (self->conn_generation != session.epoch || !session.said_hello ||
-                       fx_conn_is_dead(self->conn))) {
-        fx_conn_close(self->conn);
-        self->conn = NULL;
-        session.direct_known = 0; /* the engine may be another one now */
-    }
+    if (ch->conn && (!is_fresh(ch) || !session.said_hello))
+        close_channel(ch);
     if (!session.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
         goto out;
     }
-    drain_keeper();
-    if (self->conn)
-        goto out;
-    int64_t limit = fx_now_ms() + CONNECT_MS;
-    if (deadline < limit)
-        limit = deadline;
-    if (keep(limit) == 0) {
-        self->conn = connect_thread(limit, &self->conn_direct);
-        self->conn_generation = session.epoch;
-        self->conn_instance = session.instance;
+    if (!ch->conn && session.said_hello && is_fresh(&session.spare)) {
+        *ch = session.spare;
+        session.spare = (struct fx_channel){0};
+    }
+    if (!ch->conn) {
+        int64_t limit = fx_now_ms() + CONNECT_MS;
+        connect_channel(ch, deadline < limit ? deadline : limit);
     }
 out:
     pthread_mutex_unlock(&session.lock);
-    return self->conn;
+    return ch->conn;
 }
 
-/* The connection broke while a call was under way.  If the engine died, say so as the
- * server does; it takes the server a moment to know. */
-int fx_session_explain(struct fx_thread *self, const char *operation)
+void fx_session_give_back(struct fx_channel *ch)
+{
+    pthread_mutex_lock(&session.lock);
+    if (is_fresh(ch) && session.said_hello && !is_fresh(&session.spare)) {
+        close_channel(&session.spare);
+        session.spare = *ch;
+        *ch = (struct fx_channel){0};
+    } else {
+        close_channel(ch);
+    }
+    pthread_mutex_unlock(&session.lock);
+}
+
+/* The connection broke while a call was under way.  If the engine died, say so; the new one knows
+ * how. */
+int fx_session_explain(const char *operation)
 {
     int64_t deadline = fx_now_ms() + EXPLAIN_MS;
-    int rc = -1;
+    char err[512];
+    int rc = -1, error = FAISSX_E_CONNECT;
     pthread_mutex_lock(&session.lock);
-    if (session.server && session.direct[0]) {
-        do {
-            session.direct_known = 0;
-            rc = keep(deadline);
-            if (rc == 0 && session.instance != self->conn_instance)
-                break;
-            nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-        } while (fx_now_ms() < deadline && session.keeper);
-        if (rc == 0 && session.instance != self->conn_instance && session.previous[0])
-            fx_fail(FAISSX_E_ENGINE,
-                    "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
-                    session.tenant_name, session.previous, operation);
-        else if (rc == 0)
-            rc = -1;
+    session.previous[0] = '\0';
+    /* A new connection may have been handed to the engine that was just dying. */
+    while (session.server && session.said_hello && error == FAISSX_E_CONNECT &&
+           fx_now_ms() < deadline) {
+        struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+        if (!c)
+            break;
+        error = introduce(c, 1, deadline);
+        fx_conn_close(c);
+    }
+    if (error == FAISSX_E_SESSION)
+        lose_session();
+    if (error == FAISSX_E_SESSION && session.previous[0]) {
+        fx_fail(FAISSX_E_ENGINE,
+                "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
+                session.tenant_name, session.previous, operation);
+        rc = 0;
+    } else if (error == FAISSX_E_ENGINE) {
+        rc = 0; /* it cannot start again, and the server has said why */
     }
     pthread_mutex_unlock(&session.lock);
     return rc;
@@ -395,9 +422,7 @@ void fx_session_fork_prepare(void)
 
 void fx_session_fork_done(int in_child)
 {
-    if (in_child) {
+    if (in_child)
         session.epoch++;
-        session.direct_known = 0;
-    }
     pthread_mutex_unlock(&session.lock);
 }

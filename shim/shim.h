@@ -39,16 +39,22 @@ const struct fx_library *fx_real_if_loaded(void);
 /* Is a server configured at present? */
 int fx_remote_configured(void);
 
-/* legacy.c: FAISSX_ABI=legacy, put into a table before it is installed. */
-void fx_legacy(struct fx_api *table);
+/* legacy.c: FAISSX_ABI=legacy, put into a table before it is installed.  `short_params`: what
+ * is behind the table is as old as the program. */
+void fx_legacy(struct fx_api *table, int short_params);
 
 /* --- error.c: state of a thread --- */
 
+/* A connection in the process's session. */
+struct fx_channel {
+    struct fx_conn *conn; /* NULL: none yet */
+    unsigned epoch;       /* of the configuration and the fork that it belongs to */
+    uint64_t instance;    /* of the engine that it leads to */
+    int near;             /* over a Unix socket: memfds can be passed */
+};
+
 struct fx_thread {
-    struct fx_conn *conn;     /* to the server, or NULL */
-    unsigned conn_generation; /* of the session it was opened for */
-    uint64_t conn_instance;   /* of the engine, as hello told */
-    int conn_direct;          /* it leads to the engine itself */
+    struct fx_channel channel;
     uint64_t next_request;
     int joining;            /* it sends joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made, reused */
@@ -156,9 +162,11 @@ int fx_session_open(void);
 /* This thread's connection, in the process's session: connects and says hello as
  * needed.  Returns NULL with the error set. */
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
+/* A thread does not need its connection any more. */
+void fx_session_give_back(struct fx_channel *channel);
 /* Why a connection broke in the middle of `operation`: 0 and the error set when it was
  * the engine that died, else -1. */
-int fx_session_explain(struct fx_thread *self, const char *operation);
+int fx_session_explain(const char *operation);
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
 unsigned fx_session_generation(void);
 /* The server does not know the session any more. */

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "request.h"
+#include "session.h"
 
 /* Pieces may come in any order, and one may be sent twice after a broken connection, so
  * each piece is counted once: they all have the same size but for the last.  An array that
@@ -22,6 +24,15 @@ struct fxe_blob {
 
 /* Bytes of uploads that are mapped: the limit of the engine's memory does not count them. */
 static size_t mapped; /* with engine.lock */
+
+/* What this process may have at present: the front divides it among the engines. */
+static size_t memory_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+               ? (size_t)limit.rlim_cur
+               : SIZE_MAX;
+}
 
 static void blob_free(struct fxe_blob *b)
 {
@@ -110,7 +121,7 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
     b->id = id;
     b->upload = 1;
     if (whole) {
-        if (whole->mapped && fxe_engine.memory && mapped + size > fxe_engine.memory)
+        if (whole->mapped && mapped + size > memory_limit())
             goto fail;
         b->data = *whole;
         mapped += mapped_bytes(b);
@@ -134,7 +145,7 @@ fail:
 /* The upload that the request has a piece of, if that piece is to be copied to it. */
 static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
 {
-    struct fx_buffer *frame = &r->msg.frames[1];
+    struct fx_buffer *frame = &r->msg->frames[1];
     struct fxe_blob *b = find(r->session, id, 1);
     if (b && b->data.size != size) {
         fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
@@ -155,7 +166,7 @@ static void run_upload(struct fxe_req *r)
     uint64_t id, size, offset;
     if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
         return;
-    if (r->msg.head.nframes != 2) {
+    if (r->msg->nframes != 2) {
         fxe_fail(r, "protocol",
                  "an upload has one payload frame, or comes with a sealed memfd without holes");
         return;

@@ -11,17 +11,26 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "catch.h"
 #include "coalesce.h"
 #include "code_size.h"
+#include "house.h"
 #include "log.h"
 #include "room.h"
 #include "sandbox.h"
 #include "split.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+int64_t fxe_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* Threads of the wide lane: what this process may use, or what OMP_NUM_THREADS says. */
 static int cores(void)
@@ -70,11 +79,13 @@ static int load(const char *path)
  * throws std::bad_alloc, which its C API reports as -4. */
 static void limit_memory(long mib)
 {
-    fxe_engine.memory = mib > 0 ? (size_t)mib << 20 : 0;            /* mappings are not data */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they map terabytes */
-    struct rlimit limit = {(rlim_t)mib << 20, (rlim_t)mib << 20};
-    if (mib > 0)
+    struct rlimit limit;
+    if (mib > 0 && getrlimit(RLIMIT_DATA, &limit) == 0) {
+        rlim_t want = (rlim_t)mib << 20; /* the front moves the soft limit later */
+        limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
         setrlimit(RLIMIT_DATA, &limit);
+    }
 #else
     (void)mib;
 #endif
@@ -87,12 +98,16 @@ int fx_engine_main(int argc, char **argv)
         {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
         {"lease", required_argument, NULL, 'e'},     {"previous", required_argument, NULL, 'p'},
         {"coalesce", required_argument, NULL, 'c'},  {"memory", required_argument, NULL, 'm'},
-        {"log-level", required_argument, NULL, 'v'}, {0}};
+        {"log-level", required_argument, NULL, 'v'}, {"max-pending", required_argument, NULL, 'q'},
+        {"near", required_argument, NULL, 'h'},      {0}};
     const char *library = NULL;
     enum fxs_level level;
     struct rlimit files;
     int fd = 3, c;
     fxe_engine.tenant = "default";
+    fxe_engine.near = fxe_engine.previous = "";
+    fxe_engine.max_pending = SIZE_MAX;
+    fxe_engine.started_ms = fxe_now_ms();
     fxe_engine.cores = cores();
     fxe_engine.threads = fxe_engine.cores;
     optind = 1;
@@ -112,6 +127,12 @@ int fx_engine_main(int argc, char **argv)
             break;
         case 'm':
             limit_memory(atol(optarg));
+            break;
+        case 'q':
+            fxe_engine.max_pending = (size_t)atol(optarg) << 20;
+            break;
+        case 'h':
+            fxe_engine.near = optarg;
             break;
         case 'c':
             fxe_engine.coalesce = strcmp(optarg, "fast") == 0  ? FXE_FAST
@@ -140,7 +161,7 @@ int fx_engine_main(int argc, char **argv)
      * and this tenant's clients wait. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* one for each direct connection */
+        files.rlim_cur = files.rlim_max; /* one for each connection */
         setrlimit(RLIMIT_NOFILE, &files);
     }
     /* Pieces of large arrays come and go: memory for them that went back to the kernel each
@@ -154,13 +175,12 @@ int fx_engine_main(int argc, char **argv)
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    fx_link_init(&fxe_engine.link, fd);
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
         fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",
             fxe_engine.tenant, (int)getpid(), fxe_engine.threads, fxe_engine.lib.version,
             fxe_engine.lib.path);
-    fxe_pool_run();
+    fxe_house_run(fd);
     fflush(NULL);
     _exit(0); /* FAISS's threads and destructors have nothing left to save */
 }

@@ -280,8 +280,8 @@ static size_t stream_read(void *ctx, void *to, size_t want)
             if (s->ended)
                 break;
             size_t asked = want - got < FX_PIECE ? want - got : FX_PIECE;
-            s->data = s->request->msg.head.nframes > 1 ? s->request->msg.frames[1].data : NULL;
-            s->left = s->data ? s->request->msg.frames[1].size : 0;
+            s->data = s->request->msg->nframes > 1 ? s->request->msg->frames[1].data : NULL;
+            s->left = s->data ? s->request->msg->frames[1].size : 0;
             s->ended = s->left < asked; /* the client's source has no more */
             if (s->left > asked)
                 s->left = asked;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "pool.h"
 #include "request.h"
 
 int fxe_group_new(struct fxe_obj *o)

@@ -7,8 +7,6 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "blob.h"
-#include "files.h"
 #include "lock.h"
 
 /* By (address, family): a part may lie at the address of the whole. */
@@ -382,21 +380,8 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 
 /* --- sessions --- */
 
-struct fxe_session *fxe_session_get(const uint8_t token[FX_TOKEN_SIZE], int create)
+void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
 {
-    struct fxe_session *s;
-    HASH_FIND(hh, fxe_engine.sessions, token, FX_TOKEN_SIZE, s);
-    if (s || !create || !(s = calloc(1, sizeof *s)))
-        return s;
-    memcpy(s->token, token, FX_TOKEN_SIZE);
-    HASH_ADD(hh, fxe_engine.sessions, token, FX_TOKEN_SIZE, s);
-    return s;
-}
-
-static void session_reap(struct fxe_session *s, struct fxe_obj **doomed)
-{
-    if (!s->ended || s->busy)
-        return;
     struct fxe_obj *o;
     DL_FOREACH(s->objects, o)
     o->released = 1;
@@ -409,20 +394,4 @@ static void session_reap(struct fxe_session *s, struct fxe_obj **doomed)
         reap(o, doomed);
         o = s->objects;
     }
-    fxe_blobs_free(s);
-    HASH_DELETE(hh, fxe_engine.sessions, s);
-    free(s);
-}
-
-void fxe_session_end(struct fxe_session *s, struct fxe_obj **doomed)
-{
-    s->ended = 1;
-    fxe_streams_abort(s);
-    session_reap(s, doomed);
-}
-
-void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed)
-{
-    s->busy--;
-    session_reap(s, doomed);
 }

@@ -13,7 +13,7 @@
 #ifndef FXE_OBJECT_H
 #define FXE_OBJECT_H
 
-#include "engine.h"
+#include "session.h"
 
 /* Objects that must not be used at the same time share a group: an index and the
  * indexes within it. */
@@ -94,13 +94,8 @@ void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls);
 /* Free them in FAISS; without engine.lock, for it can take long. */
 void fxe_obj_destroy_list(struct fxe_obj *doomed);
 
-/* --- sessions --- */
-
-struct fxe_session *fxe_session_get(const uint8_t token[FX_TOKEN_SIZE], int create);
-/* Free all that it owns, as soon as its requests are done. */
-void fxe_session_end(struct fxe_session *s, struct fxe_obj **doomed);
-/* A request of it begins or ends. */
-void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed);
+/* Release all objects of a session that has ended. */
+void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed);
 
 size_t fxe_obj_count(void);
 

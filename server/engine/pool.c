@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Threads of an engine.
- *
- * A fixed number of workers, each with one OpenMP thread, and one wide lane that uses all
- * cores, for work that is worth them.  All idle workers wait in epoll for the link and
- * for direct connections; the one that the kernel wakes reads a request and runs it, so a
- * small call is handed from thread to thread only where two must overlap.
- */
+#include "pool.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -14,18 +8,27 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "coalesce.h"
-#include "direct.h"
 #include "flat.h"
+#include "house.h"
 #include "log.h"
-#include "request.h"
+#include "session.h"
 
-/* A batch of fewer costs more than each search alone (flat.c computes eight at once). */
-enum { EVENTS = 64, SMALLEST_BATCH = 3, STREAK = 64, LOOK_NS = 50000, GIVE_UP = 32 };
+enum {
+    EVENTS = 64,
+    SMALLEST_BATCH = 3, /* a batch of fewer costs more than each search alone */
+    STREAK = 64,        /* requests that a worker takes without a look at epoll, */
+    STREAK_NS = 500000, /* for so long */
+    LOOK_NS = 50000,
+    GIVE_UP = 32,
+    LONG_TICKS = 4,  /* a request that takes longer has its connection watched */
+    QUIET_TICKS = 40 /* without a request, until the housekeeper stops ticking */
+};
 
 struct queue {
     struct fxe_req *first, *last;
@@ -34,15 +37,17 @@ struct queue {
 
 static struct {
     pthread_cond_t wide_cond;
-    pthread_cond_t done_cond;  /* nothing is under way */
-    struct queue ready, wide;  /* ready: have their locks */
-    int idle;                  /* workers in epoll_wait */
-    int under_way;             /* requests read and not finished */
-    struct fxe_source *unread; /* connections that have been read further than answered */
+    struct queue ready, wide; /* they have their locks */
+    int idle;                 /* workers in epoll_wait */
+    int under_way;            /* requests read and not finished */
+    struct fxe_conn *busy;    /* connections of which a request is under way */
+    struct fxe_conn *unread;  /* connections that have been read further than answered */
+    unsigned tick;            /* of the housekeeper */
+    int ticking, quiet;
     int stopping;
     int epoll;
-    struct fxe_source link, listener, wake;
-} pool = {.wide_cond = PTHREAD_COND_INITIALIZER, .done_cond = PTHREAD_COND_INITIALIZER};
+    struct fxs_event wake;
+} pool = {.wide_cond = PTHREAD_COND_INITIALIZER, .tick = 1};
 
 static void push(struct queue *q, struct fxe_req *r)
 {
@@ -73,163 +78,242 @@ static void wake_one(void)
         fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
 
-void fxe_pool_ready(struct fxe_req *r)
+/* It has its locks.  With engine.lock. */
+static void queue_up(struct fxe_req *r)
 {
-    if (!fxe_needs_take(r, &r->needs, 1))
-        return;
     if (r->lane == FXE_WIDE) {
         push(&pool.wide, r);
         pthread_cond_signal(&pool.wide_cond);
     } else {
         push(&pool.ready, r);
-        wake_one();
     }
 }
 
-/* Run or finish it; engine.lock is not held before, and is after. */
-static void run(struct fxe_req *r, int prepared)
+void fxe_pool_ready(struct fxe_req *r)
 {
-    if (prepared)
-        fxe_req_run(r);
-    else
-        fxe_req_finish(r);
-    fxe_lock();
-    if (--pool.under_way == 0 && pool.stopping)
-        pthread_cond_signal(&pool.done_cond);
+    if (!fxe_needs_take(r, &r->needs, 1))
+        return;
+    queue_up(r);
+    if (r->lane != FXE_WIDE)
+        wake_one();
 }
 
-static void run_batch(struct fxe_req **batch, int n)
+/* --- connections --- */
+
+/* Let epoll report it, once; with conn.lock.  Returns whether that took the caller's reference:
+ * if it is watched already, only for what changes. */
+static int arm(struct fxe_conn *c, uint32_t events)
 {
-    fxe_coalesce_run(batch, n);
-    fxe_lock();
-    pool.under_way -= n;
-    if (pool.under_way == 0 && pool.stopping)
-        pthread_cond_signal(&pool.done_cond);
+    int took = !c->armed;
+    /* Added with its first reference only: an end is reported without being asked for. */
+    int op = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    c->armed = c->watched = 1;
+    if (fxs_event_watch(pool.epoll, &c->source, op, events | EPOLLONESHOT) == 0)
+        return took;
+    fxs_log(FXS_ERROR, "engine", "event=epoll errno=%d", errno);
+    if (took)
+        c->armed = 0;
+    c->dead = 1;
+    shutdown(c->source.fd, SHUT_RDWR);
+    return 0;
 }
 
-/* The front is gone: nobody could read an answer. */
-static void link_ended(void)
+/* It has ended, or cannot be waited for any more. */
+static void lost(struct fxe_conn *c)
 {
-    if (errno != EPIPE && errno != ECONNRESET && errno != ENOENT)
-        fxs_log(FXS_ERROR, "engine", "event=link-broken errno=%d", errno);
-    _exit(0);
-}
-
-static void end_session(const uint8_t *token)
-{
-    struct fxe_obj *doomed = NULL;
+    fxe_conn_kill(c);
     fxe_lock();
-    struct fxe_session *s = fxe_session_get(token, 0);
-    if (s)
-        fxe_session_end(s, &doomed);
+    fxe_session_unbind(c);
     fxe_unlock();
-    fxe_obj_destroy_list(doomed);
 }
 
 /* A request has been read: what can run now goes to the ready queue. */
-static void take_request(struct fx_link_msg *m, struct fxe_conn *conn)
+static void take_request(struct fxe_msg *m, struct fxe_conn *c)
 {
-    struct fxe_req *r = fxe_req_new(m, conn);
-    if (!r)
+    struct fxe_req *r = fxe_req_new(m, c);
+    if (!r) {
+        lost(c);
         return;
+    }
     fxe_lock();
     pool.under_way++;
-    if (pool.stopping && conn) /* the front sends nothing any more; clients may */
+    c->busy_since = pool.tick;
+    DL_APPEND2(pool.busy, c, prev_busy, next_busy);
+    if (!pool.ticking) {
+        pool.ticking = 1;
+        fxe_house_wake();
+    }
+    if (pool.stopping)
         fxe_fail(r, "shutdown", "the server is stopping");
-    if (fxe_req_prepare(r) != 0) {
-        fxe_unlock();
-        run(r, 0);
-    } else if (fxe_needs_take(r, &r->needs, 0)) {
-        if (r->lane == FXE_WIDE) {
-            push(&pool.wide, r);
-            pthread_cond_signal(&pool.wide_cond);
-        } else {
-            push(&pool.ready, r);
+    int failed = fxe_req_prepare(r) != 0;
+    if (!failed && fxe_needs_take(r, &r->needs, 0))
+        queue_up(r);
+    /* else it comes back through fxe_pool_ready */
+    fxe_unlock();
+    if (failed)
+        fxe_req_finish(r);
+}
+
+/* Read one request of a connection that is the caller's: 1 when there was one, 0, or -1 when the
+ * connection has ended. */
+static int read_conn(struct fxe_conn *c)
+{
+    struct fxe_msg *m = NULL;
+    pthread_mutex_lock(&c->lock);
+    int rc = c->dead ? -1 : c->phase != FXE_IDLE ? 0 : fxe_conn_read(c, &m);
+    if (rc == 1)
+        c->phase = FXE_BUSY;
+    pthread_mutex_unlock(&c->lock);
+    if (rc == 1)
+        take_request(m, c);
+    else if (rc < 0)
+        lost(c);
+    return rc;
+}
+
+/* Let some worker look for the next request.  The kernel does not know of one that has been
+ * read together with the one before: unless `looked`, when what has been read is known to be no
+ * whole request.  Takes the reference. */
+static void leave(struct fxe_conn *c, int looked)
+{
+    int took = 0;
+    pthread_mutex_lock(&c->lock);
+    if (!c->dead && c->phase == FXE_IDLE && !looked && fxe_conn_has_more(c)) {
+        fxe_lock();
+        if (!c->unread) { /* it may be there still, if epoll reported it meanwhile */
+            LL_APPEND2(pool.unread, c, next_unread);
+            c->unread = took = 1;
         }
-    } /* else it comes back through fxe_pool_ready */
+        wake_one();
+        fxe_unlock();
+    } else if (!c->dead && c->phase == FXE_IDLE) {
+        fxe_conn_rest(c);
+        took = arm(c, EPOLLIN);
+    }
+    int dead = c->dead;
+    pthread_mutex_unlock(&c->lock);
+    if (dead)
+        lost(c);
+    if (!took)
+        fxe_conn_unref(c);
+}
+
+int fxe_pool_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
+{
+    struct fxe_conn *c = r->conn;
+    pthread_mutex_lock(&c->lock);
+    int rc = fxe_conn_send(c, r, frames, n);
+    if (rc == 0) {
+        c->phase = FXE_FLUSHING;
+        fxe_conn_ref(c);
+        if (!arm(c, EPOLLOUT))
+            fxe_conn_unref(c); /* r has another reference */
+        if (c->dead)
+            rc = fxe_conn_flush(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (rc < 0)
+        lost(c);
+    return rc;
+}
+
+/* While a request is under way, its connection is watched for commands and for its end. */
+static int while_busy(struct fxe_conn *c)
+{
+    int rc = fxe_conn_commands(c);
+    if (rc < 0 || fxe_conn_is_gone(c)) {
+        __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+    return arm(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
+}
+
+/* Something happened to a connection.  What was asked for can have been changed after epoll had
+ * reported it to this worker, and then be reported to another one as well: the first to come
+ * gets the reference. */
+static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
+{
+    struct fxe_conn *c = (struct fxe_conn *)s;
+    struct fxe_req *sent = NULL;
+    struct fxe_msg *m = NULL;
+    int rc = 0, took = 0;
+    (void)ctx;
+    (void)events; /* it is looked at what is there now */
+    pthread_mutex_lock(&c->lock);
+    if (!c->armed) {
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
+    c->armed = 0;
+    switch (c->phase) {
+    case FXE_FLUSHING:
+        sent = c->sending;
+        rc = sent ? fxe_conn_flush(c) : -1;
+        if (rc == 0 && (took = arm(c, EPOLLOUT)))
+            sent = NULL;
+        else if (rc == 0)
+            rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
+        break;
+    case FXE_BUSY:
+        took = c->dead ? 0 : while_busy(c);
+        break;
+    case FXE_IDLE:
+        rc = c->dead ? -1 : fxe_conn_read(c, &m);
+        if (rc == 1)
+            c->phase = FXE_BUSY;
+        else if (rc == 0 && !(took = arm(c, EPOLLIN)))
+            rc = -1;
+        break;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (rc < 0)
+        lost(c);
+    if (m)
+        take_request(m, c);
+    if (sent)
+        fxe_req_sent(sent);
+    if (!took)
+        fxe_conn_unref(c);
+}
+
+void fxe_pool_add(struct fxe_conn *c)
+{
+    c->source.event = on_conn;
+    if (read_conn(c) == 0)
+        leave(c, 1);
+    else
+        fxe_conn_unref(c);
+    fxe_lock();
+    if (pool.ready.n)
+        wake_one();
     fxe_unlock();
 }
 
-static void read_link(void)
-{
-    struct fx_link_msg m;
-    if (fx_link_recv(&fxe_engine.link, &m) != 0)
-        link_ended();
-    if (m.head.kind == FX_LINK_REQUEST) {
-        take_request(&m, NULL);
-        return;
-    }
-    if (m.head.kind == FX_LINK_END_SESSION)
-        end_session(m.head.token);
-    if (m.head.kind == FX_LINK_STOP) {
-        fxe_lock();
-        pool.stopping = 1;
-        if (pool.under_way == 0)
-            pthread_cond_signal(&pool.done_cond);
-        fxe_unlock();
-    }
-    fx_link_msg_free(&m);
-}
-
-/* Let epoll report it again: to one worker, once. */
-static void watch(struct fxe_source *s, int op)
-{
-    struct epoll_event e = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = s};
-    if (epoll_ctl(pool.epoll, op, s->fd, &e) != 0)
-        fxs_log(FXS_ERROR, "engine", "event=epoll errno=%d", errno);
-}
-
-static void accept_all(void)
-{
-    struct fxe_conn *c;
-    while ((c = fxe_conn_accept(pool.listener.fd)))
-        watch(fxe_conn_source(c), EPOLL_CTL_ADD);
-}
-
-/* Read one request of a direct connection.  The connection is not watched again until it
- * is answered: a client sends no other before, and the worker that has just answered looks
- * for the next one itself, which spares waking another worker for it. */
-static int read_conn(struct fxe_conn *c)
-{
-    struct fx_link_msg m;
-    int rc = fxe_conn_read(c, &m);
-    if (rc == 1)
-        take_request(&m, c); /* with the connection */
-    else if (rc < 0)
-        fxe_conn_unref(c);
-    return rc;
-}
+/* --- after an answer --- */
 
 /* Connections whose requests this worker has answered and not looked at since. */
 static _Thread_local struct {
     int worker;
     struct fxe_conn *conn[FXE_FLAT_MAX];
     int n;
-    int streak;  /* requests taken without a look at epoll */
-    int in_vain; /* requests before it waits for another one again */
+    int streak;     /* requests taken without a look at epoll */
+    int64_t looked; /* when it last looked there, ns */
+    int in_vain;    /* requests before it waits for another one again */
 } answered;
-
-/* Let some worker look for the next request.  The kernel does not know of one that has been
- * read together with the one before. */
-static void leave(struct fxe_conn *c)
-{
-    struct fxe_source *s = fxe_conn_source(c);
-    if (!fxe_conn_has_more(c)) {
-        watch(s, EPOLL_CTL_MOD);
-        return;
-    }
-    fxe_lock();
-    LL_APPEND(pool.unread, s);
-    wake_one();
-    fxe_unlock();
-}
 
 void fxe_pool_answered(struct fxe_conn *c)
 {
+    fxe_lock();
+    DL_DELETE2(pool.busy, c, prev_busy, next_busy);
+    pool.under_way--;
+    fxe_unlock();
+    pthread_mutex_lock(&c->lock);
+    c->phase = FXE_IDLE;
+    pthread_mutex_unlock(&c->lock);
     if (answered.worker && answered.n < FXE_FLAT_MAX)
         answered.conn[answered.n++] = c;
     else
-        leave(c);
+        leave(c, 0);
 }
 
 static int64_t now_ns(void)
@@ -247,10 +331,10 @@ static int64_t now_ns(void)
 static void look_again(int alone)
 {
     struct fxe_conn *conn[FXE_FLAT_MAX];
-    int n = answered.n;
+    int n = answered.n, looked = 0;
     memcpy(conn, answered.conn, (size_t)n * sizeof(*conn));
     answered.n = 0;
-    if (n == 1 && ++answered.streak < STREAK) {
+    if (n == 1 && ++answered.streak < STREAK && now_ns() - answered.looked < STREAK_NS) {
         int rc = read_conn(conn[0]);
         if (rc == 0 && alone && answered.in_vain == 0) {
             for (int64_t end = now_ns() + LOOK_NS; rc == 0 && now_ns() < end;) {
@@ -261,38 +345,17 @@ static void look_again(int alone)
         } else if (answered.in_vain) {
             answered.in_vain--;
         }
-        if (rc != 0)
+        if (rc != 0) {
+            fxe_conn_unref(conn[0]);
             return;
-    } else {
-        answered.streak = 0;
+        }
+        looked = 1;
     }
     for (int i = 0; i < n; i++)
-        leave(conn[i]);
+        leave(conn[i], looked);
 }
 
-static void handle(struct fxe_source *s)
-{
-    uint64_t n;
-    switch (s->kind) {
-    case FXE_LINK:
-        read_link();
-        watch(s, EPOLL_CTL_MOD);
-        break;
-    case FXE_LISTENER:
-        accept_all();
-        watch(s, EPOLL_CTL_MOD);
-        break;
-    case FXE_WAKE:
-        if (read(s->fd, &n, sizeof n) < 0 && errno != EAGAIN)
-            fxs_log(FXS_ERROR, "engine", "event=wake errno=%d", errno);
-        watch(s, EPOLL_CTL_MOD);
-        break;
-    case FXE_CONN:
-        if (read_conn((struct fxe_conn *)s) == 0) /* its first member */
-            watch(s, EPOLL_CTL_MOD);
-        break;
-    }
-}
+/* --- the threads --- */
 
 static void set_omp(int threads)
 {
@@ -326,50 +389,70 @@ static int gather(struct fxe_req *r, struct fxe_req **batch)
     return n;
 }
 
-static void *worker(void *arg)
+/* Take what epoll has, and a connection that was read too far.  `wait`: until there is
+ * something. */
+static void look_everywhere(int wait)
+{
+    struct epoll_event events[EVENTS];
+    fxe_lock();
+    struct fxe_conn *unread = pool.unread;
+    if (unread) {
+        LL_DELETE2(pool.unread, unread, next_unread);
+        unread->unread = 0;
+    }
+    pool.idle += wait && !unread;
+    fxe_unlock();
+    int n = epoll_wait(pool.epoll, events, EVENTS, wait && !unread ? -1 : 0);
+    fxe_lock();
+    pool.idle -= wait && !unread;
+    fxe_unlock();
+    for (int i = 0; i < n; i++) {
+        struct fxs_event *s = events[i].data.ptr;
+        s->event(NULL, s, events[i].events);
+    }
+    if (unread) {
+        if (read_conn(unread) == 0)
+            leave(unread, 1);
+        else
+            fxe_conn_unref(unread);
+    }
+}
+
+static void run(struct fxe_req *r)
 {
     struct fxe_req *batch[FXE_FLAT_MAX];
-    struct epoll_event events[EVENTS];
+    int n = gather(r, batch);
+    if (pool.ready.n)
+        wake_one();
+    fxe_unlock();
+    if (n > 1)
+        fxe_coalesce_run(batch, n);
+    else
+        fxe_req_run(r);
+    fxe_lock();
+    int alone = pool.idle == fxe_engine.threads - 1 && !pool.ready.n;
+    fxe_unlock();
+    look_again(alone);
+}
+
+static void *worker(void *arg)
+{
     (void)arg;
     set_omp(1);
     answered.worker = 1;
-    fxe_lock();
     for (;;) {
+        fxe_lock();
         struct fxe_req *r = pop(&pool.ready);
         if (r) {
-            int n_batch = gather(r, batch);
-            if (pool.ready.n)
-                wake_one();
+            run(r); /* it gives the lock back */
+        } else {
             fxe_unlock();
-            if (n_batch > 1)
-                run_batch(batch, n_batch);
-            else
-                run(r, 1);
-            int alone = pool.idle == fxe_engine.threads - 1 && !pool.ready.n;
-            fxe_unlock();
-            look_again(alone);
-            while (answered.n) /* what it found failed at once, and was answered */
-                look_again(0);
-            fxe_lock();
-            continue;
+            look_everywhere(1);
+            answered.streak = 0;
+            answered.looked = now_ns();
         }
-        struct fxe_source *unread = pool.unread;
-        if (unread)
-            LL_DELETE(pool.unread, unread);
-        pool.idle += !unread;
-        fxe_unlock();
-        int n = epoll_wait(pool.epoll, events, EVENTS, unread ? 0 : -1);
-        fxe_lock();
-        pool.idle -= !unread;
-        fxe_unlock();
-        for (int i = 0; i < n; i++)
-            handle(events[i].data.ptr);
-        if (unread)
-            handle(unread);
-        answered.streak = 0;
-        while (answered.n) /* requests that failed at once */
+        while (answered.n) /* requests that failed at once, and were answered */
             look_again(0);
-        fxe_lock();
     }
     return NULL;
 }
@@ -378,20 +461,33 @@ static void *wide_lane(void *arg)
 {
     int width = 0;
     (void)arg;
-    fxe_lock();
     for (;;) {
-        struct fxe_req *r = pop(&pool.wide);
-        if (r) {
-            fxe_unlock();
-            int wanted = __atomic_load_n(&fxe_engine.cores, __ATOMIC_RELAXED);
-            if (width != wanted)
-                set_omp(width = wanted);
-            run(r, 1);
-        } else {
+        struct fxe_req *r;
+        fxe_lock();
+        while (!(r = pop(&pool.wide)))
             pthread_cond_wait(&pool.wide_cond, &fxe_engine.lock);
+        fxe_unlock();
+        int wanted = fxe_session_width(r->session);
+        if (width != wanted)
+            set_omp(width = wanted);
+        if (fxe_conn_is_gone(r->conn)) {
+            fxe_fail(r, "gone", "the client has gone");
+            fxe_req_finish(r);
+        } else {
+            fxe_req_run(r);
         }
     }
     return NULL;
+}
+
+static void on_wake(void *ctx, struct fxs_event *s, uint32_t events)
+{
+    uint64_t n;
+    (void)ctx;
+    (void)events;
+    if (read(s->fd, &n, sizeof n) < 0 && errno != EAGAIN)
+        fxs_log(FXS_ERROR, "engine", "event=wake errno=%d", errno);
+    fxs_event_watch(pool.epoll, s, EPOLL_CTL_MOD, EPOLLIN | EPOLLONESHOT);
 }
 
 static void start(void *(*body)(void *))
@@ -405,21 +501,35 @@ static void start(void *(*body)(void *))
     pthread_detach(t);
 }
 
-static void start_epoll(void)
+void fxe_pool_start(void)
 {
     pool.epoll = epoll_create1(EPOLL_CLOEXEC);
-    pool.wake = (struct fxe_source){.kind = FXE_WAKE, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    pool.link = (struct fxe_source){.kind = FXE_LINK, .fd = fxe_engine.link.fd};
-    pool.listener = (struct fxe_source){
-        .kind = FXE_LISTENER, .fd = fxe_direct_listen(fxe_engine.direct, sizeof fxe_engine.direct)};
-    if (pool.epoll < 0 || pool.wake.fd < 0) {
+    pool.wake = (struct fxs_event){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), on_wake};
+    if (pool.epoll < 0 || pool.wake.fd < 0 ||
+        fxs_event_watch(pool.epoll, &pool.wake, EPOLL_CTL_ADD, EPOLLIN | EPOLLONESHOT) != 0) {
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
-    watch(&pool.wake, EPOLL_CTL_ADD);
-    watch(&pool.link, EPOLL_CTL_ADD);
-    if (pool.listener.fd >= 0)
-        watch(&pool.listener, EPOLL_CTL_ADD);
+    start(wide_lane);
+    for (int i = 0; i < fxe_engine.threads; i++)
+        start(worker);
+}
+
+/* --- for the housekeeper --- */
+
+void fxe_pool_stop(void)
+{
+    fxe_lock();
+    pool.stopping = 1;
+    fxe_unlock();
+}
+
+bool fxe_pool_is_quiet(void)
+{
+    fxe_lock();
+    bool quiet = pool.under_way == 0;
+    fxe_unlock();
+    return quiet;
 }
 
 int fxe_pool_under_way(void)
@@ -427,14 +537,49 @@ int fxe_pool_under_way(void)
     return pool.under_way;
 }
 
-void fxe_pool_run(void)
+/* Watch connections whose requests take long. */
+static void watch_busy(void)
 {
-    start_epoll();
-    start(wide_lane);
-    for (int i = 0; i < fxe_engine.threads; i++)
-        start(worker);
+    struct fxe_conn *c, *some[EVENTS];
+    int n = 0;
     fxe_lock();
-    while (!pool.stopping || pool.under_way)
-        pthread_cond_wait(&pool.done_cond, &fxe_engine.lock);
+    for (c = pool.busy; c && n < EVENTS; c = c->next_busy) {
+        if (!c->busy_since || pool.tick - c->busy_since < LONG_TICKS)
+            continue;
+        c->busy_since = 0;
+        fxe_conn_ref(c);
+        some[n++] = c;
+    }
     fxe_unlock();
+    for (int i = 0; i < n; i++) {
+        c = some[i];
+        pthread_mutex_lock(&c->lock);
+        int took = c->phase == FXE_BUSY && !c->dead && !c->armed && arm(c, EPOLLIN | EPOLLRDHUP);
+        pthread_mutex_unlock(&c->lock);
+        if (!took)
+            fxe_conn_unref(c);
+    }
+}
+
+bool fxe_pool_tick(void)
+{
+    fxe_lock();
+    if (++pool.tick == 0)
+        pool.tick = 1;
+    int all_compute = pool.idle == 0;
+    pool.quiet = pool.under_way ? 0 : pool.quiet + 1;
+    bool go_on = pool.quiet < QUIET_TICKS;
+    pool.ticking = go_on;
+    if (!go_on)
+        pool.quiet = 0;
+    fxe_unlock();
+    watch_busy();
+    if (all_compute) {
+        look_everywhere(0);
+        fxe_lock();
+        if (pool.ready.n)
+            wake_one();
+        fxe_unlock();
+    }
+    return go_on;
 }

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "blob.h"
-#include "direct.h"
 #include "files.h"
 #include "named.h"
+#include "pool.h"
+#include "session.h"
 #include "special.h"
 #include "stats.h"
 
@@ -86,13 +87,12 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size)
     return p;
 }
 
-/* Arrays that are too large for a message stay here, to be fetched in pieces.  The results
- * of a call over a direct connection are not: the client reads them into the caller's
- * memory, and nobody in between has to hold them. */
+/* A file that is too large for a message stays here, to be fetched in pieces.  The results of a
+ * call do not: the client reads them into the caller's memory. */
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
-    if (r->piece_of || (r->conn && r->fn))
+    if (r->piece_of || r->fn)
         return;
     for (int i = 0; i < r->nout; i++)
         big |= r->out[i].size > FX_PIECE;
@@ -123,7 +123,14 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
     if (!r->failed) {
         msgpack_pack_map(&pk, 2 + r->nextra);
     } else {
-        msgpack_pack_map(&pk, r->kind ? 5 : 4);
+        int lost = r->kind && strcmp(r->kind, "session") == 0;
+        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost);
+        if (lost) { /* how it was lost */
+            fx_pack_str(&pk, "tenant");
+            fx_pack_str(&pk, fxe_engine.tenant);
+            fx_pack_str(&pk, "previous");
+            fx_pack_str(&pk, fxe_engine.previous);
+        }
         fx_pack_str(&pk, "code");
         msgpack_pack_int(&pk, r->code);
         fx_pack_str(&pk, "message");
@@ -141,26 +148,17 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
         msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
 }
 
-static void reply(struct fxe_req *r)
+static int reply(struct fxe_req *r)
 {
-    struct fx_link_head head = {.kind = FX_LINK_REPLY, .ticket = r->msg.head.ticket};
     struct fx_frame frames[FX_FRAMES_MAX];
-    msgpack_sbuffer buf;
+    int n = 1;
     if (!r->failed)
         pack_big(r);
-    msgpack_sbuffer_init(&buf);
-    pack_header(r, &buf);
-    frames[0] = (struct fx_frame){buf.data, buf.size};
-    head.nframes = 1;
+    pack_header(r, &r->reply);
+    frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
     for (int i = 0; i < r->nout && !r->failed; i++)
-        frames[head.nframes++] = (struct fx_frame){r->out[i].data, r->out[i].size};
-    memcpy(head.token, r->msg.head.token, FX_TOKEN_SIZE);
-    if (r->conn)
-        fxe_conn_send(r->conn, frames, head.nframes);
-    else
-        fx_link_send(&fxe_engine.link, &head, frames);
-    /* A peer that is gone needs no answer; that of the link ends this process. */
-    msgpack_sbuffer_destroy(&buf);
+        frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
+    return fxe_pool_reply(r, frames, n); /* a peer that is gone needs no answer */
 }
 
 /* --- life of a request --- */
@@ -176,6 +174,9 @@ static const struct fxe_operation *const operations[] = {
     &fxe_stats_operation,
     &fxe_hello,
     &fxe_attach,
+    &fxe_bye,
+    &fxe_ping,
+    &fxe_health,
     &fxe_publish,
     &fxe_open,
     &fxe_list,
@@ -199,55 +200,62 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
     return &call_operation;
 }
 
-struct fxe_req *fxe_req_new(struct fx_link_msg *m, struct fxe_conn *conn)
+struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn)
 {
     struct fxe_req *r = calloc(1, sizeof *r);
-    const char *why, *name, *token;
+    const char *why, *name;
     size_t len;
     if (!r) {
-        fx_link_msg_free(m);
+        fxe_msg_free(m);
         return NULL;
     }
-    r->msg = *m;
+    r->msg = m;
     r->conn = conn;
-    if (conn)
-        fxe_conn_ref(conn);
+    fxe_conn_ref(conn);
     msgpack_sbuffer_init(&r->extra);
-    if (fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) != 0) {
+    msgpack_sbuffer_init(&r->reply);
+    int rc =
+        m->nframes ? fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) : -1;
+    if (rc == 0) /* first of all: every answer names it if it can be had */
+        fx_header_uint(&r->header, "request_id", &r->request_id);
+    if (m->kind)
+        fxe_fail(r, m->kind, "%s", m->why);
+    else if (rc != 0)
         fxe_fail(r, "protocol", "%s", why);
-        return r;
-    }
-    fx_header_uint(&r->header, "request_id", &r->request_id);
-    if (conn && fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
-        memcpy(r->msg.head.token, token, len);
-    if (!fx_header_str(&r->header, "operation", &name, &len))
-        fxe_fail(r, "protocol", "the request names no operation");
+    else if (!fx_header_str(&r->header, "operation", &name, &len))
+        fxe_fail(r, "protocol", "the header has no operation");
     else if (!(r->operation = find_operation(r, name, len)))
         fxe_fail(r, "unsupported", "unknown operation '%.*s'", (int)(len > 100 ? 100 : len), name);
     return r;
 }
 
+/* The session that the request names, if it does. */
+static int find_session(struct fxe_req *r)
+{
+    const char *token;
+    size_t len;
+    if (!fx_header_get(&r->header, "session"))
+        return 0;
+    if (fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
+        r->session = fxe_session_find((const uint8_t *)token);
+    if (r->session && r->session->ended)
+        r->session = NULL;
+    if (!r->session)
+        return fxe_fail(r, "session",
+                        "unknown session: it has ended, or its engine was restarted; its objects "
+                        "are gone");
+    r->session->busy++;
+    fxe_session_bind(r->session, r->conn);
+    return 0;
+}
+
 int fxe_req_prepare(struct fxe_req *r)
 {
-    static const uint8_t none[FX_TOKEN_SIZE];
-    int has = memcmp(r->msg.head.token, none, FX_TOKEN_SIZE) != 0;
-    if (r->failed)
+    if (r->failed || find_session(r) != 0)
         return -1;
-    if (has) {
-        /* Through the link the front vouches for it; else it must be known. */
-        r->session = fxe_session_get(r->msg.head.token, r->conn == NULL);
-        if (!r->session && r->conn)
-            return fxe_fail(r, "session", "this engine does not know the session");
-        if (!r->session)
-            return fxe_fail(r, "limit", "the server has no memory for another session");
-        if (r->session->ended) {
-            r->session = NULL;
-            return fxe_fail(r, "session", "the session has ended");
-        }
-        r->session->busy++;
-    } else if (r->operation->needs_session || r->conn) {
-        return fxe_fail(r, "session", "say hello first");
-    }
+    if (r->operation->needs_session && !r->session)
+        return fxe_fail(r, "session", "%s needs a session: say hello first",
+                        r->fn ? r->fn->name : r->operation->name);
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
 
@@ -280,32 +288,38 @@ void fxe_req_finish(struct fxe_req *r)
     struct fxe_obj *doomed = NULL;
     fxe_values_free(&r->values);
     give_back(r);
-    reply(r);
     fxe_stats_count(r);
-    if (r->session) {
+    struct fxe_session *s = r->session; /* downloads are put into it with the reply */
+    int sent = reply(r);
+    if (s) {
         fxe_lock();
-        fxe_session_leave(r->session, &doomed);
+        fxe_session_leave(s, &doomed);
         fxe_unlock();
         fxe_obj_destroy_list(doomed);
     }
+    if (sent != 0)
+        fxe_req_sent(r);
+}
+
+void fxe_req_sent(struct fxe_req *r)
+{
     for (int i = 0; i < r->nmemory; i++)
         fx_buffer_free(&r->memory[i]);
     if (r->piece_of)
         fxe_blob_done(r->piece_of);
     for (int i = r->piece_of ? 1 : 0; i < r->nout; i++)
         free(r->out[i].data);
-    if (r->conn) {
-        fxe_pool_answered(r->conn);
-        fxe_conn_unref(r->conn);
-    }
     free(r->found.lims);
     free(r->found.labels);
     free(r->found.distances);
     msgpack_sbuffer_destroy(&r->extra);
+    msgpack_sbuffer_destroy(&r->reply);
     fx_header_free(&r->header);
-    fx_link_msg_free(&r->msg);
+    fxe_msg_free(r->msg);
     free(r->message);
+    struct fxe_conn *c = r->conn;
     free(r);
+    fxe_pool_answered(c);
 }
 
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o)
@@ -327,11 +341,11 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
 
 struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
 {
-    if (i >= r->msg.head.nframes - 1u) {
+    if (i >= r->msg->nframes - 1u) {
         fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
         return NULL;
     }
-    struct fx_buffer *b = &r->msg.frames[i + 1];
+    struct fx_buffer *b = &r->msg->frames[i + 1];
     if (!b->data) {
         fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", b->size);
         return NULL;

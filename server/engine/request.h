@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request of a client, from the link to the reply.
+ * One request of a client, from the connection to the reply.
  *
  *     fxe_req_new       decode the header, find the session and the operation
  *     op->prepare       look up objects; engine.lock is held; decides the lane
  *     lock.c            wait for them
  *     fxe_req_run       do it; no lock is held
- *     fxe_req_finish    reply, give objects back, free
+ *     fxe_req_finish    give objects back, reply
+ *     fxe_req_sent      the reply has left: free
  *
  * A request is handled by one thread at a time.
  */
 #ifndef FXE_REQUEST_H
 #define FXE_REQUEST_H
 
+#include "conn.h"
 #include "lock.h"
 #include "values.h"
+#include "zmtp.h"
 
 enum fxe_lane { FXE_SMALL, FXE_WIDE };
 
@@ -27,7 +30,6 @@ struct fxe_operation {
     int (*start)(struct fxe_req *r); /* instead of run: 1 when another thread finishes it */
 };
 
-struct fxe_conn;
 struct fxe_blob;
 
 /* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
@@ -45,8 +47,8 @@ struct fxe_found {
 
 struct fxe_req {
     struct fxe_req *next;
-    struct fx_link_msg msg;
-    struct fxe_conn *conn; /* where the reply goes; NULL: the link */
+    struct fxe_msg *msg;
+    struct fxe_conn *conn; /* where the reply goes */
     struct fx_header header;
     uint64_t request_id;
     const struct fxe_operation *operation;
@@ -80,17 +82,20 @@ struct fxe_req {
     struct fxe_out out[FX_FRAMES_MAX];
     int nout;
     struct fxe_blob *piece_of; /* out[0] is part of that download, and not freed */
+    msgpack_sbuffer reply;     /* its header */
+    struct fx_zmtp_message wire;
+    size_t unsent;
 };
 
-/* Takes the message.  `conn`: the direct connection it came from, or NULL: the link.  NULL
- * when memory is out. */
-struct fxe_req *fxe_req_new(struct fx_link_msg *m, struct fxe_conn *conn);
+/* Takes the message.  NULL when memory is out. */
+struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn);
 
 /* With engine.lock: find the objects.  -1: failed, finish it. */
 int fxe_req_prepare(struct fxe_req *r);
 /* Do it, and finish it. */
 void fxe_req_run(struct fxe_req *r);
 void fxe_req_finish(struct fxe_req *r);
+void fxe_req_sent(struct fxe_req *r);
 
 /* The reply is an error of the server (code -4), or FAISS's. */
 int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)

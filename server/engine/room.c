@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine.h"
+
+enum { LATELY_MS = 50 };
 
 /* Kept open: the sandbox lets nothing be opened later.  -1: there is none. */
 static int machine = -1, group_max = -1, group_now = -1, group_stat = -1;
@@ -70,11 +73,24 @@ size_t fxe_room(void)
         group = left(group, cache < now ? now - cache : now);
         room = group < room ? group : room;
     }
-    if (fxe_engine.memory) {
+    struct rlimit data; /* which the front may move */
+    if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
         struct mallinfo2 used = mallinfo2();
-        size_t limit = left(fxe_engine.memory, used.arena + used.hblkhd);
+        size_t limit = left(data.rlim_cur, used.arena + used.hblkhd);
         limit += used.fordblks; /* freed, and not given back */
         room = limit < room ? limit : room;
     }
     return room;
+}
+
+size_t fxe_room_lately(void)
+{
+    static size_t room;
+    static int64_t since;
+    int64_t now = fxe_now_ms();
+    if (!__atomic_load_n(&since, __ATOMIC_RELAXED) || now - __atomic_load_n(&since, __ATOMIC_RELAXED) > LATELY_MS) {
+        __atomic_store_n(&room, fxe_room(), __ATOMIC_RELAXED);
+        __atomic_store_n(&since, now, __ATOMIC_RELAXED);
+    }
+    return __atomic_load_n(&room, __ATOMIC_RELAXED);
 }

@@ -14,5 +14,7 @@ void fxe_room_init(void);
 
 /* Bytes: the least that the engine's limit, its control group and the machine leave. */
 size_t fxe_room(void);
+/* The same, some milliseconds ago at most; cheap. */
+size_t fxe_room_lately(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "coalesce.h"
+#include "session.h"
 
 enum {
     /* Parts are multiples of that many queries, but for the last.  FAISS uses BLAS from 20 on;
@@ -137,7 +138,7 @@ enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 int fxe_split_search(struct fxe_req *r)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
-    int cores = __atomic_load_n(&fxe_engine.cores, __ATOMIC_RELAXED);
+    int cores = fxe_session_width(r->session);
     if (!omp.parallel || cores < 2 || r->op != FX_OP_Index_search || r->lane != FXE_WIDE ||
         r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
         return 0;

@@ -3,7 +3,10 @@
 
 #include <unistd.h>
 
+#include "object.h"
+#include "pool.h"
 #include "request.h"
+#include "session.h"
 
 static struct {
     uint64_t requests, errors, batches, batched;
@@ -42,7 +45,7 @@ static void run_stats(struct fxe_req *r)
 {
     uint32_t used = 0;
     fxe_lock();
-    size_t objects = fxe_obj_count(), sessions = HASH_COUNT(fxe_engine.sessions);
+    size_t objects = fxe_obj_count(), sessions = fxe_sessions_count();
     int under_way = fxe_pool_under_way() - 1; /* this one */
     fxe_unlock();
     pack_str(r, "tenant", fxe_engine.tenant);
@@ -73,24 +76,43 @@ static void run_stats(struct fxe_req *r)
 
 const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, NULL};
 
-/* Where the engine is to be reached, and which one it is. */
-static void run_attach(struct fxe_req *r)
+/* --- hello, attach, bye, ping, health --- */
+
+/* What a client has to know of the engine behind its connection. */
+static void pack_engine(struct fxe_req *r)
 {
     pack_uint(r, "instance", fxe_engine.instance);
     pack_str(r, "tenant", fxe_engine.tenant);
-    if (fxe_engine.direct[0])
-        pack_str(r, "direct", fxe_engine.direct);
-    if (fxe_engine.previous)
-        pack_str(r, "previous", fxe_engine.previous);
+    if (r->conn->near && fxe_engine.near[0])
+        pack_str(r, "near", fxe_engine.near);
 }
 
-const struct fxe_operation fxe_attach = {"attach", 1, NULL, run_attach, NULL};
+const struct fxe_operation fxe_attach = {"attach", 1, NULL, pack_engine, NULL};
+
+/* With engine.lock: the session is there before the request ends. */
+static int prepare_hello(struct fxe_req *r)
+{
+    uint64_t protocol;
+    if (r->session)
+        return fxe_fail(r, "protocol", "hello makes a session, and names none");
+    if (!fx_header_uint(&r->header, "protocol", &protocol))
+        return fxe_fail(r, "protocol", "hello does not say which protocol it speaks");
+    if (protocol != FX_PROTOCOL)
+        return fxe_fail(r, "protocol", "the client speaks protocol %llu, this server protocol %d",
+                        (unsigned long long)protocol, FX_PROTOCOL);
+    r->session = fxe_session_new();
+    if (!r->session)
+        return fxe_fail(r, "limit", "the server has no room for another session");
+    r->session->busy++;
+    fxe_session_bind(r->session, r->conn);
+    return 0;
+}
 
 static void run_hello(struct fxe_req *r)
 {
-    run_attach(r);
+    pack_engine(r);
     msgpack_packer pk = fxe_reply_key(r, "session");
-    fx_pack_bin(&pk, r->msg.head.token, FX_TOKEN_SIZE);
+    fx_pack_bin(&pk, r->session->token, FX_TOKEN_SIZE);
     pack_uint(r, "protocol", FX_PROTOCOL);
     pack_uint(r, "lease", (uint64_t)fxe_engine.lease);
     pack_str(r, "table", FX_TABLE_HASH);
@@ -99,4 +121,33 @@ static void run_hello(struct fxe_req *r)
     pack_str(r, "faiss_version", fxe_engine.lib.version);
 }
 
-const struct fxe_operation fxe_hello = {"hello", 1, NULL, run_hello, NULL};
+const struct fxe_operation fxe_hello = {"hello", 0, prepare_hello, run_hello, NULL};
+
+static void run_bye(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    fxe_lock();
+    if (!r->session->ended)
+        fxe_session_end(r->session, &doomed); /* freed when this request leaves it */
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+}
+
+const struct fxe_operation fxe_bye = {"bye", 1, NULL, run_bye, NULL};
+
+static void run_ping(struct fxe_req *r)
+{
+    (void)r;
+}
+
+const struct fxe_operation fxe_ping = {"ping", 0, NULL, run_ping, NULL};
+
+static void run_health(struct fxe_req *r)
+{
+    pack_str(r, "version", FAISSX_VERSION);
+    msgpack_packer pk = fxe_reply_key(r, "uptime");
+    msgpack_pack_double(&pk, (double)(fxe_now_ms() - fxe_engine.started_ms) / 1000);
+    pack_str(r, "tenant", fxe_engine.tenant);
+}
+
+const struct fxe_operation fxe_health = {"health", 0, NULL, run_health, NULL};

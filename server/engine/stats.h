@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters of an engine, and the operations that tell about it: hello, attach
- * and stats. */
+/* Counters of an engine, and the operations that are about it and its sessions, not about
+ * objects. */
 #ifndef FXE_STATS_H
 #define FXE_STATS_H
 
@@ -11,6 +11,7 @@ void fxe_stats_count(const struct fxe_req *r); /* it is finished */
 
 void fxe_stats_batch(int n); /* so many searches were done as one */
 
-extern const struct fxe_operation fxe_stats_operation, fxe_hello, fxe_attach;
+extern const struct fxe_operation fxe_stats_operation, fxe_hello, fxe_attach, fxe_bye, fxe_ping,
+    fxe_health;
 
 #endif

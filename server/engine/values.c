@@ -178,9 +178,12 @@ static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel,
     for (int i = 0; i < 5; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
             return bad(r);
-    if (fxe_need(r, FX_OP_SearchParametersIVF_new_with))
+    int rabitq = e[0].via.str.size == 6 && memcmp(e[0].via.str.ptr, "rabitq", 6) == 0;
+    if (fxe_need(r, rabitq ? FX_OP_SearchParametersRaBitQ_new_with
+                           : FX_OP_SearchParametersIVF_new_with))
         return -1;
-    int rc = api()->SearchParametersIVF_new_with(&sp, sel, (size_t)f[0], (size_t)f[1]);
+    int rc = (rabitq ? api()->SearchParametersRaBitQ_new_with
+                     : api()->SearchParametersIVF_new_with)(&sp, sel, (size_t)f[0], (size_t)f[1]);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;

@@ -12,6 +12,7 @@ struct entry {
     struct entry *next;
     uint8_t key[FXS_KEY_MAX]; /* zero padded: every comparison takes the same time */
     size_t key_size;
+    unsigned number;
     char tenant[FXS_TENANT_MAX + 1];
 };
 
@@ -105,7 +106,7 @@ int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *
     strcpy(e->tenant, tenant);
     e->next = a->entries;
     a->entries = e;
-    a->count++;
+    e->number = (unsigned)++a->count;
     return 0;
 }
 
@@ -186,9 +187,10 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
 }
 
 const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct fxs_text tenant,
-                           const char **whose)
+                           const char **whose, unsigned *number)
 {
     *whose = FXS_TENANT_DEFAULT;
+    *number = 0;
     if (!a)
         return NULL;
     if (!key.data || key.size == 0)
@@ -200,5 +202,6 @@ const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct
         (tenant.size != strlen(e->tenant) || memcmp(tenant.data, e->tenant, tenant.size) != 0))
         return "API key does not belong to tenant";
     *whose = e->tenant;
+    *number = e->number;
     return NULL;
 }

@@ -39,10 +39,10 @@ struct fxs_text {
     size_t size;
 };
 
-/* Who is it?  Returns NULL and the tenant, or what to tell the caller: "API key
- * required", "Invalid API key", "API key does not belong to tenant".  `a` may be NULL:
- * no authentication. */
+/* Who is it?  Returns NULL, the tenant and the key's number (from 1), or what to tell the
+ * caller: "API key required", "Invalid API key", "API key does not belong to tenant".  `a` may
+ * be NULL: no authentication, and the number is 0. */
 const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct fxs_text tenant,
-                           const char **whose);
+                           const char **whose, unsigned *number);
 
 #endif

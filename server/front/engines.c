@@ -8,37 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "log.h"
+#include "state.h"
 
-enum {
-    LINK_FD = 3,
-    YOUNG = 1000, /* an engine that ends before, without an answer, could not start */
-    BACK_OFF = 1000
-};
+enum { LINK_FD = 3, BACK_OFF_MS = 1000, BATCH = 64 };
 
 extern char **environ;
-
-void fxs_engines_init(struct fxs_engines *t, const struct fxs_options *options, int epoll)
-{
-    *t = (struct fxs_engines){.options = options, .epoll = epoll};
-}
-
-void fxs_engines_free(struct fxs_engines *t)
-{
-    struct fxs_engine *e, *next;
-    HASH_ITER(hh, t->by_tenant, e, next)
-    {
-        if (e->state == FXS_RUNNING)
-            fxs_link_close(&e->link);
-        HASH_DELETE(hh, t->by_tenant, e);
-        free(e);
-    }
-}
 
 struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
 {
@@ -52,40 +31,59 @@ struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
     return e;
 }
 
-/* Run this very program as an engine, with `fd` as its descriptor 3. */
-static int spawn(struct fxs_engines *t, const char *tenant, const char *previous, int fd,
-                 pid_t *pid)
+void fxs_engines_free(struct fxs_engines *t)
 {
-    char link[16], threads[16], lease[16], memory[24];
+    struct fxs_engine *e, *next;
+    HASH_ITER(hh, t->by_tenant, e, next)
+    {
+        if (e->link.fd >= 0)
+            close(e->link.fd);
+        HASH_DELETE(hh, t->by_tenant, e);
+        free(e);
+    }
+}
+
+/* --- start --- */
+
+/* Run this very program as an engine, with `fd` as its descriptor 3. */
+static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
+{
+    const struct fxs_options *o = f->options;
+    char link[16], threads[16], lease[16], memory[24], pending[24];
     const char *argv[] = {"faissx-server",
                           "engine",
                           "--link",
                           link,
                           "--tenant",
-                          tenant,
+                          e->tenant,
                           "--threads",
                           threads,
                           "--memory",
                           memory,
+                          "--max-pending",
+                          pending,
                           "--coalesce",
-                          t->options->coalesce,
+                          o->coalesce,
                           "--lease",
                           lease,
                           "--log-level",
-                          fxs_log_level_name(t->options->level),
+                          fxs_log_level_name(o->level),
+                          "--near",
+                          f->near,
                           "--previous",
-                          previous,
-                          t->options->library[0] ? "--library" : NULL,
-                          t->options->library,
+                          e->death,
+                          o->library[0] ? "--library" : NULL,
+                          o->library,
                           NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t mask, defaults;
 
     snprintf(link, sizeof(link), "%d", LINK_FD);
-    snprintf(threads, sizeof(threads), "%d", t->options->threads);
-    snprintf(memory, sizeof(memory), "%ld", t->options->memory);
-    snprintf(lease, sizeof(lease), "%d", (int)((t->options->lease + 999) / 1000));
+    snprintf(threads, sizeof(threads), "%d", o->threads);
+    snprintf(memory, sizeof(memory), "%ld", o->memory ? o->memory : o->total_memory);
+    snprintf(pending, sizeof(pending), "%ld", o->max_pending);
+    snprintf(lease, sizeof(lease), "%d", (int)((o->lease + 999) / 1000));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fd, LINK_FD);
@@ -102,111 +100,130 @@ static int spawn(struct fxs_engines *t, const char *tenant, const char *previous
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    int rc = posix_spawn(pid, "/proc/self/exe", &actions, &attr, (char **)argv, environ);
+    int rc = posix_spawn(&e->pid, "/proc/self/exe", &actions, &attr, (char **)argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     return rc;
 }
 
-static int start(struct fxs_engines *t, struct fxs_engine *e, int64_t now, char *why, size_t len)
+static void event(void *ctx, struct fxs_event *s, uint32_t events);
+
+static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
     int ends[2], error;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    if (fxs_handover_pair(ends) != 0) {
         error = errno;
         goto fail;
     }
-    if (fxs_link_init(&e->link, ends[0]) != 0) {
-        close(ends[0]);
-        close(ends[1]);
-        error = ENOMEM;
-        goto fail;
-    }
-    error = spawn(t, e->tenant, e->death, ends[1], &e->pid);
+    error = spawn(f, e, ends[1]);
     close(ends[1]);
     if (error) {
-        fxs_link_close(&e->link);
+        close(ends[0]);
         goto fail;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = e};
-    if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, e->link.fd, &event) != 0)
+    e->link = (struct fxs_event){ends[0], event};
+    e->state = FXS_STARTING;
+    e->full = e->was_ready = false;
+    e->started = f->now;
+    e->used = 0;
+    if (fxs_watch(f, &e->link, EPOLL_CTL_ADD, EPOLLIN) != 0)
         abort(); /* only for a lack of memory or a bug */
-    e->state = FXS_RUNNING;
-    e->polled = e->later = e->answered = false;
-    e->started = now;
     fxs_log(FXS_INFO, "engines", "started tenant=%s pid=%d", e->tenant, (int)e->pid);
     return 0;
 fail:
-    e->not_yet = now + BACK_OFF;
+    e->not_yet = f->now + BACK_OFF_MS;
     snprintf(e->death, sizeof(e->death), "%s", strerror(error));
     snprintf(why, len, "the engine of tenant '%s' cannot be started: %s", e->tenant, e->death);
     fxs_log(FXS_ERROR, "engines", "cannot start tenant=%s error=\"%s\"", e->tenant, e->death);
     return -1;
 }
 
-int fxs_engine_need(struct fxs_engines *t, struct fxs_engine *e, int64_t now, char *why, size_t len)
+int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
-    switch (e->state) {
-    case FXS_RUNNING:
+    if (e->state != FXS_DOWN) /* one that dies is started again as soon as it is dead */
         return 0;
-    case FXS_DYING:
-        snprintf(why, len, "the engine of tenant '%s' has just died; its objects are gone",
-                 e->tenant);
-        return -1;
-    case FXS_DOWN:
-        break;
-    }
-    if (now >= e->not_yet)
-        return start(t, e, now, why, len);
+    if (f->now >= e->not_yet)
+        return start(f, e, why, len);
     snprintf(why, len,
              "the engine of tenant '%s' cannot start (%s; the server's log says more); the next "
              "attempt is possible in %d ms",
-             e->tenant, e->death, (int)(e->not_yet - now));
+             e->tenant, e->death, (int)(e->not_yet - f->now));
     return -1;
 }
 
-/* After an attempt to send: ask for POLLOUT only while something waits for it. */
-static void sent(struct fxs_engines *t, struct fxs_engine *e, int rc)
+/* --- handing over --- */
+
+void fxs_engine_forget(struct fxs_engine *e, struct fxs_guest *g)
 {
-    bool poll = rc == FXS_SENT_POLL;
-    e->later = rc == FXS_SENT_LATER;
-    if (rc < 0 && errno != EPIPE && errno != ECONNRESET)
-        fxs_log(FXS_ERROR, "engines", "cannot send tenant=%s error=\"%s\"", e->tenant,
-                strerror(errno));
-    if (poll == e->polled)
+    DL_DELETE2(e->waiting, g, prev_waiting, next_waiting);
+    g->engine = NULL;
+}
+
+static void hand_over_waiting(struct fxs_front *f, struct fxs_engine *e)
+{
+    struct fxs_guest *g;
+    bool full = false;
+    while (e->state == FXS_RUNNING && !full && (g = e->waiting)) {
+        if (fxs_handover_send(e->link.fd, &g->record, g->source.fd) == 0)
+            fxs_guest_left(f, g);
+        else if (errno == EAGAIN)
+            full = true;
+        else
+            return; /* it has died: the link's end is reported soon */
+    }
+    if (full != e->full && e->link.fd >= 0) {
+        fxs_watch(f, &e->link, EPOLL_CTL_MOD, EPOLLIN | (full ? EPOLLOUT : 0));
+        e->full = full;
+    }
+}
+
+void fxs_engine_take(struct fxs_front *f, struct fxs_engine *e, struct fxs_guest *g)
+{
+    g->engine = e;
+    DL_APPEND2(e->waiting, g, prev_waiting, next_waiting);
+    hand_over_waiting(f, e);
+}
+
+static void refuse_waiting(struct fxs_front *f, struct fxs_engine *e, const char *kind,
+                           const char *why)
+{
+    while (e->waiting)
+        fxs_guest_refuse(f, e->waiting, kind, why);
+}
+
+/* --- end --- */
+
+static void close_link(struct fxs_front *f, struct fxs_engine *e)
+{
+    if (e->link.fd < 0)
         return;
-    struct epoll_event event = {.events = EPOLLIN | (poll ? EPOLLOUT : 0), .data.ptr = e};
-    epoll_ctl(t->epoll, EPOLL_CTL_MOD, e->link.fd, &event);
-    e->polled = poll;
+    fxs_watch(f, &e->link, EPOLL_CTL_DEL, 0);
+    close(e->link.fd);
+    e->link.fd = -1;
 }
 
-void fxs_engine_send(struct fxs_engines *t, struct fxs_engine *e, struct fx_link_head *head,
-                     zmq_msg_t *frames)
+static void event(void *ctx, struct fxs_event *s, uint32_t events)
 {
-    sent(t, e, fxs_link_send(&e->link, head, frames));
-}
-
-void fxs_engine_flush(struct fxs_engines *t, struct fxs_engine *e)
-{
-    sent(t, e, fxs_link_flush(&e->link));
-}
-
-static void close_link(struct fxs_engines *t, struct fxs_engine *e)
-{
-    epoll_ctl(t->epoll, EPOLL_CTL_DEL, e->link.fd, NULL);
-    fxs_link_close(&e->link);
-    e->polled = e->later = false;
-}
-
-void fxs_engine_cut(struct fxs_engines *t, struct fxs_engine *e, const char *why)
-{
-    if (e->state != FXS_RUNNING)
+    struct fxs_front *f = ctx;
+    struct fxs_engine *e = (struct fxs_engine *)s;
+    static struct fxs_handover h; /* the front has one thread */
+    int fd, rc = 0;
+    if (e->link.fd < 0)
+        return; /* an event of the same round was its end */
+    for (int i = 0; i < BATCH && (rc = fxs_handover_recv(s->fd, &h, &fd)) == 1; i++) {
+        if (fd >= 0)
+            close(fd);
+        if (h.kind == FXS_READY && e->state == FXS_STARTING)
+            e->state = FXS_RUNNING;
+        e->was_ready |= h.kind == FXS_READY;
+    }
+    if (rc < 0 || events & (EPOLLHUP | EPOLLERR)) {
+        close_link(f, e);
+        e->state = FXS_DYING;
+        kill(e->pid, SIGKILL); /* one that is ending anyway keeps its own exit status */
         return;
-    fxs_log(FXS_DEBUG, "engines", "link closed tenant=%s pid=%d reason=\"%s\"", e->tenant,
-            (int)e->pid, why);
-    close_link(t, e);
-    e->state = FXS_DYING;
-    /* One that is ending anyway keeps its own exit status. */
-    kill(e->pid, SIGKILL);
+    }
+    hand_over_waiting(f, e);
 }
 
 static void describe(struct fxs_engine *e, int status)
@@ -218,27 +235,51 @@ static void describe(struct fxs_engine *e, int status)
         snprintf(e->death, sizeof(e->death), "exit status %d", WEXITSTATUS(status));
 }
 
-void fxs_engines_reap(struct fxs_engines *t, int64_t now,
-                      void (*died)(void *ctx, struct fxs_engine *e), void *ctx)
+static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
+{
+    char why[512];
+    bool failed = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
+    describe(e, status);
+    fxs_log(failed ? FXS_ERROR : FXS_INFO, "engines", "ended tenant=%s pid=%d how=\"%s\"",
+            e->tenant, (int)e->pid, e->death);
+    close_link(f, e);
+    e->state = FXS_DOWN;
+    e->pid = 0;
+    if (!e->was_ready) { /* a new one would most likely end the same way */
+        e->not_yet = f->now + BACK_OFF_MS;
+        snprintf(why, sizeof(why),
+                 "the engine of tenant '%s' cannot start (%s; the server's log says more)",
+                 e->tenant, e->death);
+        refuse_waiting(f, e, "engine", why);
+    } else if (e->waiting && f->stopping) {
+        refuse_waiting(f, e, "shutdown", "the server is stopping");
+    } else if (e->waiting && start(f, e, why, sizeof(why)) != 0) {
+        refuse_waiting(f, e, "engine", why);
+    }
+}
+
+void fxs_engines_reap(struct fxs_front *f)
 {
     struct fxs_engine *e, *next;
     int status;
-    HASH_ITER(hh, t->by_tenant, e, next)
+    HASH_ITER(hh, f->engines.by_tenant, e, next)
     {
         if (e->state == FXS_DOWN || waitpid(e->pid, &status, WNOHANG) != e->pid)
             continue;
-        describe(e, status);
-        bool failed = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
-        fxs_log(failed ? FXS_ERROR : FXS_INFO, "engines", "ended tenant=%s pid=%d how=\"%s\"",
-                e->tenant, (int)e->pid, e->death);
-        died(ctx, e);
-        if (e->state == FXS_RUNNING)
-            close_link(t, e);
-        e->state = FXS_DOWN;
-        e->pid = 0;
-        /* A new one would most likely end the same way: not too often. */
-        if (!e->answered && now - e->started < YOUNG)
-            e->not_yet = now + BACK_OFF;
+        if (e->link.fd >= 0)
+            event(f, &e->link, 0); /* it may have said that it is ready before it ended */
+        ended(f, e, status);
+    }
+}
+
+void fxs_engines_stop(struct fxs_front *f)
+{
+    struct fxs_handover stop = {.kind = FXS_STOP};
+    for (struct fxs_engine *e = f->engines.by_tenant; e; e = e->hh.next) {
+        refuse_waiting(f, e, "shutdown", "the server is stopping");
+        /* One whose link is full is told when the time for stopping is over: it is killed. */
+        if (e->link.fd >= 0)
+            fxs_handover_send(e->link.fd, &stop, -1);
     }
 }
 

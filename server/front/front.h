@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The front: the process that clients talk to.  It checks framing, keys and sessions,
- * and passes frames between clients and engines; it never decodes arguments, touches
- * no file and loads no FAISS.
+ * The front: the process that clients connect to.  It reads a connection's handshake and first
+ * message, checks the API key, and hands the connection to the engine of the key's tenant.  It
+ * never sees a request of a connection that it has handed over, reads no array, touches no index
+ * file and loads no FAISS.
  *
- *     listen.c          the ROUTER socket and its endpoints
- *     front.c           the event loop, signals, shutdown
- *     front_request.c   client to engine
- *     front_reply.c     engine, or the front itself, to client
- *     link_front.c      the socketpair to an engine
- *     engines.c         the engine processes
- *     session.c, pending.c, auth.c
+ *     listen.c    the sockets
+ *     guest.c     connections that have not yet shown a valid key
+ *     answer.c    what the front answers itself
+ *     engines.c   the engine processes
+ *     budget.c    the memory that they share
+ *     auth.c      keys and tenants
+ *     front.c     the event loop, signals, shutdown
  *
- * One thread, and nothing in it waits but epoll_wait; libzmq has its own I/O thread.
+ * One thread, and nothing in it waits but epoll_wait.
  */
-#ifndef FX_FRONT_H
-#define FX_FRONT_H
+#ifndef FXS_FRONT_H
+#define FXS_FRONT_H
 
 #include "options.h"
 

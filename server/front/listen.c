@@ -1,113 +1,333 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The endpoints that the front listens on. */
-#include <ctype.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "front_state.h"
 #include "log.h"
+#include "state.h"
+
+enum {
+    BACKLOG = 4096,
+    ACCEPTS = 64, /* before other events are looked at */
+    PAUSE_MS = 100,
+    KEEPALIVE_IDLE_S = 30, /* a dead peer is noticed within idle + 4 x interval: 50 s */
+    KEEPALIVE_INTERVAL_S = 5,
+    KEEPALIVE_COUNT = 4,
+    UNACKNOWLEDGED_MS = 120000 /* data that nobody acknowledges */
+};
 
 static int refuse(const char *endpoint, const char *why)
 {
-    char text[256];
-    strncpy(text, why, sizeof(text) - 1);
-    text[sizeof(text) - 1] = 0;
-    text[0] = (char)tolower((unsigned char)text[0]);
-    fxs_log(FXS_ERROR, "front", "cannot listen on %s: %s", endpoint, text);
+    fxs_log(FXS_ERROR, "front", "cannot listen on %s: %s", endpoint, why);
     return -1;
 }
 
-/* The path of an ipc endpoint that has one. */
-static const char *socket_path(const char *endpoint)
+static void event(void *ctx, struct fxs_event *s, uint32_t events)
 {
-    return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '@' && endpoint[6] != '*'
-               ? endpoint + 6
-               : NULL;
+    (void)events;
+    fxs_accept(ctx, (struct fxs_listener *)s);
 }
 
-/* libzmq deletes whatever is at the path before it binds: a live server's socket, or a
- * file that somebody named by mistake.  Look first. */
-static int check_path(const char *endpoint, const char *path)
+/* Listen on a bound socket.  Takes the descriptor. */
+static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, const char *path)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct fxs_listener *l = &f->listeners[f->nlisteners];
+    if (listen(fd, BACKLOG) != 0) {
+        int why = errno;
+        close(fd);
+        return refuse(endpoint, strerror(why));
+    }
+    *l = (struct fxs_listener){.source = {fd, event}, .tcp = tcp};
+    snprintf(l->path, sizeof(l->path), "%s", path);
+    f->nlisteners++;
+    return fxs_watch(f, &l->source, EPOLL_CTL_ADD, EPOLLIN) == 0
+               ? 0
+               : refuse(endpoint, strerror(errno));
+}
+
+/* --- Unix sockets --- */
+
+/* A socket file that its server left behind is removed; a live server's socket, or a file that
+ * somebody named by mistake, is not. */
+static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
+{
     struct stat st;
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return refuse(endpoint, "the path is too long for a socket");
-    strcpy(addr.sun_path, path);
-    if (lstat(path, &st) != 0)
+    if (lstat(addr->sun_path, &st) != 0)
         return errno == ENOENT ? 0 : refuse(endpoint, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return refuse(endpoint, "there is a file of that name");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return refuse(endpoint, strerror(errno));
-    int rc = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+    int rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
     int error = errno;
     close(fd);
     if (rc == 0 || error == EAGAIN) /* EAGAIN: somebody listens and is busy */
-        return refuse(endpoint, strerror(EADDRINUSE));
+        return refuse(endpoint, "address already in use");
     if (error != ECONNREFUSED)
         return refuse(endpoint, strerror(error));
+    unlink(addr->sun_path);
     return 0;
 }
 
-static bool is_local(const char *endpoint)
+static int listen_unix(struct fxs_front *f, const char *endpoint)
 {
-    static const char *const local[] = {"ipc://", "tcp://127.",
-                                        "tcp://[::1]:", "tcp://[::ffff:127."};
-    for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
-        if (strncmp(endpoint, local[i], strlen(local[i])) == 0)
-            return true;
-    return false;
+    const char *path = endpoint + strlen("ipc://");
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    if (len == 0 || strcmp(path, "*") == 0)
+        return refuse(endpoint, "there is no path");
+    if (len >= sizeof(addr.sun_path))
+        return refuse(endpoint, "the path is too long for a socket");
+    memcpy(addr.sun_path, path, len);
+    if (path[0] == '@') /* the abstract namespace */
+        addr.sun_path[0] = '\0';
+    else if (clear_path(endpoint, &addr) != 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, size) != 0) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return refuse(endpoint, why == EADDRINUSE ? "address already in use" : strerror(why));
+    }
+    return add(f, endpoint, fd, false, path[0] == '@' ? "" : path);
 }
 
-static int listen_on(void *router, const char *endpoint)
+/* Clients of this host that came by TCP are told of a Unix socket (memfds, lower latency).  Its
+ * name cannot be guessed, and only this user can put another in its place: a client that is not
+ * on this host after all, but behind a tunnel, finds nothing there. */
+static int listen_near(struct fxs_front *f)
 {
-    char actual[512];
-    size_t len = sizeof(actual);
-    const char *path = socket_path(endpoint);
-    if (path && check_path(endpoint, path) != 0)
+    static const char *const where[] = {"/run", "/tmp"};
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    uint64_t r[2];
+    int rc = -1;
+    if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
         return -1;
-    /* With IPv6 on, libzmq takes an IPv4 address as an IPv4-mapped one, which fails
-     * where the kernel has no IPv6: only where it is wanted. */
-    int v6 = strncmp(endpoint, "tcp://", 6) == 0 && !isdigit((unsigned char)endpoint[6]);
-    zmq_setsockopt(router, ZMQ_IPV6, &v6, sizeof(v6));
-    if (zmq_bind(router, endpoint) != 0)
-        return refuse(endpoint,
-                      errno == ENODEV
-                          ? "not an address or interface of this machine (names are not looked up)"
-                          : zmq_strerror(errno));
-    if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, actual, &len) != 0)
-        strcpy(actual, "?");
-    fxs_log(FXS_INFO, "front", "listening endpoint=%s", actual);
+    for (int i = runtime && *runtime == '/' ? -1 : 0; i < 2 && !f->near_dir[0]; i++) {
+        int n = snprintf(f->near_dir, sizeof(f->near_dir), "%s/faissx-XXXXXX",
+                         i < 0 ? runtime : where[i]);
+        if (n >= (int)sizeof(f->near_dir) - 40 || !mkdtemp(f->near_dir))
+            f->near_dir[0] = '\0';
+    }
+    if (f->near_dir[0]) {
+        mode_t mask = umask(0111); /* whoever reaches the TCP port may come here */
+        snprintf(f->near, sizeof(f->near), "ipc://%.99s/%08llx", f->near_dir,
+                 (unsigned long long)(r[0] ^ r[1]));
+        rc = chmod(f->near_dir, 0711) == 0 ? listen_unix(f, f->near) : -1;
+        umask(mask);
+    }
+    if (rc != 0) {
+        f->near[0] = '\0';
+        fxs_log(FXS_WARN, "front", "no Unix socket for clients of this host: they stay on TCP");
+    }
+    return 0;
+}
+
+/* --- TCP --- */
+
+static bool is_loopback(const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)a)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+}
+
+/* "HOST:PORT", "[IPv6]:PORT", "*:PORT"; a port of * is any free one. */
+static int split(const char *endpoint, char *host, size_t len, const char **port)
+{
+    const char *rest = endpoint + strlen("tcp://"), *colon = strrchr(rest, ':');
+    size_t n = (size_t)(colon - rest);
+    if (n >= 2 && rest[0] == '[' && rest[n - 1] == ']') {
+        rest++;
+        n -= 2;
+    }
+    if (n == 0 || n >= len)
+        return refuse(endpoint, "there is no host");
+    memcpy(host, rest, n);
+    host[n] = '\0';
+    *port = strcmp(colon + 1, "*") == 0 ? "0" : colon + 1;
+    return 0;
+}
+
+static int bind_to(const struct addrinfo *ai)
+{
+    int on = 1, off = 0;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (ai->ai_family == AF_INET6) /* [::] takes IPv4 as well */
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static void log_tcp(struct fxs_front *f, int fd, const char *endpoint)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof(a);
+    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
+        getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    fxs_log(FXS_INFO, "front",
+            a.ss_family == AF_INET6 ? "listening endpoint=tcp://[%s]:%s"
+                                    : "listening endpoint=tcp://%s:%s",
+            host, port);
+    if (!f->options->auth && !is_loopback((struct sockaddr *)&a))
+        fxs_log(FXS_WARN, "front",
+                "no API keys: whoever reaches %s can use the server; see --auth-file", endpoint);
+}
+
+static int listen_tcp(struct fxs_front *f, const char *endpoint)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list, *ai;
+    char host[256];
+    const char *port;
+    int fd = -1, why = 0;
+    if (split(endpoint, host, sizeof(host), &port) != 0)
+        return -1;
+    if ((why = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list)) != 0)
+        return refuse(endpoint, why == EAI_NONAME ? "not an address or name of this machine"
+                                                  : gai_strerror(why));
+    /* For "*" the IPv6 address, which takes both, before that of IPv4. */
+    for (int v6 = 1; v6 >= 0 && fd < 0; v6--)
+        for (ai = list; ai && fd < 0; ai = ai->ai_next)
+            if ((ai->ai_family == AF_INET6) == v6) {
+                fd = bind_to(ai);
+                why = fd < 0 ? errno : 0;
+            }
+    freeaddrinfo(list);
+    if (fd < 0)
+        return refuse(endpoint, why == EADDRINUSE      ? "address already in use"
+                                : why == EADDRNOTAVAIL ? "not an address or name of this machine"
+                                                       : strerror(why));
+    if (add(f, endpoint, fd, true, "") != 0)
+        return -1;
+    log_tcp(f, fd, endpoint);
     return 0;
 }
 
 int fxs_listen(struct fxs_front *f)
 {
     const struct fxs_options *o = f->options;
-    for (; f->bound < o->nbinds; f->bound++) {
-        const char *endpoint = o->binds[f->bound];
-        if (listen_on(f->router, endpoint) != 0)
+    bool tcp = false;
+    for (int i = 0; i < o->nbinds; i++) {
+        bool unix_socket = strncmp(o->binds[i], "ipc://", 6) == 0;
+        if ((unix_socket ? listen_unix(f, o->binds[i]) : listen_tcp(f, o->binds[i])) != 0)
             return -1;
-        if (!o->auth && !is_local(endpoint))
-            fxs_log(FXS_WARN, "front",
-                    "no API keys: whoever reaches %s can use the server; see --auth-file",
-                    endpoint);
+        if (unix_socket)
+            fxs_log(FXS_INFO, "front", "listening endpoint=%s", o->binds[i]);
+        tcp |= !unix_socket;
     }
-    return 0;
+    return tcp ? listen_near(f) : 0;
 }
 
-void fxs_listen_cleanup(struct fxs_front *f)
+/* --- accepting --- */
+
+/* Did it come from an address of this host? */
+static bool is_near(int fd, const struct sockaddr_storage *peer)
 {
-    while (f->bound > 0) {
-        const char *path = socket_path(f->options->binds[--f->bound]);
-        if (path)
-            unlink(path);
+    struct sockaddr_storage own;
+    socklen_t len = sizeof(own);
+    if (is_loopback((const struct sockaddr *)peer))
+        return true;
+    if (getsockname(fd, (struct sockaddr *)&own, &len) != 0 || own.ss_family != peer->ss_family)
+        return false;
+    if (own.ss_family == AF_INET)
+        return ((struct sockaddr_in *)&own)->sin_addr.s_addr ==
+               ((const struct sockaddr_in *)peer)->sin_addr.s_addr;
+    return memcmp(&((struct sockaddr_in6 *)&own)->sin6_addr,
+                  &((const struct sockaddr_in6 *)peer)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+/* The kernel tells the engine when the peer is gone. */
+static void tune_tcp(int fd)
+{
+    static const struct {
+        int level, option, value;
+    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+                   {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+                   {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}};
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+        setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                   sizeof(options[i].value));
+}
+
+void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
+{
+    for (int i = 0; i < ACCEPTS; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof(peer);
+        char host[NI_MAXHOST] = "unix", port[NI_MAXSERV] = "", name[FXS_PEER_MAX + 1];
+        int fd =
+            accept4(l->source.fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                fxs_listen_pause(f);
+            return;
+        }
+        if (l->tcp) {
+            tune_tcp(fd);
+            getnameinfo((struct sockaddr *)&peer, len, host, sizeof(host), port, sizeof(port),
+                        NI_NUMERICHOST | NI_NUMERICSERV);
+        }
+        snprintf(name, sizeof(name), "%.48s%s%.8s", host, l->tcp ? " port " : "", port);
+        fxs_guest_new(f, fd, l->tcp && is_near(fd, &peer), name);
     }
+}
+
+void fxs_listen_pause(struct fxs_front *f)
+{
+    if (f->resume)
+        return;
+    fxs_log(FXS_WARN, "front", "out of descriptors or memory: no new connections for a moment");
+    f->resume = f->now + PAUSE_MS;
+    for (int i = 0; i < f->nlisteners; i++)
+        fxs_watch(f, &f->listeners[i].source, EPOLL_CTL_MOD, 0);
+}
+
+void fxs_listen_resume(struct fxs_front *f)
+{
+    f->resume = 0;
+    for (int i = 0; i < f->nlisteners; i++)
+        fxs_watch(f, &f->listeners[i].source, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+void fxs_listen_end(struct fxs_front *f)
+{
+    while (f->nlisteners > 0) {
+        struct fxs_listener *l = &f->listeners[--f->nlisteners];
+        if (l->path[0])
+            unlink(l->path);
+        close(l->source.fd);
+    }
+    if (f->near_dir[0])
+        rmdir(f->near_dir);
+    f->near_dir[0] = '\0';
 }

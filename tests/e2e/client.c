@@ -11,10 +11,12 @@
  *     slow I N             add 100000 vectors, then search for N: a second for some thousands
  *     train I N            k-means on it, N times over: 1000000000 are without end
  *     busy I SECONDS       the same, for about that time
+ *     threads N            faiss_set_omp_threads, which only forks of FAISS have
  *     free I
  *     maps PATTERN         the files that this process has mapped, of those names
  *     abort                end without saying goodbye
  */
+#include <dlfcn.h>
 #include <signal.h>
 
 #include "client.h"
@@ -92,7 +94,7 @@ static void maps(const char *pattern)
     FILE *f = fopen("/proc/self/maps", "r");
     while (f && fgets(line, sizeof line, f)) {
         char *path = strchr(line, '/');
-        if (!path || !strstr(path, pattern) || strcmp(path, last) == 0)
+        if (!path || !strstr(strrchr(path, '/'), pattern) || strcmp(path, last) == 0)
             continue;
         strcpy(last, path);
         path[strcspn(path, "\n")] = '\0';
@@ -101,6 +103,16 @@ static void maps(const char *pattern)
     if (f)
         fclose(f);
     printf(".\n");
+}
+
+static void set_threads(int n)
+{
+    /* Looked up here: the library that this is linked with lacks it. */
+    __typeof__(&faiss_set_omp_threads) set = NULL;
+    *(void **)&set = dlsym(RTLD_DEFAULT, "faiss_set_omp_threads");
+    if (set)
+        set((unsigned)n);
+    printf(set ? "done\n" : "no such function\n");
 }
 
 /* The other words of a command: a number, and text. */
@@ -141,6 +153,8 @@ static void command(const char *line)
     printf("%s: ", line);
     if (strcmp(what, "maps") == 0) {
         maps(rest);
+    } else if (strcmp(what, "threads") == 0) {
+        set_threads(atoi(rest));
     } else if (strcmp(what, "abort") == 0) {
         raise(SIGKILL);
     } else {

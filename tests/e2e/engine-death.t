@@ -35,7 +35,7 @@ dies_of() {
         "^-4 faissx: the engine of tenant 'alpha' died \(signal $2\) while running faiss_Clustering_train; its objects are gone"
     ok "the process is gone" wait_for gone "$engine"
     like "what it held is gone" "$(ask a 'search 0')" \
-        '^-4 faissx: faiss_Index_search: index is no object of this session'
+        '^-4 faissx: faiss_Index_search: index is gone: '
     is "a getter of it says 0" "$(ask a 'total 0')" 0
     is "freeing it is harmless" "$(ask a 'free 0')" "done"
     is "a new index can be made" "$(ask a 'new 0 Flat')" ok

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Messages that make no sense, or lie: each is answered with an error of the right kind, and
 # neither the server nor the engine, which other clients use, is the worse for it.
-# (messages-direct.t sends the same to the engine itself.)
+# (messages-tcp.t sends the same over TCP.)
 . tests/e2e/lib.sh
+MESSAGES_OVER=${MESSAGES_OVER:-}
 
-start_server
+start_server $MESSAGES_OVER
 talk honest
 ask honest 'new 0 Flat' >/dev/null
 ask honest 'add 0 100' >/dev/null
@@ -13,21 +14,10 @@ found=$(ask honest 'search 0')
 engine=$(stat_of pid)
 
 s=$(value session "$(raw '{"operation":"hello","protocol":1}')")
-endpoint=$SERVER
-to() { "$BUILD/tests/e2e/raw" "$endpoint" "$@"; }
+to() { raw "$@"; }
 # send OPERATION [KEYS]; call FUNCTION ARGS [KEYS]: in that session.
 send() { to '{"operation":"'"$1"'","session":"'"$s"'"'"${2:+,$2}"'}'; }
 call() { send "$1" '"args":['"$2"']'"${3:+,$3}"; }
-# framing NAME KIND COMMAND...: bad; where the engine reads it, hanging up is an answer.
-framing() {
-    framing_name=$1 framing_kind=$2
-    shift 2
-    if [ "$endpoint" = "$SERVER" ]; then
-        bad "$framing_name" "$("$@")" "$framing_kind"
-    else
-        like "$framing_name" "$(export RAW_SECONDS=1; "$@")" '"kind":"(protocol|limit)"|^no reply$'
-    fi
-}
 good() { like "$1" "$2" '"status":"ok"'; }
 # bad NAME REPLY KIND...: an error of one of these kinds; 'faiss' is FAISS's own.
 bad() {
@@ -41,15 +31,6 @@ bad() {
     like "$bad_name" "$bad_reply" "$bad_pattern"
 }
 
-if [ "${HOSTILE:-}" = direct ]; then
-    endpoint=$(value direct "$(send attach)")
-    like "the engine has a socket of its own" "$endpoint" '^ipc://@'
-    bad "which tells nothing to those without a session" "$(to '{"operation":"stats"}')" session
-    bad "nor to those who say hello" "$(to '{"operation":"hello","protocol":1}')" session
-    bad "nor to a session that is none" "$(to '{"operation":"faiss_Index_ntotal","args":[1],
-        "session":"hex:00112233445566778899aabbccddeeff"}')" session
-fi
-
 flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
 clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
@@ -62,7 +43,7 @@ good "an honest call" "$(call faiss_Index_add "$flat,2,0" '"_frames":["zero 64"]
 # --- frames and headers ---
 
 bad "no delimiter" "$(to hex:80)" protocol
-framing "nothing but a delimiter" protocol to hex:
+bad "nothing but a delimiter" "$(to hex:)" protocol
 bad "two delimiters" "$(to hex:,)" protocol
 bad "an empty map" "$(to hex:,80)" protocol
 bad "no map" "$(to hex:,90)" protocol
@@ -76,7 +57,7 @@ done
 nested=$(printf '%01000d' 0 | sed 's/0/91/g')
 bad "nested 1000 deep" "$(to "hex:,81a96f7065726174696f6e${nested}c0")" protocol
 long=$(printf '%070000d' 0)
-framing "a header beyond the limit" limit to '{"operation":"'"$long"'"}'
+bad "a header beyond the limit" "$(to '{"operation":"'"$long"'"}')" limit
 bad "a long operation" "$(to '{"operation":"'"$(printf '%060000d' 0)"'"}')" session unsupported protocol
 bad "no operation" "$(to '{"args":[]}')" protocol
 bad "an operation that is a number" "$(to '{"operation":1}')" protocol
@@ -86,10 +67,11 @@ bad "one with a NUL in it" "$(send 'stats\u0000')" unsupported
 bad "one that only exists in the client" "$(call faiss_IDSelectorRange_new 'true,1,2')" unsupported
 bad "one that means nothing to a server" "$(call faiss_write_index "$flat,null")" unsupported
 good "a request_id that is a string" "$(raw '{"operation":"ping","request_id":"x"}')"
-framing "16 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]'
-framing "100 payload frames" limit call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]'
-framing "a frame beyond the limit" limit call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]'
-is "a frame far beyond it" "$(RAW_SECONDS=2 raw '{"operation":"ping","_frames":["zero 99000000"]}')" "no reply"
+bad "16 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]')" limit
+bad "100 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]')" limit
+bad "a frame beyond the limit" "$(call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]')" limit
+like "a frame far beyond it" "$(raw '{"operation":"ping","_frames":["zero 99000000"]}')" \
+    '"kind":"limit","message":"faissx: frame 1 has 99000000 bytes, more than 8388608"|^no reply$'
 bad "a hello without a protocol" "$(raw '{"operation":"hello"}')" protocol
 bad "a hello of the future" "$(raw '{"operation":"hello","protocol":2}')" protocol
 
@@ -249,7 +231,6 @@ is "the engine is the same" "$(stat_of pid)" "$engine"
 like "the session is good" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
 is "an honest client finds what it found" "$(ask honest 'search 0')" "$found"
 is "a new one works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
-endpoint=$SERVER
 good "a session ends" "$(send bye)"
 objects() { [ "$(stat_of objects)" = "$1" ]; }
 ok "and leaves the honest one's index only" wait_for objects 1 # loads end in their own time

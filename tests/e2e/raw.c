@@ -14,6 +14,8 @@
  * with "hex:" is a list of frames as they are, instead of delimiter, header and payload:
  * "hex:,81" has two, of which the first is empty.
  *
+ * With RAW_KEY the connection shows that API key first, with a ping that is not printed.
+ *
  * Each reply is one line of JSON, with "_frames": the sizes of its payload frames.  When
  * none comes within RAW_SECONDS (20), the line is "no reply" and the status 1.
  */
@@ -255,7 +257,7 @@ static int more(void *socket)
 }
 
 /* Returns 0 when a reply came. */
-static int print_reply(void *socket)
+static int take_reply(void *socket, int print)
 {
     zmq_msg_t frame;
     msgpack_unpacked unpacked;
@@ -285,10 +287,19 @@ static int print_reply(void *socket)
         die("reply", "no header");
     json_object_set_new(reply, "_frames", sizes);
     char *text = json_dumps(reply, JSON_COMPACT | JSON_SORT_KEYS);
-    puts(text);
+    if (print || strstr(text, "\"error\""))
+        puts(text);
     free(text);
     json_decref(reply);
     return 0;
+}
+
+static int show_key(void *socket, const char *key)
+{
+    char ping[512];
+    snprintf(ping, sizeof ping, "{\"operation\":\"ping\",\"api_key\":\"%s\"}", key);
+    send_request(socket, ping);
+    return take_reply(socket, 0);
 }
 
 int main(int argc, char **argv)
@@ -304,9 +315,12 @@ int main(int argc, char **argv)
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     if (zmq_connect(socket, argv[arg]) != 0)
         die(argv[arg], zmq_strerror(errno));
+    const char *key = getenv("RAW_KEY");
+    if (key)
+        rc = show_key(socket, key);
     while (++arg < argc && rc == 0)
         for (long n = send_request(socket, argv[arg]); n > 0 && rc == 0; n--)
-            rc = print_reply(socket);
+            rc = take_reply(socket, 1);
     zmq_close(socket);
     zmq_ctx_term(zmq);
     return rc;

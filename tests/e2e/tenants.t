@@ -7,9 +7,13 @@
 (umask 077 && echo '{"key-a": "alpha", "key-b": "beta", "key-c": "alpha"}' >"$TMP/keys")
 start_server --auth-file "$TMP/keys"
 
+# Every connection shows a key first.  with KEY COMMAND...
+with() { (export RAW_KEY="$1"; shift; "$@"); }
+# key_of SESSION
+key_of() { if [ "$1" = "${b:-}" ]; then echo key-b; else echo key-a; fi; }
 hello() { raw '{"operation":"hello","protocol":1'"${1:+,$1}"'}'; }
 # call SESSION OPERATION ARGS [MORE]
-call() { raw '{"operation":"'"$2"'","session":"'"$1"'","args":['"$3"']'"${4:+,$4}"'}'; }
+call() { with "$(key_of "$1")" raw '{"operation":"'"$2"'","session":"'"$1"'","args":['"$3"']'"${4:+,$4}"'}'; }
 
 # --- keys ---
 
@@ -24,7 +28,7 @@ like "counters need a key" "$(raw '{"operation":"stats"}')" '"kind":"auth"'
 like "health needs none" "$(raw '{"operation":"health"}')" '"status":"ok"'
 like "a function needs a session" \
     "$(raw '{"operation":"faiss_index_factory","api_key":"key-a","args":[true,8,"Flat",1]}')" \
-    '"kind":"session","message":"faissx: say hello first"'
+    '"kind":"session","message":"faissx: faiss_index_factory needs a session: say hello first"'
 
 like "a program with the key" "$(FAISSX_API_KEY=key-a client 'new 0 Flat')" ': ok$'
 like "a program without" "$(client 'new 0 Flat')" ': -4 faissx: API key required$'
@@ -56,7 +60,7 @@ for s in "$a2" "$b"; do
     like "freeing it" "$(call "$s" faiss_Index_free "$index")" "$no_handle"
     like "cloning it" "$(call "$s" faiss_clone_index "$index,true")" "$no_handle"
     like "saving it" \
-        "$(raw '{"operation":"save","session":"'"$s"'","handle":'"$index"',"flags":0}')" \
+        "$(with "$(key_of "$s")" raw '{"operation":"save","session":"'"$s"'","handle":'"$index"',"flags":0}')" \
         '"kind":"handle"'
 done
 like "its owner still has it" "$(call "$a" faiss_Index_ntotal "$index")" '"ret":2048'
@@ -70,22 +74,26 @@ like "a session that is nearly right" "$(call "$near" faiss_Index_ntotal "$index
 like "half a session" "$(call "${a%????????????????}" faiss_Index_ntotal "$index")" "$no_session"
 like "no bytes" "$(call hex: faiss_Index_ntotal "$index")" "$no_session"
 like "zeros" "$(call hex:00000000000000000000000000000000 faiss_Index_ntotal "$index")" "$no_session"
-like "a number" "$(raw '{"operation":"faiss_Index_ntotal","session":1,"args":[1]}')" "$no_session"
-like "an ended one" "$(raw '{"operation":"bye","session":"'"$a2"'"}')" '"status":"ok"'
+like "a number" "$(with key-a raw '{"operation":"faiss_Index_ntotal","session":1,"args":[1]}')" "$no_session"
+like "another tenant's" "$(with key-b raw '{"operation":"faiss_Index_ntotal","session":"'"$a"'","args":['"$index"']}')" \
+    "$no_session"
+like "an ended one" "$(with key-a raw '{"operation":"bye","session":"'"$a2"'"}')" '"status":"ok"'
 like "is unknown" "$(call "$a2" faiss_Index_ntotal "$index")" "$no_session"
-like "saying bye for nobody" "$(raw '{"operation":"bye","session":"'"$near"'"}')" "$no_session"
+like "saying bye for nobody" "$(with key-a raw '{"operation":"bye","session":"'"$near"'"}')" "$no_session"
 
 # --- large arrays on their way ---
 
-reply=$(call "$a" faiss_IndexFlat_xb "$index,true,true")
-like "a large result waits" "$reply" '"big":\[\["download","uint:[0-9]+",8388608\]\]'
+like "a large result is one frame" "$(call "$a" faiss_IndexFlat_xb "$index,true,true")" \
+    '"_frames":\[8388608\]'
+reply=$(with key-a raw '{"operation":"save","session":"'"$a"'","handle":'"$index"',"flags":0}')
+like "a large file waits" "$reply" '"big":\[\["download","uint:[0-9]+",8388[0-9]+\]\]'
 id=$(printf '%s\n' "$reply" | sed 's/.*"download","\([^"]*\)".*/\1/')
 piece='"id":"'"$id"'","offset":0,"size":100'
-like "not for another" "$(raw '{"operation":"download","session":"'"$b"'",'"$piece"'}')" '"code":-4'
-like "who cannot release it" "$(raw '{"operation":"release","session":"'"$b"'",'"$piece"'}' >/dev/null
-    raw '{"operation":"download","session":"'"$a"'",'"$piece"'}')" '"_frames":\[100\]'
+like "not for another" "$(with key-b raw '{"operation":"download","session":"'"$b"'",'"$piece"'}')" '"code":-4'
+like "who cannot release it" "$(with key-b raw '{"operation":"release","session":"'"$b"'",'"$piece"'}' >/dev/null
+    with key-a raw '{"operation":"download","session":"'"$a"'",'"$piece"'}')" '"_frames":\[100\]'
 upload='"operation":"upload","id":5,"size":4096,"offset":0,"_frames":["zero 4096"]'
-like "an upload" "$(raw "{$upload"',"session":"'"$a"'"}')" '"status":"ok"'
+like "an upload" "$(with key-a raw "{$upload"',"session":"'"$a"'"}')" '"status":"ok"'
 theirs=$(handle "$(call "$b" faiss_index_factory 'true,1024,"Flat",1')")
 like "is not another's" "$(call "$b" faiss_Index_add "$theirs"',1,["upload",5]')" \
     '"kind":"argument".*upload for x is unknown'

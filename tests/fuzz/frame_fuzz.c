@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "seed.h"
-#include "zmtp.h"
+#include "conn.h"
 
 enum { HANDSHAKE = 1, SKIP = 2, PIECES = 4 };
 

@@ -1,154 +1,239 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leases: when a session's connections are probed, and when it ends. */
+/* Sessions live by their connections, end once, and never under a request. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "front/session.h"
+#include "engine/blob.h"
+#include "engine/session.h"
 
-enum { LEASE = 30000, TICK = 1000 };
+enum { LEASE_MS = 1000000 };
 
-/* A ROUTER of which only the routes in `alive` are left. */
-struct world {
-    struct fxs_sessions sessions;
-    char alive[64];
-    int probes, ended;
-    int64_t now;
-};
+static struct fxe_obj *doomed;
 
-static bool probe(void *ctx, const void *route, size_t size)
+/* A connection, which nobody reads from. */
+static struct fxe_conn *connect_one(void)
 {
-    struct world *w = ctx;
-    assert_int_equal(size, 1);
-    w->probes++;
-    return memchr(w->alive, *(const char *)route, strlen(w->alive)) != NULL;
-}
-
-static void ended(void *ctx, struct fxs_session *s)
-{
-    struct world *w = ctx;
-    assert_ptr_equal(fxs_session_find(&w->sessions, s->token), s);
-    w->ended++;
+    static const struct fxs_handover h;
+    int fd[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    close(fd[1]);
+    struct fxe_conn *c = fxe_conn_new(fd[0], &h);
+    assert_non_null(c);
+    return c;
 }
 
 static int set_up(void **state)
 {
-    static struct world w;
-    w = (struct world){.now = 1000000};
-    fxs_sessions_init(&w.sessions, LEASE);
-    *state = &w;
-    return 0;
+    (void)state;
+    doomed = NULL;
+    fxe_engine.lease = LEASE_MS / 1000;
+    return fxe_sessions_count() == 0 ? 0 : -1;
 }
 
+/* Nothing of a test may be left over. */
 static int tear_down(void **state)
 {
-    struct world *w = *state;
-    fxs_sessions_free(&w->sessions);
-    return 0;
+    (void)state;
+    fxe_sessions_expire(INT64_MAX, &doomed);
+    return fxe_sessions_count() == 0 && !doomed ? 0 : -1;
 }
 
-static void pass(struct world *w, int64_t ms)
+static int64_t next_end(void)
 {
-    struct fxs_session_calls calls = {w, probe, ended};
-    for (int64_t end = w->now + ms; w->now < end;) {
-        w->now += TICK;
-        fxs_sessions_check(&w->sessions, w->now, &calls);
-    }
+    return fxe_sessions_expire(0, &doomed);
 }
 
-static struct fxs_session *session(struct world *w, bool lease, const char *routes)
+static struct fxe_session *find(const uint8_t *token)
 {
-    struct fxs_session *s = fxs_session_new(&w->sessions, NULL, lease, w->now);
-    assert_non_null(s);
-    for (; *routes; routes++)
-        fxs_session_touch(&w->sessions, s, routes, 1, w->now);
-    return s;
+    return fxe_session_find(token);
 }
 
-static void tokens_differ(void **state)
+static void each_has_a_token_of_its_own(void **state)
 {
-    struct world *w = *state;
-    uint8_t zero[FX_TOKEN_SIZE] = {0};
-    struct fxs_session *a = session(w, true, "a"), *b = session(w, true, "a");
-    assert_memory_not_equal(a->token, b->token, FX_TOKEN_SIZE);
-    assert_ptr_equal(fxs_session_find(&w->sessions, b->token), b);
-    assert_null(fxs_session_find(&w->sessions, zero));
-    memcpy(zero, a->token, sizeof(zero));
-    fxs_session_free(&w->sessions, a);
-    assert_null(fxs_session_find(&w->sessions, zero));
-    assert_int_equal(fxs_sessions_count(&w->sessions), 1);
-}
-
-static void silence_is_no_end(void **state)
-{
-    struct world *w = *state;
-    struct fxs_session *s = session(w, true, "abc");
-    strcpy(w->alive, "b");
-    pass(w, 100 * LEASE);
-    assert_int_equal(w->ended, 0);
-    assert_int_equal(s->nroutes, 1);
-    /* The two that are gone once, the other every third of a lease. */
-    assert_in_range(w->probes, 290, 310);
-}
-
-static void it_ends_when_nobody_is_left(void **state)
-{
-    struct world *w = *state;
-    session(w, true, "ab");
-    strcpy(w->alive, "ab");
-    pass(w, 10 * LEASE);
-    w->alive[0] = 0;
-    pass(w, LEASE);
-    assert_int_equal(w->ended, 0);
-    pass(w, LEASE / 3 + 2 * TICK);
-    assert_int_equal(w->ended, 1);
-    assert_int_equal(fxs_sessions_count(&w->sessions), 0);
-}
-
-static void a_new_connection_saves_it(void **state)
-{
-    struct world *w = *state;
-    struct fxs_session *s = session(w, true, "a");
-    pass(w, LEASE);
-    assert_int_equal(s->nroutes, 0);
-    fxs_session_touch(&w->sessions, s, "z", 1, w->now);
-    strcpy(w->alive, "z");
-    pass(w, 10 * LEASE);
-    assert_int_equal(w->ended, 0);
-}
-
-/* A busy session is not probed on the connection that it uses, and forgets old ones. */
-static void busy(void **state)
-{
-    struct world *w = *state;
-    struct fxs_session *s = session(w, true, "abcdefgh");
-    strcpy(w->alive, "a");
+    static uint8_t zero[FX_TOKEN_SIZE];
+    struct fxe_session *s[100];
+    uint8_t token[FX_TOKEN_SIZE];
+    (void)state;
     for (int i = 0; i < 100; i++) {
-        fxs_session_touch(&w->sessions, s, "a", 1, w->now);
-        pass(w, TICK);
+        assert_non_null(s[i] = fxe_session_new());
+        assert_memory_not_equal(s[i]->token, zero, FX_TOKEN_SIZE);
+        for (int j = 0; j < i; j++)
+            assert_memory_not_equal(s[i]->token, s[j]->token, FX_TOKEN_SIZE);
     }
-    assert_int_equal(w->probes, 7);
-    assert_int_equal(s->nroutes, 1);
+    assert_int_equal(fxe_sessions_count(), 100);
+    for (int i = 0; i < 100; i++) {
+        assert_ptr_equal(find(s[i]->token), s[i]);
+        memcpy(token, s[i]->token, FX_TOKEN_SIZE);
+        token[i % FX_TOKEN_SIZE] ^= 1;
+        assert_null(find(token));
+    }
+    for (int i = 0; i < 100; i++) {
+        memcpy(token, s[i]->token, FX_TOKEN_SIZE);
+        fxe_session_end(s[i], &doomed);
+        assert_null(find(token));
+        assert_int_equal(fxe_sessions_count(), 99 - i);
+    }
 }
 
-static void without_a_lease(void **state)
+static void a_lease_begins_with_the_last_connection(void **state)
 {
-    struct world *w = *state;
-    struct fxs_session *s = session(w, false, "a");
-    pass(w, (int64_t)LEASE * FXS_IDLE_LEASES - 2 * TICK);
-    assert_int_equal(w->ended, 0);
-    fxs_session_touch(&w->sessions, s, "a", 1, w->now);
-    s->inflight = 1; /* a long call is not silence */
-    pass(w, (int64_t)LEASE * FXS_IDLE_LEASES + LEASE);
-    assert_int_equal(w->ended, 0);
-    s->inflight = 0;
-    pass(w, LEASE);
-    assert_int_equal(w->ended, 1);
-    assert_int_equal(w->probes, 0);
+    struct fxe_session *s = fxe_session_new();
+    struct fxe_conn *a = connect_one(), *b = connect_one();
+    uint8_t token[FX_TOKEN_SIZE];
+    (void)state;
+    memcpy(token, s->token, FX_TOKEN_SIZE);
+    fxe_session_bind(s, a);
+    fxe_session_bind(s, b);
+    fxe_session_bind(s, b); /* again: nothing new */
+    assert_true(next_end() == INT64_MAX);
+    fxe_session_unbind(a);
+    fxe_session_unbind(a);
+    assert_null(a->session);
+    assert_true(next_end() == INT64_MAX);
+    assert_int_equal(s->ends_ms, 0);
+
+    int64_t before = fxe_now_ms();
+    fxe_session_unbind(b);
+    assert_in_range(s->ends_ms, before + LEASE_MS, fxe_now_ms() + LEASE_MS);
+    assert_true(next_end() == s->ends_ms);
+
+    /* Not a moment too early. */
+    int64_t end = s->ends_ms;
+    assert_true(fxe_sessions_expire(end - 1, &doomed) == end);
+    assert_ptr_equal(find(token), s);
+    assert_true(fxe_sessions_expire(end, &doomed) == INT64_MAX);
+    assert_null(find(token));
+    fxe_conn_unref(a);
+    fxe_conn_unref(b);
+}
+
+static void a_new_connection_ends_the_lease(void **state)
+{
+    struct fxe_session *s = fxe_session_new();
+    struct fxe_conn *a = connect_one(), *b = connect_one();
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        fxe_session_bind(s, i % 2 ? a : b);
+        assert_int_equal(s->ends_ms, 0);
+        assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
+        assert_int_equal(fxe_sessions_count(), 1);
+        fxe_session_unbind(i % 2 ? a : b);
+        assert_true(next_end() == s->ends_ms);
+    }
+    fxe_conn_unref(a);
+    fxe_conn_unref(b);
+}
+
+static void a_connection_belongs_to_one_session(void **state)
+{
+    struct fxe_session *s = fxe_session_new(), *t = fxe_session_new();
+    struct fxe_conn *c = connect_one();
+    (void)state;
+    fxe_session_bind(s, c);
+    fxe_session_bind(t, c);
+    assert_ptr_equal(c->session, t);
+    assert_null(s->conns);
+    assert_ptr_equal(t->conns, c);
+    assert_true(s->ends_ms > 0); /* the one that it has left has none any more */
+    assert_int_equal(t->ends_ms, 0);
+    fxe_session_unbind(c);
+    assert_true(t->ends_ms > 0);
+    fxe_conn_unref(c);
+}
+
+static void leases_end_in_their_order(void **state)
+{
+    struct fxe_session *s[5];
+    struct fxe_conn *c[5];
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        s[i] = fxe_session_new();
+        c[i] = connect_one();
+        fxe_session_bind(s[i], c[i]);
+    }
+    for (int i = 4; i >= 0; i--) {
+        fxe_session_unbind(c[i]);
+        fxe_conn_unref(c[i]);
+        s[i]->ends_ms = 1000 + 10 * (4 - i);
+    }
+    assert_true(fxe_sessions_expire(999, &doomed) == 1000);
+    assert_int_equal(fxe_sessions_count(), 5);
+    assert_true(fxe_sessions_expire(1015, &doomed) == 1020);
+    assert_int_equal(fxe_sessions_count(), 3);
+    assert_true(fxe_sessions_expire(1040, &doomed) == INT64_MAX);
+    assert_int_equal(fxe_sessions_count(), 0);
+}
+
+/* It waits for its requests, whatever ends it and however often. */
+static void nothing_is_freed_under_a_request(void **state)
+{
+    (void)state;
+    for (int by_lease = 0; by_lease < 2; by_lease++) {
+        struct fxe_session *s = fxe_session_new();
+        struct fxe_conn *c = connect_one();
+        uint8_t token[FX_TOKEN_SIZE];
+        memcpy(token, s->token, FX_TOKEN_SIZE);
+        fxe_session_bind(s, c);
+        s->busy = 2;
+        if (by_lease) {
+            fxe_session_unbind(c);
+            assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
+        } else {
+            fxe_session_end(s, &doomed);
+        }
+        assert_int_equal(s->ended, 1);
+        assert_ptr_equal(find(token), s);
+        /* Its lease is no more; a connection that ends now begins no other. */
+        fxe_session_unbind(c);
+        assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
+        assert_int_equal(s->ends_ms, 0);
+        fxe_session_leave(s, &doomed);
+        assert_ptr_equal(find(token), s);
+        fxe_session_leave(s, &doomed);
+        assert_null(find(token));
+        fxe_conn_unref(c);
+    }
+}
+
+/* A connection outlives its session: `bye`, and hello again. */
+static void connections_stay_when_a_session_ends(void **state)
+{
+    struct fxe_session *s = fxe_session_new();
+    struct fxe_conn *a = connect_one(), *b = connect_one();
+    (void)state;
+    fxe_session_bind(s, a);
+    fxe_session_bind(s, b);
+    fxe_session_end(s, &doomed);
+    assert_null(a->session);
+    assert_null(b->session);
+    s = fxe_session_new();
+    fxe_session_bind(s, b);
+    assert_ptr_equal(s->conns, b);
+    fxe_session_end(s, &doomed);
+    fxe_conn_unref(a);
+    fxe_conn_unref(b);
+}
+
+/* What a session owns ends with it: the leak check of a sanitizer build would see it. */
+static void downloads_are_freed_with_it(void **state)
+{
+    struct fxe_session *s = fxe_session_new();
+    (void)state;
+    uint64_t first = fxe_blob_put(s, malloc(1000), 1000);
+    uint64_t second = fxe_blob_put(s, malloc(1), 1);
+    assert_int_not_equal(first, 0);
+    assert_true(second != 0 && second != first);
+    fxe_session_end(s, &doomed);
+    assert_int_equal(fxe_sessions_count(), 0);
+    assert_int_equal(fxe_blob_put(NULL, NULL, 1), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -156,12 +241,14 @@ static void without_a_lease(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(tokens_differ),
-        TEST(silence_is_no_end),
-        TEST(it_ends_when_nobody_is_left),
-        TEST(a_new_connection_saves_it),
-        TEST(busy),
-        TEST(without_a_lease),
+        TEST(each_has_a_token_of_its_own),
+        TEST(a_lease_begins_with_the_last_connection),
+        TEST(a_new_connection_ends_the_lease),
+        TEST(a_connection_belongs_to_one_session),
+        TEST(leases_end_in_their_order),
+        TEST(nothing_is_freed_under_a_request),
+        TEST(connections_stay_when_a_session_ends),
+        TEST(downloads_are_freed_with_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "zmtp.h"
+
+#include <string.h>
+#include <strings.h>
+
+int fx_zmtp_head(const uint8_t *p, size_t have, struct fx_zmtp_head *h)
+{
+    if (have < 1)
+        return 0;
+    h->flags = p[0];
+    if (h->flags & ~(FX_ZMTP_MORE | FX_ZMTP_LONG | FX_ZMTP_COMMAND) ||
+        (h->flags & FX_ZMTP_COMMAND && h->flags & FX_ZMTP_MORE))
+        return -1;
+    h->len = h->flags & FX_ZMTP_LONG ? FX_ZMTP_HEAD_MAX : 2;
+    if (have < h->len)
+        return 0;
+    h->size = 0;
+    for (size_t i = 1; i < h->len; i++)
+        h->size = h->size << 8 | p[i];
+    return 1;
+}
+
+size_t fx_zmtp_put_head(uint8_t to[FX_ZMTP_HEAD_MAX], int flags, uint64_t size)
+{
+    if (size < 256) {
+        to[0] = (uint8_t)flags;
+        to[1] = (uint8_t)size;
+        return 2;
+    }
+    to[0] = (uint8_t)(flags | FX_ZMTP_LONG);
+    for (int i = 0; i < 8; i++)
+        to[1 + i] = (uint8_t)(size >> (56 - 8 * i));
+    return FX_ZMTP_HEAD_MAX;
+}
+
+void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING])
+{
+    memset(to, 0, FX_ZMTP_GREETING);
+    to[0] = 0xff;
+    to[9] = 0x7f;
+    to[10] = 3;
+    to[11] = 1; /* ZMTP 3.1: PING is understood */
+    memcpy(to + 12, "NULL", 4);
+}
+
+int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why)
+{
+    static const char mechanism[20] = "NULL";
+    size_t n = have < 32 ? have : 32;
+    *why = NULL;
+    /* Something that is not a ZeroMQ peer may never send 64 bytes: look at what is there. */
+    if ((have > 0 && p[0] != 0xff) || (have > 9 && p[9] != 0x7f))
+        *why = "not a ZeroMQ peer";
+    else if (have > 10 && p[10] < 3)
+        *why = "the peer's ZeroMQ is too old (before 4.0)";
+    else if (n > 12 && memcmp(p + 12, mechanism, n - 12) != 0)
+        *why = "the peer wants a ZeroMQ security mechanism other than NULL";
+    if (*why)
+        return -1;
+    return have >= FX_ZMTP_GREETING;
+}
+
+static uint8_t *put_property(uint8_t *p, const char *name, const char *value)
+{
+    size_t n = strlen(name), v = strlen(value);
+    *p++ = (uint8_t)n;
+    memcpy(p, name, n);
+    p += n;
+    *p++ = 0;
+    *p++ = 0;
+    *p++ = 0;
+    *p++ = (uint8_t)v;
+    memcpy(p, value, v);
+    return p + v;
+}
+
+size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity)
+{
+    uint8_t *p = to + 2;
+    *p++ = 5;
+    memcpy(p, "READY", 5);
+    p = put_property(p + 5, "Socket-Type", socket_type);
+    if (identity)
+        p = put_property(p, "Identity", "");
+    to[0] = FX_ZMTP_COMMAND;
+    to[1] = (uint8_t)(p - to - 2);
+    return (size_t)(p - to);
+}
+
+const uint8_t *fx_zmtp_command(const uint8_t *body, size_t *n, const char *name)
+{
+    size_t len = strlen(name);
+    if (*n < 1 + len || body[0] != len || memcmp(body + 1, name, len) != 0)
+        return NULL;
+    *n -= 1 + len;
+    return body + 1 + len;
+}
+
+int fx_zmtp_socket_type(const uint8_t *p, size_t n, char type[FX_ZMTP_TYPE_MAX + 1])
+{
+    int found = -1;
+    while (n > 0) {
+        size_t name = p[0];
+        if (n < 1 + name + 4)
+            return -1;
+        const uint8_t *v = p + 1 + name;
+        size_t len = (size_t)v[0] << 24 | (size_t)v[1] << 16 | (size_t)v[2] << 8 | v[3];
+        if (len > n - (1 + name + 4))
+            return -1;
+        v += 4;
+        if (name == 11 && strncasecmp((const char *)p + 1, "Socket-Type", 11) == 0) {
+            if (len > FX_ZMTP_TYPE_MAX)
+                return -1;
+            memcpy(type, v, len);
+            type[len] = '\0';
+            found = 0;
+        }
+        p = v + len;
+        n -= 1 + name + 4 + len;
+    }
+    return found;
+}
+
+size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n)
+{
+    if (n < 2 || n > FX_ZMTP_PING_MAX)
+        return 0;
+    to[0] = FX_ZMTP_COMMAND;
+    to[1] = (uint8_t)(5 + n - 2);
+    memcpy(to + 2, "\4PONG", 5);
+    memcpy(to + 7, ping + 2, n - 2); /* the context, behind the time to live */
+    return 7 + n - 2;
+}
+
+size_t fx_zmtp_error(uint8_t to[FX_ZMTP_ERROR_MAX], const char *reason)
+{
+    size_t n = strlen(reason);
+    if (n > 200)
+        n = 200;
+    to[0] = FX_ZMTP_COMMAND;
+    to[1] = (uint8_t)(7 + n);
+    memcpy(to + 2, "\5ERROR", 6);
+    to[8] = (uint8_t)n;
+    memcpy(to + 9, reason, n);
+    return 9 + n;
+}
+
+void fx_zmtp_message(struct fx_zmtp_message *m, const struct fx_frame *frames, int n)
+{
+    uint8_t *p = m->heads, *start = p;
+    m->niov = 0;
+    p += fx_zmtp_put_head(p, FX_ZMTP_MORE, 0); /* shares an iovec with the first frame's head */
+    for (int i = 0; i < n; i++) {
+        p += fx_zmtp_put_head(p, i + 1 < n ? FX_ZMTP_MORE : 0, frames[i].size);
+        m->iov[m->niov++] = (struct iovec){start, (size_t)(p - start)};
+        start = p;
+        if (frames[i].size)
+            m->iov[m->niov++] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].size};
+    }
+}
+
+int fx_iov_advance(struct iovec *iov, int niov, size_t n)
+{
+    int gone = 0;
+    while (gone < niov && n >= iov[gone].iov_len)
+        n -= iov[gone++].iov_len;
+    niov -= gone;
+    memmove(iov, iov + gone, (size_t)niov * sizeof(*iov));
+    if (niov) {
+        iov[0].iov_base = (char *)iov[0].iov_base + n;
+        iov[0].iov_len -= n;
+    }
+    return niov;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the front answers itself.  A guest gets small answers only, and one that does not take
+ * them is closed: nothing is queued for it. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "log.h"
+#include "state.h"
+#include "zmtp.h"
+
+static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
+{
+    struct fx_zmtp_message m;
+    struct fx_frame frame = {buf->data, buf->size};
+    fx_zmtp_message(&m, &frame, 1);
+    struct msghdr msg = {.msg_iov = m.iov, .msg_iovlen = (size_t)m.niov};
+    size_t want = buf->size + m.iov[0].iov_len;
+    ssize_t n = sendmsg(g->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    msgpack_sbuffer_destroy(buf);
+    return n == (ssize_t)want ? 0 : -1;
+}
+
+/* Begin a header of 1 + `more` keys, and the request_id if there is one. */
+static void begin(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
+                  const char *status, unsigned more)
+{
+    msgpack_sbuffer_init(buf);
+    msgpack_packer_init(pk, buf, msgpack_sbuffer_write);
+    msgpack_pack_map(pk, 1 + g->has_id + more);
+    fx_pack_str(pk, "status");
+    fx_pack_str(pk, status);
+    if (g->has_id) {
+        fx_pack_str(pk, "request_id");
+        msgpack_pack_uint64(pk, g->id);
+    }
+}
+
+int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *format,
+                     ...)
+{
+    char text[1024] = "faissx: ";
+    msgpack_sbuffer buf;
+    msgpack_packer pk;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + 8, sizeof(text) - 8, format, args);
+    va_end(args);
+    f->refused++;
+    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer, kind,
+            text);
+    begin(&buf, &pk, g, "error", 3);
+    fx_pack_str(&pk, "code");
+    msgpack_pack_int(&pk, -4);
+    fx_pack_str(&pk, "kind");
+    fx_pack_str(&pk, kind);
+    fx_pack_str(&pk, "message");
+    fx_pack_str(&pk, text);
+    return send_header(g, &buf);
+}
+
+int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
+{
+    msgpack_sbuffer buf;
+    msgpack_packer pk;
+    (void)f;
+    begin(&buf, &pk, g, "ok", 0);
+    return send_header(g, &buf);
+}
+
+int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
+{
+    msgpack_sbuffer buf;
+    msgpack_packer pk;
+    begin(&buf, &pk, g, "ok", 6);
+    fx_pack_str(&pk, "version");
+    fx_pack_str(&pk, FAISSX_VERSION);
+    fx_pack_str(&pk, "uptime");
+    msgpack_pack_double(&pk, (double)(f->now - f->started) / 1000);
+    fx_pack_str(&pk, "engines");
+    msgpack_pack_uint64(&pk, fxs_engines_running(&f->engines));
+    fx_pack_str(&pk, "unauthenticated");
+    msgpack_pack_int(&pk, f->guests.n);
+    fx_pack_str(&pk, "accepted");
+    msgpack_pack_uint64(&pk, f->accepted);
+    fx_pack_str(&pk, "refused");
+    msgpack_pack_uint64(&pk, f->refused);
+    return send_header(g, &buf);
+}

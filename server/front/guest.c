@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "log.h"
+#include "state.h"
+#include "wire.h"
+#include "zmtp.h"
+
+/* --- life --- */
+
+static void event(void *ctx, struct fxs_event *s, uint32_t events);
+
+static int greet(int fd)
+{
+    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
+    fx_zmtp_greeting(hello);
+    size_t n = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
+    /* At once: a client that waits for each step is served one round trip sooner, and a fresh
+     * socket has room for both. */
+    return send(fd, hello, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : -1;
+}
+
+void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
+{
+    if (f->guests.n >= f->options->max_unauthenticated)
+        fxs_guest_close(f, f->guests.oldest, "newer connections need its place");
+    struct fxs_guest *g = malloc(sizeof(*g));
+    if (!g || greet(fd) != 0) {
+        free(g);
+        close(fd);
+        return;
+    }
+    memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the rest is not touched yet */
+    g->source = (struct fxs_event){fd, event};
+    g->deadline = f->now + FXS_GUEST_MS;
+    g->record.near = near;
+    strcpy(g->record.peer, peer);
+    if (fxs_watch(f, &g->source, EPOLL_CTL_ADD, EPOLLIN) != 0) {
+        free(g);
+        close(fd);
+        return;
+    }
+    DL_APPEND(f->guests.oldest, g);
+    f->guests.n++;
+    f->accepted++;
+}
+
+/* Out of all lists but that of the gone. */
+static void leave(struct fxs_front *f, struct fxs_guest *g)
+{
+    if (g->engine)
+        fxs_engine_forget(g->engine, g);
+    /* The descriptor may live on in an engine, and would be reported here. */
+    fxs_watch(f, &g->source, EPOLL_CTL_DEL, 0);
+    close(g->source.fd);
+    DL_DELETE(f->guests.oldest, g);
+    f->guests.n--;
+    g->state = FXS_GUEST_GONE;
+    LL_PREPEND(f->guests.gone, g);
+}
+
+void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
+{
+    fxs_log(FXS_DEBUG, "front", "closed peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    f->refused += g->state != FXS_GUEST_REFUSED;
+    leave(f, g);
+}
+
+void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g)
+{
+    leave(f, g);
+}
+
+void fxs_guests_bury(struct fxs_front *f)
+{
+    struct fxs_guest *g;
+    while ((g = f->guests.gone)) {
+        LL_DELETE(f->guests.gone, g);
+        free(g);
+    }
+}
+
+int64_t fxs_guests_expire(struct fxs_front *f)
+{
+    struct fxs_guest *g, *next;
+    int64_t first = INT64_MAX;
+    /* Not in the order of their ends: some wait for an engine, which they may for longer. */
+    DL_FOREACH_SAFE(f->guests.oldest, g, next)
+    {
+        if (f->now >= g->deadline)
+            fxs_guest_close(f, g,
+                            g->state == FXS_GUEST_WAITING ? "its engine did not start in time"
+                                                          : "no valid first message in time");
+        else if (g->deadline < first)
+            first = g->deadline;
+    }
+    return first;
+}
+
+/* --- refusing --- */
+
+/* The peer may still be sending: closing at once would reset the connection, and it would not
+ * read what it has been told. */
+static void drain(struct fxs_front *f, struct fxs_guest *g)
+{
+    if (g->engine)
+        fxs_engine_forget(g->engine, g);
+    g->state = FXS_GUEST_REFUSED;
+    shutdown(g->source.fd, SHUT_WR);
+    fxs_watch(f, &g->source, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why)
+{
+    if (fxs_answer_error(f, g, kind, "%s", why) != 0)
+        fxs_guest_close(f, g, why);
+    else
+        drain(f, g);
+}
+
+/* No message can be answered yet: say it as ZMTP does. */
+static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const char *why)
+{
+    uint8_t error[FX_ZMTP_ERROR_MAX];
+    size_t n = fx_zmtp_error(error, why);
+    f->refused++;
+    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    if (send(g->source.fd, error, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
+        drain(f, g);
+    else
+        fxs_guest_close(f, g, why);
+}
+
+/* --- reading --- */
+
+static void consume(struct fxs_guest *g, size_t n)
+{
+    g->record.size -= (uint32_t)n;
+    memmove(g->record.bytes, g->record.bytes + n, g->record.size);
+}
+
+/* A whole command at the beginning of the buffer. Returns false when the guest is gone. */
+static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zmtp_head *h)
+{
+    const uint8_t *body = g->record.bytes + h->len, *rest;
+    size_t n = h->size;
+    char type[FX_ZMTP_TYPE_MAX + 1];
+    uint8_t pong[FX_ZMTP_PONG_MAX];
+    if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
+        if (fx_zmtp_socket_type(rest, n, type) != 0) {
+            refuse_handshake(f, g, "READY names no socket type");
+            return false;
+        }
+        if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 &&
+            strcmp(type, "ROUTER") != 0) {
+            refuse_handshake(f, g, "the socket type must be REQ or DEALER");
+            return false;
+        }
+        g->state = FXS_GUEST_MESSAGE;
+    } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
+        size_t size = fx_zmtp_pong(pong, rest, n);
+        if (size && send(g->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+            fxs_guest_close(f, g, "it does not read");
+            return false;
+        }
+    } else if (fx_zmtp_command(body, &n, "ERROR")) {
+        fxs_guest_close(f, g, "it sent an ERROR");
+        return false;
+    }
+    consume(g, h->len + h->size);
+    return true;
+}
+
+/* The first message, in the buffer. */
+struct message {
+    const uint8_t *header;
+    size_t header_size;
+    size_t size; /* of the message, framing included */
+    bool delimited;
+};
+
+enum found { INCOMPLETE, COMPLETE, IS_COMMAND, TOO_LARGE, MALFORMED };
+
+static enum found find_message(const struct fxs_guest *g, struct message *m, struct fx_zmtp_head *h)
+{
+    const uint8_t *p = g->record.bytes;
+    size_t have = g->record.size, at = 0;
+    *m = (struct message){0};
+    for (int frame = 0;; frame++) {
+        int rc = fx_zmtp_head(p + at, have - at, h);
+        if (rc < 0 || (rc == 1 && h->flags & FX_ZMTP_COMMAND && at > 0))
+            return MALFORMED;
+        if (rc == 0)
+            return have == FXS_HANDOVER_BYTES ? TOO_LARGE : INCOMPLETE;
+        if (h->size > FXS_HANDOVER_BYTES - at - h->len)
+            return TOO_LARGE;
+        if (have - at < h->len + h->size)
+            return INCOMPLETE;
+        if (h->flags & FX_ZMTP_COMMAND)
+            return IS_COMMAND;
+        if (frame == 0 && h->size == 0) {
+            m->delimited = true;
+        } else if (!m->header) {
+            m->header = p + at + h->len;
+            m->header_size = h->size;
+        }
+        at += h->len + h->size;
+        m->size = at;
+        if (!(h->flags & FX_ZMTP_MORE))
+            return COMPLETE;
+    }
+}
+
+/* The string value of a key.  A value of another type is one that cannot be right. */
+static struct fxs_text text(const struct fx_header *h, const char *key)
+{
+    struct fxs_text t = {NULL, 0};
+    const msgpack_object *o = fx_header_get(h, key);
+    if (!o || o->type == MSGPACK_OBJECT_NIL)
+        return t;
+    if (!fx_header_str(h, key, &t.data, &t.size))
+        t = (struct fxs_text){"", SIZE_MAX};
+    return t;
+}
+
+/* To the engine of its tenant, as soon as that runs. */
+static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tenant, unsigned key)
+{
+    char why[512];
+    struct fxs_engine *e = fxs_engine_of(&f->engines, tenant);
+    g->record.kind = FXS_CONNECTION;
+    g->record.key = key;
+    if (!e) {
+        fxs_guest_refuse(f, g, "limit", "the server is out of memory");
+    } else if (fxs_engine_need(f, e, why, sizeof(why)) != 0) {
+        fxs_guest_refuse(f, g, "engine", why);
+    } else {
+        g->state = FXS_GUEST_WAITING;
+        g->deadline = f->now + FXS_GUEST_WAIT_MS;
+        fxs_watch(f, &g->source, EPOLL_CTL_MOD, 0);
+        fxs_engine_take(f, e, g);
+    }
+}
+
+/* A whole message.  Returns 0 when it has been answered and another may follow, 1 when the guest
+ * is not to be read any more, or -1 when it did not take the answer. */
+static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message *m,
+                  const struct fx_header *h)
+{
+    const char *tenant, *wrong;
+    unsigned key;
+    bool ping = fx_header_is(h, "operation", "ping");
+    bool health = fx_header_is(h, "operation", "health");
+    struct fxs_text api_key = text(h, "api_key");
+    g->has_id = fx_header_uint(h, "request_id", &g->id);
+    if (!m->delimited)
+        return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
+    /* Whoever shows a key wants to know whether it is valid. */
+    if ((ping || health) && (!f->options->auth || !api_key.data || f->stopping))
+        return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
+    if (f->stopping)
+        return fxs_answer_error(f, g, "shutdown", "the server is stopping");
+    wrong = fxs_auth_check(f->options->auth, api_key, text(h, "tenant_id"), &tenant, &key);
+    if (wrong)
+        return fxs_answer_error(f, g, "auth", "%s", wrong);
+    hand_over(f, g, tenant, key);
+    return 1;
+}
+
+static int first_message(struct fxs_front *f, struct fxs_guest *g, const struct message *m)
+{
+    struct fx_header h = {0};
+    const char *why = "the message has no header";
+    int rc;
+    g->has_id = false;
+    if (!m->header || fx_header_read(&h, m->header, m->header_size, &why) != 0)
+        rc = fxs_answer_error(f, g, "protocol", "%s", why);
+    else
+        rc = decide(f, g, m, &h);
+    fx_header_free(&h);
+    return rc;
+}
+
+static void too_large(struct fxs_front *f, struct fxs_guest *g)
+{
+    char why[160];
+    g->has_id = false;
+    if (!f->options->auth && !f->stopping) {
+        hand_over(f, g, FXS_TENANT_DEFAULT, 0);
+        return;
+    }
+    snprintf(why, sizeof(why),
+             "the first message of a connection is larger than %d bytes: send hello or attach, "
+             "with the API key, first",
+             FXS_HANDOVER_BYTES);
+    fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
+}
+
+/* Deal with what is in the buffer.  Returns false when there is nothing more to be done now. */
+static bool step(struct fxs_front *f, struct fxs_guest *g)
+{
+    struct fx_zmtp_head h;
+    struct message m;
+    const char *why;
+    int rc;
+    if (g->state == FXS_GUEST_GREETING) {
+        rc = fx_zmtp_check_greeting(g->record.bytes, g->record.size, &why);
+        if (rc < 0)
+            refuse_handshake(f, g, why);
+        if (rc > 0) {
+            consume(g, FX_ZMTP_GREETING);
+            g->state = FXS_GUEST_READY;
+        }
+        return rc > 0;
+    }
+    switch (find_message(g, &m, &h)) {
+    case INCOMPLETE:
+        return false;
+    case IS_COMMAND:
+        return command(f, g, &h);
+    case MALFORMED:
+        refuse_handshake(f, g, "the frame is not one of ZMTP 3");
+        return false;
+    case TOO_LARGE:
+        if (h.flags & FX_ZMTP_COMMAND || g->state == FXS_GUEST_READY)
+            refuse_handshake(f, g, "the command is too large");
+        else
+            too_large(f, g);
+        return false;
+    case COMPLETE:
+        break;
+    }
+    if (g->state == FXS_GUEST_READY) {
+        refuse_handshake(f, g, "a message came before READY");
+        return false;
+    }
+    rc = first_message(f, g, &m);
+    if (rc == 0)
+        consume(g, m.size);
+    else if (rc < 0)
+        fxs_guest_close(f, g, "it does not read");
+    return rc == 0;
+}
+
+static void event(void *ctx, struct fxs_event *s, uint32_t events)
+{
+    struct fxs_front *f = ctx;
+    struct fxs_guest *g = (struct fxs_guest *)s;
+    if (g->state == FXS_GUEST_GONE)
+        return; /* an event of the same round was its end */
+    if (g->state == FXS_GUEST_WAITING) {
+        if (events & (EPOLLHUP | EPOLLERR))
+            fxs_guest_close(f, g, "it closed the connection");
+        return;
+    }
+    if (g->state == FXS_GUEST_REFUSED)
+        g->record.size = 0;
+    /* Once: others have their turn before its next bytes. */
+    ssize_t n = recv(s->fd, g->record.bytes + g->record.size, FXS_HANDOVER_BYTES - g->record.size,
+                     MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        fxs_guest_close(f, g, "it closed the connection");
+        return;
+    }
+    g->record.size += (uint32_t)n;
+    g->total += (size_t)n;
+    while (g->state <= FXS_GUEST_MESSAGE && step(f, g))
+        ;
+    if ((g->state <= FXS_GUEST_MESSAGE || g->state == FXS_GUEST_REFUSED) &&
+        g->total > FXS_GUEST_READ_MAX)
+        fxs_guest_close(f, g, "too many bytes without a valid key");
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the front share.  One thread. */
+#ifndef FXS_STATE_H
+#define FXS_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines.h"
+#include "event.h"
+#include "guest.h"
+#include "options.h"
+
+/* A socket that connections are accepted from. */
+struct fxs_listener {
+    struct fxs_event source; /* first: epoll's pointer is both */
+    bool tcp;
+    char path[108]; /* of a Unix socket, to be removed at the end; or "" */
+};
+
+struct fxs_front {
+    const struct fxs_options *options;
+    int epoll;
+    struct fxs_event signals;
+    struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* the last: clients of this host */
+    int nlisteners;
+    char near[128];     /* endpoint for clients of this host that come by TCP, or "" */
+    char near_dir[100]; /* its directory, or "" */
+    struct fxs_engines engines;
+    struct fxs_guests guests;
+    int64_t now; /* monotonic milliseconds, of this round of the loop */
+    int64_t started;
+    int64_t resume;  /* when paused listeners accept again; 0: they do */
+    int64_t give_up; /* when stopping: time to kill what still runs */
+    int64_t budget;  /* when the memory is next divided */
+    bool stopping;
+    uint64_t accepted, refused;
+};
+
+static inline int fxs_watch(struct fxs_front *f, struct fxs_event *s, int op, uint32_t events)
+{
+    return fxs_event_watch(f->epoll, s, op, events);
+}
+
+/* --- listen.c --- */
+
+/* Bind all endpoints, and the one for clients of this host.  Returns 0, or -1 after it has said
+ * why in the log. */
+int fxs_listen(struct fxs_front *f);
+/* Accept what waits, but not endlessly. */
+void fxs_accept(struct fxs_front *f, struct fxs_listener *l);
+/* Stop accepting for a moment: this process is out of descriptors. */
+void fxs_listen_pause(struct fxs_front *f);
+void fxs_listen_resume(struct fxs_front *f);
+/* Close the listeners and remove the socket files. */
+void fxs_listen_end(struct fxs_front *f);
+
+/* --- guest.c --- */
+
+/* A connection came. */
+void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer);
+/* Close it; `why` is for the log. */
+void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
+/* It belongs to an engine now: forget it, without a word to the peer. */
+void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
+/* Its engine cannot be had: tell it so. */
+void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why);
+/* Close those whose time is over.  Returns when the next one's is, or INT64_MAX. */
+int64_t fxs_guests_expire(struct fxs_front *f);
+/* Free those that are gone: no event of this round can name them any more. */
+void fxs_guests_bury(struct fxs_front *f);
+
+/* --- answer.c: what the front says itself; each returns 0, or -1 when it could not be sent --- */
+
+/* `text` follows "faissx: ". */
+__attribute__((format(printf, 4, 5))) int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g,
+                                                           const char *kind, const char *text, ...);
+int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g);
+int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g);
+
+/* --- budget.c --- */
+
+/* Divide the memory among the engines. */
+void fxs_budget_divide(struct fxs_front *f);
+
+#endif
