@@ -98,7 +98,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
-CRASH := $(if $(wildcard tests/crash/*.c),$(BUILD)/tests/crash/crash)
+CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
@@ -236,7 +236,13 @@ $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-$(CRASH): $(call objects,$(wildcard tests/crash/*.c) server/engine/shape.c server/engine/catch.c) $(BUILD)/common.a
+$(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/refusal.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^
+
+# As the driver: every kind of index.
+$(BUILD)/tests/crash/crash: $(call objects,$(filter-out %/learn.c,$(wildcard tests/crash/*.c)) \
+	server/engine/shape.c server/engine/catch.c) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 

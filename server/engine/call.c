@@ -10,12 +10,14 @@
 #include "catch.h"
 #include "check.h"
 #include "extras.h"
+#include "far.h"
 #include "guard.h"
 #include "joined.h"
 #include "request.h"
+#include "room.h"
 #include "split.h"
 
-enum { WIDE_BATCH = 64 };
+enum { WIDE_BATCH = 64, LARGE = 1 << 24 };
 
 static const struct fx_api *api(void)
 {
@@ -200,7 +202,7 @@ static int array(struct fxe_req *r, int i)
         return 0;
     }
     if (p->dir == FX_OUT) {
-        r->v[i].p = malloc(want ? want : 1);
+        r->v[i].p = want < LARGE || want <= fxe_room() ? malloc(want ? want : 1) : NULL;
         if (!r->v[i].p)
             return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
                             r->fn->name, want, p->name);
@@ -242,7 +244,8 @@ int fxe_call_arguments(struct fxe_req *r)
 void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
-    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_split_search(r))
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
+        !fxe_far_range(r) && !fxe_split_search(r))
         fx_invoke(api(), r->op, r->v);
 }
 

@@ -19,6 +19,7 @@
 #include "code_size.h"
 #include "house.h"
 #include "log.h"
+#include "room.h"
 #include "sandbox.h"
 #include "split.h"
 
@@ -179,6 +180,7 @@ int fx_engine_main(int argc, char **argv)
     thread_policy();
     if (load(library) != 0)
         return 3;
+    fxe_room_init();
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);

@@ -8,6 +8,7 @@
 #include "check_args.h"
 #include "joined.h"
 #include "refusal.h"
+#include "room.h"
 #include "shape.h"
 #include "trial.h"
 
@@ -19,13 +20,15 @@ enum {
     LONGEST = 1024,    /* characters of a factory string */
     PARTS = 32,        /* and what it nests */
     BLAS = 20,         /* queries from which FAISS uses it */
+    LITTLE = 64 << 20, MUCH = 1 << 20, /* bytes of memory */
     CENTROID_MIN = 39  /* vectors for each centroid, or FAISS warns */
 };
 
 static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10;
 
-/* What is known of an act in given circumstances. */
-enum { UNKNOWN, FINE, ASK }; /* ASK: the table, and try it each time if that has no row */
+/* What is known of an act in given circumstances: nothing; it works; it is to be tried each
+ * time; it is refused. */
+enum { UNKNOWN, FINE, ASK, REFUSED };
 
 struct fxe_shape {
     uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES each, when first needed */
@@ -331,12 +334,24 @@ static int refused(struct fxe_req *r, const char *what, const struct fxe_refusal
                     until ? "" : "no release that was tried can do it");
 }
 
+/* Little memory is left for what the call works with.  FAISS allocates in OpenMP regions,
+ * where it cannot fail. */
+static int is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
+{
+    uint64_t bytes = act == FXE_ACT_range ? (uint64_t)ntotal_of(o) * 36 : 0;
+    for (int i = 0; r->fn && i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind == FX_ARRAY)
+            bytes += r->elems[i] * fx_elem_size((enum fx_elem)r->fn->params[i].elem);
+    return (bytes > MUCH ? fxe_room() : fxe_room_lately()) < (4 * bytes > LITTLE ? 4 * bytes : LITTLE);
+}
+
 /* Trying it, with *n vectors if that is not negative.  Some calls need many (a graph of
  * neighbours, say): what dies with a few is tried with all. */
 struct trying {
     void (*f)(void *);
     void *arg;
     int64_t *n;
+    int each, tight;
     char why[1200];
 };
 
@@ -357,9 +372,14 @@ static int try(struct fxe_req *r, const char *what, const struct fxe_refusal *ro
                const char *shape, uint8_t *state)
 {
     int hangs = row && (row->verdict == FXE_MAY_HANG || row->verdict == FXE_HANGS);
-    int each = row || *state == ASK;
+    int each = t->each;
     double seconds = hangs ? HANG_SECONDS : each ? EACH_SECONDS : FIRST_SECONDS;
     enum fxe_trial end = run(t, seconds);
+    if (end == FXE_TRIAL_DIED && t->tight)
+        return fxe_fail(r, "limit",
+                        "%s: the memory that is left, %zu bytes, is not enough: a trial in a copy "
+                        "of the engine ended with %s",
+                        what, fxe_room(), t->why);
     if (end == FXE_TRIAL_DIED) {
         __atomic_store_n(state, ASK, __ATOMIC_RELAXED);
         return fxe_fail(r, "argument",
@@ -382,6 +402,20 @@ static int try(struct fxe_req *r, const char *what, const struct fxe_refusal *ro
     return 0;
 }
 
+/* The table is made of small examples: believe it when a trial has ended badly too. */
+static int is_confirmed(void (*f)(void *), void *arg, uint8_t *state)
+{
+    char why[1200];
+    int is = __atomic_load_n(state, __ATOMIC_RELAXED);
+    if (is == UNKNOWN) {
+        enum fxe_trial end = fxe_trial(f, arg, HANG_SECONDS, why, sizeof why);
+        is = end == FXE_TRIAL_ENDED ? ASK : REFUSED;
+        if (end != FXE_TRIAL_UNKNOWN)
+            __atomic_store_n(state, (uint8_t)is, __ATOMIC_RELAXED);
+    }
+    return is == REFUSED;
+}
+
 /* f(arg) makes the call, with *n vectors if that is not negative. */
 static int judge(struct fxe_req *r, const char *what, struct fxe_obj *o, enum fxe_act act,
                  unsigned given, void (*f)(void *), void *arg, int64_t *n)
@@ -389,19 +423,23 @@ static int judge(struct fxe_req *r, const char *what, struct fxe_obj *o, enum fx
     struct fxe_shape *s = shape_of(o);
     uint8_t *state = s ? known(s, act, given) : NULL;
     int exact;
-    if (!state || __atomic_load_n(state, __ATOMIC_RELAXED) == FINE)
+    if (!state)
+        return 0;
+    int tight = is_tight(r, o, act);
+    if (!tight && __atomic_load_n(state, __ATOMIC_RELAXED) == FINE)
         return 0;
     const struct fxe_refusal *row =
         fxe_refusal(fxe_engine.lib.version, act, given, s->text, &exact);
-    if (row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS))
+    int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
+    if (always && (row->verdict == FXE_HANGS || is_confirmed(f, arg, state)))
         return refused(r, what, row, given, s->text);
-    int each = row || *state == ASK;
+    int each = row || tight || __atomic_load_n(state, __ATOMIC_RELAXED) == ASK;
     *n = each ? -1 : enough(r, o, act);
     if (*n == -2) {
         __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
         return 0;
     }
-    struct trying t = {f, arg, n, ""};
+    struct trying t = {f, arg, n, each, tight, ""};
     return try(r, what, row, &t, s->text, state);
 }
 

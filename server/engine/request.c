@@ -296,6 +296,9 @@ static void free_request(struct fxe_req *r)
         fxe_blob_done(r->piece_of);
     for (int i = r->piece_of ? 1 : 0; i < r->nout; i++)
         free(r->out[i].data);
+    free(r->found.lims);
+    free(r->found.labels);
+    free(r->found.distances);
     msgpack_sbuffer_destroy(&r->extra);
     msgpack_sbuffer_destroy(&r->reply);
     fx_header_free(&r->header);

@@ -38,6 +38,13 @@ struct fxe_out {
     size_t size;
 };
 
+/* What a range search found, where that is not in FAISS's object: far.c. */
+struct fxe_found {
+    size_t *lims, n; /* n + 1 limits; NULL: there is none */
+    idx_t *labels;
+    float *distances;
+};
+
 struct fxe_req {
     struct fxe_req *next;
     struct fxe_msg *msg;
@@ -66,6 +73,7 @@ struct fxe_req {
     int nheld;
     struct fxe_needs needs;
     struct fxe_values values;
+    struct fxe_found found;
 
     /* the reply */
     int failed;

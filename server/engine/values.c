@@ -280,6 +280,19 @@ int fxe_result_reply(struct fxe_req *r, void *rsr)
     size_t nq = api()->RangeSearchResult_nq(rsr), *lims = NULL;
     idx_t *labels = NULL;
     float *distances = NULL;
+    struct fxe_found *f = &r->found;
+    if (f->lims) {
+        size_t *own_lims = f->lims;
+        idx_t *own_labels = f->labels;
+        float *own_distances = f->distances;
+        size_t results = own_lims[f->n];
+        *f = (struct fxe_found){NULL, 0, NULL, NULL};
+        return fxe_reply_array(r, own_lims, (nq + 1) * sizeof *own_lims) ||
+                       fxe_reply_array(r, own_labels, results * sizeof *own_labels) ||
+                       fxe_reply_array(r, own_distances, results * sizeof *own_distances)
+                   ? -1
+                   : 0;
+    }
     api()->RangeSearchResult_lims(rsr, &lims);
     api()->RangeSearchResult_labels(rsr, &labels, &distances);
     size_t n = labels ? lims[nq] : 0;

@@ -47,10 +47,10 @@ static const char *const additive_lists[] = {"RQ2x4fsr",   "LSQ2x4fsr",    "PRQ2
                                              "RQ2x4fs_64", "PLSQ2x1x4fsr", NULL};
 
 /* Alone and in lists. */
-static const char *const both[] = {"Flat",       "PQ2x3",    "PQ4x4np",    "PQ4np",       "PQ2x6np",
-                                   "PQ2x9np",    "PQ4x4fs",  "PQ4x4fs_64", "RaBitQ",      "RaBitQ2",
-                                   "RaBitQ4",    "RaBitQ9",  "EDEN",       "EDEN4",       "EDEN8",
-                                   "EDENBIASED", "RaBitQfs", "RaBitQfs4",  "RaBitQfs_64", NULL};
+static const char *const both[] = {"Flat",     "PQ4x4np",    "PQ4np",       "PQ2x6np", "PQ2x9np",
+                                   "PQ4x4fs",  "PQ4x4fs_64", "RaBitQ",      "RaBitQ2", "RaBitQ4",
+                                   "RaBitQ9",  "EDEN",       "EDEN4",       "EDEN8",   "EDENBIASED",
+                                   "RaBitQfs", "RaBitQfs4",  "RaBitQfs_64", NULL};
 
 static const char *const alone[] = {"FlatL2Panorama4",
                                     "FlatIPPanorama4",
@@ -68,11 +68,10 @@ static const char *const alone[] = {"FlatL2Panorama4",
                                     "RQ2x3_2x2",
                                     "HNSW8",
                                     "HNSW8,Flat",
-                                    "HNSW",
                                     "HNSW8,FlatPanorama4",
                                     "HNSW8,PQ4np",
                                     "HNSW8,PQ4x4np",
-                                    "HNSW8,PQ2x3",
+
                                     "NSG8",
                                     "NSG8,Flat",
                                     "NSG32",
@@ -82,7 +81,8 @@ static const char *const alone[] = {"FlatL2Panorama4",
                                     "Residual2x2,PQ4x4",
                                     NULL};
 
-static const char *const slow[] = {"HNSW8_8+PQ4", "HNSW8_2x2+PQ4", "IVF8,PQ4x4", "LSCQ2x4", NULL};
+static const char *const slow[] = {"PQ2x3",         "HNSW",       "IVF8,PQ2x3", "HNSW8_8+PQ4",
+                                   "HNSW8_2x2+PQ4", "IVF8,PQ4x4", "LSCQ2x4",    NULL};
 
 static const char *const in_lists[] = {
     "FlatDedup",  "FlatPanorama4", "FlatPanorama4_64", "PQ4+4",        "PQ2+4",
@@ -258,7 +258,7 @@ static void singles(void)
     for (int i = 0; binary[i]; i++)
         put(BINARY, FULL, "%s%s", binary[i], "");
     for (int i = 0; i < made_count(); i++)
-        put(MADE, FULL, "%s%s", made_name(i), "");
+        put(MADE, strchr(made_name(i), ':') ? SLOW : NESTED, "%s%s", made_name(i), "");
 }
 
 const struct kind *grammar(int *n)

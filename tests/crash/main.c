@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -77,15 +79,12 @@ static void choose(const struct choice *c)
         abort();
     for (int i = 0; i < n; i++)
         for (int m = 0; m < METRICS; m++) {
+            static const int most_metrics[] = {METRICS, SLOW_METRICS, NESTED_METRICS},
+                             most_variants[] = {NVARIANTS, SLOW_VARIANTS, NESTED_VARIANTS};
             enum depth deep = kinds[i].depth;
-            if (m >= (kinds[i].family == BINARY ? 1
-                      : deep == SLOW            ? SLOW_METRICS
-                      : deep == NESTED          ? NESTED_METRICS
-                                                : METRICS))
+            if (m >= (kinds[i].family == BINARY ? 1 : most_metrics[deep]))
                 break;
-            int variants = deep == SLOW     ? SLOW_VARIANTS
-                           : deep == NESTED ? NESTED_VARIANTS
-                                            : NVARIANTS;
+            int variants = m < SLOW_METRICS ? most_variants[deep] : NESTED_VARIANTS;
             for (int v = 0; v < variants; v++) {
                 if (!chosen(c, &kinds[i], metrics[m], v))
                     continue;
@@ -107,13 +106,50 @@ static void print(const struct life *l)
            place->shape, place->ms);
 }
 
-/* Steps that never ended twice for a kind are not tried again with it. */
-static unsigned char hangs[1 << 14][NSTEPS];
+/* A step that has ended several children with a kind and a metric, and never did not, is not
+ * tried again with other vectors; and one that never ends, not with other metrics either. */
+static struct record {
+    int life; /* the last one that it is about, or -1 */
+    unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
+} * record; /* of the kind and metric at hand; shared by the children */
 
-static unsigned char *hangs_of(const struct life *l)
+static int enough(const struct life *l)
 {
-    int n;
-    return hangs[l->kind - grammar(&n)];
+    return l->kind->depth == FULL ? 3 : 2;
+}
+
+static int is_same(const struct life *a, const struct life *b)
+{
+    return a->kind == b->kind && a->metric == b->metric;
+}
+
+static void look_back(int from)
+{
+    const struct life *was = record->life < 0 ? NULL : &lives[record->life];
+    if (!was || was->kind != lives[from].kind) {
+        memset(record, 0, sizeof *record);
+    } else if (!is_same(was, &lives[from])) {
+        memset(record->deaths, 0, sizeof record->deaths);
+        memset(record->good, 0, sizeof record->good);
+    }
+    record->life = from;
+}
+
+static void remember(void)
+{
+    for (int k = 0; k < NSTEPS; k++) {
+        char c = place->outcome[k];
+        record->good[k] |= c == 'o' || c == 'e';
+        record->deaths[k] += c == 'x' || c == 's';
+        record->hangs[k] += c == 'h';
+    }
+}
+
+static char hopeless(const struct life *l, int step)
+{
+    return (record->deaths[step] >= enough(l) && !record->good[step]) || record->hangs[step] >= 2
+               ? '~'
+               : 0;
 }
 
 static void child(int from, int redo)
@@ -125,9 +161,10 @@ static void child(int from, int redo)
     if (!getenv("FX_CRASH_STDERR"))
         dup2(diary, STDERR_FILENO);
     for (int i = from; i < nlives && i < from + BATCH; i++) {
+        look_back(i);
         if (i != from || !redo)
             for (int k = 0; k < NSTEPS; k++)
-                place->skip[k] = hangs_of(&lives[i])[k] > 1 ? '~' : 0;
+                place->skip[k] = hopeless(&lives[i], k);
         place->life = i;
         place->step = -1;
         struct timespec a, b;
@@ -137,6 +174,7 @@ static void child(int from, int redo)
         place->ms = (int)((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
         print(&lives[i]);
         fflush(stdout);
+        remember();
         place->done = i + 1;
     }
     _exit(0);
@@ -162,12 +200,14 @@ static void last_words(char *text, size_t len)
 /* Wait for the child; one that makes no progress, though it uses no processor, is ended. */
 static int wait_for(pid_t pid)
 {
-    int status, life = -1, step = -1;
+    int status, life = -1, step = -1, fd = (int)syscall(SYS_pidfd_open, pid, 0);
     time_t since = time(NULL);
     for (;;) {
         pid_t got = waitpid(pid, &status, WNOHANG);
-        if (got == pid)
+        if (got == pid) {
+            close(fd);
             return status;
+        }
         if (place->life != life || place->step != step) {
             life = place->life;
             step = place->step;
@@ -175,7 +215,8 @@ static int wait_for(pid_t pid)
         } else if (time(NULL) - since > 20 * step_seconds) {
             kill(pid, SIGALRM);
         }
-        usleep(2000);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        poll(&p, 1, fd < 0 ? 1 : 200);
     }
 }
 
@@ -225,9 +266,11 @@ int main(int argc, char **argv)
     }
     load(argv[optind]);
     place = mmap(NULL, sizeof *place, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    record = mmap(NULL, sizeof *record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     diary = memfd_create("stderr", MFD_CLOEXEC);
-    if (place == MAP_FAILED || diary < 0)
+    if (place == MAP_FAILED || record == MAP_FAILED || diary < 0)
         return 2;
+    record->life = -1;
     int deaths = 0;
     for (int redo = 0; place->done < nlives;) {
         int from = place->done;
@@ -262,8 +305,6 @@ int main(int argc, char **argv)
             redo = 0;
             continue;
         }
-        if (hung)
-            hangs_of(l)[step]++;
         place->skip[step] = hung ? 'h' : sig == SIGABRT ? 'x' : 's';
         place->done = place->life;
     }
