@@ -10,7 +10,7 @@
  *     index.c      the life of an index          params.c   search parameters, selectors
  *     class.c      functions of its classes      files.c    saving and loading
  *     made.c       indexes from constructors     transform.c, many.c, binary.c
- *     function.c   what belongs to no index      cluster.c
+ *     function.c   what belongs to no index
  *
  * Left out is what cannot be the same: texts of FAISS about selectors and results that
  * are no part of an index (they name a line of FAISS, and these objects live in the
