@@ -196,7 +196,7 @@ static int read_header(struct fx_rpc *r)
         r->answered = id;
         return 0;
     }
-    /* A probe, the answer to a ping, or to a request that was given up. */
+    /* The answer to a request that was given up. */
     return skip_rest(r) == 0 ? 1 : -1;
 }
 

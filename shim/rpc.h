@@ -10,8 +10,8 @@
  *         ... r.reply, then fx_rpc_frame for each payload frame ...
  *     fx_rpc_end(&r);
  *
- * Several requests may be sent before their replies are received, which come in any order:
- * set r.oldest, and see r.answered.
+ * Several requests may be sent before their replies are received: set r.oldest, and see in
+ * r.answered which one a reply is for.
  */
 #ifndef FX_RPC_H
 #define FX_RPC_H
