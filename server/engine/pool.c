@@ -541,7 +541,7 @@ static void watch_busy(void)
     for (int i = 0; i < n; i++) {
         c = some[i];
         pthread_mutex_lock(&c->lock);
-        int took = c->phase == FXE_BUSY && !c->dead && !c->armed && arm(c, EPOLLIN | EPOLLRDHUP);
+        int took = c->phase == FXE_BUSY && !c->dead && arm(c, EPOLLIN | EPOLLRDHUP);
         pthread_mutex_unlock(&c->lock);
         if (!took)
             fxe_conn_unref(c);
