@@ -173,7 +173,10 @@ static int size_of(struct fxe_req *r)
 static int set_omp_threads(struct fxe_req *r)
 {
     int64_t n = r->v[0].i;
-    __atomic_store_n(&r->session->omp_threads, n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (int)n,
+    __atomic_store_n(&r->session->omp_threads,
+                     n < 1             ? 1
+                     : n > THREADS_MAX ? THREADS_MAX
+                                       : (int)n,
                      __ATOMIC_RELAXED);
     return 0;
 }
