@@ -68,10 +68,12 @@ COMMON_SRC := $(filter-out $(APIGEN_SRC),$(wildcard proto/*.c))
 SHIM_SRC := $(wildcard shim/*.c)
 SERVER_SRC := $(wildcard server/*.c server/*/*.c)
 CLI_SRC := $(wildcard cli/*.c)
+AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-RAW_SRC := tests/e2e/raw.c
+RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c)
+ATTACK_SRC := $(wildcard tests/attack/*.c)
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SRC := $(wildcard bench/*.c)
@@ -87,12 +89,17 @@ RECORD_OBJ := $(call objects,$(RECORD_SRC))
 GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h exports.map \
 	faiss_c_compat.h matrix.md)
 
-PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so faissx-server bin/faissx)
+# The names of libfaiss_c that a program may ask for, by instruction set.
+VARIANTS := $(patsubst %,libfaiss_c_%.so,avx2 avx512 avx512_spr sve)
+
+PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
+	faissx/libfaissx_audit.so faissx-server bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
-RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC))
+CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
+RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
@@ -186,11 +193,23 @@ $(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
 	@mkdir -p $(@D)
 	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
 
+# Links, so that all names are one library with one state.
+$(addprefix $(BUILD)/faissx/,$(VARIANTS)): $(BUILD)/faissx/libfaiss_c.so
+	$(Q)ln -sf $(<F) $@
+
+# The loader maps it beside the program: no sanitizer, and no C library (audit.c).
+$(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden \
+		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
+		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
+
 # FAISS reads through the server's own fread(): server/engine/source.h.
 $(BUILD)/faissx-server: $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=fread \
-		-o $@ $^ $(SERVER_LIBS)
+		-Wl,--export-dynamic-symbol=faissx_opens_faiss -o $@ $^ $(SERVER_LIBS)
 
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
@@ -217,6 +236,16 @@ $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+$(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/refusal.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^
+
+# As the driver: every kind of index.
+$(BUILD)/tests/crash/crash: $(call objects,$(filter-out %/learn.c,$(wildcard tests/crash/*.c)) \
+	server/engine/shape.c server/engine/catch.c) $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
+
 # Changes when another FAISS is to be used: what is linked with it is linked again.
 $(BUILD)/faiss-library: FORCE
 	@mkdir -p $(@D)
@@ -226,23 +255,29 @@ $(BUILD)/faiss-library: FORCE
 FORCE:
 
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E) $(filter %/client,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
+$(E2E) $(filter %/client %/crowd,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
-# The one that is none: it speaks the wire protocol itself.
-$(RAW): $(BUILD)/%: %.c
+# Those that are not: they speak the wire protocol themselves.
+$(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
 		-lzmq $(MSGPACK_LIBS) -ljansson
 
-$(filter-out %/client,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
+$(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
+
+$(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
+build/fuzz/engine_conn_fuzz: $(wildcard server/engine/conn.c server/engine/conn_send.c server/*.h server/engine/*.h)
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/conn.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
@@ -253,7 +288,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(SCRIPTS)
 
 engine: ## a real libfaiss_c: the given or installed one, or else one built from source
 	@packaging/find-faiss.sh
@@ -284,7 +319,7 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(LIFE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
@@ -302,9 +337,9 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 # --- lint ------------------------------------------------------------------------
 
 # conflict.c is compiled by its test, with headers that are not here.
-SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c server/*.c server/*/*.c cli/*.c \
-	bench/*.c tests/*/*.c))
-HEADERS = $(wildcard proto/*.h shim/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
+SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c audit/*.c server/*.c server/*/*.c \
+	cli/*.c bench/*.c tests/*/*.c))
+HEADERS = $(wildcard proto/*.h shim/*.h audit/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
 FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
 
 # What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...).
@@ -337,7 +372,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -m 755 $(BUILD)/faissx-server $(BUILD)/bin/faissx $(DESTDIR)$(BINDIR)
 	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
-	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx
+	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(BUILD)/faissx/libfaissx_audit.so $(DESTDIR)$(LIBDIR)/faissx
+	for name in $(VARIANTS); do ln -sf libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx/$$name; done
 	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
@@ -345,7 +381,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 uninstall: ## take away what install put there
 	rm -f $(DESTDIR)$(BINDIR)/faissx-server $(DESTDIR)$(BINDIR)/faissx \
 		$(DESTDIR)$(LIBDIR)/libfaissx_c.so $(DESTDIR)$(LIBDIR)/libfaissx_c.so.0 \
-		$(DESTDIR)$(LIBDIR)/faissx/libfaiss_c.so $(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
+		$(addprefix $(DESTDIR)$(LIBDIR)/faissx/,libfaiss_c.so libfaissx_audit.so $(VARIANTS)) \
+		$(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
 		$(DESTDIR)$(INCLUDEDIR)/faissx.h \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx

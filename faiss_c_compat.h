@@ -7,7 +7,11 @@
  * A function that the loaded libfaiss_c lacks returns -2 (a getter 0 or NULL)
  * and faiss_get_last_error() names the function, the library and its version.
  * Shapes: x and xq hold n rows of d floats, one after the other; distances and
- * labels n rows of k.  Who owns what, threads and remote mode: docs/api.md.
+ * labels n rows of k.
+ *
+ * FAISS's own headers, of any release from 1.7.1 on, may be included before this
+ * one or after it.  After it they are empty.  Before it their types stand, so
+ * that an old release's enumerations and structures stay as short as they are.
  */
 #ifndef FAISS_C_COMPAT_H
 #define FAISS_C_COMPAT_H
@@ -83,9 +87,8 @@ typedef enum FaissQuantizerType {
 } FaissQuantizerType;
 #endif
 
-/* FAISSX_OLD_SQ_HEADER: IndexScalarQuantizer_c.h of a release before v1.15.0 was included. */
-#if !defined(FAISS_INDEX_SCALAR_QUANTIZER_C_H) || defined(FAISSX_OLD_SQ_HEADER)
-typedef enum FaissRangeStat {
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+typedef enum FaissRangeStat { /* v1.15.0 and later */
     RS_minmax = 0,
     RS_meanstd = 1,
     RS_quantiles = 2,
@@ -131,9 +134,25 @@ typedef struct FaissIndexIVFStats {
 } FaissIndexIVFStats;
 #endif
 
+#ifndef FAISS_AUX_INDEX_STRUCTURES_C_H
+typedef struct FaissBuffer {
+    idx_t* ids;
+    float* dis;
+} FaissBuffer;
+#endif
+
 #ifndef FAISS_IO_FLAG_MMAP
 #define FAISS_IO_FLAG_MMAP 1
 #define FAISS_IO_FLAG_READ_ONLY 2
+#endif
+
+/* Of the blevesearch fork. */
+#ifndef FAISS_IO_FLAG_SKIP_PREFETCH
+#define FAISS_IO_FLAG_SKIP_PREFETCH 32
+#endif
+#ifndef FAISS_IO_FLAG_READ_MMAP
+#define FAISS_IO_FLAG_READ_MMAP 64
+#define FAISS_IO_FLAG_ONDISK_IVF 0x646f0000
 #endif
 
 /* As CUDA's own headers declare them; repeating a typedef is no conflict. */
@@ -155,10 +174,13 @@ typedef struct FaissIndex_H FaissIndexScalarQuantizer;
 typedef struct FaissIndex_H FaissIndexLSH;
 typedef struct FaissIndex_H FaissIndexPreTransform;
 typedef struct FaissIndex_H FaissIndexIDMap;
+#ifndef METAINDEXES_C_H
 typedef struct FaissIndex_H FaissIndexIDMap2;
+#endif
 typedef struct FaissIndex_H FaissIndexShards;
 typedef struct FaissIndex_H FaissIndexReplicas;
 typedef struct FaissIndex_H FaissGpuIndex;
+typedef struct FaissIndex_H FaissGpuIndexIVF;
 typedef struct FaissIndexBinary_H FaissIndexBinary;
 typedef struct FaissIndexBinary_H FaissIndexBinaryFlat;
 typedef struct FaissIndexBinary_H FaissIndexBinaryIVF;
@@ -205,6 +227,7 @@ typedef struct FaissGpuResourcesProvider_H FaissStandardGpuResources;
 typedef struct FaissGpuClonerOptions_H FaissGpuClonerOptions;
 typedef struct FaissGpuClonerOptions_H FaissGpuMultipleClonerOptions;
 typedef struct FaissGpuIndexConfig_H FaissGpuIndexConfig;
+typedef struct FaissGpuMemoryPool_H FaissGpuMemoryPool;
 
 /* Functions; the comment names the releases that have each. */
 
@@ -1322,13 +1345,17 @@ size_t faiss_ScalarQuantizer_d(const FaissScalarQuantizer* obj);
 FaissQuantizerType faiss_ScalarQuantizer_qtype(const FaissScalarQuantizer* obj);
 
 /* v1.15.0 and later */
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
 FaissRangeStat faiss_ScalarQuantizer_rangestat(const FaissScalarQuantizer* obj);
+#endif
 
 /* v1.15.0 and later */
 float faiss_ScalarQuantizer_rangestat_arg(const FaissScalarQuantizer* obj);
 
 /* v1.15.0 and later */
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
 void faiss_ScalarQuantizer_set_rangestat(FaissScalarQuantizer* obj, FaissRangeStat val);
+#endif
 
 /* v1.15.0 and later */
 void faiss_ScalarQuantizer_set_rangestat_arg(FaissScalarQuantizer* obj, float val);
@@ -1625,13 +1652,17 @@ int faiss_IndexBinaryIVF_search_preassigned_with_params(const FaissIndexBinaryIV
 int faiss_IndexBinaryIVF_set_direct_map(FaissIndexBinaryIVF* index, int direct_map_type);
 
 /* fork and later */
+#ifndef FAISS_INDEX_BINARY_C_EX_H
 size_t faiss_IndexBinary_size(FaissIndexBinary* index);
+#endif
 
 /* fork and later */
 int faiss_IndexIVF_compute_distance_table(FaissIndexIVF* index, const float* x, float* dist_table);
 
 /* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
 int faiss_IndexIVF_compute_distance_to_codes_for_list(FaissIndexIVF* index, idx_t list_no, const float* x, idx_t n, const uint8_t* codes, float* dists, float* dist_table);
+#endif
 
 /* fork and later */
 int faiss_IndexIVF_get_centroids_and_cardinality(const FaissIndexIVF* index, float* centroid_vectors, size_t* cardinalities, idx_t* centroid_ids);
@@ -1658,7 +1689,9 @@ int faiss_Index_merge_from(FaissIndex* index, FaissIndex* other, idx_t add_id);
 int faiss_Index_reconstruct_batch(const FaissIndex* index, idx_t n, const idx_t* keys, float* recons);
 
 /* fork and later */
+#ifndef FAISS_INDEX_EX_C_H
 size_t faiss_Index_size(FaissIndex* index);
+#endif
 
 /* fork and later */
 int faiss_Set_quantizers(FaissIndex* target, FaissIndex* source);
@@ -1684,8 +1717,223 @@ int faiss_write_index_buf(const FaissIndex* idx, size_t* buf_size, uint8_t** buf
 /* fork and later, GPU */
 int faiss_gpu_free_memory(int device, size_t* p_free_bytes);
 
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_Search_closest_eligible_centroids(const FaissIndexIVF* index, idx_t n, const float* query, idx_t k, float* centroid_distances, idx_t* centroid_ids, const FaissSearchParameters* params);
+#endif
+
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_get_lists_for_keys(FaissIndexIVF* index, idx_t* keys, size_t n_keys, idx_t* lists);
+#endif
+
+/* fork and later */
+#ifndef FAISS_INDEX_IVF_EX_C_H
+int faiss_ivf_list_vector_count(const FaissIndexIVF* index, idx_t* list_counts, size_t list_counts_size, const FaissSearchParametersIVF* params);
+#endif
+
+/* fork and later */
+int faiss_SearchParametersIVF_new_with_sel(FaissSearchParametersIVF** p_sp, FaissIDSelector* sel);
+
+/* fork and later */
+int faiss_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF** p_sp, FaissIDSelector* sel, size_t nprobe, size_t max_codes);
+
+/* fork and later */
+int faiss_IndexIVF_has_RaBitQ(FaissIndex* index);
+
+/* fork and later */
+int faiss_Set_quantizers_binary(FaissIndexBinary* target, FaissIndexBinary* source);
+
+/* fork and later */
+int faiss_IndexBinary_sa_code_size(const FaissIndexBinary* index, size_t* size);
+
+/* fork and later */
+void faiss_real_to_binary(size_t n, size_t d, const float* x_in, uint8_t* x_out);
+
+/* fork and later, GPU */
+int faiss_probe_gpu(int device, int* p_probe_result);
+
+/* fork and later, GPU */
+int faiss_GpuClonerOptions_memorySpace(const FaissGpuClonerOptions* obj);
+
+/* fork and later, GPU */
+void faiss_GpuClonerOptions_set_memorySpace(FaissGpuClonerOptions* obj, int val);
+
+/* fork and later, GPU */
+int faiss_StandardGpuResources_setTempMemorySpace(FaissStandardGpuResources* res, int space);
+
+/* fork and later, GPU */
+int faiss_StandardGpuResources_setTempMemoryOverflowPool(FaissStandardGpuResources* res, FaissGpuMemoryPool* pool);
+
+/* fork and later, GPU */
+int faiss_GpuMemoryPool_new(int device, size_t pool_cap, FaissGpuMemoryPool** out);
+
+/* fork and later, GPU */
+void faiss_GpuMemoryPool_free(FaissGpuMemoryPool* obj);
+
+/* fork and later, GPU */
+int faiss_GpuMemoryEstimate_for_cpu_index(const FaissIndex* index, int device, const FaissGpuClonerOptions* options, size_t* out);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_d(const FaissGpuIndex* obj);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_train(FaissGpuIndex* index, idx_t n, const float* x);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_add(FaissGpuIndex* index, idx_t n, const float* x);
+
+/* fork and later, GPU */
+int faiss_GpuIndex_search(const FaissGpuIndex* index, idx_t n, const float* x, idx_t k, float* distances, idx_t* labels);
+
+/* fork and later, GPU */
+void faiss_GpuIndex_free(FaissGpuIndex* obj);
+
+/* fork and later, GPU */
+FaissGpuIndexIVF*faiss_GpuIndexIVF_cast(FaissGpuIndex* index);
+
+/* fork and later, GPU */
+size_t faiss_GpuIndexIVF_nlist(const FaissGpuIndexIVF* obj);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_assign(const FaissGpuIndexIVF* index, idx_t n, const float* x, idx_t* labels);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_compute_required_memory(FaissGpuIndexIVF* index, size_t n, const idx_t* x, size_t* out);
+
+/* fork and later, GPU */
+int faiss_GpuIndexIVF_reserve_assigned_memory(FaissGpuIndexIVF* index, size_t n, const idx_t* x);
+
 #ifdef __cplusplus
 }
+#endif
+
+/* All of it is declared: FAISS's own headers are empty from here on. */
+#ifndef FAISS_AUTO_TUNE_C_H
+#define FAISS_AUTO_TUNE_C_H
+#endif
+#ifndef FAISS_AUX_INDEX_STRUCTURES_C_H
+#define FAISS_AUX_INDEX_STRUCTURES_C_H
+#endif
+#ifndef FAISS_CLONE_INDEX_C_H
+#define FAISS_CLONE_INDEX_C_H
+#endif
+#ifndef FAISS_CLUSTERING_C_H
+#define FAISS_CLUSTERING_C_H
+#endif
+#ifndef FAISS_DEVICE_UTILS_C_H
+#define FAISS_DEVICE_UTILS_C_H
+#endif
+#ifndef FAISS_DISTANCES_C_H
+#define FAISS_DISTANCES_C_H
+#endif
+#ifndef FAISS_ERROR_C_H
+#define FAISS_ERROR_C_H
+#endif
+#ifndef FAISS_GPU_AUTO_TUNE_C_H
+#define FAISS_GPU_AUTO_TUNE_C_H
+#endif
+#ifndef FAISS_GPU_CLONER_OPTIONS_C_H
+#define FAISS_GPU_CLONER_OPTIONS_C_H
+#endif
+#ifndef FAISS_GPU_INDEX_C_H
+#define FAISS_GPU_INDEX_C_H
+#endif
+#ifndef FAISS_GPU_INDICES_OPTIONS_C_H
+#define FAISS_GPU_INDICES_OPTIONS_C_H
+#endif
+#ifndef FAISS_GPU_RESOURCES_C_H
+#define FAISS_GPU_RESOURCES_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_C_H
+#define FAISS_INDEX_BINARY_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_FLAT_C_H
+#define FAISS_INDEX_BINARY_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_IVF_C_H
+#define FAISS_INDEX_BINARY_IVF_C_H
+#endif
+#ifndef FAISS_INDEX_C_H
+#define FAISS_INDEX_C_H
+#endif
+#ifndef FAISS_INDEX_FACTORY_C_H
+#define FAISS_INDEX_FACTORY_C_H
+#endif
+#ifndef FAISS_INDEX_FLAT_C_H
+#define FAISS_INDEX_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_HNSW_C_H
+#define FAISS_INDEX_HNSW_C_H
+#endif
+#ifndef FAISS_INDEX_IO_C_H
+#define FAISS_INDEX_IO_C_H
+#endif
+#ifndef FAISS_INDEX_IVF_C_H
+#define FAISS_INDEX_IVF_C_H
+#endif
+#ifndef FAISS_INDEX_IVF_FLAT_C_H
+#define FAISS_INDEX_IVF_FLAT_C_H
+#endif
+#ifndef FAISS_INDEX_PRETRANSFORM_C_H
+#define FAISS_INDEX_PRETRANSFORM_C_H
+#endif
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+#define FAISS_INDEX_SCALAR_QUANTIZER_C_H
+#endif
+#ifndef FAISS_IO_C_H
+#define FAISS_IO_C_H
+#endif
+#ifndef FAISS_STANDARD_GPURESOURCES_C_H
+#define FAISS_STANDARD_GPURESOURCES_C_H
+#endif
+#ifndef FAISS_UTILS_C_H
+#define FAISS_UTILS_C_H
+#endif
+#ifndef FAISS_VECTOR_TRANSFORM_C_H
+#define FAISS_VECTOR_TRANSFORM_C_H
+#endif
+#ifndef INDEXREPLICAS_C_H
+#define INDEXREPLICAS_C_H
+#endif
+#ifndef INDEXSHARDS_C_H
+#define INDEXSHARDS_C_H
+#endif
+#ifndef INDEX_LSH_C_H
+#define INDEX_LSH_C_H
+#endif
+#ifndef METAINDEXES_C_H
+#define METAINDEXES_C_H
+#endif
+#ifndef FAISS_INDEX_EX_C_H
+#define FAISS_INDEX_EX_C_H
+#endif
+#ifndef FAISS_INDEX_IO_C_EX_H
+#define FAISS_INDEX_IO_C_EX_H
+#endif
+#ifndef FAISS_INDEX_IVF_EX_C_H
+#define FAISS_INDEX_IVF_EX_C_H
+#endif
+#ifndef FAISS_INDEX_BINARY_C_EX_H
+#define FAISS_INDEX_BINARY_C_EX_H
+#endif
+#ifndef FAISS_INDEX_BINARY_IVF_C_EX_H
+#define FAISS_INDEX_BINARY_IVF_C_EX_H
+#endif
+#ifndef FAISS_GPU_INDEX_C_EX_H
+#define FAISS_GPU_INDEX_C_EX_H
+#endif
+#ifndef FAISS_GPU_INDEX_IVF_C_H
+#define FAISS_GPU_INDEX_IVF_C_H
+#endif
+#ifndef FAISS_GPU_INDEX_IVF_C_EX_H
+#define FAISS_GPU_INDEX_IVF_C_EX_H
+#endif
+#ifndef FAISS_GPU_MEMORY_ESTIMATE_C_H
+#define FAISS_GPU_MEMORY_ESTIMATE_C_H
+#endif
+#ifndef FAISS_GPU_MEMORY_POOL_C_H
+#define FAISS_GPU_MEMORY_POOL_C_H
 #endif
 
 #endif

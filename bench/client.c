@@ -17,7 +17,7 @@
  *     client idle   [-s SECONDS]              a client that does nothing
  *
  * -d and -j are the dimension and k (128 and 10).  -p PID names the server; its processes' CPU
- * time is reported then.
+ * time is reported then, and the bytes of each call that crossed the network.
  */
 #include <pthread.h>
 
@@ -134,7 +134,7 @@ static void search_turns(FaissIndex **index, size_t n)
     search(index[0], o.nq, queries, distances, labels);
     while (turn()) {
         uint32_t sum = 2166136261u;
-        struct cpu before = cpu_now();
+        struct used before = used_now();
         int64_t start = now_ns();
         for (size_t i = 0; i < o.calls; i++) {
             const float *x = queries + i * o.nq % (NQUERIES - o.nq + 1) * o.d;
@@ -144,7 +144,7 @@ static void search_turns(FaissIndex **index, size_t n)
             sum = digest(sum, labels, o.nq * o.k * sizeof(idx_t));
         }
         report("per_second", (double)(o.calls * o.nq) / ((double)(now_ns() - start) / 1e9));
-        report_cpu(before, (double)o.calls);
+        report_used(before, (double)o.calls);
         report_times("", ns, o.calls);
         report("digest", sum);
     }
@@ -179,7 +179,7 @@ static void add(void)
     faiss_Index_free(new_index("Flat"));
     while (turn()) {
         double best = 0;
-        struct cpu before = cpu_now();
+        struct used before = used_now();
         for (int i = 0; i < ROW; i++) {
             FaissIndex *index = new_index("Flat");
             int64_t start = now_ns();
@@ -192,11 +192,11 @@ static void add(void)
             faiss_Index_free(index);
         }
         report("seconds", best);
-        report_cpu(before, ROW);
+        report_used(before, ROW);
         report("peak_client", peak_memory(0));
-        if (usage.server) {
-            report("peak_front", peak_memory(usage.server));
-            report("peak_engine", peak_memory(usage.engine));
+        if (server_pid) {
+            report("peak_front", peak_memory(server_pid));
+            report("peak_engine", of_children(server_pid, peak_memory));
         }
     }
     free(x);
@@ -209,14 +209,14 @@ static void small(void)
     faiss_Index_free(new_index("Flat"));
     while (turn()) {
         FaissIndex *index = new_index("Flat");
-        struct cpu before = cpu_now();
+        struct used before = used_now();
         int64_t start = now_ns();
         for (size_t i = 0; i < o.vectors; i++)
             check(faiss_Index_add(index, 1, x + i * o.d), "add");
         if (faiss_Index_ntotal(index) != (idx_t)o.vectors)
             die("small: only %lld vectors are there", (long long)faiss_Index_ntotal(index));
         report("us_per_add", (double)(now_ns() - start) / 1e3 / (double)o.vectors);
-        report_cpu(before, (double)o.vectors);
+        report_used(before, (double)o.vectors);
         faiss_Index_free(index);
     }
     free(x);
@@ -264,9 +264,9 @@ static void idle(void)
     FaissIndex *index = new_index("Flat");
     faiss_Index_ntotal(index);
     while (turn()) {
-        struct cpu before = cpu_now();
+        struct used before = used_now();
         sleep_until(now_ns() + (int64_t)(o.seconds * 1e9));
-        report_cpu(before, o.seconds * 1e4); /* percent of a core */
+        report_used(before, o.seconds * 1e4); /* percent of a core */
     }
     faiss_Index_free(index);
 }
@@ -333,7 +333,7 @@ static void *run_thread(void *arg)
 static void load_turn(struct thread *t, double *per_second)
 {
     size_t n = 0;
-    struct cpu before = cpu_now();
+    struct used before = used_now();
     begin = now_ns();
     end = begin + (int64_t)(o.seconds * 1e9);
     pthread_barrier_wait(&barrier);
@@ -343,7 +343,7 @@ static void load_turn(struct thread *t, double *per_second)
         n += t[i].done;
     *per_second = (double)n / seconds;
     report("per_second", *per_second);
-    report_cpu(before, (double)n);
+    report_used(before, (double)n);
     int64_t *ns = need(n * sizeof(*ns)), *at = ns;
     for (int i = 0; i < o.threads; i++) {
         memcpy(at, t[i].ns, t[i].done * sizeof(*ns));
@@ -405,7 +405,7 @@ static void parse(int argc, char **argv)
             o.calls = strtoul(optarg, NULL, 10);
             break;
         case 'p':
-            usage.server = atoi(optarg);
+            server_pid = atoi(optarg);
             break;
         case 'q':
             o.nq = strtoul(optarg, NULL, 10);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run the benchmarks: bench/run.sh [--full] [NAME...].  Each measures what it compares
 # in turns (see bench.h) and leaves a table in build/bench/NAME.csv; summary.tsv has
-# the ratios.
+# the ratios.  Clients of another host are in a network namespace of their own, which only
+# root may make; without, what is measured from there is left out.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -16,137 +17,8 @@ FULL=
 CLIENT=$OUT/client
 ANSWER=${ANSWER:-600} # seconds that a turn may take
 
-note() { printf '# %s\n' "$*" >&2; }
-bail() { note "$*"; exit 1; }
-
-# --- what is started, and ended -----------------------------------------------------
-
-started= servers=0
-
-at_end() {
-    trap - EXIT
-    stop_workers
-    for pid in $started; do kill -CONT "$pid" 2>/dev/null; kill "$pid" 2>/dev/null; done
-    wait
-    rm -rf "$TMP"
-}
-trap at_end EXIT
-trap 'exit 130' INT TERM HUP
-
-# start_server [OPTION...]: sets SERVER_PID, and TCP and IPC, its endpoints.
-start_server() {
-    local tries=0 log
-    servers=$((servers + 1))
-    log=$TMP/server$servers.log
-    IPC=ipc://$TMP/server$servers
-    : >"$log"
-    "$BUILD/faissx-server" run --bind "$IPC" --bind 'tcp://127.0.0.1:*' "$@" >"$log" 2>&1 &
-    SERVER_PID=$!
-    started="$started $SERVER_PID"
-    until TCP=$(sed -n 's/.*endpoint=\(tcp:.*\)/\1/p' "$log") && [ -n "$TCP" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then cat "$log" >&2; bail "faissx-server does not start"; fi
-        sleep 0.05
-    done
-}
-
-# stop_server [PID]: the workers, too.
-stop_server() {
-    local pid=${1:-$SERVER_PID}
-    stop_workers
-    kill "$pid"
-    wait "$pid"
-    started=${started/ $pid/}
-}
-
-# --- workers ------------------------------------------------------------------------
-
-declare -A to from pids
-order=
-
-# worker NAME COMMAND...: start it and wait until it is ready.
-worker() {
-    local name=$1 in out
-    shift
-    mkfifo "$TMP/$name.in" "$TMP/$name.out"
-    "$@" <"$TMP/$name.in" >"$TMP/$name.out" &
-    pids[$name]=$!
-    exec {in}>"$TMP/$name.in" {out}<"$TMP/$name.out"
-    rm "$TMP/$name.in" "$TMP/$name.out"
-    to[$name]=$in from[$name]=$out
-    order="$order $name"
-    answer "$name" /dev/null
-}
-
-in_process() { worker "$1" "$CLIENT" "${@:2}"; }
-
-# remote NAME ENDPOINT ARGUMENT...: the client on the server.
-remote() {
-    worker "$1" env LD_PRELOAD="$BUILD/faissx/libfaiss_c.so" FAISSX_SERVER="$2" \
-        FAISSX_FAISS_LIBRARY=/nonexistent "$CLIENT" "${@:3}" -p "$SERVER_PID"
-}
-
-# answer NAME FILE: what a worker prints, up to its ".", goes to the end of the file.
-answer() {
-    local line
-    while read -r -t "$ANSWER" -u "${from[$1]}" line; do
-        [ "$line" = . ] && return
-        printf '%s\t%s\t%s\t%s\n' "$ROUND" "$1" "${line%%$'\t'*}" "${line#*$'\t'}" >>"$2"
-    done
-    bail "$BENCH: $1 does not answer"
-}
-
-# one NAME: its turn.
-one() {
-    echo >&"${to[$1]}"
-    answer "$1" "$RAW"
-}
-
-# turns N: so many rounds, in which each worker has one turn.
-turns() {
-    local name
-    for ROUND in $(seq $((ROUND + 1)) $((ROUND + $1))); do
-        for name in $order; do one "$name"; done
-    done
-}
-
-stop_workers() {
-    local name in out
-    for name in $order; do
-        in=${to[$name]} out=${from[$name]}
-        echo q >&"$in" # workers started later have this pipe, too: it does not end
-        wait "${pids[$name]}"
-        exec {in}>&- {out}<&-
-    done
-    order=
-}
-
-# begin NAME: what is measured from now on is in build/bench/NAME.tsv.
-begin() {
-    BENCH=$1 RAW=$OUT/$1.tsv ROUND=0
-    : >"$RAW"
-    note "$1 (load $(cut -d ' ' -f 1 /proc/loadavg))"
-}
-
-# together NAME...: all at once.
-together() {
-    local name
-    for name; do echo >&"${to[$name]}"; done
-    for name; do answer "$name" "$RAW"; done
-}
-
-# index KEY VECTORS [DIMENSION]: sets INDEX, the file of such an index, which is kept.
-index() {
-    INDEX=$OUT/$1-$2${3:+-$3}.index
-    if [ ! -f "$INDEX" ] || [ "$CLIENT" -nt "$INDEX" ]; then
-        note "building $1, $2 vectors"
-        "$CLIENT" build -k "$1" -v "$2" -d "${3:-128}" -i "$INDEX.new" >"$INDEX.txt" || bail "cannot build $1"
-        mv "$INDEX.new" "$INDEX"
-    fi
-}
-
-# rounds QUICK FULL: how many.
-rounds() { if [ -n "$FULL" ]; then echo "$2"; else echo "$1"; fi; }
+. bench/harness.sh
+. bench/netns.sh
 
 # --- the benchmarks -----------------------------------------------------------------
 
@@ -167,15 +39,6 @@ bench_local() {
     done
 }
 
-# As remote, but as from another host: in another network namespace the engine's own socket
-# cannot be reached, and all goes through the front.  (Not everybody may make one.)
-elsewhere() {
-    if unshare --net true 2>/dev/null; then
-        worker "$1" env LD_PRELOAD="$BUILD/faissx/libfaiss_c.so" FAISSX_SERVER="$IPC" \
-            FAISSX_FAISS_LIBRARY=/nonexistent unshare --net "$CLIENT" "${@:2}" -p "$SERVER_PID"
-    fi
-}
-
 # One query at a time, in an index so small that FAISS's own time, which varies by more than
 # the transport takes, does not hide it.
 bench_query() {
@@ -186,8 +49,10 @@ bench_query() {
     LD_PRELOAD=$BUILD/faissx/libfaiss_c.so in_process shim_local search -i "$INDEX" -n 100
     remote tcp "$TCP" search -i "$INDEX" -n 100
     remote ipc "$IPC" search -i "$INDEX" -n 100
-    elsewhere front search -i "$INDEX" -n 100
+    elsewhere elsewhere search -i "$INDEX" -n 100
     worker echo "$OUT/transport" -n 200
+    [ -z "$NETNS" ] ||
+        worker echo_elsewhere "${SERVER_HOST[@]}" "$OUT/transport" -n 200 -a "$SERVER_ADDRESS" -c "$NETNS"
     turns "$(rounds 60 400)"
     stop_server
 }
@@ -211,7 +76,8 @@ bench_batch() {
     done
 }
 
-# 64 clients with one query each, against 64 users in process.
+# 64 clients with one query each, on the server's host and on another, against 64 users in
+# process.
 bench_clients_flat() {
     local first
     begin clients-Flat
@@ -223,14 +89,14 @@ bench_clients_flat() {
     OMP_NUM_THREADS=2 in_process local64_omp2 load -i "$INDEX" -t 64
     unset OMP_NUM_THREADS
     remote remote64 "$TCP" load -i "$INDEX" -t 64
+    elsewhere elsewhere64 load -i "$INDEX" -t 64
     first=$SERVER_PID
-    if "$BUILD/faissx-server" run --help | grep -q -e --coalesce; then
-        start_server --coalesce=fast
-        remote fast64 "$TCP" load -i "$INDEX" -t 64
-    fi
+    start_server --coalesce=fast
+    remote fast64 "$TCP" load -i "$INDEX" -t 64
+    elsewhere elsewhere_fast64 load -i "$INDEX" -t 64
     turns "$(rounds 4 20)"
     stop_server
-    [ "$first" = "$SERVER_PID" ] || stop_server "$first"
+    stop_server "$first"
 }
 
 # The same where a search costs little, against the CPU time that it has to take.
@@ -242,6 +108,7 @@ bench_clients_quick() {
         start_server
         OMP_NUM_THREADS=1 in_process local load -i "$INDEX" -s 0.5
         remote remote64 "$TCP" load -i "$INDEX" -t 64
+        elsewhere elsewhere64 load -i "$INDEX" -t 64
         worker echo "$OUT/transport" -n 500
         turns "$(rounds 4 20)"
         stop_server
@@ -304,8 +171,8 @@ bench_small() {
     in_process local small -v 20000
     remote tcp "$TCP" small -v 20000
     FAISSX_JOIN=0 remote not_joined "$TCP" small -v 20000
-    elsewhere front small -v 20000
-    FAISSX_JOIN=0 elsewhere front_not_joined small -v 2000
+    elsewhere elsewhere small -v 20000
+    FAISSX_JOIN=0 elsewhere elsewhere_not_joined small -v 2000
     turns "$(rounds 5 20)"
     stop_server
 }
@@ -358,18 +225,77 @@ bench_live() {
     stop_server
 }
 
-# The same with sessions.
+# The same with sessions, which come from the other host if there is one.
 bench_sessions() {
-    local first
+    local first files
     begin sessions
+    files=$(ulimit -Hn)
+    if [ "$files" != unlimited ] && [ "$files" -lt 10500 ]; then
+        note "sessions is left out: it needs 10500 files, a process may have $files (ulimit -Hn)"
+        return
+    fi
     start_server
     first=$SERVER_PID
+    worker other "${OTHER_HOST[@]}" "$OUT/sessions" "$FAR" 1 "$SERVER_PID"
     remote one "$TCP" many -m 1 -n 500
+    elsewhere elsewhere_one many -m 1 -n 500
     start_server
-    worker others "$OUT/sessions" "$TCP" 9999
+    worker others "${OTHER_HOST[@]}" "$OUT/sessions" "$FAR" 10000 "$SERVER_PID"
     remote many "$TCP" many -m 1 -n 500
+    elsewhere elsewhere_many many -m 1 -n 500
     turns "$(rounds 20 100)"
     stop_server "$first"
+    stop_server
+}
+
+# Connect, say hello, make an index, say bye; the server has one core, the clients another.
+bench_connects() {
+    local cores
+    begin connects
+    need_other_host || return
+    cores=$(awk '/^Cpus_allowed_list/ { n = split($2, part, ","); for (i = 1; i <= n; i++) {
+        split(part[i] "-" part[i], end, "-"); for (c = end[1]; c <= end[2]; c++) print c } }' /proc/self/status)
+    # shellcheck disable=SC2086
+    set -- $cores
+    [ $# -ge 2 ] || { note "connects is left out: it needs two cores"; return; }
+    PIN="taskset -c $1" start_server
+    worker elsewhere taskset -c "$2" "${OTHER_HOST[@]}" "$OUT/connects" "$FAR" "$SERVER_PID"
+    turns "$(rounds 5 20)"
+    stop_server
+}
+
+# The p99 of one tenant's client beside another tenant's crowd, over without.  First as if the
+# clients had machines of their own: the crowd's run at the lowest priority and the one that is
+# measured at the highest, so that it is the server's processes that compete.  Then all at the
+# usual priority.  What an echo process suffers shows how much of it the kernel's scheduler does.
+bench_neighbour() {
+    local how first="chrt --rr --reset-on-fork 1"
+    begin neighbour
+    need_other_host || return
+    index IVF1024,Flat 100000
+    echo '{"key0": "crowd", "key1": "neighbour"}' >"$TMP/keys"
+    chmod 600 "$TMP/keys"
+    start_server --auth-file "$TMP/keys"
+    for how in idle other; do
+        FAISSX_API_KEY=key0 worker crowd_$how chrt --$how 0 "${OTHER_HOST[@]}" "${STAND_IN[@]}" \
+            FAISSX_SERVER="$FAR" "$OUT/crowd" "$INDEX" 200 8 2 5
+    done
+    FAISSX_API_KEY=key1 FIRST=$first elsewhere elsewhere_idle load -i "$INDEX" -t 1 -s 2
+    FAISSX_API_KEY=key1 elsewhere elsewhere_other load -i "$INDEX" -t 1 -s 2
+    # shellcheck disable=SC2086 # a command and its arguments
+    worker echo_idle $first "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
+    worker echo_other "${SERVER_HOST[@]}" "$OUT/transport" -n 300 -a "$SERVER_ADDRESS" -c "$NETNS"
+    for ROUND in $(seq 2 2 "$(rounds 10 30)"); do
+        for how in idle other; do
+            ROUND=$((ROUND - 1)) one elsewhere_$how
+            ROUND=$((ROUND - 1)) one echo_$how
+            echo >&"${to[crowd_$how]}"
+            sleep 1
+            one elsewhere_$how
+            one echo_$how
+            answer crowd_$how "$RAW"
+        done
+    done
     stop_server
 }
 
@@ -457,12 +383,13 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions idle python"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle python"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
 done
 [ -n "$FULL" ] && all="$all mixed tenants sweep shapes"
+two_hosts || note "there is no second host, figures of clients elsewhere are left out: $NO_NETNS"
 for name in ${names:-$all}; do
     "bench_$name"
 done

@@ -1,76 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions that do nothing, each with a connection of its own as its client would have.
- * A worker (see bench.h): it keeps them until it is told to end.
+ * Sessions that do nothing any more, each with a connection of its own as its client would
+ * have.  A worker (see bench.h): it keeps them until it is told to end, and reports the memory
+ * that each took in the server, all processes together.
  *
- *     sessions ENDPOINT COUNT
+ *     sessions ENDPOINT COUNT SERVER_PID
+ *
+ * Each has had one call answered: what a server keeps for a connection that was used counts.
  */
-#include "api.h"
-#include "bench.h"
 #include "conn.h"
+#include "hello.h"
+#include "usage.h"
 
-/* Asks for a lease, so that the server watches the connection. */
-static void pack_hello(msgpack_sbuffer *buf)
-{
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, 6);
-    fx_pack_str(&pk, "operation");
-    fx_pack_str(&pk, "hello");
-    fx_pack_str(&pk, "request_id");
-    msgpack_pack_uint64(&pk, 0);
-    fx_pack_str(&pk, "protocol");
-    msgpack_pack_int(&pk, FX_PROTOCOL);
-    fx_pack_str(&pk, "table");
-    fx_pack_str(&pk, FX_TABLE_HASH);
-    fx_pack_str(&pk, "version");
-    fx_pack_str(&pk, FAISSX_VERSION);
-    fx_pack_str(&pk, "lease");
-    msgpack_pack_true(&pk);
-}
+enum { SETTLE_MS = 1000 };
 
-static void say(struct fx_conn *c, const struct fx_frame *hello)
+static void ask(struct fx_conn *c, const msgpack_sbuffer *buf, uint8_t *token, int other_host)
 {
-    struct fx_header h = {0};
+    struct fx_frame frame = {buf->data, buf->size};
     char reply[4096];
-    const char *why = "too long";
     int64_t deadline = fx_now_ms() + 60000;
     size_t n = 0;
     int more = 1;
-    if (fx_conn_send(c, hello, 1, deadline) != 0)
+    if (fx_conn_send(c, &frame, 1, deadline) != 0)
         die("%s", fx_conn_error(c));
-    for (int i = 0; more; i++)
+    while (more)
         if (fx_conn_frame(c, &n, &more, deadline) != 0 || n > sizeof(reply) ||
             fx_conn_read(c, reply, n, deadline) != 0)
             die("%s", fx_conn_error(c));
-    if (fx_header_read(&h, reply, n, &why) != 0)
-        die("hello was answered by nonsense: %s", why);
-    if (!fx_header_is(&h, "status", "ok"))
-        die("hello was refused");
-    fx_header_free(&h);
+    read_reply(reply, n, token, other_host);
+}
+
+/* A session with one small request done. */
+static struct fx_conn *begin(const char *endpoint, msgpack_sbuffer *buf)
+{
+    char err[512];
+    uint8_t token[FX_TOKEN_SIZE];
+    msgpack_packer pk;
+    struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 60000, err, sizeof(err));
+    if (!c)
+        die("%s", err);
+    pack_hello(buf);
+    ask(c, buf, token, !is_loopback(endpoint));
+    pack_operation(&pk, buf, 2, "list", 1);
+    pack_session(&pk, token);
+    fx_pack_str(&pk, "from");
+    msgpack_pack_int(&pk, 0);
+    ask(c, buf, NULL, 0);
+    return c;
+}
+
+static double server_memory(void)
+{
+    sleep_until(now_ns() + SETTLE_MS * INT64_C(1000000));
+    return memory(server_pid) + of_children(server_pid, memory);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        die("sessions ENDPOINT COUNT");
+    if (argc != 4)
+        die("sessions ENDPOINT COUNT SERVER_PID");
     size_t count = strtoul(argv[2], NULL, 10);
-    struct fx_conn **all = need(count * sizeof(struct fx_conn *));
-    char err[512];
+    struct fx_conn **all = need((count + 1) * sizeof(struct fx_conn *));
     msgpack_sbuffer buf;
+    need_files(count + 1);
+    server_pid = atoi(argv[3]);
     msgpack_sbuffer_init(&buf);
-    pack_hello(&buf);
-    struct fx_frame hello = {buf.data, buf.size};
-    for (size_t i = 0; i < count; i++) {
-        all[i] = fx_conn_open(argv[1], fx_now_ms() + 60000, err, sizeof(err));
-        if (!all[i])
-            die("%s", err);
-        say(all[i], &hello);
-    }
-    while (turn())
-        ;
+    all[count] = begin(argv[1], &buf); /* the engine is there now */
+    double before = server_memory();
     for (size_t i = 0; i < count; i++)
+        all[i] = begin(argv[1], &buf);
+    double each = (server_memory() - before) / (double)count;
+    while (turn())
+        report("memory_each", each);
+    for (size_t i = 0; i <= count; i++) {
+        if (fx_conn_is_dead(all[i]))
+            die("the server has closed the connection of session %zu", i);
         fx_conn_close(all[i]);
+    }
     free(all);
     msgpack_sbuffer_destroy(&buf);
     return 0;

@@ -43,11 +43,11 @@ function ratio(b, above, below, name, r) {
 }
 
 # What a remote query takes beyond one in process, over an echo.
-function over_echo(way, echo, r) {
+function over_echo(way, worker, echo, r) {
     for (r = 1; r <= rounds["query"]; r++)
         if (has("query", r, way, "p50"))
             note((get("query", r, way, "p50") - get("query", r, "local", "p50")) / \
-                get("query", r, "echo", echo "_p50"))
+                get("query", r, worker, echo "_p50"))
 }
 
 function python(theirs, worker, ours, r) {
@@ -67,6 +67,28 @@ function over_best(b, worker, locals, r, best, i, w, ways) {
         if (best > 0 && has(b, r, worker, "per_second"))
             note(get(b, r, worker, "per_second") / best)
     }
+}
+
+# What one worker reports.
+function plain(b, worker, name, r) {
+    for (r = 1; r <= rounds[b]; r++)
+        if (has(b, r, worker, name))
+            note(get(b, r, worker, name))
+}
+
+# CPU time of front and engine for a call of one worker over that for a call of another.
+function server_cpu(b, above, below, r) {
+    for (r = 1; r <= rounds[b]; r++)
+        if (has(b, r, above, "cpu_engine") && has(b, r, below, "cpu_engine"))
+            note((get(b, r, above, "cpu_engine") + get(b, r, above, "cpu_front")) / \
+                (get(b, r, below, "cpu_engine") + get(b, r, below, "cpu_front")))
+}
+
+# Every second round is beside a crowd: over the round before it.
+function beside(worker, name, r) {
+    for (r = 2; r <= rounds["neighbour"]; r += 2)
+        if (has("neighbour", r, worker, name))
+            note(get("neighbour", r, worker, name) / get("neighbour", r - 1, worker, name))
 }
 
 # Throughput of 64 clients times the CPU time that a search and an echo take: 1 is what
@@ -95,8 +117,8 @@ END {
         note(get("local", 2, "shim", "instructions") - get("local", 1, "shim", "instructions") - \
             get("local", 2, "direct", "instructions") + get("local", 1, "direct", "instructions"))
     put("local_instructions", "<=", 12)
-    over_echo("tcp", "tcp_zmq"); put("remote_over_zmq_echo", "<=", 1.25)
-    over_echo("ipc", "unix_bare"); put("remote_over_unix_echo", "<=", 3)
+    over_echo("tcp", "echo", "tcp_zmq"); put("remote_over_zmq_echo", "<=", 1.25)
+    over_echo("ipc", "echo", "unix_bare"); put("remote_over_unix_echo", "<=", 3)
     over_best("batch-Flat", "tcp", "local local_passive"); put("batch_flat", ">=", 0.95)
     over_best("batch-IVF1024", "tcp", "local local_passive"); put("batch_ivf", ">=", 0.95)
     over_best("clients-Flat", "remote64", "local64 local64_omp2 local2"); put("clients64_flat_same_bits", ">=", 2)
@@ -143,6 +165,25 @@ END {
         if (has("tenants", i, "tenant3", "per_second"))
             note(tenants(i, "least") / tenants(i, "most"))
     put("tenants_least_over_most", "", "")
+    over_best("clients-Flat", "elsewhere64", "local64 local64_omp2 local2"); put("elsewhere64_flat_same_bits", ">=", 2.2)
+    over_best("clients-Flat", "elsewhere_fast64", "local64 local64_omp2 local2"); put("elsewhere64_flat_fast", ">=", 3)
+    server_cpu("clients-IVF1024", "elsewhere64", "remote64"); put("elsewhere64_server_cpu", "<=", 1.25)
+    over_echo("elsewhere", "echo_elsewhere", "tcp_zmq"); put("elsewhere_over_zmq_echo", "<=", 0.6)
+    plain("query", "elsewhere", "cpu_front"); put("elsewhere_front_cpu", "<=", 0)
+    plain("connects", "elsewhere", "per_second"); put("connects_per_second", ">=", 5000)
+    for (i = 1; i <= rounds["connects"]; i++)
+        if (has("connects", i, "elsewhere", "cpu_front"))
+            note(get("connects", i, "elsewhere", "cpu_front") + get("connects", i, "elsewhere", "cpu_engine"))
+    put("connect_cpu", "", "")
+    for (i = 1; i <= rounds["sessions"]; i++)
+        if (has("sessions", i, "others", "memory_each"))
+            note(get("sessions", i, "others", "memory_each") / 1024)
+    put("session_kib", "<=", 16)
+    ratio("sessions", "elsewhere_many", "elsewhere_one", "p50"); put("elsewhere_sessions_10000", "<=", 1.1)
+    beside("elsewhere_idle", "p99"); put("neighbour_p99", "<=", 4)
+    beside("echo_idle", "tcp_zmq_p99"); put("neighbour_p99_echo", "", "")
+    beside("elsewhere_other", "p99"); put("neighbour_p99_one_machine", "", "")
+    beside("echo_other", "tcp_zmq_p99"); put("neighbour_p99_echo_one_machine", "", "")
     python("search_p50", "search", "p50"); put("python_search", ">=", 100)
     python("search100_p50", "search100", "p50"); put("python_search_100", ">=", 10)
     python("add_seconds", "add", "seconds"); put("python_add", ">=", 10)

@@ -5,13 +5,18 @@
  * answer.  A worker (see bench.h) that measures all ways in each turn.
  *
  *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down] [-w WINDOW]
+ *               [-a ADDRESS] [-c NAMESPACE]
  *
  * The default is a query: a header and 128 floats up; a header, ten labels and ten
  * distances down (-d is the size of the labels' frame).  With a window, so many requests
- * of libzmq are under way at a time.
+ * of libzmq are under way at a time.  The echo processes are at ADDRESS (127.0.0.1) of the
+ * network namespace that this is started in; with -c it connects to them from another one, a
+ * file such as /run/netns/NAME (which takes root).
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -166,20 +171,33 @@ static int spawn(void)
     return 1;
 }
 
-/* An echo process behind a bare socket; returns a connection to it. */
-static int start_raw(int family, struct sockaddr *addr, socklen_t len)
+/* An echo process behind a bare socket, whose address is completed. */
+static void start_raw(struct sockaddr *addr, socklen_t len)
 {
-    int on = 1, listener = socket(family, SOCK_STREAM, 0), fd = socket(family, SOCK_STREAM, 0);
+    int listener = socket(addr->sa_family, SOCK_STREAM, 0);
     die_if(bind(listener, addr, len) || listen(listener, 1), "listen");
     getsockname(listener, addr, &len);
     if (spawn() == 0) {
         serve_raw(listener);
         _exit(0);
     }
-    die_if(connect(fd, addr, len), "connect");
     close(listener);
+}
+
+static int connect_raw(const struct sockaddr *addr, socklen_t len)
+{
+    int on = 1, fd = socket(addr->sa_family, SOCK_STREAM, 0);
+    die_if(connect(fd, addr, len), "connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
+}
+
+/* The sockets that this thread makes from now on, and the threads it starts, are there. */
+static void enter(const char *namespace)
+{
+    int fd = open(namespace, O_RDONLY | O_CLOEXEC);
+    die_if(fd < 0 || setns(fd, CLONE_NEWNET) != 0, namespace);
+    close(fd);
 }
 
 /* An echo process with a ROUTER bound to `where`; says where that is. */
@@ -254,7 +272,8 @@ static void measure(const struct way *w, int64_t *ns, int trips)
 int main(int argc, char **argv)
 {
     int opt, trips = 200;
-    while ((opt = getopt(argc, argv, "n:u:d:w:")) != -1) {
+    const char *at = "127.0.0.1", *namespace = NULL;
+    while ((opt = getopt(argc, argv, "n:u:d:w:a:c:")) != -1) {
         if (opt == 'n')
             trips = atoi(optarg);
         else if (opt == 'u')
@@ -263,8 +282,11 @@ int main(int argc, char **argv)
             down = strtoul(optarg, NULL, 10);
         else if (opt == 'w')
             window = atoi(optarg);
-        else
-            return 2;
+        else if (opt == 'a')
+            at = optarg;
+        else if (opt == 'c')
+        namespace = optarg;
+        else return 2;
     }
     if (trips < 1 || window < 1)
         die("what?");
@@ -276,19 +298,27 @@ int main(int argc, char **argv)
     memset(sink, 0, most);
 
     char dir[] = "/tmp/fx-transport-XXXXXX", path[64], ipc[128], tcp[128] = "", local[128] = "";
+    char bind_to[128];
     die_if(!mkdtemp(dir), dir);
     snprintf(path, sizeof(path), "%s/raw", dir);
     snprintf(ipc, sizeof(ipc), "ipc://%s/zmq", dir);
+    snprintf(bind_to, sizeof(bind_to), "tcp://%s:*", at);
 
     /* All processes first: a libzmq context does not live through a fork. */
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    if (inet_pton(AF_INET, at, &in.sin_addr) != 1)
+        die("'%s' is not an IPv4 address", at);
     snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-    int raw_unix = start_raw(AF_UNIX, (struct sockaddr *)&un, sizeof(un));
-    int raw_tcp = start_raw(AF_INET, (struct sockaddr *)&in, sizeof(in));
-    start_router("tcp://127.0.0.1:*", tcp, sizeof(tcp));
+    start_raw((struct sockaddr *)&un, sizeof(un));
+    start_raw((struct sockaddr *)&in, sizeof(in));
+    start_router(bind_to, tcp, sizeof(tcp));
     start_router(ipc, local, sizeof(local));
 
+    if (namespace)
+        enter(namespace);
+    int raw_unix = connect_raw((struct sockaddr *)&un, sizeof(un));
+    int raw_tcp = connect_raw((struct sockaddr *)&in, sizeof(in));
     void *ctx = zmq_ctx_new();
     const struct way ways[] = {
         {.name = "unix_bare", .trip = trip_raw, .to = &raw_unix, .echo = 0},

@@ -1,67 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPU time and memory of the client and, where usage.server is set, of the server. */
+/*
+ * What client and server use: CPU time, memory, and the network.  The server is known once
+ * server_pid is set: its front is that process, its engines are that process's children.
+ */
 #ifndef FX_BENCH_USAGE_H
 #define FX_BENCH_USAGE_H
 
+#include <glob.h>
+
 #include "bench.h"
 
-static struct {
-    pid_t server, engine;
-} usage;
+static pid_t server_pid;
 
-struct cpu {
-    double client, front, engine;
-};
-
-/* The engine is the server's only child, once there was a call. */
-static inline pid_t first_child(pid_t pid)
+/* The sum of what() over the children of all threads of a process. */
+static inline double of_children(pid_t pid, double (*what)(pid_t))
 {
-    char path[64];
-    int child = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    char pattern[64];
+    glob_t threads;
+    double sum = 0;
+    int child;
+    snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", pid);
+    if (glob(pattern, GLOB_NOSORT, NULL, &threads) != 0)
+        return 0;
+    for (size_t i = 0; i < threads.gl_pathc; i++) {
+        FILE *f = fopen(threads.gl_pathv[i], "r");
+        while (f && fscanf(f, "%d", &child) == 1)
+            sum += what(child);
+        if (f)
+            fclose(f);
+    }
+    globfree(&threads);
+    return sum;
+}
+
+/* A figure in KiB of a file about a process (0: this one), in bytes. */
+static inline double kib_of(pid_t pid, const char *file, const char *format)
+{
+    char path[64], line[256];
+    double kib = 0;
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid ? pid : getpid(), file);
     FILE *f = fopen(path, "r");
-    if (f && fscanf(f, "%d", &child) != 1)
-        child = 0;
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, format, &kib) == 1)
+            break;
     if (f)
         fclose(f);
-    return child;
-}
-
-static inline struct cpu cpu_now(void)
-{
-    struct cpu c = {cpu_us(0), 0, 0};
-    if (usage.server && !usage.engine)
-        usage.engine = first_child(usage.server);
-    if (usage.server)
-        c.front = cpu_us(usage.server);
-    if (usage.engine)
-        c.engine = cpu_us(usage.engine);
-    return c;
-}
-
-static inline void report_cpu(struct cpu from, double calls)
-{
-    struct cpu to = cpu_now();
-    report("cpu_client", (to.client - from.client) / calls);
-    if (usage.server) {
-        report("cpu_front", (to.front - from.front) / calls);
-        report("cpu_engine", (to.engine - from.engine) / calls);
-    }
+    return kib * 1024;
 }
 
 /* The most memory a process ever had, in bytes. */
 static inline double peak_memory(pid_t pid)
 {
-    char path[64], line[256];
-    double kib = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", pid ? pid : getpid());
-    FILE *f = fopen(path, "r");
+    return kib_of(pid, "status", "VmHWM: %lf");
+}
+
+/* Its memory now, in bytes; what several processes share is divided among them. */
+static inline double memory(pid_t pid)
+{
+    return kib_of(pid, "smaps_rollup", "Pss: %lf");
+}
+
+/* Bytes that this network namespace sent and received, loopback aside. */
+static inline double network_bytes(void)
+{
+    char line[512], name[64];
+    double in, out, sum = 0;
+    FILE *f = fopen("/proc/self/net/dev", "r");
     while (f && fgets(line, sizeof(line), f))
-        if (sscanf(line, "VmHWM: %lf", &kib) == 1)
-            break;
+        if (sscanf(line, " %63[^:]: %lf %*s %*s %*s %*s %*s %*s %*s %lf", name, &in, &out) == 3 &&
+            strcmp(name, "lo") != 0)
+            sum += in + out;
     if (f)
         fclose(f);
-    return kib * 1024;
+    return sum;
+}
+
+struct used {
+    double client, front, engine; /* CPU time in microseconds */
+    double network;               /* bytes */
+};
+
+static inline struct used used_now(void)
+{
+    struct used u = {.client = cpu_us(0), .network = network_bytes()};
+    if (server_pid) {
+        u.front = cpu_us(server_pid);
+        u.engine = of_children(server_pid, cpu_us);
+    }
+    return u;
+}
+
+static inline void report_used(struct used from, double calls)
+{
+    struct used to = used_now();
+    report("cpu_client", (to.client - from.client) / calls);
+    if (server_pid) {
+        report("cpu_front", (to.front - from.front) / calls);
+        report("cpu_engine", (to.engine - from.engine) / calls);
+    }
+    report("network", (to.network - from.network) / calls);
 }
 
 #endif

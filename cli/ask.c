@@ -17,15 +17,14 @@ static const char *env(const char *name, const char *otherwise)
 
 int cli_options(int argc, char **argv, struct cli_server *s, const char *help)
 {
-    static const struct option options[] = {{"server", required_argument, NULL, 's'},
-                                            {"api-key", required_argument, NULL, 'k'},
-                                            {"tenant", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"server", required_argument, NULL, 's'}, {"api-key", required_argument, NULL, 'k'},
+        {"tenant", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {0}};
     int c;
     *s = (struct cli_server){env("FAISSX_SERVER", FX_DEFAULT_SERVER), env("FAISSX_API_KEY", NULL),
-                             env("FAISSX_TENANT_ID", NULL)};
-    while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+                             env("FAISSX_TENANT_ID", NULL), 0};
+    while ((c = getopt_long(argc, argv, "+hv", options, NULL)) != -1) {
         switch (c) {
         case 's':
             s->server = optarg;
@@ -35,6 +34,9 @@ int cli_options(int argc, char **argv, struct cli_server *s, const char *help)
             break;
         case 't':
             s->tenant = optarg;
+            break;
+        case 'v':
+            s->verbose = 1;
             break;
         case 'h':
             fputs(help, stdout);

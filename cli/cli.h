@@ -21,6 +21,7 @@ int cli_rm(int argc, char **argv);
  * FAISSX_TENANT_ID as defaults. */
 struct cli_server {
     const char *server, *key, *tenant;
+    int verbose; /* for `faissx run` */
 };
 
 /* Read the common options.  Returns the index of the first other argument, or -1 after a

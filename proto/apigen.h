@@ -13,6 +13,7 @@ struct cls {
     int base;  /* itself where it has none */
     int alias; /* shares the base's C type */
     int value;
+    char *unless; /* as in struct fn */
 };
 
 struct param {
@@ -41,6 +42,7 @@ struct fn {
     int nparams;
     char *since, *until;
     char *made;     /* first release with what it can be made of */
+    char *unless;   /* FAISS's header with this guard declares it, and maybe differently */
     unsigned flags; /* one bit for each of flag_names[] */
 };
 

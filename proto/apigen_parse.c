@@ -85,6 +85,8 @@ static void parse_class(struct table *t, char *s)
                 die("class '%s': unknown base '%s'", name, word ? word : "");
         } else if (strcmp(word, "value") == 0) {
             c->value = 1;
+        } else if (strncmp(word, "unless=", 7) == 0) {
+            c->unless = copy(word + 7, strlen(word + 7));
         } else {
             die("class '%s': unknown word '%s'", name, word);
         }
@@ -454,6 +456,10 @@ static void parse_flag(struct fn *fn, char *w)
     }
     if (strcmp(w, "made") == 0) {
         fn->made = copy(eq, strlen(eq));
+        return;
+    }
+    if (strcmp(w, "unless") == 0) {
+        fn->unless = copy(eq, strlen(eq));
         return;
     }
     int kept = strcmp(w, "keep") == 0 ? 1 : strcmp(w, "drop") == 0 ? 2 : 0;

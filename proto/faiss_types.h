@@ -61,9 +61,8 @@ typedef enum FaissQuantizerType {
 } FaissQuantizerType;
 #endif
 
-/* FAISSX_OLD_SQ_HEADER: IndexScalarQuantizer_c.h of a release before v1.15.0 was included. */
-#if !defined(FAISS_INDEX_SCALAR_QUANTIZER_C_H) || defined(FAISSX_OLD_SQ_HEADER)
-typedef enum FaissRangeStat {
+#ifndef FAISS_INDEX_SCALAR_QUANTIZER_C_H
+typedef enum FaissRangeStat { /* v1.15.0 and later */
     RS_minmax = 0,
     RS_meanstd = 1,
     RS_quantiles = 2,
@@ -109,9 +108,25 @@ typedef struct FaissIndexIVFStats {
 } FaissIndexIVFStats;
 #endif
 
+#ifndef FAISS_AUX_INDEX_STRUCTURES_C_H
+typedef struct FaissBuffer {
+    idx_t* ids;
+    float* dis;
+} FaissBuffer;
+#endif
+
 #ifndef FAISS_IO_FLAG_MMAP
 #define FAISS_IO_FLAG_MMAP 1
 #define FAISS_IO_FLAG_READ_ONLY 2
+#endif
+
+/* Of the blevesearch fork. */
+#ifndef FAISS_IO_FLAG_SKIP_PREFETCH
+#define FAISS_IO_FLAG_SKIP_PREFETCH 32
+#endif
+#ifndef FAISS_IO_FLAG_READ_MMAP
+#define FAISS_IO_FLAG_READ_MMAP 64
+#define FAISS_IO_FLAG_ONDISK_IVF 0x646f0000
 #endif
 
 /* As CUDA's own headers declare them; repeating a typedef is no conflict. */

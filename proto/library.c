@@ -211,6 +211,8 @@ static void version_by_symbols(struct fx_library *lib)
     snprintf(lib->version, sizeof lib->version, "%d.%d.%d", best[0], best[1], best[2]);
 }
 
+int faissx_opens_faiss;
+
 int fx_library_load(struct fx_library *lib, const char *path, char *why, size_t whylen)
 {
     fx_any_fn *slots = (fx_any_fn *)&lib->api;
@@ -220,7 +222,9 @@ int fx_library_load(struct fx_library *lib, const char *path, char *why, size_t 
     snprintf(lib->path, sizeof lib->path, "%s", path);
     /* No RTLD_DEEPBIND: it breaks sanitizers and allocators, and FAISS's C API never
      * calls itself through its exported names. */
+    __atomic_store_n(&faissx_opens_faiss, gettid(), __ATOMIC_RELAXED);
     lib->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    __atomic_store_n(&faissx_opens_faiss, 0, __ATOMIC_RELAXED);
     if (!lib->dl) {
         snprintf(why, whylen, "%s", dlerror());
         return -1;

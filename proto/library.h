@@ -25,6 +25,10 @@ struct fx_library {
     struct fx_api api; /* NULL where the library lacks the function */
 };
 
+/* The thread that opens the real library at this moment, or 0: audit/audit.c reads it, and
+ * lets that thread have what it asks for. */
+extern __attribute__((visibility("default"))) int faissx_opens_faiss;
+
 /* Find it.  Returns 0 and an absolute path, or -1 and in `why` a text of several
  * lines: where was looked, and how to get one. */
 int fx_library_find(const char *wanted, char *path, size_t pathlen, char *why, size_t whylen);

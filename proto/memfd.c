@@ -58,8 +58,9 @@ size_t fx_memfd_sealed_size(int fd)
 {
     struct stat st;
     int want = F_SEAL_WRITE | F_SEAL_SHRINK, seals = fcntl(fd, F_GET_SEALS);
+    /* Not its blocks: some may lie behind its end. */
     if (seals < 0 || (seals & want) != want || fstat(fd, &st) != 0 || st.st_size <= 0 ||
-        (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size)
+        lseek(fd, 0, SEEK_HOLE) != st.st_size)
         return 0;
     return (size_t)st.st_size;
 }

@@ -36,6 +36,8 @@ static const char help[] =
     "                       last bits may differ; or off\n"
     "  --lease SECONDS      how long the objects of a client stay that cannot be reached\n"
     "                       any more (default: 30)\n"
+    "  --call-limit SECONDS when a call has taken so long its caller gets an error, while the\n"
+    "                       call goes on (default: no limit)\n"
     "  --max-pending MIB    requests and replies of one tenant on their way, beyond which\n"
     "                       new requests are refused (default: 1024)\n"
     "  --total-memory MIB   memory of all engines together; a call that needs more fails,\n"
@@ -171,6 +173,7 @@ enum {
     PENDING,
     MEMORY,
     TOTAL_MEMORY,
+    CALL_LIMIT,
     UNAUTHENTICATED,
     LEVEL,
     FILE_,
@@ -188,6 +191,7 @@ static const struct option options[] = {
     {"lease", required_argument, NULL, LEASE},
     {"max-pending", required_argument, NULL, PENDING},
     {"memory", required_argument, NULL, MEMORY},
+    {"call-limit", required_argument, NULL, CALL_LIMIT},
     {"total-memory", required_argument, NULL, TOTAL_MEMORY},
     {"max-unauthenticated", required_argument, NULL, UNAUTHENTICATED},
     {"log-level", required_argument, NULL, LEVEL},
@@ -231,6 +235,8 @@ static int option(struct fxs_options *o, struct given *g, int c, const char *val
             return -1;
         o->memory = n;
         return 0;
+    case CALL_LIMIT:
+        return number("--call-limit", value, 1, 1 << 30, &o->call_limit);
     case TOTAL_MEMORY:
         return number("--total-memory", value, 64, 1 << 30, &o->total_memory);
     case UNAUTHENTICATED:

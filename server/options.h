@@ -28,6 +28,7 @@ struct fxs_options {
     struct fxs_auth *auth;   /* NULL: no authentication */
     const char *coalesce;    /* exact, fast or off */
     int64_t lease;           /* milliseconds */
+    long call_limit;         /* seconds; 0: none */
     long total_memory;       /* MiB of all engines */
     long memory;             /* MiB of each; 0: what the others leave */
     long max_pending;        /* MiB of a tenant's requests and replies on their way */

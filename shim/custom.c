@@ -64,6 +64,25 @@ const char *fx_remote_get_version(void)
     return keep(text);
 }
 
+/* --- what needs no server --- */
+
+/* A bit for each number, the first in the lowest; it is set if the number is above 0. */
+void fx_remote_real_to_binary(size_t n, size_t d, const float *x_in, uint8_t *x_out)
+{
+    if (d % 8 != 0 || (n && d && (!x_in || !x_out))) {
+        fx_fail(FAISSX_E_ARGUMENT,
+                "faiss_real_to_binary: d is %zu, x_in %p, x_out %p; d must be a multiple of 8 and "
+                "the arrays must not be NULL",
+                d, (const void *)x_in, (void *)x_out);
+        return;
+    }
+    for (size_t i = 0; i < n * (d / 8); i++) {
+        x_out[i] = 0;
+        for (int bit = 0; bit < 8; bit++)
+            x_out[i] |= (uint8_t)((x_in[8 * i + (size_t)bit] > 0) << bit);
+    }
+}
+
 /* --- IndexIVFStats --- */
 
 _Static_assert(sizeof(FaissIndexIVFStats) == 48, "as FAISS has it since v1.7.2");

@@ -130,8 +130,10 @@ static void install_local(void)
     }
     if (!lib || !lib->api.IndexIVFStats_init)
         table.IndexIVFStats_init = local_IndexIVFStats_init;
+    if (!lib || !lib->api.real_to_binary)
+        table.real_to_binary = fx_custom_table.real_to_binary;
     table.get_last_error = fx_last_error; /* the shim has errors of its own */
-    fx_legacy(&table);
+    fx_legacy(&table, lib && !lib->api.Clustering_decode_block_size);
     install(&table);
 }
 
@@ -142,7 +144,7 @@ static void install_remote(void)
     if (!remote_ever) {
         struct fx_api table = fx_remote_table;
         table.get_last_error = fx_last_error;
-        fx_legacy(&table);
+        fx_legacy(&table, 0);
         install(&table);
         __atomic_store_n(&remote_ever, 1, __ATOMIC_RELEASE);
     }

@@ -93,17 +93,19 @@ static void stats_reset(FaissIndexIVFStats *stats)
         memset(stats, 0, sizeof(struct old_stats));
 }
 
-void fx_legacy(struct fx_api *table)
+void fx_legacy(struct fx_api *table, int short_params)
 {
     const char *abi = secure_getenv("FAISSX_ABI");
     if (!abi || strcmp(abi, "legacy") != 0)
         return;
-    __atomic_store_n(&next.parameters_init, table->ClusteringParameters_init, __ATOMIC_RELAXED);
-    __atomic_store_n(&next.clustering_new, table->Clustering_new_with_params, __ATOMIC_RELAXED);
+    if (!short_params) {
+        __atomic_store_n(&next.parameters_init, table->ClusteringParameters_init, __ATOMIC_RELAXED);
+        __atomic_store_n(&next.clustering_new, table->Clustering_new_with_params, __ATOMIC_RELAXED);
+        table->ClusteringParameters_init = parameters_init;
+        table->Clustering_new_with_params = clustering_new;
+    }
     __atomic_store_n(&next.get_stats, table->get_indexIVF_stats, __ATOMIC_RELAXED);
     __atomic_store_n(&next.stats_reset, table->IndexIVFStats_reset, __ATOMIC_RELAXED);
-    table->ClusteringParameters_init = parameters_init;
-    table->Clustering_new_with_params = clustering_new;
     table->get_indexIVF_stats = get_stats;
     table->IndexIVFStats_reset = stats_reset;
     table->IndexIVFStats_init = stats_reset;

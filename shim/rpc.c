@@ -187,7 +187,8 @@ static const struct {
     {"handle", FAISSX_E_HANDLE},     {"engine", FAISSX_E_ENGINE},
     {"argument", FAISSX_E_ARGUMENT}, {"unsupported", FAISSX_E_UNSUPPORTED},
     {"missing", FAISSX_E_MISSING},   {"limit", FAISSX_E_LIMIT},
-    {"protocol", FAISSX_E_PROTOCOL}, {"shutdown", FAISSX_E_CONNECT},
+    {"timeout", FAISSX_E_TIMEOUT},   {"protocol", FAISSX_E_PROTOCOL},
+    {"shutdown", FAISSX_E_CONNECT},
 };
 
 static int error_reply(struct fx_rpc *r)

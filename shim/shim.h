@@ -39,8 +39,9 @@ const struct fx_library *fx_real_if_loaded(void);
 /* Is a server configured at present? */
 int fx_remote_configured(void);
 
-/* legacy.c: FAISSX_ABI=legacy, put into a table before it is installed. */
-void fx_legacy(struct fx_api *table);
+/* legacy.c: FAISSX_ABI=legacy, put into a table before it is installed.  `short_params`: what
+ * is behind the table is as old as the program. */
+void fx_legacy(struct fx_api *table, int short_params);
 
 /* --- error.c: state of a thread --- */
 

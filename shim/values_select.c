@@ -24,6 +24,7 @@ struct params {
     size_t nprobe, max_codes, max_lists_num, max_empty_result_buckets;
     int ensure_topk_full;
     int efSearch, check_relative_distance, bounded_queue;
+    int rabitq; /* IVF, for an IndexIVFRaBitQ */
 };
 
 /* --- selectors --- */
@@ -276,6 +277,28 @@ int fx_remote_SearchParametersIVF_new_with(FaissSearchParametersIVF **p_sp, Fais
     return 0;
 }
 
+int fx_remote_SearchParametersIVF_new_with_sel(FaissSearchParametersIVF **p_sp,
+                                               FaissIDSelector *sel)
+{
+    return params_new(FX_CLASS_SearchParametersIVF, p_sp, sel,
+                      "faiss_SearchParametersIVF_new_with_sel")
+               ? 0
+               : -4;
+}
+
+int fx_remote_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF **p_sp, FaissIDSelector *sel,
+                                              size_t nprobe, size_t max_codes)
+{
+    struct params *p = params_new(FX_CLASS_SearchParametersIVF, p_sp, sel,
+                                  "faiss_SearchParametersRaBitQ_new_with");
+    if (!p)
+        return -4;
+    p->nprobe = nprobe;
+    p->max_codes = max_codes;
+    p->rabitq = 1;
+    return 0;
+}
+
 int fx_remote_SearchParametersHNSW_new(FaissSearchParametersHNSW **p_sp)
 {
     return params_new(FX_CLASS_SearchParametersHNSW, p_sp, NULL, "faiss_SearchParametersHNSW_new")
@@ -350,7 +373,7 @@ static int pack_params(msgpack_packer *pk, struct fx_payload *payload, const voi
     int ivf = p->cls == FX_CLASS_SearchParametersIVF,
         hnsw = p->cls == FX_CLASS_SearchParametersHNSW;
     msgpack_pack_array(pk, ivf ? 7 : hnsw ? 5 : 2);
-    fx_pack_str(pk, ivf ? "ivf" : hnsw ? "hnsw" : "params");
+    fx_pack_str(pk, p->rabitq ? "rabitq" : ivf ? "ivf" : hnsw ? "hnsw" : "params");
     int rc = pack_selector(pk, payload, p->sel, function, 1);
     if (ivf) {
         msgpack_pack_uint64(pk, p->nprobe);

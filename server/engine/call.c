@@ -10,11 +10,14 @@
 #include "catch.h"
 #include "check.h"
 #include "extras.h"
+#include "far.h"
+#include "guard.h"
 #include "joined.h"
 #include "request.h"
+#include "room.h"
 #include "split.h"
 
-enum { WIDE_BATCH = 64 };
+enum { WIDE_BATCH = 64, LARGE = 1 << 24 };
 
 static const struct fx_api *api(void)
 {
@@ -199,7 +202,7 @@ static int array(struct fxe_req *r, int i)
         return 0;
     }
     if (p->dir == FX_OUT) {
-        r->v[i].p = malloc(want ? want : 1);
+        r->v[i].p = want < LARGE || want <= fxe_room() ? malloc(want ? want : 1) : NULL;
         if (!r->v[i].p)
             return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
                             r->fn->name, want, p->name);
@@ -235,13 +238,14 @@ int fxe_call_arguments(struct fxe_req *r)
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
             return -1;
-    return fxe_check_arrays(r);
+    return fxe_check_arrays(r) || fxe_guard_call(r) ? -1 : 0;
 }
 
-static void call_faiss(void *arg)
+void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
-    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_split_search(r))
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
+        !fxe_far_range(r) && !fxe_split_search(r))
         fx_invoke(api(), r->op, r->v);
 }
 
@@ -249,7 +253,7 @@ static void call_faiss(void *arg)
 static void invoke(struct fxe_req *r)
 {
     char text[2048];
-    int code = fxe_catch(call_faiss, r, text, sizeof text);
+    int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
     if (code != 0)
         fxe_fail_text(r, code, text);
 }
@@ -288,7 +292,9 @@ static int own_call(struct fxe_req *r)
     struct fxe_obj *o = r->obj[0], *doomed = NULL;
     if (r->fn->flags & FX_FREE) {
         fxe_lock();
-        if (!fxe_obj_is_shared(o)) /* what is published is the tenant's */
+        if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
+            fxe_obj_disown(o, r->session);
+        else
             fxe_obj_release(o, &doomed);
         fxe_unlock();
         fxe_obj_destroy_list(doomed);

@@ -129,6 +129,11 @@ void fxe_catch_init(void *dl)
     find(dl, "_ZTISt9exception", &runtime.std_exception);
 }
 
+int fxe_has_classes(void)
+{
+    return runtime.std_exception != NULL;
+}
+
 const char *fxe_class_name(const void *object)
 {
     if (!runtime.std_exception)

@@ -24,6 +24,9 @@ int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len);
 /* The mangled name of a polymorphic object's class. */
 const char *fxe_class_name(const void *object);
 
+/* Has the library classes?  The recording one of the tests has not. */
+int fxe_has_classes(void);
+
 /* Find the C++ runtime that the library `dl` uses. */
 void fxe_catch_init(void *dl);
 

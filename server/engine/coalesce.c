@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "far.h"
 #include "flat.h"
 #include "stats.h"
 
@@ -13,7 +14,7 @@ static const struct fx_api *api(void)
 }
 
 /* Parameters of faiss_Index_search. */
-enum { INDEX, N, X, K, DISTANCES, LABELS };
+enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
 int fxe_is_flat(struct fxe_obj *o)
 {
@@ -37,7 +38,8 @@ static uint64_t arg(const struct fxe_req *r, int i)
 
 int fxe_may_coalesce(struct fxe_req *r)
 {
-    if (r->op != FX_OP_Index_search || fxe_engine.coalesce == FXE_OFF || arg(r, N) != 1)
+    if (r->op != FX_OP_Index_search || fxe_engine.coalesce == FXE_OFF || arg(r, N) != 1 ||
+        arg(r, K) > FXE_FAR)
         return 0;
     return fxe_engine.coalesce == FXE_FAST || fxe_is_flat(r->obj[INDEX]);
 }
@@ -93,9 +95,10 @@ static int merged(struct fxe_req **b, int n)
 
 static void alone(struct fxe_req *r)
 {
-    int rc = api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i, r->v[DISTANCES].p,
-                                 r->v[LABELS].p);
-    if (rc != 0)
+    int rc = fxe_far_search(r) ? (int)r->v[RESULT].i
+                               : api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i,
+                                                     r->v[DISTANCES].p, r->v[LABELS].p);
+    if (rc != 0 && !r->failed)
         fxe_fail_faiss(r, rc);
 }
 

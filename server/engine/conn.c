@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +58,50 @@ void fxe_msg_free(struct fxe_msg *m)
 
 /* --- life --- */
 
+/* Connections that have ended.  Their memory is used for new ones and never freed, for a worker
+ * may have got an event of one from epoll and not looked at it yet. */
+static struct {
+    pthread_mutex_t lock;
+    struct fxe_conn *first; /* through next_unread */
+} spare = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct fxe_conn *new_or_used(void)
+{
+    pthread_mutex_lock(&spare.lock);
+    struct fxe_conn *c = spare.first;
+    if (c)
+        spare.first = c->next_unread;
+    pthread_mutex_unlock(&spare.lock);
+    if (c) {
+        c->next_unread = NULL;
+        return c;
+    }
+    c = calloc(1, sizeof *c);
+    if (c)
+        pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+/* All but `source` and `lock`, which a late event reads, is as in new memory. */
+static void put_away(struct fxe_conn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    size_t from = offsetof(struct fxe_conn, phase);
+    memset((char *)c + from, 0, sizeof *c - from);
+    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&spare.lock);
+    c->next_unread = spare.first;
+    spare.first = c;
+    pthread_mutex_unlock(&spare.lock);
+}
+
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
 {
-    struct fxe_conn *c = calloc(1, sizeof *c);
+    struct fxe_conn *c = new_or_used();
     uint8_t *in = h->size ? malloc(IN_SIZE) : NULL;
     if (!c || (h->size && !in)) {
-        free(c);
+        if (c)
+            put_away(c);
         free(in);
         close(fd);
         return NULL;
@@ -79,7 +118,6 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
     c->near = h->near != 0;
     c->key = (int)h->key;
     memcpy(c->peer, h->peer, sizeof c->peer);
-    pthread_mutex_init(&c->lock, NULL);
     return c;
 }
 
@@ -103,21 +141,18 @@ void fxe_conn_unref(struct fxe_conn *c)
     if (c->fd >= 0)
         close(c->fd);
     close(c->source.fd);
-    pthread_mutex_destroy(&c->lock);
     free(c->in);
-    free(c);
+    put_away(c);
 }
 
-int fxe_conn_kill(struct fxe_conn *c)
+void fxe_conn_kill(struct fxe_conn *c)
 {
     pthread_mutex_lock(&c->lock);
-    int first = !c->dead;
-    c->dead = 1;
-    if (first)
+    if (!c->dead)
         shutdown(c->source.fd, SHUT_RDWR); /* epoll reports it, if it is armed */
+    c->dead = 1;
     pthread_mutex_unlock(&c->lock);
     __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
-    return first;
 }
 
 int fxe_conn_is_gone(const struct fxe_conn *c)
@@ -236,7 +271,8 @@ static int make_room(struct fxe_conn *c, size_t size)
                "more than %zu MiB of requests and replies of this tenant are on their way; see "
                "--max-pending",
                fxe_engine.max_pending >> 20);
-        return -1;
+        if (c->msg->nframes) /* the header is small, and has the number that the answer needs */
+            return -1;
     }
     /* FAISS reads arrays in place: malloc's alignment is enough for all of them.  Not NULL when
      * empty: that means "no array" to many callers. */
@@ -287,19 +323,27 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
         return 0; /* the delimiter */
     if (first)
         refuse(c, "protocol", "the message does not begin with an empty frame");
-    if (c->msg->nframes == 0 && h->size > FX_HEADER_MAX)
+    int is_header = c->msg->seen++ == 0;
+    if (is_header && h->size > FX_HEADER_MAX) {
         refuse(c, "limit", "the header has %llu bytes, more than %d", (unsigned long long)h->size,
                FX_HEADER_MAX);
-    else if (c->msg->nframes == FX_FRAMES_MAX)
+        return -1;
+    }
+    if (c->msg->seen > FX_FRAMES_MAX) {
         refuse(c, "limit", "the message has more than %d frames", FX_FRAMES_MAX);
-    else if (h->size > FX_FRAME_MAX)
-        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->nframes,
+        return -1;
+    }
+    if (h->size > FX_FRAME_MAX) {
+        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->seen - 1,
                (unsigned long long)h->size, FX_FRAME_MAX);
-    else if (!c->msg->kind || first)
-        return make_room(c, c->left), 0; /* without room it is read and dropped */
-    else
-        return 0;
-    return -1;
+        return -1;
+    }
+    /* Once the message is refused, or where there is no room, frames are read and dropped. */
+    if (is_header)
+        return make_room(c, c->left);
+    if (!c->msg->kind)
+        make_room(c, c->left);
+    return 0;
 }
 
 /* The rest of the frame's body: 1 when it is complete. */

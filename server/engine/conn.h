@@ -27,6 +27,7 @@ struct fxe_session;
 /* A request as it came.  Owns its frames. */
 struct fxe_msg {
     int nframes; /* header first */
+    int seen;    /* frames that have begun, with those that are dropped */
     struct fx_buffer frames[FX_FRAMES_MAX];
     size_t kept;      /* bytes counted by fxe_kept_add */
     const char *kind; /* not NULL: refused while it was read, a kind of error */
@@ -45,18 +46,20 @@ struct fxe_conn {
         FXE_FLUSHING /* its reply leaves */
     } phase;
     int watched; /* epoll knows it */
-    int armed;   /* and reports it, once; a reference */
-    int dead;  /* broken or closed: not to be used any more */
-    int gone;  /* the client has closed it; atomic */
-    int near;  /* the client came by TCP from this host */
-    int key;   /* number of its API key */
+    int armed;   /* and reports it, once; a reference.  Else an event is a late one */
+    int dead;    /* broken or closed: not to be used any more */
+    int gone;    /* the client has closed it; atomic */
+    int near;    /* the client came by TCP from this host */
+    int key;     /* number of its API key */
     char peer[FXS_PEER_MAX + 1];
 
     /* engine.lock */
     struct fxe_session *session;
     struct fxe_conn *prev, *next; /* in the session */
     struct fxe_conn *prev_busy, *next_busy;
+    struct fxe_req *running; /* the request that is under way; NULL: none, or given up */
     struct fxe_conn *next_unread;
+    int unread;          /* in the pool's list of that name */
     unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */
 
     /* reading */
@@ -80,8 +83,8 @@ struct fxe_conn {
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
 void fxe_conn_ref(struct fxe_conn *c);
 void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
-/* It is of no more use: shut it down.  Returns true the first time. */
-int fxe_conn_kill(struct fxe_conn *c);
+/* It is of no more use: shut it down. */
+void fxe_conn_kill(struct fxe_conn *c);
 
 /* --- with conn.lock --- */
 

@@ -19,6 +19,7 @@
 #include "code_size.h"
 #include "house.h"
 #include "log.h"
+#include "room.h"
 #include "sandbox.h"
 #include "split.h"
 
@@ -92,13 +93,19 @@ static void limit_memory(long mib)
 
 int fx_engine_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"link", required_argument, NULL, 'l'},      {"tenant", required_argument, NULL, 't'},
-        {"threads", required_argument, NULL, 'n'},   {"library", required_argument, NULL, 'f'},
-        {"lease", required_argument, NULL, 'e'},     {"previous", required_argument, NULL, 'p'},
-        {"coalesce", required_argument, NULL, 'c'},  {"memory", required_argument, NULL, 'm'},
-        {"log-level", required_argument, NULL, 'v'}, {"max-pending", required_argument, NULL, 'q'},
-        {"near", required_argument, NULL, 'h'},      {0}};
+    static const struct option options[] = {{"link", required_argument, NULL, 'l'},
+                                            {"tenant", required_argument, NULL, 't'},
+                                            {"threads", required_argument, NULL, 'n'},
+                                            {"library", required_argument, NULL, 'f'},
+                                            {"lease", required_argument, NULL, 'e'},
+                                            {"previous", required_argument, NULL, 'p'},
+                                            {"coalesce", required_argument, NULL, 'c'},
+                                            {"memory", required_argument, NULL, 'm'},
+                                            {"log-level", required_argument, NULL, 'v'},
+                                            {"max-pending", required_argument, NULL, 'q'},
+                                            {"near", required_argument, NULL, 'h'},
+                                            {"call-limit", required_argument, NULL, 'i'},
+                                            {0}};
     const char *library = NULL;
     enum fxs_level level;
     struct rlimit files;
@@ -129,6 +136,9 @@ int fx_engine_main(int argc, char **argv)
             break;
         case 'q':
             fxe_engine.max_pending = (size_t)atol(optarg) << 20;
+            break;
+        case 'i':
+            fxe_engine.call_limit = atoi(optarg);
             break;
         case 'h':
             fxe_engine.near = optarg;
@@ -170,6 +180,7 @@ int fx_engine_main(int argc, char **argv)
     thread_policy();
     if (load(library) != 0)
         return 3;
+    fxe_room_init();
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);

@@ -55,6 +55,7 @@ struct fxe_engine {
     int threads;        /* of the pool */
     int cores;          /* for wide work, see fxe_session_width */
     int coalesce;       /* enum fxe_coalesce */
+    int call_limit;     /* seconds after which a call's caller gets an error; 0: never */
     int lease;          /* seconds that a session lives without a connection */
     size_t max_pending; /* bytes of requests and replies on their way */
     void (*omp_set_num_threads)(int);

@@ -5,6 +5,7 @@
 
 #include "check_args.h"
 #include "session.h"
+#include "short_params.h"
 
 enum { THREADS_MAX = 256 };
 
@@ -44,6 +45,39 @@ static int dist_compute(struct fxe_req *r)
             return fxe_fail(r, "argument", "%s: id %lld of %lld", r->fn->name, (long long)ids[i],
                             (long long)api()->Index_ntotal(index));
     return api()->IndexFlat_compute_distance_subset(index, 1, r->v[1].p, (idx_t)n, r->v[4].p, ids);
+}
+
+/* Indexes of bits have a code of d bits for each vector. */
+static int binary_code_size(struct fxe_req *r)
+{
+    *(size_t *)r->v[1].p = (size_t)api()->IndexBinary_d(r->v[0].p) / 8;
+    return 0;
+}
+
+/* The first four bytes of an index file name its class, and with too short a write the rest is
+ * not made. */
+static _Thread_local char first_word[4];
+static size_t write_first_word(const void *p, size_t size, size_t n)
+{
+    if (size * n >= sizeof first_word)
+        memcpy(first_word, p, sizeof first_word);
+    return 0;
+}
+
+/* FAISS before v1.11 has neither that class nor the writer that is needed to see it. */
+static int has_rabitq(struct fxe_req *r)
+{
+    FaissCustomIOWriter *w = NULL;
+    memset(first_word, 0, sizeof first_word);
+    if (api()->CustomIOWriter_new && api()->write_index_custom &&
+        api()->CustomIOWriter_new(&w, write_first_word) == 0) {
+        api()->write_index_custom(r->v[0].p, (FaissIOWriter *)w, 0);
+        api()->CustomIOWriter_free(w);
+    }
+    if (memcmp(first_word, "Iwrq", 4) == 0 || memcmp(first_word, "Iwrr", 4) == 0)
+        return 0;
+    fxe_fail_text(r, -1, "faissx: faiss_IndexIVF_has_RaBitQ: the index is not an IndexIVFRaBitQ");
+    return -1;
 }
 
 /* --- inverted files, float and binary --- */
@@ -115,6 +149,51 @@ static int direct_map(struct fxe_req *r, int binary)
         return refuse(r, "the server's FAISS makes direct maps of the types 0 and 1 only");
     return binary ? api()->IndexBinaryIVF_make_direct_map(r->v[0].p, (int)r->v[1].i)
                   : api()->IndexIVF_make_direct_map(r->v[0].p, (int)r->v[1].i);
+}
+
+struct place {
+    idx_t key, list;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    idx_t x = ((const struct place *)a)->key, y = ((const struct place *)b)->key;
+    return (x > y) - (x < y);
+}
+
+/* The fork asks the index's direct map, which the C API does not show; the lists tell the same. */
+static int lists_for_keys(struct fxe_req *r)
+{
+    const idx_t *keys = r->v[1].p;
+    idx_t *lists = r->v[3].p;
+    size_t n = 0, total = (size_t)api()->Index_ntotal(r->v[0].p);
+    struct place *places = malloc((total + 1) * sizeof *places);
+    idx_t *ids = malloc((total + 1) * sizeof *ids);
+    int rc = places && ids ? 0 : refuse(r, "the server is out of memory");
+    for (size_t list = 0; list < api()->IndexIVF_nlist(r->v[0].p) && rc == 0; list++) {
+        size_t size = api()->IndexIVF_get_list_size(r->v[0].p, list);
+        if (size > total - n) {
+            rc = refuse(r, "the lists hold more vectors than the index");
+            break;
+        }
+        api()->IndexIVF_invlists_get_ids(r->v[0].p, list, ids);
+        for (size_t i = 0; i < size; i++)
+            places[n++] = (struct place){ids[i], (idx_t)list};
+    }
+    if (rc == 0)
+        qsort(places, n, sizeof *places, by_key);
+    for (int64_t i = 0; i < r->v[2].i && rc == 0; i++) {
+        struct place wanted = {keys[i], 0};
+        const struct place *p = bsearch(&wanted, places, n, sizeof *places, by_key);
+        if (p)
+            lists[i] = p->list;
+        else
+            rc = fxe_fail(r, "argument", "%s: no vector of the index has the id %lld", r->fn->name,
+                          (long long)keys[i]);
+    }
+    free(places);
+    free(ids);
+    return rc;
 }
 
 /* The kind of selector in an argument, as the client described it (wire.md). */
@@ -209,6 +288,18 @@ static const struct extra {
      closest_centroids,
      NULL,
      0},
+    {FX_OP_Search_closest_eligible_centroids,
+     {FX_OP_IndexIVF_quantizer},
+     closest_centroids,
+     NULL,
+     0},
+    {FX_OP_get_lists_for_keys,
+     {FX_OP_IndexIVF_get_list_size, FX_OP_IndexIVF_invlists_get_ids},
+     NULL,
+     lists_for_keys,
+     0},
+    {FX_OP_IndexIVF_has_RaBitQ, {0}, NULL, has_rabitq, 0},
+    {FX_OP_IndexBinary_sa_code_size, {FX_OP_IndexBinary_d}, NULL, binary_code_size, 0},
     {FX_OP_IndexBinaryIVF_search_closest_eligible_centroids,
      {FX_OP_IndexBinaryIVF_quantizer},
      closest_centroids,
@@ -225,6 +316,11 @@ static const struct extra {
      NULL,
      1},
     {FX_OP_IndexIVF_list_vector_count,
+     {FX_OP_SearchParametersIVF_sel, FX_OP_IndexIVF_invlists_get_ids},
+     list_counts,
+     NULL,
+     0},
+    {FX_OP_ivf_list_vector_count,
      {FX_OP_SearchParametersIVF_sel, FX_OP_IndexIVF_invlists_get_ids},
      list_counts,
      NULL,
@@ -265,6 +361,8 @@ int fxe_extra_has(int op)
 int fxe_extra_call(struct fxe_req *r)
 {
     const struct extra *e = find(r->op);
+    if (fxe_short_params_call(r))
+        return 1;
     if (!e || fx_library_has(&fxe_engine.lib, r->op))
         return 0;
     r->v[r->fn->nparams].i = e->simple ? e->simple(r) : e->call(r, e->binary);

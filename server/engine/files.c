@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guard.h"
 #include "request.h"
 #include "source.h"
 
@@ -65,6 +66,8 @@ static void run_save(struct fxe_req *r)
     int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = io_flags(r), rc;
     char *data = NULL;
     size_t size = 0;
+    if (fxe_guard_save(r, r->obj[0]) != 0)
+        return;
     FILE *f = open_memstream(&data, &size);
     if (!f) {
         fxe_fail(r, "limit", "the server is out of memory");
@@ -176,6 +179,23 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
     return n;
 }
 
+struct loading {
+    int cls, flags;
+    struct memory bytes;
+    void *ptr;
+    int rc;
+};
+
+static void load_bytes(void *arg)
+{
+    struct loading *l = arg;
+    struct memory m = l->bytes;
+    FILE *f = fxe_source_open(read_memory, &m);
+    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
+    if (f)
+        fxe_source_close(f);
+}
+
 static void run_load(struct fxe_req *r)
 {
     const msgpack_object *o = fx_header_get(&r->header, "data");
@@ -195,14 +215,12 @@ static void run_load(struct fxe_req *r)
         rc = load_transform(r, data, size, &ptr);
         cls = transform_class(data, size);
     } else {
-        struct memory m = {data, size};
-        FILE *f = fxe_source_open(read_memory, &m);
-        if (!f) {
-            fxe_fail(r, "limit", "the server is out of file descriptors");
+        struct loading l = {.cls = cls, .flags = io_flags(r), .bytes = {data, size}};
+        if (fxe_guard_load(r, load_bytes, &l) != 0)
             return;
-        }
-        rc = load_file(cls, f, io_flags(r), &ptr);
-        fxe_source_close(f);
+        load_bytes(&l);
+        rc = l.rc;
+        ptr = l.ptr;
     }
     if (r->failed)
         return;

@@ -25,7 +25,8 @@ static struct {
 void fxe_house_wake(void)
 {
     static const uint64_t one = 1;
-    if (write(house.wake, &one, sizeof one) < 0 && errno != EAGAIN)
+    /* -1: it does not run yet, and will look for itself. */
+    if (house.wake >= 0 && write(house.wake, &one, sizeof one) < 0 && errno != EAGAIN)
         fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
 

@@ -35,6 +35,11 @@ static struct named *find(const char *name, size_t len)
     return n;
 }
 
+size_t fxe_named_count(void)
+{
+    return HASH_COUNT(by_name);
+}
+
 /* The name no longer stands for the index, which lives on only where it is open. */
 static void drop(struct named *n, struct fxe_obj **doomed)
 {

@@ -7,7 +7,12 @@
 #ifndef FXE_NAMED_H
 #define FXE_NAMED_H
 
+#include <stddef.h>
+
 struct fxe_operation;
 extern const struct fxe_operation fxe_publish, fxe_open, fxe_list, fxe_unpublish;
+
+/* How many names there are; with engine.lock. */
+size_t fxe_named_count(void);
 
 #endif

@@ -324,6 +324,7 @@ static void move_to_tenant(struct fxe_obj *o)
     DL_DELETE(from->objects, o);
     DL_PREPEND(tenant.objects, o);
     o->session = &tenant;
+    o->creator = from;
     for (int i = 0; i < o->nkeeps; i++)
         move_to_tenant(o->keeps[i]);
     DL_FOREACH_SAFE(from->objects, b, tmp)
@@ -340,15 +341,42 @@ void fxe_obj_share(struct fxe_obj *o)
     o->nkeepers++;
 }
 
+/* It is its creator's alone again, with the parts that nothing else of the tenant needs. */
+static void move_to_creator(struct fxe_obj *o)
+{
+    struct fxe_session *to = o->creator;
+    struct fxe_obj *b, *tmp;
+    if (!to || o->named || o->session != &tenant)
+        return;
+    DL_DELETE(tenant.objects, o);
+    DL_PREPEND(to->objects, o);
+    o->session = to;
+    o->creator = NULL;
+    for (int i = 0; i < o->nkeeps; i++)
+        if (o->keeps[i]->creator == to)
+            move_to_creator(o->keeps[i]);
+    DL_FOREACH_SAFE(tenant.objects, b, tmp)
+    if (b->lender == o && b->creator == to)
+        move_to_creator(b);
+}
+
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
 {
     if (o->alias)
         o = o->keeps[0];
     o->named--;
     o->nkeepers--;
-    if (o->named == 0)
+    if (o->creator)
+        move_to_creator(o);
+    else if (o->named == 0)
         o->released = 1; /* for new handles; those that are open keep it */
     reap(o, doomed);
+}
+
+void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator)
+{
+    if (o->creator == creator)
+        o->creator = NULL;
 }
 
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
@@ -383,6 +411,8 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
 {
     struct fxe_obj *o;
+    DL_FOREACH(tenant.objects, o)
+    fxe_obj_disown(o, s);
     DL_FOREACH(s->objects, o)
     o->released = 1;
     /* Wholes before parts: freeing the one may free others, so begin again each time. */

@@ -32,17 +32,19 @@ struct fxe_obj {
     struct fxe_obj *lender; /* it was born inside that one, which FAISS lets free it */
     struct fxe_obj **keeps; /* objects that FAISS's object holds pointers to */
     int nkeeps;
-    int nkeepers;  /* how many objects keep this one */
-    int calls;     /* requests under way that use it */
-    int named;     /* names that it is published under */
-    int alias;     /* a second handle: keeps[0] is the object */
-    int nborrowed; /* objects that it has lent */
-    int owns;      /* frees its parts: own_fields, as the client set it */
-    int inherent;  /* its parts were born inside it (factory, file, clone):
-                      FAISS itself frees them, and own_fields is FAISS's */
-    int flat;      /* 0 not looked at, 1 an IndexFlat that coalesce.c can search, 2 not */
-    int hollow;    /* made without the sub-index that its class follows */
-    int released;  /* nobody wants it; freed as soon as nothing uses it */
+    int nkeepers;                /* how many objects keep this one */
+    int calls;                   /* requests under way that use it */
+    int named;                   /* names that it is published under */
+    struct fxe_session *creator; /* of an object of the tenant: has a handle to it, too */
+    int alias;                   /* a second handle: keeps[0] is the object */
+    int nborrowed;               /* objects that it has lent */
+    int owns;                    /* frees its parts: own_fields, as the client set it */
+    int inherent;                /* its parts were born inside it (factory, file, clone):
+                                    FAISS itself frees them, and own_fields is FAISS's */
+    int flat;                /* 0 not looked at, 1 an IndexFlat that coalesce.c can search, 2 not */
+    int hollow;              /* made without the sub-index that its class follows */
+    struct fxe_shape *shape; /* what it is made of; NULL: not looked at (guard.c) */
+    int released;            /* nobody wants it; freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
     UT_hash_handle hh, hh_ptr;
@@ -84,8 +86,10 @@ void fxe_obj_share(struct fxe_obj *o);
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 /* Another handle for `target`, of session s.  NULL when memory is out. */
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
-/* Does it belong to the tenant?  Then a client's free means nothing. */
+/* Does it belong to the tenant?  Then a client's free ends its own handle only. */
 int fxe_obj_is_shared(const struct fxe_obj *o);
+/* Its creator does not need it any more. */
+void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator);
 
 /* End the handles that `lender` lent (of class cls). */
 void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -16,7 +17,9 @@
 #include "flat.h"
 #include "house.h"
 #include "log.h"
+#include "overdue.h"
 #include "session.h"
+#include "wide.h"
 
 enum {
     EVENTS = 64,
@@ -35,18 +38,17 @@ struct queue {
 };
 
 static struct {
-    pthread_cond_t wide_cond;
-    struct queue ready, wide; /* they have their locks */
-    int idle;                 /* workers in epoll_wait */
-    int under_way;            /* requests read and not finished */
-    struct fxe_conn *busy;    /* connections of which a request is under way */
-    struct fxe_conn *unread;  /* connections that have been read further than answered */
-    unsigned tick;            /* of the housekeeper */
+    struct queue ready;      /* they have their locks */
+    int idle;                /* workers in epoll_wait */
+    int under_way;           /* requests read and not finished */
+    struct fxe_conn *busy;   /* connections of which a request is under way */
+    struct fxe_conn *unread; /* connections that have been read further than answered */
+    unsigned tick;           /* of the housekeeper */
     int ticking, quiet;
     int stopping;
     int epoll;
     struct fxs_event wake;
-} pool = {.wide_cond = PTHREAD_COND_INITIALIZER, .tick = 1};
+} pool = {.tick = 1};
 
 static void push(struct queue *q, struct fxe_req *r)
 {
@@ -80,12 +82,10 @@ static void wake_one(void)
 /* It has its locks.  With engine.lock. */
 static void queue_up(struct fxe_req *r)
 {
-    if (r->lane == FXE_WIDE) {
-        push(&pool.wide, r);
-        pthread_cond_signal(&pool.wide_cond);
-    } else {
+    if (r->lane == FXE_WIDE)
+        fxe_wide_run(r);
+    else
         push(&pool.ready, r);
-    }
 }
 
 void fxe_pool_ready(struct fxe_req *r)
@@ -113,14 +113,14 @@ static int arm(struct fxe_conn *c, uint32_t events)
     if (took)
         c->armed = 0;
     c->dead = 1;
+    shutdown(c->source.fd, SHUT_RDWR);
     return 0;
 }
 
-/* It has ended. */
+/* It has ended, or cannot be waited for any more. */
 static void lost(struct fxe_conn *c)
 {
-    if (!fxe_conn_kill(c))
-        return;
+    fxe_conn_kill(c);
     fxe_lock();
     fxe_session_unbind(c);
     fxe_unlock();
@@ -136,6 +136,8 @@ static void take_request(struct fxe_msg *m, struct fxe_conn *c)
     }
     fxe_lock();
     pool.under_way++;
+    r->began_ms = fxe_now_ms();
+    c->running = r;
     c->busy_since = pool.tick;
     DL_APPEND2(pool.busy, c, prev_busy, next_busy);
     if (!pool.ticking) {
@@ -171,22 +173,28 @@ static int read_conn(struct fxe_conn *c)
 }
 
 /* Let some worker look for the next request.  The kernel does not know of one that has been
- * read together with the one before.  Takes the reference. */
-static void leave(struct fxe_conn *c)
+ * read together with the one before: unless `looked`, when what has been read is known to be no
+ * whole request.  Takes the reference. */
+static void leave(struct fxe_conn *c, int looked)
 {
     int took = 0;
     pthread_mutex_lock(&c->lock);
-    if (!c->dead && c->phase == FXE_IDLE && fxe_conn_has_more(c)) {
+    if (!c->dead && c->phase == FXE_IDLE && !looked && fxe_conn_has_more(c)) {
         fxe_lock();
-        LL_APPEND2(pool.unread, c, next_unread);
+        if (!c->unread) { /* it may be there still, if epoll reported it meanwhile */
+            LL_APPEND2(pool.unread, c, next_unread);
+            c->unread = took = 1;
+        }
         wake_one();
         fxe_unlock();
-        took = 1;
     } else if (!c->dead && c->phase == FXE_IDLE) {
         fxe_conn_rest(c);
         took = arm(c, EPOLLIN);
     }
+    int dead = c->dead;
     pthread_mutex_unlock(&c->lock);
+    if (dead)
+        lost(c);
     if (!took)
         fxe_conn_unref(c);
 }
@@ -211,17 +219,22 @@ int fxe_pool_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
 }
 
 /* While a request is under way, its connection is watched for commands and for its end. */
-static int while_busy(struct fxe_conn *c, uint32_t events)
+static int while_busy(struct fxe_conn *c)
 {
     int rc = fxe_conn_commands(c);
-    if (rc < 0 || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    if (rc < 0 || fxe_conn_is_gone(c)) {
         __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
+        fxe_lock();
+        fxe_session_unbind(c); /* the lease begins, whatever the call still does */
+        fxe_unlock();
         return 0;
     }
     return arm(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
 }
 
-/* Something happened to a connection.  The event's reference is the caller's. */
+/* Something happened to a connection.  What was asked for can have been changed after epoll had
+ * reported it to this worker, and then be reported to another one as well: the first to come
+ * gets the reference. */
 static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxe_conn *c = (struct fxe_conn *)s;
@@ -229,26 +242,31 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     struct fxe_msg *m = NULL;
     int rc = 0, took = 0;
     (void)ctx;
+    (void)events; /* it is looked at what is there now */
     pthread_mutex_lock(&c->lock);
+    if (!c->armed) {
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
     c->armed = 0;
     switch (c->phase) {
     case FXE_FLUSHING:
         sent = c->sending;
         rc = sent ? fxe_conn_flush(c) : -1;
-        if (rc == 0) {
+        if (rc == 0 && (took = arm(c, EPOLLOUT)))
             sent = NULL;
-            took = arm(c, EPOLLOUT);
-        }
+        else if (rc == 0)
+            rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
         break;
     case FXE_BUSY:
-        took = c->dead ? 0 : while_busy(c, events);
+        took = c->dead ? 0 : while_busy(c);
         break;
     case FXE_IDLE:
         rc = c->dead ? -1 : fxe_conn_read(c, &m);
         if (rc == 1)
             c->phase = FXE_BUSY;
-        else if (rc == 0)
-            took = arm(c, EPOLLIN);
+        else if (rc == 0 && !(took = arm(c, EPOLLIN)))
+            rc = -1;
         break;
     }
     pthread_mutex_unlock(&c->lock);
@@ -266,7 +284,7 @@ void fxe_pool_add(struct fxe_conn *c)
 {
     c->source.event = on_conn;
     if (read_conn(c) == 0)
-        leave(c);
+        leave(c, 1);
     else
         fxe_conn_unref(c);
     fxe_lock();
@@ -291,6 +309,7 @@ void fxe_pool_answered(struct fxe_conn *c)
 {
     fxe_lock();
     DL_DELETE2(pool.busy, c, prev_busy, next_busy);
+    c->running = NULL;
     pool.under_way--;
     fxe_unlock();
     pthread_mutex_lock(&c->lock);
@@ -299,7 +318,7 @@ void fxe_pool_answered(struct fxe_conn *c)
     if (answered.worker && answered.n < FXE_FLAT_MAX)
         answered.conn[answered.n++] = c;
     else
-        leave(c);
+        leave(c, 0);
 }
 
 static int64_t now_ns(void)
@@ -317,7 +336,7 @@ static int64_t now_ns(void)
 static void look_again(int alone)
 {
     struct fxe_conn *conn[FXE_FLAT_MAX];
-    int n = answered.n;
+    int n = answered.n, looked = 0;
     memcpy(conn, answered.conn, (size_t)n * sizeof(*conn));
     answered.n = 0;
     if (n == 1 && ++answered.streak < STREAK && now_ns() - answered.looked < STREAK_NS) {
@@ -335,9 +354,10 @@ static void look_again(int alone)
             fxe_conn_unref(conn[0]);
             return;
         }
+        looked = 1;
     }
     for (int i = 0; i < n; i++)
-        leave(conn[i]);
+        leave(conn[i], looked);
 }
 
 /* --- the threads --- */
@@ -381,8 +401,10 @@ static void look_everywhere(int wait)
     struct epoll_event events[EVENTS];
     fxe_lock();
     struct fxe_conn *unread = pool.unread;
-    if (unread)
+    if (unread) {
         LL_DELETE2(pool.unread, unread, next_unread);
+        unread->unread = 0;
+    }
     pool.idle += wait && !unread;
     fxe_unlock();
     int n = epoll_wait(pool.epoll, events, EVENTS, wait && !unread ? -1 : 0);
@@ -395,7 +417,7 @@ static void look_everywhere(int wait)
     }
     if (unread) {
         if (read_conn(unread) == 0)
-            leave(unread);
+            leave(unread, 1);
         else
             fxe_conn_unref(unread);
     }
@@ -440,29 +462,6 @@ static void *worker(void *arg)
     return NULL;
 }
 
-static void *wide_lane(void *arg)
-{
-    int width = 0;
-    (void)arg;
-    for (;;) {
-        struct fxe_req *r;
-        fxe_lock();
-        while (!(r = pop(&pool.wide)))
-            pthread_cond_wait(&pool.wide_cond, &fxe_engine.lock);
-        fxe_unlock();
-        int wanted = fxe_session_width(r->session);
-        if (width != wanted)
-            set_omp(width = wanted);
-        if (fxe_conn_is_gone(r->conn)) {
-            fxe_fail(r, "gone", "the client has gone");
-            fxe_req_finish(r);
-        } else {
-            fxe_req_run(r);
-        }
-    }
-    return NULL;
-}
-
 static void on_wake(void *ctx, struct fxs_event *s, uint32_t events)
 {
     uint64_t n;
@@ -493,7 +492,6 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
-    start(wide_lane);
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);
 }
@@ -513,6 +511,11 @@ bool fxe_pool_is_quiet(void)
     bool quiet = pool.under_way == 0;
     fxe_unlock();
     return quiet;
+}
+
+struct fxe_conn *fxe_pool_busy(void)
+{
+    return pool.busy;
 }
 
 int fxe_pool_under_way(void)
@@ -546,11 +549,12 @@ static void watch_busy(void)
 
 bool fxe_pool_tick(void)
 {
+    bool given_up = fxe_overdue_tick();
     fxe_lock();
     if (++pool.tick == 0)
         pool.tick = 1;
     int all_compute = pool.idle == 0;
-    pool.quiet = pool.under_way ? 0 : pool.quiet + 1;
+    pool.quiet = pool.under_way || given_up ? 0 : pool.quiet + 1;
     bool go_on = pool.quiet < QUIET_TICKS;
     pool.ticking = go_on;
     if (!go_on)

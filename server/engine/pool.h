@@ -2,8 +2,8 @@
 /*
  * The workers of an engine, and the connections that they wait for.
  *
- * A fixed number of workers, each with one OpenMP thread, and one wide lane that uses all cores,
- * for work that is worth them.  All idle workers wait in epoll for connections; the one that the
+ * A fixed number of workers, each with one OpenMP thread; work that is worth more has threads of
+ * its own, see wide.h.  All idle workers wait in epoll for connections; the one that the
  * kernel wakes reads a request and runs it, so a small call is handed from thread to thread only
  * where two must overlap.
  */
@@ -30,6 +30,8 @@ int fxe_pool_reply(struct fxe_req *r, const struct fx_frame *frames, int n);
 /* The request's reply has left, and its connection may send the next one.  Takes the request's
  * reference. */
 void fxe_pool_answered(struct fxe_conn *c);
+/* Connections of which a request is under way, through next_busy; with engine.lock. */
+struct fxe_conn *fxe_pool_busy(void);
 /* Requests read and not answered; with engine.lock. */
 int fxe_pool_under_way(void);
 /* The request has its locks now (lock.c calls this, engine.lock held). */

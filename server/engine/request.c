@@ -9,6 +9,7 @@
 #include "blob.h"
 #include "files.h"
 #include "named.h"
+#include "overdue.h"
 #include "pool.h"
 #include "session.h"
 #include "special.h"
@@ -265,7 +266,9 @@ int fxe_req_prepare(struct fxe_req *r)
 
 void fxe_req_run(struct fxe_req *r)
 {
-    if (r->operation->start) {
+    if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
+        fxe_fail(r, "timeout", "nobody waits for it any more");
+    } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
     } else {
@@ -275,37 +278,21 @@ void fxe_req_run(struct fxe_req *r)
 }
 
 /* Give back what the request used.  Before its reply: whoever has that may count on the
- * objects being free, in both senses. */
-static void give_back(struct fxe_req *r)
+ * objects being free, in both senses.  Returns whether the caller has had an answer already. */
+static bool give_back(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
     fxe_lock();
+    bool answered = fxe_overdue_ended(r);
     fxe_needs_give(&r->needs);
     for (int i = 0; i < r->nheld; i++)
         fxe_obj_let_go(r->held[i], &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+    return answered;
 }
 
-void fxe_req_finish(struct fxe_req *r)
-{
-    struct fxe_obj *doomed = NULL;
-    fxe_values_free(&r->values);
-    give_back(r);
-    fxe_stats_count(r);
-    struct fxe_session *s = r->session; /* downloads are put into it with the reply */
-    int sent = reply(r);
-    if (s) {
-        fxe_lock();
-        fxe_session_leave(s, &doomed);
-        fxe_unlock();
-        fxe_obj_destroy_list(doomed);
-    }
-    if (sent != 0)
-        fxe_req_sent(r);
-}
-
-void fxe_req_sent(struct fxe_req *r)
+static void free_request(struct fxe_req *r)
 {
     for (int i = 0; i < r->nmemory; i++)
         fx_buffer_free(&r->memory[i]);
@@ -313,13 +300,43 @@ void fxe_req_sent(struct fxe_req *r)
         fxe_blob_done(r->piece_of);
     for (int i = r->piece_of ? 1 : 0; i < r->nout; i++)
         free(r->out[i].data);
+    free(r->found.lims);
+    free(r->found.labels);
+    free(r->found.distances);
     msgpack_sbuffer_destroy(&r->extra);
     msgpack_sbuffer_destroy(&r->reply);
     fx_header_free(&r->header);
     fxe_msg_free(r->msg);
     free(r->message);
-    struct fxe_conn *c = r->conn;
     free(r);
+}
+
+void fxe_req_finish(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    fxe_values_free(&r->values);
+    bool answered = give_back(r);
+    fxe_stats_count(r);
+    struct fxe_session *s = r->session; /* downloads are put into it with the reply */
+    int sent = answered ? 0 : reply(r);
+    if (s) {
+        fxe_lock();
+        fxe_session_leave(s, &doomed);
+        fxe_unlock();
+        fxe_obj_destroy_list(doomed);
+    }
+    if (answered) {
+        fxe_conn_unref(r->conn);
+        free_request(r);
+    } else if (sent != 0) {
+        fxe_req_sent(r);
+    }
+}
+
+void fxe_req_sent(struct fxe_req *r)
+{
+    struct fxe_conn *c = r->conn;
+    free_request(r);
     fxe_pool_answered(c);
 }
 

@@ -38,6 +38,13 @@ struct fxe_out {
     size_t size;
 };
 
+/* What a range search found, where that is not in FAISS's object: far.c. */
+struct fxe_found {
+    size_t *lims, n; /* n + 1 limits; NULL: there is none */
+    idx_t *labels;
+    float *distances;
+};
+
 struct fxe_req {
     struct fxe_req *next;
     struct fxe_msg *msg;
@@ -47,6 +54,9 @@ struct fxe_req {
     const struct fxe_operation *operation;
     struct fxe_session *session;
     enum fxe_lane lane;
+    int64_t began_ms;
+    int ending;   /* it will be answered now; engine.lock */
+    int given_up; /* its caller has had an answer: overdue.h; engine.lock */
 
     /* a function of the C API */
     int op;
@@ -63,6 +73,7 @@ struct fxe_req {
     int nheld;
     struct fxe_needs needs;
     struct fxe_values values;
+    struct fxe_found found;
 
     /* the reply */
     int failed;
@@ -126,6 +137,8 @@ int fxe_call_prepare(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
 /* Put the arguments into v[], and room for results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);
+/* Make the call, without any check; the argument is the request. */
+void fxe_call_faiss(void *r);
 /* A function that the size of an array depends on (see fx_size), of the loaded library. */
 int fxe_call_ask(void *ctx, int op, union fx_val *v);
 static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)

@@ -14,6 +14,7 @@
 
 static struct {
     struct fxe_session *by_token;
+    size_t ended;             /* that requests keep */
     struct fxe_session *lost; /* without a connection, by the end of their leases */
 } sessions;
 
@@ -55,6 +56,11 @@ struct fxe_session *fxe_session_find(const uint8_t token[FX_TOKEN_SIZE])
 size_t fxe_sessions_count(void)
 {
     return HASH_COUNT(sessions.by_token);
+}
+
+size_t fxe_sessions_live(void)
+{
+    return HASH_COUNT(sessions.by_token) - sessions.ended;
 }
 
 int fxe_session_width(const struct fxe_session *s)
@@ -104,12 +110,14 @@ static void reap(struct fxe_session *s, struct fxe_obj **doomed)
     while (s->conns)
         fxe_session_unbind(s->conns);
     HASH_DELETE(hh, sessions.by_token, s);
+    sessions.ended--;
     free(s);
 }
 
 void fxe_session_end(struct fxe_session *s, struct fxe_obj **doomed)
 {
     s->ended = 1;
+    sessions.ended++;
     found(s);
     fxe_streams_abort(s);
     reap(s, doomed);

@@ -49,6 +49,8 @@ void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed);
 int64_t fxe_sessions_expire(int64_t now, struct fxe_obj **doomed);
 
 size_t fxe_sessions_count(void);
+/* Those that have not ended. */
+size_t fxe_sessions_live(void);
 
 /* Threads of OpenMP that wide work of the session may use: as faiss_set_omp_threads said, or
  * else the engine's.  NULL: of no session.  Needs no lock while the session has a request. */

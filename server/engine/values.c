@@ -178,9 +178,12 @@ static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel,
     for (int i = 0; i < 5; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
             return bad(r);
-    if (fxe_need(r, FX_OP_SearchParametersIVF_new_with))
+    int rabitq = e[0].via.str.size == 6 && memcmp(e[0].via.str.ptr, "rabitq", 6) == 0;
+    if (fxe_need(r, rabitq ? FX_OP_SearchParametersRaBitQ_new_with
+                           : FX_OP_SearchParametersIVF_new_with))
         return -1;
-    int rc = api()->SearchParametersIVF_new_with(&sp, sel, (size_t)f[0], (size_t)f[1]);
+    int rc = (rabitq ? api()->SearchParametersRaBitQ_new_with
+                     : api()->SearchParametersIVF_new_with)(&sp, sel, (size_t)f[0], (size_t)f[1]);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
@@ -277,6 +280,19 @@ int fxe_result_reply(struct fxe_req *r, void *rsr)
     size_t nq = api()->RangeSearchResult_nq(rsr), *lims = NULL;
     idx_t *labels = NULL;
     float *distances = NULL;
+    struct fxe_found *f = &r->found;
+    if (f->lims) {
+        size_t *own_lims = f->lims;
+        idx_t *own_labels = f->labels;
+        float *own_distances = f->distances;
+        size_t results = own_lims[f->n];
+        *f = (struct fxe_found){NULL, 0, NULL, NULL};
+        return fxe_reply_array(r, own_lims, (nq + 1) * sizeof *own_lims) ||
+                       fxe_reply_array(r, own_labels, results * sizeof *own_labels) ||
+                       fxe_reply_array(r, own_distances, results * sizeof *own_distances)
+                   ? -1
+                   : 0;
+    }
     api()->RangeSearchResult_lims(rsr, &lims);
     api()->RangeSearchResult_labels(rsr, &labels, &distances);
     size_t n = labels ? lims[nq] : 0;

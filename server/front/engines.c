@@ -49,7 +49,7 @@ void fxs_engines_free(struct fxs_engines *t)
 static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
 {
     const struct fxs_options *o = f->options;
-    char link[16], threads[16], lease[16], memory[24], pending[24];
+    char link[16], threads[16], lease[16], limit[16], memory[24], pending[24];
     const char *argv[] = {"faissx-server",
                           "engine",
                           "--link",
@@ -66,6 +66,8 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
                           o->coalesce,
                           "--lease",
                           lease,
+                          "--call-limit",
+                          limit,
                           "--log-level",
                           fxs_log_level_name(o->level),
                           "--near",
@@ -83,6 +85,7 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     snprintf(threads, sizeof(threads), "%d", o->threads);
     snprintf(memory, sizeof(memory), "%ld", o->memory ? o->memory : o->total_memory);
     snprintf(pending, sizeof(pending), "%ld", o->max_pending);
+    snprintf(limit, sizeof(limit), "%ld", o->call_limit);
     snprintf(lease, sizeof(lease), "%d", (int)((o->lease + 999) / 1000));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);

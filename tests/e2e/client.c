@@ -94,7 +94,7 @@ static void maps(const char *pattern)
     FILE *f = fopen("/proc/self/maps", "r");
     while (f && fgets(line, sizeof line, f)) {
         char *path = strchr(line, '/');
-        if (!path || !strstr(path, pattern) || strcmp(path, last) == 0)
+        if (!path || !strstr(strrchr(path, '/'), pattern) || strcmp(path, last) == 0)
             continue;
         strcpy(last, path);
         path[strcspn(path, "\n")] = '\0';

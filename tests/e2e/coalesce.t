@@ -11,7 +11,12 @@ ok "runs in process" sh -c "$one '$coalesce' 1 >/dev/null && $one '$coalesce' 24
 start_server --threads 1
 remote "$coalesce" 24 >"$TMP/one"
 same "one worker: the same bits" "$TMP/direct" "$TMP/one"
-ok "and searches were done together" [ "$(stat_of batched_searches)" -gt 0 ]
+# FAISS before 1.7.2 breaks ties in another way, and so each search is done alone.
+if has faiss_IndexFlat1D_cast; then
+    ok "and searches were done together" [ "$(stat_of batched_searches)" -gt 0 ]
+else
+    is "and none was done together" "$(stat_of batched_searches)" 0
+fi
 start_server --threads 3
 remote "$coalesce" 24 >"$TMP/three"
 same "three workers: the same bits" "$TMP/direct" "$TMP/three"

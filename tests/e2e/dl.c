@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that opens the library by its bare name, as runtimes of other languages do. */
+/*
+ * A program that opens the library at run time, as runtimes of other languages do: by the
+ * names and paths that it is given, or else as libfaiss_c.so.  Two words are not names:
+ *
+ *     maps     print the files mapped that have FAISS in their names
+ *     local    leave the server: what is opened next is used in process
+ */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,9 +21,9 @@ static void *symbol(const char *name)
     return p;
 }
 
-int main(void)
+static int use(const char *name)
 {
-    lib = dlopen("libfaiss_c.so", RTLD_NOW | RTLD_LOCAL);
+    lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (!lib) {
         printf("%s\n", dlerror());
         return 1;
@@ -46,4 +52,35 @@ int main(void)
     int rc = factory(&index, 4, "Nonsense", 1);
     printf("%d %d\n", rc, strstr(error(), "Nonsense") != NULL);
     return dlclose(lib);
+}
+
+static int maps(void)
+{
+    char line[4096], last[4096] = "";
+    FILE *f = fopen("/proc/self/maps", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        const char *path = strchr(line, '/'), *base = strrchr(line, '/');
+        if (path && strstr(base, "faiss") && strcmp(path, last) != 0) {
+            printf("maps %s", path);
+            strcpy(last, path);
+        }
+    }
+    return f ? fclose(f) : 1;
+}
+
+static int local(void)
+{
+    int (*configure)(const char *, const char *, const char *);
+    *(void **)&configure = symbol("faissx_configure");
+    return configure ? configure(NULL, NULL, NULL) : 1;
+}
+
+int main(int argc, char **argv)
+{
+    int rc = argc < 2 ? use("libfaiss_c.so") : 0;
+    for (int i = 1; i < argc && rc == 0; i++)
+        rc = strcmp(argv[i], "maps") == 0    ? maps()
+             : strcmp(argv[i], "local") == 0 ? local()
+                                             : use(argv[i]);
+    return rc;
 }

@@ -118,6 +118,83 @@ static void counts(void)
     F(Index_free)(ivf);
 }
 
+/* Names that a binding used in some of its releases. */
+static void of_bindings(void)
+{
+    FaissIndex *ivf = full("IVF4,Flat"), *rabitq = make(D, "IVF4,RaBitQ");
+    FaissIndexBinary *bits = NULL, *others = NULL;
+    float near[NQ * K], there[NQ * K];
+    idx_t lists[NQ * K], list[NQ * K], some[] = {1, 2, 299}, got[NLIST] = {0}, want[NLIST] = {0};
+    FaissIDSelectorBatch *batch;
+    FaissSearchParametersIVF *params = NULL, *same_params = NULL;
+    CODE(WORKS, F(Search_closest_eligible_centroids)(ivf, NQ, x, K, near, lists, NULL));
+    MUST(F(IndexIVF_search_closest_eligible_centroids)(ivf, NQ, x, K, there, list, NULL));
+    same("closest centroids, old name", lists, list, sizeof list);
+    same("how close, old name", near, there, sizeof near);
+
+    CODE(WORKS, F(get_lists_for_keys)(ivf, some, 3, lists));
+    for (idx_t i = 0; i < NLIST; i++) {
+        size_t n = F(IndexIVF_get_list_size)(ivf, (size_t)i);
+        idx_t *ids = calloc(n + 1, sizeof *ids);
+        F(IndexIVF_invlists_get_ids)(ivf, (size_t)i, ids);
+        for (size_t k = 0; k < n; k++)
+            for (int s = 0; s < 3; s++)
+                if (ids[k] == some[s]) {
+                    list[s] = i;
+                    want[i]++;
+                }
+        free(ids);
+    }
+    same("get_lists_for_keys", lists, list, 3 * sizeof *list);
+    some[1] = N;
+    CODE(FAILS, F(get_lists_for_keys)(ivf, some, 3, lists));
+    some[1] = 2;
+    CODE(WORKS, F(get_lists_for_keys)(ivf, some, 0, lists));
+
+    MUST(F(IDSelectorBatch_new)(&batch, 3, some));
+    CODE(WORKS, F(SearchParametersIVF_new_with_sel)(&params, (FaissIDSelector *)batch));
+    before();
+    int rc = F(ivf_list_vector_count)(ivf, got, NLIST, params);
+    after("ivf_list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    if (rc == 0)
+        same("ivf_list_vector_count", got, want, sizeof got);
+    MUST(F(SearchParametersIVF_new_with)(&same_params, (FaissIDSelector *)batch, 1, 0));
+    int a = F(Index_search_with_params)(ivf, NQ, x, K, params, near, lists),
+        b = F(Index_search_with_params)(ivf, NQ, x, K, same_params, there, list);
+    same("its code with a selector", &a, &b, sizeof a);
+    if (a == 0 && b == 0)
+        same("what it finds with a selector", lists, list, sizeof list);
+    F(SearchParametersIVF_free)(params);
+    F(SearchParametersIVF_free)(same_params);
+
+    CODE(FAILS, F(IndexIVF_has_RaBitQ)(ivf));
+    if (rabitq)
+        CODE(WORKS, F(IndexIVF_has_RaBitQ)(rabitq));
+    MUST(F(SearchParametersRaBitQ_new_with)(&params, (FaissIDSelector *)batch, 4, 0));
+    CODE(FAILS, F(Index_search_with_params)(rabitq ? rabitq : ivf, NQ, x, K, params, near, lists));
+    F(SearchParametersIVF_free)(params);
+    F(IDSelector_free)((FaissIDSelector *)batch);
+    F(Index_free)(rabitq);
+    F(Index_free)(ivf);
+
+    uint8_t codes[2] = {0}, wanted[2] = {0x05, 0x80};
+    float numbers[16] = {1, -1, 0.5f, 0, [15] = 2};
+    CALL(WORKS, F(real_to_binary)(2, 8, numbers, codes));
+    same("real_to_binary", codes, wanted, sizeof codes);
+    CALL(FAILS, F(real_to_binary)(1, 9, numbers, codes));
+
+    F(index_binary_factory)(&bits, 64, "BFlat");
+    F(index_binary_factory)(&others, 64, "BFlat");
+    if (bits && others) {
+        size_t size = 0, eight = 8;
+        CODE(WORKS, F(IndexBinary_sa_code_size)(bits, &size));
+        same("code size", &size, &eight, sizeof size);
+        CODE(FAILS, F(Set_quantizers_binary)(bits, others));
+        F(IndexBinary_free)(bits);
+        F(IndexBinary_free)(others);
+    }
+}
+
 int main(int argc, char **argv)
 {
     begin_cases(argc, argv);
@@ -125,6 +202,7 @@ int main(int argc, char **argv)
     of_any();
     of_lists();
     counts();
+    of_bindings();
     free(x);
     return end_cases();
 }

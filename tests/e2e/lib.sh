@@ -35,6 +35,13 @@ case $BUILD in
 *-thread) SANITIZER_RUNTIME=$(${CC:-gcc} -print-file-name=libtsan.so) ;;
 esac
 
+# has NAME: the real library exports the function.
+has() {
+    [ -f "$TMP/names" ] || nm -D --defined-only "$FAISS_C" |
+        sed -n 's/.* [TW] \(faiss_[A-Za-z0-9_]*\)$/\1/p' >"$TMP/names"
+    grep -qx "$1" "$TMP/names"
+}
+
 # --- results, as TAP ---
 
 pass() { fx_count=$((fx_count + 1)); echo "ok $fx_count - $1"; }

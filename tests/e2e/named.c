@@ -5,6 +5,7 @@
  *   named publish PATH    make an index of 10 vectors and write it to PATH
  *   named add PATH        open it, add 5 vectors, print how many there are
  *   named search PATH     open it twice, free it twice, search: prints the nearest
+ *   named over PATH       publish two indexes as PATH, one after the other, and use the first
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,17 @@ int main(int argc, char **argv)
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         TRY(faiss_Index_add(index, 5, x));
         printf("%lld\n", (long long)faiss_Index_ntotal(index));
+    } else if (strcmp(argv[1], "over") == 0) {
+        TRY(faiss_index_factory(&index, 4, "IDMap,Flat", METRIC_L2));
+        TRY(faiss_index_factory(&again, 4, "Flat", METRIC_L2));
+        TRY(faiss_Index_add_with_ids(index, 2, x, (idx_t[]){7, 8}));
+        TRY(faiss_write_index_fname(index, argv[2]));
+        TRY(faiss_write_index_fname(again, argv[2]));
+        TRY(faiss_Index_add_with_ids(index, 1, x, (idx_t[]){9}));
+        TRY(faiss_Index_search(index, 1, x + 4, 1, dis, ids));
+        printf("%lld %lld\n", (long long)faiss_Index_ntotal(index), (long long)ids[0]);
+        faiss_Index_free(index);
+        faiss_Index_free(again);
     } else {
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         TRY(faiss_read_index_fname(argv[2], 0, &again));

@@ -19,9 +19,11 @@ is "a path can be mapped to it" \
 like "an unknown name is an error" "$(remote "$named" search faissx://none)" "^-4 faissx: no index is published as 'none'"
 ok "publishing under the same name replaces it" remote "$named" publish faissx://a/b
 is "by a new one" "$(remote "$named" add faissx://a/b)" 15
+is "who published what is replaced keeps it" "$(remote "$named" over faissx://a/b)" "3 8"
+objects() { [ "$(cli stats | sed -n 's/^objects //p')" = "$1" ]; }
+ok "until it is freed" wait_for objects 1
 ok "unpublish" cli rm a/b
 is "nothing is listed" "$(cli list)" ""
 like "nor to be had" "$(remote "$named" search faissx://a/b)" "no index is published"
 like "unpublishing it again is an error" "$(cli rm a/b 2>&1)" "no index is published as 'a/b'"
-wait_for sh -c '[ "$('"$BUILD/bin/faissx stats --server $SERVER"' | sed -n "s/^objects //p")" = 0 ]'
-is "and the engine has nothing left" "$(cli stats | sed -n 's/^objects //p')" 0
+ok "and the engine has nothing left" wait_for objects 0

@@ -21,9 +21,9 @@ static struct fxs_text text(const char *s)
 static const char *check(const struct fxs_auth *a, const char *key, const char *tenant,
                          const char **whose)
 {
-    unsigned number;
+    unsigned number = 77;
     const char *why = fxs_auth_check(a, text(key), text(tenant), whose, &number);
-    assert_true(!why == (a && number > 0) || !a); /* a valid key has a number */
+    assert_int_equal(number > 0, a && !why); /* only a valid key has a number */
     return why;
 }
 
@@ -53,6 +53,7 @@ static void answers(void **state)
 {
     struct fxs_auth *a = *state;
     const char *whose;
+    unsigned number;
     char why[128];
     assert_int_equal(fxs_auth_add_list(a, " k1:acme , k2: a b:c ", why, sizeof(why)), 0);
     assert_int_equal(fxs_auth_count(a), 2);
@@ -69,11 +70,26 @@ static void answers(void **state)
     assert_string_equal(check(a, "k1", "acm", &whose), "API key does not belong to tenant");
     assert_string_equal(check(a, "k1", "", &whose), "API key does not belong to tenant");
     /* Bytes that count, though strings end before them. */
-    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"k1\0", 3}, text(NULL), &whose),
+    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"k1\0", 3}, text(NULL), &whose, &number),
                         "Invalid API key");
     /* A length that nothing may be read for. */
-    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"", SIZE_MAX}, text(NULL), &whose),
+    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"", SIZE_MAX}, text(NULL), &whose, &number),
                         "Invalid API key");
+}
+
+/* An engine is told the number, never the key. */
+static void each_key_has_its_own_number(void **state)
+{
+    struct fxs_auth *a = *state;
+    const char *whose;
+    unsigned number[3];
+    char why[128];
+    assert_int_equal(fxs_auth_add_list(a, "k1:acme,k2:acme,k3:b", why, sizeof(why)), 0);
+    for (int i = 0; i < 3; i++) {
+        char key[] = {'k', (char)('1' + i), 0};
+        assert_null(fxs_auth_check(a, text(key), text(NULL), &whose, &number[i]));
+        assert_int_equal(number[i], i + 1);
+    }
 }
 
 static void lengths(void **state)
@@ -160,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_keys_all_are_one),
         TEST(answers),
+        TEST(each_key_has_its_own_number),
         TEST(lengths),
         cmocka_unit_test(bad_lists),
         TEST(files),

@@ -21,7 +21,7 @@
 
 #include "conn.h"
 
-static char dir[] = "/tmp/fx-zmtp-XXXXXX";
+static char dir[] = "/tmp/fx-conn-XXXXXX";
 
 static int64_t in_ms(int ms)
 {
@@ -332,7 +332,7 @@ static void test_abstract(void **state)
     char where[60];
     struct fx_frame f = {"hidden", 6};
     (void)state;
-    snprintf(where, sizeof(where), "ipc://@fx-zmtp-test-%d", (int)getpid());
+    snprintf(where, sizeof(where), "ipc://@fx-conn-test-%d", (int)getpid());
     bind_router(&p, where, 0);
     connect_client(&p);
     assert_int_equal(fx_conn_send(p.c, &f, 1, in_ms(5000)), 0);
@@ -529,6 +529,24 @@ static void test_handshake(void **state)
     check_handshake(b, n, "claims 65536 bytes");
 }
 
+/* What the client itself says: version 3.1, for it answers PING, and that it is a DEALER. */
+static void test_own_greeting(void **state)
+{
+    static const char ready[] = "\4\51\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0";
+    uint8_t b[600];
+    int peer;
+    (void)state;
+    size_t n = greeting(b, 3, "NULL", LITERAL("\4\34\5READY\13Socket-Type\0\0\0\6ROUTER"));
+    struct fx_conn *c = scripted(b, n, &peer);
+    assert_int_equal(fx_conn_handshake(c, in_ms(1000)), 0);
+    n = (size_t)recv(peer, b, sizeof(b), MSG_DONTWAIT);
+    assert_int_equal(n, 64 + sizeof(ready));
+    assert_memory_equal(b, "\xff\0\0\0\0\0\0\0\0\x7f\3\1NULL\0", 17);
+    assert_memory_equal(b + 64, ready, sizeof(ready));
+    fx_conn_close(c);
+    close(peer);
+}
+
 static void test_commands(void **state)
 {
     int peer, more;
@@ -710,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_web_server),
         cmocka_unit_test(test_handshake),
+        cmocka_unit_test(test_own_greeting),
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_stalls),
         cmocka_unit_test(test_misuse),
@@ -717,7 +736,7 @@ int main(void)
     };
     if (!mkdtemp(dir))
         return 1;
-    int failed = cmocka_run_group_tests_name("zmtp", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("conn", tests, NULL, NULL);
     rmdir(dir);
     return failed;
 }

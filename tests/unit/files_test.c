@@ -503,12 +503,15 @@ static int set_up(void **state)
     (void)state;
     if (!mkdtemp(dir))
         return -1;
-    snprintf(endpoint, sizeof endpoint, "ipc://%s/socket", dir);
+    size_t len = sizeof endpoint;
     void *ctx = zmq_ctx_new(), *socket = zmq_socket(ctx, ZMQ_ROUTER);
     int linger = 0; /* a client that is gone reads no more */
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     *state = ctx;
-    if (zmq_bind(socket, endpoint) != 0 || pthread_create(&thread, NULL, run_server, socket) != 0)
+    /* TCP: libzmq takes no memfds, as an engine does over a Unix socket. */
+    if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 ||
+        zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0 ||
+        pthread_create(&thread, NULL, run_server, socket) != 0)
         return -1;
     pthread_detach(thread);
     setenv("FAISSX_SERVER", endpoint, 1);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which calls with ordinary arguments end the process that FAISS runs in?
+ *
+ *     grammar.c   every kind of index that FAISS's factory can make, two deep
+ *     life.c      the short life that each of them leads, with every metric and with
+ *                 ordinary and odd vectors; every call of it is a step
+ *     main.c      runs lives in children, and finds the step in which a child died
+ *     report.c    prints what happened
+ *
+ * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
+ */
+#ifndef FX_TEST_CRASH_H
+#define FX_TEST_CRASH_H
+
+#include <stdint.h>
+
+#include "api.h"
+
+extern struct fx_api api; /* NULL where the library lacks the function */
+
+/* --- grammar.c --- */
+
+/* How much of a kind is tried: with every metric and all vectors; with fewer, because its
+ * training takes long; or because it is nested in another. */
+enum depth { FULL, SLOW, NESTED };
+
+enum family { FACTORY, BINARY, MADE };
+
+struct kind {
+    char name[96]; /* the factory string, or the name of a constructor's index (made.c) */
+    enum depth depth;
+    enum family family;
+};
+
+/* All kinds; the array is the callee's and constant after the first call. */
+const struct kind *grammar(int *n);
+
+/* --- made.c --- */
+
+/* Indexes that constructors of the C API make, by name. */
+int made_count(void);
+const char *made_name(int i);
+int made_create(const char *name, int d, int metric, FaissIndex **out);
+/* The part that its parts are like, or NULL. */
+FaissIndex *made_part(const char *name, FaissIndex *index);
+
+/* --- life.c --- */
+
+#define STEPS(X)                                                                                   \
+    X(create)                                                                                      \
+    X(shape)                                                                                       \
+    X(train)                                                                                       \
+    X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)      \
+        X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params) X(params_sel)            \
+            X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel)      \
+                X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) X(range_nan)         \
+                    X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode)         \
+                        X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor)     \
+                            X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded)    \
+                                X(add_loaded) X(remove_loaded) X(clone) X(search_clone) X(merge)   \
+                                    X(search_merged) X(copy_subset) X(direct_map)                  \
+                                        X(reconstruct_map) X(remove_range) X(search_removed)       \
+                                            X(remove_batch) X(remove_all) X(search_rest)           \
+                                                X(retrain) X(reset) X(search_reset) X(range_reset) \
+                                                    X(add_again) X(search_again) X(add_none)       \
+                                                        X(free)
+
+enum step {
+#define X(name) STEP_##name,
+    STEPS(X)
+#undef X
+        NSTEPS
+};
+
+extern const char *const step_names[NSTEPS];
+
+/* What vectors the life is led with. */
+#define VARIANTS(X)                                                                            \
+    X(usual)                                                                                   \
+    X(one)                                                                                     \
+    X(empty)                                                                                   \
+    X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) \
+        X(train0) X(negative)
+
+enum variant {
+#define X(name) VARIANT_##name,
+    VARIANTS(X)
+#undef X
+        NVARIANTS
+};
+
+extern const char *const variant_names[NVARIANTS];
+enum { SLOW_VARIANTS = VARIANT_huge, NESTED_VARIANTS = VARIANT_zero }; /* those before it */
+
+/* Where a child is, for its parent to read. */
+struct place {
+    volatile int life;    /* number of the life under way */
+    volatile int done;    /* lives before this one are printed */
+    volatile int step;    /* the step under way, or -1 */
+    volatile int ms;      /* what the life took */
+    char shape[1024];     /* of the index (server/engine/shape.h) */
+    char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
+    char skip[NSTEPS];    /* steps that are not tried; the character to print */
+    char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,
+                             - not reached, ~ not tried */
+};
+
+extern struct place *place;
+
+struct life {
+    const struct kind *kind;
+    int metric;
+    enum variant variant;
+};
+
+void life_lead(const struct life *l);
+
+/* Are the calls made by a server?  Then shapes are not asked for. */
+extern int remote;
+
+/* Seconds of processor time that a step may take. */
+extern int step_seconds;
+
+#endif

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The short life of an index: train, add, search in every way, change, save, load, reset. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "crash.h"
+#include "engine/shape.h"
+
+enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000 };
+
+const char *const step_names[NSTEPS] = {
+#define X(name) #name,
+    STEPS(X)
+#undef X
+};
+
+const char *const variant_names[NVARIANTS] = {
+#define X(name) #name,
+    VARIANTS(X)
+#undef X
+};
+
+struct place *place;
+int step_seconds = 3;
+int remote;
+
+/* --- steps --- */
+
+static const FaissIndex *subject; /* whose ntotal is looked at */
+static const FaissIndexBinary *binary_subject;
+
+static void limit(int seconds)
+{
+    struct itimerval t = {.it_value = {.tv_sec = seconds}};
+    setitimer(ITIMER_PROF, &t, NULL);
+}
+
+static char state(void)
+{
+    if (subject)
+        return (char)('0' + (api.Index_ntotal(subject) == 0) + 2 * !api.Index_is_trained(subject));
+    if (binary_subject)
+        return (char)('0' + (api.IndexBinary_ntotal(binary_subject) == 0) +
+                      2 * !api.IndexBinary_is_trained(binary_subject));
+    return '0';
+}
+
+static int enter(enum step s)
+{
+    place->state[s] = state();
+    if (place->skip[s]) {
+        place->outcome[s] = place->skip[s];
+        return 0;
+    }
+    limit(step_seconds);
+    place->step = s;
+    return 1;
+}
+
+static int leave(enum step s, int rc)
+{
+    place->step = -1;
+    place->outcome[s] = rc == 0 ? 'o' : 'e';
+    return rc;
+}
+
+#define SKIPPED (-98)
+#define HAS(f) (api.f != NULL)
+#define STEP(name, call) (enter(STEP_##name) ? leave(STEP_##name, call) : SKIPPED)
+
+/* --- data --- */
+
+static float *x; /* to train with, and to add */
+static float *xq;
+static float dis[NQ * MANY];
+static int32_t hamming[NQ * MANY];
+static idx_t ids[NQ * MANY], keys[NT];
+static uint8_t codes[NQ * 4096], bits[NT * D];
+static float vectors[NQ * 64];
+static int d;
+
+static float number(enum variant v, int i)
+{
+    static uint32_t s;
+    if (i == 0)
+        s = 12345;
+    s = s * 1664525u + 1013904223u;
+    float f = (float)(s >> 8) / (float)(1 << 24);
+    switch (v) {
+    case VARIANT_zero:
+        return 0;
+    case VARIANT_same:
+        return (float)(i % d) / 16;
+    case VARIANT_huge:
+        return (f - .5f) * 3e38f * 2;
+    case VARIANT_nan_train:
+    case VARIANT_nan:
+        return i % 7 == 3 ? NAN : f;
+    case VARIANT_inf:
+        return i % 7 == 3 ? INFINITY : i % 7 == 5 ? -INFINITY : f;
+    case VARIANT_negative:
+        return f * 4 - 2;
+    default:
+        return f;
+    }
+}
+
+static void fill(float *to, enum variant v, int n)
+{
+    for (int i = 0; i < n; i++)
+        to[i] = number(v, i);
+}
+
+static int training(enum variant v)
+{
+    return v == VARIANT_least ? LEAST : v == VARIANT_train1 ? 1 : v == VARIANT_train0 ? 0 : NT;
+}
+
+static int adding(enum variant v)
+{
+    return v == VARIANT_one ? 1 : v == VARIANT_empty ? 0 : NB;
+}
+
+/* Most of what is odd about vectors would be refused in training. */
+static int only_added(enum variant v)
+{
+    return v == VARIANT_nan || v == VARIANT_inf;
+}
+
+/* --- searches --- */
+
+static int search(const FaissIndex *index, int n, int k)
+{
+    return api.Index_search(index, n, xq, k, dis, ids);
+}
+
+static int search_odd(const FaissIndex *index, float value)
+{
+    float odd[64];
+    for (int i = 0; i < d; i++)
+        odd[i] = i % 3 ? value : .5f;
+    return api.Index_search(index, 1, odd, 5, dis, ids);
+}
+
+static int range(const FaissIndex *index, int n, float radius)
+{
+    FaissRangeSearchResult *r = NULL;
+    int rc = api.RangeSearchResult_new(&r, n);
+    if (rc == 0)
+        rc = api.Index_range_search(index, n, xq, radius, r);
+    if (r)
+        api.RangeSearchResult_free(r);
+    return rc;
+}
+
+enum { PLAIN, IVF, HNSW };
+
+static int with_params(const FaissIndex *index, int type, FaissIDSelector *sel)
+{
+    FaissSearchParameters *p = NULL;
+    int rc = type == IVF
+                 ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
+             : type == HNSW
+                 ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, 20)
+                 : api.SearchParameters_new(&p, sel);
+    if (rc == 0)
+        rc = api.Index_search_with_params(index, 3, xq, 5, p, dis, ids);
+    if (p)
+        api.SearchParameters_free(p);
+    return rc;
+}
+
+static void searches_with_params(const FaissIndex *index)
+{
+    FaissIDSelectorRange *range = NULL;
+    FaissIDSelectorBatch *batch = NULL;
+    if (!HAS(Index_search_with_params) || !HAS(SearchParameters_new))
+        return;
+    STEP(params, with_params(index, PLAIN, NULL));
+    if (api.IDSelectorRange_new(&range, 0, 100) || api.IDSelectorBatch_new(&batch, 50, keys))
+        return;
+    STEP(params_sel, with_params(index, PLAIN, (FaissIDSelector *)range));
+    STEP(params_batch, with_params(index, PLAIN, (FaissIDSelector *)batch));
+    if (HAS(SearchParametersIVF_new_with)) {
+        STEP(params_ivf, with_params(index, IVF, NULL));
+        STEP(params_ivf_sel, with_params(index, IVF, (FaissIDSelector *)range));
+    }
+    if (HAS(SearchParametersHNSW_new_with)) {
+        STEP(params_hnsw, with_params(index, HNSW, NULL));
+        STEP(params_hnsw_sel, with_params(index, HNSW, (FaissIDSelector *)range));
+    }
+    api.IDSelectorRange_free(range);
+    api.IDSelector_free((FaissIDSelector *)batch);
+}
+
+static void searches(FaissIndex *index)
+{
+    STEP(search_1, search(index, 1, 1));
+    STEP(search, search(index, 3, 10));
+    STEP(search_blas, search(index, NQ, 10));
+    STEP(search_many, search(index, 3, MANY));
+    STEP(search_none, search(index, 0, 10));
+    STEP(search_k0, search(index, 3, 0));
+    STEP(search_nan, search_odd(index, NAN));
+    STEP(search_inf, search_odd(index, INFINITY));
+    STEP(search_huge, search_odd(index, 3e38f));
+    searches_with_params(index);
+    STEP(assign, api.Index_assign(index, 3, xq, ids, 4));
+    STEP(range, range(index, 3, 1.f));
+    STEP(range_blas, range(index, NQ, 1.f));
+    STEP(range_all, range(index, 3, 1e30f));
+    STEP(range_all_ip, range(index, 3, -1e30f));
+    STEP(range_nan, range(index, 3, NAN));
+    STEP(range_none, range(index, 0, 1.f));
+}
+
+/* --- the rest --- */
+
+static int remove_some(FaissIndex *index, int from, int to)
+{
+    FaissIDSelectorRange *range = NULL;
+    size_t n;
+    int rc = api.IDSelectorRange_new(&range, from, to);
+    if (rc == 0)
+        rc = api.Index_remove_ids(index, (FaissIDSelector *)range, &n);
+    api.IDSelectorRange_free(range);
+    return rc;
+}
+
+static int remove_batch(FaissIndex *index)
+{
+    FaissIDSelectorBatch *batch = NULL;
+    size_t n;
+    int rc = api.IDSelectorBatch_new(&batch, 50, keys + 20);
+    if (rc == 0)
+        rc = api.Index_remove_ids(index, (FaissIDSelector *)batch, &n);
+    api.IDSelector_free((FaissIDSelector *)batch);
+    return rc;
+}
+
+static int set(FaissIndex *index, const char *name, double value)
+{
+    FaissParameterSpace *space = NULL;
+    int rc = api.ParameterSpace_new(&space);
+    if (rc == 0)
+        rc = api.ParameterSpace_set_index_parameter(space, index, name, value);
+    api.ParameterSpace_free(space);
+    return rc;
+}
+
+static int save(const FaissIndex *index, char **data, size_t *size)
+{
+    FILE *f = open_memstream(data, size);
+    int rc = api.write_index(index, f);
+    fclose(f);
+    return rc;
+}
+
+static int load(char *data, size_t size, FaissIndex **out)
+{
+    FILE *f = fmemopen(data, size, "rb");
+    int rc = api.read_index(f, 0, out);
+    fclose(f);
+    return rc;
+}
+
+static void codes_of(FaissIndex *index)
+{
+    size_t size = 0;
+    if (HAS(Index_sa_code_size) && api.Index_sa_code_size(index, &size) == 0 && size <= 4096 &&
+        STEP(sa_encode, api.Index_sa_encode(index, 3, xq, codes)) == 0)
+        STEP(sa_decode, api.Index_sa_decode(index, 3, codes, vectors));
+    if (api.Index_ntotal(index) > 5) {
+        STEP(reconstruct, api.Index_reconstruct(index, 0, vectors));
+        if (place->outcome[STEP_reconstruct] == 'o') {
+            STEP(reconstruct_n, api.Index_reconstruct_n(index, 1, 4, vectors));
+            STEP(residual, api.Index_compute_residual(index, xq, vectors, 2));
+        }
+    }
+}
+
+static void tune(FaissIndex *index)
+{
+    if (STEP(nprobe, set(index, "nprobe", 8)) == 0)
+        STEP(search_nprobe, search(index, 3, 10));
+    if (STEP(ef, set(index, "efSearch", 50)) == 0)
+        STEP(search_ef, search(index, 3, 10));
+    if (STEP(k_factor, set(index, "k_factor_rf", 4)) == 0)
+        STEP(search_k_factor, search(index, 3, 10));
+}
+
+static void copies(FaissIndex *index)
+{
+    char *data = NULL;
+    size_t size = 0;
+    FaissIndex *copy = NULL;
+    if (STEP(save, save(index, &data, &size)) == 0 && STEP(load, load(data, size, &copy)) == 0) {
+        STEP(search_loaded, search(copy, 3, 10));
+        STEP(range_loaded, range(copy, 3, 1.f));
+        if (STEP(add_loaded, api.Index_add(copy, 20, x)) == 0)
+            STEP(remove_loaded, remove_some(copy, 5, 9));
+        api.Index_free(copy);
+    }
+    free(data);
+    copy = NULL;
+    if (STEP(clone, api.clone_index(index, &copy)) != 0)
+        return;
+    STEP(search_clone, search(copy, 3, 10));
+    if (HAS(IndexIVF_cast) && api.IndexIVF_cast(index) && api.IndexIVF_cast(copy)) {
+        if (STEP(merge, api.IndexIVF_merge_from(copy, index, 0)) == 0) {
+            STEP(search_merged, search(copy, 3, 10));
+            api.IndexIVF_merge_from(index, copy, 0); /* and back */
+        }
+        STEP(copy_subset, api.IndexIVF_copy_subset_to(index, copy, 0, 0, 50));
+        if (STEP(direct_map, api.IndexIVF_make_direct_map(index, 1)) == 0) {
+            STEP(reconstruct_map, api.Index_reconstruct(index, 3, vectors));
+            api.IndexIVF_make_direct_map(index, 0);
+        }
+    }
+    api.Index_free(copy);
+}
+
+static void changes(FaissIndex *index, enum variant v)
+{
+    STEP(remove_range, remove_some(index, 10, 20));
+    STEP(search_removed, search(index, 3, 10));
+    STEP(remove_batch, remove_batch(index));
+    STEP(remove_all, remove_some(index, 0, 100000));
+    STEP(search_rest, search(index, 3, 10));
+    if (v != VARIANT_untrained)
+        STEP(retrain, api.Index_train(index, NT, x));
+    if (STEP(reset, api.Index_reset(index)) != 0)
+        return;
+    STEP(search_reset, search(index, 3, 10));
+    STEP(range_reset, range(index, 3, 1.f));
+    if (STEP(add_again, api.Index_add(index, 30, x)) != 0)
+        api.Index_add_with_ids(index, 30, x, keys);
+    STEP(search_again, search(index, 3, 10));
+    STEP(add_none, api.Index_add(index, 0, x));
+}
+
+static int shape_of(const struct life *l, void *index, int binary)
+{
+    fxe_shape_text(&api, index, binary, place->shape);
+    FaissIndex *part = l->kind->family == MADE ? made_part(l->kind->name, index) : NULL;
+    if (part) {
+        size_t at = strlen(place->shape);
+        place->shape[at] = ' ';
+        fxe_shape_text(&api, part, 0, place->shape + at + 1);
+    }
+    return 0;
+}
+
+static void lead(const struct life *l)
+{
+    FaissIndex *index = NULL;
+    enum variant v = l->variant;
+    int rc =
+        l->kind->family == MADE
+            ? STEP(create, made_create(l->kind->name, d, l->metric, &index))
+            : STEP(create, api.index_factory(&index, d, l->kind->name, (FaissMetricType)l->metric));
+    if (rc != 0 || !index || api.Index_d(index) != d)
+        return;
+    if (!remote)
+        STEP(shape, shape_of(l, index, 0));
+    subject = index;
+    fill(x, only_added(v) ? VARIANT_usual : v, NT * d);
+    fill(xq, only_added(v) ? VARIANT_usual : v, NQ * d);
+    if (v != VARIANT_untrained)
+        STEP(train, api.Index_train(index, training(v), x));
+    if (only_added(v))
+        fill(x, v, NT * d);
+    int n = adding(v);
+    if (n > 0 && STEP(add, api.Index_add(index, n, x)) != 0)
+        STEP(add_with_ids, api.Index_add_with_ids(index, n, x, keys));
+    searches(index);
+    codes_of(index);
+    tune(index);
+    copies(index);
+    changes(index, v);
+    subject = NULL;
+    if (enter(STEP_free)) {
+        api.Index_free(index);
+        leave(STEP_free, 0);
+    }
+}
+
+/* --- binary indexes --- */
+
+typedef FaissIndexBinary B;
+
+static int search_bits(const B *index, int n, int k)
+{
+    return api.IndexBinary_search(index, n, bits, k, hamming, ids);
+}
+
+static int range_bits(const B *index, int n, int radius)
+{
+    FaissRangeSearchResult *r = NULL;
+    int rc = api.RangeSearchResult_new(&r, n);
+    if (rc == 0)
+        rc = api.IndexBinary_range_search(index, n, bits, radius, r);
+    if (r)
+        api.RangeSearchResult_free(r);
+    return rc;
+}
+
+static int params_bits(const B *index, int type, FaissIDSelector *sel)
+{
+    FaissSearchParameters *p = NULL;
+    int rc = type == IVF
+                 ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
+             : type == HNSW
+                 ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, 20)
+                 : api.SearchParameters_new(&p, sel);
+    if (rc == 0)
+        rc = api.IndexBinary_search_with_params(index, 3, bits, 5, p, hamming, ids);
+    if (p)
+        api.SearchParameters_free(p);
+    return rc;
+}
+
+static int remove_bits(B *index, int from, int to)
+{
+    FaissIDSelectorRange *range = NULL;
+    size_t n;
+    int rc = api.IDSelectorRange_new(&range, from, to);
+    if (rc == 0)
+        rc = api.IndexBinary_remove_ids(index, (FaissIDSelector *)range, &n);
+    api.IDSelectorRange_free(range);
+    return rc;
+}
+
+static void fill_bits(enum variant v)
+{
+    uint32_t s = 99;
+    for (size_t i = 0; i < sizeof bits; i++) {
+        s = s * 1664525u + 1013904223u;
+        bits[i] = v == VARIANT_zero   ? 0
+                  : v == VARIANT_huge ? 255
+                  : v == VARIANT_same ? (uint8_t)(i % (size_t)(d / 8))
+                                      : (uint8_t)(s >> 24);
+    }
+}
+
+static int save_bits(const B *index, char **data, size_t *size)
+{
+    FILE *f = open_memstream(data, size);
+    int rc = api.write_index_binary(index, f);
+    fclose(f);
+    return rc;
+}
+
+static int load_bits(char *data, size_t size, B **out)
+{
+    FILE *f = fmemopen(data, size, "rb");
+    int rc = api.read_index_binary(f, 0, out);
+    fclose(f);
+    return rc;
+}
+
+static void lead_binary_searches(B *index)
+{
+    STEP(search_1, search_bits(index, 1, 1));
+    STEP(search, search_bits(index, 3, 10));
+    STEP(search_blas, search_bits(index, NQ, 10));
+    STEP(search_many, search_bits(index, 3, MANY));
+    STEP(search_none, search_bits(index, 0, 10));
+    STEP(search_k0, search_bits(index, 3, 0));
+    STEP(assign, api.IndexBinary_assign(index, 3, bits, ids, 4));
+    STEP(range, range_bits(index, 3, 5));
+    STEP(range_blas, range_bits(index, NQ, 5));
+    STEP(range_all, range_bits(index, 3, 100000));
+    STEP(range_nan, range_bits(index, 3, -1));
+    STEP(range_none, range_bits(index, 0, 5));
+    FaissIDSelectorRange *range = NULL;
+    if (!HAS(IndexBinary_search_with_params) || !HAS(SearchParameters_new) ||
+        api.IDSelectorRange_new(&range, 0, 100) != 0)
+        return;
+    STEP(params, params_bits(index, PLAIN, NULL));
+    STEP(params_sel, params_bits(index, PLAIN, (FaissIDSelector *)range));
+    STEP(params_ivf, params_bits(index, IVF, NULL));
+    STEP(params_ivf_sel, params_bits(index, IVF, (FaissIDSelector *)range));
+    STEP(params_hnsw, params_bits(index, HNSW, NULL));
+    STEP(params_hnsw_sel, params_bits(index, HNSW, (FaissIDSelector *)range));
+    api.IDSelectorRange_free(range);
+}
+
+static void lead_binary(const struct life *l)
+{
+    B *index = NULL, *copy = NULL;
+    enum variant v = l->variant;
+    char *data = NULL;
+    size_t size = 0;
+    if (!HAS(index_binary_factory))
+        return;
+    d = v == VARIANT_dim1 ? 8 : 64;
+    fill_bits(v);
+    if (STEP(create, api.index_binary_factory(&index, d, l->kind->name)) != 0)
+        return;
+    if (!remote)
+        STEP(shape, shape_of(l, index, 1));
+    binary_subject = index;
+    if (v != VARIANT_untrained)
+        STEP(train, api.IndexBinary_train(index, training(v) > 120 ? 120 : training(v), bits));
+    int n = adding(v) > 120 ? 120 : adding(v);
+    if (n > 0 && STEP(add, api.IndexBinary_add(index, n, bits)) != 0)
+        STEP(add_with_ids, api.IndexBinary_add_with_ids(index, n, bits, keys));
+    lead_binary_searches(index);
+    if (api.IndexBinary_ntotal(index) > 5 &&
+        STEP(reconstruct, api.IndexBinary_reconstruct(index, 0, codes)) == 0)
+        STEP(reconstruct_n, api.IndexBinary_reconstruct_n(index, 1, 1, codes));
+    if (STEP(save, save_bits(index, &data, &size)) == 0 &&
+        STEP(load, load_bits(data, size, &copy)) == 0) {
+        STEP(search_loaded, search_bits(copy, 3, 10));
+        STEP(range_loaded, range_bits(copy, 3, 5));
+        STEP(add_loaded, api.IndexBinary_add(copy, 20, bits));
+        api.IndexBinary_free(copy);
+    }
+    free(data);
+    copy = NULL;
+    if (HAS(clone_index_binary) && STEP(clone, api.clone_index_binary(index, &copy)) == 0) {
+        STEP(search_clone, search_bits(copy, 3, 10));
+        api.IndexBinary_free(copy);
+    }
+    STEP(remove_range, remove_bits(index, 10, 20));
+    STEP(search_removed, search_bits(index, 3, 10));
+    STEP(remove_all, remove_bits(index, 0, 100000));
+    STEP(search_rest, search_bits(index, 3, 10));
+    if (STEP(reset, api.IndexBinary_reset(index)) == 0) {
+        STEP(search_reset, search_bits(index, 3, 10));
+        STEP(range_reset, range_bits(index, 3, 5));
+        STEP(add_again, api.IndexBinary_add(index, 30, bits));
+        STEP(search_again, search_bits(index, 3, 10));
+        STEP(add_none, api.IndexBinary_add(index, 0, bits));
+    }
+    binary_subject = NULL;
+    if (enter(STEP_free)) {
+        api.IndexBinary_free(index);
+        leave(STEP_free, 0);
+    }
+}
+
+void life_lead(const struct life *l)
+{
+    if (!x) {
+        x = malloc(NT * 64 * sizeof *x);
+        xq = malloc(NQ * 64 * sizeof *xq);
+        if (!x || !xq)
+            abort();
+    }
+    for (int i = 0; i < NT; i++)
+        keys[i] = i;
+    memset(place->outcome, '-', sizeof place->outcome);
+    memset(place->state, '-', sizeof place->state);
+    place->shape[0] = '\0';
+    d = l->variant == VARIANT_dim1 ? 1 : D;
+    subject = NULL;
+    binary_subject = NULL;
+    if (l->kind->family == BINARY)
+        lead_binary(l);
+    else
+        lead(l);
+    limit(0);
+}

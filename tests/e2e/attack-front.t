@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Attacks of those who have no key, over TCP and the local socket: the front spends fixed
+# memory on them, nobody gets what is another's, and two tenants work on meanwhile.
+. tests/e2e/attack.sh
+
+FRONT_MIB=16 # 1024 places of 8 KiB, and as much again
+start_tenants
+baseline
+
+for AT in "$TCP" "$IPC"; do
+    on=${AT%%:*}
+    under "$on: identities that are another's" $FRONT_MIB 16 attack identity "$AT" key-a 2000
+    under "$on: a message without an end" $FRONT_MIB 16 attack flood "$AT" more 64
+    for kind in empty messages commands pings; do
+        under "$on: 38 MiB of $kind" $FRONT_MIB 16 attack flood "$AT" $kind 38
+    done
+    under "$on: frames of 2^60 bytes" $FRONT_MIB 16 attack huge "$AT"
+    under "$on: 250 times 8 MiB announced" $FRONT_MIB 16 attack announce "$AT" 250
+    under "$on: slow openers" $FRONT_MIB 16 attack slow "$AT" key-a
+    under "$on: conversations cut off" $FRONT_MIB 16 attack cut "$AT" key-a
+    under "$on: 5000 connections that come and go" $FRONT_MIB 16 attack storm "$AT" 5000
+    under "$on: first messages without a key" $FRONT_MIB 16 attack keyless "$AT" key-a
+    under "$on: first messages that are too large" $FRONT_MIB 16 attack first "$AT" key-a
+    under "$on: openings that are refused" $FRONT_MIB 16 attack refused "$AT"
+    under "$on: 3000 that say nothing" $FRONT_MIB 16 attack silent "$AT" 3000
+    HOLD=3 under "$on: 20000 that shook hands" $FRONT_MIB 16 attack idle "$AT" 20000
+done
+AT=$IPC
+under "descriptors in openings" $FRONT_MIB 32 attack fds "$AT" key-a 120
+
+is "the log has no error" "$(grep -E ' error ' "$SERVER_LOG")" ""
+like "and is not flooded" "$(wc -c <"$SERVER_LOG")" '^[0-9]{1,6}$'
+ok "the server stops" stop_server

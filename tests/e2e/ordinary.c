@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ordinary arguments with which some releases of FAISS end the process, or never return. */
+#include "cases.h"
+
+enum { D = 16, NT = 400, NB = 200, K = 5 };
+
+static float *x, distances[32 * K];
+static idx_t labels[32 * K];
+
+static FaissIndex *of(const char *description, FaissMetricType metric)
+{
+    FaissIndex *index = NULL;
+    about = description;
+    CODE(ENDS, F(index_factory)(&index, D, description, metric));
+    return index;
+}
+
+static void train_add_search(FaissIndex *index)
+{
+    if (!index)
+        return;
+    CODE(ENDS, F(Index_train)(index, NT, x));
+    CODE(ENDS, F(Index_add)(index, NB, x));
+    CODE(ENDS, F(Index_search)(index, 1, x, K, distances, labels));
+    CODE(ENDS, F(Index_search)(index, 32, x, K, distances, labels));
+    CODE(ENDS, F(Index_assign)(index, 3, x, labels, 2));
+}
+
+static void metrics(void)
+{
+    static const char *const kinds[] = {
+        "IVF8,Flat",   "IVF8,SQ8", "HNSW8,SQ8",   "IVF8,PQ4x4",    "RaBitQ",
+        "IVF8,RaBitQ", "NSG8",     "IDMap2,NSG8", "PCA8,IVF8,SQ8", "IVF8,PQ4x4,RFlat"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int metric = METRIC_L2; metric <= METRIC_Lp; metric++) {
+            FaissIndex *index = of(kinds[i], (FaissMetricType)metric);
+            train_add_search(index);
+            if (index)
+                F(Index_free)(index);
+        }
+}
+
+static void scalar_quantizers(void)
+{
+    about = "IndexScalarQuantizer";
+    for (int type = 0; type <= 41; type++) {
+        FaissIndexScalarQuantizer *index = NULL;
+        CODE(ENDS,
+             F(IndexScalarQuantizer_new_with)(&index, D, (FaissQuantizerType)type, METRIC_L2));
+        train_add_search(index);
+        F(Index_free)(index);
+    }
+}
+
+static void selectors(void)
+{
+    static const char *const kinds[] = {"IVF8,RQ4x4", "IVF8,LSQ4x4", "IVF8,PRQ2x2x4",
+                                        "IVF8,RQ4x4_Nqint8"};
+    FaissIDSelectorRange *range = NULL;
+    FaissSearchParametersIVF *params = NULL;
+    MUST(F(IDSelectorRange_new)(&range, 10, 150));
+    CODE(ENDS, F(SearchParametersIVF_new_with)(&params, (FaissIDSelector *)range, 4, 0));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && params; i++) {
+        FaissIndex *index = of(kinds[i], METRIC_L2);
+        if (!index)
+            continue;
+        CODE(ENDS, F(Index_train)(index, NT, x));
+        CODE(ENDS, F(Index_add)(index, NB, x));
+        CODE(ENDS, F(Index_search_with_params)(index, 3, x, K, (FaissSearchParameters *)params,
+                                               distances, labels));
+        F(Index_free)(index);
+    }
+    if (params)
+        F(SearchParametersIVF_free)(params);
+    F(IDSelectorRange_free)(range);
+}
+
+static void lattice(void)
+{
+    FaissIndex *index = of("ZnLattice2x6_4", METRIC_L2);
+    train_add_search(index);
+    F(Index_free)(index);
+}
+
+/* More neighbours than there are vectors, by far: what FAISS would give in process, or an
+ * error where that needs more memory than there is. */
+static void many_neighbours(void)
+{
+    static const struct {
+        const char *kind;
+        idx_t k;
+    } tried[] = {{"Flat", 80000000}, {"IVF8,Flat", 80000000}, {"HNSW8", 2000000}, {"SQ8", 2000000}};
+    enum { N = 1000 };
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        idx_t k = tried[i].k, found = 0, rest = 0;
+        FaissIndex *index = of(tried[i].kind, METRIC_L2);
+        float *dis = calloc((size_t)k, sizeof *dis);
+        idx_t *ids = calloc((size_t)k, sizeof *ids);
+        float *many = random_vectors(N, D, 7);
+        if (!dis || !ids)
+            exit(1);
+        CODE(WORKS, F(Index_train)(index, N, many));
+        CODE(WORKS, F(Index_add)(index, N, many));
+        if (F(IndexIVF_cast)(index))
+            F(IndexIVF_set_nprobe)(index, 8);
+        before();
+        int rc = F(Index_search)(index, 1, many, k, dis, ids);
+        after("a search for millions of neighbours", ENDS, rc);
+        for (idx_t j = 0; j < k && rc == 0; j++) {
+            found += j < N && ids[j] >= 0;
+            rest += j >= N && ids[j] == -1;
+        }
+        printf("%s: k=%lld: %s, %lld found and %lld not\n", tried[i].kind, (long long)k,
+               rc ? last_error() : "ok", (long long)found, (long long)rest);
+        if (rc == 0 && (found < (i == 2 ? 1 : N * 9 / 10) || rest != k - N)) {
+            printf("wrong: %s\n", tried[i].kind);
+            bad++;
+        }
+        F(Index_free)(index);
+        free(dis);
+        free(ids);
+        free(many);
+    }
+}
+
+/* The same bits as in process, though FAISS is asked for fewer. */
+static void far(void)
+{
+    static const char *const kinds[] = {"Flat",        "IVF8,Flat", "HNSW8",     "SQ8",
+                                        "PQ4x4",       "LSH",       "PCA8,Flat", "IVF8,PQ4x4,RFlat",
+                                        "IDMap2,Flat", "IVF8,SQ8",  "Flat,RFlat"};
+    enum { N = 1000, Q = 32, FAR = 70000 };
+    float *many = random_vectors(N, D, 7), *dis = calloc((size_t)Q * FAR, sizeof *dis);
+    idx_t *ids = calloc((size_t)Q * FAR, sizeof *ids), keys[N];
+    if (!dis || !ids)
+        exit(1);
+    for (int i = 0; i < N; i++)
+        keys[i] = 3 * i;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int metric = METRIC_INNER_PRODUCT; metric <= METRIC_L2; metric++) {
+            FaissIndex *index = NULL;
+            if (F(index_factory)(&index, D, kinds[i], (FaissMetricType)metric) != 0)
+                continue;
+            MUST(F(Index_train)(index, N, many));
+            if (strncmp(kinds[i], "IDMap", 5) == 0)
+                MUST(F(Index_add_with_ids)(index, N, many, keys));
+            else
+                MUST(F(Index_add)(index, N, many));
+            for (idx_t n = 1; n <= Q; n += Q - 1) {
+                int rc = F(Index_search)(index, n, many, FAR, dis, ids);
+                printf("far: %s %d: n=%d: %d %016llx %016llx\n", kinds[i], metric, (int)n, rc,
+                       (unsigned long long)checksum(dis, (size_t)(n * FAR) * sizeof *dis),
+                       (unsigned long long)checksum(ids, (size_t)(n * FAR) * sizeof *ids));
+                rc = F(Index_assign)(index, n, many, ids, FAR);
+                printf("far: %s %d: n=%d: %d %016llx\n", kinds[i], metric, (int)n, rc,
+                       (unsigned long long)checksum(ids, (size_t)(n * FAR) * sizeof *ids));
+            }
+            F(Index_free)(index);
+        }
+    free(many);
+    free(dis);
+    free(ids);
+}
+
+static void everything_in_range(idx_t queries, idx_t vectors)
+{
+    enum { DIM = 2 };
+    FaissIndex *index = NULL;
+    FaissRangeSearchResult *result = NULL;
+    size_t *lims = NULL;
+    about = "range";
+    float *xb = random_vectors((size_t)vectors, DIM, 3);
+    MUST(F(index_factory)(&index, DIM, "Flat", METRIC_L2));
+    MUST(F(Index_add)(index, vectors, xb));
+    MUST(F(RangeSearchResult_new)(&result, queries));
+    before();
+    int rc = F(Index_range_search)(index, queries, xb, 1e30f, result);
+    after("a range search that finds everything", ENDS, rc);
+    if (rc == 0)
+        F(RangeSearchResult_lims)(result, &lims);
+    printf("range: %lld queries, %lld vectors: %s, %zu found\n", (long long)queries,
+           (long long)vectors, rc ? last_error() : "ok", lims ? lims[queries] : 0);
+    if (rc == 0 && lims[queries] != (size_t)(queries * vectors)) {
+        printf("wrong: %zu results\n", lims[queries]);
+        bad++;
+    }
+    F(RangeSearchResult_free)(result);
+    F(Index_free)(index);
+    free(xb);
+}
+
+static void descriptions(void)
+{
+    enum { LONG = 60000, TIMES = 3000 };
+    static char text[LONG + 1];
+    FaissIndex *index = NULL;
+    about = "description";
+    memset(text, 'x', LONG);
+    CODE(FAILS, F(index_factory)(&index, D, text, METRIC_L2));
+    printf("%s\n", last_error());
+    memset(text, '(', LONG);
+    CODE(FAILS, F(index_factory)(&index, D, text, METRIC_L2));
+    text[0] = '\0';
+    for (int i = 0; i < TIMES; i++)
+        memcpy(text + (size_t)i * 6, "IDMap,", 7);
+    memcpy(text + (size_t)TIMES * 6, "Flat", 5);
+    CODE(FAILS, F(index_factory)(&index, D, text, METRIC_L2));
+    printf("%s\n", last_error());
+    CODE(WORKS, F(index_factory)(&index, D, "IDMap,IDMap2,IDMap,PCA8,Flat,RFlat", METRIC_L2));
+    F(Index_free)(index);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } groups[] = {
+        {"metrics", metrics}, {"types", scalar_quantizers}, {"selectors", selectors},
+        {"lattice", lattice}, {"many", many_neighbours},    {"descriptions", descriptions},
+        {"far", far}};
+    int n = begin_cases(argc, argv);
+    x = random_vectors(NT, D, 1);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (n < 2 || strcmp(argv[1], groups[i].name) == 0)
+            groups[i].run();
+    if (n < 2 || strcmp(argv[1], "range") == 0)
+        everything_in_range(400, 262144);
+    free(x);
+    return end_cases();
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Ordinary arguments with which FAISS ends the process, or never returns, end as errors or
+# as results, and the engine lives on.
+. tests/e2e/lib.sh
+
+stats() { "$BUILD/bin/faissx" stats --server "$SERVER"; }
+pid_of_engine() { stats | sed -n 's/^pid //p'; }
+
+start_server --threads 2
+stats >/dev/null
+engine=$(pid_of_engine)
+for group in metrics types selectors lattice many descriptions range; do
+    remote "$BUILD/tests/e2e/ordinary" $group >"$TMP/$group.out" 2>&1
+    is "$group: $(tail -n 1 "$TMP/$group.out")" $? 0 || diag "$(cat "$TMP/$group.out")"
+    is "the engine is the same" "$(pid_of_engine)" "$engine"
+done
+
+# One thread everywhere: how FAISS divides its work shows in a graph.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+"$BUILD/tests/e2e/ordinary" far | grep '^far: ' >"$TMP/direct"
+start_server --threads 1
+remote "$BUILD/tests/e2e/ordinary" far | grep '^far: ' >"$TMP/remote"
+same "more neighbours than there are, by far: the same bits as in process" "$TMP/direct" "$TMP/remote"
+is "so many of them" "$(wc -l <"$TMP/direct")" 84
+
+diag "$(grep -h -e 'k=' -e '^range:' -e 'description of' "$TMP"/*.out)"
+ok "the server stops" stop_server
