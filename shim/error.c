@@ -65,6 +65,15 @@ void fx_set_error(int error, const char *text, size_t len)
     t->real_error = real_error();
 }
 
+void fx_error_append(const char *more)
+{
+    char *text = NULL;
+    if (!self || !self->text || asprintf(&text, "%s%s", self->text, more) < 0)
+        return;
+    free(self->text);
+    self->text = text;
+}
+
 void fx_error_save(struct fx_error *e)
 {
     *e = (struct fx_error){0};

@@ -175,7 +175,6 @@ static void init_once(void)
 {
     const char *server = secure_getenv("FAISSX_SERVER");
     pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
-    fx_join_configure();
     pthread_mutex_lock(&switch_lock);
     if (server && *server) {
         /* A bad address is an error of every call, not a reason to work locally. */

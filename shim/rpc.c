@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
+#include "settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +39,11 @@ int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     r->left = 0;
     r->code = -4;
     r->lost = 0;
+    r->outcome = FX_NOT_MADE;
     r->self = fx_self();
     if (!r->self)
         return -1;
-    r->deadline = fx_now_ms() + fx_session_timeout_ms();
+    r->deadline = fx_now_ms() + fx_settings_timeout_ms();
     r->conn = fx_session_conn(r->self, r->deadline);
     if (!r->conn)
         return -1;
@@ -62,9 +64,42 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
-    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation) != 0)
+    if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
+        error = FAISSX_E_TIMEOUT;
+    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation, r->deadline) != 0)
         fx_fail(error, "%s", text);
     return -1;
+}
+
+/* fx_conn_* has failed within a message, with `rc`. */
+static int cut_off(struct fx_rpc *r, int rc)
+{
+    if (rc == -2)
+        return broken(r, FAISSX_E_TIMEOUT,
+                      "the server began to answer and stopped within its reply, until "
+                      "FAISSX_TIMEOUT was over");
+    return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+}
+
+void fx_rpc_tell_outcome(const struct fx_rpc *r)
+{
+    static const char *const said[] = {
+        [FX_NOT_MADE] = "; the change was not made",
+        [FX_MAYBE_MADE] = "; the change may have been made",
+        [FX_MADE] = "; the change was made, but its results are lost",
+    };
+    const struct fx_thread *self = fx_self();
+    switch (self ? self->error : FAISSX_OK) {
+    case FAISSX_E_CONNECT:
+    case FAISSX_E_TIMEOUT:
+    case FAISSX_E_LIMIT:
+    case FAISSX_E_PROTOCOL:
+    case FAISSX_E_MEMORY:
+        fx_error_append(said[r->outcome]);
+        break;
+    default: /* FAISS's own, the object is gone, or the call made no sense */
+        break;
+    }
 }
 
 int fx_rpc_nonsense(struct fx_rpc *r, const char *what)
@@ -87,9 +122,19 @@ int fx_rpc_send(struct fx_rpc *r)
     }
     frames[0] = (struct fx_frame){h->data, h->size};
     memcpy(frames + 1, r->payload.frames, (size_t)r->payload.n * sizeof *frames);
+    /* A message of which a part is missing is no request. */
     if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->outcome = FX_MAYBE_MADE;
     return 0;
+}
+
+static int took_too_long(struct fx_rpc *r)
+{
+    char text[128];
+    snprintf(text, sizeof text, "the server did not answer within FAISSX_TIMEOUT, %g seconds",
+             (double)fx_settings_timeout_ms() / 1000);
+    return broken(r, FAISSX_E_TIMEOUT, text);
 }
 
 /* Wait for the first frame of a message. */
@@ -99,8 +144,7 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
     for (;;) {
         int64_t now = fx_now_ms(), until = now + PING_MS;
         if (now >= r->deadline)
-            return broken(r, FAISSX_E_TIMEOUT,
-                          "the call took longer than FAISSX_TIMEOUT; its outcome is unknown");
+            return took_too_long(r);
         if (until > r->deadline)
             until = r->deadline;
         int rc = fx_conn_frame(r->conn, size, more, until);
@@ -117,7 +161,7 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
         heard = now_heard;
         if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
             return broken(r, FAISSX_E_TIMEOUT,
-                          "the server is silent; the outcome of the call is unknown");
+                          "the server is silent: it does not even answer a PING");
     }
 }
 
@@ -128,9 +172,9 @@ static int skip_rest(struct fx_rpc *r)
     r->left = 0;
     while (r->conn && r->more) {
         size_t size;
-        if (fx_conn_frame(r->conn, &size, &r->more, r->deadline) != 0 ||
-            fx_conn_skip(r->conn, size, r->deadline) != 0)
-            return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+        int rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline);
+        if (rc != 0 || (rc = fx_conn_skip(r->conn, size, r->deadline)) != 0)
+            return cut_off(r, rc);
     }
     return 0;
 }
@@ -175,12 +219,13 @@ static int read_header(struct fx_rpc *r)
     size_t size;
     const char *why;
     uint64_t id;
+    int rc;
     if (wait_message(r, &size, &r->more) != 0)
         return -1;
     if (size != 0 || !r->more)
         return fx_rpc_nonsense(r, "the server's message has no delimiter");
-    if (fx_conn_frame(r->conn, &size, &r->more, r->deadline) != 0)
-        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    if ((rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline)) != 0)
+        return cut_off(r, rc);
     if (size > FX_HEADER_MAX)
         return fx_rpc_nonsense(r, "the server's header is larger than 64 KiB");
     char *buf = realloc(r->reply_buf, size ? size : 1);
@@ -203,19 +248,26 @@ static int read_header(struct fx_rpc *r)
 int fx_rpc_recv(struct fx_rpc *r)
 {
     int rc;
+    uint64_t made;
     while ((rc = read_header(r)) == 1)
         ;
     if (rc != 0)
         return -1;
-    return fx_header_is(&r->reply, "status", "ok") ? 0 : error_reply(r);
+    if (fx_header_is(&r->reply, "status", "ok")) {
+        r->outcome = FX_MADE;
+        return 0;
+    }
+    r->outcome = fx_header_uint(&r->reply, "made", &made) && made ? FX_MADE : FX_NOT_MADE;
+    return error_reply(r);
 }
 
 int fx_rpc_frame(struct fx_rpc *r, size_t *size)
 {
     if (!r->more)
         return 1;
-    if (fx_conn_frame(r->conn, size, &r->more, r->deadline) != 0)
-        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    int rc = fx_conn_frame(r->conn, size, &r->more, r->deadline);
+    if (rc != 0)
+        return cut_off(r, rc);
     r->left = *size;
     return 0;
 }

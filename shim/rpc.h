@@ -20,6 +20,13 @@
 #include "shim.h"
 #include "values.h"
 
+/* What is known of a request that failed. */
+enum fx_outcome {
+    FX_NOT_MADE,   /* the server never had all of it, or refused it */
+    FX_MAYBE_MADE, /* sent, and not answered */
+    FX_MADE        /* done, but its results did not arrive */
+};
+
 struct fx_rpc {
     struct fx_thread *self;
     struct fx_conn *conn;
@@ -38,6 +45,7 @@ struct fx_rpc {
     size_t left; /* bytes of the current frame, unread */
     int code;    /* of an error reply; -4 when there was none */
     int lost;    /* the server does not know the session */
+    enum fx_outcome outcome;
 };
 
 /* Connect if need be, and begin a header with `keys` keys besides operation,
@@ -50,6 +58,10 @@ int fx_rpc_send(struct fx_rpc *r);
 
 /* Wait for the reply to a request from `oldest` to `id`.  Error replies set this thread's error. */
 int fx_rpc_recv(struct fx_rpc *r);
+
+/* A request that would change something has failed: add to the error's text whether it did, unless
+ * that goes without saying. */
+void fx_rpc_tell_outcome(const struct fx_rpc *r);
 
 /* Begin the next payload frame: its size; 1 when there is none, -1 on failure. */
 int fx_rpc_frame(struct fx_rpc *r, size_t *size);

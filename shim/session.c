@@ -8,9 +8,10 @@
 #include "conn.h"
 #include "join.h"
 #include "rpc.h"
+#include "settings.h"
 #include "shim.h"
 
-enum { CONNECT_MS = 5000, DEFAULT_TIMEOUT_S = 3600, EXPLAIN_MS = 5000 };
+enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
 
 static struct {
     pthread_mutex_t lock;
@@ -41,9 +42,7 @@ static int replace(char **at, const char *with)
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
     fx_join_settle(0); /* with the server that the indexes are on */
-    const char *spin = secure_getenv("FAISSX_SPIN");
-    if (spin && *spin) /* microseconds */
-        fx_conn_spin_ns = strtoll(spin, NULL, 10) * 1000;
+    fx_settings_read();
     pthread_mutex_lock(&session.lock);
     int same = session.server && server && strcmp(session.server, server) == 0;
     if (replace(&session.server, server) || replace(&session.key, key) ||
@@ -101,19 +100,6 @@ void fx_session_lost(unsigned generation)
 const char *fx_session_server_version(void)
 {
     return session.version;
-}
-
-int64_t fx_session_timeout_ms(void)
-{
-    static int64_t ms; /* atomic; the same whoever computes it */
-    int64_t t = __atomic_load_n(&ms, __ATOMIC_RELAXED);
-    if (!t) {
-        const char *env = secure_getenv("FAISSX_TIMEOUT");
-        double s = env ? strtod(env, NULL) : 0;
-        t = (int64_t)((s > 0 && s < 1e9 ? s : DEFAULT_TIMEOUT_S) * 1000);
-        __atomic_store_n(&ms, t, __ATOMIC_RELAXED);
-    }
-    return t;
 }
 
 /* --- hello and attach --- */
@@ -349,6 +335,8 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
 {
     struct fx_channel *ch = &self->channel;
+    if (fx_settings_check() != 0)
+        return NULL;
     pthread_mutex_lock(&session.lock);
     if (ch->conn && (!is_fresh(ch) || !session.said_hello))
         close_channel(ch);
@@ -384,11 +372,13 @@ void fx_session_give_back(struct fx_channel *ch)
 
 /* The connection broke while a call was under way.  If the engine died, say so; the new one knows
  * how. */
-int fx_session_explain(const char *operation)
+int fx_session_explain(const char *operation, int64_t deadline)
 {
-    int64_t deadline = fx_now_ms() + EXPLAIN_MS;
+    int64_t limit = fx_now_ms() + EXPLAIN_MS;
     char err[512];
     int rc = -1, error = FAISSX_E_CONNECT;
+    if (deadline > limit)
+        deadline = limit;
     pthread_mutex_lock(&session.lock);
     session.previous[0] = '\0';
     /* A new connection may have been handed to the engine that was just dying. */

@@ -72,6 +72,9 @@ int fx_fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 int fx_fail_missing(int op);
 void fx_set_error(int error, const char *text, size_t len);
 
+/* Add `more` to the text of this thread's last error. */
+void fx_error_append(const char *more);
+
 /* Put this thread's last error aside, and back in place of any that came in between.  Its
  * text stays where it is. */
 struct fx_error {
@@ -166,7 +169,7 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
 void fx_session_give_back(struct fx_channel *channel);
 /* Why a connection broke in the middle of `operation`: 0 and the error set when it was
  * the engine that died, else -1. */
-int fx_session_explain(const char *operation);
+int fx_session_explain(const char *operation, int64_t deadline);
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
 unsigned fx_session_generation(void);
 /* The server does not know the session any more. */
@@ -174,7 +177,6 @@ void fx_session_lost(unsigned generation);
 /* What hello told: library path and FAISS version of the server. */
 const char *fx_session_server_version(void);
 
-int64_t fx_session_timeout_ms(void); /* of one call, FAISSX_TIMEOUT */
 void fx_session_fork_prepare(void);
 void fx_session_fork_done(int in_child);
 

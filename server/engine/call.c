@@ -351,8 +351,11 @@ void fxe_call_run(struct fxe_req *r)
     if (r->failed)
         return;
     int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
-    if (rc != 0)
+    if (rc != 0) {
         fxe_fail_faiss(r, rc);
-    else if (fxe_call_results(r) != 0 && !r->failed)
+        return;
+    }
+    if (fxe_call_results(r) != 0 && !r->failed)
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
+    r->made = r->failed;
 }

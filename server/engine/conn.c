@@ -451,7 +451,7 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
 }
 
 /* Look at the next frame's head, deal with commands: 1 and a frame's head, of a message; 0 when
- * bytes are missing; -1. */
+ * bytes are missing; -1.  libzmq sends its PING also between the frames of a message. */
 static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
 {
     for (;;) {
@@ -460,8 +460,8 @@ static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
             return -1;
         if (rc == 1 && !(h->flags & FX_ZMTP_COMMAND))
             return 1;
-        if (rc == 1 && (c->msg || h->size > IN_SIZE - FX_ZMTP_HEAD_MAX))
-            return -1; /* within a message, or longer than any that is known */
+        if (rc == 1 && h->size > IN_SIZE - FX_ZMTP_HEAD_MAX)
+            return -1; /* longer than any that is known */
         if (rc == 1 && c->have - c->at >= h->len + h->size) {
             if (command(c, h) != 0)
                 return -1;

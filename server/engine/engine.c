@@ -22,6 +22,7 @@
 #include "room.h"
 #include "sandbox.h"
 #include "split.h"
+#include "wide.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -50,6 +51,7 @@ static void thread_policy(void)
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
     setenv("OMP_DYNAMIC", "false", 0);
+    setenv("OMP_STACKSIZE", "4M", 0); /* stacks count in the limit of memory, touched or not */
 }
 
 static int load(const char *path)
@@ -177,11 +179,14 @@ int fx_engine_main(int argc, char **argv)
      * time would have to be cleared each time, which takes longer than filling it. */
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    mallopt(M_ARENA_MAX, fxe_engine.threads + 2); /* each keeps memory for itself */
     thread_policy();
     if (load(library) != 0)
         return 3;
     fxe_room_init();
+    fxe_wide_init();
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
+    fxe_sandbox_syscalls(fxe_engine.lib.api.get_num_gpus != NULL);
     /* What FAISS prints goes to the log. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)

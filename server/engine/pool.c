@@ -492,6 +492,7 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
+    fxe_wide_start();
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);
 }
@@ -540,7 +541,7 @@ static void watch_busy(void)
     for (int i = 0; i < n; i++) {
         c = some[i];
         pthread_mutex_lock(&c->lock);
-        int took = c->phase == FXE_BUSY && !c->dead && !c->armed && arm(c, EPOLLIN | EPOLLRDHUP);
+        int took = c->phase == FXE_BUSY && !c->dead && arm(c, EPOLLIN | EPOLLRDHUP);
         pthread_mutex_unlock(&c->lock);
         if (!took)
             fxe_conn_unref(c);

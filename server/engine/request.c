@@ -125,12 +125,16 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
         msgpack_pack_map(&pk, 2 + r->nextra);
     } else {
         int lost = r->kind && strcmp(r->kind, "session") == 0;
-        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost);
+        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made);
         if (lost) { /* how it was lost */
             fx_pack_str(&pk, "tenant");
             fx_pack_str(&pk, fxe_engine.tenant);
             fx_pack_str(&pk, "previous");
             fx_pack_str(&pk, fxe_engine.previous);
+        }
+        if (r->made) {
+            fx_pack_str(&pk, "made");
+            msgpack_pack_int(&pk, 1);
         }
         fx_pack_str(&pk, "code");
         msgpack_pack_int(&pk, r->code);

@@ -77,6 +77,7 @@ struct fxe_req {
 
     /* the reply */
     int failed;
+    int made; /* what failed came after the call had been made */
     int code;
     const char *kind;
     char *message;

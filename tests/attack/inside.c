@@ -161,36 +161,54 @@ int attack_pipeline(char **argv)
 
 /* --- heartbeats --- */
 
+/* PONG before the next reply. */
+static void expect_pong(struct peer *p, const char *when)
+{
+    struct bytes b = {0};
+    struct reply r;
+    unsigned before = p->pongs;
+    put_command(&b, "PING", "\0\0sixteen bytes...", 18);
+    peer_send(p, &b);
+    bytes_free(&b);
+    for (int waited = 0; p->pongs == before && waited < WAIT_MS; waited += 20)
+        if (peer_recv(p, &r, 20) != 0) {
+            fault("%s: the reply came before the PONG", when);
+            return;
+        }
+    if (strcmp(p->pong, "sixteen bytes...") != 0)
+        fault("%s: PONG has '%s' instead of the context of the PING", when, p->pong);
+}
+
 int attack_pong(char **argv)
 {
-    enum { POINTS = 2000, REDO = 2000 };
+    enum { POINTS = 2000, SHORT = 200, REDO = 1000 };
     uint8_t token[TOKEN];
     struct peer p;
     struct bytes b = {0};
     struct reply r;
+    uint64_t clusterings[2];
     float *x = vectors(POINTS, 3);
     peer_hello(&p, argv[0], argv[1], token);
     uint64_t index = make_index(&p, token, 10, 1);
-    put_clustering(&b, token, 5, REDO);
+    for (int i = 0; i < 2; i++) {
+        put_clustering(&b, token, 5, i ? REDO : SHORT);
+        peer_ask(&p, &b, &r);
+        clusterings[i] = reply_handle(&r);
+        if (!clusterings[i])
+            die("no clustering was made");
+        reply_free(&r);
+    }
+    /* Two at once: the second waits in the connection while the first runs, which must not
+     * keep what comes behind it from being seen later. */
+    put_train(&b, token, 6, clusterings[0], index, x, POINTS);
+    put_train(&b, token, 7, clusterings[1], index, x, POINTS);
     peer_ask(&p, &b, &r);
-    uint64_t clustering = reply_handle(&r);
-    if (!clustering)
-        die("no clustering was made");
+    if (!reply_ok(&r) || reply_id(&r) != 6)
+        fault("the first of two requests was not answered well");
     reply_free(&r);
-    put_train(&b, token, 6, clustering, index, x, POINTS);
-    peer_send(&p, &b);
-    bytes_free(&b);
-    poll(NULL, 0, 100);
-    put_command(&b, "PING", "\0\0sixteen bytes...", 18);
-    peer_send(&p, &b);
-    bytes_free(&b);
-    for (int waited = 0; !p.pongs && waited < WAIT_MS; waited += 20)
-        if (peer_recv(&p, &r, 20) != 0) {
-            fault("the reply came before the PONG");
-            break;
-        }
-    if (strcmp(p.pong, "sixteen bytes...") != 0)
-        fault("PONG has '%s' instead of the context of the PING", p.pong);
+    poll(NULL, 0, 200);
+    expect_pong(&p, "the second request is under way");
+    expect_pong(&p, "once more");
     printf("%u PONG while a request is under way\n", p.pongs);
     peer_close(&p); /* leaving ends the wait, not the work */
     free(x);

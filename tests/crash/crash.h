@@ -7,7 +7,7 @@
  *                 ordinary and odd vectors; every call of it is a step
  *     main.c      runs lives in children, and finds the step in which a child died
  *     made.c      indexes from constructors
- *     learn.c     makes the table of refusals of what was found
+ *     learn.c     a program: makes the table of refusals of what was found
  *
  * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
  */
