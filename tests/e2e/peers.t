@@ -22,6 +22,8 @@ for at in "$SERVER" "$IPC" $six; do
     is "$name: 50 sockets" "$(peers several "$at" key-a 50 2>&1)" "50 sockets"
     like "$name: heartbeats while a request is under way" "$(peers heartbeat "$at" key-a 2>&1)" \
         '^a request took [1-9][0-9]* times'
+    is "$name: PING between the frames of a message" "$(peers between "$at" key-a 300 2>&1)" \
+        "300 requests"
     is "$name: closed for saying nothing, a peer comes back" "$(peers reconnect "$at" key-a 2>&1)" \
         "served after a reconnect"
     for type in PUB SUB XPUB XSUB PUSH PULL PAIR REP PLAIN CURVE; do
