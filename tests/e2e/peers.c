@@ -413,7 +413,7 @@ static int disconnected(void *m)
 
 static void heartbeat(const char *endpoint, const char *key)
 {
-    enum { PING_MS = 200, TIMEOUT_MS = 3000, LONG = 8 };
+    enum { PING_MS = 200, TIMEOUT_MS = 3000, LONG = 5 };
     int ivl = PING_MS, timeout = TIMEOUT_MS;
     struct client c = {.s = open_socket(ZMQ_DEALER), .key = key};
     zmq_setsockopt(c.s, ZMQ_HEARTBEAT_IVL, &ivl, sizeof ivl);
