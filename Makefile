@@ -301,8 +301,10 @@ SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS
 PROVE ?= prove --timer
 RUN_TESTS = $(PROVE) --exec tests/run
 
-# Tests that a sanitizer build runs again: those that run our own code.
-in_build = $(patsubst build/%,$(1)/%,$(UNIT) $(filter build/tests/e2e/%,$(SCRIPTS)))
+# Tests that a sanitizer build runs again: those that run our own code.  Attacks are measured in
+# bytes that a sanitizer has its own of; the fuzz run sends odd requests to such a build.
+in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
+	$(filter-out build/tests/e2e/attack-%,$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install what building needs (Debian)
 	@packaging/deps.sh build
@@ -322,8 +324,13 @@ check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
-fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) $(FUZZ)
+# The requests for the server are sent to each of two endpoints.
+MUTATIONS ?=
+fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 odd requests to a server
+	$(SUBMAKE) SANITIZER=address test-programs
+	$(SUBMAKE) SANITIZER=undefined test-programs
+	FUZZ_SECONDS=$(FUZZ_SECONDS) MUTATIONS=$(or $(MUTATIONS),100000) TEST_SECONDS=7200 $(RUN_TESTS) $(FUZZ) \
+		build-address/tests/e2e/mutations.t build-undefined/tests/e2e/mutations.t
 
 demo: ## FAISS's own example, in process and remote, side by side
 	@packaging/demo.sh

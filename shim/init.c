@@ -154,12 +154,14 @@ static void after_fork_prepare(void)
 {
     fx_join_fork_prepare();
     fx_session_fork_prepare();
+    fx_threads_fork_prepare();
     fx_obj_fork_prepare();
 }
 
 static void after_fork_parent(void)
 {
     fx_obj_fork_done(0);
+    fx_threads_fork_done(0);
     fx_session_fork_done(0);
     fx_join_fork_done(0);
 }
@@ -167,6 +169,7 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
     fx_obj_fork_done(1);
+    fx_threads_fork_done(1);
     fx_session_fork_done(1);
     fx_join_fork_done(1);
 }

@@ -40,13 +40,19 @@ int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     r->code = -4;
     r->lost = 0;
     r->outcome = FX_NOT_MADE;
+    r->begun = 0;
     r->self = fx_self();
     if (!r->self)
         return -1;
     r->deadline = fx_now_ms() + fx_settings_timeout_ms();
-    r->conn = fx_session_conn(r->self, r->deadline);
-    if (!r->conn)
+    if (fx_thread_engage(r->self) != 0)
         return -1;
+    r->conn = fx_session_conn(r->self, r->deadline);
+    if (!r->conn) {
+        fx_thread_disengage(r->self);
+        return -1;
+    }
+    r->begun = 1;
     r->generation = fx_session_generation();
     begin(r, operation, keys);
     return 0;
@@ -303,4 +309,7 @@ void fx_rpc_end(struct fx_rpc *r)
     fx_header_free(&r->reply);
     free(r->reply_buf);
     r->reply_buf = NULL;
+    if (r->begun) /* once: results in pieces are fetched when the call itself has ended */
+        fx_thread_disengage(r->self);
+    r->begun = 0;
 }

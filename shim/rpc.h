@@ -46,6 +46,7 @@ struct fx_rpc {
     int code;    /* of an error reply; -4 when there was none */
     int lost;    /* the server does not know the session */
     enum fx_outcome outcome;
+    int begun; /* and not ended */
 };
 
 /* Connect if need be, and begin a header with `keys` keys besides operation,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conn.h"
 #include "join.h"
@@ -27,6 +28,9 @@ static struct {
     uint64_t instance;       /* of the engine */
     char previous[128];      /* how the engine that held the session ended, or "" */
     char tenant_name[160];
+    pid_t pid;  /* of the process that said hello; atomic */
+    int forked; /* since then: the child uses the session, too */
+    int ended;  /* the process is ending */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
@@ -184,6 +188,8 @@ static int read_answer(const struct fx_header *h, int attach)
         memcpy(session.token, s, n);
         copy_text(h, "faiss_version", session.version, sizeof session.version);
         session.said_hello = 1;
+        session.forked = 0;
+        __atomic_store_n(&session.pid, getpid(), __ATOMIC_RELAXED);
     }
     session.instance = 0;
     fx_header_uint(h, "instance", &session.instance);
@@ -338,10 +344,14 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
     if (fx_settings_check() != 0)
         return NULL;
     pthread_mutex_lock(&session.lock);
-    if (ch->conn && (!is_fresh(ch) || !session.said_hello))
+    if (ch->conn && (!is_fresh(ch) || !session.said_hello) && !session.ended)
         close_channel(ch);
     if (!session.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
+        goto out;
+    }
+    if (session.ended) {
+        fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
         goto out;
     }
     if (!ch->conn && session.said_hello && is_fresh(&session.spare)) {
@@ -404,6 +414,33 @@ int fx_session_explain(const char *operation, int64_t deadline)
     return rc;
 }
 
+int fx_session_farewell(struct fx_farewell *f)
+{
+    if (__atomic_load_n(&session.pid, __ATOMIC_RELAXED) != getpid() ||
+        fx_lock_soon(&session.lock) != 0)
+        return -1;
+    if (!session.server || !session.said_hello || session.forked) {
+        pthread_mutex_unlock(&session.lock);
+        return -1;
+    }
+    memcpy(f->token, session.token, sizeof f->token);
+    f->key = session.key;
+    f->tenant = session.tenant;
+    f->epoch = session.epoch;
+    f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
+    f->endpoint = is_trustworthy(session.near)                ? session.near
+                  : strncmp(session.server, "ipc://", 6) == 0 ? session.server
+                                                              : NULL;
+    session.said_hello = 0;
+    session.ended = 1;
+    return 0;
+}
+
+void fx_session_farewell_done(void)
+{
+    pthread_mutex_unlock(&session.lock);
+}
+
 /* A child of fork() stays in its parent's session, over connections of its own. */
 void fx_session_fork_prepare(void)
 {
@@ -412,7 +449,10 @@ void fx_session_fork_prepare(void)
 
 void fx_session_fork_done(int in_child)
 {
-    if (in_child)
+    session.forked = 1;
+    if (in_child) {
         session.epoch++;
+        __atomic_store_n(&session.pid, 0, __ATOMIC_RELAXED);
+    }
     pthread_mutex_unlock(&session.lock);
 }

@@ -22,7 +22,7 @@ struct run {
     struct peer p;
     struct recipe_context c;
     int open;
-    long in_session, at, ok, errors, closed;
+    long in_session, at, ok, errors, faiss, closed;
 };
 
 static uint32_t below(uint32_t n)
@@ -203,9 +203,10 @@ static void framed(struct run *x)
     struct recipe m = {0};
     struct bytes b = {0};
     struct reply r;
+    char kind[16];
     attached(x);
     recipe_random(&m, &x->c);
-    for (uint32_t n = 1 + below(3); n; n--) {
+    for (uint32_t n = 1 + below(2); n; n--) {
         uint32_t how = below(10);
         if (how < 4)
             change_argument(&m);
@@ -223,6 +224,7 @@ static void framed(struct run *x)
     } else {
         x->ok += reply_ok(&r);
         x->errors += !reply_ok(&r);
+        x->faiss += !reply_ok(&r) && reply_str(&r, "kind", kind, sizeof kind) < 0;
         reply_free(&r);
     }
     x->in_session++;
@@ -299,7 +301,7 @@ int attack_mutate(char **argv)
     }
     if (x.open)
         peer_close(&x.p);
-    printf("requests=%ld seed=%s ok=%ld errors=%ld closed=%ld\n", n, argv[3], x.ok, x.errors,
-           x.closed);
+    printf("requests=%ld seed=%s ok=%ld errors=%ld (%ld of FAISS) closed=%ld\n", n, argv[3], x.ok,
+           x.errors, x.faiss, x.closed);
     return 0;
 }

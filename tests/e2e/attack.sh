@@ -99,7 +99,7 @@ under() {
     done
     background watch attack watch "$FRONT" "$ALPHA" "$BETA"
     said watch watching || bail "nobody watches: $(cat "$TMP/watch.out")"
-    sleep "${HOLD:-1}" | "$@" >"$TMP/attack.out" 2>&1
+    sleep "${HOLD:-0.3}" | "$@" >"$TMP/attack.out" 2>&1
     is "$fx_under: no fault" $? 0 || sed 's/^/# /' "$TMP/attack.out"
     ended watch
     for who in ${VICTIMS:-beta alpha}; do

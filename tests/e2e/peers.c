@@ -7,6 +7,7 @@
  *     peers dealer ENDPOINT KEY N      a DEALER: N calls before the first reply is read
  *     peers several ENDPOINT KEY N     N sockets of one process, in turn
  *     peers heartbeat ENDPOINT KEY     PING every 200 ms while a request takes long
+ *     peers between ENDPOINT KEY N     N requests of several large frames, and PING all the time
  *     peers reconnect ENDPOINT KEY     waits until the server closes, and asks again
  *     peers refused ENDPOINT TYPE      no handshake with a socket of that type, or, when
  *                                      TYPE is PLAIN or CURVE, a DEALER with that mechanism
@@ -412,7 +413,7 @@ static int disconnected(void *m)
 
 static void heartbeat(const char *endpoint, const char *key)
 {
-    enum { PING_MS = 200, TIMEOUT_MS = 3000, LONG = 8 };
+    enum { PING_MS = 200, TIMEOUT_MS = 3000, LONG = 5 };
     int ivl = PING_MS, timeout = TIMEOUT_MS;
     struct client c = {.s = open_socket(ZMQ_DEALER), .key = key};
     zmq_setsockopt(c.s, ZMQ_HEARTBEAT_IVL, &ivl, sizeof ivl);
@@ -439,6 +440,52 @@ static void heartbeat(const char *endpoint, const char *key)
         took = seconds() - took;
     }
     printf("a request took %d times as long as a heartbeat may\n", (int)(took * 1000 / TIMEOUT_MS));
+    zmq_close(m);
+    zmq_close(c.s);
+}
+
+/* libzmq sends a PING between the frames of a message, too. */
+static void between(const char *endpoint, const char *key, int n)
+{
+    enum { VECTORS = 4000, PING_MS = 1, TIMEOUT_MS = 20000 };
+    static float x[VECTORS * D];
+    static int64_t ids[VECTORS];
+    int ivl = PING_MS, timeout = TIMEOUT_MS;
+    struct client c = {.s = open_socket(ZMQ_DEALER), .key = key};
+    msgpack_sbuffer b;
+    msgpack_packer pk;
+    zmq_setsockopt(c.s, ZMQ_HEARTBEAT_IVL, &ivl, sizeof ivl);
+    zmq_setsockopt(c.s, ZMQ_HEARTBEAT_TIMEOUT, &timeout, sizeof timeout);
+    void *m = monitor(c.s);
+    connect_to(c.s, endpoint);
+    hello(&c);
+    make_index(&c);
+    msgpack_sbuffer_init(&b);
+    msgpack_packer_init(&pk, &b, msgpack_sbuffer_write);
+    for (int i = 0; i < n; i++) {
+        /* A Flat index takes no numbers of its own: the reply is an error of FAISS's. */
+        msgpack_sbuffer_clear(&b);
+        begin(&c, &pk, "faiss_Index_add_with_ids", 100 + (uint64_t)i, 1, 1);
+        str(&pk, "args");
+        msgpack_pack_array(&pk, 4);
+        msgpack_pack_uint64(&pk, c.index);
+        msgpack_pack_int(&pk, VECTORS);
+        msgpack_pack_int(&pk, 0);
+        msgpack_pack_int(&pk, 1);
+        if (zmq_send(c.s, "", 0, ZMQ_SNDMORE) < 0 ||
+            zmq_send(c.s, b.data, b.size, ZMQ_SNDMORE) < 0 ||
+            zmq_send(c.s, x, sizeof x, ZMQ_SNDMORE) < 0 || zmq_send(c.s, ids, sizeof ids, 0) < 0)
+            die("send: %s", zmq_strerror(errno));
+        zmq_pollitem_t item = {.socket = c.s, .events = ZMQ_POLLIN};
+        while (zmq_poll(&item, 1, 100) == 0)
+            if (disconnected(m))
+                die("the connection was lost during request %d", i);
+        struct reply r = receive(&c);
+        if (r.id != 100 + (uint64_t)i)
+            die("a reply to request %llu instead of %d", (unsigned long long)r.id, 100 + i);
+    }
+    msgpack_sbuffer_destroy(&b);
+    printf("%d requests\n", n);
     zmq_close(m);
     zmq_close(c.s);
 }
@@ -512,6 +559,8 @@ int main(int argc, char **argv)
         dealer(argv[2], argv[3], n);
     else if (strcmp(what, "several") == 0 && n)
         several(argv[2], argv[3], n);
+    else if (strcmp(what, "between") == 0 && n)
+        between(argv[2], argv[3], n);
     else if (strcmp(what, "heartbeat") == 0)
         heartbeat(argv[2], argv[3]);
     else if (strcmp(what, "reconnect") == 0)

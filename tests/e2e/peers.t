@@ -14,19 +14,35 @@ start_server --tcp --bind "$IPC" ${six:+--bind "$six"} --auth-file "$TMP/keys" -
 [ -n "$six" ] || diag "no IPv6 here"
 stat_of pid key-a >/dev/null
 
+# The server closes who says nothing after ten seconds: meanwhile there is other work.
+name_of() {
+    case $1 in tcp://\[*) echo IPv6 ;; tcp:*) echo TCP ;; *) echo "local socket" ;; esac
+}
 for at in "$SERVER" "$IPC" $six; do
-    case $at in tcp://\[*) name=IPv6 ;; tcp:*) name=TCP ;; *) name="local socket" ;; esac
+    peers reconnect "$at" key-a >"$TMP/reconnect.$(name_of "$at")" 2>&1 &
+    eval "RECONNECT_$(name_of "$at" | tr -d ' ')=$!"
+done
+
+for at in "$SERVER" "$IPC" $six; do
+    name=$(name_of "$at")
     is "$name: a REQ" "$(peers req "$at" key-a 200 2>&1)" "200 calls"
     is "$name: a DEALER with 1000 requests under way" "$(peers dealer "$at" key-a 1000 2>&1)" \
         "1000 calls in order"
     is "$name: 50 sockets" "$(peers several "$at" key-a 50 2>&1)" "50 sockets"
     like "$name: heartbeats while a request is under way" "$(peers heartbeat "$at" key-a 2>&1)" \
         '^a request took [1-9][0-9]* times'
-    is "$name: closed for saying nothing, a peer comes back" "$(peers reconnect "$at" key-a 2>&1)" \
-        "served after a reconnect"
+    is "$name: PING between the frames of a message" "$(peers between "$at" key-a 300 2>&1)" \
+        "300 requests"
     for type in PUB SUB XPUB XSUB PUSH PULL PAIR REP PLAIN CURVE; do
         is "$name: a $type" "$(peers refused "$at" $type 2>&1)" "$type was refused"
     done
+done
+
+for at in "$SERVER" "$IPC" $six; do
+    name=$(name_of "$at")
+    eval "wait \$RECONNECT_$(echo "$name" | tr -d ' ')"
+    is "$name: closed for saying nothing, a peer comes back" "$(cat "$TMP/reconnect.$name")" \
+        "served after a reconnect"
 done
 
 # --- pyzmq, where it is ---

@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Another user of the server's host: with a key he is a client like any other; without one he
+# gets no further than from another host.  He cannot put a socket of his own in the place of the
+# server's, reach the processes, or make the server take him for its own user.
+. tests/e2e/attack.sh
+
+[ "$(id -u)" = 0 ] || skip_all "only root can be another user"
+command -v setpriv >/dev/null || skip_all "setpriv (util-linux) is not installed"
+NOBODY=65534
+as_nobody() { setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups --no-new-privs "$@"; }
+
+# The folder of the build may be one that he cannot look into.
+THEIRS=$(mktemp -d "${TMPDIR:-/tmp}/faissx-theirs.XXXXXX")
+cp "$BUILD/tests/attack/attack" "$THEIRS/"
+chown -R $NOBODY "$THEIRS"
+trap 'rm -rf "$THEIRS"; fx_end' EXIT
+theirs() { (cd "$THEIRS" && timeout 200 setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups "$@"); }
+as_nobody "$THEIRS/attack" >/dev/null 2>&1
+[ $? = 2 ] || skip_all "another user cannot run a program in $THEIRS"
+refused() { ! theirs "$@"; }
+
+# --- the socket that clients of this host are told of ---
+
+start_tenants
+near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
+path=${near#ipc://}
+dir=$(dirname "$path")
+like "a client that came by TCP is told a local socket" "$near" '^ipc:///.*/faissx-'
+is "it is a socket" "$([ -S "$path" ] && echo yes)" yes
+is "the folder is the server's own" "$(stat -c %u "$dir")" "$(id -u)"
+ok "nobody else can write there" [ $((0$(stat -c %a "$dir") & 022)) = 0 ]
+parent=$dir
+while [ "$parent" != / ]; do
+    parent=$(dirname "$parent")
+    mode=$(stat -c %a "$parent")
+    # Where others can write, the sticky bit keeps them from what is not theirs.
+    ok "nor take the folder away from $parent" \
+        [ "$(stat -c %u "$parent")" = 0 -a $((0$mode & 022 && !(0$mode & 01000))) = 0 ]
+done
+ok "he cannot list the folder" refused ls "$dir"
+ok "nor make a file in it" refused touch "$dir/mine"
+ok "nor remove the socket" refused rm -f "$path"
+ok "nor rename it" refused mv -f "$path" "$dir/other"
+ok "nor put another in its place" refused perl -MIO::Socket::UNIX -e \
+    'IO::Socket::UNIX->new(Local => shift, Listen => 1) or exit 1' "$path"
+ok "nor link his own there" refused ln -sf "$THEIRS/attack" "$path"
+ok "nor rename the folder" refused mv "$dir" "$dir.mine"
+is "it is still there" "$([ -S "$path" ] && echo yes)" yes
+
+# --- with a key ---
+
+for at in "$TCP" "$near"; do
+    ok "${at%%:*}: he is served with a key" theirs ./attack requests "$at" key-b 100 </dev/null
+done
+ok "the test's own socket is in a folder that he cannot enter" refused ./attack storm "$IPC" 1
+
+# --- processes ---
+
+for pid in $FRONT $ALPHA; do
+    ok "he cannot see what process $pid has open" refused ls "/proc/$pid/fd/"
+    ok "nor its memory" refused cat "/proc/$pid/maps"
+    ok "nor end it" refused kill "$pid"
+done
+is "the keys are not on a command line" "$(cat /proc/$FRONT/cmdline /proc/$ALPHA/cmdline | grep -c key-a)" 0
+is "nor in the environment of an engine" "$(tr '\0' '\n' </proc/$ALPHA/environ | grep -c key-a)" 0
+
+# --- attacks ---
+
+attack() { theirs ./attack "$@"; }
+# They measure and work as the server's user.
+own() { timeout 280 "$BUILD/tests/attack/attack" "$@"; }
+under_own() {
+    attack_of=$1
+    shift
+    background beta own victim "$TCP" key-b
+    said beta working || bail "no victim: $(cat "$TMP/beta.out")"
+    background watch own watch "$FRONT" "$ALPHA" "$BETA"
+    said watch watching || bail "nobody watches: $(cat "$TMP/watch.out")"
+    sleep 1 | attack "$@" >"$TMP/attack.out" 2>&1
+    is "$attack_of: no fault" $? 0 || sed 's/^/# /' "$TMP/attack.out"
+    ended watch
+    ended beta
+    unharmed "$attack_of" beta
+    within "$attack_of" 16 64
+    ok "$attack_of: the same processes" same_processes
+    for pid in $FRONT $ALPHA $BETA; do
+        eval "fds=\$FDS_$pid"
+        ok "$attack_of: no descriptor is left over" wait_for back "$pid" "$fds"
+    done
+}
+baseline
+for at in "$TCP" "$near"; do
+    name="another user, ${at%%:*}"
+    under_own "$name: identities" identity "$at" key-a 500
+    under_own "$name: empty frames" flood "$at" empty 38
+    under_own "$name: announced" announce "$at" 250
+    under_own "$name: handshakes" idle "$at" 5000
+    under_own "$name: first messages" keyless "$at" key-a
+    under_own "$name: announced with a key" announce "$at" 250 key-a
+    under_own "$name: the session of another tenant" tokens "$at" key-a key-b
+done
+under_own "another user: descriptors" fds "$near" key-a 120
+
+ok "the server stops" stop_server
+is "and its folder is gone" "$([ -e "$dir" ] && echo "$dir")" ""
+
+# --- a folder that he made first ---
+
+squat=$TMP/run
+mkdir "$squat"
+chmod 1777 "$squat"
+chmod 711 "$TMP"
+theirs mkdir "$squat/faissx" "$squat/faissx-0"
+XDG_RUNTIME_DIR=$squat
+export XDG_RUNTIME_DIR
+start_tenants
+near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
+is "the folder is a new one of the server's" "$(stat -c %u "$(dirname "${near#ipc://}")")" "$(id -u)"
+ok "the server stops" stop_server
