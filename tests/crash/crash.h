@@ -48,25 +48,20 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
 
 /* --- life.c --- */
 
-#define STEPS(X)                                                                                   \
-    X(create)                                                                                      \
-    X(shape)                                                                                       \
-    X(train)                                                                                       \
-    X(add)                                                                                         \
-    X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)             \
-        X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params) X(params_sel)            \
-            X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel)      \
-                X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) X(range_nan)         \
-                    X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode)         \
-                        X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor)     \
-                            X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded)    \
-                                X(add_loaded) X(remove_loaded) X(clone) X(search_clone) X(merge)   \
-                                    X(search_merged) X(copy_subset) X(direct_map)                  \
-                                        X(reconstruct_map) X(remove_range) X(search_removed)       \
-                                            X(remove_batch) X(remove_all) X(search_rest)           \
-                                                X(retrain) X(reset) X(search_reset) X(range_reset) \
-                                                    X(add_again) X(search_again) X(add_none)       \
-                                                        X(free)
+/* clang-format off */
+#define STEPS(X) \
+    X(create) X(shape) X(train) X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) \
+    X(search_many) X(search_none) X(search_k0) X(search_nan) X(search_inf) X(search_huge) \
+    X(params) X(params_sel) X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) \
+    X(params_hnsw_sel) X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) \
+    X(range_nan) X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode) \
+    X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor) \
+    X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded) X(add_loaded) \
+    X(remove_loaded) X(clone) X(search_clone) X(merge) X(search_merged) X(copy_subset) \
+    X(direct_map) X(reconstruct_map) X(remove_range) X(search_removed) X(remove_batch) \
+    X(remove_all) X(search_rest) X(retrain) X(reset) X(search_reset) X(range_reset) \
+    X(add_again) X(search_again) X(add_none) X(free)
+/* clang-format on */
 
 enum step {
 #define X(name) STEP_##name,
@@ -78,13 +73,11 @@ enum step {
 extern const char *const step_names[NSTEPS];
 
 /* What vectors the life is led with. */
-#define VARIANTS(X)                                                                               \
-    X(usual)                                                                                      \
-    X(one)                                                                                        \
-    X(empty)                                                                                      \
-    X(nan)                                                                                        \
-    X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) X(train0) \
-        X(negative)
+/* clang-format off */
+#define VARIANTS(X) \
+    X(usual) X(one) X(empty) X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) \
+    X(nan_train) X(least) X(train1) X(train0) X(negative)
+/* clang-format on */
 
 enum variant {
 #define X(name) VARIANT_##name,
