@@ -10,7 +10,7 @@ set -eu
 
 packages() {
     case $1 in
-    build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev ;;
+    build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev libseccomp-dev ;;
     engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
     check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils ;;
     lint) echo clang clang-format clang-tidy cppcheck ;;

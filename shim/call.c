@@ -244,7 +244,18 @@ static void done(struct call *c)
         fx_obj_set_fixed(c->first, c->op, c->v[fn->nparams]);
 }
 
-static int run(struct call *c)
+/* Does the call change an object of the server? */
+static int changes(const struct call *c)
+{
+    if (c->fn->flags & (FX_READ | FX_CAST | FX_BORROW | FX_FREE))
+        return 0;
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (c->obj[i] && !c->fn->params[i].constant && !fx_classes[c->fn->params[i].cls].value)
+            return 1;
+    return 0;
+}
+
+static int run_once(struct call *c)
 {
     union fx_val *ret = &c->v[c->fn->nparams];
     if (array_sizes(c) != 0)
@@ -264,6 +275,14 @@ static int run(struct call *c)
         if (!c->rpc.lost || c->first || attempt)
             return c->rpc.code;
     }
+}
+
+static int run(struct call *c)
+{
+    int rc = run_once(c);
+    if (rc != 0 && changes(c))
+        fx_rpc_tell_outcome(&c->rpc);
+    return rc;
 }
 
 /* Freeing cannot fail in FAISS, and callers tidy up before they ask what went wrong: it

@@ -386,6 +386,27 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
     return send_all(c, m.iov, (size_t)m.niov, fd, deadline);
 }
 
+int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
+{
+    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
+    struct fx_zmtp_message m;
+    char err[128];
+    int fd = fx_connect(endpoint, 0, err, sizeof(err));
+    if (fd < 0)
+        return -1;
+    fx_zmtp_greeting(hello);
+    size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1), all = 0;
+    fx_zmtp_message(&m, frames, n);
+    for (int i = 0; i < m.niov; i++)
+        all += m.iov[i].iov_len;
+    struct msghdr msg = {.msg_iov = m.iov, .msg_iovlen = (size_t)m.niov};
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    int taken =
+        send(fd, hello, size, flags) == (ssize_t)size && sendmsg(fd, &msg, flags) == (ssize_t)all;
+    close(fd);
+    return taken ? 0 : -1;
+}
+
 int fx_conn_ping(struct fx_conn *c, int64_t deadline)
 {
     static const uint8_t ping[] = "\4\7\4PING\0"; /* with the NUL at the end: no time to live */

@@ -52,6 +52,10 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
  * passes before the first byte: the connection is still good then. */
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
 
+/* Connect, send one message, and close, without waiting for anything; for an endpoint of this host.
+ * Returns 0 when the kernel has taken all of it.  Allocates nothing. */
+int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n);
+
 /* Ask the peer for a sign of life, and the bytes received so far: whether one came. */
 int fx_conn_ping(struct fx_conn *c, int64_t deadline);
 uint64_t fx_conn_heard(const struct fx_conn *c);

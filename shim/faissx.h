@@ -19,7 +19,7 @@ enum {
     FAISSX_E_MISSING,     /* the real library lacks the function, or there is none */
     FAISSX_E_CONFIG,      /* an address or setting makes no sense */
     FAISSX_E_CONNECT,     /* no connection to the server, or it broke */
-    FAISSX_E_TIMEOUT,     /* the server did not answer in time; the outcome is unknown */
+    FAISSX_E_TIMEOUT,     /* the server did not answer in time */
     FAISSX_E_AUTH,        /* no or wrong API key */
     FAISSX_E_SESSION,     /* the server no longer knows this process: it was restarted */
     FAISSX_E_HANDLE,      /* no such object: freed, lost, or of another class */

@@ -154,12 +154,14 @@ static void after_fork_prepare(void)
 {
     fx_join_fork_prepare();
     fx_session_fork_prepare();
+    fx_threads_fork_prepare();
     fx_obj_fork_prepare();
 }
 
 static void after_fork_parent(void)
 {
     fx_obj_fork_done(0);
+    fx_threads_fork_done(0);
     fx_session_fork_done(0);
     fx_join_fork_done(0);
 }
@@ -167,6 +169,7 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
     fx_obj_fork_done(1);
+    fx_threads_fork_done(1);
     fx_session_fork_done(1);
     fx_join_fork_done(1);
 }
@@ -175,7 +178,6 @@ static void init_once(void)
 {
     const char *server = secure_getenv("FAISSX_SERVER");
     pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
-    fx_join_configure();
     pthread_mutex_lock(&switch_lock);
     if (server && *server) {
         /* A bad address is an error of every call, not a reason to work locally. */

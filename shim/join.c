@@ -41,17 +41,18 @@ static struct {
     int code, error;
     char *text;
     size_t limit; /* atomic */
-} joins = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = JOIN_BYTES};
+    int never;    /* atomic */
+} joins = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void fx_join_configure(void)
+void fx_join_configure(size_t limit)
 {
-    const char *env = secure_getenv("FAISSX_JOIN");
-    if (env && *env)
-        __atomic_store_n(&joins.limit, strtoul(env, NULL, 10), __ATOMIC_RELAXED);
+    if (!__atomic_load_n(&joins.never, __ATOMIC_RELAXED))
+        __atomic_store_n(&joins.limit, limit, __ATOMIC_RELAXED);
 }
 
 void fx_join_never(void)
 {
+    __atomic_store_n(&joins.never, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&joins.limit, 0, __ATOMIC_RELAXED);
 }
 
@@ -124,8 +125,10 @@ static int request(struct fx_join *j)
 {
     struct fx_rpc r;
     int with_ids = j->op == FX_OP_Index_add_with_ids;
-    if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0)
+    if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0) {
+        fx_rpc_tell_outcome(&r);
         return -4;
+    }
     fx_pack_str(&r.pk, "args");
     msgpack_pack_array(&r.pk, with_ids ? 4 : 3);
     msgpack_pack_uint64(&r.pk, fx_obj_id(j->obj));
@@ -140,6 +143,8 @@ static int request(struct fx_join *j)
     if (rc == 0)
         rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : r.code;
     fx_rpc_end(&r);
+    if (rc != 0)
+        fx_rpc_tell_outcome(&r);
     return rc;
 }
 

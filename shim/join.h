@@ -40,7 +40,7 @@ int fx_join_settle(int tell);
 void fx_join_never(void);
 
 /* Bytes kept for an index, FAISSX_JOIN; 0: nothing is joined. */
-void fx_join_configure(void);
+void fx_join_configure(size_t limit);
 
 struct fx_join;
 void fx_join_free(struct fx_join *j); /* of an object that goes; NULL is fine */

@@ -46,6 +46,8 @@ int fx_named_write(const void *index, int cls, const char *name, const char *fun
         rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : r.code;
         fx_rpc_end(&r);
     }
+    if (rc != 0)
+        fx_rpc_tell_outcome(&r);
     fx_obj_release(o);
     return rc;
 }

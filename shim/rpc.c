@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
+#include "settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,12 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     r->payload.n = 0;
     r->fd = -1;
     r->id = r->oldest = ++r->self->next_request;
-    msgpack_pack_map(&r->pk, 3 + keys);
+    int verbose = fx_settings_verbose();
+    msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
+    if (verbose) {
+        fx_pack_str(&r->pk, "verbose");
+        msgpack_pack_true(&r->pk);
+    }
     fx_pack_str(&r->pk, "operation");
     fx_pack_str(&r->pk, operation);
     fx_pack_str(&r->pk, "request_id");
@@ -38,13 +44,20 @@ int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     r->left = 0;
     r->code = -4;
     r->lost = 0;
+    r->outcome = FX_NOT_MADE;
+    r->begun = 0;
     r->self = fx_self();
     if (!r->self)
         return -1;
-    r->deadline = fx_now_ms() + fx_session_timeout_ms();
-    r->conn = fx_session_conn(r->self, r->deadline);
-    if (!r->conn)
+    r->deadline = fx_now_ms() + fx_settings_timeout_ms();
+    if (fx_thread_engage(r->self) != 0)
         return -1;
+    r->conn = fx_session_conn(r->self, r->deadline);
+    if (!r->conn) {
+        fx_thread_disengage(r->self);
+        return -1;
+    }
+    r->begun = 1;
     r->generation = fx_session_generation();
     begin(r, operation, keys);
     return 0;
@@ -62,9 +75,43 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
-    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation) != 0)
+    if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
+        error = FAISSX_E_TIMEOUT;
+    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation, r->deadline) != 0)
         fx_fail(error, "%s", text);
     return -1;
+}
+
+/* fx_conn_* has failed within a message, with `rc`. */
+static int cut_off(struct fx_rpc *r, int rc)
+{
+    if (rc == -2)
+        return broken(r, FAISSX_E_TIMEOUT,
+                      "the server began to answer and stopped within its reply, until "
+                      "FAISSX_TIMEOUT was over");
+    return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+}
+
+void fx_rpc_tell_outcome(const struct fx_rpc *r)
+{
+    static const char *const said[] = {
+        [FX_NOT_MADE] = "; the change was not made",
+        [FX_MAYBE_MADE] = "; the change may have been made",
+        [FX_MADE] = "; the change was made, but its results are lost",
+        [FX_TOLD] = "",
+    };
+    const struct fx_thread *self = fx_self();
+    switch (self ? self->error : FAISSX_OK) {
+    case FAISSX_E_CONNECT:
+    case FAISSX_E_TIMEOUT:
+    case FAISSX_E_LIMIT:
+    case FAISSX_E_PROTOCOL:
+    case FAISSX_E_MEMORY:
+        fx_error_append(said[r->outcome]);
+        break;
+    default: /* FAISS's own, the object is gone, or the call made no sense */
+        break;
+    }
 }
 
 int fx_rpc_nonsense(struct fx_rpc *r, const char *what)
@@ -87,9 +134,19 @@ int fx_rpc_send(struct fx_rpc *r)
     }
     frames[0] = (struct fx_frame){h->data, h->size};
     memcpy(frames + 1, r->payload.frames, (size_t)r->payload.n * sizeof *frames);
+    /* A message of which a part is missing is no request. */
     if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->outcome = FX_MAYBE_MADE;
     return 0;
+}
+
+static int took_too_long(struct fx_rpc *r)
+{
+    char text[128];
+    snprintf(text, sizeof text, "the server did not answer within FAISSX_TIMEOUT, %g seconds",
+             (double)fx_settings_timeout_ms() / 1000);
+    return broken(r, FAISSX_E_TIMEOUT, text);
 }
 
 /* Wait for the first frame of a message. */
@@ -99,8 +156,7 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
     for (;;) {
         int64_t now = fx_now_ms(), until = now + PING_MS;
         if (now >= r->deadline)
-            return broken(r, FAISSX_E_TIMEOUT,
-                          "the call took longer than FAISSX_TIMEOUT; its outcome is unknown");
+            return took_too_long(r);
         if (until > r->deadline)
             until = r->deadline;
         int rc = fx_conn_frame(r->conn, size, more, until);
@@ -117,7 +173,7 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
         heard = now_heard;
         if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
             return broken(r, FAISSX_E_TIMEOUT,
-                          "the server is silent; the outcome of the call is unknown");
+                          "the server is silent: it does not even answer a PING");
     }
 }
 
@@ -128,9 +184,9 @@ static int skip_rest(struct fx_rpc *r)
     r->left = 0;
     while (r->conn && r->more) {
         size_t size;
-        if (fx_conn_frame(r->conn, &size, &r->more, r->deadline) != 0 ||
-            fx_conn_skip(r->conn, size, r->deadline) != 0)
-            return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+        int rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline);
+        if (rc != 0 || (rc = fx_conn_skip(r->conn, size, r->deadline)) != 0)
+            return cut_off(r, rc);
     }
     return 0;
 }
@@ -175,12 +231,13 @@ static int read_header(struct fx_rpc *r)
     size_t size;
     const char *why;
     uint64_t id;
+    int rc;
     if (wait_message(r, &size, &r->more) != 0)
         return -1;
     if (size != 0 || !r->more)
         return fx_rpc_nonsense(r, "the server's message has no delimiter");
-    if (fx_conn_frame(r->conn, &size, &r->more, r->deadline) != 0)
-        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    if ((rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline)) != 0)
+        return cut_off(r, rc);
     if (size > FX_HEADER_MAX)
         return fx_rpc_nonsense(r, "the server's header is larger than 64 KiB");
     char *buf = realloc(r->reply_buf, size ? size : 1);
@@ -196,26 +253,46 @@ static int read_header(struct fx_rpc *r)
         r->answered = id;
         return 0;
     }
-    /* A probe, the answer to a ping, or to a request that was given up. */
+    /* The answer to a request that was given up. */
     return skip_rest(r) == 0 ? 1 : -1;
+}
+
+/* FAISSX_VERBOSE: what FAISS printed during the call. */
+static void show_printed(const struct fx_rpc *r)
+{
+    const char *text;
+    size_t n;
+    if (fx_settings_verbose() && fx_header_str(&r->reply, "printed", &text, &n))
+        fwrite(text, 1, n, stderr);
 }
 
 int fx_rpc_recv(struct fx_rpc *r)
 {
     int rc;
+    uint64_t made;
     while ((rc = read_header(r)) == 1)
         ;
     if (rc != 0)
         return -1;
-    return fx_header_is(&r->reply, "status", "ok") ? 0 : error_reply(r);
+    show_printed(r);
+    if (fx_header_is(&r->reply, "status", "ok")) {
+        r->outcome = FX_MADE;
+        return 0;
+    }
+    if (fx_header_uint(&r->reply, "made", &made) && made)
+        r->outcome = FX_MADE;
+    else
+        r->outcome = fx_header_is(&r->reply, "kind", "timeout") ? FX_TOLD : FX_NOT_MADE;
+    return error_reply(r);
 }
 
 int fx_rpc_frame(struct fx_rpc *r, size_t *size)
 {
     if (!r->more)
         return 1;
-    if (fx_conn_frame(r->conn, size, &r->more, r->deadline) != 0)
-        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    int rc = fx_conn_frame(r->conn, size, &r->more, r->deadline);
+    if (rc != 0)
+        return cut_off(r, rc);
     r->left = *size;
     return 0;
 }
@@ -251,4 +328,7 @@ void fx_rpc_end(struct fx_rpc *r)
     fx_header_free(&r->reply);
     free(r->reply_buf);
     r->reply_buf = NULL;
+    if (r->begun) /* once: results in pieces are fetched when the call itself has ended */
+        fx_thread_disengage(r->self);
+    r->begun = 0;
 }

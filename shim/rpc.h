@@ -10,8 +10,8 @@
  *         ... r.reply, then fx_rpc_frame for each payload frame ...
  *     fx_rpc_end(&r);
  *
- * Several requests may be sent before their replies are received, which come in any order:
- * set r.oldest, and see r.answered.
+ * Several requests may be sent before their replies are received: set r.oldest, and see in
+ * r.answered which one a reply is for.
  */
 #ifndef FX_RPC_H
 #define FX_RPC_H
@@ -19,6 +19,14 @@
 #include "conn.h"
 #include "shim.h"
 #include "values.h"
+
+/* What is known of a request that failed. */
+enum fx_outcome {
+    FX_NOT_MADE,   /* the server never had all of it, or refused it */
+    FX_MAYBE_MADE, /* sent, and not answered */
+    FX_MADE,       /* done, but its results did not arrive */
+    FX_TOLD        /* the server's own words say it */
+};
 
 struct fx_rpc {
     struct fx_thread *self;
@@ -38,6 +46,8 @@ struct fx_rpc {
     size_t left; /* bytes of the current frame, unread */
     int code;    /* of an error reply; -4 when there was none */
     int lost;    /* the server does not know the session */
+    enum fx_outcome outcome;
+    int begun; /* and not ended */
 };
 
 /* Connect if need be, and begin a header with `keys` keys besides operation,
@@ -50,6 +60,10 @@ int fx_rpc_send(struct fx_rpc *r);
 
 /* Wait for the reply to a request from `oldest` to `id`.  Error replies set this thread's error. */
 int fx_rpc_recv(struct fx_rpc *r);
+
+/* A request that would change something has failed: add to the error's text whether it did, unless
+ * that goes without saying. */
+void fx_rpc_tell_outcome(const struct fx_rpc *r);
 
 /* Begin the next payload frame: its size; 1 when there is none, -1 on failure. */
 int fx_rpc_frame(struct fx_rpc *r, size_t *size);

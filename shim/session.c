@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conn.h"
 #include "join.h"
 #include "rpc.h"
+#include "settings.h"
 #include "shim.h"
 
-enum { CONNECT_MS = 5000, DEFAULT_TIMEOUT_S = 3600, EXPLAIN_MS = 5000 };
+enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
 
 static struct {
     pthread_mutex_t lock;
@@ -26,6 +28,9 @@ static struct {
     uint64_t instance;       /* of the engine */
     char previous[128];      /* how the engine that held the session ended, or "" */
     char tenant_name[160];
+    pid_t pid;  /* of the process that said hello; atomic */
+    int forked; /* since then: the child uses the session, too */
+    int ended;  /* the process is ending */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
@@ -41,9 +46,7 @@ static int replace(char **at, const char *with)
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
     fx_join_settle(0); /* with the server that the indexes are on */
-    const char *spin = secure_getenv("FAISSX_SPIN");
-    if (spin && *spin) /* microseconds */
-        fx_conn_spin_ns = strtoll(spin, NULL, 10) * 1000;
+    fx_settings_read();
     pthread_mutex_lock(&session.lock);
     int same = session.server && server && strcmp(session.server, server) == 0;
     if (replace(&session.server, server) || replace(&session.key, key) ||
@@ -101,19 +104,6 @@ void fx_session_lost(unsigned generation)
 const char *fx_session_server_version(void)
 {
     return session.version;
-}
-
-int64_t fx_session_timeout_ms(void)
-{
-    static int64_t ms; /* atomic; the same whoever computes it */
-    int64_t t = __atomic_load_n(&ms, __ATOMIC_RELAXED);
-    if (!t) {
-        const char *env = secure_getenv("FAISSX_TIMEOUT");
-        double s = env ? strtod(env, NULL) : 0;
-        t = (int64_t)((s > 0 && s < 1e9 ? s : DEFAULT_TIMEOUT_S) * 1000);
-        __atomic_store_n(&ms, t, __ATOMIC_RELAXED);
-    }
-    return t;
 }
 
 /* --- hello and attach --- */
@@ -198,6 +188,8 @@ static int read_answer(const struct fx_header *h, int attach)
         memcpy(session.token, s, n);
         copy_text(h, "faiss_version", session.version, sizeof session.version);
         session.said_hello = 1;
+        session.forked = 0;
+        __atomic_store_n(&session.pid, getpid(), __ATOMIC_RELAXED);
     }
     session.instance = 0;
     fx_header_uint(h, "instance", &session.instance);
@@ -349,11 +341,17 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
 {
     struct fx_channel *ch = &self->channel;
+    if (fx_settings_check() != 0)
+        return NULL;
     pthread_mutex_lock(&session.lock);
-    if (ch->conn && (!is_fresh(ch) || !session.said_hello))
+    if (ch->conn && (!is_fresh(ch) || !session.said_hello) && !session.ended)
         close_channel(ch);
     if (!session.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
+        goto out;
+    }
+    if (session.ended) {
+        fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
         goto out;
     }
     if (!ch->conn && session.said_hello && is_fresh(&session.spare)) {
@@ -384,11 +382,13 @@ void fx_session_give_back(struct fx_channel *ch)
 
 /* The connection broke while a call was under way.  If the engine died, say so; the new one knows
  * how. */
-int fx_session_explain(const char *operation)
+int fx_session_explain(const char *operation, int64_t deadline)
 {
-    int64_t deadline = fx_now_ms() + EXPLAIN_MS;
+    int64_t limit = fx_now_ms() + EXPLAIN_MS;
     char err[512];
     int rc = -1, error = FAISSX_E_CONNECT;
+    if (deadline > limit)
+        deadline = limit;
     pthread_mutex_lock(&session.lock);
     session.previous[0] = '\0';
     /* A new connection may have been handed to the engine that was just dying. */
@@ -414,6 +414,33 @@ int fx_session_explain(const char *operation)
     return rc;
 }
 
+int fx_session_farewell(struct fx_farewell *f)
+{
+    if (__atomic_load_n(&session.pid, __ATOMIC_RELAXED) != getpid() ||
+        fx_lock_soon(&session.lock) != 0)
+        return -1;
+    if (!session.server || !session.said_hello || session.forked) {
+        pthread_mutex_unlock(&session.lock);
+        return -1;
+    }
+    memcpy(f->token, session.token, sizeof f->token);
+    f->key = session.key;
+    f->tenant = session.tenant;
+    f->epoch = session.epoch;
+    f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
+    f->endpoint = is_trustworthy(session.near)                ? session.near
+                  : strncmp(session.server, "ipc://", 6) == 0 ? session.server
+                                                              : NULL;
+    session.said_hello = 0;
+    session.ended = 1;
+    return 0;
+}
+
+void fx_session_farewell_done(void)
+{
+    pthread_mutex_unlock(&session.lock);
+}
+
 /* A child of fork() stays in its parent's session, over connections of its own. */
 void fx_session_fork_prepare(void)
 {
@@ -422,7 +449,10 @@ void fx_session_fork_prepare(void)
 
 void fx_session_fork_done(int in_child)
 {
-    if (in_child)
+    session.forked = 1;
+    if (in_child) {
         session.epoch++;
+        __atomic_store_n(&session.pid, 0, __ATOMIC_RELAXED);
+    }
     pthread_mutex_unlock(&session.lock);
 }

@@ -8,9 +8,9 @@
  *     remote    generated stubs -> fx_remote_call, which ends    call.c, values_*.c,
  *               in a function written by hand for some           files.c, custom.c
  *
- * Lock order: those of join.c, session lock, object lock.  No lock is held while waiting for
- * the network, but the session lock while a thread says hello, and that of an index's kept adds
- * while they are sent.
+ * Lock order: those of join.c, session lock, threads lock, object lock.  No lock is held while
+ * waiting for the network, but the session lock while a thread says hello, and that of an index's
+ * kept adds while they are sent.
  */
 #ifndef FX_SHIM_H
 #define FX_SHIM_H
@@ -54,7 +54,10 @@ struct fx_channel {
 };
 
 struct fx_thread {
+    struct fx_thread *prev, *next; /* of all threads */
     struct fx_channel channel;
+    int calls;   /* under way: a large array is sent by calls within the call */
+    int engaged; /* atomic, FX_IDLE and so on: who may use the channel */
     uint64_t next_request;
     int joining;            /* it sends joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made, reused */
@@ -64,13 +67,32 @@ struct fx_thread {
     const char *real_error; /* what the real library's last error was at that time */
 };
 
+enum { FX_IDLE, FX_ENGAGED, FX_TAKEN };
+
 /* Of the calling thread; NULL only when memory is out. */
 struct fx_thread *fx_self(void);
+
+/* A call begins, or ends.  Returns -1, and the error set, when the process is ending. */
+int fx_thread_engage(struct fx_thread *self);
+void fx_thread_disengage(struct fx_thread *self);
+
+/* For the end of the process: the connection of a thread that has no call under way, of `epoch`.
+ * Its thread cannot make any more.  NULL when there is none. */
+struct fx_conn *fx_threads_take(unsigned epoch);
+
+/* Take a lock that is held for long only where something is amiss: -1 when that is so. */
+int fx_lock_soon(pthread_mutex_t *lock);
+
+void fx_threads_fork_prepare(void);
+void fx_threads_fork_done(int in_child);
 
 /* Set this thread's last error.  fx_fail returns -4, fx_fail_missing -2. */
 int fx_fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int fx_fail_missing(int op);
 void fx_set_error(int error, const char *text, size_t len);
+
+/* Add `more` to the text of this thread's last error. */
+void fx_error_append(const char *more);
 
 /* Put this thread's last error aside, and back in place of any that came in between.  Its
  * text stays where it is. */
@@ -166,7 +188,7 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
 void fx_session_give_back(struct fx_channel *channel);
 /* Why a connection broke in the middle of `operation`: 0 and the error set when it was
  * the engine that died, else -1. */
-int fx_session_explain(const char *operation);
+int fx_session_explain(const char *operation, int64_t deadline);
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
 unsigned fx_session_generation(void);
 /* The server does not know the session any more. */
@@ -174,7 +196,19 @@ void fx_session_lost(unsigned generation);
 /* What hello told: library path and FAISS version of the server. */
 const char *fx_session_server_version(void);
 
-int64_t fx_session_timeout_ms(void); /* of one call, FAISSX_TIMEOUT */
+/* The program ends: what is needed to end its session, if that is this process's to end.  Returns
+ * -1; or 0, and no call can be made from then on, and the session lock is held until
+ * fx_session_farewell_done(). */
+struct fx_farewell {
+    uint8_t token[FX_TOKEN_SIZE];
+    const char *key, *tenant; /* or NULL */
+    const char *endpoint;     /* of this host, to connect to without waiting; or NULL */
+    struct fx_conn *spare;    /* a connection that nobody uses, or NULL */
+    unsigned epoch;           /* of others */
+};
+int fx_session_farewell(struct fx_farewell *f);
+void fx_session_farewell_done(void);
+
 void fx_session_fork_prepare(void);
 void fx_session_fork_done(int in_child);
 

@@ -2,7 +2,7 @@
 /*
  * Value objects: what lives in the client and travels with the call that uses it.
  * Selectors and search parameters (values_select.c), results of range searches
- * (values_result.c), buffers (values_buffer.c), readers and writers (files.c).
+ * (values_result.c), buffers (buffer_list.c), readers and writers (files_read.c, files_write.c).
  *
  * Ownership is FAISS's: a selector keeps pointers to its parts, which the caller must
  * keep alive; here a part that was freed is noticed, and the call that would use it fails.

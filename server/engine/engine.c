@@ -19,9 +19,11 @@
 #include "code_size.h"
 #include "house.h"
 #include "log.h"
+#include "printed.h"
 #include "room.h"
 #include "sandbox.h"
 #include "split.h"
+#include "wide.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -50,6 +52,7 @@ static void thread_policy(void)
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
     setenv("OMP_DYNAMIC", "false", 0);
+    setenv("OMP_STACKSIZE", "4M", 0); /* stacks count in the limit of memory, touched or not */
 }
 
 static int load(const char *path)
@@ -177,13 +180,15 @@ int fx_engine_main(int argc, char **argv)
      * time would have to be cleared each time, which takes longer than filling it. */
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    mallopt(M_ARENA_MAX, fxe_engine.threads + 2); /* each keeps memory for itself */
     thread_policy();
     if (load(library) != 0)
         return 3;
     fxe_room_init();
+    fxe_wide_init();
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
-    /* What FAISS prints goes to the log. */
-    dup2(STDERR_FILENO, STDOUT_FILENO);
+    fxe_sandbox_syscalls(fxe_engine.lib.api.get_num_gpus != NULL);
+    fxe_printed_init();
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
         fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",

@@ -2,24 +2,33 @@
 /*
  * Inside an engine: the process that runs FAISS for one tenant.
  *
- *     pool.c      the workers: they wait for requests, read and run them; one wide lane
+ *     pool.c      the workers: they wait for requests, read and run them
+ *     wide.c      threads for calls that are worth several cores; split.c: searches divided
  *     house.c     the main thread: connections from the front, leases, what workers cannot do
  *                 while all of them compute
  *     conn.c      connections: reading; conn_send.c: replies
  *     session.c   sessions and their leases
  *     request.c   one request, from its header to its reply
  *     call.c      functions of the C API: arguments, the call, results
- *     coalesce.c  waiting searches done together; flat.c, flat_kernel.c: how
+ *     coalesce.c  waiting searches done together; flat.c, flat_fast.c, flat_kernel.c: how
+ *     joined.c    small adds that the client has put together
  *     object.c    handles: who owns what, who uses what, when it is freed
  *     lock.c      readers and writers of objects
+ *     named.c     indexes that are published
  *     values.c    selectors, parameters and results, rebuilt for a call
  *     blob.c      large arrays in pieces
  *     files.c     saving and loading indexes; source.c: what FAISS reads from
  *     special.c   functions that the table cannot describe
  *     check.c     arguments that FAISS must not see
  *                 and check_arrays.c; code_size.c: one that FAISS forgets to tell
- *     extras.c    functions of forks, made of others
- *     sandbox.c   the engine without a file system
+ *     guard.c     calls that end FAISS though their arguments are right: by the table of
+ *                 refusal.c, for a shape of shape.c, or tried in a child by trial.c
+ *     room.c      calls for which there is not enough memory; far.c: that need far too much
+ *     overdue.c   calls that take too long
+ *     catch.c     C++ exceptions
+ *     extras.c    functions of forks, made of others; short_params.c: of old releases
+ *     printed.c   what FAISS prints
+ *     sandbox.c   the engine without a file system; syscalls.c: without sockets
  *     stats.c     counters
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and queues, and

@@ -20,8 +20,9 @@ enum {
     LONGEST = 1024,    /* characters of a factory string */
     PARTS = 32,        /* and what it nests */
     BLAS = 20,         /* queries from which FAISS uses it */
-    LITTLE = 64 << 20, MUCH = 1 << 20, /* bytes of memory */
-    CENTROID_MIN = 39  /* vectors for each centroid, or FAISS warns */
+    LITTLE = 64 << 20,
+    MUCH = 1 << 20,   /* bytes of memory */
+    CENTROID_MIN = 39 /* vectors for each centroid, or FAISS warns */
 };
 
 static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10;
@@ -342,7 +343,8 @@ static int is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_a
     for (int i = 0; r->fn && i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY)
             bytes += r->elems[i] * fx_elem_size((enum fx_elem)r->fn->params[i].elem);
-    return (bytes > MUCH ? fxe_room() : fxe_room_lately()) < (4 * bytes > LITTLE ? 4 * bytes : LITTLE);
+    return (bytes > MUCH ? fxe_room() : fxe_room_lately()) <
+           (4 * bytes > LITTLE ? 4 * bytes : LITTLE);
 }
 
 /* Trying it, with *n vectors if that is not negative.  Some calls need many (a graph of

@@ -492,6 +492,7 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
+    fxe_wide_start();
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);
 }

@@ -16,6 +16,7 @@
 
 #include "conn.h"
 #include "lock.h"
+#include "printed.h"
 #include "values.h"
 #include "zmtp.h"
 
@@ -75,8 +76,11 @@ struct fxe_req {
     struct fxe_values values;
     struct fxe_found found;
 
+    struct fxe_printed printed; /* during the call, if the client wants to see it */
+
     /* the reply */
     int failed;
+    int made; /* what failed came after the call had been made */
     int code;
     const char *kind;
     char *message;

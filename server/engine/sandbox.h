@@ -15,4 +15,8 @@
  * whenever it likes. */
 void fxe_sandbox(int devices);
 
+/* The same for system calls: an engine opens no socket, connects to nothing and starts no
+ * program.  Uses seccomp. */
+void fxe_sandbox_syscalls(int devices);
+
 #endif

@@ -65,8 +65,7 @@ size_t fxe_sessions_live(void)
 
 int fxe_session_width(const struct fxe_session *s)
 {
-    int n = s ? __atomic_load_n(&s->omp_threads, __ATOMIC_RELAXED) : 0;
-    return n ? n : fxe_engine.cores;
+    return s ? __atomic_load_n(&s->omp_threads, __ATOMIC_RELAXED) : 0;
 }
 
 static void found(struct fxe_session *s)

@@ -52,8 +52,8 @@ size_t fxe_sessions_count(void);
 /* Those that have not ended. */
 size_t fxe_sessions_live(void);
 
-/* Threads of OpenMP that wide work of the session may use: as faiss_set_omp_threads said, or
- * else the engine's.  NULL: of no session.  Needs no lock while the session has a request. */
+/* Threads of OpenMP that wide work of the session may use, as faiss_set_omp_threads said; 0: it
+ * did not.  NULL: of no session.  Needs no lock while the session has a request. */
 int fxe_session_width(const struct fxe_session *s);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "coalesce.h"
-#include "session.h"
+#include "wide.h"
 
 enum {
     /* Parts are multiples of that many queries, but for the last.  FAISS uses BLAS from 20 on;
@@ -35,6 +35,17 @@ void fxe_split_init(void *dl)
     memcpy(&omp.parallel, &f[0], sizeof f[0]);
     memcpy(&omp.thread_num, &f[1], sizeof f[1]);
     memcpy(&omp.num_threads, &f[2], sizeof f[2]);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void fxe_split_warm_up(void)
+{
+    if (omp.parallel)
+        omp.parallel(nothing, NULL, 0, 0);
 }
 
 struct search {
@@ -138,7 +149,7 @@ enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 int fxe_split_search(struct fxe_req *r)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
-    int cores = fxe_session_width(r->session);
+    int cores = fxe_wide_width();
     if (!omp.parallel || cores < 2 || r->op != FX_OP_Index_search || r->lane != FXE_WIDE ||
         r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
         return 0;

@@ -21,4 +21,7 @@ void fxe_split_init(void *dl);
  * has not been done. */
 int fxe_split_search(struct fxe_req *r);
 
+/* Have libgomp make the OpenMP threads of this thread. */
+void fxe_split_warm_up(void);
+
 #endif

@@ -1,63 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wide.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "log.h"
 #include "session.h"
+#include "split.h"
 
-enum { WIDE_MAX = 64 };
+enum {
+    STACK = 4 << 20, /* of a lane; OMP_STACKSIZE is the same, see engine.c */
+    ROOM_TO_SPARE = 64 << 20
+};
 
-/* Guarded by engine.lock. */
+/* Guarded by engine.lock, but statm. */
 static struct {
+    int statm; /* /proc/self/statm, opened before the sandbox */
     pthread_cond_t cond;
     struct fxe_req *first, *last;
-    int waiting;       /* requests */
-    int threads, idle; /* of the lane */
-} wide = {.cond = PTHREAD_COND_INITIALIZER};
+    int waiting; /* requests */
+    int lanes, idle;
+} wide = {.statm = -1, .cond = PTHREAD_COND_INITIALIZER};
+
+/* Is there memory for so many threads' stacks?  libgomp ends the process when it cannot have a
+ * thread. */
+static int has_room(int threads)
+{
+    char text[128];
+    unsigned long pages = 0;
+    struct rlimit limit;
+    ssize_t n = pread(wide.statm, text, sizeof text - 1, 0);
+    if (n <= 0 || getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 1;
+    text[n] = '\0';
+    sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages);
+    size_t data = pages * (size_t)sysconf(_SC_PAGESIZE);
+    return data + (size_t)threads * STACK + ROOM_TO_SPARE <= limit.rlim_cur;
+}
+
+static _Thread_local int width_now = 1;
+
+int fxe_wide_width(void)
+{
+    return width_now;
+}
+
+static void set_width(int width)
+{
+    width_now = width;
+    if (fxe_engine.omp_set_num_threads)
+        fxe_engine.omp_set_num_threads(width);
+}
+
+/* OpenMP threads of the nth lane: the first two have all cores, those that come when there are
+ * many have fewer, so that all together never have more than about twice the cores for each. */
+static int width_of(int n)
+{
+    int share = 2 * fxe_engine.cores / n;
+    return share > fxe_engine.cores ? fxe_engine.cores : share > 1 ? share : 1;
+}
 
 static struct fxe_req *take(void)
 {
+    wide.idle++;
+    while (!wide.first)
+        pthread_cond_wait(&wide.cond, &fxe_engine.lock);
+    wide.idle--;
     struct fxe_req *r = wide.first;
     wide.first = r->next;
     wide.waiting--;
     return r;
 }
 
-/* OpenMP threads for one of `active` calls. */
-static int share(const struct fxe_session *s, int active)
-{
-    int width = fxe_session_width(s), most = 2 * fxe_engine.cores / active;
-    return width < most ? width : most > 1 ? most : 1;
-}
-
+/* Its threads are made at once and stay: later there may be no memory for them. */
 static void *lane(void *arg)
 {
-    int width = 0;
-    (void)arg;
-    fxe_lock();
+    int own = (int)(intptr_t)arg, most = own;
+    set_width(own);
+    fxe_split_warm_up();
     for (;;) {
-        wide.idle++;
-        while (!wide.first)
-            pthread_cond_wait(&wide.cond, &fxe_engine.lock);
-        wide.idle--;
+        fxe_lock();
         struct fxe_req *r = take();
-        int wanted = share(r->session, wide.threads - wide.idle);
         fxe_unlock();
-        if (width != wanted && fxe_engine.omp_set_num_threads)
-            fxe_engine.omp_set_num_threads(width = wanted);
+        int asked = fxe_session_width(r->session), width = asked ? asked : own;
+        if (width > most && !has_room(width - most))
+            width = most; /* as many as there are */
+        most = width > most ? width : most;
+        set_width(width);
         if (fxe_conn_is_gone(r->conn)) {
             fxe_fail(r, "gone", "the client has gone");
             fxe_req_finish(r);
         } else {
             fxe_req_run(r);
         }
-        fxe_lock();
     }
     return NULL;
 }
 
-void fxe_wide_run(struct fxe_req *r)
+static void add_lane(void)
 {
     pthread_t t;
+    pthread_attr_t attr;
+    int width = width_of(wide.lanes + 1);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&t, &attr, lane, (void *)(intptr_t)width);
+    pthread_attr_destroy(&attr);
+    if (rc == 0)
+        wide.lanes++;
+    else
+        fxs_log(FXS_WARN, "engine", "event=no-thread errno=%d", rc);
+}
+
+void fxe_wide_init(void)
+{
+    wide.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+void fxe_wide_start(void)
+{
+    fxe_lock();
+    add_lane();
+    fxe_unlock();
+    if (!wide.lanes)
+        _exit(1);
+}
+
+void fxe_wide_run(struct fxe_req *r)
+{
     r->next = NULL;
     if (wide.first)
         wide.last->next = r;
@@ -66,13 +139,6 @@ void fxe_wide_run(struct fxe_req *r)
     wide.last = r;
     wide.waiting++;
     pthread_cond_signal(&wide.cond);
-    if (wide.waiting <= wide.idle || wide.threads == WIDE_MAX)
-        return;
-    int rc = pthread_create(&t, NULL, lane, NULL);
-    if (rc == 0) {
-        pthread_detach(t);
-        wide.threads++;
-    } else { /* the calls wait for those that there are */
-        fxs_log(wide.threads ? FXS_WARN : FXS_ERROR, "engine", "event=no-thread errno=%d", rc);
-    }
+    if (wide.waiting > wide.idle && wide.lanes < FXE_WIDE_MAX && has_room(width_of(wide.lanes + 1)))
+        add_lane();
 }

@@ -20,8 +20,7 @@ enum { FAST_MS = 100, SLOW_MS = 1000 };
 
 static const uint64_t change = 16 << 20; /* bytes that make it look again soon */
 
-/* Bytes of data of a process, and its shared memory: the arrays that clients of this host
- * passed. */
+/* Bytes of a process that RLIMIT_DATA counts.  Not its mapped memfds: blob.c counts those. */
 static uint64_t used(pid_t pid)
 {
     char path[64];

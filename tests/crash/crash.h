@@ -6,7 +6,8 @@
  *     life.c      the short life that each of them leads, with every metric and with
  *                 ordinary and odd vectors; every call of it is a step
  *     main.c      runs lives in children, and finds the step in which a child died
- *     report.c    prints what happened
+ *     made.c      indexes from constructors
+ *     learn.c     a program: makes the table of refusals of what was found
  *
  * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
  */
@@ -51,7 +52,8 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
     X(create)                                                                                      \
     X(shape)                                                                                       \
     X(train)                                                                                       \
-    X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)      \
+    X(add)                                                                                         \
+    X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)             \
         X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params) X(params_sel)            \
             X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel)      \
                 X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) X(range_nan)         \
@@ -76,12 +78,13 @@ enum step {
 extern const char *const step_names[NSTEPS];
 
 /* What vectors the life is led with. */
-#define VARIANTS(X)                                                                            \
-    X(usual)                                                                                   \
-    X(one)                                                                                     \
-    X(empty)                                                                                   \
-    X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) \
-        X(train0) X(negative)
+#define VARIANTS(X)                                                                               \
+    X(usual)                                                                                      \
+    X(one)                                                                                        \
+    X(empty)                                                                                      \
+    X(nan)                                                                                        \
+    X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) X(train0) \
+        X(negative)
 
 enum variant {
 #define X(name) VARIANT_##name,

@@ -57,7 +57,7 @@ END
     wait "$pid"
     rm "$TMP/go"
     is "a call that waits meanwhile ends with an error$over" "$(cat "$TMP/report")" "begins
-faissx: this program closed the descriptor of the connection; the call may have been made
+faissx: this program closed the descriptor of the connection; the change may have been made
 ok"
     kill "$SERVER_PID"
     wait_for grep -q 'stopping signal=15' "$SERVER_LOG"

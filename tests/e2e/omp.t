@@ -30,8 +30,8 @@ ask a 'new 0 Flat' >/dev/null
 ask b 'new 0 Flat' >/dev/null
 engine=$(stat_of pid)
 is "without it: as many as OMP_NUM_THREADS says" "$(workers ask a 'train 0 50')" 2
-is "it is called" "$(ask a 'threads 6')" "done"
-is "the session that called it has what it asked for" "$(workers ask a 'train 0 50')" 6
+is "it is called" "$(ask a 'threads 3')" "done"
+is "the session that called it has what it asked for" "$(workers ask a 'train 0 50')" 3
 is "and its training worked" "$(cat "$TMP/said")" ok
 is "another session has not" "$(workers ask b 'train 0 50')" 2
 ask a 'threads 1' >/dev/null

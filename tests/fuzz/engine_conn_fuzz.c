@@ -74,7 +74,7 @@ static int head(struct rest *r, uint64_t *size)
     return flags;
 }
 
-/* Commands up to the next message.  Returns 0, or -1: the connection ends. */
+/* Commands up to the next frame of a message.  Returns 0, or -1: the connection ends. */
 static int skip_commands(struct rest *r)
 {
     for (;;) {
@@ -98,10 +98,10 @@ static int skip_commands(struct rest *r)
 static int simple_message(struct rest *r, struct expected *e)
 {
     memset(e, 0, sizeof(*e));
-    if (skip_commands(r) != 0)
-        return 0;
     for (int frame = 0, seen = 0;; frame++) {
         uint64_t size = 0;
+        if (skip_commands(r) != 0)
+            return 0;
         int flags = head(r, &size);
         if (flags < 0 || flags & 4)
             return 0;

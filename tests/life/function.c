@@ -67,6 +67,9 @@ static void process(void)
 static void ivf_stats(void)
 {
     struct subject s = {.d = D, .step = 1};
+    FaissIndexIVFStats mine = {1, 2, 3, 4, 5, 6};
+    DO(IndexIVFStats_reset, &mine);
+    show("reset", &mine, 3 * sizeof(size_t));
     if (!HAVE(get_indexIVF_stats) || RC(index_factory, &s.index, D, "IVF8,Flat", METRIC_L2) != 0)
         return;
     RC(Index_train, s.index, NT, floats(NT * D, 1));
@@ -82,7 +85,7 @@ static void ivf_stats(void)
         if (i == 0)
             search(&s, 7, 5);
     }
-    FaissIndexIVFStats mine = {1, 2, 3, 4, 5, 6};
+    mine = (FaissIndexIVFStats){1, 2, 3, 4, 5, 6};
     DO(IndexIVFStats_reset, &mine);
     show("reset", &mine, sizeof mine);
     DO(Index_free, s.index);
@@ -245,10 +248,42 @@ static void clustering_of(FaissClustering *c, FaissIndex *index, int k)
                          ASK(ClusteringIterationStats_time_search, stats) >= 0);
 }
 
+/* As programs know the parameters that are as old as a library before v1.7.2. */
+struct short_params {
+    int niter, nredo, verbose, spherical, update_index, frozen_centroids;
+    int min_points_per_centroid, max_points_per_centroid, seed;
+};
+
+static void with_params(FaissIndex *index)
+{
+    FaissClustering *c = NULL;
+    union {
+        FaissClusteringParameters now;
+        struct short_params old;
+    } p;
+    memset(&p, 0x5a, sizeof p);
+    DO(ClusteringParameters_init, &p.now);
+    if (api.Clustering_decode_block_size) {
+        show("parameters", &p, 40);
+        number("decode_block_size", (double)p.now.decode_block_size);
+        p.now.spherical = 1;
+        p.now.seed = 99;
+    } else {
+        show("parameters", &p, sizeof p);
+        p.old.spherical = 1;
+        p.old.seed = 99;
+    }
+    p.now.niter = 4;
+    p.now.nredo = 2;
+    if (RC(Clustering_new_with_params, &c, D, 7, &p.now) == 0) {
+        clustering_of(c, index, 7);
+        DO(Clustering_free, c);
+    }
+}
+
 static void clustering(void)
 {
     FaissClustering *c = NULL;
-    FaissClusteringParameters p;
     FaissIndex *index = NULL;
     float *centroids = ROOM(float, 8 * D), error = -1;
     RC(IndexFlatL2_new_with, &index, D);
@@ -256,18 +291,7 @@ static void clustering(void)
         clustering_of(c, index, 12);
         DO(Clustering_free, c);
     }
-    memset(&p, 0x5a, sizeof p);
-    DO(ClusteringParameters_init, &p);
-    show("parameters", &p, 40);
-    number("decode_block_size", (double)p.decode_block_size);
-    p.niter = 4;
-    p.nredo = 2;
-    p.spherical = 1;
-    p.seed = 99;
-    if (RC(Clustering_new_with_params, &c, D, 7, &p) == 0) {
-        clustering_of(c, index, 7);
-        DO(Clustering_free, c);
-    }
+    with_params(index);
     DO(Index_free, index);
     if (RC(kmeans_clustering, D, NT, 8, floats(NT * D, 1), centroids, &error) == 0) {
         SHOW("centroids", centroids, 8 * D);

@@ -10,7 +10,7 @@
  *     index.c      the life of an index          params.c   search parameters, selectors
  *     class.c      functions of its classes      files.c    saving and loading
  *     made.c       indexes from constructors     transform.c, many.c, binary.c
- *     function.c   what belongs to no index      cluster.c
+ *     function.c   what belongs to no index      leave.c    what FAISS does not survive
  *
  * Left out is what cannot be the same: texts of FAISS about selectors and results that
  * are no part of an index (they name a line of FAISS, and these objects live in the
@@ -39,6 +39,16 @@ int have(int op);
 /* Call without a word. */
 #define ASK(f, ...) (HAVE(f) ? api.f(__VA_ARGS__) : 0)
 #define DO(f, ...) (HAVE(f) ? (void)api.f(__VA_ARGS__) : (void)0)
+
+/* --- leave.c --- */
+
+/* Calls that end the process with this library are left out, on both sides.  Which they are is
+ * asked first (life --ask FILE): each life runs in a child, again and again, until it survives. */
+void leave_start(const char *file); /* begin to ask; the file will have the list */
+void leave_ask(void (*run)(void *), void *arg);
+void leave_load(const char *file); /* a list that was made so, or NULL */
+void leave_begin(void);            /* a life begins */
+int left_out(int op);              /* is the next call one of them?  Then says so */
 
 /* --- print.c --- */
 

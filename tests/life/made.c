@@ -137,10 +137,12 @@ static void ivf_sq(void)
 static void sq(void)
 {
     FaissIndex *x = NULL;
-    for (int type = QT_8bit; type <= QT_8bit_eden; type++) {
+    /* FAISS takes any number, and ends the process at the first use of one that it lacks. */
+    int last = api.ScalarQuantizer_qtype ? QT_8bit_eden /* both came with v1.15.0 */
+               : api.get_version         ? QT_8bit_direct_signed
+                                         : QT_6bit;
+    for (int type = QT_8bit; type <= last; type++) {
         say("type %d", type);
-        if (api.get_version == NULL && type > QT_6bit)
-            break; /* FAISS takes any number, and ends the process at the first use */
         if (lead(RC(IndexScalarQuantizer_new_with, &x, D, (FaissQuantizerType)type, METRIC_L2), &x,
                  D, 0) == 0)
             DO(IndexScalarQuantizer_free, x);
@@ -150,8 +152,13 @@ static void sq(void)
 static void lsh(void)
 {
     FaissIndex *x = NULL;
-    if (lead(RC(IndexLSH_new, &x, D, 24), &x, D, 0) == 0)
+    if (lead(RC(IndexLSH_new, &x, D, 24), &x, D, 0) == 0) {
+        GET(IndexLSH_bytes_per_vec, x);
+        GET(IndexLSH_nbits, x);
+        GET(IndexLSH_rotate_data, x);
+        GET(IndexLSH_train_thresholds, x);
         DO(IndexLSH_free, x);
+    }
     /* Fewer bits than dimensions only with rotation: FAISS decodes the others to anything. */
     for (int i = 0; i < 4; i++)
         if (lead(RC(IndexLSH_new_with_options, &x, D, i & 1 ? 12 : D, i & 1, i >> 1), &x, D, 0) ==
@@ -164,6 +171,8 @@ static void refine(void)
     FaissIndex *base = made("SQ4"), *x = NULL;
     if (RC(IndexRefineFlat_new, &x, base) == 0) {
         GET(IndexRefineFlat_own_fields, x);
+        GET(IndexRefineFlat_k_factor, x);
+        DO(IndexRefineFlat_set_k_factor, x, 2.5f);
         lead(0, &x, D, 0);
         DO(IndexRefineFlat_free, x);
     }
@@ -180,12 +189,21 @@ static void refine(void)
     }
 }
 
+static void ids_of(FaissIndex *x)
+{
+    idx_t *ids = NULL;
+    size_t n = 0;
+    DO(IndexIDMap_id_map, x, &ids, &n);
+    SHOW("ids", ids, n);
+}
+
 static void id_map(void)
 {
     FaissIndex *part = flat(METRIC_L2), *x = NULL;
     if (RC(IndexIDMap_new, &x, part) == 0) {
         same("sub_index", ASK(IndexIDMap_sub_index, x), part);
         lead(0, &x, D, WITH_IDS);
+        ids_of(x);
         GET(Index_ntotal, part);
         DO(Index_free, x);
     }
@@ -199,6 +217,7 @@ static void id_map(void)
         GET(IndexIDMap2_own_fields, x);
         GET(IndexIDMap_own_fields, x);
         lead(0, &x, D, WITH_IDS | NO_REMOVE);
+        RC(IndexIDMap2_construct_rev_map, x);
         DO(Index_free, x);
     }
     part = flat(METRIC_INNER_PRODUCT);

@@ -14,6 +14,8 @@ static unsigned long calls;
 
 int have(int op)
 {
+    if (present[op] && left_out(op))
+        return 0;
     if (present[op]) {
         called[op] = 1;
         calls++;
@@ -61,18 +63,49 @@ static int wanted(const char *name, char **only, int n)
     return n == 0;
 }
 
-static int run_all(const struct life *table, char **only, int n)
+static void begin(const char *name)
+{
+    current = name;
+    leave_begin();
+}
+
+static void end(void)
+{
+    clear_rooms();
+    fflush(stdout);
+}
+
+static void run_type(void *i)
+{
+    begin(type_name(*(int *)i));
+    type_run(*(int *)i);
+    end();
+}
+
+static void run_life(void *life)
+{
+    begin(((const struct life *)life)->name);
+    ((const struct life *)life)->run();
+    end();
+}
+
+/* Run it, or see what has to be left out of it. */
+static void lead(void (*run)(void *), const void *what, int asking)
+{
+    if (asking)
+        leave_ask(run, (void *)what);
+    else
+        run((void *)what);
+}
+
+static int run_all(const struct life *table, char **only, int n, int asking)
 {
     int ran = 0;
-    for (; table->name; table++) {
-        if (!wanted(table->name, only, n))
-            continue;
-        current = table->name;
-        table->run();
-        clear_rooms();
-        fflush(stdout);
-        ran++;
-    }
+    for (; table->name; table++)
+        if (wanted(table->name, only, n)) {
+            lead(run_life, table, asking);
+            ran++;
+        }
     return ran;
 }
 
@@ -94,26 +127,30 @@ int main(int argc, char **argv)
 {
     static const struct life *const tables[] = {made_lives, transform_lives, many_lives,
                                                 binary_lives, function_lives};
+    int asking = argc > 2 && strcmp(argv[1], "--ask") == 0;
+    if (asking)
+        leave_start(argv[2]);
+    argc -= 2 * asking;
+    argv += 2 * asking;
     if (argc < 3) {
-        fprintf(stderr, "usage: life LIBRARY NAMES [LIFE...]\n");
+        fprintf(stderr, "usage: life [--ask FILE] LIBRARY NAMES [LIFE...]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     load(argv[1], argv[2]);
+    leave_load(getenv("LIFE_LEAVE_OUT"));
     char **only = argv + 3;
     int n = argc - 3, ran = 0;
     for (int i = 0; type_name(i); i++) {
         if (!wanted(type_name(i), only, n))
             continue;
-        current = type_name(i);
-        type_run(i);
-        clear_rooms();
-        fflush(stdout);
+        lead(run_type, &i, asking);
         ran++;
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        ran += run_all(tables[i], only, n);
+        ran += run_all(tables[i], only, n, asking);
     current = "life";
-    summary(ran);
+    if (!asking)
+        summary(ran);
     return 0;
 }

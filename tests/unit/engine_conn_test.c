@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "engine/conn.h"
 #include "engine/engine.h"
 #include "engine/request.h"
@@ -22,16 +22,6 @@
 #define LITERAL(s) (s), sizeof(s) - 1
 
 enum { MIB = 1 << 20 };
-
-static int descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 /* A connection, and the client's end of it. */
 struct pair {
@@ -303,6 +293,12 @@ static void pings_are_answered(void **state)
     say(p, LITERAL(PING "\4\3\2XX" PING "\1\0\0\1a"));
     expect_message(p, &one, 1);
     expect_heard(p, LITERAL(PONG PONG));
+    /* libzmq sends it between the frames of a message, too. */
+    struct fx_frame two[] = {{"a", 1}, {"b", 1}};
+    say(p, LITERAL("\1\0" PING "\1\1a" PING "\0\1b"));
+    p->c->drained = 0;
+    expect_message(p, two, 2);
+    expect_heard(p, LITERAL(PONG PONG));
     for (size_t i = 0; i < sizeof(PING) - 1; i++) {
         say(p, &PING[i], 1);
         expect_nothing(p);
@@ -355,7 +351,6 @@ static void what_is_no_zmtp_ends_the_connection(void **state)
     (void)state;
     broken(LITERAL("\10\0"));                /* unknown flags */
     broken(LITERAL("\5\0"));                 /* a command with more to come */
-    broken(LITERAL("\1\0" PING));            /* a command within a message */
     broken(LITERAL("\4\6\4PING\0"));         /* no context, half a time to live */
     broken(LITERAL("\4\7\5ERROR\0"));        /* the client gives up */
     broken(LITERAL("\6\0\0\0\0\0\0\100\0")); /* a command of 16 KiB */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn.h"
+#include "join.h"
+#include "shim.h"
+
+/* A number with `decimals` digits behind the point at most; further ones are cut off.  Its value
+ * is in units of the last of them. */
+struct setting {
+    const char *name;
+    const char *expected;
+    int decimals;
+    int64_t preset, min, max;
+};
+
+enum { TIMEOUT, SPIN, JOIN, VERBOSE, SETTINGS };
+
+static const struct setting settings[SETTINGS] = {
+    [TIMEOUT] = {"FAISSX_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 3600000, 1,
+                 1000000000000},
+    [SPIN] = {"FAISSX_SPIN", "a number of microseconds from 0 to 1000000", 0, 300, 0, 1000000},
+    [JOIN] = {"FAISSX_JOIN", "a number of bytes from 0 to 1073741824", 0, 65536, 0, 1 << 30},
+    [VERBOSE] = {"FAISSX_VERBOSE", "0 or 1", 0, 0, 0, 1},
+};
+
+static struct {
+    pthread_mutex_t lock;
+    int64_t timeout_ms; /* atomic */
+    int verbose;        /* atomic */
+    int bad;            /* atomic */
+    char why[256];      /* of the first that makes no sense */
+} now = {.lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000};
+
+/* Not strtod(): what it takes for a decimal point depends on the program's locale. */
+static int parse(const struct setting *s, const char *text, int64_t *value)
+{
+    int decimals = -1; /* read so far; -1: before the point */
+    const char *p = text;
+    *value = 0;
+    if (!*p || *p == '.')
+        return -1;
+    for (; *p; p++) {
+        if (*p == '.' && decimals < 0 && s->decimals && p[1]) {
+            decimals = 0;
+        } else if (*p < '0' || *p > '9' || *value > s->max) {
+            return -1;
+        } else if (decimals < s->decimals) {
+            *value = 10 * *value + (*p - '0');
+            decimals += decimals >= 0;
+        }
+    }
+    for (decimals = decimals < 0 ? 0 : decimals; decimals < s->decimals; decimals++)
+        *value *= 10;
+    return *value < s->min || *value > s->max ? -1 : 0;
+}
+
+/* With now.lock. */
+static int64_t read_setting(const struct setting *s)
+{
+    const char *text = secure_getenv(s->name);
+    int64_t value;
+    if (!text || !*text)
+        return s->preset;
+    if (parse(s, text, &value) == 0)
+        return value;
+    if (!now.why[0])
+        snprintf(now.why, sizeof now.why, "%s is '%.60s', and must be %s", s->name, text,
+                 s->expected);
+    return s->preset;
+}
+
+void fx_settings_read(void)
+{
+    pthread_mutex_lock(&now.lock);
+    now.why[0] = '\0';
+    __atomic_store_n(&now.timeout_ms, read_setting(&settings[TIMEOUT]), __ATOMIC_RELAXED);
+    __atomic_store_n(&now.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
+    fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
+    fx_join_configure((size_t)read_setting(&settings[JOIN]));
+    __atomic_store_n(&now.bad, now.why[0] != '\0', __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&now.lock);
+}
+
+int fx_settings_check(void)
+{
+    char why[sizeof now.why];
+    if (!__atomic_load_n(&now.bad, __ATOMIC_ACQUIRE))
+        return 0;
+    pthread_mutex_lock(&now.lock);
+    memcpy(why, now.why, sizeof why);
+    pthread_mutex_unlock(&now.lock);
+    return fx_fail(FAISSX_E_CONFIG, "%s", why);
+}
+
+int64_t fx_settings_timeout_ms(void)
+{
+    return __atomic_load_n(&now.timeout_ms, __ATOMIC_RELAXED);
+}
+
+int fx_settings_verbose(void)
+{
+    return __atomic_load_n(&now.verbose, __ATOMIC_RELAXED);
+}

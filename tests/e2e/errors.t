@@ -1,0 +1,109 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What a client is told when the server is silent, stops or is gone: always why; and of a call
+# that would have changed something, whether it did.
+. tests/e2e/lib.sh
+
+FAISSX_TIMEOUT=2 # real seconds: nothing here depends on how many
+export FAISSX_TIMEOUT
+
+# peer STAGE: a server that speaks as far as STAGE.
+peer() {
+    rm -f "$TMP/peer"
+    perl tests/e2e/peer.pl "$TMP/peer" "$1" 2>"$TMP/peer.err" &
+    peer_pid=$!
+    fx_servers="$fx_servers $peer_pid"
+    SERVER=ipc://$TMP/peer
+    wait_for test -S "$TMP/peer"
+}
+peer_ends() {
+    kill "$peer_pid"
+    wait "$peer_pid" 2>/dev/null
+}
+
+# --- no session ---
+
+while read -r stage why; do
+    peer "$stage"
+    like "$stage: why there is no session" "$(client 'new 0 Flat')" \
+        "^new 0 Flat: -4 faissx: (cannot connect to )?$SERVER: $why\$"
+    peer_ends
+done <<'END'
+accept timed out waiting for a ZeroMQ handshake
+close-accept the server closed the connection
+greeting timed out waiting for a ZeroMQ handshake
+close-greeting the server closed the connection
+ready no answer to hello within the time allowed
+close-ready the server closed the connection
+delimiter no answer to hello within the time allowed
+close-delimiter the server closed the connection
+header timed out within a message of the server
+close-header the server closed the connection
+END
+
+# --- no answer ---
+
+while IFS='|' read -r stage change look; do
+    peer "$stage"
+    [ -z "$change" ] || like "$stage: a change" "$(client 'new 0 Flat' 'add 0 3' | tail -n 1)" "^add 0 3: -4 faissx: $change\$"
+    [ -z "$look" ] || like "$stage: a search" "$(client 'new 0 Flat' 'search 0' | tail -n 1)" \
+        "^search 0: -4 faissx: $look\$"
+    peer_ends
+done <<'END'
+hello|the server did not answer within FAISSX_TIMEOUT, 2 seconds; the change may have been made|the server did not answer within FAISSX_TIMEOUT, 2 seconds
+close-hello|the server closed the connection; the change may have been made|the server closed the connection
+reply|timed out within a message of the server; the change may have been made|timed out within a message of the server
+close-reply|the server closed the connection; the change may have been made|the server closed the connection
+array||the server began to answer and stopped within its reply, until FAISSX_TIMEOUT was over
+close-array||the server closed the connection
+made|out of memory; the change was made, but its results are lost|out of memory
+END
+
+# --- a real server ---
+
+for transport in --tcp ''; do
+    # shellcheck disable=SC2086 # nothing, or one option
+    start_server $transport
+    name=c${transport#--}
+    FAISSX_TIMEOUT=60 client 'new 0 Flat' >/dev/null # starts the engine
+    talk "$name"
+    ask "$name" 'new 0 Flat' >/dev/null
+    ask "$name" 'add 0 3' >/dev/null
+    engine=$(stat_of pid)
+    kill -STOP "$engine"
+    is "a stopped engine, a search" "$(ask "$name" 'search 0')" \
+        "-4 faissx: the server did not answer within FAISSX_TIMEOUT, 2 seconds"
+    kill -CONT "$engine"
+    wait_for pending 0
+    is "it goes on, and so does the client" "$(ask "$name" 'total 0')" 3
+    kill -STOP "$engine"
+    like "a stopped engine, a change" "$(ask "$name" 'add 0 3')" \
+        "^-4 faissx: .*; the change may have been made\$"
+    like "a change for which there is no connection" "$(ask "$name" 'add 0 3')" \
+        "^-4 faissx: $SERVER: no answer to hello within the time allowed; the change was not made\$"
+    kill -CONT "$engine"
+    wait_for pending 0
+    like "the change that may have been made" "$(ask "$name" 'total 0')" '^[36]$'
+    kill -STOP "$SERVER_PID"
+    like "a stopped server and a new client" "$(client 'new 0 Flat')" \
+        "^new 0 Flat: -4 faissx: cannot connect to $SERVER: timed out waiting for a ZeroMQ handshake\$"
+    kill -CONT "$SERVER_PID"
+    kill -STOP "$engine"
+    like "an array that is sent in parts, or an upload" "$(ask "$name" 'add 0 400000')" \
+        '^-4 faissx: .*; the change was not made$'
+    kill -CONT "$engine"
+    kill -9 "$SERVER_PID"
+    wait "$SERVER_PID" 2>/dev/null
+    wait_for gone "$engine"
+    like "a server that is gone" "$(ask "$name" 'add 0 3')" \
+        "^-4 faissx: cannot connect to $SERVER: .*; the change was not made\$"
+done
+
+# --- refused ---
+
+unset FAISSX_TIMEOUT
+start_server --memory 300
+like "more than there is memory for" "$(client 'new 0 Flat' 'add 0 6000000')" \
+    '^add 0 6000000: -4 faissx: the server has no memory .*; the change was not made$'
+is "what FAISS itself refuses keeps its words" "$(client 'new 0 IVF4,Flat' 'add 0 3' | grep -c 'the change')" 0
+ok "the server stops" stop_server
