@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELEASE(name) {name, FXE_REFUSE, FXE_ACT_none, 0, 0, NULL},
+#define RELEASE(name, words) {name, FXE_REFUSE, FXE_ACT_none, 0, 0, words},
 #define ROW(release, verdict, act, with, without, pattern) \
     {release, FXE_##verdict, FXE_ACT_##act, with, without, pattern},
 
@@ -14,7 +14,7 @@ static const struct fxe_refusal rows[] = {
 #include "refusals.h"
 };
 
-enum { NROWS = sizeof rows / sizeof *rows };
+enum { NROWS = sizeof rows / sizeof *rows, DEEPEST = 4 };
 
 /* --- patterns --- */
 
@@ -94,6 +94,25 @@ const struct fxe_refusal *fxe_refusal(const char *version, enum fxe_act act, uns
                                       const char *shape, int *exact)
 {
     return find(first_row(version, exact), act, given, shape);
+}
+
+int fxe_refusal_knows(const char *version, const char *shape)
+{
+    int exact, words = 0, first = first_row(version, &exact);
+    while (exact && *shape) {
+        size_t n = strcspn(shape, " ");
+        const char *known = rows[first].pattern;
+        int found = 0;
+        while (*known && !found) {
+            size_t kn = strcspn(known, " ");
+            found = word_fits(shape, shape + n, known, known + kn);
+            known += kn + (known[kn] == ' ');
+        }
+        if (!found || ++words > DEEPEST)
+            return 0;
+        shape += n + (shape[n] == ' ');
+    }
+    return exact && words > 0;
 }
 
 const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape)

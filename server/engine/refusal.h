@@ -25,13 +25,17 @@ struct fxe_refusal {
     enum fxe_verdict verdict;
     enum fxe_act act;
     unsigned with, without; /* circumstances that must be given, and must not */
-    const char *pattern;
+    const char *pattern; /* of the row that begins a release: all words that were tried */
 };
 
 /* The row for an act on an index of that shape, or NULL.  Release `version` is taken for the
  * nearest tested one that is not newer; *exact tells whether that is itself. */
 const struct fxe_refusal *fxe_refusal(const char *version, enum fxe_act act, unsigned given,
                                       const char *shape, int *exact);
+
+/* Is every word of the shape one that the run with this very release has tried, and is the
+ * nesting not deeper than what it tried?  Then an act without a row works. */
+int fxe_refusal_knows(const char *version, const char *shape);
 
 /* The first tested release after `row`'s that has no such row: NULL if all have. */
 const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape);

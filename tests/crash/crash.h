@@ -22,8 +22,8 @@ extern struct fx_api api; /* NULL where the library lacks the function */
 /* --- grammar.c --- */
 
 /* How much of a kind is tried: with every metric and all vectors; with fewer, because its
- * training takes long; or because it is nested in another. */
-enum depth { FULL, SLOW, NESTED };
+ * training takes long; because it is nested in another; or because its numbers are odd. */
+enum depth { FULL, SLOW, NESTED, NUMBERS };
 
 enum family { FACTORY, BINARY, MADE };
 
@@ -51,14 +51,16 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
     X(create)                                                                                      \
     X(shape)                                                                                       \
     X(train)                                                                                       \
-    X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)      \
-        X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params) X(params_sel)            \
-            X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel)      \
-                X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) X(range_nan)         \
-                    X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode)         \
-                        X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor)     \
-                            X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded)    \
-                                X(add_loaded) X(remove_loaded) X(clone) X(search_clone) X(merge)   \
+    X(add)                                                                                         \
+    X(add_with_ids)                                                                                \
+    X(search_1) X(search) X(search_blas) X(search_many) X(search_none) X(search_k0) X(search_nan)  \
+        X(search_inf) X(search_huge) X(params) X(params_sel) X(params_batch) X(params_ivf)         \
+            X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel) X(assign) X(range) X(range_blas)   \
+                X(range_all) X(range_all_ip) X(range_nan) X(range_none) X(reconstruct)             \
+                    X(reconstruct_n) X(residual) X(sa_encode) X(sa_decode) X(nprobe)               \
+                        X(search_nprobe) X(ef) X(search_ef) X(k_factor) X(search_k_factor) X(save) \
+                            X(load) X(search_loaded) X(range_loaded) X(add_loaded)                 \
+                                X(remove_loaded) X(clone) X(search_clone) X(merge)                 \
                                     X(search_merged) X(copy_subset) X(direct_map)                  \
                                         X(reconstruct_map) X(remove_range) X(search_removed)       \
                                             X(remove_batch) X(remove_all) X(search_rest)           \
@@ -76,12 +78,11 @@ enum step {
 extern const char *const step_names[NSTEPS];
 
 /* What vectors the life is led with. */
-#define VARIANTS(X)                                                                            \
-    X(usual)                                                                                   \
-    X(one)                                                                                     \
-    X(empty)                                                                                   \
-    X(nan) X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) \
-        X(train0) X(negative)
+#define VARIANTS(X)                                                                         \
+    X(usual)                                                                                \
+    X(empty)                                                                                \
+    X(one) X(nan) X(untrained) X(zero) X(same) X(dim1) X(huge) X(inf) X(nan_train) X(least) \
+        X(train1) X(train0) X(negative)
 
 enum variant {
 #define X(name) VARIANT_##name,
@@ -91,7 +92,7 @@ enum variant {
 };
 
 extern const char *const variant_names[NVARIANTS];
-enum { SLOW_VARIANTS = VARIANT_huge, NESTED_VARIANTS = VARIANT_zero }; /* those before it */
+enum { NESTED_VARIANTS = VARIANT_one, SLOW_VARIANTS = VARIANT_zero }; /* those before it */
 
 /* Where a child is, for its parent to read. */
 struct place {
@@ -119,7 +120,7 @@ void life_lead(const struct life *l);
 /* Are the calls made by a server?  Then shapes are not asked for. */
 extern int remote;
 
-/* Seconds of processor time that a step may take. */
-extern int step_seconds;
+/* Milliseconds of processor time that a step may take. */
+extern int step_ms;
 
 #endif

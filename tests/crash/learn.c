@@ -420,6 +420,34 @@ static int learn(const char *release, int wanted_dead)
     return rules;
 }
 
+/* With all words of all shapes. */
+static void print_release(const char *name)
+{
+    char *known[1 << 12];
+    int n = 0, column = 0;
+    for (int i = 0; i < nshapes; i++) {
+        char text[512], *p = text, *word;
+        snprintf(text, sizeof text, "%s", shapes[i]);
+        while ((word = strsep(&p, " "))) {
+            char wide[80];
+            int k = 0;
+            word = widen(word, 4, wide, sizeof wide) || widen(word, 1, wide, sizeof wide) ? wide
+                                                                                          : word;
+            while (k < n && strcmp(known[k], word) != 0)
+                k++;
+            if (k == n && n < 1 << 12 && *word != 'N' && *word != '0')
+                known[n++] = strdup(word);
+        }
+    }
+    printf("RELEASE(\"%s\",", name);
+    for (int i = 0; i < n; i++) {
+        int first = column == 0 || column > 80;
+        column = first ? printf("%s\n        \"%s", i ? " \"" : "", known[i])
+                       : column + printf(" %s", known[i]);
+    }
+    printf("%s\")\n", n ? "" : " \"");
+}
+
 static void release(const char *name, char **files, int n)
 {
     int counts[3] = {0};
@@ -427,7 +455,7 @@ static void release(const char *name, char **files, int n)
         read_file(files[i]);
     for (int i = 0; i < ncells; i++)
         counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
-    printf("RELEASE(\"%s\")\n", name);
+    print_release(name);
     int always = learn(name, 1), sometimes = learn(name, 0);
     fprintf(stderr,
             "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "
