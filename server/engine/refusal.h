@@ -2,9 +2,10 @@
 /*
  * The table of refusals.h: which acts on which indexes end the process, by release.
  *
- * A row holds for indexes whose shape (shape.h) has the words of its pattern, in that order
- * but not necessarily next to each other.  A word of a pattern is NAME, NAME:METRIC or
- * NAME:METRIC:TYPE, where METRIC may be + for all but L2 and inner product, and * for any.
+ * A row holds for indexes whose shape (shape.h) has the words of its pattern, in that order,
+ * and next to each other if there is a comma between them.  A word of a pattern is NAME, NAME:METRIC or
+ * NAME:METRIC:TYPE, where METRIC may be * for any, + for those that the C API has names for but
+ * L2 and inner product, and # for those that it has none for.
  */
 #ifndef FXE_REFUSAL_H
 #define FXE_REFUSAL_H

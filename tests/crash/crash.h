@@ -104,7 +104,7 @@ struct place {
     char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
     char skip[NSTEPS];    /* steps that are not tried; the character to print */
     char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,
-                             - not reached, ~ not tried */
+                             - not reached, ~ not tried, D the server's engine died */
 };
 
 extern struct place *place;

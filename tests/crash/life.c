@@ -63,7 +63,9 @@ static int enter(enum step s)
 static int leave(enum step s, int rc)
 {
     place->step = -1;
-    place->outcome[s] = rc == 0 ? 'o' : 'e';
+    place->outcome[s] = rc == 0                                                     ? 'o'
+                        : remote && strstr(api.get_last_error(), " died (") != NULL ? 'D'
+                                                                                    : 'e';
     return rc;
 }
 

@@ -51,7 +51,8 @@ static void load(const char *path)
         void *sym = dlsym(dl, fx_fns[op].name);
         memcpy(&slots[op - 1], &sym, sizeof sym);
     }
-    fxe_catch_init(dl);
+    if (!remote)
+        fxe_catch_init(dl);
     if (!api.index_factory) {
         fprintf(stderr, "crash: %s has no functions of FAISS\n", path);
         exit(2);
@@ -226,15 +227,12 @@ static int wait_for(pid_t pid)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"part", required_argument, NULL, 'p'},
-                                            {"sample", required_argument, NULL, 's'},
-                                            {"kind", required_argument, NULL, 'k'},
-                                            {"metric", required_argument, NULL, 'm'},
-                                            {"vectors", required_argument, NULL, 'v'},
-                                            {"ms", required_argument, NULL, 't'},
-                                            {"list", no_argument, NULL, 'l'},
-                                            {"depth", required_argument, NULL, 'd'},
-                                            {0}};
+    static const struct option options[] = {
+        {"part", required_argument, NULL, 'p'},    {"sample", required_argument, NULL, 's'},
+        {"kind", required_argument, NULL, 'k'},    {"metric", required_argument, NULL, 'm'},
+        {"vectors", required_argument, NULL, 'v'}, {"ms", required_argument, NULL, 't'},
+        {"list", no_argument, NULL, 'l'},          {"depth", required_argument, NULL, 'd'},
+        {"remote", no_argument, NULL, 'r'},        {0}};
     struct choice c = {.parts = 1, .sample = 1, .depth = -1};
     int o, list = 0;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -250,6 +248,8 @@ int main(int argc, char **argv)
             c.variant = optarg;
         else if (o == 't')
             longest = atoi(optarg);
+        else if (o == 'r')
+            remote = 1;
         else if (o == 'd')
             c.depth = atoi(optarg);
         else if (o == 'l')
