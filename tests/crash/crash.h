@@ -6,7 +6,7 @@
  *     life.c      the short life that each of them leads, with every metric and with
  *                 ordinary and odd vectors; every call of it is a step
  *     main.c      runs lives in children, and finds the step in which a child died
- *     report.c    prints what happened
+ *     learn.c     makes the table of refusals of what was found
  *
  * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
  */
