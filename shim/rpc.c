@@ -19,7 +19,12 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     r->payload.n = 0;
     r->fd = -1;
     r->id = r->oldest = ++r->self->next_request;
-    msgpack_pack_map(&r->pk, 3 + keys);
+    int verbose = fx_settings_verbose();
+    msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
+    if (verbose) {
+        fx_pack_str(&r->pk, "verbose");
+        msgpack_pack_true(&r->pk);
+    }
     fx_pack_str(&r->pk, "operation");
     fx_pack_str(&r->pk, operation);
     fx_pack_str(&r->pk, "request_id");
@@ -93,6 +98,7 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
         [FX_NOT_MADE] = "; the change was not made",
         [FX_MAYBE_MADE] = "; the change may have been made",
         [FX_MADE] = "; the change was made, but its results are lost",
+        [FX_TOLD] = "",
     };
     const struct fx_thread *self = fx_self();
     switch (self ? self->error : FAISSX_OK) {
@@ -251,6 +257,15 @@ static int read_header(struct fx_rpc *r)
     return skip_rest(r) == 0 ? 1 : -1;
 }
 
+/* FAISSX_VERBOSE: what FAISS printed during the call. */
+static void show_printed(const struct fx_rpc *r)
+{
+    const char *text;
+    size_t n;
+    if (fx_settings_verbose() && fx_header_str(&r->reply, "printed", &text, &n))
+        fwrite(text, 1, n, stderr);
+}
+
 int fx_rpc_recv(struct fx_rpc *r)
 {
     int rc;
@@ -259,11 +274,15 @@ int fx_rpc_recv(struct fx_rpc *r)
         ;
     if (rc != 0)
         return -1;
+    show_printed(r);
     if (fx_header_is(&r->reply, "status", "ok")) {
         r->outcome = FX_MADE;
         return 0;
     }
-    r->outcome = fx_header_uint(&r->reply, "made", &made) && made ? FX_MADE : FX_NOT_MADE;
+    if (fx_header_uint(&r->reply, "made", &made) && made)
+        r->outcome = FX_MADE;
+    else
+        r->outcome = fx_header_is(&r->reply, "kind", "timeout") ? FX_TOLD : FX_NOT_MADE;
     return error_reply(r);
 }
 

@@ -24,7 +24,8 @@
 enum fx_outcome {
     FX_NOT_MADE,   /* the server never had all of it, or refused it */
     FX_MAYBE_MADE, /* sent, and not answered */
-    FX_MADE        /* done, but its results did not arrive */
+    FX_MADE,       /* done, but its results did not arrive */
+    FX_TOLD        /* the server's own words say it */
 };
 
 struct fx_rpc {

@@ -19,18 +19,20 @@ struct setting {
     int64_t preset, min, max;
 };
 
-enum { TIMEOUT, SPIN, JOIN, SETTINGS };
+enum { TIMEOUT, SPIN, JOIN, VERBOSE, SETTINGS };
 
 static const struct setting settings[SETTINGS] = {
     [TIMEOUT] = {"FAISSX_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 3600000, 1,
                  1000000000000},
     [SPIN] = {"FAISSX_SPIN", "a number of microseconds from 0 to 1000000", 0, 300, 0, 1000000},
     [JOIN] = {"FAISSX_JOIN", "a number of bytes from 0 to 1073741824", 0, 65536, 0, 1 << 30},
+    [VERBOSE] = {"FAISSX_VERBOSE", "0 or 1", 0, 0, 0, 1},
 };
 
 static struct {
     pthread_mutex_t lock;
     int64_t timeout_ms; /* atomic */
+    int verbose;        /* atomic */
     int bad;            /* atomic */
     char why[256];      /* of the first that makes no sense */
 } now = {.lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000};
@@ -78,6 +80,7 @@ void fx_settings_read(void)
     pthread_mutex_lock(&now.lock);
     now.why[0] = '\0';
     __atomic_store_n(&now.timeout_ms, read_setting(&settings[TIMEOUT]), __ATOMIC_RELAXED);
+    __atomic_store_n(&now.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
     __atomic_store_n(&now.bad, now.why[0] != '\0', __ATOMIC_RELEASE);
@@ -98,4 +101,9 @@ int fx_settings_check(void)
 int64_t fx_settings_timeout_ms(void)
 {
     return __atomic_load_n(&now.timeout_ms, __ATOMIC_RELAXED);
+}
+
+int fx_settings_verbose(void)
+{
+    return __atomic_load_n(&now.verbose, __ATOMIC_RELAXED);
 }

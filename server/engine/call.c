@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "catch.h"
 #include "check.h"
@@ -258,31 +256,19 @@ static void invoke(struct fxe_req *r)
         fxe_fail_text(r, code, text);
 }
 
-/* Call it with stdout caught, for functions that print. */
+/* Functions that print: what they print is their result. */
 static void invoke_printing(struct fxe_req *r)
 {
-    static pthread_mutex_t stdout_lock = PTHREAD_MUTEX_INITIALIZER;
-    int memory = memfd_create("stdout", MFD_CLOEXEC), saved;
-    if (memory < 0) {
-        fxe_fail(r, "limit", "%s: no room for what it prints", r->fn->name);
-        return;
-    }
-    pthread_mutex_lock(&stdout_lock);
-    fflush(stdout);
-    saved = dup(STDOUT_FILENO);
-    dup2(memory, STDOUT_FILENO);
+    struct fxe_printed p = {0};
+    fxe_printed_begin(FXE_PRINTED_RESULT, &p);
     invoke(r);
-    fflush(stdout);
-    dup2(saved, STDOUT_FILENO);
-    close(saved);
-    pthread_mutex_unlock(&stdout_lock);
-    off_t size = lseek(memory, 0, SEEK_END);
-    char *text = malloc(size > 0 ? (size_t)size : 1);
-    if (text && pread(memory, text, (size_t)size, 0) == size)
-        fxe_reply_array(r, text, (size_t)size);
+    fxe_printed_end(FXE_PRINTED_RESULT);
+    if (p.lost && !r->failed)
+        fxe_fail(r, "limit", "%s: the server has no memory for what it prints", r->fn->name);
+    if (r->failed)
+        free(p.text);
     else
-        free(text);
-    close(memory);
+        fxe_reply_array(r, p.text, p.size);
 }
 
 /* --- functions about ownership, which the table of objects answers --- */

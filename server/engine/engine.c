@@ -19,6 +19,7 @@
 #include "code_size.h"
 #include "house.h"
 #include "log.h"
+#include "printed.h"
 #include "room.h"
 #include "sandbox.h"
 #include "split.h"
@@ -187,8 +188,7 @@ int fx_engine_main(int argc, char **argv)
     fxe_wide_init();
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
     fxe_sandbox_syscalls(fxe_engine.lib.api.get_num_gpus != NULL);
-    /* What FAISS prints goes to the log. */
-    dup2(STDERR_FILENO, STDOUT_FILENO);
+    fxe_printed_init();
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
         fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",

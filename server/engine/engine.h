@@ -27,6 +27,7 @@
  *     overdue.c   calls that take too long
  *     catch.c     C++ exceptions
  *     extras.c    functions of forks, made of others; short_params.c: of old releases
+ *     printed.c   what FAISS prints
  *     sandbox.c   the engine without a file system; syscalls.c: without sockets
  *     stats.c     counters
  *

@@ -15,6 +15,8 @@
 #include "special.h"
 #include "stats.h"
 
+enum { PRINTED_MAX = 32 << 10 }; /* bytes that come back with a reply, in its header */
+
 static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
 
 /* --- errors and reply --- */
@@ -117,15 +119,27 @@ static void pack_big(struct fxe_req *r)
     }
 }
 
+static void pack_printed(msgpack_packer *pk, const struct fxe_printed *p)
+{
+    char more[80] = "";
+    if (p->lost)
+        snprintf(more, sizeof more, "\nfaissx: %zu more bytes are in the server's log\n", p->lost);
+    fx_pack_str(pk, "printed");
+    msgpack_pack_str(pk, p->size + strlen(more));
+    msgpack_pack_str_body(pk, p->text, p->size);
+    msgpack_pack_str_body(pk, more, strlen(more));
+}
+
 static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
+    int prints = r->printed.size != 0;
     if (!r->failed) {
-        msgpack_pack_map(&pk, 2 + r->nextra);
+        msgpack_pack_map(&pk, 2 + r->nextra + prints);
     } else {
         int lost = r->kind && strcmp(r->kind, "session") == 0;
-        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made);
+        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made + prints);
         if (lost) { /* how it was lost */
             fx_pack_str(&pk, "tenant");
             fx_pack_str(&pk, fxe_engine.tenant);
@@ -145,6 +159,8 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
             fx_pack_str(&pk, r->kind);
         }
     }
+    if (prints)
+        pack_printed(&pk, &r->printed);
     fx_pack_str(&pk, "status");
     fx_pack_str(&pk, r->failed ? "error" : "ok");
     fx_pack_str(&pk, "request_id");
@@ -264,6 +280,13 @@ int fxe_req_prepare(struct fxe_req *r)
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
 
+/* Does the client want to see what FAISS prints? */
+static bool is_verbose(const struct fxe_req *r)
+{
+    const msgpack_object *o = fx_header_get(&r->header, "verbose");
+    return o && o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
+}
+
 void fxe_req_run(struct fxe_req *r)
 {
     if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
@@ -271,6 +294,11 @@ void fxe_req_run(struct fxe_req *r)
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
+    } else if (is_verbose(r)) {
+        r->printed.limit = PRINTED_MAX;
+        fxe_printed_begin(FXE_PRINTED_ALL, &r->printed);
+        r->operation->run(r);
+        fxe_printed_end(FXE_PRINTED_ALL);
     } else {
         r->operation->run(r);
     }
@@ -308,6 +336,7 @@ static void free_request(struct fxe_req *r)
     fx_header_free(&r->header);
     fxe_msg_free(r->msg);
     free(r->message);
+    free(r->printed.text);
     free(r);
 }
 

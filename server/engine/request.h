@@ -16,6 +16,7 @@
 
 #include "conn.h"
 #include "lock.h"
+#include "printed.h"
 #include "values.h"
 #include "zmtp.h"
 
@@ -74,6 +75,8 @@ struct fxe_req {
     struct fxe_needs needs;
     struct fxe_values values;
     struct fxe_found found;
+
+    struct fxe_printed printed; /* during the call, if the client wants to see it */
 
     /* the reply */
     int failed;

@@ -88,7 +88,8 @@ size_t fxe_room_lately(void)
     static size_t room;
     static int64_t since;
     int64_t now = fxe_now_ms();
-    if (!__atomic_load_n(&since, __ATOMIC_RELAXED) || now - __atomic_load_n(&since, __ATOMIC_RELAXED) > LATELY_MS) {
+    if (!__atomic_load_n(&since, __ATOMIC_RELAXED) ||
+        now - __atomic_load_n(&since, __ATOMIC_RELAXED) > LATELY_MS) {
         __atomic_store_n(&room, fxe_room(), __ATOMIC_RELAXED);
         __atomic_store_n(&since, now, __ATOMIC_RELAXED);
     }

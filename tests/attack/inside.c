@@ -181,7 +181,7 @@ static void expect_pong(struct peer *p, const char *when)
 
 int attack_pong(char **argv)
 {
-    enum { POINTS = 2000, SHORT = 200, REDO = 1000 };
+    enum { POINTS = 2000, SHORT = 100, REDO = 400 };
     uint8_t token[TOKEN];
     struct peer p;
     struct bytes b = {0};
@@ -209,8 +209,11 @@ int attack_pong(char **argv)
     poll(NULL, 0, 200);
     expect_pong(&p, "the second request is under way");
     expect_pong(&p, "once more");
+    if (peer_recv(&p, &r, 4 * WAIT_MS) != 1 || !reply_ok(&r) || reply_id(&r) != 7)
+        fault("the second of two requests was not answered well");
+    reply_free(&r);
     printf("%u PONG while a request is under way\n", p.pongs);
-    peer_close(&p); /* leaving ends the wait, not the work */
+    peer_close(&p);
     free(x);
     return 0;
 }

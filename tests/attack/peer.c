@@ -296,7 +296,7 @@ void peer_hello(struct peer *p, const char *endpoint, const char *key, uint8_t *
     if (!reply_ok(&r))
         reply_str(&r, "message", text, sizeof text);
     if (reply_str(&r, "session", (char *)token, TOKEN) != TOKEN)
-        die("hello: no session: %s", text);
+        die("hello: no session: %d frames, %s", r.n, text);
     reply_free(&r);
 }
 

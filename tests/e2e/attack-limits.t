@@ -6,13 +6,18 @@
 
 # --- places ---
 
+# A process and what it has started.
+tree() { for fx_child in "$1" $(pgrep -P "$1"); do
+    [ "$fx_child" = "$1" ] && echo "$1" || tree "$fx_child"
+done; }
 start_tenants --max-unauthenticated 64
 for AT in "$TCP" "$IPC"; do
     background beta attack victim "$AT" key-b
     said beta working
-    kill -STOP "$PID_beta" # it would want places, too
+    kill -STOP $(tree "$PID_beta") # it would want places, too
+    sleep 0.2
     ok "${AT%%:*}: the oldest gives its place up" attack places "$AT" 64
-    kill -CONT "$PID_beta"
+    kill -CONT $(tree "$PID_beta")
     sleep 0.2
     ended beta
     unharmed "${AT%%:*}: places" beta

@@ -107,7 +107,12 @@ under() {
         unharmed "$fx_under" "$who"
     done
     within "$fx_under" "$fx_front" "$fx_engine"
-    ok "$fx_under: the same processes" same_processes
+    if ! ok "$fx_under: the same processes" same_processes; then
+        tail -n 20 "$SERVER_LOG" | sed 's/^/# /'
+        ALPHA=$(stat_of pid key-a) # for what follows
+        BETA=$(stat_of pid key-b)
+        baseline
+    fi
     for fx_pid in $FRONT $ALPHA $BETA; do
         eval "fx_fds=\$FDS_$fx_pid"
         ok "$fx_under: no descriptor is left over" wait_for back "$fx_pid" "$fx_fds"

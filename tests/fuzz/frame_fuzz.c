@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "seed.h"
 #include "conn.h"
+#include "seed.h"
 
 enum { HANDSHAKE = 1, SKIP = 2, PIECES = 4 };
 

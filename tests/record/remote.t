@@ -91,7 +91,10 @@ for mode in plain fail; do
         awk -f "$here/normalise.awk" "$work/compared" "$work/$side-$mode/log" \
             >"$work/$side-$mode/asked"
     done
-    same "$mode: what the library is asked" "$work/direct-$mode/asked" "$work/remote-$mode/asked"
+    # The server frees what the program has left when it ended.
+    lines=$(wc -l <"$work/direct-$mode/asked")
+    awk -v lines="$lines" 'NR <= lines || !/^free /' "$work/remote-$mode/asked" >"$work/remote-$mode/called"
+    same "$mode: what the library is asked" "$work/direct-$mode/asked" "$work/remote-$mode/called"
 done
 echo "1..$count"
 exit $failed

@@ -70,11 +70,13 @@ static void answers(void **state)
     assert_string_equal(check(a, "k1", "acm", &whose), "API key does not belong to tenant");
     assert_string_equal(check(a, "k1", "", &whose), "API key does not belong to tenant");
     /* Bytes that count, though strings end before them. */
-    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"k1\0", 3}, text(NULL), &whose, &number),
-                        "Invalid API key");
+    assert_string_equal(
+        fxs_auth_check(a, (struct fxs_text){"k1\0", 3}, text(NULL), &whose, &number),
+        "Invalid API key");
     /* A length that nothing may be read for. */
-    assert_string_equal(fxs_auth_check(a, (struct fxs_text){"", SIZE_MAX}, text(NULL), &whose, &number),
-                        "Invalid API key");
+    assert_string_equal(
+        fxs_auth_check(a, (struct fxs_text){"", SIZE_MAX}, text(NULL), &whose, &number),
+        "Invalid API key");
 }
 
 /* An engine is told the number, never the key. */

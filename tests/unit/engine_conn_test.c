@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "engine/conn.h"
 #include "engine/engine.h"
 #include "engine/request.h"
@@ -22,16 +22,6 @@
 #define LITERAL(s) (s), sizeof(s) - 1
 
 enum { MIB = 1 << 20 };
-
-static int descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 /* A connection, and the client's end of it. */
 struct pair {
