@@ -218,8 +218,11 @@ int fxe_call_otherwise(struct fxe_req *r)
             refuse(r, "i0 + ni does not fit"); /* FAISS's own check adds them too */
             return 1;
         }
-        if (own_reconstruct_n(r->v[0].p))
-            return 0;
+        if (own_reconstruct_n(r->v[0].p)) {
+            /* Before v1.7.2 only inverted files look at the numbers. */
+            int unchecked = !api()->IndexFlat1D_cast && !api()->IndexIVF_cast(r->v[0].p);
+            return unchecked && fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0;
+        }
         if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)
             return 1;
         /* Once all can be reconstructed, FAISS's own loop does not end the process, and

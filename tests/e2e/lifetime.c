@@ -111,7 +111,14 @@ static void replicas(void)
 {
     FaissIndexReplicas *r;
     FaissIndex *a = flat(), *b = flat();
-    MUST(F(IndexReplicas_new)(&r, D));
+    before();
+    int rc = F(IndexReplicas_new)(&r, D);
+    after("IndexReplicas_new", WORKS, rc); /* came with v1.7.2 */
+    if (rc != 0) {
+        F(Index_free)(a);
+        F(Index_free)(b);
+        return;
+    }
     CODE(ENDS, F(Index_search)(r, 1, x, 1, out, ids));
     CODE(ENDS, F(Index_reconstruct)(r, 0, out));
     CODE(WORKS, F(IndexReplicas_add_replica)(r, a));

@@ -24,7 +24,7 @@ for AT in "$TCP" "$IPC"; do
     ended beta
     like "$on: the other tenant's victim worked on" "$(grep searches= "$TMP/beta.out")" ' wrong=0 failed=0 ' ||
         diag "$(cat "$TMP/beta.out")"
-    ok "$on: the same processes" same_processes || grep -E ' (warn|error) ' "$SERVER_LOG" | tail -n 20 | sed 's/^/# /'
+    ok "$on: the same processes" same_processes || grep -E '[0-9]Z (warn|error) ' "$SERVER_LOG" | tail -n 20 | sed 's/^/# /'
     like "$on: an ordinary client of the tenant works" \
         "$(SERVER=$AT FAISSX_API_KEY=key-a client 'new 0 Flat' 'add 0 100' 'search 0')" ': found '
     for pid in $FRONT $ALPHA; do
