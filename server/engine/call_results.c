@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "description.h"
 #include "request.h"
 
 struct fxe_obj *fxe_call_first(const struct fxe_req *r)
@@ -22,6 +23,10 @@ static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
     fxe_lock();
     struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, lender, inherent);
     fxe_unlock();
+    if (o && (r->op == FX_OP_index_factory || r->op == FX_OP_index_binary_factory))
+        o->odd = fxe_is_odd_description(r->v[2].p);
+    else if (o && (r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary))
+        o->odd = r->obj[0]->odd;
     if (!o)
         fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
     else if (r->op == FX_OP_IndexIVFFlat_new || r->op == FX_OP_IndexIVFScalarQuantizer_new ||

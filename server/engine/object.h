@@ -43,6 +43,7 @@ struct fxe_obj {
                                     FAISS itself frees them, and own_fields is FAISS's */
     int flat;                /* 0 not looked at, 1 an IndexFlat that coalesce.c can search, 2 not */
     int hollow;              /* made without the sub-index that its class follows */
+    int odd;                 /* made with numbers that make no sense (description.h) */
     struct fxe_shape *shape; /* what it is made of; NULL: not looked at (guard.c) */
     int released;            /* nobody wants it; freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */

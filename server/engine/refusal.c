@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELEASE(name) {name, FXE_REFUSE, FXE_ACT_none, 0, 0, NULL},
+#define RELEASE(name, words) {name, FXE_REFUSE, FXE_ACT_none, 0, 0, words},
 #define ROW(release, verdict, act, with, without, pattern) \
     {release, FXE_##verdict, FXE_ACT_##act, with, without, pattern},
 
@@ -14,19 +14,30 @@ static const struct fxe_refusal rows[] = {
 #include "refusals.h"
 };
 
-enum { NROWS = sizeof rows / sizeof *rows };
+enum { NROWS = sizeof rows / sizeof *rows, DEEPEST = 4 };
 
 /* --- patterns --- */
+
+/* + stands for the metrics that the C API has names for, but L2 and inner product; # for those
+ * that it has none for. */
+static int part_fits(const char *part, size_t n, const char *pattern, size_t pn)
+{
+    int metric = atoi(part);
+    if (pn == 1 && *pattern == '*')
+        return 1;
+    if (pn == 1 && *pattern == '+')
+        return metric > 1 && metric < 23;
+    if (pn == 1 && *pattern == '#')
+        return metric >= 23;
+    return n == pn && memcmp(part, pattern, n) == 0;
+}
 
 /* Does `word` (up to `end`) fit `pattern` (up to `pend`)? */
 static int word_fits(const char *word, const char *end, const char *pattern, const char *pend)
 {
     while (pattern < pend) {
-        size_t n = strcspn(word, ": "), pn = strcspn(pattern, ": ");
-        int fits = pn == 1 && *pattern == '*'   ? 1
-                   : pn == 1 && *pattern == '+' ? !(n == 1 && (*word == '0' || *word == '1'))
-                                                : n == pn && memcmp(word, pattern, n) == 0;
-        if (!fits || word >= end)
+        size_t n = strcspn(word, ": "), pn = strcspn(pattern, ": ,");
+        if (word >= end || !part_fits(word, n, pattern, pn))
             return 0;
         word += n + (word[n] == ':');
         pattern += pn + (pattern[pn] == ':');
@@ -34,19 +45,38 @@ static int word_fits(const char *word, const char *end, const char *pattern, con
     return 1;
 }
 
+static size_t length(const char *word)
+{
+    return strcspn(word, " ,");
+}
+
+/* Does the shape begin with the words of the pattern up to one that may be anywhere? */
+static const char *begins(const char *shape, const char *pattern)
+{
+    for (;;) {
+        size_t n = length(shape), pn = length(pattern);
+        if (n == 0 || !word_fits(shape, shape + n, pattern, pattern + pn))
+            return NULL;
+        shape += n + (shape[n] == ' ');
+        if (pattern[pn] != ',')
+            return shape;
+        pattern += pn + 1;
+    }
+}
+
 int fxe_shape_matches(const char *shape, const char *pattern)
 {
     while (*pattern) {
-        size_t pn = strcspn(pattern, " ");
-        int found = 0;
-        while (*shape && !found) {
-            size_t n = strcspn(shape, " ");
-            found = word_fits(shape, shape + n, pattern, pattern + pn);
+        size_t words = strcspn(pattern, " ");
+        const char *rest = NULL;
+        while (*shape && !(rest = begins(shape, pattern))) {
+            size_t n = length(shape);
             shape += n + (shape[n] == ' ');
         }
-        if (!found)
+        if (!rest)
             return 0;
-        pattern += pn + (pattern[pn] == ' ');
+        shape = rest;
+        pattern += words + (pattern[words] == ' ');
     }
     return 1;
 }
@@ -94,6 +124,25 @@ const struct fxe_refusal *fxe_refusal(const char *version, enum fxe_act act, uns
                                       const char *shape, int *exact)
 {
     return find(first_row(version, exact), act, given, shape);
+}
+
+int fxe_refusal_knows(const char *version, const char *shape)
+{
+    int exact, words = 0, first = first_row(version, &exact);
+    while (exact && *shape) {
+        size_t n = strcspn(shape, " ");
+        const char *known = rows[first].pattern;
+        int found = 0;
+        while (*known && !found) {
+            size_t kn = strcspn(known, " ");
+            found = word_fits(shape, shape + n, known, known + kn);
+            known += kn + (known[kn] == ' ');
+        }
+        if (!found || ++words > DEEPEST)
+            return 0;
+        shape += n + (shape[n] == ' ');
+    }
+    return exact && words > 0;
 }
 
 const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape)
@@ -195,7 +244,7 @@ static const char *metric_of(int metric)
 
 void fxe_refusal_name(const struct fxe_refusal *row, const char *shape, char *text, size_t len)
 {
-    size_t pn = strcspn(row->pattern, " ");
+    size_t pn = length(row->pattern);
     const char *word = shape;
     while (*word) {
         size_t n = strcspn(word, " ");

@@ -11,7 +11,8 @@
 #include "split.h"
 
 enum {
-    STACK = 4 << 20, /* of a lane; OMP_STACKSIZE is the same, see engine.c */
+    STACK = 4 << 20,   /* of a lane; OMP_STACKSIZE is the same, see engine.c */
+    BUFFER = 32 << 20, /* that OpenBLAS takes for each thread that calls it */
     ROOM_TO_SPARE = 64 << 20
 };
 
@@ -24,8 +25,8 @@ static struct {
     int lanes, idle;
 } wide = {.statm = -1, .cond = PTHREAD_COND_INITIALIZER};
 
-/* Is there memory for so many threads' stacks?  libgomp ends the process when it cannot have a
- * thread. */
+/* Is there memory for so many threads?  libgomp ends the process when it cannot have one, and
+ * OpenBLAS when it cannot have its buffer. */
 static int has_room(int threads)
 {
     char text[128];
@@ -37,7 +38,7 @@ static int has_room(int threads)
     text[n] = '\0';
     sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages);
     size_t data = pages * (size_t)sysconf(_SC_PAGESIZE);
-    return data + (size_t)threads * STACK + ROOM_TO_SPARE <= limit.rlim_cur;
+    return data + (size_t)threads * (STACK + BUFFER) + ROOM_TO_SPARE <= limit.rlim_cur;
 }
 
 static _Thread_local int width_now = 1;

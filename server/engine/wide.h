@@ -11,7 +11,7 @@
 
 #include "request.h"
 
-enum { FXE_WIDE_MAX = 16 };
+enum { FXE_WIDE_MAX = 8 };
 
 /* Before the sandbox. */
 void fxe_wide_init(void);

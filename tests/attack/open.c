@@ -91,7 +91,7 @@ int attack_flood(char **argv)
         if (n > 1 && fork() == 0) {
             flood(argv);
             fflush(stdout);
-            _exit(faults != 0);
+            _exit(faults ? 1 : 0);
         }
     if (n == 1)
         flood(argv);

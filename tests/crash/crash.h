@@ -6,8 +6,7 @@
  *     life.c      the short life that each of them leads, with every metric and with
  *                 ordinary and odd vectors; every call of it is a step
  *     main.c      runs lives in children, and finds the step in which a child died
- *     made.c      indexes from constructors
- *     learn.c     a program: makes the table of refusals of what was found
+ *     report.c    prints what happened
  *
  * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
  */
@@ -23,8 +22,8 @@ extern struct fx_api api; /* NULL where the library lacks the function */
 /* --- grammar.c --- */
 
 /* How much of a kind is tried: with every metric and all vectors; with fewer, because its
- * training takes long; or because it is nested in another. */
-enum depth { FULL, SLOW, NESTED };
+ * training takes long; because it is nested in another; or because its numbers are odd. */
+enum depth { FULL, SLOW, NESTED, NUMBERS };
 
 enum family { FACTORY, BINARY, MADE };
 
@@ -48,25 +47,20 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
 
 /* --- life.c --- */
 
-#define STEPS(X)                                                                                   \
-    X(create)                                                                                      \
-    X(shape)                                                                                       \
-    X(train)                                                                                       \
-    X(add)                                                                                         \
-    X(add_with_ids) X(search_1) X(search) X(search_blas) X(search_many) X(search_none)             \
-        X(search_k0) X(search_nan) X(search_inf) X(search_huge) X(params) X(params_sel)            \
-            X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) X(params_hnsw_sel)      \
-                X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) X(range_nan)         \
-                    X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode)         \
-                        X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor)     \
-                            X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded)    \
-                                X(add_loaded) X(remove_loaded) X(clone) X(search_clone) X(merge)   \
-                                    X(search_merged) X(copy_subset) X(direct_map)                  \
-                                        X(reconstruct_map) X(remove_range) X(search_removed)       \
-                                            X(remove_batch) X(remove_all) X(search_rest)           \
-                                                X(retrain) X(reset) X(search_reset) X(range_reset) \
-                                                    X(add_again) X(search_again) X(add_none)       \
-                                                        X(free)
+/* clang-format off */
+#define STEPS(X) \
+    X(create) X(shape) X(train) X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) \
+    X(search_many) X(search_none) X(search_k0) X(search_nan) X(search_inf) X(search_huge) \
+    X(params) X(params_sel) X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) \
+    X(params_hnsw_sel) X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) \
+    X(range_nan) X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode) \
+    X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor) \
+    X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded) X(add_loaded) \
+    X(remove_loaded) X(clone) X(search_clone) X(merge) X(search_merged) X(copy_subset) \
+    X(direct_map) X(reconstruct_map) X(remove_range) X(search_removed) X(remove_batch) \
+    X(remove_all) X(search_rest) X(retrain) X(reset) X(search_reset) X(range_reset) \
+    X(add_again) X(search_again) X(add_none) X(free)
+/* clang-format on */
 
 enum step {
 #define X(name) STEP_##name,
@@ -78,13 +72,11 @@ enum step {
 extern const char *const step_names[NSTEPS];
 
 /* What vectors the life is led with. */
-#define VARIANTS(X)                                                                               \
-    X(usual)                                                                                      \
-    X(one)                                                                                        \
-    X(empty)                                                                                      \
-    X(nan)                                                                                        \
-    X(zero) X(same) X(untrained) X(dim1) X(huge) X(inf) X(nan_train) X(least) X(train1) X(train0) \
-        X(negative)
+/* clang-format off */
+#define VARIANTS(X) \
+    X(usual) X(empty) X(one) X(nan) X(untrained) X(zero) X(same) X(dim1) X(huge) X(inf) \
+    X(nan_train) X(least) X(train1) X(train0) X(negative)
+/* clang-format on */
 
 enum variant {
 #define X(name) VARIANT_##name,
@@ -94,7 +86,7 @@ enum variant {
 };
 
 extern const char *const variant_names[NVARIANTS];
-enum { SLOW_VARIANTS = VARIANT_huge, NESTED_VARIANTS = VARIANT_zero }; /* those before it */
+enum { NESTED_VARIANTS = VARIANT_one, SLOW_VARIANTS = VARIANT_zero }; /* those before it */
 
 /* Where a child is, for its parent to read. */
 struct place {
@@ -106,7 +98,7 @@ struct place {
     char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
     char skip[NSTEPS];    /* steps that are not tried; the character to print */
     char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,
-                             - not reached, ~ not tried */
+                             - not reached, ~ not tried, D the server's engine died */
 };
 
 extern struct place *place;
@@ -122,7 +114,7 @@ void life_lead(const struct life *l);
 /* Are the calls made by a server?  Then shapes are not asked for. */
 extern int remote;
 
-/* Seconds of processor time that a step may take. */
-extern int step_seconds;
+/* Milliseconds of processor time that a step may take. */
+extern int step_ms;
 
 #endif

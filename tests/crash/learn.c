@@ -336,7 +336,7 @@ static int widen(const char *word, int level, char *out, size_t len)
         snprintf(out, len, "%s", name);
         return 1;
     case 1:
-        snprintf(out, len, "%s:+", name);
+        snprintf(out, len, "%s:%s", name, metric > 22 ? "#" : "+");
         return metric > 1;
     case 2:
         snprintf(out, len, "%s:%d", name, metric);
@@ -345,7 +345,7 @@ static int widen(const char *word, int level, char *out, size_t len)
         snprintf(out, len, "%s:*:%d", name, type);
         return type >= 0;
     case 4:
-        snprintf(out, len, "%s:+:%d", name, type);
+        snprintf(out, len, "%s:%s:%d", name, metric > 22 ? "#" : "+", type);
         return type >= 0 && metric > 1;
     default:
         snprintf(out, len, "%s:%d:%d", name, metric, type);
@@ -375,10 +375,17 @@ static void patterns(struct rule *best, const struct cell *c, int wanted_dead)
                     if (widen(word[i], level, a, sizeof a) && widen(word[k], other, b, sizeof b)) {
                         snprintf(both, sizeof both, "%s %s", a, b);
                         conditions(best, both, 10 + level + other, c, wanted_dead);
+                        if (k != i + 1)
+                            continue;
+                        snprintf(both, sizeof both, "%s,%s", a, b);
+                        conditions(best, both, 11 + level + other, c, wanted_dead);
                     }
     if (best->covers > 0 || strlen(shapes[c->shape]) >= sizeof best->pattern)
         return;
-    conditions(best, shapes[c->shape], 40, c, wanted_dead);
+    snprintf(text, sizeof text, "%s", shapes[c->shape]);
+    for (p = text; *p; p++)
+        *p = *p == ' ' ? ',' : *p;
+    conditions(best, text, 40, c, wanted_dead);
 }
 
 static void cover(const struct rule *r, enum fxe_act act, int *hung, int *died)
@@ -394,6 +401,18 @@ static void cover(const struct rule *r, enum fxe_act act, int *hung, int *died)
     }
 }
 
+/* For a cell that nothing tells from others in which all is well: those are tried, too. */
+static int widest(struct rule *best, const struct cell *c)
+{
+    best->with = c->given;
+    best->without = 0;
+    best->covers = 1;
+    snprintf(best->pattern, sizeof best->pattern, "%s", shapes[c->shape]);
+    for (char *p = best->pattern; *p; p++)
+        *p = *p == ' ' ? ',' : *p;
+    return 1;
+}
+
 static int learn(const char *release, int wanted_dead)
 {
     int rules = 0;
@@ -404,20 +423,50 @@ static int learn(const char *release, int wanted_dead)
         if (c->covered || c->died + c->hung == 0 || dead(c) != wanted_dead)
             continue;
         patterns(&best, c, wanted_dead);
+        int tolerated = best.covers <= 0 && widest(&best, c);
         if (best.covers <= 0) {
-            fprintf(stderr, "crash-learn: no rule for %s of %s\n", act_names[c->act],
-                    shapes[c->shape]);
+            fprintf(stderr, "crash-learn: no rule for %s of %s: %d good, %d died, %d hung, %u\n",
+                    act_names[c->act], shapes[c->shape], c->good, c->died, c->hung, c->given);
             continue;
         }
         cover(&best, c->act, &hung, &died);
         /* Other vectors may do: what counts as odd is wide, and a graph needs enough. */
-        int always = wanted_dead && !(best.with & FXE_ODD) && !strstr(best.pattern, "INS");
+        int always =
+            wanted_dead && !tolerated && !(best.with & FXE_ODD) && !strstr(best.pattern, "INS");
         const char *verdict = always ? (died == 0 ? "HANGS" : "REFUSE") : hung ? "MAY_HANG" : "TRY";
         printf("ROW(\"%s\", %s, %s, %u, %u, \"%s\")\n", release, verdict, act_names[c->act],
                best.with, best.without, best.pattern);
         rules++;
     }
     return rules;
+}
+
+/* With all words of all shapes. */
+static void print_release(const char *name)
+{
+    char *known[1 << 12];
+    int n = 0, column = 0;
+    for (int i = 0; i < nshapes; i++) {
+        char text[512], *p = text, *word;
+        snprintf(text, sizeof text, "%s", shapes[i]);
+        while ((word = strsep(&p, " "))) {
+            char wide[80];
+            int k = 0;
+            word = widen(word, 4, wide, sizeof wide) || widen(word, 1, wide, sizeof wide) ? wide
+                                                                                          : word;
+            while (k < n && strcmp(known[k], word) != 0)
+                k++;
+            if (k == n && n < 1 << 12 && *word != 'N' && *word != '0')
+                known[n++] = strdup(word);
+        }
+    }
+    printf("RELEASE(\"%s\",", name);
+    for (int i = 0; i < n; i++) {
+        int first = column == 0 || column > 80;
+        column = first ? printf("%s\n        \"%s", i ? " \"" : "", known[i])
+                       : column + printf(" %s", known[i]);
+    }
+    printf("%s\")\n", n ? "" : " \"");
 }
 
 static void release(const char *name, char **files, int n)
@@ -427,7 +476,7 @@ static void release(const char *name, char **files, int n)
         read_file(files[i]);
     for (int i = 0; i < ncells; i++)
         counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
-    printf("RELEASE(\"%s\")\n", name);
+    print_release(name);
     int always = learn(name, 1), sometimes = learn(name, 0);
     fprintf(stderr,
             "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "

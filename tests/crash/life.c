@@ -24,7 +24,7 @@ const char *const variant_names[NVARIANTS] = {
 };
 
 struct place *place;
-int step_seconds = 3;
+int step_ms = 1000;
 int remote;
 
 /* --- steps --- */
@@ -32,9 +32,9 @@ int remote;
 static const FaissIndex *subject; /* whose ntotal is looked at */
 static const FaissIndexBinary *binary_subject;
 
-static void limit(int seconds)
+static void limit(int ms)
 {
-    struct itimerval t = {.it_value = {.tv_sec = seconds}};
+    struct itimerval t = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
     setitimer(ITIMER_PROF, &t, NULL);
 }
 
@@ -55,7 +55,7 @@ static int enter(enum step s)
         place->outcome[s] = place->skip[s];
         return 0;
     }
-    limit(step_seconds);
+    limit(step_ms);
     place->step = s;
     return 1;
 }
@@ -63,7 +63,9 @@ static int enter(enum step s)
 static int leave(enum step s, int rc)
 {
     place->step = -1;
-    place->outcome[s] = rc == 0 ? 'o' : 'e';
+    place->outcome[s] = rc == 0                                                     ? 'o'
+                        : remote && strstr(api.get_last_error(), " died (") != NULL ? 'D'
+                                                                                    : 'e';
     return rc;
 }
 

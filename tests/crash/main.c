@@ -28,15 +28,16 @@
 
 struct fx_api api;
 
-enum { BATCH = 400, MEMORY = 4 };
+enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60 };
 
 /* The first are those for kinds that are not tried in full. */
 static const int metrics[] = {1, 0, 2, 4, 22, 24, 3, 20, 21, 23, 25, 99};
-enum { METRICS = sizeof metrics / sizeof *metrics, SLOW_METRICS = 6, NESTED_METRICS = 5 };
+enum { METRICS = sizeof metrics / sizeof *metrics, SLOW_METRICS = 4, NESTED_METRICS = 3 };
 
 static struct life *lives;
 static int nlives;
-static int diary; /* memfd: stderr of the children */
+static int longest; /* milliseconds for each step; 0: by kind */
+static int diary;   /* memfd: stderr of the children */
 
 static void load(const char *path)
 {
@@ -50,7 +51,8 @@ static void load(const char *path)
         void *sym = dlsym(dl, fx_fns[op].name);
         memcpy(&slots[op - 1], &sym, sizeof sym);
     }
-    fxe_catch_init(dl);
+    if (!remote)
+        fxe_catch_init(dl);
     if (!api.index_factory) {
         fprintf(stderr, "crash: %s has no functions of FAISS\n", path);
         exit(2);
@@ -79,8 +81,9 @@ static void choose(const struct choice *c)
         abort();
     for (int i = 0; i < n; i++)
         for (int m = 0; m < METRICS; m++) {
-            static const int most_metrics[] = {METRICS, SLOW_METRICS, NESTED_METRICS},
-                             most_variants[] = {NVARIANTS, SLOW_VARIANTS, NESTED_VARIANTS};
+            static const int most_metrics[] = {METRICS, SLOW_METRICS, NESTED_METRICS, 2},
+                             most_variants[] = {NVARIANTS, SLOW_VARIANTS, NESTED_VARIANTS,
+                                                SLOW_VARIANTS};
             enum depth deep = kinds[i].depth;
             if (m >= (kinds[i].family == BINARY ? 1 : most_metrics[deep]))
                 break;
@@ -147,7 +150,7 @@ static void remember(void)
 
 static char hopeless(const struct life *l, int step)
 {
-    return (record->deaths[step] >= enough(l) && !record->good[step]) || record->hangs[step] >= 2
+    return (record->deaths[step] >= enough(l) && !record->good[step]) || record->hangs[step] >= 1
                ? '~'
                : 0;
 }
@@ -165,6 +168,8 @@ static void child(int from, int redo)
         if (i != from || !redo)
             for (int k = 0; k < NSTEPS; k++)
                 place->skip[k] = hopeless(&lives[i], k);
+        static const int ms[] = {1000, 5000, 2000, 2000};
+        step_ms = longest ? longest : ms[lives[i].kind->depth];
         place->life = i;
         place->step = -1;
         struct timespec a, b;
@@ -212,7 +217,7 @@ static int wait_for(pid_t pid)
             life = place->life;
             step = place->step;
             since = time(NULL);
-        } else if (time(NULL) - since > 20 * step_seconds) {
+        } else if (time(NULL) - since > STUCK_SECONDS) {
             kill(pid, SIGALRM);
         }
         struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -222,15 +227,12 @@ static int wait_for(pid_t pid)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"part", required_argument, NULL, 'p'},
-                                            {"sample", required_argument, NULL, 's'},
-                                            {"kind", required_argument, NULL, 'k'},
-                                            {"metric", required_argument, NULL, 'm'},
-                                            {"vectors", required_argument, NULL, 'v'},
-                                            {"seconds", required_argument, NULL, 't'},
-                                            {"list", no_argument, NULL, 'l'},
-                                            {"depth", required_argument, NULL, 'd'},
-                                            {0}};
+    static const struct option options[] = {
+        {"part", required_argument, NULL, 'p'},    {"sample", required_argument, NULL, 's'},
+        {"kind", required_argument, NULL, 'k'},    {"metric", required_argument, NULL, 'm'},
+        {"vectors", required_argument, NULL, 'v'}, {"ms", required_argument, NULL, 't'},
+        {"list", no_argument, NULL, 'l'},          {"depth", required_argument, NULL, 'd'},
+        {"remote", no_argument, NULL, 'r'},        {0}};
     struct choice c = {.parts = 1, .sample = 1, .depth = -1};
     int o, list = 0;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -245,7 +247,9 @@ int main(int argc, char **argv)
         else if (o == 'v')
             c.variant = optarg;
         else if (o == 't')
-            step_seconds = atoi(optarg);
+            longest = atoi(optarg);
+        else if (o == 'r')
+            remote = 1;
         else if (o == 'd')
             c.depth = atoi(optarg);
         else if (o == 'l')

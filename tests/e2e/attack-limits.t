@@ -6,6 +6,10 @@
 
 # --- places ---
 
+# A process and what it has started.
+tree() { for fx_child in "$1" $(pgrep -P "$1"); do
+    [ "$fx_child" = "$1" ] && echo "$1" || tree "$fx_child"
+done; }
 start_tenants --max-unauthenticated 64
 for AT in "$TCP" "$IPC"; do
     ok "${AT%%:*}: the oldest gives its place up" attack places "$AT" 64
@@ -40,13 +44,13 @@ for AT in "$TCP" "$IPC"; do
         baseline
         background beta attack victim "$AT" key-b
         said beta working
-        kill -STOP "$PID_beta"
+        kill -STOP $(tree "$PID_beta")
         # Those without a key are sent away after 10 seconds: measured before that.
         background idle attack idle "$AT" 400 $key
         said idle holding
         used=$(attack cpu 3 "$FRONT" "$ALPHA")
         ok "$name: nothing spins" at_most "$used" 500
-        kill -CONT "$PID_beta"
+        kill -CONT $(tree "$PID_beta")
         ended idle
         ok "$name: a client comes in when there is room" attack requests "$AT" key-b 10 </dev/null
         ok "$name: one of the same tenant, too" attack requests "$AT" key-a 10 </dev/null

@@ -12,6 +12,7 @@ use strict;
 use warnings;
 use IO::Socket::UNIX;
 
+$SIG{PIPE} = 'IGNORE';
 my ($path, $stage) = @ARGV;
 my $close = $stage =~ s/^close-//;
 my $listen = IO::Socket::UNIX->new(Local => $path, Listen => 16) or die "$path: $!";
