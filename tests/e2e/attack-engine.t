@@ -19,7 +19,7 @@ for AT in "$TCP" "$IPC"; do
     HOLD=2 under "$on: 5000 idle connections" $FRONT_MIB 80 attack idle "$AT" 5000 key-a
     # One result under way for each, one more in its queue; and each lane of wide work has a
     # buffer of OpenBLAS, of which much is never touched.
-    ENGINE_DATA=1400 under "$on: 32 strangers that do not read" $FRONT_MIB 400 attack strangers "$AT" key-a 32
+    ENGINE_DATA=1800 under "$on: 32 strangers that do not read" $FRONT_MIB 400 attack strangers "$AT" key-a 32
     like "$on: those who read later have their results" "$(cat "$TMP/attack.out")" ' refused=0$'
     under "$on: a thousand requests at once" $FRONT_MIB 300 attack pipeline "$AT" key-a 1000
     under "$on: PING while a request is under way" $FRONT_MIB 64 attack pong "$AT" key-a
