@@ -106,7 +106,7 @@ int fxe_check_description(struct fxe_req *r)
 {
     const char *description = r->v[param(r, "description")].p;
     int metric = param(r, "metric"), parts = 1;
-    char key[LONGEST + 64], why[1200];
+    char key[LONGEST + 64], why[FXE_WHY];
     size_t len = strlen(description);
     if (!fxe_has_classes())
         return 0;

@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "request.h"
 #include "source.h"
+#include "tape.h"
 
 static const struct fx_api *api(void)
 {
@@ -181,19 +182,25 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
 
 struct loading {
     int cls, flags;
-    struct memory bytes;
+    struct memory bytes; /* where all are there */
     void *ptr;
     int rc;
 };
+
+static void load_through(fxe_read_fn read, void *ctx, void *arg)
+{
+    struct loading *l = arg;
+    FILE *f = fxe_source_open(read, ctx);
+    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
+    if (f)
+        fxe_source_close(f);
+}
 
 static void load_bytes(void *arg)
 {
     struct loading *l = arg;
     struct memory m = l->bytes;
-    FILE *f = fxe_source_open(read_memory, &m);
-    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
-    if (f)
-        fxe_source_close(f);
+    load_through(read_memory, &m, l);
 }
 
 static void run_load(struct fxe_req *r)
@@ -299,22 +306,24 @@ static size_t stream_read(void *ctx, void *to, size_t want)
 static void *stream_thread(void *arg)
 {
     struct fxe_stream *s = arg;
-    FILE *f = fxe_source_open(stream_read, s);
-    void *ptr = NULL;
-    int rc = -4;
+    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = -4};
+    struct fxe_tape tape = {.read = stream_read, .ctx = s};
+    char why[FXE_WHY] = "";
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
-    if (f) {
-        rc = load_file(s->cls, f, s->flags, &ptr);
-        fxe_source_close(f);
-    }
+    if (!fxe_guard_loads() ||
+        fxe_tape_try(&tape, load_through, &l, why, sizeof why) != FXE_TRIAL_DIED)
+        load_through(fxe_tape_read, &tape, &l);
+    fxe_tape_free(&tape);
+    void *ptr = l.ptr;
+    int rc = l.rc;
     fxe_lock();
     struct fxe_req *r = s->request;
     HASH_DELETE(hh, s->session->streams, s);
     fxe_unlock();
     if (r) {
-        if (!f)
-            fxe_fail(r, "limit", "the server is out of memory");
+        if (*why)
+            fxe_guard_unloadable(r, why);
         else if (rc != 0)
             fxe_fail_faiss(r, rc);
         else

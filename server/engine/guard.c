@@ -7,6 +7,7 @@
 #include "check_args.h"
 #include "description.h"
 #include "facts.h"
+#include "log.h"
 #include "refusal.h"
 #include "room.h"
 #include "shape.h"
@@ -14,7 +15,8 @@
 
 enum { SHAPES = 4096 }; /* beyond which nothing is remembered of a shape */
 
-static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10;
+static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
+                    HANG_SECONDS_EACH = .005; /* for each vector */
 
 /* What is known of an act in given circumstances: nothing; it works; it is to be tried each
  * time; it is refused. */
@@ -33,16 +35,23 @@ static struct {
 
 /* --- shapes --- */
 
+static struct fxe_shape *new_shape(const char *text)
+{
+    size_t n = strlen(text);
+    struct fxe_shape *s = calloc(1, sizeof *s + n + 1);
+    if (s)
+        memcpy(s->text, text, n);
+    return s;
+}
+
 static struct fxe_shape *intern(const char *text)
 {
     struct fxe_shape *s = NULL;
     size_t n = strlen(text);
     pthread_mutex_lock(&memory.lock);
     HASH_FIND(hh, memory.shapes, text, n, s);
-    if (!s && HASH_COUNT(memory.shapes) < SHAPES && (s = calloc(1, sizeof *s + n + 1))) {
-        memcpy(s->text, text, n);
+    if (!s && HASH_COUNT(memory.shapes) < SHAPES && (s = new_shape(text)))
         HASH_ADD(hh, memory.shapes, text[0], n, s);
-    }
     pthread_mutex_unlock(&memory.lock);
     return s;
 }
@@ -80,20 +89,43 @@ static void add_parts(const struct fxe_obj *o, char *text)
     }
 }
 
+static void free_shape(struct fxe_shape *s)
+{
+    for (int i = 0; i < FXE_NACTS; i++)
+        free(s->known[i]);
+    free(s);
+}
+
+/* What FAISS cannot write may be made of anything, and what is learnt of one says nothing of
+ * another, but for shards, whose parts are known here. */
 static struct fxe_shape *shape_of(struct fxe_obj *o)
 {
-    struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE);
+    struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE), *none = NULL;
     char text[FXE_SHAPE_MAX];
     if (s)
         return s;
     fxe_shape_text(api(), o->ptr, fx_root(o->cls) == FX_CLASS_IndexBinary, text);
-    int whole = strncmp(text, "N5faiss", 7) != 0;
-    if (!whole)
+    if (strncmp(text, "N5faiss", 7) != 0)
+        s = intern(text);
+    else if (o->nkeeps) {
         add_parts(o, text);
-    s = intern(text);
-    if (s && whole) /* others get more parts */
-        __atomic_store_n(&o->shape, s, __ATOMIC_RELEASE);
+        return intern(text); /* it may get more parts */
+    } else {
+        o->own_shape = (s = new_shape(text)) != NULL;
+    }
+    if (s &&
+        !__atomic_compare_exchange_n(&o->shape, &none, s, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (o->own_shape) /* another reader was faster */
+            free_shape(s);
+        s = none;
+    }
     return s;
+}
+
+void fxe_guard_forget(struct fxe_obj *o)
+{
+    if (o->own_shape)
+        free_shape(o->shape);
 }
 
 /* Was it, or a part of it, or what it is a part of, made with numbers that make no sense? */
@@ -111,16 +143,39 @@ static int is_odd(const struct fxe_obj *o)
 
 struct attempt {
     struct fxe_req *r;
+    struct fxe_obj *o;
     int64_t n; /* of so many vectors; -1: all */
 };
+
+static int has_parts(const struct fxe_obj *o)
+{
+    const char *name = fxe_class_name(o->ptr);
+    return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
+}
+
+/* Shards and replicas may have threads, which the child has not: their parts are tried. */
+static void attempt_on(struct fxe_req *r, int i, const struct fxe_obj *o)
+{
+    if (!has_parts(o)) {
+        r->v[i].p = o->ptr;
+        fxe_call_faiss(r);
+        return;
+    }
+    /* A result of a range search takes the results of one only. */
+    for (int k = 0; k < o->nkeeps && (k == 0 || fxe_act_of(r->op) != FXE_ACT_range); k++)
+        attempt_on(r, i, o->keeps[k]);
+}
 
 static void attempt(void *arg)
 {
     struct attempt *a = arg;
-    int n = param(a->r, "n");
+    int n = param(a->r, "n"), i = 0;
     if (a->n >= 0 && n >= 0)
         a->r->v[n].i = a->n;
-    fxe_call_faiss(a->r);
+    while (i < a->r->fn->nparams && a->r->v[i].p != a->o->ptr)
+        i++;
+    if (i < a->r->fn->nparams)
+        attempt_on(a->r, i, a->o);
 }
 
 static int refused(struct fxe_req *r, const char *what, const struct fxe_refusal *row,
@@ -154,7 +209,7 @@ struct call {
     uint8_t *state;
     int each;       /* it is tried each time: there is a reason to fear it */
     int tight, odd; /* as fxe_is_tight, is_odd */
-    char why[1200];
+    char why[FXE_WHY];
 };
 
 static int state_of(const struct call *c)
@@ -170,6 +225,7 @@ static void set_state(const struct call *c, int state)
 /* What dies with a few vectors is tried with all: a graph, say, needs enough of them. */
 static enum fxe_trial run(struct call *c, double seconds)
 {
+    static const char *const ends[] = {"ended", "died", "long", "unknown"};
     enum fxe_trial end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
     if (end == FXE_TRIAL_UNKNOWN)
         end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
@@ -177,7 +233,14 @@ static enum fxe_trial run(struct call *c, double seconds)
         *c->n = -1;
         end = fxe_trial(c->f, c->arg, EACH_SECONDS, c->why, sizeof c->why);
     }
+    fxs_log(FXS_DEBUG, "engine", "event=trial of=%s index=\"%s\" end=%s why=\"%s\"", c->name,
+            c->shape, ends[end], c->why);
     return end;
+}
+
+static double vectors(const struct call *c)
+{
+    return c->r->fn ? (double)scalar(c->r, "n") : 0;
 }
 
 /* `row` may be NULL: nothing is known. */
@@ -185,7 +248,9 @@ static int try(struct call *c, const struct fxe_refusal *row)
 {
     const char *version = fxe_engine.lib.version;
     int hangs = c->odd || (row && (row->verdict == FXE_MAY_HANG || row->verdict == FXE_HANGS));
-    double seconds = hangs ? HANG_SECONDS : c->each ? EACH_SECONDS : FIRST_SECONDS;
+    double seconds = hangs     ? HANG_SECONDS + HANG_SECONDS_EACH * vectors(c)
+                     : c->each ? EACH_SECONDS
+                               : FIRST_SECONDS;
     enum fxe_trial end = run(c, seconds);
     if (end == FXE_TRIAL_DIED && c->tight)
         return fxe_fail(c->r, "limit",
@@ -219,12 +284,24 @@ static int is_confirmed(struct call *c)
 {
     int is = state_of(c);
     if (is == UNKNOWN) {
-        enum fxe_trial end = fxe_trial(c->f, c->arg, HANG_SECONDS, c->why, sizeof c->why);
+        enum fxe_trial end = run(c, HANG_SECONDS);
         is = end == FXE_TRIAL_ENDED ? ASK : REFUSED;
         if (end != FXE_TRIAL_UNKNOWN)
             set_state(c, is);
     }
     return is == REFUSED;
+}
+
+static int is_nsg(const char *shape)
+{
+    return fxe_shape_matches(shape, "INSf") || fxe_shape_matches(shape, "INSp") ||
+           fxe_shape_matches(shape, "INSs");
+}
+
+/* An NSG graph that cannot be built for these vectors is built for ever. */
+static int builds(enum fxe_act act)
+{
+    return act == FXE_ACT_add || act == FXE_ACT_add_with_ids || act == FXE_ACT_train;
 }
 
 static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
@@ -236,7 +313,7 @@ static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned g
         return 0;
     c->shape = s->text;
     c->tight = fxe_is_tight(c->r, o, act);
-    c->odd = is_odd(o);
+    c->odd = is_odd(o) || (builds(act) && is_nsg(s->text));
     if (state_of(c) == FINE && !c->tight && !c->odd)
         return 0;
     const struct fxe_refusal *row = fxe_refusal(version, act, given, s->text, &exact);
@@ -270,7 +347,7 @@ int fxe_guard_call(struct fxe_req *r)
     struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);
     if (needs_none(o))
         return 0;
-    struct attempt a = {r, -1};
+    struct attempt a = {r, o, -1};
     struct call c = {.r = r, .name = r->fn->name, .f = attempt, .arg = &a, .n = &a.n};
     return judge(&c, o, act, fxe_circumstances(r, o, act));
 }
@@ -295,14 +372,23 @@ int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o)
     return judge(&c, o, FXE_ACT_save, fxe_ntotal_of(o) == 0 ? FXE_EMPTY : 0);
 }
 
-int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg)
+int fxe_guard_loads(void)
 {
-    char why[1200];
-    if (since(15) || !fxe_has_classes() ||
-        fxe_trial(load, arg, EACH_SECONDS, why, sizeof why) != FXE_TRIAL_DIED)
-        return 0;
+    return !since(15) && fxe_has_classes();
+}
+
+int fxe_guard_unloadable(struct fxe_req *r, const char *why)
+{
     return fxe_fail(r, "argument",
                     "faiss_read_index: FAISS %s would end the engine (%s), as a trial in a copy of "
                     "it showed; the file was cut or changed, or this release cannot read it",
                     fxe_engine.lib.version, why);
+}
+
+int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg)
+{
+    char why[FXE_WHY];
+    if (!fxe_guard_loads() || fxe_trial(load, arg, EACH_SECONDS, why, sizeof why) != FXE_TRIAL_DIED)
+        return 0;
+    return fxe_guard_unloadable(r, why);
 }

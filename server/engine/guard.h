@@ -23,4 +23,12 @@ int fxe_guard_call(struct fxe_req *r);
 int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o);
 int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg);
 
+/* Are loads tried?  Old releases check little of what they read.  And the error of one that
+ * was, and died. */
+int fxe_guard_loads(void);
+int fxe_guard_unloadable(struct fxe_req *r, const char *why);
+
+/* The object is freed. */
+void fxe_guard_forget(struct fxe_obj *o);
+
 #endif

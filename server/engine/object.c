@@ -7,6 +7,7 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "guard.h"
 #include "lock.h"
 
 /* By (address, family): a part may lie at the address of the whole. */
@@ -195,6 +196,7 @@ static void end_borrowed(struct fxe_obj *o, int cls)
     while ((b = lent_by(o, cls))) {
         end_borrowed(b, -1);
         forget(b);
+        fxe_guard_forget(b);
         free(b->keeps);
         free(b);
         o->nborrowed--;
@@ -302,6 +304,7 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
     while (doomed) {
         struct fxe_obj *next = doomed->next_doomed;
         destroy(doomed);
+        fxe_guard_forget(doomed);
         free(doomed->keeps);
         free(doomed);
         doomed = next;

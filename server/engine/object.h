@@ -44,6 +44,7 @@ struct fxe_obj {
     int flat;                /* 0 not looked at, 1 an IndexFlat that coalesce.c can search, 2 not */
     int hollow;              /* made without the sub-index that its class follows */
     int odd;                 /* made with numbers that make no sense (description.h) */
+    int own_shape;           /* shape is the object's, and freed with it */
     struct fxe_shape *shape; /* what it is made of; NULL: not looked at (guard.c) */
     int released;            /* nobody wants it; freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */

@@ -35,25 +35,27 @@ void fxe_trial_counts(unsigned long *trials, unsigned long *deaths)
 
 /* --- the child --- */
 
-static void close_all(void)
+static void close_from(int first)
 {
 #ifdef SYS_close_range
-    if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0)
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 0u) == 0)
         return;
 #endif
-    for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end && fd < 65536; fd++)
+    for (int fd = first, end = (int)sysconf(_SC_OPEN_MAX); fd < end && fd < 65536; fd++)
         close(fd);
 }
 
 /* Connections of clients must not stay open for the child's sake, nor the child without
  * the engine. */
-static void child(void (*f)(void *), void *arg, int diary)
+static void child(void (*f)(void *), void *arg, int diary, int socket)
 {
     char text[256];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(diary, STDERR_FILENO);
     dup2(diary, STDOUT_FILENO);
-    close_all();
+    if (socket >= 0)
+        dup2(socket, FXE_TRIAL_SOCKET);
+    close_from(socket >= 0 ? FXE_TRIAL_SOCKET + 1 : FXE_TRIAL_SOCKET);
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     fxe_engine.cores = 1;
@@ -70,7 +72,7 @@ static long cpu_ns(clockid_t clock)
 }
 
 /* Until the child has ended, or is to be.  Returns FXE_TRIAL_ENDED, whatever its end. */
-static enum fxe_trial watch(pid_t pid, double seconds)
+static enum fxe_trial watch(pid_t pid, double seconds, const struct fxe_served *served)
 {
     clockid_t clock;
     long before = 0;
@@ -80,10 +82,17 @@ static enum fxe_trial watch(pid_t pid, double seconds)
     if (clock_getcpuclockid(pid, &clock) != 0)
         clock = CLOCK_PROCESS_CPUTIME_ID; /* it has ended already */
     while (end == FXE_TRIAL_ENDED) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+        struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
+                              {.fd = served ? served->socket : -1, .events = POLLIN}};
         siginfo_t info = {.si_pid = 0};
-        int n = poll(&p, 1, fd < 0 ? 1 : LOOK_MS); /* without a pidfd: a short sleep */
-        if (n > 0)
+        int n = poll(p, 2, fd < 0 ? 1 : LOOK_MS); /* without a pidfd: a short sleep */
+        if (n > 0 && p[1].revents & POLLIN) {
+            if (served->serve(served->ctx) != 0)
+                end = FXE_TRIAL_UNKNOWN;
+            still = 0;
+            continue;
+        }
+        if (n > 0 && p[0].revents)
             break;
         if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) != 0 || info.si_pid)
             break;
@@ -133,11 +142,17 @@ static enum fxe_trial died(int status, int diary, char *why, size_t len)
 
 enum fxe_trial fxe_trial(void (*f)(void *), void *arg, double seconds, char *why, size_t len)
 {
+    return fxe_trial_served(f, arg, seconds, NULL, why, len);
+}
+
+enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
+                                const struct fxe_served *served, char *why, size_t len)
+{
     int status = 0, diary = memfd_create("trial", MFD_CLOEXEC);
     pid_t pid = diary < 0 ? -1 : fork();
     *why = '\0';
     if (pid == 0)
-        child(f, arg, diary);
+        child(f, arg, diary, served ? served->childs : -1);
     if (pid < 0) {
         fxs_log(FXS_WARN, "engine", "event=no-trial errno=%d", errno);
         if (diary >= 0)
@@ -145,7 +160,7 @@ enum fxe_trial fxe_trial(void (*f)(void *), void *arg, double seconds, char *why
         return FXE_TRIAL_UNKNOWN;
     }
     __atomic_fetch_add(&counts.trials, 1, __ATOMIC_RELAXED);
-    enum fxe_trial end = watch(pid, seconds);
+    enum fxe_trial end = watch(pid, seconds, served);
     if (end != FXE_TRIAL_ENDED)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -24,8 +24,22 @@ enum fxe_trial {
     FXE_TRIAL_UNKNOWN /* no child could be made, or it waited for a lock */
 };
 
+enum { FXE_WHY = 1200 }; /* characters that are enough for `why` */
+
 /* Try f(arg) for `seconds` of processor time. */
 enum fxe_trial fxe_trial(void (*f)(void *), void *arg, double seconds, char *why, size_t len);
+
+/* A call that asks its caller for things while it is made, through a socket: the child finds
+ * it as descriptor FXE_TRIAL_SOCKET, and serve(ctx) is called when `socket`, the other end, can
+ * be read.  When that returns -1 the trial is ended, and says nothing. */
+enum { FXE_TRIAL_SOCKET = 3 };
+struct fxe_served {
+    int socket, childs;
+    int (*serve)(void *ctx);
+    void *ctx;
+};
+enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
+                                const struct fxe_served *s, char *why, size_t len);
 
 /* How many trials there have been, and how many ended a child. */
 void fxe_trial_counts(unsigned long *trials, unsigned long *deaths);
