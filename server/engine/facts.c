@@ -130,7 +130,7 @@ static int odd(const float *x, uint64_t n)
     return most > 0x58635fa9; /* 1e15f */
 }
 
-static int has_odd(const struct fxe_req *r)
+int fxe_has_odd(const struct fxe_req *r)
 {
     int i = param(r, "x");
     return i >= 0 && r->fn->params[i].elem == FX_F32 && r->v[i].p && odd(r->v[i].p, r->elems[i]);
@@ -167,7 +167,7 @@ unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enu
                  (scalar(r, "k") > ntotal && ntotal > 0 ? FXE_MANY : 0);
     if (act == FXE_ACT_params)
         given |= params_of(r);
-    return given | (has_odd(r) ? FXE_ODD : 0);
+    return given;
 }
 
 /* For the first trial a few vectors are enough, and work that takes long, or copies much, is

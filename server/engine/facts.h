@@ -13,7 +13,9 @@ enum fxe_act fxe_act_of(int op);
 /* The first index among the arguments, or NULL. */
 struct fxe_obj *fxe_index_of(const struct fxe_req *r);
 
+/* All but FXE_ODD, for which every number has to be looked at. */
 unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
+int fxe_has_odd(const struct fxe_req *r);
 
 /* How many vectors are enough for a first trial: -1 all, -2 no trial, for it would take long or
  * copy much. */

@@ -136,6 +136,7 @@ AVX2 static inline __attribute__((always_inline)) void block2(struct fxe_flat_gr
 #pragma GCC unroll 6
     for (int v = 0; v < n; v++) {
         __m256 own = _mm256_set1_ps(g->ip ? 0 : norm(y + (size_t)v * d, d));
+#pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             if (!g->ip) {
                 __m256 sum = _mm256_add_ps(_mm256_load_ps(norms + 8 * half), own);

@@ -73,7 +73,7 @@ AVX2 static inline void offer(struct fxe_flat_group *g, __m256 dis, idx_t id)
     }
 }
 
-/* --- AVX2: a vector in a register for four queries --- */
+/* --- AVX2: two vectors at a time against four queries --- */
 
 int fxe_flat_avx2(size_t d, int metric)
 {
@@ -81,29 +81,70 @@ int fxe_flat_avx2(size_t d, int metric)
     return d % 8 == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-AVX2 static inline __m128 four(const float *x, size_t d, const float *y, int ip)
+enum { QUERIES = 4, VECTORS = 2 };
+
+/* `ip` and `nv` are constants where this is called, and the loops unrolled: the sums stay in
+ * registers, of which there are 16. */
+AVX2 static inline __attribute__((always_inline)) void few(const float *x, size_t d, const float *y,
+                                                           int ip, int nv, __m128 *dis)
 {
-    __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                   _mm256_setzero_ps()};
+    __m256 s[VECTORS][QUERIES];
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++)
+#pragma GCC unroll 4
+        for (int q = 0; q < QUERIES; q++)
+            s[v][q] = _mm256_setzero_ps();
     for (size_t c = 0; c < d; c += 8) {
-        __m256 v = _mm256_loadu_ps(y + c);
-        for (int i = 0; i < 4; i++) {
-            __m256 q = _mm256_loadu_ps(x + (size_t)i * d + c);
-            __m256 t = ip ? q : _mm256_sub_ps(q, v);
-            s[i] = _mm256_fmadd_ps(t, ip ? v : t, s[i]);
+        __m256 one[VECTORS];
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            one[v] = _mm256_loadu_ps(y + (size_t)v * d + c);
+#pragma GCC unroll 4
+        for (int q = 0; q < QUERIES; q++) {
+            __m256 t = _mm256_loadu_ps(x + (size_t)q * d + c);
+#pragma GCC unroll 2
+            for (int v = 0; v < nv; v++) {
+                __m256 diff = ip ? t : _mm256_sub_ps(t, one[v]);
+                s[v][q] = _mm256_fmadd_ps(diff, ip ? one[v] : diff, s[v][q]);
+            }
         }
     }
-    return sum4(halves(s[0]), halves(s[1]), halves(s[2]), halves(s[3]));
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++)
+        dis[v] = sum4(halves(s[v][0]), halves(s[v][1]), halves(s[v][2]), halves(s[v][3]));
+}
+
+AVX2 static inline __attribute__((always_inline)) void
+avx2_vectors(struct fxe_flat_group *g, size_t d, const float *y, idx_t id, int ip, int nv)
+{
+    __m128 lo[VECTORS] = {0}, hi[VECTORS];
+    few(g->packed, d, y, ip, nv, lo);
+    if (g->n > QUERIES)
+        few(g->packed + QUERIES * d, d, y, ip, nv, hi);
+    else
+        memcpy(hi, lo, sizeof hi);
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++)
+        offer(g, _mm256_set_m128(hi[v], lo[v]), id + v);
+}
+
+AVX2 static inline __attribute__((always_inline)) void
+avx2_any(struct fxe_flat_group *g, size_t d, const float *y, size_t m, idx_t first, int ip)
+{
+    size_t j = 0;
+    for (; j + VECTORS <= m; j += VECTORS)
+        avx2_vectors(g, d, y + j * d, first + (idx_t)j, ip, VECTORS);
+    if (j < m)
+        avx2_vectors(g, d, y + j * d, first + (idx_t)j, ip, 1);
 }
 
 AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, size_t m,
                            idx_t first)
 {
-    for (size_t j = 0; j < m; j++, y += d) {
-        __m128 lo = four(g->packed, d, y, g->ip);
-        __m128 hi = g->n > 4 ? four(g->packed + 4 * d, d, y, g->ip) : lo;
-        offer(g, _mm256_set_m128(hi, lo), first + (idx_t)j);
-    }
+    if (g->ip)
+        avx2_any(g, d, y, m, first, 1);
+    else
+        avx2_any(g, d, y, m, first, 0);
 }
 
 static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, fxe_flat_avx2, any_pack,

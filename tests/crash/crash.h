@@ -49,8 +49,8 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
 
 /* clang-format off */
 #define STEPS(X) \
-    X(create) X(shape) X(train) X(add) X(add_with_ids) X(search_1) X(search) X(search_blas) \
-    X(search_many) X(search_none) X(search_k0) X(search_nan) X(search_inf) X(search_huge) \
+    X(create) X(shape) X(train) X(add_ids) X(reset_ids) X(add) X(add_with_ids) X(search_1) \
+    X(search) X(search_blas) X(search_many) X(search_none) X(search_k0) X(search_nan) X(search_inf) X(search_huge) \
     X(params) X(params_sel) X(params_batch) X(params_ivf) X(params_ivf_sel) X(params_hnsw) \
     X(params_hnsw_sel) X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) \
     X(range_nan) X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode) \

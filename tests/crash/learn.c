@@ -62,6 +62,8 @@ static int meaning(enum step s, struct meaning *m)
     switch (s) {
         MEANS(train, train, 0);
         MEANS(retrain, train, 0);
+        MEANS(add_ids, add_with_ids, 0);
+        MEANS(reset_ids, reset, 0);
         MEANS(add, add, 0);
         MEANS(add_loaded, add, 0);
         MEANS(add_again, add, 0);

@@ -376,6 +376,8 @@ static void lead(const struct life *l)
     if (only_added(v))
         fill(x, v, NT * d);
     int n = adding(v);
+    if (n > 0 && STEP(add_ids, api.Index_add_with_ids(index, n, x, keys)) == 0)
+        STEP(reset_ids, api.Index_reset(index));
     if (n > 0 && STEP(add, api.Index_add(index, n, x)) != 0)
         STEP(add_with_ids, api.Index_add_with_ids(index, n, x, keys));
     searches(index);
@@ -509,6 +511,8 @@ static void lead_binary(const struct life *l)
     if (v != VARIANT_untrained)
         STEP(train, api.IndexBinary_train(index, training(v) > 120 ? 120 : training(v), bits));
     int n = adding(v) > 120 ? 120 : adding(v);
+    if (n > 0 && STEP(add_ids, api.IndexBinary_add_with_ids(index, n, bits, keys)) == 0)
+        STEP(reset_ids, api.IndexBinary_reset(index));
     if (n > 0 && STEP(add, api.IndexBinary_add(index, n, bits)) != 0)
         STEP(add_with_ids, api.IndexBinary_add_with_ids(index, n, bits, keys));
     lead_binary_searches(index);
