@@ -2,6 +2,7 @@
 #include "trial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,15 +48,18 @@ static void close_from(int first)
 
 /* Connections of clients must not stay open for the child's sake, nor the child without
  * the engine. */
-static void child(void (*f)(void *), void *arg, int diary, int socket)
+static void child(void (*f)(void *), void *arg, int diary, const struct fxe_served *served)
 {
     char text[256];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(diary, STDERR_FILENO);
     dup2(diary, STDOUT_FILENO);
-    if (socket >= 0)
-        dup2(socket, FXE_TRIAL_SOCKET);
-    close_from(socket >= 0 ? FXE_TRIAL_SOCKET + 1 : FXE_TRIAL_SOCKET);
+    if (served) {
+        int out = fcntl(served->childs[1], F_DUPFD, FXE_TRIAL_OUT + 1);
+        dup2(served->childs[0], FXE_TRIAL_IN);
+        dup2(out, FXE_TRIAL_OUT);
+    }
+    close_from(served ? FXE_TRIAL_OUT + 1 : STDERR_FILENO + 1);
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     fxe_engine.cores = 1;
@@ -83,7 +87,7 @@ static enum fxe_trial watch(pid_t pid, double seconds, const struct fxe_served *
         clock = CLOCK_PROCESS_CPUTIME_ID; /* it has ended already */
     while (end == FXE_TRIAL_ENDED) {
         struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
-                              {.fd = served ? served->socket : -1, .events = POLLIN}};
+                              {.fd = served ? served->asked : -1, .events = POLLIN}};
         siginfo_t info = {.si_pid = 0};
         int n = poll(p, 2, fd < 0 ? 1 : LOOK_MS); /* without a pidfd: a short sleep */
         if (n > 0 && p[1].revents & POLLIN) {
@@ -152,7 +156,9 @@ enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
     pid_t pid = diary < 0 ? -1 : fork();
     *why = '\0';
     if (pid == 0)
-        child(f, arg, diary, served ? served->childs : -1);
+        child(f, arg, diary, served);
+    for (int i = 0; served && i < 2; i++)
+        close(served->childs[i]);
     if (pid < 0) {
         fxs_log(FXS_WARN, "engine", "event=no-trial errno=%d", errno);
         if (diary >= 0)

@@ -29,12 +29,13 @@ enum { FXE_WHY = 1200 }; /* characters that are enough for `why` */
 /* Try f(arg) for `seconds` of processor time. */
 enum fxe_trial fxe_trial(void (*f)(void *), void *arg, double seconds, char *why, size_t len);
 
-/* A call that asks its caller for things while it is made, through a socket: the child finds
- * it as descriptor FXE_TRIAL_SOCKET, and serve(ctx) is called when `socket`, the other end, can
- * be read.  When that returns -1 the trial is ended, and says nothing. */
-enum { FXE_TRIAL_SOCKET = 3 };
+/* A call that asks its caller for things while it is made, through pipes: the child finds its
+ * ends, `childs`, as descriptors FXE_TRIAL_IN and FXE_TRIAL_OUT, and serve(ctx) is called when
+ * `asked` can be read.  When that returns -1 the trial is ended, and says nothing.  The child's
+ * ends are closed here. */
+enum { FXE_TRIAL_IN = 3, FXE_TRIAL_OUT = 4 };
 struct fxe_served {
-    int socket, childs;
+    int asked, childs[2];
     int (*serve)(void *ctx);
     void *ctx;
 };

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -13,7 +14,8 @@
 enum {
     STACK = 4 << 20,   /* of a lane; OMP_STACKSIZE is the same, see engine.c */
     BUFFER = 32 << 20, /* that OpenBLAS takes for each thread that calls it */
-    ROOM_TO_SPARE = 64 << 20
+    ROOM_TO_SPARE = 64 << 20,
+    NICE = 5 /* a call for one core does not wait for one that takes all */
 };
 
 /* Guarded by engine.lock, but statm. */
@@ -79,6 +81,7 @@ static struct fxe_req *take(void)
 static void *lane(void *arg)
 {
     int own = (int)(intptr_t)arg, most = own;
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     set_width(own);
     fxe_split_warm_up();
     for (;;) {
