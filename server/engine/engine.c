@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blas.h"
 #include "catch.h"
 #include "coalesce.h"
 #include "code_size.h"
@@ -65,6 +66,7 @@ static int load(const char *path)
     }
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
+    fxe_blas_init(fxe_engine.lib.dl);
     /* The one that the library itself finds: libzmq has brought a C++ runtime already. */
     void *delete_array = dlsym(RTLD_DEFAULT, "_ZdaPv");
     if (!delete_array)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "blas.h"
 #include "coalesce.h"
 #include "flat.h"
 #include "house.h"
@@ -510,6 +511,7 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
+    fxe_blas_reserve(fxe_engine.threads);
     fxe_wide_start();
     for (int i = 0; i < fxe_engine.threads; i++)
         start(worker);

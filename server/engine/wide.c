@@ -7,13 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blas.h"
 #include "log.h"
 #include "session.h"
 #include "split.h"
 
 enum {
-    STACK = 4 << 20,   /* of a lane; OMP_STACKSIZE is the same, see engine.c */
-    BUFFER = 32 << 20, /* that OpenBLAS takes for each thread that calls it */
+    STACK = 4 << 20, /* of a lane; OMP_STACKSIZE is the same, see engine.c */
     ROOM_TO_SPARE = 64 << 20,
     NICE = 5 /* a call for one core does not wait for one that takes all */
 };
@@ -27,8 +27,7 @@ static struct {
     int lanes, idle;
 } wide = {.statm = -1, .cond = PTHREAD_COND_INITIALIZER};
 
-/* Is there memory for so many threads?  libgomp ends the process when it cannot have one, and
- * OpenBLAS when it cannot have its buffer. */
+/* Is there memory for so many threads more?  libgomp ends the process when it cannot have one. */
 static int has_room(int threads)
 {
     char text[128];
@@ -40,7 +39,17 @@ static int has_room(int threads)
     text[n] = '\0';
     sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages);
     size_t data = pages * (size_t)sysconf(_SC_PAGESIZE);
-    return data + (size_t)threads * (STACK + BUFFER) + ROOM_TO_SPARE <= limit.rlim_cur;
+    return data + (size_t)threads * STACK + fxe_blas_buffer() + ROOM_TO_SPARE <= limit.rlim_cur;
+}
+
+static int may_have(int threads)
+{
+    fxe_lock();
+    int may = has_room(threads);
+    if (may)
+        fxe_blas_reserve(threads);
+    fxe_unlock();
+    return may;
 }
 
 static _Thread_local int width_now = 1;
@@ -89,7 +98,7 @@ static void *lane(void *arg)
         struct fxe_req *r = take();
         fxe_unlock();
         int asked = fxe_session_width(r->session), width = asked ? asked : own;
-        if (width > most && !has_room(width - most))
+        if (width > most && !may_have(width - most))
             width = most; /* as many as there are */
         most = width > most ? width : most;
         set_width(width);
@@ -108,6 +117,11 @@ static void add_lane(void)
     pthread_t t;
     pthread_attr_t attr;
     int width = width_of(wide.lanes + 1);
+    while (width > 1 && !has_room(width))
+        width /= 2;
+    if (wide.lanes && !has_room(width))
+        return;
+    fxe_blas_reserve(width);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -143,6 +157,6 @@ void fxe_wide_run(struct fxe_req *r)
     wide.last = r;
     wide.waiting++;
     pthread_cond_signal(&wide.cond);
-    if (wide.waiting > wide.idle && wide.lanes < FXE_WIDE_MAX && has_room(width_of(wide.lanes + 1)))
+    if (wide.waiting > wide.idle && wide.lanes < FXE_WIDE_MAX)
         add_lane();
 }
