@@ -300,11 +300,13 @@ JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
 RUN_TESTS = $(PROVE) --exec tests/run
+# Attacks are measured, and so run one at a time.
+ALONE = $(filter build/tests/e2e/attack-%,$(SCRIPTS))
 
 # Tests that a sanitizer build runs again: those that run our own code.  Attacks are measured in
 # bytes that a sanitizer has its own of; the fuzz run sends odd requests to such a build.
 in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
-	$(filter-out build/tests/e2e/attack-%,$(filter build/tests/e2e/%,$(SCRIPTS))))
+	$(filter-out $(ALONE),$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install what building needs (Debian)
 	@packaging/deps.sh build
@@ -315,8 +317,9 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
 	$(SUBMAKE) SANITIZER=undefined test-programs
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) $(UNIT) $(SCRIPTS) $(call in_build,build-address) \
-		$(call in_build,build-undefined) $(FUZZ)
+	$(RUN_TESTS) $(ALONE)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(JOBS) $(UNIT) $(filter-out $(ALONE),$(SCRIPTS)) \
+		$(call in_build,build-address) $(call in_build,build-undefined) $(FUZZ)
 
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
