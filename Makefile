@@ -295,7 +295,7 @@ engine: ## a real libfaiss_c: the given or installed one, or else one built from
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz bench bench-full demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz refusals bench bench-full demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -335,6 +335,10 @@ fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 odd request
 	FUZZ_SECONDS=$(FUZZ_SECONDS) MUTATIONS=$(or $(MUTATIONS),100000) TEST_SECONDS=7200 $(RUN_TESTS) $(FUZZ) \
 		build-address/tests/e2e/mutations.t build-undefined/tests/e2e/mutations.t
 
+# LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release of which the table is to know.
+refusals: $(CRASH) ## the table of calls that end FAISS: make refusals LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
+	BUILD=$(BUILD) tests/crash/run.sh $(LIBRARIES)
+
 demo: ## FAISS's own example, in process and remote, side by side
 	@packaging/demo.sh
 
@@ -350,7 +354,7 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c audit/*.c server/*.c server/*/*.c \
 	cli/*.c bench/*.c tests/*/*.c))
 HEADERS = $(wildcard proto/*.h shim/*.h audit/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
-FORMATTED = $(filter-out proto/faiss_types.h,$(SOURCES) $(HEADERS))
+FORMATTED = $(filter-out proto/faiss_types.h server/engine/refusals.h,$(SOURCES) $(HEADERS))
 
 # What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...), the
 # macro ElfW, formats that are arguments.

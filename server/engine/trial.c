@@ -98,6 +98,10 @@ static enum fxe_trial watch(pid_t pid, double seconds, const struct fxe_served *
         }
         if (n > 0 && p[0].revents)
             break;
+        if (n > 0 && p[1].revents) {
+            served = NULL; /* it has closed its end: it will not ask any more */
+            continue;
+        }
         if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) != 0 || info.si_pid)
             break;
         long now = cpu_ns(clock);

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Lead every life with each release of FAISS, and make the table of refusals of what died:
+# tests/crash/run.sh RELEASE=LIBRARY...  Takes ten minutes on two cores for each release; what
+# has been done stays in build/refusals/RELEASE, and is not done again.
+#
+# Of the nested kinds, which are many and differ little, one life in NESTED (4) is led.
+set -eu
+cd "$(dirname "$0")/../.."
+BUILD=${BUILD:-build}
+OUT=$BUILD/refusals
+CORES=${CORES:-$(nproc)}
+[ $# -gt 0 ] || { echo "usage: tests/crash/run.sh RELEASE=LIBRARY..." >&2; exit 2; }
+
+# lead RELEASE LIBRARY DEPTH SAMPLE
+lead() {
+    local at=$OUT/$1/$3 part jobs=()
+    [ ! -f "$at.done" ] || return 0
+    for ((part = 0; part < CORES; part++)); do
+        "$BUILD/tests/crash/crash" "$2" --depth "$3" --sample "$4" --part "$part/$CORES" \
+            >"$at.$part.tsv" 2>"$at.$part.log" &
+        jobs+=($!)
+    done
+    for part in "${jobs[@]}"; do wait "$part"; done
+    touch "$at.done"
+}
+
+rows=$OUT/refusals.h
+mkdir -p "$OUT"
+{
+    echo '/* SPDX-License-Identifier: Apache-2.0 */'
+    echo '/* Made by `make refusals` from runs of tests/crash; not edited by hand.  See refusal.h. */'
+} >"$rows"
+for one in $(printf '%s\n' "$@" | sort -V); do
+    release=${one%%=*} library=${one#*=}
+    [ -f "$library" ] || { echo "run.sh: no library $library" >&2; exit 2; }
+    mkdir -p "$OUT/$release"
+    for depth in 0 1 3; do lead "$release" "$library" $depth 1; done
+    lead "$release" "$library" 2 "${NESTED:-4}"
+    awk -v release="$release" '{ lives += $2; deaths += $4 }
+        END { printf "%s: %d lives, of which %d calls ended or hung the process\n", release, lives, deaths }' \
+        "$OUT/$release"/*.log
+    "$BUILD/tests/crash/learn" "$release" "$OUT/$release"/*.tsv >>"$rows"
+done
+cp "$rows" server/engine/refusals.h
