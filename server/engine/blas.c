@@ -31,11 +31,12 @@ static size_t data(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The same addresses, as a mapping that the kernel counts with the stacks. */
-static void uncount(void *buffer)
+/* The same addresses, as a mapping that the kernel counts with the stacks.  Returns 0 or -1. */
+static int uncount(void *buffer)
 {
-    mmap(buffer, blas.size, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
+    void *p = mmap(buffer, blas.size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
+    return p == buffer ? 0 : -1;
 }
 
 void fxe_blas_init(void *dl)
@@ -49,8 +50,7 @@ void fxe_blas_init(void *dl)
     void *first = blas.take(0);
     blas.size = data() - before;
     if (first && (uintptr_t)first % (size_t)sysconf(_SC_PAGESIZE) == 0 && blas.size >= SMALLEST &&
-        blas.size <= LARGEST) {
-        uncount(first);
+        blas.size <= LARGEST && uncount(first) == 0) {
         blas.reserved = 1;
     } else {
         blas.size = 0;
@@ -82,8 +82,9 @@ void fxe_blas_reserve(int threads)
     while (n < wanted && (n < blas.reserved || is_there_memory())) {
         if (!(buffers[n] = blas.take(0)))
             break;
-        if (n++ >= blas.reserved)
-            uncount(buffers[n - 1]);
+        if (n >= blas.reserved && uncount(buffers[n]) != 0)
+            break; /* the addresses may be gone: it is not given back */
+        n++;
     }
     blas.reserved = n;
     while (n-- > 0)
