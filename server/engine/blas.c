@@ -34,9 +34,11 @@ static size_t data(void)
 /* The same addresses, as a mapping that the kernel counts with the stacks.  Returns 0 or -1. */
 static int uncount(void *buffer)
 {
-    void *p = mmap(buffer, blas.size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
-    return p == buffer ? 0 : -1;
+    return mmap(buffer, blas.size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_GROWSDOWN, -1,
+                0) == MAP_FAILED
+               ? -1
+               : 0;
 }
 
 void fxe_blas_init(void *dl)
