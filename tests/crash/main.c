@@ -28,7 +28,8 @@
 
 struct fx_api api;
 
-enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60 };
+/* A server may try a call for a while before it answers. */
+enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60, STUCK_SECONDS_REMOTE = 600 };
 
 /* The first are those for kinds that are not tried in full. */
 static const int metrics[] = {1, 0, 2, 4, 22, 24, 3, 20, 21, 23, 25, 99};
@@ -217,7 +218,7 @@ static int wait_for(pid_t pid)
             life = place->life;
             step = place->step;
             since = time(NULL);
-        } else if (time(NULL) - since > STUCK_SECONDS) {
+        } else if (time(NULL) - since > (remote ? STUCK_SECONDS_REMOTE : STUCK_SECONDS)) {
             kill(pid, SIGALRM);
         }
         struct pollfd p = {.fd = fd, .events = POLLIN};
