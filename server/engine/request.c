@@ -305,21 +305,6 @@ void fxe_req_run(struct fxe_req *r)
     fxe_req_finish(r);
 }
 
-/* Give back what the request used.  Before its reply: whoever has that may count on the
- * objects being free, in both senses.  Returns whether the caller has had an answer already. */
-static bool give_back(struct fxe_req *r)
-{
-    struct fxe_obj *doomed = NULL;
-    fxe_lock();
-    bool answered = fxe_overdue_ended(r);
-    fxe_needs_give(&r->needs);
-    for (int i = 0; i < r->nheld; i++)
-        fxe_obj_let_go(r->held[i], &doomed);
-    fxe_unlock();
-    fxe_obj_destroy_list(doomed);
-    return answered;
-}
-
 static void free_request(struct fxe_req *r)
 {
     for (int i = 0; i < r->nmemory; i++)
@@ -340,32 +325,67 @@ static void free_request(struct fxe_req *r)
     free(r);
 }
 
-void fxe_req_finish(struct fxe_req *r)
+/* The thread that finishes a request and the one that sends the last of its reply each have a
+ * share in it; the second to be done frees it. */
+static void give_up_share(struct fxe_req *r)
+{
+    if (__atomic_sub_fetch(&r->shares, 1, __ATOMIC_ACQ_REL) == 0)
+        free_request(r);
+}
+
+/* The commit point: here a store makes the change durable, before anyone is told of it and while
+ * its objects are still locked.  There is no store yet. */
+static void commit(const struct fxe_req *r)
+{
+    (void)r;
+}
+
+/* Give back what the request used: locks, objects, its place in the session. */
+static void release(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
+    fxe_lock();
+    fxe_needs_give(&r->needs);
+    for (int i = 0; i < r->nheld; i++)
+        fxe_obj_let_go(r->held[i], &doomed);
+    if (r->session)
+        fxe_session_leave(r->session, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+}
+
+/* Has the caller had an answer already?  From now on nobody else gives it one. */
+static bool is_answered(struct fxe_req *r)
+{
+    fxe_lock();
+    bool answered = fxe_overdue_ended(r);
+    fxe_unlock();
+    return answered;
+}
+
+void fxe_req_finish(struct fxe_req *r)
+{
     fxe_values_free(&r->values);
-    bool answered = give_back(r);
     fxe_stats_count(r);
-    struct fxe_session *s = r->session; /* downloads are put into it with the reply */
-    int sent = answered ? 0 : reply(r);
-    if (s) {
-        fxe_lock();
-        fxe_session_leave(s, &doomed);
-        fxe_unlock();
-        fxe_obj_destroy_list(doomed);
-    }
-    if (answered) {
+    commit(r);
+    r->shares = 2;
+    if (is_answered(r)) {
+        release(r);
         fxe_conn_unref(r->conn);
         free_request(r);
-    } else if (sent != 0) {
-        fxe_req_sent(r);
+        return;
     }
+    int sent = reply(r);
+    release(r);
+    if (sent != 0) /* at once, or never */
+        fxe_req_sent(r);
+    give_up_share(r);
 }
 
 void fxe_req_sent(struct fxe_req *r)
 {
     struct fxe_conn *c = r->conn;
-    free_request(r);
+    give_up_share(r);
     fxe_pool_answered(c);
 }
 

@@ -5,9 +5,9 @@
  *     fxe_req_new       decode the header, find the session and the operation
  *     op->prepare       look up objects; engine.lock is held; decides the lane
  *     lock.c            wait for them
- *     fxe_req_run       do it; no lock is held
- *     fxe_req_finish    give objects back, reply
- *     fxe_req_sent      the reply has left: free
+ *     fxe_req_run       do it; engine.lock is not held
+ *     fxe_req_finish    ends every request, whatever became of it: commit, reply, release
+ *     fxe_req_sent      the reply has left, or never will
  *
  * A request is handled by one thread at a time.
  */
@@ -92,6 +92,7 @@ struct fxe_req {
     msgpack_sbuffer reply;     /* its header */
     struct fx_zmtp_message wire;
     size_t unsent;
+    int shares; /* 2 from when it is finished; atomic */
 };
 
 /* Takes the message.  NULL when memory is out. */
