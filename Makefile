@@ -317,9 +317,9 @@ check: ## every test, on the real FAISS, once more under each sanitizer, and a s
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
 	$(SUBMAKE) SANITIZER=undefined test-programs
-	$(RUN_TESTS) $(ALONE)
+	status=0; $(RUN_TESTS) $(ALONE) || status=1; \
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(JOBS) $(UNIT) $(filter-out $(ALONE),$(SCRIPTS)) \
-		$(call in_build,build-address) $(call in_build,build-undefined) $(FUZZ)
+		$(call in_build,build-address) $(call in_build,build-undefined) $(FUZZ) || status=1; exit $$status
 
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)

@@ -2,6 +2,7 @@
 #include "blas.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,8 @@ static struct {
     void *(*take)(int);
     void (*give)(void *);
     size_t size;
-    int reserved;
+    void *known[MOST]; /* buffers, which are kept for ever */
+    int n;
 } blas;
 
 /* Bytes that count as data, now. */
@@ -52,7 +54,7 @@ void fxe_blas_init(void *dl)
     blas.size = data() - before;
     if (first && (uintptr_t)first % (size_t)sysconf(_SC_PAGESIZE) == 0 && blas.size >= SMALLEST &&
         blas.size <= LARGEST && uncount(first) == 0) {
-        blas.reserved = 1;
+        blas.known[blas.n++] = first;
     } else {
         blas.size = 0;
     }
@@ -73,21 +75,31 @@ static int is_there_memory(void)
     return p != MAP_FAILED && munmap(p, size) == 0;
 }
 
-/* What is given back is kept, and used again. */
+static bool is_known(const void *buffer)
+{
+    for (int i = 0; i < blas.n; i++)
+        if (blas.known[i] == buffer)
+            return true;
+    return false;
+}
+
+/* Take buffers until enough new ones were among them, for some may be in use now; then give all
+ * back. */
 void fxe_blas_reserve(int threads)
 {
-    void *buffers[MOST];
-    int n = 0, wanted = blas.reserved + threads;
-    if (!blas.size || wanted > MOST)
-        return;
-    while (n < wanted && (n < blas.reserved || is_there_memory())) {
-        if (!(buffers[n] = blas.take(0)))
+    void *taken[MOST];
+    int n = 0, wanted = blas.n + threads < MOST ? blas.n + threads : MOST;
+    while (blas.size && blas.n < wanted && n < MOST && is_there_memory()) {
+        void *buffer = blas.take(0);
+        if (buffer && !is_known(buffer)) {
+            if (uncount(buffer) != 0)
+                break; /* the addresses may be gone: it is not given back */
+            blas.known[blas.n++] = buffer;
+        }
+        if (!buffer)
             break;
-        if (n >= blas.reserved && uncount(buffers[n]) != 0)
-            break; /* the addresses may be gone: it is not given back */
-        n++;
+        taken[n++] = buffer;
     }
-    blas.reserved = n;
     while (n-- > 0)
-        blas.give(buffers[n]);
+        blas.give(taken[n]);
 }
