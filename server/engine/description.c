@@ -65,10 +65,22 @@ static int follows(const char *text, const char *at, const char *const *words)
     return 0;
 }
 
+static const char *const graphs[] = {"HNSW", "NSG", NULL};
+
+/* Where it asks for a graph with fewer than two neighbours for each vector, or NULL.  Adding to
+ * one ends FAISS, takes for ever, or works, by chance. */
+static const char *graph_without_links(const char *description)
+{
+    for (const char *c = description; *c; c++)
+        if ((*c == '0' || *c == '1') && !isdigit((unsigned char)c[1]) &&
+            follows(description, c, graphs))
+            return c;
+    return NULL;
+}
+
 int fxe_is_odd_description(const char *description)
 {
-    static const char *const may_be_zero[] = {"SQ", "Pad", NULL}, *const graphs[] = {"HNSW", "NSG",
-                                                                                     NULL};
+    static const char *const may_be_zero[] = {"SQ", "Pad", NULL};
     for (const char *c = description; *c;) {
         if (!isdigit((unsigned char)*c)) {
             c++;
@@ -118,6 +130,13 @@ int fxe_check_description(struct fxe_req *r)
     if (parts > PARTS)
         return fxe_fail(r, "limit", "%s: the description has %d parts; at most %d are taken",
                         r->fn->name, parts, PARTS);
+    const char *few = graph_without_links(description);
+    if (few)
+        return fxe_fail(
+            r, "argument",
+            "%s: '%s' asks for a graph with %c neighbours for each vector; it must have "
+            "at least 2",
+            r->fn->name, description, *few);
     if (!is_doubtful(description) && scalar(r, "d") > 0)
         return 0;
     snprintf(key, sizeof key, "%d %d %lld %s", r->op, metric < 0 ? 0 : (int)r->v[metric].i,

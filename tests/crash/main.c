@@ -159,7 +159,8 @@ static char hopeless(const struct life *l, int step)
 static void child(int from, int redo)
 {
     struct rlimit memory = {(rlim_t)MEMORY << 30, (rlim_t)MEMORY << 30}, core = {0, 0};
-    setrlimit(RLIMIT_AS, &memory);
+    if (!remote)
+        setrlimit(RLIMIT_AS, &memory);
     setrlimit(RLIMIT_CORE, &core);
     signal(SIGPROF, SIG_DFL);
     if (!getenv("FX_CRASH_STDERR"))
