@@ -9,7 +9,8 @@
  *     fxe_req_finish    ends every request, whatever became of it: commit, reply, release
  *     fxe_req_sent      the reply has left, or never will
  *
- * A request is handled by one thread at a time.
+ * A request is handled by one thread at a time; from fxe_req_finish on also by the one that sends
+ * the rest of its reply (shares).
  */
 #ifndef FXE_REQUEST_H
 #define FXE_REQUEST_H

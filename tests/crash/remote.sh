@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Lives of which some calls end FAISS in process (tests/crash): led on a server, they end no
-# engine.  One in LIVES of them, for all take hours.  Not a part of make check: calls that never end, by
-# chance, hold it up.  Run it as BUILD=build tests/crash/remote.sh.
+# engine.  One in LIVES of them, for all take hours.  Not a part of make check: calls that never
+# end, by chance, hold it up.  BUILD=build tests/run tests/crash/remote.sh does not work, for the
+# tests find BUILD by their path: FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh.
 . tests/e2e/lib.sh
 [ -z "$SANITIZER_RUNTIME" ] || LIVES=${LIVES:-2000}
 
