@@ -72,13 +72,13 @@ within() {
     done
 }
 
-# unharmed NAME WHO [MS]: that victim got right replies, and got them in time.
+# unharmed NAME WHO: that victim got right replies, and got them in time.
 unharmed() {
     fx_said=$(grep searches= "$TMP/$2.out")
     like "$1: $2 worked on" "$fx_said" \
         '^searches=[0-9]{2,} wrong=0 failed=0 opens=[0-9]+ retries=[0-9]+ shut_out=0 ' ||
         diag "$(cat "$TMP/$2.out")"
-    ok "$1: $2 did not wait long" at_most "$(echo "$fx_said" | sed 's/.*p99_ms=//')" "${3:-2000}"
+    ok "$1: $2 did not wait long" at_most "$(echo "$fx_said" | sed 's/.*p99_ms=//')" 2000
 }
 
 same_processes() {

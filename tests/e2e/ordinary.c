@@ -206,6 +206,12 @@ static void descriptions(void)
     memcpy(text + (size_t)TIMES * 6, "Flat", 5);
     CODE(FAILS, F(index_factory)(&index, D, text, METRIC_L2));
     printf("%s\n", last_error());
+    static const char *const no_links[] = {"HNSW1", "HNSW0,Flat", "IVF8_HNSW1,Flat", "NSG1",
+                                           "PCA8,NSG1"};
+    for (size_t i = 0; i < sizeof no_links / sizeof *no_links; i++)
+        CODE(FAILS, F(index_factory)(&index, D, no_links[i], METRIC_L2));
+    printf("%s\n", last_error());
+    F(Index_free)(make(D, "HNSW16"));
     /* (Before v1.7.2 FAISS cannot nest them, nor knows IDMap2.) */
     FaissIndex *id_map2 = make(D, "IDMap2,Flat");
     int nests = id_map2 != NULL;

@@ -16,6 +16,14 @@ for group in metrics types selectors lattice many descriptions range; do
     is "the engine is the same" "$(pid_of_engine)" "$engine"
 done
 
+# FAISS 1.7.3 cannot load an untrained residual quantizer that it has saved.
+FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
+    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind RQ2x3_2x2 --metric 1 --vectors untrained \
+    >"$TMP/life" 2>"$TMP/log"
+like "a life of an untrained quantizer, with a load from a stream" "$(cut -f 5 "$TMP/life")" '^o[-oe]*o[-oe]*$' ||
+    diag "$(cat "$TMP/log")"
+is "the engine is the same" "$(pid_of_engine)" "$engine"
+
 # One thread everywhere: how FAISS divides its work shows in a graph.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # FAISS before 1.7.2 breaks ties by where they are among its k: the distances are the same.
