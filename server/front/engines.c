@@ -102,7 +102,8 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                        POSIX_SPAWN_SETSID);
     int rc = posix_spawn(&e->pid, "/proc/self/exe", &actions, &attr, (char **)argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
