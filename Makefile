@@ -43,8 +43,8 @@ endif
 
 GEN := $(BUILD)/gen
 WARN := -Wall -Wextra
-# For "..." only: <link.h> is the C library's.
-INCLUDES := -iquote . -iquote proto -iquote shim -iquote server -iquote $(GEN) -iquote $(BUILD)
+# For "..." only: <link.h> is the C library's.  Headers are named by their path from here.
+INCLUDES := -iquote . -iquote $(GEN)
 FX_CPPFLAGS := -D_GNU_SOURCE -DFAISSX_VERSION='"$(VERSION)"' $(INCLUDES)
 FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
 FX_LDFLAGS = $(LDFLAGS) $(SANITIZE) $(SANITIZE_LIBS)
@@ -63,10 +63,10 @@ endif
 
 # --- what is there -----------------------------------------------------------
 
-APIGEN_SRC := $(wildcard proto/apigen*.c)
-COMMON_SRC := $(filter-out $(APIGEN_SRC),$(wildcard proto/*.c))
-SHIM_SRC := $(wildcard shim/*.c)
-SERVER_SRC := $(wildcard server/*.c server/*/*.c)
+APIGEN_SRC := $(wildcard proto/gen/*.c)
+COMMON_SRC := $(wildcard proto/*.c proto/client/*.c)
+SHIM_SRC := $(wildcard shim/*.c shim/*/*.c)
+SERVER_SRC := $(wildcard server/*.c server/*/*.c server/*/*/*.c)
 CLI_SRC := $(wildcard cli/*.c)
 AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
@@ -82,7 +82,6 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
 SHIM_OBJ := $(call objects,$(SHIM_SRC)) $(GEN)/entry.o
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
-CLIENT_OBJ := $(filter %/shim/conn.o %/connect.o,$(SHIM_OBJ))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
@@ -115,10 +114,10 @@ all: $(PRODUCTS) ## the libraries, the server and the command line (needs no FAI
 
 APIGEN := build/apigen
 
-$(APIGEN): $(APIGEN_SRC) proto/apigen.h
+$(APIGEN): $(APIGEN_SRC) proto/gen/apigen.h
 	$(call say,HOSTCC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iproto -o $@ $(APIGEN_SRC)
+	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -D_GNU_SOURCE -o $@ $(APIGEN_SRC)
 
 define generate
 $(GEN)/$(1): $$(APIGEN) proto/faiss.api proto/faiss_types.h
@@ -180,18 +179,18 @@ $(BUILD)/server.a: $(filter-out %/server/main.o,$(SERVER_OBJ))
 SHIM_LINK = $(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,--version-script=$(GEN)/exports.map \
 	-Wl,-z,relro,-z,now,-z,nodelete $(NO_UNDEFINED)
 
-$(BUILD)/libfaissx_c.so.0: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
+$(BUILD)/libfaissx_c.so.0: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
 	$(call say,LINK,$@)
-	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
+	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
 
 $(BUILD)/libfaissx_c.so: $(BUILD)/libfaissx_c.so.0
 	$(Q)ln -sf $(<F) $@
 
 # The same, under the name that programs built against FAISS ask for.
-$(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(COMMON_OBJ) $(GEN)/exports.map
+$(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o,$^) $(SHIM_LIBS)
+	$(Q)$(SHIM_LINK) -Wl,-soname,$(@F) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
 
 # Links, so that all names are one library with one state.
 $(addprefix $(BUILD)/faissx/,$(VARIANTS)): $(BUILD)/faissx/libfaiss_c.so
@@ -205,13 +204,13 @@ $(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
 		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
 		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
 
-# FAISS reads through the server's own fread(): server/engine/source.h.
-$(BUILD)/faissx-server: $(SERVER_OBJ) $(COMMON_OBJ)
+# FAISS reads through the server's own fread(): server/engine/call/source.h.
+$(BUILD)/faissx-server: $(SERVER_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=fread \
 		-Wl,--export-dynamic-symbol=faissx_opens_faiss -o $@ $^ $(SERVER_LIBS)
 
-$(BUILD)/bin/faissx: $(CLI_OBJ) $(CLIENT_OBJ) $(COMMON_OBJ)
+$(BUILD)/bin/faissx: $(CLI_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread
@@ -236,13 +235,13 @@ $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-$(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/refusal.c)
+$(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/guard/refusal.c)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^
 
 # As the driver: every kind of index.
 $(BUILD)/tests/crash/crash: $(call objects,$(filter-out %/learn.c,$(wildcard tests/crash/*.c)) \
-	server/engine/shape.c server/engine/catch.c) $(BUILD)/common.a
+	server/engine/guard/shape.c server/engine/guard/catch.c) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
@@ -273,12 +272,12 @@ $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
 
-$(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_OBJ) $(COMMON_OBJ)
+$(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-build/fuzz/engine_conn_fuzz: $(wildcard server/engine/conn.c server/engine/conn_send.c server/*.h server/engine/*.h)
-$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard shim/conn.c shim/connect.c proto/*.h shim/*.h) | $(GENERATED)
+build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_send.c server/*.h server/engine/*.h server/engine/*/*.h)
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard proto/*.h proto/*/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FX_CPPFLAGS) -g -O1 -std=gnu11 $(WARN) -fsanitize=fuzzer,address -o $@ \
@@ -351,10 +350,10 @@ bench-full: all $(BENCH) ## the benchmarks, in full
 # --- lint ------------------------------------------------------------------------
 
 # conflict.c is compiled by its test, with headers that are not here.
-SOURCES = $(filter-out tests/abi/conflict.c,$(wildcard proto/*.c shim/*.c audit/*.c server/*.c server/*/*.c \
+SOURCES = $(filter-out tests/abi/conflict.c,$(COMMON_SRC) $(APIGEN_SRC) $(SHIM_SRC) $(SERVER_SRC) $(wildcard audit/*.c \
 	cli/*.c bench/*.c tests/*/*.c))
-HEADERS = $(wildcard proto/*.h shim/*.h audit/*.h server/*.h server/*/*.h cli/*.h bench/*.h tests/*/*.h)
-FORMATTED = $(filter-out proto/faiss_types.h server/engine/refusals.h,$(SOURCES) $(HEADERS))
+HEADERS = $(wildcard $(addsuffix /*.h,proto proto/* shim shim/* audit server server/* server/*/* cli bench tests/*))
+FORMATTED = $(filter-out proto/faiss_types.h server/engine/guard/refusals.h,$(SOURCES) $(HEADERS))
 
 # What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...), the
 # macro ElfW, formats that are arguments.

@@ -5,9 +5,9 @@
 
 #include <sys/resource.h>
 
-#include "api.h"
 #include "bench.h"
-#include "wire.h"
+#include "proto/api.h"
+#include "proto/wire.h"
 
 static inline void pack_operation(msgpack_packer *pk, msgpack_sbuffer *buf, uint32_t keys,
                                   const char *operation, uint64_t id)

@@ -8,8 +8,8 @@
  *
  * Each has had one call answered: what a server keeps for a connection that was used counts.
  */
-#include "conn.h"
 #include "hello.h"
+#include "proto/client/conn.h"
 #include "usage.h"
 
 enum { SETTLE_MS = 1000 };

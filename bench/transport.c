@@ -25,7 +25,7 @@
 #include <zmq.h>
 
 #include "bench.h"
-#include "conn.h"
+#include "proto/client/conn.h"
 
 enum { HEAD_UP = 89, HEAD_DOWN = 24, TAIL_DOWN = 40 };
 

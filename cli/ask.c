@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "conn.h"
+#include "proto/client/conn.h"
 
 enum { TIMEOUT_MS = 5000 };
 

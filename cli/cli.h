@@ -3,7 +3,7 @@
 #ifndef FX_CLI_H
 #define FX_CLI_H
 
-#include "wire.h"
+#include "proto/wire.h"
 
 #ifndef FAISSX_VERSION
 #define FAISSX_VERSION "0.1.0"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fd.h"
+#include "proto/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "library.h"
+#include "proto/library.h"
 
 #include <dlfcn.h>
 #include <glob.h>

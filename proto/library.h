@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api.h"
+#include "proto/api.h"
 
 struct fx_library {
     void *dl; /* never closed: FAISS's OpenMP threads may outlive any owner */

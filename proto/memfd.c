@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "memfd.h"
+#include "proto/memfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "proto/fd.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "zmtp.h"
+#include "proto/zmtp.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ZMTP 3.x framing (https://rfc.zeromq.org/spec/23/ and /37/, NULL mechanism), for both ends:
- * the client's connection (shim/conn.c), the front's handshake (server/front/guest.c) and the
- * engine's connections (server/engine/conn.c).
+ * the client's connection (proto/client/conn.c), the front's handshake (server/front/guest.c) and
+ * the engine's connections (server/engine/run/conn.c).
  *
  * Only bytes in memory: nothing here reads a socket, allocates, or keeps state.  Any thread.
  */
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "wire.h"
+#include "proto/wire.h"
 
 enum { FX_ZMTP_MORE = 1, FX_ZMTP_LONG = 2, FX_ZMTP_COMMAND = 4 }; /* flags of a frame */
 

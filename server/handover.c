@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "handover.h"
+#include "server/handover.h"
 
 #include <errno.h>
 #include <string.h>

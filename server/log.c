@@ -1,36 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log.h"
+#include "server/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 static enum fxs_level threshold = FXS_INFO;
 
-static const char *const names[] = {"error", "warn", "info", "debug"};
+static const char *const names[] = {"error", "warn", "info", "debug"}; /* as FXS_LEVELS */
 
 void fxs_log_level(enum fxs_level level)
 {
     threshold = level;
-}
-
-const char *fxs_log_level_name(enum fxs_level level)
-{
-    return names[level];
-}
-
-int fxs_log_level_parse(const char *text, enum fxs_level *level)
-{
-    for (int i = FXS_ERROR; i <= FXS_DEBUG; i++)
-        if (strcasecmp(text, names[i]) == 0) {
-            *level = (enum fxs_level)i;
-            return 0;
-        }
-    return -1;
 }
 
 void fxs_log(enum fxs_level level, const char *component, const char *format, ...)

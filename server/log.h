@@ -14,12 +14,9 @@
 #define FX_LOG_H
 
 enum fxs_level { FXS_ERROR, FXS_WARN, FXS_INFO, FXS_DEBUG };
+#define FXS_LEVELS "error|warn|info|debug" /* in the order of the enum */
 
 void fxs_log_level(enum fxs_level level);
-
-/* "error", "warn", "info", "debug", in any case.  Returns 0, or -1 for others. */
-int fxs_log_level_parse(const char *text, enum fxs_level *level);
-const char *fxs_log_level_name(enum fxs_level level);
 
 __attribute__((format(printf, 3, 4))) void fxs_log(enum fxs_level level, const char *component,
                                                    const char *format, ...);

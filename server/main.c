@@ -7,11 +7,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
-#include "front/front.h"
-#include "library.h"
-#include "log.h"
-#include "options.h"
+#include "proto/library.h"
+#include "server/engine/engine.h"
+#include "server/front/front.h"
+#include "server/log.h"
+#include "server/options.h"
 
 static const char usage[] =
     "Usage: faissx-server run [OPTION]...\n"
@@ -23,26 +23,20 @@ static const char usage[] =
 static int run(int argc, char **argv)
 {
     struct fxs_options options;
-    char why[8192];
-    int status = 1;
-    switch (fxs_options_parse(&options, argc, argv)) {
-    case FXS_HELP:
-        fputs(fxs_options_help(), stdout);
-        status = 0;
-        break;
-    case FXS_WRONG:
-        break;
-    case FXS_RUN:
-        if (fx_library_find(options.wanted, options.library, sizeof(options.library), why,
-                            sizeof(why)) != 0) {
-            fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
-            break;
-        }
-        fxs_log(FXS_INFO, "front", "library path=%s", options.library);
-        status = fxs_front_run(&options);
+    char library[FXS_LIBRARY_MAX], why[8192];
+    if (fxs_options_run(&options, argc, argv) != 0)
+        return 1;
+    if (options.help) {
+        fxs_options_help(stdout);
+        return 0;
     }
-    fxs_options_free(&options);
-    return status;
+    if (fx_library_find(options.library, library, sizeof(library), why, sizeof(why)) != 0) {
+        fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
+        return 1;
+    }
+    options.library = library;
+    fxs_log(FXS_INFO, "front", "library path=%s", library);
+    return fxs_front_run(&options);
 }
 
 /* An engine: how the front starts this program for a tenant. */

@@ -1,69 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "options.h"
+#include "server/options.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "machine.h"
+#include "server/machine.h"
 
-enum {
-    PORT_DEFAULT = 45678,
-    LEASE_DEFAULT = 30,
-    PENDING_DEFAULT = 1024, /* MiB */
-    UNAUTHENTICATED_DEFAULT = 1024,
-    THREADS_MAX = 4096
+enum kind { NUMBER, TEXT, CHOICE, SWITCH, ENDPOINT };
+enum whose { RUN = 1, ENGINE = 2, BOTH = RUN | ENGINE };
+
+struct option_info {
+    const char *name;
+    enum kind kind;
+    enum whose whose;
+    size_t at;               /* of the member of struct fxs_options */
+    const char *value;       /* what the help calls it; of a CHOICE: the words, between '|' */
+    const char *environment; /* the variable that stands in for it */
+    long min, max;
+    const char *help; /* without it: not for people */
 };
 
-static const char help[] =
-    "Usage: faissx-server run [OPTION]...\n"
-    "Serve FAISS to libfaissx_c.so and other clients over ZeroMQ.\n"
-    "\n"
-    "  --bind ENDPOINT      where to listen: tcp://HOST:PORT or ipc://PATH; may be given\n"
-    "                       several times (default: tcp://127.0.0.1:45678)\n"
-    "  --port N             the default endpoint's port; 0 takes a free one\n"
-    "  --threads N          worker threads of each tenant's engine (default: number of\n"
-    "                       cores)\n"
-    "  --library PATH       the real libfaiss_c (default: the best that is found)\n"
-    "  --coalesce HOW       searches that wait for the same index are done together: exact,\n"
-    "                       with the bits of each alone (default); fast, also where the\n"
-    "                       last bits may differ; or off\n"
-    "  --lease SECONDS      how long the objects of a client stay that cannot be reached\n"
-    "                       any more (default: 30)\n"
-    "  --call-limit SECONDS when a call has taken so long its caller gets an error, while the\n"
-    "                       call goes on (default: no limit)\n"
-    "  --max-pending MIB    requests and replies of one tenant on their way, beyond which\n"
-    "                       new requests are refused (default: 1024)\n"
-    "  --total-memory MIB   memory of all engines together; a call that needs more fails,\n"
-    "                       and its engine goes on (default: 80 % of what the machine or\n"
-    "                       its container has)\n"
-    "  --memory MIB         memory of each tenant's engine (default: what the others leave\n"
-    "                       of the total)\n"
-    "  --max-unauthenticated N  connections that have not yet shown an API key; beyond\n"
-    "                       that the oldest is closed (default: 1024)\n"
-    "  --log-level LEVEL    error, warn, info or debug (default: info)\n"
-    "\n"
-    "  --auth-file FILE     API keys: a JSON object of \"key\": \"tenant\"\n"
-    "  --auth-keys LIST     API keys: key1:tenant1,key2:tenant2; other users of the machine\n"
-    "                       can read them in the list of processes\n"
-    "  --enable-auth        ask for API keys; giving keys does so too\n"
-    "\n"
-    "  --help, --version\n"
-    "\n"
-    "Each tenant is served by a process of its own. Without keys there is one tenant and\n"
-    "anybody who reaches the server may use it. Keys and data are not encrypted on the way.\n"
-    "\n"
-    "Environment: FAISSX_PORT and FAISSX_FAISS_LIBRARY stand in for --port and --library.\n";
+#define AT(member) offsetof(struct fxs_options, member)
+#define MIB_MAX (1 << 24)
 
-const char *fxs_options_help(void)
+/* Options of ENGINE are what the front tells an engine: each has a value when that is started. */
+static const struct option_info table[] = {
+    {"--bind", ENDPOINT, RUN, 0, "ENDPOINT", NULL, 0, 0,
+     "where to listen: tcp://HOST:PORT or ipc://PATH; may be given several times (default: "
+     "tcp://127.0.0.1:45678)"},
+    {"--port", NUMBER, RUN, AT(port), "N", "FAISSX_PORT", 0, 65535,
+     "the default endpoint's port; 0 takes a free one"},
+    {"--threads", NUMBER, BOTH, AT(threads), "N", NULL, 1, 4096,
+     "worker threads of each tenant's engine (default: number of cores)"},
+    {"--library", TEXT, BOTH, AT(library), "PATH", "FAISSX_FAISS_LIBRARY", 0, 0,
+     "the real libfaiss_c (default: the best that is found)"},
+    {"--coalesce", CHOICE, BOTH, AT(coalesce), "exact|fast|off", NULL, 0, 0,
+     "do searches that wait for the same index together: exact, where each gets the bits that it "
+     "would get alone (default); fast, also where the last bits may differ; or off"},
+    {"--lease", NUMBER, BOTH, AT(lease), "SECONDS", NULL, 1, 86400,
+     "how long the objects of a client are kept after its last connection has ended (default: 30)"},
+    {"--call-limit", NUMBER, BOTH, AT(call_limit), "SECONDS", NULL, 0, 1 << 30,
+     "after this time the caller of a call gets an error, while the call goes on; 0: no limit "
+     "(default)"},
+    {"--max-pending", NUMBER, BOTH, AT(max_pending), "MIB", NULL, 1, MIB_MAX,
+     "requests and replies of one tenant on their way, beyond which new requests are refused "
+     "(default: 1024)"},
+    {"--total-memory", NUMBER, BOTH, AT(total_memory), "MIB", NULL, 64, 1 << 30,
+     "memory of all engines together; a call that needs more fails, and its engine goes on "
+     "(default: 80 % of what the machine or its container has)"},
+    {"--memory", NUMBER, BOTH, AT(memory), "MIB", NULL, 64, 1 << 30,
+     "memory of each tenant's engine (default: what the others leave of the total)"},
+    {"--max-unauthenticated", NUMBER, RUN, AT(max_unauthenticated), "N", NULL, 1, 1 << 20,
+     "connections that have not yet shown an API key; beyond that the oldest is closed (default: "
+     "1024)"},
+    {"--log-level", CHOICE, BOTH, AT(log_level), FXS_LEVELS, NULL, 0, 0,
+     "the least important lines that are written to the log (default: info)"},
+    {"--auth-file", TEXT, RUN, AT(auth_file), "FILE", NULL, 0, 0,
+     "API keys: a JSON object of \"key\": \"tenant\""},
+    {"--auth-keys", TEXT, RUN, AT(auth_keys), "LIST", NULL, 0, 0,
+     "API keys: key1:tenant1,key2:tenant2; other users of the machine can read them in the list of "
+     "processes"},
+    {"--enable-auth", SWITCH, RUN, AT(enable_auth), NULL, NULL, 0, 0,
+     "ask for API keys; giving keys does so too"},
+    {"--help", SWITCH, RUN, AT(help), NULL, NULL, 0, 0, "print this"},
+    {"--link", NUMBER, ENGINE, AT(link), NULL, NULL, 0, INT_MAX, NULL},
+    {"--tenant", TEXT, ENGINE, AT(tenant), NULL, NULL, 0, 0, NULL},
+    {"--near", TEXT, ENGINE, AT(near), NULL, NULL, 0, 0, NULL},
+    {"--previous", TEXT, ENGINE, AT(previous), NULL, NULL, 0, 0, NULL},
+};
+
+enum { COUNT = sizeof(table) / sizeof(table[0]) };
+_Static_assert((int)COUNT <= (int)FXS_OPTIONS_MAX,
+               "struct fxs_arguments has a place for each option");
+
+static int *number_of(const struct fxs_options *o, const struct option_info *i)
 {
-    return help;
+    return (int *)((char *)o + i->at);
+}
+
+static const char **text_of(const struct fxs_options *o, const struct option_info *i)
+{
+    return (const char **)((char *)o + i->at);
 }
 
 __attribute__((format(printf, 1, 2))) static int wrong(const char *format, ...)
@@ -77,16 +100,83 @@ __attribute__((format(printf, 1, 2))) static int wrong(const char *format, ...)
     return -1;
 }
 
-static int number(const char *name, const char *text, long min, long max, long *out)
+/* --- values: `name` is what the value was given to, an option or a variable --- */
+
+static int parse_number(const char *name, const char *text, long min, long max, int *out)
 {
     char *end;
     errno = 0;
     long v = strtol(text, &end, 10);
     if (end == text || *end || errno || v < min || v > max)
         return wrong("%s: '%s' is not a number from %ld to %ld", name, text, min, max);
-    *out = v;
+    *out = (int)v;
     return 0;
 }
+
+/* The nth of the words between '|', or NULL; its length in *len. */
+static const char *choice(const char *words, int n, size_t *len)
+{
+    for (; n > 0; n--) {
+        words = strchr(words, '|');
+        if (!words)
+            return NULL;
+        words++;
+    }
+    *len = strcspn(words, "|");
+    return words;
+}
+
+static int parse_choice(const char *name, const char *text, const char *words, int *out)
+{
+    const char *word;
+    size_t len;
+    for (int n = 0; (word = choice(words, n, &len)); n++)
+        if (strlen(text) == len && strncasecmp(text, word, len) == 0) {
+            *out = n;
+            return 0;
+        }
+    return wrong("%s: '%s' is not one of %s", name, text, words);
+}
+
+static int parse_endpoint(struct fxs_options *o, const char *name, const char *endpoint)
+{
+    int port;
+    if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0)
+        return wrong("%s: '%s' is neither tcp://HOST:PORT nor ipc://PATH", name, endpoint);
+    if (o->nbinds == FXS_BINDS_MAX)
+        return wrong("%s: '%s' is one more than the %d endpoints that are possible", name, endpoint,
+                     FXS_BINDS_MAX);
+    if (strncmp(endpoint, "tcp://", 6) == 0) {
+        const char *colon = strrchr(endpoint, ':');
+        if (colon == strchr(endpoint, ':'))
+            return wrong("%s: '%s' has no port; it must be tcp://HOST:PORT", name, endpoint);
+        if (strcmp(colon + 1, "*") != 0 && parse_number(name, colon + 1, 0, 65535, &port) != 0)
+            return -1;
+    }
+    o->binds[o->nbinds++] = endpoint;
+    return 0;
+}
+
+static int set(struct fxs_options *o, const struct option_info *i, const char *name,
+               const char *text)
+{
+    switch (i->kind) {
+    case NUMBER:
+        return parse_number(name, text, i->min, i->max, number_of(o, i));
+    case CHOICE:
+        return parse_choice(name, text, i->value, number_of(o, i));
+    case ENDPOINT:
+        return parse_endpoint(o, name, text);
+    case TEXT:
+        *text_of(o, i) = text;
+        return 0;
+    default:
+        *number_of(o, i) = 1;
+        return 0;
+    }
+}
+
+/* --- the command line --- */
 
 static int cores(void)
 {
@@ -95,209 +185,149 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
-static int check_port(const char *endpoint)
+static int from_environment(struct fxs_options *o)
 {
-    long port;
-    const char *colon = strrchr(endpoint, ':');
-    if (colon == strchr(endpoint, ':'))
-        return wrong("--bind: '%s' has no port; it must be tcp://HOST:PORT", endpoint);
-    if (strcmp(colon + 1, "*") == 0)
-        return 0;
-    return number("--bind", colon + 1, 0, 65535, &port);
-}
-
-static int bind_option(struct fxs_options *o, const char *endpoint)
-{
-    if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0)
-        return wrong("--bind: '%s' is neither tcp://HOST:PORT nor ipc://PATH", endpoint);
-    if (o->nbinds == FXS_BINDS_MAX)
-        return wrong("--bind: '%s' is one more than the %d endpoints that are possible", endpoint,
-                     FXS_BINDS_MAX);
-    if (strncmp(endpoint, "tcp://", 6) == 0 && check_port(endpoint) != 0)
-        return -1;
-    o->binds[o->nbinds++] = endpoint;
+    for (const struct option_info *i = table; i < table + COUNT; i++) {
+        const char *text = i->environment ? getenv(i->environment) : NULL;
+        if (text && *text && set(o, i, i->environment, text) != 0)
+            return -1;
+    }
     return 0;
 }
 
-/* What the options said, before it is put together. */
-struct given {
-    const char *port, *port_name, *keys, *file;
-    int auth;
-};
-
-static int load_keys(struct fxs_options *o, const struct given *g)
+/* Which options were given is set in `given`, by their places in the table. */
+static int parse(struct fxs_options *o, enum whose whose, int argc, char **argv, char *given)
 {
-    char why[512];
-    struct stat st;
-    if (g->keys && g->file)
-        return wrong("--auth-keys and --auth-file cannot be used together");
-    if (!g->auth && !g->keys && !g->file)
-        return 0;
-    o->auth = fxs_auth_new();
-    if (!o->auth)
-        return wrong("out of memory");
-    if (g->keys && fxs_auth_add_list(o->auth, g->keys, why, sizeof(why)) != 0)
-        return wrong("--auth-keys: %s", why);
-    if (g->file && fxs_auth_add_file(o->auth, g->file, why, sizeof(why)) != 0)
-        return wrong("--auth-file: '%s': %s", g->file, why);
-    if (fxs_auth_count(o->auth) == 0)
-        return wrong("--enable-auth: there is no API key; give some with --auth-file or "
-                     "--auth-keys");
-    if (g->file && stat(g->file, &st) == 0 && (st.st_mode & S_IROTH))
-        fxs_log(FXS_WARN, "auth", "everybody on this machine can read the keys file=%s", g->file);
-    return 0;
-}
-
-static int put_together(struct fxs_options *o, const struct given *g)
-{
-    long port = PORT_DEFAULT;
-    if (g->port && number(g->port_name, g->port, 0, 65535, &port) != 0)
-        return -1;
-    if (o->nbinds && g->port && strcmp(g->port_name, "--port") == 0)
-        return wrong("--port: '%s' has no meaning with --bind, which names its port itself",
-                     g->port);
-    if (!o->nbinds) {
-        snprintf(o->default_bind, sizeof(o->default_bind), "tcp://127.0.0.1:%ld", port);
-        o->binds[o->nbinds++] = o->default_bind;
-    }
-    return load_keys(o, g);
-}
-
-enum {
-    BIND = 256,
-    PORT,
-    THREADS,
-    LIBRARY,
-    COALESCE,
-    LEASE,
-    PENDING,
-    MEMORY,
-    TOTAL_MEMORY,
-    CALL_LIMIT,
-    UNAUTHENTICATED,
-    LEVEL,
-    FILE_,
-    KEYS,
-    AUTH,
-    HELP
-};
-
-static const struct option options[] = {
-    {"bind", required_argument, NULL, BIND},
-    {"port", required_argument, NULL, PORT},
-    {"threads", required_argument, NULL, THREADS},
-    {"library", required_argument, NULL, LIBRARY},
-    {"coalesce", required_argument, NULL, COALESCE},
-    {"lease", required_argument, NULL, LEASE},
-    {"max-pending", required_argument, NULL, PENDING},
-    {"memory", required_argument, NULL, MEMORY},
-    {"call-limit", required_argument, NULL, CALL_LIMIT},
-    {"total-memory", required_argument, NULL, TOTAL_MEMORY},
-    {"max-unauthenticated", required_argument, NULL, UNAUTHENTICATED},
-    {"log-level", required_argument, NULL, LEVEL},
-    {"auth-file", required_argument, NULL, FILE_},
-    {"auth-keys", required_argument, NULL, KEYS},
-    {"enable-auth", no_argument, NULL, AUTH},
-    {"help", no_argument, NULL, HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static int option(struct fxs_options *o, struct given *g, int c, const char *value)
-{
-    long n;
-    switch (c) {
-    case BIND:
-        return bind_option(o, value);
-    case PORT:
-        g->port = value;
-        g->port_name = "--port";
-        return 0;
-    case THREADS:
-        if (number("--threads", value, 1, THREADS_MAX, &n) != 0)
-            return -1;
-        o->threads = (int)n;
-        return 0;
-    case LIBRARY:
-        o->wanted = value;
-        return 0;
-    case COALESCE:
-        if (strcmp(value, "exact") != 0 && strcmp(value, "fast") != 0 && strcmp(value, "off") != 0)
-            return wrong("--coalesce: '%s' is none of exact, fast and off", value);
-        o->coalesce = value;
-        return 0;
-    case LEASE:
-        if (number("--lease", value, 1, 86400, &n) != 0)
-            return -1;
-        o->lease = n * 1000;
-        return 0;
-    case MEMORY:
-        if (number("--memory", value, 64, 1 << 30, &n) != 0)
-            return -1;
-        o->memory = n;
-        return 0;
-    case CALL_LIMIT:
-        return number("--call-limit", value, 1, 1 << 30, &o->call_limit);
-    case TOTAL_MEMORY:
-        return number("--total-memory", value, 64, 1 << 30, &o->total_memory);
-    case UNAUTHENTICATED:
-        if (number("--max-unauthenticated", value, 1, 1 << 20, &n) != 0)
-            return -1;
-        o->max_unauthenticated = (int)n;
-        return 0;
-    case PENDING:
-        return number("--max-pending", value, 1, 1 << 24, &o->max_pending);
-    case LEVEL:
-        if (fxs_log_level_parse(value, &o->level) != 0)
-            return wrong("--log-level: '%s' is not error, warn, info or debug", value);
-        return 0;
-    case FILE_:
-        g->file = value;
-        return 0;
-    case KEYS:
-        g->keys = value;
-        return 0;
-    default:
-        g->auth = 1;
-        return 0;
-    }
-}
-
-enum fxs_parsed fxs_options_parse(struct fxs_options *o, int argc, char **argv)
-{
-    const char *port = getenv("FAISSX_PORT");
-    struct given g = {.port = port && *port ? port : NULL, .port_name = "FAISSX_PORT"};
-    int c;
-    *o = (struct fxs_options){.threads = cores(),
-                              .level = FXS_INFO,
-                              .coalesce = "exact",
-                              .lease = LEASE_DEFAULT * 1000,
-                              .total_memory = (long)(fxs_memory_of_machine() / 5 * 4 >> 20),
-                              .max_unauthenticated = UNAUTHENTICATED_DEFAULT,
-                              .max_pending = PENDING_DEFAULT};
+    struct option options[COUNT + 1] = {{0}};
+    int n = 0, c;
+    for (int i = 0; i < COUNT; i++)
+        if (table[i].whose & whose)
+            options[n++] = (struct option){
+                table[i].name + 2, table[i].kind == SWITCH ? no_argument : required_argument, NULL,
+                256 + i};
     opterr = 0;
     optind = 1;
     while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        if (c == HELP)
-            return FXS_HELP;
         if (c == ':')
-            wrong("%s needs a value", argv[optind - 1]);
-        else if (c == '?')
-            wrong("unknown or ambiguous option '%s'; faissx-server run --help lists them",
-                  argv[optind - 1]);
-        else if (option(o, &g, c, optarg) == 0)
-            continue;
-        return FXS_WRONG;
+            return wrong("%s needs a value", argv[optind - 1]);
+        if (c == '?')
+            return wrong("unknown or ambiguous option '%s'; faissx-server run --help lists them",
+                         argv[optind - 1]);
+        if (set(o, &table[c - 256], table[c - 256].name, optarg) != 0)
+            return -1;
+        given[c - 256] = 1;
     }
-    if (optind < argc) {
-        wrong("'%s' is not an option; faissx-server run --help lists them", argv[optind]);
-        return FXS_WRONG;
-    }
-    fxs_log_level(o->level);
-    return put_together(o, &g) == 0 ? FXS_RUN : FXS_WRONG;
+    if (optind < argc)
+        return wrong("'%s' is not an option; faissx-server run --help lists them", argv[optind]);
+    return 0;
 }
 
-void fxs_options_free(struct fxs_options *o)
+static int is_given(const char *given, const char *name)
 {
-    fxs_auth_free(o->auth);
-    o->auth = NULL;
+    for (int i = 0; i < COUNT; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return given[i];
+    return 0;
+}
+
+int fxs_options_run(struct fxs_options *o, int argc, char **argv)
+{
+    char given[COUNT] = {0};
+    *o = (struct fxs_options){.port = 45678,
+                              .threads = cores(),
+                              .log_level = FXS_INFO,
+                              .lease = 30,
+                              .total_memory = (int)(fxs_memory_of_machine() / 5 * 4 >> 20),
+                              .max_unauthenticated = 1024,
+                              .max_pending = 1024};
+    if (from_environment(o) != 0 || parse(o, RUN, argc, argv, given) != 0)
+        return -1;
+    if (o->nbinds && is_given(given, "--port"))
+        return wrong("--port: '%d' has no meaning with --bind, which names its port itself",
+                     o->port);
+    if (!o->nbinds) {
+        snprintf(o->default_bind, sizeof(o->default_bind), "tcp://127.0.0.1:%d", o->port);
+        o->binds[o->nbinds++] = o->default_bind;
+    }
+    if (o->auth_keys && o->auth_file)
+        return wrong("--auth-keys and --auth-file cannot be used together");
+    fxs_log_level(o->log_level);
+    return 0;
+}
+
+int fxs_options_engine(struct fxs_options *o, int argc, char **argv)
+{
+    char given[COUNT] = {0};
+    *o = (struct fxs_options){.near = "", .previous = ""};
+    if (parse(o, ENGINE, argc, argv, given) != 0)
+        return -1;
+    fxs_log_level(o->log_level);
+    return 0;
+}
+
+void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
+{
+    int n = 0;
+    a->argv[n++] = "faissx-server";
+    a->argv[n++] = "engine";
+    for (int i = 0; i < COUNT; i++) {
+        const struct option_info *d = &table[i];
+        const char *value = a->text[i], *word;
+        size_t len = 0;
+        if (!(d->whose & ENGINE))
+            continue;
+        if (d->kind == TEXT)
+            value = *text_of(o, d);
+        else if (d->kind == CHOICE && (word = choice(d->value, *number_of(o, d), &len)))
+            snprintf(a->text[i], sizeof(a->text[i]), "%.*s", (int)len, word);
+        else
+            snprintf(a->text[i], sizeof(a->text[i]), "%d", *number_of(o, d));
+        if (!value || (d->kind == NUMBER && *number_of(o, d) < d->min))
+            continue; /* it was not given, and 0 or NULL says so */
+        a->argv[n++] = d->name;
+        a->argv[n++] = value;
+    }
+    a->argv[n] = NULL;
+}
+
+/* --- the help --- */
+
+enum { INDENT = 23, WIDTH = 90 };
+
+/* Words of `text` from column INDENT on, as many as fit in each line; `column` is where we are. */
+static void print_help(FILE *f, const char *text, int column)
+{
+    if (column >= INDENT)
+        fputc('\n', f), column = 0;
+    fprintf(f, "%*s", INDENT - 1 - column, "");
+    for (column = INDENT - 1; *text; text += strspn(text, " ")) {
+        int len = (int)strcspn(text, " ");
+        if (column + 1 + len > WIDTH) {
+            fprintf(f, "\n%*s", INDENT - 1, "");
+            column = INDENT - 1;
+        }
+        column += fprintf(f, " %.*s", len, text);
+        text += len;
+    }
+    fputc('\n', f);
+}
+
+void fxs_options_help(FILE *f)
+{
+    fputs("Usage: faissx-server run [OPTION]...\n"
+          "Serve FAISS to libfaissx_c.so and other clients over ZeroMQ.\n\n",
+          f);
+    for (const struct option_info *i = table; i < table + COUNT; i++) {
+        int column;
+        if (!i->help)
+            continue;
+        column = fprintf(f, "  %s%s%s", i->name, i->value ? " " : "", i->value ? i->value : "");
+        print_help(f, i->help, column);
+        if (i->environment)
+            fprintf(f, "%*s (environment: %s)\n", INDENT - 1, "", i->environment);
+    }
+    fputs(
+        "\nEach tenant is served by a process of its own. Without keys there is one tenant and\n"
+        "anybody who reaches the server may use it. Keys and data are not encrypted on the way.\n",
+        f);
 }

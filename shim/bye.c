@@ -14,8 +14,8 @@
  */
 #include <string.h>
 
-#include "conn.h"
-#include "shim.h"
+#include "proto/client/conn.h"
+#include "shim/shim.h"
 
 enum { ROOM = 2048 };
 

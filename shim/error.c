@@ -8,8 +8,8 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "conn.h"
-#include "shim.h"
+#include "proto/client/conn.h"
+#include "shim/shim.h"
 
 enum { EXIT_MS = 10 };
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "join.h"
-#include "remote_table.h"
-#include "shim.h"
+#include "shim/calls/join.h"
+#include "shim/remote_table.h"
+#include "shim/shim.h"
 
 /* --- lazy: initialise on the first call of any function, then call again --- */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim.h"
+#include "shim/shim.h"
 
 struct old_parameters {
     int niter, nredo, verbose, spherical, update_index, frozen_centroids;

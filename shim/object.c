@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 #include <uthash.h>
 
-#include "join.h"
-#include "shim.h"
-#include "values.h"
+#include "shim/calls/join.h"
+#include "shim/shim.h"
+#include "shim/values/values.h"
 
 enum { STRIDE = 16 };
 

@@ -4,7 +4,7 @@
 #ifndef FX_REMOTE_TABLE_H
 #define FX_REMOTE_TABLE_H
 
-#include "api.h"
+#include "proto/api.h"
 
 #define FX_REMOTE_DECLARATIONS
 #include "remote.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "settings.h"
+#include "shim/settings.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn.h"
-#include "join.h"
-#include "shim.h"
+#include "proto/client/conn.h"
+#include "shim/calls/join.h"
+#include "shim/shim.h"
 
 /* A number with `decimals` digits behind the point at most; further ones are cut off.  Its value
  * is in units of the last of them. */

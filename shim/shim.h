@@ -17,10 +17,10 @@
 
 #include <pthread.h>
 
-#include "api.h"
-#include "faissx.h"
-#include "library.h"
-#include "wire.h"
+#include "proto/api.h"
+#include "proto/library.h"
+#include "proto/wire.h"
+#include "shim/faissx.h"
 
 #define FX_EXPORT __attribute__((visibility("default")))
 

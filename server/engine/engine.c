@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine.h"
+#include "server/engine/engine.h"
 
 #include <dlfcn.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,17 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "blas.h"
-#include "catch.h"
-#include "coalesce.h"
-#include "code_size.h"
-#include "house.h"
-#include "log.h"
-#include "printed.h"
-#include "room.h"
-#include "sandbox.h"
-#include "split.h"
-#include "wide.h"
+#include "server/engine/call/code_size.h"
+#include "server/engine/call/printed.h"
+#include "server/engine/guard/blas.h"
+#include "server/engine/guard/catch.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/guard/sandbox.h"
+#include "server/engine/run/house.h"
+#include "server/engine/run/wide.h"
+#include "server/engine/search/coalesce.h"
+#include "server/engine/search/split.h"
+#include "server/log.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -98,75 +97,14 @@ static void limit_memory(long mib)
 
 int fx_engine_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"link", required_argument, NULL, 'l'},
-                                            {"tenant", required_argument, NULL, 't'},
-                                            {"threads", required_argument, NULL, 'n'},
-                                            {"library", required_argument, NULL, 'f'},
-                                            {"lease", required_argument, NULL, 'e'},
-                                            {"previous", required_argument, NULL, 'p'},
-                                            {"coalesce", required_argument, NULL, 'c'},
-                                            {"memory", required_argument, NULL, 'm'},
-                                            {"log-level", required_argument, NULL, 'v'},
-                                            {"max-pending", required_argument, NULL, 'q'},
-                                            {"near", required_argument, NULL, 'h'},
-                                            {"call-limit", required_argument, NULL, 'i'},
-                                            {0}};
-    const char *library = NULL;
-    enum fxs_level level;
+    const struct fxs_options *o = &fxe_engine.options;
     struct rlimit files;
-    int fd = 3, c;
-    fxe_engine.tenant = "default";
-    fxe_engine.near = fxe_engine.previous = "";
-    fxe_engine.max_pending = SIZE_MAX;
     fxe_engine.started_ms = fxe_now_ms();
     fxe_engine.cores = cores();
-    fxe_engine.threads = fxe_engine.cores;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (c) {
-        case 'l':
-            fd = atoi(optarg);
-            break;
-        case 't':
-            fxe_engine.tenant = optarg;
-            break;
-        case 'n':
-            fxe_engine.threads = atoi(optarg) > 0 ? atoi(optarg) : 1;
-            break;
-        case 'f':
-            library = optarg;
-            break;
-        case 'm':
-            limit_memory(atol(optarg));
-            break;
-        case 'q':
-            fxe_engine.max_pending = (size_t)atol(optarg) << 20;
-            break;
-        case 'i':
-            fxe_engine.call_limit = atoi(optarg);
-            break;
-        case 'h':
-            fxe_engine.near = optarg;
-            break;
-        case 'c':
-            fxe_engine.coalesce = strcmp(optarg, "fast") == 0  ? FXE_FAST
-                                  : strcmp(optarg, "off") == 0 ? FXE_OFF
-                                                               : FXE_EXACT;
-            break;
-        case 'p':
-            fxe_engine.previous = optarg;
-            break;
-        case 'e':
-            fxe_engine.lease = atoi(optarg);
-            break;
-        case 'v':
-            if (fxs_log_level_parse(optarg, &level) == 0)
-                fxs_log_level(level);
-            break;
-        default:
-            return 2;
-        }
-    }
+    if (fxs_options_engine(&fxe_engine.options, argc, argv) != 0)
+        return 2;
+    fxe_engine.max_pending = (size_t)o->max_pending << 20;
+    limit_memory(o->memory ? o->memory : o->total_memory);
     /* The front decides when the engine ends; Ctrl-C reaches the whole group. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -182,9 +120,9 @@ int fx_engine_main(int argc, char **argv)
      * time would have to be cleared each time, which takes longer than filling it. */
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
-    mallopt(M_ARENA_MAX, fxe_engine.threads + 2); /* each keeps memory for itself */
+    mallopt(M_ARENA_MAX, o->threads + 2); /* each keeps memory for itself */
     thread_policy();
-    if (load(library) != 0)
+    if (load(o->library) != 0)
         return 3;
     fxe_room_init();
     fxe_wide_init();
@@ -194,9 +132,8 @@ int fx_engine_main(int argc, char **argv)
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
         fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",
-            fxe_engine.tenant, (int)getpid(), fxe_engine.threads, fxe_engine.lib.version,
-            fxe_engine.lib.path);
-    fxe_house_run(fd);
+            o->tenant, (int)getpid(), o->threads, fxe_engine.lib.version, fxe_engine.lib.path);
+    fxe_house_run(o->link);
     fflush(NULL);
     _exit(0); /* FAISS's threads and destructors have nothing left to save */
 }

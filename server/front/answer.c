@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "log.h"
-#include "state.h"
-#include "zmtp.h"
+#include "proto/zmtp.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "auth.h"
+#include "server/front/auth.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "server/log.h"
+#include "server/options.h"
 
 struct entry {
     struct entry *next;
@@ -184,6 +188,35 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
     }
     json_decref(root);
     return rc;
+}
+
+int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, size_t len)
+{
+    char reason[400];
+    struct stat st;
+    *a = NULL;
+    if (!o->enable_auth && !o->auth_keys && !o->auth_file)
+        return 0;
+    if (!(*a = fxs_auth_new())) {
+        snprintf(why, len, "out of memory");
+        return -1;
+    }
+    if (o->auth_keys && fxs_auth_add_list(*a, o->auth_keys, reason, sizeof(reason)) != 0)
+        snprintf(why, len, "--auth-keys: %s", reason);
+    else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof(reason)) != 0)
+        snprintf(why, len, "--auth-file: '%s': %s", o->auth_file, reason);
+    else if (fxs_auth_count(*a) == 0)
+        snprintf(why, len,
+                 "--enable-auth: there is no API key; give some with --auth-file or --auth-keys");
+    else {
+        if (o->auth_file && stat(o->auth_file, &st) == 0 && (st.st_mode & S_IROTH))
+            fxs_log(FXS_WARN, "auth", "everybody on this machine can read the keys file=%s",
+                    o->auth_file);
+        return 0;
+    }
+    fxs_auth_free(*a);
+    *a = NULL;
+    return -1;
 }
 
 const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct fxs_text tenant,

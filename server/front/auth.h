@@ -33,6 +33,11 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
 
 size_t fxs_auth_count(const struct fxs_auth *a);
 
+/* The keys that --auth-file, --auth-keys and --enable-auth ask for: *a is NULL if they ask for
+ * none. Returns 0, or -1 and in `why` what is wrong. */
+struct fxs_options;
+int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, size_t len);
+
 /* A string of a request, not NUL terminated; data is NULL when it is not there. */
 struct fxs_text {
     const char *data;

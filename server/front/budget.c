@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "state.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 enum { FAST_MS = 100, SLOW_MS = 1000 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engines.h"
+#include "server/front/engines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "log.h"
-#include "state.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 enum { LINK_FD = 3, BACK_OFF_MS = 1000, BATCH = 64 };
 
@@ -48,45 +48,17 @@ void fxs_engines_free(struct fxs_engines *t)
 /* Run this very program as an engine, with `fd` as its descriptor 3. */
 static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
 {
-    const struct fxs_options *o = f->options;
-    char link[16], threads[16], lease[16], limit[16], memory[24], pending[24];
-    const char *argv[] = {"faissx-server",
-                          "engine",
-                          "--link",
-                          link,
-                          "--tenant",
-                          e->tenant,
-                          "--threads",
-                          threads,
-                          "--memory",
-                          memory,
-                          "--max-pending",
-                          pending,
-                          "--coalesce",
-                          o->coalesce,
-                          "--lease",
-                          lease,
-                          "--call-limit",
-                          limit,
-                          "--log-level",
-                          fxs_log_level_name(o->level),
-                          "--near",
-                          f->near,
-                          "--previous",
-                          e->death,
-                          o->library[0] ? "--library" : NULL,
-                          o->library,
-                          NULL};
+    struct fxs_options options = *f->options;
+    struct fxs_arguments arguments;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t mask, defaults;
 
-    snprintf(link, sizeof(link), "%d", LINK_FD);
-    snprintf(threads, sizeof(threads), "%d", o->threads);
-    snprintf(memory, sizeof(memory), "%ld", o->memory ? o->memory : o->total_memory);
-    snprintf(pending, sizeof(pending), "%ld", o->max_pending);
-    snprintf(limit, sizeof(limit), "%ld", o->call_limit);
-    snprintf(lease, sizeof(lease), "%d", (int)((o->lease + 999) / 1000));
+    options.link = LINK_FD;
+    options.tenant = e->tenant;
+    options.near = f->near;
+    options.previous = e->death;
+    fxs_options_argv(&options, &arguments);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fd, LINK_FD);
@@ -102,9 +74,10 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                        POSIX_SPAWN_SETSID);
-    int rc = posix_spawn(&e->pid, "/proc/self/exe", &actions, &attr, (char **)argv, environ);
+    posix_spawnattr_setflags(&attr,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    int rc =
+        posix_spawn(&e->pid, "/proc/self/exe", &actions, &attr, (char **)arguments.argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     return rc;

@@ -14,8 +14,8 @@
 #include <sys/types.h>
 #include <uthash.h>
 
-#include "auth.h"
-#include "event.h"
+#include "server/event.h"
+#include "server/front/auth.h"
 
 struct fxs_front;
 struct fxs_guest;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "front.h"
+#include "server/front/front.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "state.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 enum {
     STOP_PATIENCE_MS = 10000, /* for engines to finish what is in flight */
@@ -130,6 +130,7 @@ static void tear_down(struct fxs_front *f)
         fxs_guest_close(f, f->guests.oldest, "the server has stopped");
     fxs_guests_bury(f);
     fxs_engines_free(&f->engines);
+    fxs_auth_free(f->auth);
     close(f->epoll);
     close(f->signals.fd);
 }
@@ -137,7 +138,12 @@ static void tear_down(struct fxs_front *f)
 int fxs_front_run(const struct fxs_options *options)
 {
     struct fxs_front f = {.options = options, .epoll = -1};
+    char why[512];
     int status = 1;
+    if (fxs_auth_load(&f.auth, options, why, sizeof(why)) != 0) {
+        fprintf(stderr, "faissx-server: %s\n", why);
+        return 1;
+    }
     f.now = f.started = clock_ms();
     /* For the engines, which read it when they start: adding vectors takes a quarter less time
      * where the kernel gives huge pages to those who ask (transparent_hugepage). */

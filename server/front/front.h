@@ -18,7 +18,7 @@
 #ifndef FXS_FRONT_H
 #define FXS_FRONT_H
 
-#include "options.h"
+#include "server/options.h"
 
 /* Serve until SIGTERM or SIGINT.  Returns the exit status of the process. */
 int fxs_front_run(const struct fxs_options *options);

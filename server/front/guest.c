@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest.h"
+#include "server/front/guest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "log.h"
-#include "state.h"
-#include "wire.h"
-#include "zmtp.h"
+#include "proto/wire.h"
+#include "proto/zmtp.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 /* --- life --- */
 
@@ -264,11 +264,11 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
     if (!m->delimited)
         return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
     /* Whoever shows a key wants to know whether it is valid. */
-    if ((ping || health) && (!f->options->auth || !api_key.data || f->stopping))
+    if ((ping || health) && (!f->auth || !api_key.data || f->stopping))
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
         return fxs_answer_error(f, g, "shutdown", "the server is stopping");
-    wrong = fxs_auth_check(f->options->auth, api_key, text(h, "tenant_id"), &tenant, &key);
+    wrong = fxs_auth_check(f->auth, api_key, text(h, "tenant_id"), &tenant, &key);
     if (wrong)
         return fxs_answer_error(f, g, "auth", "%s", wrong);
     hand_over(f, g, tenant, key);
@@ -293,7 +293,7 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
     g->has_id = false;
-    if (!f->options->auth && !f->stopping) {
+    if (!f->auth && !f->stopping) {
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }

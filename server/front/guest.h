@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "event.h"
-#include "handover.h"
+#include "server/event.h"
+#include "server/handover.h"
 
 enum {
     FXS_GUEST_MS = 10000,         /* from accept to the first valid message */

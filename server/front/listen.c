@@ -15,8 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "state.h"
+#include "server/front/state.h"
+#include "server/log.h"
 
 enum {
     BACKLOG = 4096,
@@ -195,7 +195,7 @@ static void log_tcp(struct fxs_front *f, int fd, const char *endpoint)
             a.ss_family == AF_INET6 ? "listening endpoint=tcp://[%s]:%s"
                                     : "listening endpoint=tcp://%s:%s",
             host, port);
-    if (!f->options->auth && !is_loopback((struct sockaddr *)&a))
+    if (!f->auth && !is_loopback((struct sockaddr *)&a))
         fxs_log(FXS_WARN, "front",
                 "no API keys: whoever reaches %s can use the server; see --auth-file", endpoint);
 }

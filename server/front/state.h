@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engines.h"
-#include "event.h"
-#include "guest.h"
-#include "options.h"
+#include "server/event.h"
+#include "server/front/engines.h"
+#include "server/front/guest.h"
+#include "server/options.h"
 
 /* A socket that connections are accepted from. */
 struct fxs_listener {
@@ -20,6 +20,7 @@ struct fxs_listener {
 
 struct fxs_front {
     const struct fxs_options *options;
+    struct fxs_auth *auth; /* NULL: no authentication */
     int epoll;
     struct fxs_event signals;
     struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* the last: clients of this host */

@@ -25,7 +25,7 @@ result() { # NAME STATUS, with what to say in $work/why
 }
 
 apigen=$work/apigen
-if ! ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Iproto -o "$apigen" proto/apigen*.c >"$work/why" 2>&1; then
+if ! ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -o "$apigen" proto/gen/*.c >"$work/why" 2>&1; then
     echo 'Bail out! apigen does not compile'
     sed 's/^/# /' "$work/why"
     exit 1

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "api.h"
+#include "proto/api.h"
 
 extern struct fx_api api; /* NULL where the library lacks the function */
 
@@ -94,7 +94,7 @@ struct place {
     volatile int done;    /* lives before this one are printed */
     volatile int step;    /* the step under way, or -1 */
     volatile int ms;      /* what the life took */
-    char shape[1024];     /* of the index (server/engine/shape.h) */
+    char shape[1024];     /* of the index (server/engine/guard/shape.h) */
     char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
     char skip[NSTEPS];    /* steps that are not tried; the character to print */
     char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,

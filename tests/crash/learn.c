@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "crash.h"
-#include "engine/acts.h"
-#include "engine/refusal.h"
+#include "server/engine/guard/acts.h"
+#include "server/engine/guard/refusal.h"
 
 struct cell {
     enum fxe_act act;

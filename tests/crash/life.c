@@ -7,7 +7,7 @@
 #include <sys/time.h>
 
 #include "crash.h"
-#include "engine/shape.h"
+#include "server/engine/guard/shape.h"
 
 enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000 };
 

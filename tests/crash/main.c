@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "crash.h"
-#include "engine/catch.h"
+#include "server/engine/guard/catch.h"
 
 struct fx_api api;
 

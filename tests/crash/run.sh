@@ -42,4 +42,4 @@ for one in $(printf '%s\n' "$@" | sort -V); do
         "$OUT/$release"/*.log
     "$BUILD/tests/crash/learn" "$release" "$OUT/$release"/*.tsv >>"$rows"
 done
-cp "$rows" server/engine/refusals.h
+cp "$rows" server/engine/guard/refusals.h

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/conn.h"
-#include "engine/engine.h"
+#include "proto/zmtp.h"
 #include "seed.h"
-#include "zmtp.h"
+#include "server/engine/engine.h"
+#include "server/engine/run/conn.h"
 
 struct fxe_engine fxe_engine;
 

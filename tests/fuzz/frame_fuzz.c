@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "conn.h"
+#include "proto/client/conn.h"
 #include "seed.h"
 
 enum { HANDSHAKE = 1, SKIP = 2, PIECES = 4 };

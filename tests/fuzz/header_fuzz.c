@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "proto/api.h"
+#include "proto/wire.h"
 #include "seed.h"
-#include "wire.h"
 
 /* Of <sanitizer/allocator_interface.h>, which only clang has on its path. */
 size_t __sanitizer_get_current_allocated_bytes(void);

@@ -21,7 +21,7 @@
 #ifndef FX_TEST_LIFE_H
 #define FX_TEST_LIFE_H
 
-#include "api.h"
+#include "proto/api.h"
 
 extern struct fx_api api;   /* NULL where the real library lacks the function */
 extern const char *current; /* name of the life */

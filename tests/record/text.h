@@ -7,7 +7,7 @@
 #ifndef FX_TEST_TEXT_H
 #define FX_TEST_TEXT_H
 
-#include "api.h"
+#include "proto/api.h"
 
 enum { MAX_ARGS = 13 };
 

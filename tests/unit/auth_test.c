@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "front/auth.h"
+#include "server/front/auth.h"
 
 static struct fxs_text text(const char *s)
 {

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "conn.h"
+#include "proto/client/conn.h"
 
 static char dir[] = "/tmp/fx-conn-XXXXXX";
 

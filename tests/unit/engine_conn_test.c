@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "descriptors.h"
-#include "engine/conn.h"
-#include "engine/engine.h"
-#include "engine/request.h"
+#include "server/engine/engine.h"
+#include "server/engine/run/conn.h"
+#include "server/engine/run/request.h"
 
 #define LITERAL(s) (s), sizeof(s) - 1
 

@@ -12,7 +12,7 @@
 #include <zmq.h>
 
 #include "faiss_c_compat.h"
-#include "wire.h"
+#include "proto/wire.h"
 
 enum { SMALL = 1000, LARGE = 3 * FX_PIECE + 77 };
 

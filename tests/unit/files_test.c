@@ -20,8 +20,8 @@
 #include <zmq.h>
 
 #include "faiss_c_compat.h"
-#include "faissx.h"
-#include "tests/unit/file_server.h"
+#include "file_server.h"
+#include "shim/faissx.h"
 
 static char dir[] = "/tmp/fx-files-XXXXXX";
 static FaissIndex *an_index;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each kernel of flat.c that this processor can run, against distances computed plainly. */
-#include "engine/flat_kernel.h"
+#include "server/engine/search/flat_kernel.h"
 
 #include <float.h>
 #include <math.h>

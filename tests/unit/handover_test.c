@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "descriptors.h"
-#include "handover.h"
+#include "server/handover.h"
 
 struct ends {
     int front, engine;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "descriptors.h"
-#include "memfd.h"
+#include "proto/memfd.h"
 
 enum { PAGE = 4096 };
 

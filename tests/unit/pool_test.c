@@ -17,10 +17,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
-#include "engine/house.h"
-#include "engine/session.h"
-#include "zmtp.h"
+#include "proto/zmtp.h"
+#include "server/engine/engine.h"
+#include "server/engine/objects/session.h"
+#include "server/engine/run/house.h"
 
 static int front; /* the other end of the engine's link */
 
@@ -38,12 +38,12 @@ static int start_engine(void **state)
     pthread_t t;
     int fd;
     (void)state;
-    fxe_engine.tenant = "acme";
-    fxe_engine.near = "ipc:///near";
-    fxe_engine.previous = "signal 9, Killed";
-    fxe_engine.threads = 2;
+    fxe_engine.options.tenant = "acme";
+    fxe_engine.options.near = "ipc:///near";
+    fxe_engine.options.previous = "signal 9, Killed";
+    fxe_engine.options.threads = 2;
     fxe_engine.cores = 1;
-    fxe_engine.lease = 1000;
+    fxe_engine.options.lease = 1000;
     fxe_engine.max_pending = 64 << 20;
     fxe_engine.instance = 77;
     if (fxs_handover_pair(ends) != 0 || pthread_create(&t, NULL, run_house, &ends[1]) != 0)

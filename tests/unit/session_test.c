@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/blob.h"
-#include "engine/session.h"
+#include "server/engine/objects/blob.h"
+#include "server/engine/objects/session.h"
 
 enum { LEASE_MS = 1000000 };
 
@@ -34,7 +34,7 @@ static int set_up(void **state)
 {
     (void)state;
     doomed = NULL;
-    fxe_engine.lease = LEASE_MS / 1000;
+    fxe_engine.options.lease = LEASE_MS / 1000;
     return fxe_sessions_count() == 0 ? 0 : -1;
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "proto/api.h"
 
 /* Objects that answer the getters which sizes ask, and what they were asked. */
 struct world {

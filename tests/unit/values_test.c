@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "faiss_c_compat.h"
-#include "faissx.h"
+#include "shim/faissx.h"
 
 #define SEL(s) ((FaissIDSelector *)(s))
 

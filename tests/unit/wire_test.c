@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire.h"
+#include "proto/wire.h"
 
 /* Check a copy whose end is the end of its allocation, so that AddressSanitizer sees
  * any byte read behind it. */

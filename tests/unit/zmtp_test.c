@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zmtp.h"
+#include "proto/zmtp.h"
 
 #define LITERAL(s) (s), sizeof(s) - 1
 

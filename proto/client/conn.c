@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/client/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/client/connect.h"
+#include "proto/zmtp.h"
+
+enum {
+    COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
+    TICK_MS = 1000,     /* a blocking recv() returns at least this often */
+    AT_ONCE_NS = 50000, /* the engine looks for the next request that long */
+    JUST_NOW_NS = 1000000,
+    GIVE_UP = 16
+};
+
+struct fx_conn {
+    int fd;
+    dev_t dev; /* which socket that is, see is_ours() */
+    ino_t ino;
+    int64_t last_end; /* of a wait for the peer, in ns */
+    int in_vain;      /* waits before it looks for an answer again, see spin() */
+    uint64_t heard;   /* bytes received, in all */
+    uint64_t left;    /* bytes of the current frame that were not read yet */
+    size_t pos, end;  /* what was received but not read: buf[pos..end) */
+    char error[256];  /* not empty: the connection is of no use any more */
+    uint8_t buf[64 << 10];
+};
+
+int64_t fx_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+__attribute__((format(printf, 2, 3))) static int fail(struct fx_conn *c, const char *fmt, ...)
+{
+    if (c->error[0] == '\0') { /* the first error is the cause of all others */
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(c->error, sizeof(c->error), fmt, ap);
+        va_end(ap);
+    }
+    return -1;
+}
+
+static int fail_errno(struct fx_conn *c)
+{
+    char text[120];
+    if (errno == EPIPE || errno == ECONNRESET)
+        return fail(c, "the server closed the connection");
+    return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
+}
+
+/* Is the descriptor still the socket that was opened?  Programs that become daemons, and others,
+ * close all descriptors there are, and those that they open next get the same numbers. */
+static int is_ours(const struct fx_conn *c)
+{
+    struct stat st;
+    return fstat(c->fd, &st) == 0 && st.st_ino == c->ino && st.st_dev == c->dev;
+}
+
+/* After a wait, in which another thread may have closed it. */
+static int check_ours(struct fx_conn *c)
+{
+    return is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
+}
+
+/* Send all, in one system call if the socket takes it; fd goes with the first byte, if it
+ * is one. */
+static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
+{
+    union {
+        struct cmsghdr head;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    if (fd >= 0) {
+        memset(&control, 0, sizeof(control));
+        control.head = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+        m.msg_control = &control;
+        m.msg_controllen = sizeof(control);
+    }
+    while (m.msg_iovlen > 0) {
+        ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EAGAIN) {
+            int r = fx_wait_fd(c->fd, POLLOUT, deadline);
+            if (r == 0)
+                return fail(c, "timed out sending to the server");
+            if (r < 0)
+                return fail_errno(c);
+            if (check_ours(c) != 0)
+                return -1;
+            continue;
+        }
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return fail_errno(c);
+        m.msg_control = NULL;
+        m.msg_controllen = 0;
+        m.msg_iovlen = (size_t)fx_iov_advance(iov, (int)m.msg_iovlen, (size_t)sent);
+    }
+    return 0;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t fx_conn_spin_ns = 300000;
+
+/* Where answers come soon, look for one before going to sleep: waking a core that fell
+ * asleep costs a virtual machine 50 us or more.  Only if this request followed the last answer
+ * at once: the engine still looks for it then, too.  (If it sleeps, the kernel wakes it on the
+ * core of the sender, which it takes to be about to sleep.)  And only while no other thread
+ * of the process waits, which could use the core, and seldom where it was in vain. */
+static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
+{
+    static const struct fx_conn *latest; /* atomic; only compared */
+    const struct fx_conn *before = __atomic_exchange_n(&latest, c, __ATOMIC_RELAXED);
+    ssize_t r;
+    errno = EAGAIN;
+    if (fx_conn_spin_ns <= 0 || start - c->last_end >= AT_ONCE_NS || before != c)
+        return -1;
+    if (c->in_vain > 0) {
+        c->in_vain--;
+        return -1;
+    }
+    /* Where the engine's thread is on the same core, it has to have its turn. */
+    while ((r = recvmsg(c->fd, m, MSG_DONTWAIT)) < 0 && errno == EAGAIN &&
+           now_ns() - start < fx_conn_spin_ns && __atomic_load_n(&latest, __ATOMIC_RELAXED) == c)
+        sched_yield();
+    if (r < 0 && errno == EAGAIN)
+        c->in_vain = GIVE_UP;
+    return r;
+}
+
+/*
+ * Receive what is there, at least one byte.  Returns the number of bytes, -1, or -2
+ * when the deadline passed.  A deadline that is far off costs no poll(): recv() blocks
+ * for TICK_MS at most (SO_RCVTIMEO), so a reply takes one system call.
+ */
+static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    int64_t start = now_ns();
+    for (;;) {
+        int near = deadline < fx_now_ms() + TICK_MS;
+        ssize_t r = spin(c, &m, start);
+        if (r < 0 && errno == EAGAIN)
+            r = recvmsg(c->fd, &m, near ? MSG_DONTWAIT : 0);
+        c->last_end = now_ns();
+        if (r > 0) {
+            c->heard += (uint64_t)r;
+            return r;
+        }
+        if (r == 0)
+            return fail(c, "the server closed the connection");
+        if (errno != EINTR && errno != EAGAIN)
+            return fail_errno(c);
+        int ready = errno == EAGAIN && near ? fx_wait_fd(c->fd, POLLIN, deadline) : 1;
+        if (ready == 0)
+            return -2;
+        if (ready < 0)
+            return fail_errno(c);
+        if (check_ours(c) != 0)
+            return -1;
+    }
+}
+
+/* Have n bytes in the buffer.  Returns 0, -1, or -2; nothing is used up, so that a
+ * call may be repeated after -2. */
+static int need(struct fx_conn *c, size_t n, int64_t deadline)
+{
+    if (c->pos == c->end) {
+        c->pos = c->end = 0;
+    } else if (sizeof(c->buf) - c->pos < n) {
+        memmove(c->buf, c->buf + c->pos, c->end - c->pos);
+        c->end -= c->pos;
+        c->pos = 0;
+    }
+    while (c->end - c->pos < n) {
+        struct iovec iov = {c->buf + c->end, sizeof(c->buf) - c->end};
+        ssize_t r = receive(c, &iov, 1, deadline);
+        if (r < 0)
+            return (int)r;
+        c->end += (size_t)r;
+    }
+    return 0;
+}
+
+/* Look at the next frame's head, and at all of a command, without using it up. */
+static int peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
+{
+    int r, found;
+    for (size_t n = 2;; n = FX_ZMTP_HEAD_MAX) {
+        if ((r = need(c, n, deadline)) != 0)
+            return r;
+        if ((found = fx_zmtp_head(c->buf + c->pos, c->end - c->pos, h)) != 0)
+            break;
+    }
+    if (found < 0)
+        return fail(c, "protocol error: the server sent a frame with flags 0x%02x", h->flags);
+    if (h->size > (h->flags & FX_ZMTP_COMMAND ? (uint64_t)COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
+        return fail(c, "protocol error: the server sent a frame that claims %llu bytes",
+                    (unsigned long long)h->size);
+    return h->flags & FX_ZMTP_COMMAND ? need(c, h->len + h->size, deadline) : 0;
+}
+
+static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadline)
+{
+    uint8_t msg[FX_ZMTP_PONG_MAX];
+    size_t size = fx_zmtp_pong(msg, ping, n);
+    struct iovec iov = {msg, size};
+    if (!size)
+        return fail(c, "protocol error: the server sent a bad PING");
+    return send_all(c, &iov, 1, -1, deadline);
+}
+
+static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
+{
+    char text[160] = "no reason given";
+    if (n >= 1 && reason[0] > 0 && reason[0] < n) {
+        size_t len = reason[0] < sizeof(text) ? reason[0] : sizeof(text) - 1;
+        for (size_t i = 0; i < len; i++) {
+            uint8_t ch = reason[1 + i];
+            text[i] = ch >= ' ' && ch < 0x7f ? (char)ch : '?';
+        }
+        text[len] = '\0';
+    }
+    return fail(c, "the server refused the connection: %s", text);
+}
+
+/* Handle a command that may come at any time; all others are ignored, as the
+ * specification wants it. */
+static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
+{
+    const uint8_t *body;
+    size_t n = size;
+    if ((body = fx_zmtp_command(p, &n, "PING")))
+        return pong(c, body, n, deadline);
+    if ((body = fx_zmtp_command(p, &n, "ERROR")))
+        return fail_error(c, body, n);
+    return 0;
+}
+
+static int check_greeting(struct fx_conn *c, int64_t deadline)
+{
+    const char *why;
+    int r;
+    for (size_t n = 1; (r = need(c, n, deadline)) == 0; n = c->end - c->pos + 1) {
+        int ok = fx_zmtp_check_greeting(c->buf + c->pos, c->end - c->pos, &why);
+        if (ok < 0)
+            return fail(c, "%s", why);
+        if (ok) {
+            c->pos += FX_ZMTP_GREETING;
+            return 0;
+        }
+    }
+    return r;
+}
+
+/* The metadata of READY: is the peer a socket that answers? */
+static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
+{
+    char type[FX_ZMTP_TYPE_MAX + 1];
+    if (fx_zmtp_socket_type(p, n, type) != 0)
+        return fail(c, "protocol error: the peer sent a bad READY");
+    if (strcmp(type, "ROUTER") != 0 && strcmp(type, "REP") != 0)
+        return fail(c, "the peer is not a ZeroMQ ROUTER or REP socket");
+    return 0;
+}
+
+int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
+{
+    /* Greeting and READY at once: this side talks to no peer that would have it send anything
+     * else, and it saves a round trip. */
+    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
+    fx_zmtp_greeting(hello);
+    size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1);
+    struct iovec iov = {hello, size};
+    struct fx_zmtp_head h;
+    if (send_all(c, &iov, 1, -1, deadline) != 0)
+        return -1;
+    int r = check_greeting(c, deadline);
+    while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
+        const uint8_t *p = c->buf + c->pos + h.len, *body;
+        size_t n = h.size;
+        if (!(h.flags & FX_ZMTP_COMMAND))
+            return fail(c, "protocol error: the peer sent a message before READY");
+        c->pos += h.len + h.size;
+        if ((body = fx_zmtp_command(p, &n, "READY")))
+            return check_ready(c, body, n);
+        r = command(c, p, h.size, deadline);
+    }
+    return r == -2 ? fail(c, "timed out waiting for a ZeroMQ handshake") : r;
+}
+
+struct fx_conn *fx_conn_from_fd(int fd)
+{
+    struct timeval tick = {.tv_sec = TICK_MS / 1000};
+    int flags = fcntl(fd, F_GETFL);
+    struct stat st;
+    struct fx_conn *c = malloc(sizeof(*c));
+    if (!c || flags < 0 || fstat(fd, &st) != 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) != 0) {
+        free(c);
+        return NULL;
+    }
+    c->fd = fd;
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
+    c->last_end = 0;
+    c->heard = 0;
+    c->in_vain = 0;
+    c->left = 0;
+    c->pos = c->end = 0;
+    c->error[0] = '\0';
+    return c;
+}
+
+struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen)
+{
+    int fd = fx_connect(endpoint, deadline, err, errlen);
+    if (fd < 0)
+        return NULL;
+    struct fx_conn *c = fx_conn_from_fd(fd);
+    if (!c) {
+        snprintf(err, errlen, "cannot connect to %s: out of memory", endpoint);
+        close(fd);
+        return NULL;
+    }
+    if (fx_conn_handshake(c, deadline) != 0) {
+        snprintf(err, errlen, "cannot connect to %s: %s", endpoint, c->error);
+        fx_conn_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void fx_conn_close(struct fx_conn *c)
+{
+    if (!c)
+        return;
+    if (is_ours(c))
+        close(c->fd);
+    free(c);
+}
+
+int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline)
+{
+    return fx_conn_send_fd(c, frames, n, -1, deadline);
+}
+
+int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
+                    int64_t deadline)
+{
+    struct fx_zmtp_message m;
+    if (c->error[0] != '\0')
+        return -1;
+    if (n < 1 || n > FX_FRAMES_MAX)
+        return fail(c, "a message of %d frames", n);
+    fx_zmtp_message(&m, frames, n);
+    return send_all(c, m.iov, (size_t)m.niov, fd, deadline);
+}
+
+int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
+{
+    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
+    struct fx_zmtp_message m;
+    char err[128];
+    int fd = fx_connect(endpoint, 0, err, sizeof(err));
+    if (fd < 0)
+        return -1;
+    fx_zmtp_greeting(hello);
+    size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1), all = 0;
+    fx_zmtp_message(&m, frames, n);
+    for (int i = 0; i < m.niov; i++)
+        all += m.iov[i].iov_len;
+    struct msghdr msg = {.msg_iov = m.iov, .msg_iovlen = (size_t)m.niov};
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    int taken =
+        send(fd, hello, size, flags) == (ssize_t)size && sendmsg(fd, &msg, flags) == (ssize_t)all;
+    close(fd);
+    return taken ? 0 : -1;
+}
+
+int fx_conn_ping(struct fx_conn *c, int64_t deadline)
+{
+    static const uint8_t ping[] = "\4\7\4PING\0"; /* with the NUL at the end: no time to live */
+    struct iovec iov = {(void *)(uintptr_t)ping, sizeof(ping)};
+    return send_all(c, &iov, 1, -1, deadline);
+}
+
+uint64_t fx_conn_heard(const struct fx_conn *c)
+{
+    return c->heard;
+}
+
+int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
+{
+    struct fx_zmtp_head h;
+    int r;
+    if (c->error[0] != '\0')
+        return -1;
+    if (c->left > 0)
+        return fail(c, "the body of the frame before was not read");
+    while ((r = peek(c, &h, deadline)) == 0) {
+        const uint8_t *p = c->buf + c->pos + h.len;
+        c->pos += h.len;
+        if (!(h.flags & FX_ZMTP_COMMAND)) {
+            c->left = h.size;
+            *size = h.size;
+            *more = h.flags & FX_ZMTP_MORE;
+            return 0;
+        }
+        c->pos += h.size;
+        if (command(c, p, h.size, deadline) != 0)
+            return -1;
+    }
+    return r;
+}
+
+/* Take n bytes of the body: into `to`, or, where that is NULL, nowhere. */
+static int take(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
+{
+    if (c->error[0] != '\0')
+        return -1;
+    if (n > c->left)
+        return fail(c, "a read of more than the frame holds");
+    c->left -= n;
+    for (;;) {
+        size_t have = c->end - c->pos < n ? c->end - c->pos : n;
+        if (to && have > 0) {
+            memcpy(to, c->buf + c->pos, have);
+            to += have;
+        }
+        c->pos += have;
+        n -= have;
+        if (n == 0)
+            return 0;
+        /* The buffer is empty.  What is behind the body comes along into it. */
+        c->pos = c->end = 0;
+        struct iovec iov[2] = {{to, n}, {c->buf, sizeof(c->buf)}};
+        ssize_t r = to ? receive(c, iov, 2, deadline) : receive(c, iov + 1, 1, deadline);
+        if (r == -2)
+            return fail(c, "timed out within a message of the server");
+        if (r < 0)
+            return -1;
+        size_t direct = !to ? 0 : (size_t)r < n ? (size_t)r : n;
+        if (to)
+            to += direct;
+        n -= direct;
+        c->end = (size_t)r - direct;
+    }
+}
+
+int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline)
+{
+    return n == 0 ? 0 : take(c, buf, n, deadline);
+}
+
+int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline)
+{
+    return take(c, NULL, n, deadline);
+}
+
+int fx_conn_is_dead(struct fx_conn *c)
+{
+    if (c->error[0] != '\0' || !is_ours(c))
+        return 1;
+    /* One that has just brought an answer is not asked: it would take as long as is_ours() does,
+     * and a peer that has ended since is noticed by the next request. */
+    if (now_ns() - c->last_end < JUST_NOW_NS)
+        return 0;
+    /* Not a recv() that peeks: unread bytes would hide the end behind them. */
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0 && p.revents != 0;
+}
+
+int fx_conn_is_local(const struct fx_conn *c)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    if (getpeername(c->fd, (struct sockaddr *)&a, &len) != 0)
+        return 0;
+    if (a.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+    if (a.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&a)->sin6_addr);
+    return a.ss_family == AF_UNIX;
+}
+
+const char *fx_conn_error(const struct fx_conn *c)
+{
+    return c->error;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A function of the C API, driven by the table: arguments out of the message, the call,
+ * results into the reply. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/call/extras.h"
+#include "server/engine/call/joined.h"
+#include "server/engine/guard/catch.h"
+#include "server/engine/guard/check.h"
+#include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/run/request.h"
+#include "server/engine/search/far.h"
+#include "server/engine/search/split.h"
+
+enum { WIDE_BATCH = 64, LARGE = 1 << 24 };
+
+static const struct fx_api *api(void)
+{
+    return &fxe_engine.lib.api;
+}
+
+static int wrong(struct fxe_req *r, int i)
+{
+    return fxe_fail(r, "protocol", "%s: argument %s has the wrong type", r->fn->name,
+                    r->fn->params[i].name);
+}
+
+/* --- prepare: engine.lock is held --- */
+
+/* Does the function change the object? */
+static int writes(const struct fx_fn *fn, const struct fx_param *p, const struct fxe_obj *o)
+{
+    int root = fx_root(o->cls);
+    if (root == FX_CLASS_GpuResources || root == FX_CLASS_GpuResourcesProvider ||
+        fx_is_a(o->cls, FX_CLASS_GpuIndex))
+        return 1; /* not safe even for two readers */
+    return !p->constant && !(fn->flags & (FX_READ | FX_CAST | FX_BORROW));
+}
+
+static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, struct fxe_obj **o)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    char what[128];
+    *o = NULL;
+    if (a->type == MSGPACK_OBJECT_NIL) {
+        if (cls == FX_CLASS_GpuMultipleClonerOptions || cls == FX_CLASS_GpuClonerOptions)
+            return 0;
+        return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+    }
+    if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return wrong(r, i);
+    snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
+    if (fxe_req_object(r, a->via.u64, what, o) != 0)
+        return -1;
+    if (!fxe_obj_is(*o, cls))
+        return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
+                        fx_classes[(*o)->cls].name, fx_classes[cls].name);
+    if (fxe_needs_add(&r->needs, *o, writes(r->fn, p, *o)) != 0)
+        return fxe_fail(r, "limit", "%s: too many objects", r->fn->name);
+    return 0;
+}
+
+static int handles(struct fxe_req *r, int i)
+{
+    const msgpack_object *a = fxe_call_arg(r, i);
+    if (a->type != MSGPACK_OBJECT_ARRAY)
+        return wrong(r, i);
+    void **list = fxe_req_alloc(r, a->via.array.size * sizeof *list);
+    if (!list)
+        return -1;
+    for (uint32_t k = 0; k < a->via.array.size; k++) {
+        struct fxe_obj *o;
+        if (object(r, i, &a->via.array.ptr[k], r->fn->params[i].cls, &o) != 0)
+            return -1;
+        list[k] = o ? o->ptr : NULL;
+    }
+    r->v[i].p = list;
+    r->elems[i] = a->via.array.size;
+    return 0;
+}
+
+/* Work for all cores: vectors enough for FAISS to divide among its threads, or a function
+ * that takes long without being told of how many. */
+static enum fxe_lane lane(const struct fxe_req *r)
+{
+    int wide = r->fn->flags & FX_WIDE;
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (strcmp(r->fn->params[i].name, "n") == 0)
+            wide = fxe_call_arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+                   fxe_call_arg(r, i)->via.u64 >= WIDE_BATCH;
+    return wide && !fxe_is_joined(r) ? FXE_WIDE : FXE_SMALL;
+}
+
+int fxe_call_prepare(struct fxe_req *r)
+{
+    r->args = fx_header_get(&r->header, "args");
+    if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
+        r->args->via.array.size != r->fn->nparams)
+        return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
+    if (r->fn->flags & (FX_PROCESS | FX_UNSIZED))
+        return fxe_fail(r, "unsupported", "%s does not work remotely", r->fn->name);
+    if (!fxe_extra_has(r->op) && fxe_need(r, r->op) != 0)
+        return -1;
+    for (int i = 0; i < r->fn->nparams; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kind == FX_HANDLES && handles(r, i) != 0)
+            return -1;
+        if (p->kind != FX_HANDLE || fx_classes[p->cls].value)
+            continue;
+        if (object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
+            return -1;
+        r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
+    }
+    if (r->fn->flags & FX_FREE)
+        r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
+    r->lane = lane(r);
+    return 0;
+}
+
+/* --- run --- */
+
+static int scalar(struct fxe_req *r, int i)
+{
+    const msgpack_object *a = fxe_call_arg(r, i);
+    const struct fx_param *p = &r->fn->params[i];
+    switch (p->kind) {
+    case FX_INT:
+    case FX_UINT:
+        if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER &&
+            a->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
+            return wrong(r, i);
+        r->v[i].i = a->via.i64;
+        return 0;
+    case FX_REAL:
+        if (a->type == MSGPACK_OBJECT_FLOAT64 || a->type == MSGPACK_OBJECT_FLOAT32)
+            r->v[i].f = a->via.f64;
+        else if (a->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+            r->v[i].f = (double)a->via.u64;
+        else if (a->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+            r->v[i].f = (double)a->via.i64;
+        else
+            return wrong(r, i);
+        return 0;
+    case FX_STRING:
+        if (a->type == MSGPACK_OBJECT_NIL)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        if (a->type != MSGPACK_OBJECT_STR || memchr(a->via.str.ptr, '\0', a->via.str.size))
+            return wrong(r, i);
+        r->v[i].p = fxe_req_alloc(r, a->via.str.size + 1u);
+        if (!r->v[i].p)
+            return -1;
+        memcpy(r->v[i].p, a->via.str.ptr, a->via.str.size);
+        ((char *)r->v[i].p)[a->via.str.size] = '\0';
+        return 0;
+    case FX_HANDLE:
+        return fx_classes[p->cls].value ? fxe_value_build(r, a, p->cls, &r->v[i].p) : 0;
+    case FX_OUT_HANDLE:
+    case FX_LENT:
+    case FX_COUNT:
+        r->v[i].p =
+            a->type == MSGPACK_OBJECT_NIL && p->kind == FX_OUT_HANDLE && !(r->fn->flags & FX_BORROW)
+                ? NULL
+                : (void *)&r->lent[i];
+        if (!r->v[i].p)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int fxe_call_ask(void *ctx, int op, union fx_val *v)
+{
+    struct fxe_req *r = ctx;
+    if (!fx_library_has(&fxe_engine.lib, op))
+        return fxe_fail(r, "missing", "%s needs %s, which the server's FAISS lacks", r->fn->name,
+                        fx_fns[op].name);
+    fx_invoke(api(), op, v);
+    return 0;
+}
+
+static int array(struct fxe_req *r, int i)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    const msgpack_object *a = fxe_call_arg(r, i);
+    const void *data;
+    size_t want, size;
+    if (fx_size(r->fn, p->size, r->v, fxe_call_ask, r, &r->elems[i]) != 0 ||
+        fx_bytes(r->elems[i], (enum fx_elem)p->elem, &want) != 0)
+        return r->failed ? -1
+                         : fxe_fail(r, "argument", "%s: the size of %s does not fit in memory",
+                                    r->fn->name, p->name);
+    if (a->type == MSGPACK_OBJECT_NIL) {
+        if (want && !p->nullable)
+            return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
+        r->elems[i] = 0;
+        return 0;
+    }
+    if (p->dir == FX_OUT) {
+        r->v[i].p = want < LARGE || want <= fxe_room() ? malloc(want ? want : 1) : NULL;
+        if (!r->v[i].p)
+            return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
+                            r->fn->name, want, p->name);
+        /* FAISS leaves the results of some searches of empty indexes as they are; other
+         * memory of the server must not be seen there. */
+        memset(r->v[i].p, p->elem == FX_I64 ? 0xff : 0, want);
+        return fxe_reply_array(r, r->v[i].p, want);
+    }
+    if (fxe_req_bytes(r, a, p->name, &data, &size) != 0)
+        return -1;
+    if (size != want)
+        return fxe_fail(r, "argument", "%s: %s has %zu bytes, and should have %zu", r->fn->name,
+                        p->name, size, want);
+    r->v[i].p = (void *)(uintptr_t)data;
+    if (p->dir == FX_INOUT) {
+        void *copy = malloc(want ? want : 1);
+        if (!copy)
+            return fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
+        memcpy(copy, data, want);
+        r->v[i].p = copy;
+        return fxe_reply_array(r, copy, want);
+    }
+    return 0;
+}
+
+int fxe_call_arguments(struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind != FX_ARRAY && scalar(r, i) != 0)
+            return -1;
+    if (fxe_check_scalars(r) != 0)
+        return -1;
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
+            return -1;
+    return fxe_check_arrays(r) || fxe_guard_call(r) ? -1 : 0;
+}
+
+void fxe_call_faiss(void *arg)
+{
+    struct fxe_req *r = arg;
+    if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
+        !fxe_far_range(r) && !fxe_split_search(r))
+        fx_invoke(api(), r->op, r->v);
+}
+
+/* The call itself; an exception becomes the error it would have been. */
+static void invoke(struct fxe_req *r)
+{
+    char text[2048];
+    int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
+    if (code != 0)
+        fxe_fail_text(r, code, text);
+}
+
+/* Functions that print: what they print is their result. */
+static void invoke_printing(struct fxe_req *r)
+{
+    struct fxe_printed p = {0};
+    fxe_printed_begin(FXE_PRINTED_RESULT, &p);
+    invoke(r);
+    fxe_printed_end(FXE_PRINTED_RESULT);
+    if (p.lost && !r->failed)
+        fxe_fail(r, "limit", "%s: the server has no memory for what it prints", r->fn->name);
+    if (r->failed)
+        free(p.text);
+    else
+        fxe_reply_array(r, p.text, p.size);
+}
+
+/* --- functions about ownership, which the table of objects answers --- */
+
+static int own_call(struct fxe_req *r)
+{
+    struct fxe_obj *o = r->obj[0], *doomed = NULL;
+    if (r->fn->flags & FX_FREE) {
+        fxe_lock();
+        if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
+            fxe_obj_disown(o, r->session);
+        else
+            fxe_obj_release(o, &doomed);
+        fxe_unlock();
+        fxe_obj_destroy_list(doomed);
+        return 1;
+    }
+    if (r->fn->flags & FX_OWN) {
+        if (scalar(r, 1) != 0)
+            return 1;
+        fxe_lock();
+        o->owns = r->v[1].i != 0;
+        fxe_unlock();
+        if (o->inherent)
+            fx_invoke(api(), r->op, r->v);
+        return 1;
+    }
+    if (r->fn->flags & FX_OWNED && !o->inherent) {
+        msgpack_packer pk = fxe_reply_key(r, "ret");
+        msgpack_pack_int(&pk, o->owns);
+        return 1;
+    }
+    return 0;
+}
+
+static int may_keep(struct fxe_req *r)
+{
+    struct fxe_obj *whole = fxe_call_first(r);
+    int creates = 0, rc = 0;
+    for (int i = 0; i < r->fn->nparams; i++)
+        creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
+    fxe_lock();
+    for (int i = 0; i < r->fn->nparams && !creates; i++) {
+        if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
+            continue;
+        if (fxe_obj_within(whole, r->obj[i]))
+            rc = fxe_fail(r, "argument", "%s: %s contains the object that it is to be part of",
+                          r->fn->name, r->fn->params[i].name);
+        else if (!fxe_obj_may_keep(whole, r->obj[i]))
+            rc = fxe_fail(r, "argument",
+                          "%s: %s is used by another object too, and would be freed twice",
+                          r->fn->name, r->fn->params[i].name);
+    }
+    fxe_unlock();
+    return rc;
+}
+
+void fxe_call_run(struct fxe_req *r)
+{
+    if (own_call(r) || fxe_call_arguments(r) != 0 || may_keep(r) != 0)
+        return;
+    if (r->fn->flags & FX_PRINTS)
+        invoke_printing(r);
+    else
+        invoke(r);
+    if (r->failed)
+        return;
+    int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
+    if (rc != 0) {
+        fxe_fail_faiss(r, rc);
+        return;
+    }
+    if (fxe_call_results(r) != 0 && !r->failed)
+        fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
+    r->made = r->failed;
+}

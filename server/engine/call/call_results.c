@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What FAISS returned, into the reply of a call. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/guard/description.h"
+#include "server/engine/run/request.h"
+
+struct fxe_obj *fxe_call_first(const struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->obj[i])
+            return r->obj[i];
+    return NULL;
+}
+
+/* A handle for what FAISS returned. */
+static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
+{
+    struct fxe_obj *lender = r->fn->flags & FX_BORROW ? fxe_call_first(r) : NULL;
+    /* What a constructor makes has only the parts that it was given. */
+    int inherent = strstr(r->fn->name, "_new") == NULL;
+    fxe_lock();
+    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, lender, inherent);
+    fxe_unlock();
+    if (o && (r->op == FX_OP_index_factory || r->op == FX_OP_index_binary_factory))
+        o->odd = fxe_is_odd_description(r->v[2].p);
+    else if (o && (r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary))
+        o->odd = r->obj[0]->odd;
+    if (!o)
+        fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
+    else if (r->op == FX_OP_IndexIVFFlat_new || r->op == FX_OP_IndexIVFScalarQuantizer_new ||
+             r->op == FX_OP_IndexPreTransform_new)
+        o->hollow = 1;
+    return o;
+}
+
+static int out_handles(struct fxe_req *r, struct fxe_obj **made)
+{
+    int n = 0;
+    for (int i = 0; i < r->fn->nparams; i++)
+        n += r->fn->params[i].kind == FX_OUT_HANDLE &&
+             fxe_call_arg(r, i)->type != MSGPACK_OBJECT_NIL;
+    if (n == 0)
+        return 0;
+    msgpack_packer pk = fxe_reply_key(r, "out");
+    msgpack_pack_array(&pk, (size_t)n);
+    for (int i = 0; i < r->fn->nparams; i++) {
+        if (r->fn->params[i].kind != FX_OUT_HANDLE ||
+            fxe_call_arg(r, i)->type == MSGPACK_OBJECT_NIL)
+            continue;
+        if (!r->lent[i]) {
+            msgpack_pack_nil(&pk);
+            continue;
+        }
+        *made = new_object(r, r->lent[i], r->fn->params[i].cls);
+        if (!*made)
+            return -1;
+        fxe_pack_handle(&pk, *made);
+    }
+    return 0;
+}
+
+static int lent_array(struct fxe_req *r, int i)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    size_t count = (size_t)(uintptr_t)r->lent[p->count], size;
+    if (!r->lent[i])
+        count = 0;
+    if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
+        return fxe_fail(r, "limit", "%s: %zu elements", r->fn->name, count);
+    void *copy = malloc(size ? size : 1);
+    if (!copy)
+        return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,
+                        size);
+    memcpy(copy, r->lent[i] ? r->lent[i] : copy, size);
+    return fxe_reply_array(r, copy, size);
+}
+
+static int return_value(struct fxe_req *r)
+{
+    union fx_val ret = r->v[r->fn->nparams];
+    msgpack_packer pk;
+    struct fxe_obj *o;
+    switch (r->fn->ret.kind) {
+    case FX_VOID:
+    case FX_ERR:
+    case FX_ARRAY:
+        return 0;
+    case FX_HANDLE:
+        o = NULL;
+        if (ret.p && !(r->fn->flags & FX_CAST) && !(o = new_object(r, ret.p, r->fn->ret.cls)))
+            return -1;
+        pk = fxe_reply_key(r, "ret");
+        if (!ret.p)
+            msgpack_pack_nil(&pk);
+        else if (o)
+            fxe_pack_handle(&pk, o);
+        else
+            msgpack_pack_uint64(&pk, r->obj[0]->id);
+        return 0;
+    case FX_REAL:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_double(&pk, ret.f);
+        return 0;
+    case FX_STRING:
+        pk = fxe_reply_key(r, "ret");
+        if (ret.p)
+            fx_pack_str(&pk, ret.p);
+        else
+            msgpack_pack_nil(&pk);
+        return 0;
+    case FX_UINT:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_uint64(&pk, (uint64_t)ret.i);
+        return 0;
+    default:
+        pk = fxe_reply_key(r, "ret");
+        msgpack_pack_int64(&pk, ret.i);
+        return 0;
+    }
+}
+
+/* The order of frames is that of the parameters; outputs that FAISS fills were put into
+ * the reply before the call, so lent arrays, which no such function has too, follow. */
+int fxe_call_results(struct fxe_req *r)
+{
+    struct fxe_obj *made = NULL, *doomed = NULL, *first = fxe_call_first(r);
+    const struct fx_fn *fn = r->fn;
+    int rc = 0;
+    if (fn->flags & FX_RENEW && first) {
+        fxe_lock();
+        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange);
+        fxe_unlock();
+    }
+    if (return_value(r) != 0 || out_handles(r, &made) != 0)
+        return -1;
+    for (int i = 0; i < fn->nparams && rc == 0; i++) {
+        if (fn->params[i].kind == FX_LENT)
+            rc = lent_array(r, i);
+        if (fn->params[i].kind == FX_HANDLE && fn->params[i].cls == FX_CLASS_RangeSearchResult &&
+            r->v[i].p)
+            rc = fxe_result_reply(r, r->v[i].p);
+    }
+    if (rc == 0 && fn->ret.kind == FX_ARRAY) {
+        size_t bytes = 0;
+        uint64_t elems = 0;
+        rc = fx_size(fn, fn->ret.size, r->v, fxe_call_ask, r, &elems) ||
+             fx_bytes(elems, (enum fx_elem)fn->ret.elem, &bytes);
+        void *copy = rc == 0 ? malloc(bytes ? bytes : 1) : NULL;
+        if (copy) {
+            memcpy(copy, r->v[fn->nparams].p, bytes);
+            rc = fxe_reply_array(r, copy, bytes);
+        } else {
+            rc = -1;
+        }
+        fxe_engine.delete_array(r->v[fn->nparams].p);
+    }
+    fxe_lock();
+    for (int i = 0; i < fn->nparams && rc == 0; i++) {
+        struct fxe_obj *whole = made ? made : first;
+        if (fn->params[i].kept == FX_KEPT && r->obj[i] && whole)
+            rc = fxe_obj_keep(whole, r->obj[i]);
+        if (fn->params[i].kept == FX_DROPPED && r->obj[i])
+            fxe_obj_drop(first, r->obj[i], &doomed);
+    }
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    return rc;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/call/files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/engine/call/source.h"
+#include "server/engine/call/tape.h"
+#include "server/engine/guard/guard.h"
+#include "server/engine/run/request.h"
+
+static const struct fx_api *api(void)
+{
+    return &fxe_engine.lib.api;
+}
+
+static int io_flags(struct fxe_req *r)
+{
+    int64_t flags = 0;
+    fx_header_int(&r->header, "flags", &flags);
+    return (int)flags;
+}
+
+/* --- save --- */
+
+static int prepare_save(struct fxe_req *r)
+{
+    uint64_t id;
+    if (!fx_header_uint(&r->header, "handle", &id))
+        return fxe_fail(r, "protocol", "save without 'handle'");
+    if (fxe_req_object(r, id, "the index to save", &r->obj[0]) != 0)
+        return -1;
+    int root = fx_root(r->obj[0]->cls);
+    if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
+        return fxe_fail(r, "handle", "a Faiss%s cannot be saved", fx_classes[root].name);
+    return fxe_needs_add(&r->needs, r->obj[0], 0);
+}
+
+/* FAISS's custom writer has no argument of its own. */
+static _Thread_local FILE *custom_file;
+static size_t write_custom(const void *p, size_t size, size_t n)
+{
+    return fwrite(p, size, n, custom_file);
+}
+
+static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
+{
+    FaissCustomIOWriter *w = NULL;
+    if (fxe_need(r, FX_OP_write_index_custom) != 0)
+        return -1;
+    custom_file = f;
+    int rc = api()->CustomIOWriter_new(&w, write_custom);
+    if (rc == 0)
+        rc = api()->write_index_custom(r->obj[0]->ptr, (FaissIOWriter *)w, flags);
+    if (w)
+        api()->CustomIOWriter_free(w);
+    return rc;
+}
+
+static void run_save(struct fxe_req *r)
+{
+    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = io_flags(r), rc;
+    char *data = NULL;
+    size_t size = 0;
+    if (fxe_guard_save(r, r->obj[0]) != 0)
+        return;
+    FILE *f = open_memstream(&data, &size);
+    if (!f) {
+        fxe_fail(r, "limit", "the server is out of memory");
+        return;
+    }
+    if (flags && !binary)
+        rc = save_with_flags(r, f, flags);
+    else
+        rc = binary ? api()->write_index_binary(r->obj[0]->ptr, f)
+                    : api()->write_index(r->obj[0]->ptr, f);
+    if (rc != 0 && !r->failed)
+        fxe_fail_faiss(r, rc);
+    if (fclose(f) != 0 && !r->failed)
+        fxe_fail(r, "limit", "the server has no memory for the bytes of the index");
+    if (r->failed)
+        free(data);
+    else
+        fxe_reply_array(r, data, size);
+}
+
+const struct fxe_operation fxe_save = {"save", 1, prepare_save, run_save, NULL};
+
+/* --- load --- */
+
+static int class_of(struct fxe_req *r)
+{
+    static const int known[] = {FX_CLASS_Index, FX_CLASS_IndexBinary, FX_CLASS_VectorTransform};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (fx_header_is(&r->header, "class", fx_classes[known[i]].name))
+            return known[i];
+    fxe_fail(r, "protocol", "class must be Index, IndexBinary or VectorTransform");
+    return -1;
+}
+
+/* Bytes as a file with a name, for a function that takes nothing else. */
+static int load_transform(struct fxe_req *r, const void *data, size_t size, void **out)
+{
+    char name[64];
+    int rc = -4, fd;
+    if (fxe_need(r, FX_OP_read_VectorTransform_fname) != 0)
+        return -1;
+    fd = memfd_create("transform", MFD_CLOEXEC);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && write(fd, data, size) == (ssize_t)size)
+        rc = api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
+    else
+        fxe_fail(r, "limit", "the server has no room for the file");
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* A transform has no cast in the C API: what it is stands at its beginning. */
+static int transform_class(const void *data, size_t size)
+{
+    static const struct {
+        char name[5];
+        int cls;
+    } known[] = {{"rrot", FX_CLASS_RandomRotationMatrix},
+                 {"PCAm", FX_CLASS_PCAMatrix},
+                 {"PcAm", FX_CLASS_PCAMatrix},
+                 {"Pcam", FX_CLASS_PCAMatrix},
+                 {"Viqm", FX_CLASS_ITQMatrix},
+                 {"LTra", FX_CLASS_LinearTransform},
+                 {"RmDT", FX_CLASS_RemapDimensionsTransform},
+                 {"VNrm", FX_CLASS_NormalizationTransform},
+                 {"VCnt", FX_CLASS_CenteringTransform},
+                 {"Viqt", FX_CLASS_ITQTransform}};
+    for (size_t i = 0; i < sizeof known / sizeof *known && size >= 4; i++)
+        if (memcmp(data, known[i].name, 4) == 0)
+            return known[i].cls;
+    return FX_CLASS_VectorTransform;
+}
+
+static int load_file(int cls, FILE *f, int flags, void **out)
+{
+    return cls == FX_CLASS_Index ? api()->read_index(f, flags, (FaissIndex **)out)
+                                 : api()->read_index_binary(f, flags, (FaissIndexBinary **)out);
+}
+
+static void reply_object(struct fxe_req *r, int cls, void *ptr)
+{
+    fxe_lock();
+    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, NULL, 1);
+    fxe_unlock();
+    if (!o) {
+        fxe_fail(r, "limit", "the server has no memory for another object");
+        return;
+    }
+    msgpack_packer pk = fxe_reply_key(r, "out");
+    msgpack_pack_array(&pk, 1);
+    fxe_pack_handle(&pk, o);
+}
+
+struct memory {
+    const char *data;
+    size_t left;
+};
+
+static size_t read_memory(void *ctx, void *buf, size_t n)
+{
+    struct memory *m = ctx;
+    if (n > m->left)
+        n = m->left;
+    if (n) /* FAISS reads nothing into NULL */
+        memcpy(buf, m->data, n);
+    m->data += n;
+    m->left -= n;
+    return n;
+}
+
+struct loading {
+    int cls, flags;
+    struct memory bytes; /* where all are there */
+    void *ptr;
+    int rc;
+};
+
+static void load_through(fxe_read_fn read, void *ctx, void *arg)
+{
+    struct loading *l = arg;
+    FILE *f = fxe_source_open(read, ctx);
+    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
+    if (f)
+        fxe_source_close(f);
+}
+
+static void load_bytes(void *arg)
+{
+    struct loading *l = arg;
+    struct memory m = l->bytes;
+    load_through(read_memory, &m, l);
+}
+
+static void run_load(struct fxe_req *r)
+{
+    const msgpack_object *o = fx_header_get(&r->header, "data");
+    const void *data;
+    size_t size;
+    void *ptr = NULL;
+    int cls = class_of(r), rc;
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
+        return;
+    if (!o) {
+        fxe_fail(r, "protocol", "load without 'data'");
+        return;
+    }
+    if (fxe_req_bytes(r, o, "data", &data, &size) != 0)
+        return;
+    if (cls == FX_CLASS_VectorTransform) {
+        rc = load_transform(r, data, size, &ptr);
+        cls = transform_class(data, size);
+    } else {
+        struct loading l = {.cls = cls, .flags = io_flags(r), .bytes = {data, size}};
+        if (fxe_guard_load(r, load_bytes, &l) != 0)
+            return;
+        load_bytes(&l);
+        rc = l.rc;
+        ptr = l.ptr;
+    }
+    if (r->failed)
+        return;
+    if (rc != 0)
+        fxe_fail_faiss(r, rc);
+    else
+        reply_object(r, cls, ptr);
+}
+
+const struct fxe_operation fxe_load = {"load", 1, NULL, run_load, NULL};
+
+/* --- load from a stream ---
+ *
+ * FAISS reads from a FILE whose bytes the client sends when they are wanted.  A thread of
+ * its own is in FAISS; each request of the client (load_stream, feed) is answered by it,
+ * with what it needs next or with the result. */
+
+enum { STREAMS_MAX = 64 }; /* of a session: each is a thread */
+
+struct fxe_stream {
+    uint64_t id;
+    struct fxe_session *session;
+    int cls, flags;
+    pthread_cond_t fed;
+    struct fxe_req *request; /* to be answered */
+    const char *data;        /* of the last feed, not read yet */
+    size_t left;
+    int ended, aborted;
+    UT_hash_handle hh;
+};
+
+static void answer_need(struct fxe_stream *s, size_t want)
+{
+    struct fxe_req *r = s->request;
+    msgpack_packer pk = fxe_reply_key(r, "stream");
+    msgpack_pack_uint64(&pk, s->id);
+    pk = fxe_reply_key(r, "need");
+    msgpack_pack_uint64(&pk, want < FX_PIECE ? want : FX_PIECE);
+    s->request = NULL;
+    s->left = 0;
+    fxe_req_finish(r);
+}
+
+static size_t stream_read(void *ctx, void *to, size_t want)
+{
+    struct fxe_stream *s = ctx;
+    char *buf = to;
+    size_t got = 0;
+    while (got < want && !s->ended) {
+        if (s->left == 0) {
+            answer_need(s, want - got);
+            fxe_lock();
+            while (!s->request && !s->aborted)
+                pthread_cond_wait(&s->fed, &fxe_engine.lock);
+            s->ended |= s->aborted;
+            fxe_unlock();
+            if (s->ended)
+                break;
+            size_t asked = want - got < FX_PIECE ? want - got : FX_PIECE;
+            s->data = s->request->msg->nframes > 1 ? s->request->msg->frames[1].data : NULL;
+            s->left = s->data ? s->request->msg->frames[1].size : 0;
+            s->ended = s->left < asked; /* the client's source has no more */
+            if (s->left > asked)
+                s->left = asked;
+        }
+        size_t n = s->left < want - got ? s->left : want - got;
+        if (n)
+            memcpy(buf + got, s->data, n);
+        s->data += n;
+        s->left -= n;
+        got += n;
+    }
+    return got;
+}
+
+static void *stream_thread(void *arg)
+{
+    struct fxe_stream *s = arg;
+    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = -4};
+    struct fxe_tape tape = {.read = stream_read, .ctx = s};
+    char why[FXE_WHY] = "";
+    if (fxe_engine.omp_set_num_threads)
+        fxe_engine.omp_set_num_threads(1);
+    if (!fxe_guard_loads() ||
+        fxe_tape_try(&tape, load_through, &l, why, sizeof why) != FXE_TRIAL_DIED)
+        load_through(fxe_tape_read, &tape, &l);
+    fxe_tape_free(&tape);
+    void *ptr = l.ptr;
+    int rc = l.rc;
+    fxe_lock();
+    struct fxe_req *r = s->request;
+    HASH_DELETE(hh, s->session->streams, s);
+    fxe_unlock();
+    if (r) {
+        if (*why)
+            fxe_guard_unloadable(r, why);
+        else if (rc != 0)
+            fxe_fail_faiss(r, rc);
+        else
+            reply_object(r, s->cls, ptr);
+        fxe_req_finish(r);
+    } else if (rc == 0) { /* nobody waits for it any more */
+        if (s->cls == FX_CLASS_Index)
+            api()->Index_free(ptr);
+        else
+            api()->IndexBinary_free(ptr);
+    }
+    struct fxe_obj *doomed = NULL;
+    fxe_lock();
+    fxe_session_leave(s->session, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    pthread_cond_destroy(&s->fed);
+    free(s);
+    return NULL;
+}
+
+static int start_load_stream(struct fxe_req *r)
+{
+    static uint64_t last;
+    pthread_attr_t attr;
+    pthread_t thread;
+    int cls = class_of(r);
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
+        return 0;
+    struct fxe_stream *s = calloc(1, sizeof *s);
+    if (!s || cls == FX_CLASS_VectorTransform) {
+        free(s);
+        fxe_fail(r, "unsupported", "a VectorTransform is loaded from a whole file");
+        return 0;
+    }
+    s->session = r->session;
+    s->cls = cls;
+    s->flags = io_flags(r);
+    s->request = r;
+    pthread_cond_init(&s->fed, NULL);
+    fxe_lock();
+    if (HASH_COUNT(s->session->streams) >= STREAMS_MAX) {
+        fxe_unlock();
+        pthread_cond_destroy(&s->fed);
+        free(s);
+        fxe_fail(r, "limit", "%d loads of the session wait for bytes already", STREAMS_MAX);
+        return 0;
+    }
+    s->id = ++last;
+    HASH_ADD(hh, s->session->streams, id, sizeof s->id, s);
+    s->session->busy++; /* the thread's own share of it */
+    fxe_unlock();
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&thread, &attr, stream_thread, s);
+    pthread_attr_destroy(&attr);
+    if (rc == 0)
+        return 1;
+    fxe_lock();
+    HASH_DELETE(hh, s->session->streams, s);
+    s->session->busy--; /* r has a share of its own */
+    fxe_unlock();
+    pthread_cond_destroy(&s->fed);
+    free(s);
+    fxe_fail(r, "limit", "the server has no thread for another load");
+    return 0;
+}
+
+static int start_feed(struct fxe_req *r)
+{
+    uint64_t id;
+    struct fxe_stream *s = NULL;
+    if (!fx_header_uint(&r->header, "stream", &id)) {
+        fxe_fail(r, "protocol", "feed without 'stream'");
+        return 0;
+    }
+    fxe_lock();
+    HASH_FIND(hh, r->session->streams, &id, sizeof id, s);
+    if (s && !s->request) {
+        s->request = r;
+        pthread_cond_signal(&s->fed);
+    } else {
+        s = NULL;
+    }
+    fxe_unlock();
+    if (!s)
+        fxe_fail(r, "argument", "no load waits for these bytes");
+    return s != NULL;
+}
+
+void fxe_streams_abort(struct fxe_session *session)
+{
+    struct fxe_stream *s, *tmp;
+    HASH_ITER(hh, session->streams, s, tmp)
+    {
+        s->aborted = 1;
+        pthread_cond_signal(&s->fed);
+    }
+}
+
+const struct fxe_operation fxe_load_stream = {"load_stream", 1, NULL, NULL, start_load_stream};
+const struct fxe_operation fxe_feed = {"feed", 1, NULL, NULL, start_feed};

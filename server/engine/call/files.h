@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Saving and loading indexes in FAISS's own format. */
+#ifndef FXE_FILES_H
+#define FXE_FILES_H
+
+#include "server/engine/engine.h"
+
+struct fxe_operation;
+
+/* Loads of the session that wait for bytes fail.  With engine.lock. */
+void fxe_streams_abort(struct fxe_session *s);
+
+extern const struct fxe_operation fxe_save, fxe_load, fxe_load_stream, fxe_feed;
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/guard/check.h"
+#include "server/engine/guard/catch.h"
+
+#include "server/engine/guard/check_args.h"
+
+/* A negative count passes FAISS's loops and wraps in its allocations. */
+static int counts(struct fxe_req *r)
+{
+    static const char *const names[] = {"n", "ni", "nv", "nq", "nb"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (scalar(r, names[i]) < 0)
+            return fxe_fail(r, "argument", "%s: %s is %lld", r->fn->name, names[i],
+                            (long long)scalar(r, names[i]));
+    return 0;
+}
+
+/* An object from a constructor without arguments has no quantizer or sub-index, and most
+ * functions follow that NULL.  Plain fields can be read and set. */
+static int hollow(struct fxe_req *r)
+{
+    static const char *const follow[] = {"imbalance_factor", "get_list_size", "print_stats",
+                                         "invlists_get_ids"};
+    const struct fx_fn *fn = r->fn;
+    int field = fn->ret.kind != FX_ERR && fn->nparams <= 2;
+    for (size_t i = 0; i < sizeof follow / sizeof *follow; i++)
+        field &= strstr(fn->name, follow[i]) == NULL;
+    for (int i = 0; i < fn->nparams && !field; i++)
+        if (r->obj[i] && r->obj[i]->hollow && r->obj[i]->nkeeps == 0)
+            return fxe_fail(r, "argument",
+                            "%s: %s is a Faiss%s made without a sub-index, which is of no use",
+                            fn->name, fn->params[i].name, fx_classes[r->obj[i]->cls].name);
+    return 0;
+}
+
+static int untrained(struct fxe_req *r)
+{
+    const FaissVectorTransform *vt = r->v[0].p;
+    return api()->VectorTransform_is_trained(vt) ? 0 : refuse(r, "the transform is not trained");
+}
+
+static int list_number(struct fxe_req *r, size_t nlist)
+{
+    uint64_t list = (uint64_t)scalar(r, "list_no");
+    return list < nlist ? 0
+                        : fxe_fail(r, "argument", "%s: list %llu of %zu", r->fn->name,
+                                   (unsigned long long)list, nlist);
+}
+
+/* Shards and replicas are the objects that were added and not removed. */
+static int shard_number(struct fxe_req *r)
+{
+    int64_t i = scalar(r, "i");
+    if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
+        return 0;
+    return fxe_fail(r, "argument", "%s: %lld of %d", r->fn->name, (long long)i, r->obj[0]->nkeeps);
+}
+
+/* A binary Flat index checks no key at all.  Where the library cannot tell what an index
+ * is, ids must be positions. */
+static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
+{
+    FaissIndexBinary *index = r->v[0].p;
+    int64_t end;
+    if (IS(IndexBinaryIVF, index))
+        return 0;
+    if (api()->IndexBinaryFlat_cast && !api()->IndexBinaryFlat_cast(index))
+        return 0;
+    if (first < 0 || __builtin_add_overflow(first, n, &end) ||
+        end > api()->IndexBinary_ntotal(index))
+        return fxe_fail(r, "argument", "%s: keys %lld to %lld of %lld", r->fn->name,
+                        (long long)first, (long long)(first + n - 1),
+                        (long long)api()->IndexBinary_ntotal(index));
+    return 0;
+}
+
+static int binary_reconstruct_n(struct fxe_req *r)
+{
+    if (IS(IndexBinaryIVF, r->v[0].p) && scalar(r, "ni") > 1)
+        return refuse(r, "FAISS writes beyond the buffer of more than one vector of an "
+                         "IndexBinaryIVF; reconstruct them one by one");
+    return binary_keys(r, scalar(r, "i0"), scalar(r, "ni"));
+}
+
+static int result_size(struct fxe_req *r)
+{
+    const void *result = r->v[param(r, "result")].p;
+    if (!result)
+        return refuse(r, "result is NULL");
+    if (api()->RangeSearchResult_nq(result) < (uint64_t)scalar(r, "n"))
+        return fxe_fail(r, "argument", "%s: the result is for %zu queries", r->fn->name,
+                        api()->RangeSearchResult_nq(result));
+    return 0;
+}
+
+static int no_values(struct fxe_req *r)
+{
+    /* FAISS takes the combination's number modulo the number of values, which is 0. */
+    return r->obj[0]->nborrowed ? refuse(r, "a range of the space has no values") : 0;
+}
+
+static int self_merge(struct fxe_req *r)
+{
+    return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
+}
+
+/* FAISS divides by a1 or by the number of vectors, and reads the lists from and to where
+ * that leads. */
+static int subset(struct fxe_req *r)
+{
+    enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
+    int64_t type = scalar(r, "subset_type"), a1 = scalar(r, "a1"), a2 = scalar(r, "a2");
+    int64_t ntotal = api()->Index_ntotal(r->v[0].p);
+    if (fxe_is_fast_scan(r->v[0].p))
+        return refuse(r, "vectors of a FastScan index cannot be copied");
+    int ok = (type != ID_MOD || (a1 != 0 && a1 != -1)) &&
+             (type != ELEMENT_RANGE || (ntotal > 0 && 0 <= a1 && a1 <= a2 && a2 <= ntotal)) &&
+             (type != LIST_FRACTION || (0 <= a2 && a2 < a1));
+    return ok ? self_merge(r)
+              : fxe_fail(r, "argument", "%s: subset of type %lld, %lld, %lld of %lld vectors",
+                         r->fn->name, (long long)type, (long long)a1, (long long)a2,
+                         (long long)ntotal);
+}
+
+/* Scalar quantizers look for the extremes of no vectors. */
+static int training(struct fxe_req *r)
+{
+    return scalar(r, "n") == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
+               ? refuse(r, "no vectors to train with")
+               : 0;
+}
+
+/* Vectors beyond nlist in a quantizer are lists that the index does not have. */
+static int quantizer_size(struct fxe_req *r, FaissIndex *index)
+{
+    if (IS(IndexPreTransform, index))
+        index = api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
+        index = api()->IndexIDMap_sub_index(index);
+    if (!index || !IS(IndexIVF, index))
+        return 0;
+    int64_t have = api()->Index_ntotal(api()->IndexIVF_quantizer(index));
+    int emptied = have == 0 && !since(12) && api()->Index_is_trained(index);
+    return have <= (int64_t)api()->IndexIVF_nlist(index) && !emptied
+               ? 0
+               : fxe_fail(r, "argument", "%s: the quantizer has %lld vectors for %zu lists",
+                          r->fn->name, (long long)have, api()->IndexIVF_nlist(index));
+}
+
+/* NSG looks for k distinct vectors, or for 16, however few there are. */
+static int graph_size(struct fxe_req *r, FaissIndex *index)
+{
+    int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
+    if (IS(IndexPreTransform, index))
+        index = api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
+        index = api()->IndexIDMap_sub_index(index);
+    if (!index || !strstr(fxe_class_name(index), "NSG") || api()->Index_ntotal(index) >= k ||
+        api()->Index_ntotal(index) == 0)
+        return 0;
+    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors finds no %lld", r->fn->name,
+                    (long long)api()->Index_ntotal(index), (long long)k);
+}
+
+/* Shards without a shard: FAISS begins with the first. */
+static int is_empty(const struct fxe_obj *o)
+{
+    int n = o->cls == FX_CLASS_IndexShards && !o->inherent && o->nkeeps == 0;
+    for (int i = 0; i < o->nkeeps; i++)
+        n += is_empty(o->keeps[i]);
+    return n;
+}
+
+/* Not every class looked at k and nprobe, and lists that are not there were noticed where
+ * an exception ends the process. */
+static int neighbours(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    if (graph_size(r, index) != 0)
+        return -1;
+    if (is_empty(r->obj[0]))
+        return refuse(r, "no shards to search");
+    if (since(12))
+        return fxe_is_fast_scan(index) ? quantizer_size(r, index) : 0;
+    if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
+        return fxe_fail(r, "argument", "%s: k is %lld", r->fn->name, (long long)scalar(r, "k"));
+    if (IS(IndexIVF, index) && fxe_is_fast_scan(index) &&
+        api()->IndexIVF_nprobe(index) - 1 >= api()->IndexIVF_nlist(index))
+        return fxe_fail(r, "argument", "%s: nprobe is %zu of %zu lists", r->fn->name,
+                        api()->IndexIVF_nprobe(index), api()->IndexIVF_nlist(index));
+    return quantizer_size(r, index);
+}
+
+int fxe_check_scalars(struct fxe_req *r)
+{
+    if (counts(r) != 0 || hollow(r) != 0)
+        return -1;
+    switch (r->op) {
+    case FX_OP_VectorTransform_apply:
+    case FX_OP_VectorTransform_apply_noalloc:
+    case FX_OP_VectorTransform_reverse_transform:
+    case FX_OP_LinearTransform_transform_transpose:
+    case FX_OP_LinearTransform_set_is_orthonormal:
+        return untrained(r);
+    case FX_OP_IndexIVF_get_list_size:
+    case FX_OP_IndexIVF_invlists_get_ids:
+        return list_number(r, api()->IndexIVF_nlist(r->v[0].p));
+    case FX_OP_IndexBinaryIVF_get_list_size:
+    case FX_OP_IndexBinaryIVF_invlists_get_ids:
+        return list_number(r, api()->IndexBinaryIVF_nlist(r->v[0].p));
+    case FX_OP_IndexShards_at:
+    case FX_OP_IndexReplicas_at:
+        return shard_number(r);
+    case FX_OP_Index_reconstruct:
+    case FX_OP_Index_compute_residual:
+        return fxe_check_keys(r, scalar(r, "key"), 1);
+    case FX_OP_IndexBinary_reconstruct:
+        return binary_keys(r, scalar(r, "key"), 1);
+    case FX_OP_IndexBinary_reconstruct_n:
+        return binary_reconstruct_n(r);
+    case FX_OP_Index_range_search:
+        return result_size(r) || neighbours(r) ? -1 : 0;
+    case FX_OP_IndexBinary_range_search:
+        return result_size(r);
+    case FX_OP_ParameterSpace_combination_name:
+    case FX_OP_ParameterSpace_set_index_parameters_cno:
+    case FX_OP_ParameterSpace_set_index_parameters_cno_binary:
+        return no_values(r);
+    case FX_OP_IndexIVF_merge_from:
+    case FX_OP_IndexBinaryIVF_merge_from:
+    case FX_OP_Index_merge_from:
+        return self_merge(r);
+    case FX_OP_IndexIVF_copy_subset_to:
+        return subset(r);
+    case FX_OP_Index_search:
+    case FX_OP_Index_search_with_params:
+    case FX_OP_Index_assign:
+        return neighbours(r);
+    case FX_OP_Index_train:
+        return training(r);
+    case FX_OP_Index_add:
+    case FX_OP_Index_add_with_ids:
+    case FX_OP_IndexIVFFlat_add_core:
+        return is_empty(r->obj[0]) ? refuse(r, "no shards to add to")
+                                   : quantizer_size(r, r->v[0].p);
+    case FX_OP_Index_remove_ids:
+    case FX_OP_IndexBinary_remove_ids:
+        return r->v[1].p ? 0 : refuse(r, "sel is NULL");
+    case FX_OP_set_distance_compute_blas_query_bs:
+    case FX_OP_set_distance_compute_blas_database_bs:
+        return scalar(r, "value") > 0 ? 0 : refuse(r, "blocks of no vectors never end");
+    }
+    return 0;
+}

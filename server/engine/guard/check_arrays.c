@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks of arrays and keys, and calls that are made in another way. */
+#include "server/engine/guard/catch.h"
+#include "server/engine/guard/check.h"
+#include "server/engine/guard/check_args.h"
+
+/* Do its keys mean something else than positions?  (Both kinds check them.) */
+int fxe_own_ids(FaissIndex *index)
+{
+    if (IS(IndexPreTransform, index))
+        return fxe_own_ids(api()->IndexPreTransform_index(index));
+    return IS(IndexIDMap2, index) || IS(IndexIVF, index);
+}
+
+/* FastScan classes keep their codes in blocks, and no cast tells them from others. */
+int fxe_is_fast_scan(FaissIndex *index)
+{
+    return strstr(fxe_class_name(index), "FastScan") != NULL;
+}
+
+/* Flat storage, also within HNSW and Refine, checks no lower bound of a key, and the upper
+ * one only since v1.12.0. */
+int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
+{
+    FaissIndex *index = r->v[0].p;
+    int64_t end, ntotal = api()->Index_ntotal(index);
+    if (fxe_own_ids(index) || n == 0)
+        return 0;
+    if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
+        return fxe_fail(r, "argument", "%s: keys %lld to %lld, and there are %lld", r->fn->name,
+                        (long long)first, (long long)((uint64_t)first + (uint64_t)n - 1),
+                        (long long)ntotal);
+    return 0;
+}
+
+/* --- arrays --- */
+
+static int all_below(struct fxe_req *r, const char *name, int64_t limit)
+{
+    int i = param(r, name);
+    const int64_t *x = r->v[i].p;
+    for (uint64_t k = 0; x && k < r->elems[i]; k++)
+        if (x[k] >= limit)
+            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, and there are %lld", r->fn->name,
+                            name, (unsigned long long)k, (long long)x[k], (long long)limit);
+    return 0;
+}
+
+static int none_below(struct fxe_req *r, const char *name, int64_t limit)
+{
+    int i = param(r, name);
+    const int64_t *x = r->v[i].p;
+    for (uint64_t k = 0; x && k < r->elems[i]; k++)
+        if (x[k] < limit)
+            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld", r->fn->name, name,
+                            (unsigned long long)k, (long long)x[k]);
+    return 0;
+}
+
+/* Only an inverted file and shards number vectors themselves; others read the ids. */
+static int ids(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0)
+        return 0;
+    if (IS(IndexIVF, index) || r->obj[0]->cls == FX_CLASS_IndexShards)
+        return 0;
+    if (IS(IndexPreTransform, index) && IS(IndexIVF, api()->IndexPreTransform_index(index)))
+        return 0;
+    return refuse(r, "xids is NULL");
+}
+
+static int binary_ids(struct fxe_req *r)
+{
+    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0 || IS(IndexBinaryIVF, r->v[0].p))
+        return 0;
+    return refuse(r, "xids is NULL");
+}
+
+static int scalar_quantizer_lists(struct fxe_req *r)
+{
+    if (!r->v[param(r, "precomputed_idx")].p && scalar(r, "n") > 0)
+        return refuse(r, "precomputed_idx is NULL");
+    return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(r->v[0].p));
+}
+
+/* The number of the inverted list, with which a code of an inverted file begins, is
+ * checked where an exception ends the process. */
+static int list_codes(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    if (IS(IndexPreTransform, index))
+        index = api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
+        index = api()->IndexIDMap_sub_index(index);
+    const uint8_t *code = r->v[param(r, "bytes")].p;
+    int64_t n = scalar(r, "n");
+    if (!code || n == 0 || !IS(IndexIVF, index))
+        return 0;
+    size_t nlist = api()->IndexIVF_nlist(index),
+           stride = (size_t)(r->elems[param(r, "bytes")] / (uint64_t)n);
+    for (int64_t i = 0; i < n; i++, code += stride) {
+        size_t list = 0, byte = 0;
+        for (size_t left = nlist - 1; left > 0 && byte < stride; left >>= 8, byte++)
+            list |= (size_t)code[byte] << 8 * byte;
+        if (list >= nlist)
+            return fxe_fail(r, "argument", "%s: code %lld is of list %zu, and there are %zu",
+                            r->fn->name, (long long)i, list, nlist);
+    }
+    return 0;
+}
+
+/* Newer releases check this where an exception can be caught, but not in all classes. */
+static int assigned_lists(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    int blocks = fxe_is_fast_scan(index);
+    if (blocks && !since(12))
+        return refuse(r, "not for the lists of a FastScan index");
+    if (since(12) && !blocks)
+        return 0;
+    return all_below(r, "assign", (int64_t)api()->IndexIVF_nlist(index)) ||
+                   (blocks && none_below(r, "assign", -1))
+               ? -1
+               : 0;
+}
+
+int fxe_check_arrays(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    switch (r->op) {
+    case FX_OP_IndexIVF_list_vector_count:
+    case FX_OP_IndexBinaryIVF_list_vector_count: /* which asserts it */
+        return r->v[3].p && api()->SearchParametersIVF_sel(r->v[3].p)
+                   ? 0
+                   : refuse(r, "takes parameters with a selector");
+    case FX_OP_Index_sa_decode:
+        return list_codes(r);
+    case FX_OP_Index_add_with_ids:
+        return ids(r);
+    case FX_OP_IndexBinary_add_with_ids:
+        return binary_ids(r);
+    case FX_OP_IndexFlat_compute_distance_subset:
+        return all_below(r, "labels", api()->Index_ntotal(index));
+    case FX_OP_IndexIVFFlat_add_core:
+        return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(index));
+    case FX_OP_IndexIVFScalarQuantizer_add_core:
+        return scalar_quantizer_lists(r);
+    case FX_OP_IndexIVF_search_preassigned:
+    case FX_OP_IndexIVF_search_preassigned_with_params:
+        return assigned_lists(r);
+    case FX_OP_IndexBinaryIVF_search_preassigned:
+        return all_below(r, "cidx", (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
+    case FX_OP_Index_compute_residual_n:
+        if (fxe_own_ids(index))
+            return 0;
+        return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(index)) ? -1
+                                                                                            : 0;
+    }
+    return 0;
+}
+
+/* --- calls that are made in another way --- */
+
+/* Has the class a reconstruct_n of its own, which checks before it begins?  The default
+ * calls reconstruct() in an OpenMP loop, where an exception ends the process. */
+static int own_reconstruct_n(FaissIndex *index)
+{
+    if (IS(IndexPreTransform, index))
+        return own_reconstruct_n(api()->IndexPreTransform_index(index));
+    return index && (IS(IndexFlat, index) || IS(IndexIVF, index) || IS(IndexLSH, index) ||
+                     IS(IndexScalarQuantizer, index));
+}
+
+static int reconstruct_one_by_one(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    int64_t i0 = r->v[1].i, ni = r->v[2].i;
+    size_t d = (size_t)api()->Index_d(index);
+    int rc = 0;
+    for (int64_t i = 0; i < ni && rc == 0; i++)
+        rc = api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
+    return rc;
+}
+
+static int residual_one_by_one(struct fxe_req *r)
+{
+    FaissIndex *index = r->v[0].p;
+    size_t d = (size_t)api()->Index_d(index);
+    const float *x = r->v[2].p;
+    const idx_t *keys = r->v[4].p;
+    int rc = 0;
+    for (int64_t i = 0; i < r->v[1].i && rc == 0; i++)
+        rc = api()->Index_compute_residual(index, x + (size_t)i * d,
+                                           (float *)r->v[3].p + (size_t)i * d, keys[i]);
+    return rc;
+}
+
+/* v1.7.3 puts them d bytes apart, not d/8, and so writes beyond the buffer. */
+static int binary_one_by_one(struct fxe_req *r)
+{
+    FaissIndexBinary *index = r->v[0].p;
+    size_t size = (size_t)api()->IndexBinary_d(index) / 8;
+    int rc = 0;
+    for (int64_t i = 0; i < r->v[2].i && rc == 0; i++)
+        rc = api()->IndexBinary_reconstruct(index, r->v[1].i + i,
+                                            (uint8_t *)r->v[3].p + (size_t)i * size);
+    return rc;
+}
+
+int fxe_call_otherwise(struct fxe_req *r)
+{
+    int64_t end;
+    union fx_val *ret = &r->v[r->fn->nparams];
+    switch (r->op) {
+    case FX_OP_Index_reconstruct_n:
+        if (__builtin_add_overflow(r->v[1].i, r->v[2].i, &end)) {
+            refuse(r, "i0 + ni does not fit"); /* FAISS's own check adds them too */
+            return 1;
+        }
+        if (own_reconstruct_n(r->v[0].p)) {
+            /* Before v1.7.2 only inverted files look at the numbers. */
+            int unchecked = !api()->IndexFlat1D_cast && !api()->IndexIVF_cast(r->v[0].p);
+            return unchecked && fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0;
+        }
+        if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)
+            return 1;
+        /* Once all can be reconstructed, FAISS's own loop does not end the process, and
+         * rounds as it always does. */
+        ret->i = reconstruct_one_by_one(r);
+        return ret->i != 0;
+    case FX_OP_IndexBinary_reconstruct_n:
+        /* (Of an inverted file the first check lets one vector through.) */
+        if (IS(IndexBinaryIVF, r->v[0].p))
+            return 0;
+        ret->i = binary_one_by_one(r);
+        return 1;
+    case FX_OP_Index_compute_residual_n:
+        if (IS(IndexFlat, r->v[0].p))
+            return 0;
+        ret->i = residual_one_by_one(r);
+        return 1;
+    }
+    return 0;
+}

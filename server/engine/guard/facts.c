@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/guard/facts.h"
+
+#include "server/engine/call/joined.h"
+#include "server/engine/guard/check_args.h"
+#include "server/engine/guard/room.h"
+
+enum {
+    WORK = 100000000,  /* multiplications that a first trial may take */
+    COPIED = 1 << 24,  /* numbers in an index that a first trial may copy */
+    BLAS = 20,         /* queries from which FAISS uses it */
+    CENTROID_MIN = 39, /* vectors for each centroid, or FAISS warns */
+    MUCH = 1 << 20,    /* bytes of arguments */
+    LITTLE = 64 << 20  /* bytes of memory */
+};
+
+enum fxe_act fxe_act_of(int op)
+{
+    switch (op) {
+    case FX_OP_Index_train:
+    case FX_OP_IndexBinary_train:
+        return FXE_ACT_train;
+    case FX_OP_Index_add:
+    case FX_OP_IndexBinary_add:
+        return FXE_ACT_add;
+    case FX_OP_Index_add_with_ids:
+    case FX_OP_IndexBinary_add_with_ids:
+        return FXE_ACT_add_with_ids;
+    case FX_OP_Index_search:
+    case FX_OP_Index_assign:
+    case FX_OP_IndexBinary_search:
+    case FX_OP_IndexBinary_assign:
+        return FXE_ACT_search;
+    case FX_OP_Index_search_with_params:
+    case FX_OP_IndexBinary_search_with_params:
+        return FXE_ACT_params;
+    case FX_OP_Index_range_search:
+    case FX_OP_IndexBinary_range_search:
+        return FXE_ACT_range;
+    case FX_OP_Index_reconstruct:
+    case FX_OP_Index_reconstruct_n:
+    case FX_OP_Index_reconstruct_batch:
+    case FX_OP_IndexBinary_reconstruct:
+    case FX_OP_IndexBinary_reconstruct_n:
+        return FXE_ACT_reconstruct;
+    case FX_OP_Index_compute_residual:
+    case FX_OP_Index_compute_residual_n:
+        return FXE_ACT_residual;
+    case FX_OP_Index_sa_encode:
+        return FXE_ACT_encode;
+    case FX_OP_Index_sa_decode:
+        return FXE_ACT_decode;
+    case FX_OP_ParameterSpace_set_index_parameter:
+    case FX_OP_ParameterSpace_set_index_parameter_binary:
+    case FX_OP_ParameterSpace_set_index_parameters:
+    case FX_OP_ParameterSpace_set_index_parameters_binary:
+        return FXE_ACT_set;
+    case FX_OP_clone_index:
+    case FX_OP_clone_index_binary:
+        return FXE_ACT_clone;
+    case FX_OP_IndexIVF_merge_from:
+    case FX_OP_Index_merge_from:
+    case FX_OP_IndexBinaryIVF_merge_from:
+        return FXE_ACT_merge;
+    case FX_OP_IndexIVF_copy_subset_to:
+        return FXE_ACT_copy_subset;
+    case FX_OP_IndexIVF_make_direct_map:
+    case FX_OP_IndexIVF_set_direct_map:
+    case FX_OP_IndexBinaryIVF_make_direct_map:
+    case FX_OP_IndexBinaryIVF_set_direct_map:
+        return FXE_ACT_direct_map;
+    case FX_OP_Index_remove_ids:
+    case FX_OP_IndexBinary_remove_ids:
+        return FXE_ACT_remove;
+    case FX_OP_Index_reset:
+    case FX_OP_IndexBinary_reset:
+        return FXE_ACT_reset;
+    case FX_OP_IndexIVF_search_preassigned:
+    case FX_OP_IndexIVF_search_preassigned_with_params:
+    case FX_OP_IndexBinaryIVF_search_preassigned:
+    case FX_OP_IndexBinaryIVF_search_preassigned_with_params:
+        return FXE_ACT_preassigned;
+    case FX_OP_IndexIVFFlat_add_core:
+    case FX_OP_IndexIVFFlat_update_vectors:
+    case FX_OP_IndexIVFScalarQuantizer_add_core:
+    case FX_OP_IndexIVF_train_encoder:
+    case FX_OP_Clustering_train:
+    case FX_OP_IndexIVF_search_closest_eligible_centroids:
+        return FXE_ACT_other;
+    }
+    return FXE_ACT_none;
+}
+
+/* The first index among the arguments. */
+struct fxe_obj *fxe_index_of(const struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++) {
+        int root = r->obj[i] ? fx_root(r->obj[i]->cls) : -1;
+        if (root == FX_CLASS_Index || root == FX_CLASS_IndexBinary)
+            return r->obj[i]->alias ? r->obj[i]->keeps[0] : r->obj[i];
+    }
+    return NULL;
+}
+
+int fxe_is_binary(const struct fxe_obj *o)
+{
+    return fx_root(o->cls) == FX_CLASS_IndexBinary;
+}
+
+int64_t fxe_ntotal_of(const struct fxe_obj *o)
+{
+    return fxe_is_binary(o) ? api()->IndexBinary_ntotal(o->ptr) : api()->Index_ntotal(o->ptr);
+}
+
+static int d_of(const struct fxe_obj *o)
+{
+    return fxe_is_binary(o) ? api()->IndexBinary_d(o->ptr) : api()->Index_d(o->ptr);
+}
+
+/* Are there numbers that are not finite, or whose squares' sums may not be? */
+static int odd(const float *x, uint64_t n)
+{
+    uint32_t most = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most > 0x58635fa9; /* 1e15f */
+}
+
+int fxe_has_odd(const struct fxe_req *r)
+{
+    int i = param(r, "x");
+    return i >= 0 && r->fn->params[i].elem == FX_F32 && r->v[i].p && odd(r->v[i].p, r->elems[i]);
+}
+
+/* A search's parameters, as the client described them (wire.md). */
+static unsigned params_of(const struct fxe_req *r)
+{
+    int i = param(r, "params");
+    const msgpack_object *a = i < 0 ? NULL : fxe_call_arg(r, i);
+    if (!a || a->type != MSGPACK_OBJECT_ARRAY || a->via.array.size < 2)
+        return 0;
+    return (a->via.array.ptr[1].type == MSGPACK_OBJECT_NIL ? 0 : FXE_SELECTOR) |
+           (a->via.array.size == 7   ? FXE_OF_IVF
+            : a->via.array.size == 5 ? FXE_OF_HNSW
+                                     : 0);
+}
+
+unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
+{
+    int64_t ntotal = fxe_ntotal_of(o), n = scalar(r, "n");
+    unsigned given = ntotal == 0 ? FXE_EMPTY : 0;
+    int trained =
+        fxe_is_binary(o) ? api()->IndexBinary_is_trained(o->ptr) : api()->Index_is_trained(o->ptr);
+    given |= trained ? 0 : FXE_UNTRAINED;
+    if (param(r, "n") >= 0 && n == 0)
+        given |= FXE_NOTHING;
+    if (act == FXE_ACT_train)
+        given |= (n == 1 ? FXE_ONE : 0) | (n < CENTROID_MIN ? FXE_FEW : 0);
+    if (act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range)
+        given |= n >= BLAS ? FXE_BATCH : 0;
+    if ((act == FXE_ACT_search || act == FXE_ACT_params) && param(r, "k") >= 0)
+        given |= (scalar(r, "k") == 0 ? FXE_K0 : 0) |
+                 (scalar(r, "k") > ntotal && ntotal > 0 ? FXE_MANY : 0);
+    if (act == FXE_ACT_params)
+        given |= params_of(r);
+    return given;
+}
+
+/* For the first trial a few vectors are enough, and work that takes long, or copies much, is
+ * left out: -2. */
+int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
+{
+    int64_t n = r->fn ? scalar(r, "n") : 0, ntotal = fxe_ntotal_of(o), d = d_of(o);
+    int64_t each = (ntotal + 1) * d;
+    switch (act) {
+    case FXE_ACT_train:
+    case FXE_ACT_other:
+        return n * d <= 1 << 17 ? -1 : -2;
+    case FXE_ACT_add:
+    case FXE_ACT_add_with_ids:
+        return fxe_is_joined(r) || n <= BLAS ? -1 : BLAS + 12;
+    case FXE_ACT_search:
+    case FXE_ACT_params:
+    case FXE_ACT_range:
+    case FXE_ACT_preassigned:
+        if (n <= 1)
+            return each <= WORK ? -1 : -2;
+        n = n < BLAS ? n : n < BLAS + 12 ? n : BLAS + 12;
+        return n * each <= WORK ? n : -2;
+    case FXE_ACT_merge:
+    case FXE_ACT_copy_subset:
+    case FXE_ACT_direct_map:
+    case FXE_ACT_clone:
+    case FXE_ACT_save:
+    case FXE_ACT_remove:
+        return each <= COPIED ? -1 : -2;
+    default:
+        return -1;
+    }
+}
+
+/* Little memory is left for what the call works with.  FAISS allocates in OpenMP regions,
+ * where it cannot fail. */
+int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
+{
+    uint64_t bytes = act == FXE_ACT_range ? (uint64_t)fxe_ntotal_of(o) * 36 : 0;
+    for (int i = 0; r->fn && i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind == FX_ARRAY)
+            bytes += r->elems[i] * fx_elem_size((enum fx_elem)r->fn->params[i].elem);
+    return (bytes > MUCH ? fxe_room() : fxe_room_lately()) <
+           (4 * bytes > LITTLE ? 4 * bytes : LITTLE);
+}

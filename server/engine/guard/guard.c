@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/guard/guard.h"
+
+#include <stdlib.h>
+
+#include "server/engine/guard/catch.h"
+#include "server/engine/guard/check_args.h"
+#include "server/engine/guard/description.h"
+#include "server/engine/guard/facts.h"
+#include "server/engine/guard/refusal.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/guard/shape.h"
+#include "server/engine/guard/trial.h"
+#include "server/log.h"
+
+enum { SHAPES = 4096 }; /* beyond which nothing is remembered of a shape */
+
+static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
+                    HANG_SECONDS_EACH = .005; /* for each vector */
+
+/* What is known of an act in given circumstances: nothing; it works; it is to be tried each
+ * time; it is refused. */
+enum { UNKNOWN, FINE, ASK, REFUSED };
+
+struct fxe_shape {
+    uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES each, when first needed */
+    UT_hash_handle hh;
+    char text[];
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct fxe_shape *shapes;
+} memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* --- shapes --- */
+
+static struct fxe_shape *new_shape(const char *text)
+{
+    size_t n = strlen(text);
+    struct fxe_shape *s = calloc(1, sizeof *s + n + 1);
+    if (s)
+        memcpy(s->text, text, n);
+    return s;
+}
+
+static struct fxe_shape *intern(const char *text)
+{
+    struct fxe_shape *s = NULL;
+    size_t n = strlen(text);
+    pthread_mutex_lock(&memory.lock);
+    HASH_FIND(hh, memory.shapes, text, n, s);
+    if (!s && HASH_COUNT(memory.shapes) < SHAPES && (s = new_shape(text)))
+        HASH_ADD(hh, memory.shapes, text[0], n, s);
+    pthread_mutex_unlock(&memory.lock);
+    return s;
+}
+
+static uint8_t *known(struct fxe_shape *s, enum fxe_act act, unsigned given)
+{
+    uint8_t *all = __atomic_load_n(&s->known[act], __ATOMIC_ACQUIRE);
+    if (!all) {
+        uint8_t *none = NULL;
+        if (!(all = calloc(1, FXE_CIRCUMSTANCES)))
+            return NULL;
+        if (!__atomic_compare_exchange_n(&s->known[act], &none, all, 0, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE)) {
+            free(all);
+            all = none;
+        }
+    }
+    return &all[given];
+}
+
+/* Parts that the object keeps, but that FAISS would not write with it: shards. */
+static void add_parts(const struct fxe_obj *o, char *text)
+{
+    for (int i = 0; i < o->nkeeps; i++) {
+        char part[FXE_SHAPE_MAX];
+        int root = fx_root(o->keeps[i]->cls);
+        if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
+            continue;
+        fxe_shape_text(api(), o->keeps[i]->ptr, root == FX_CLASS_IndexBinary, part);
+        add_parts(o->keeps[i], part);
+        if (*part && !strstr(text, part) && strlen(text) + strlen(part) + 2 < FXE_SHAPE_MAX) {
+            strcat(text, " ");
+            strcat(text, part);
+        }
+    }
+}
+
+static void free_shape(struct fxe_shape *s)
+{
+    for (int i = 0; i < FXE_NACTS; i++)
+        free(s->known[i]);
+    free(s);
+}
+
+/* What FAISS cannot write may be made of anything, and what is learnt of one says nothing of
+ * another, but for shards, whose parts are known here. */
+static struct fxe_shape *shape_of(struct fxe_obj *o)
+{
+    struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE), *none = NULL;
+    char text[FXE_SHAPE_MAX];
+    if (s)
+        return s;
+    fxe_shape_text(api(), o->ptr, fx_root(o->cls) == FX_CLASS_IndexBinary, text);
+    if (strncmp(text, "N5faiss", 7) != 0)
+        s = intern(text);
+    else if (o->nkeeps) {
+        add_parts(o, text);
+        return intern(text); /* it may get more parts */
+    } else {
+        o->own_shape = (s = new_shape(text)) != NULL;
+    }
+    if (s &&
+        !__atomic_compare_exchange_n(&o->shape, &none, s, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (o->own_shape) /* another reader was faster */
+            free_shape(s);
+        s = none;
+    }
+    return s;
+}
+
+void fxe_guard_forget(struct fxe_obj *o)
+{
+    if (o->own_shape)
+        free_shape(o->shape);
+}
+
+/* Was it, or a part of it, or what it is a part of, made with numbers that make no sense? */
+static int is_odd(const struct fxe_obj *o)
+{
+    int is = o->odd;
+    for (int i = 0; i < o->nkeeps && !is; i++)
+        is = is_odd(o->keeps[i]);
+    for (o = o->lender; o && !is; o = o->lender)
+        is = o->odd;
+    return is;
+}
+
+/* --- trials --- */
+
+struct attempt {
+    struct fxe_req *r;
+    struct fxe_obj *o;
+    int64_t n; /* of so many vectors; -1: all */
+};
+
+static int has_parts(const struct fxe_obj *o)
+{
+    const char *name = fxe_class_name(o->ptr);
+    return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
+}
+
+/* Shards and replicas may have threads, which the child has not: their parts are tried. */
+static void attempt_on(struct fxe_req *r, int i, const struct fxe_obj *o)
+{
+    if (!has_parts(o)) {
+        r->v[i].p = o->ptr;
+        fxe_call_faiss(r);
+        return;
+    }
+    /* A result of a range search takes the results of one only. */
+    for (int k = 0; k < o->nkeeps && (k == 0 || fxe_act_of(r->op) != FXE_ACT_range); k++)
+        attempt_on(r, i, o->keeps[k]);
+}
+
+static void attempt(void *arg)
+{
+    struct attempt *a = arg;
+    int n = param(a->r, "n"), i = 0;
+    if (a->n >= 0 && n >= 0)
+        a->r->v[n].i = a->n;
+    while (i < a->r->fn->nparams && a->r->v[i].p != a->o->ptr)
+        i++;
+    if (i < a->r->fn->nparams)
+        attempt_on(a->r, i, a->o);
+}
+
+static int refused(struct fxe_req *r, const char *what, const struct fxe_refusal *row,
+                   unsigned given, const char *shape)
+{
+    char name[160];
+    const char *until = fxe_refusal_until(row, given, shape);
+    fxe_refusal_name(row, shape, name, sizeof name);
+    return fxe_fail(r, "argument", "%s: FAISS %s %s on %s%s%s%s; %s%s%s", what,
+                    fxe_engine.lib.version,
+                    row->verdict == FXE_HANGS ? "never returns" : "ends the process", name,
+                    given & FXE_UNTRAINED ? " that is not trained" : "",
+                    given & FXE_EMPTY && !(given & FXE_UNTRAINED) ? " without vectors" : "",
+                    row->with & FXE_ODD        ? " with numbers that are not finite, or huge"
+                    : row->with & FXE_MANY     ? " for more neighbours than it has"
+                    : row->with & FXE_FEW      ? " with so few vectors"
+                    : row->with & FXE_SELECTOR ? " with a selector"
+                                               : "",
+                    until ? "it works since FAISS " : "", until ? until : "",
+                    until ? "" : "no release that was tried can do it");
+}
+
+/* A call that is to be tried: f(arg) makes it, with *n vectors if that is not negative. */
+struct call {
+    struct fxe_req *r;
+    const char *name;
+    void (*f)(void *);
+    void *arg;
+    int64_t *n;
+    const char *shape;
+    uint8_t *state;
+    int each;       /* it is tried each time: there is a reason to fear it */
+    int tight, odd; /* as fxe_is_tight, is_odd */
+    char why[FXE_WHY];
+};
+
+static int state_of(const struct call *c)
+{
+    return __atomic_load_n(c->state, __ATOMIC_RELAXED);
+}
+
+static void set_state(const struct call *c, int state)
+{
+    __atomic_store_n(c->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+/* What dies with a few vectors is tried with all: a graph, say, needs enough of them. */
+static enum fxe_trial run(struct call *c, double seconds)
+{
+    static const char *const ends[] = {"ended", "died", "long", "unknown"};
+    enum fxe_trial end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
+    if (end == FXE_TRIAL_UNKNOWN)
+        end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
+    if (end == FXE_TRIAL_DIED && *c->n >= 0) {
+        *c->n = -1;
+        end = fxe_trial(c->f, c->arg, EACH_SECONDS, c->why, sizeof c->why);
+    }
+    fxs_log(FXS_DEBUG, "engine", "event=trial of=%s index=\"%s\" end=%s why=\"%s\"", c->name,
+            c->shape, ends[end], c->why);
+    return end;
+}
+
+static double vectors(const struct call *c)
+{
+    return c->r->fn ? (double)scalar(c->r, "n") : 0;
+}
+
+/* `row` may be NULL: nothing is known. */
+static int try(struct call *c, const struct fxe_refusal *row)
+{
+    const char *version = fxe_engine.lib.version;
+    int hangs = c->odd || (row && (row->verdict == FXE_MAY_HANG || row->verdict == FXE_HANGS));
+    double seconds = hangs     ? HANG_SECONDS + HANG_SECONDS_EACH * vectors(c)
+                     : c->each ? EACH_SECONDS
+                               : FIRST_SECONDS;
+    enum fxe_trial end = run(c, seconds);
+    if (end == FXE_TRIAL_DIED && c->tight)
+        return fxe_fail(c->r, "limit",
+                        "%s: the memory that is left, %zu bytes, is not enough: a trial in a copy "
+                        "of the engine ended with %s",
+                        c->name, fxe_room(), c->why);
+    if (end == FXE_TRIAL_DIED) {
+        set_state(c, ASK);
+        return fxe_fail(c->r, "argument",
+                        "%s: FAISS %s would end the engine (%s), as a trial in a copy of it "
+                        "showed; the index is %s",
+                        c->name, version, c->why, c->shape);
+    }
+    if (end == FXE_TRIAL_LONG && hangs)
+        return fxe_fail(c->r, "argument",
+                        "%s: FAISS %s sometimes never returns from this call, and a trial did not "
+                        "in %.0f seconds of processor time; the index is %s",
+                        c->name, version, seconds, c->shape);
+    if (end == FXE_TRIAL_UNKNOWN && c->each)
+        return fxe_fail(c->r, "limit",
+                        "%s: FAISS %s sometimes ends the process in this call, and the server "
+                        "cannot try it in a copy of itself",
+                        c->name, version);
+    if (!c->each)
+        set_state(c, FINE);
+    return 0;
+}
+
+/* The table is made of small examples: it is believed when a trial has ended badly too. */
+static int is_confirmed(struct call *c)
+{
+    int is = state_of(c);
+    if (is == UNKNOWN) {
+        enum fxe_trial end = run(c, HANG_SECONDS);
+        is = end == FXE_TRIAL_ENDED ? ASK : REFUSED;
+        if (end != FXE_TRIAL_UNKNOWN)
+            set_state(c, is);
+    }
+    return is == REFUSED;
+}
+
+static int is_nsg(const char *shape)
+{
+    return fxe_shape_matches(shape, "INSf") || fxe_shape_matches(shape, "INSp") ||
+           fxe_shape_matches(shape, "INSs");
+}
+
+/* An NSG graph that cannot be built for these vectors is built for ever. */
+static int builds(enum fxe_act act)
+{
+    return act == FXE_ACT_add || act == FXE_ACT_add_with_ids || act == FXE_ACT_train;
+}
+
+/* Is it known to work, if the numbers among the arguments are odd, too? */
+static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
+{
+    uint8_t *state = known(s, act, given);
+    int exact;
+    if (state && __atomic_load_n(state, __ATOMIC_RELAXED) == UNKNOWN &&
+        !fxe_refusal(fxe_engine.lib.version, act, given, s->text, &exact) &&
+        fxe_refusal_knows(fxe_engine.lib.version, s->text))
+        __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
+    return state && __atomic_load_n(state, __ATOMIC_RELAXED) == FINE;
+}
+
+static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
+{
+    const char *version = fxe_engine.lib.version;
+    struct fxe_shape *s = shape_of(o);
+    int exact;
+    if (!s)
+        return 0;
+    /* Looking at all numbers takes as long as copying them: only where it matters. */
+    if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
+        given |= fxe_has_odd(c->r) ? FXE_ODD : 0;
+    if (!(c->state = known(s, act, given)))
+        return 0;
+    c->shape = s->text;
+    c->tight = fxe_is_tight(c->r, o, act);
+    c->odd = is_odd(o) || (builds(act) && is_nsg(s->text));
+    if (state_of(c) == FINE && !c->tight && !c->odd)
+        return 0;
+    const struct fxe_refusal *row = fxe_refusal(version, act, given, s->text, &exact);
+    int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
+    if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
+        return refused(c->r, c->name, row, given, s->text);
+    c->each = row || c->tight || c->odd || state_of(c) == ASK;
+    *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
+    if (!c->each && (*c->n == -2 || fxe_refusal_knows(version, s->text))) {
+        set_state(c, FINE);
+        return 0;
+    }
+    return try(c, row);
+}
+
+static int is_gpu(const struct fxe_obj *o)
+{
+    return strstr(fxe_class_name(o->ptr), "Gpu") != NULL;
+}
+
+static int needs_none(const struct fxe_obj *o)
+{
+    return !o || o->hollow || !fxe_has_classes() || is_gpu(o);
+}
+
+int fxe_guard_call(struct fxe_req *r)
+{
+    if (r->op == FX_OP_index_factory || r->op == FX_OP_index_binary_factory)
+        return fxe_check_description(r);
+    enum fxe_act act = fxe_act_of(r->op);
+    struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);
+    if (needs_none(o))
+        return 0;
+    struct attempt a = {r, o, -1};
+    struct call c = {.r = r, .name = r->fn->name, .f = attempt, .arg = &a, .n = &a.n};
+    return judge(&c, o, act, fxe_circumstances(r, o, act));
+}
+
+/* --- files --- */
+
+static void save(void *arg)
+{
+    const struct fxe_obj *o = arg;
+    char text[FXE_SHAPE_MAX];
+    fxe_shape_text(api(), o->ptr, fxe_is_binary(o), text);
+}
+
+int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o)
+{
+    int64_t n = -1;
+    o = o->alias ? o->keeps[0] : o;
+    if (needs_none(o))
+        return 0;
+    struct call c = {.r = r, .f = save, .arg = o, .n = &n};
+    c.name = fxe_is_binary(o) ? "faiss_write_index_binary" : "faiss_write_index";
+    return judge(&c, o, FXE_ACT_save, fxe_ntotal_of(o) == 0 ? FXE_EMPTY : 0);
+}
+
+int fxe_guard_loads(void)
+{
+    return !since(15) && fxe_has_classes();
+}
+
+int fxe_guard_unloadable(struct fxe_req *r, const char *why)
+{
+    return fxe_fail(r, "argument",
+                    "faiss_read_index: FAISS %s would end the engine (%s), as a trial in a copy of "
+                    "it showed; the file was cut or changed, or this release cannot read it",
+                    fxe_engine.lib.version, why);
+}
+
+int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg)
+{
+    char why[FXE_WHY];
+    if (!fxe_guard_loads() || fxe_trial(load, arg, EACH_SECONDS, why, sizeof why) != FXE_TRIAL_DIED)
+        return 0;
+    return fxe_guard_unloadable(r, why);
+}

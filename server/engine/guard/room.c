@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/guard/room.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "server/engine/engine.h"
+
+enum { LATELY_MS = 50 };
+
+/* Kept open: the sandbox lets nothing be opened later.  -1: there is none. */
+static int machine = -1, group_max = -1, group_now = -1, group_stat = -1;
+
+static int open_in_group(const char *group, const char *file)
+{
+    char path[PATH_MAX + 64];
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, file);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void fxe_room_init(void)
+{
+    char line[PATH_MAX] = "";
+    machine = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "0::/", 4) == 0) {
+            line[strcspn(line, "\n")] = '\0';
+            const char *group = line[4] ? line + 3 : "";
+            group_max = open_in_group(group, "memory.max");
+            group_now = open_in_group(group, "memory.current");
+            group_stat = open_in_group(group, "memory.stat");
+            break;
+        }
+    if (f)
+        fclose(f);
+}
+
+/* The number after `key` in the file, in units of `unit`; SIZE_MAX when there is none. */
+static size_t look(int fd, const char *key, size_t unit)
+{
+    char buf[8192];
+    ssize_t n = fd < 0 ? -1 : pread(fd, buf, sizeof buf - 1, 0);
+    if (n <= 0)
+        return SIZE_MAX;
+    buf[n] = '\0';
+    const char *at = strstr(buf, key);
+    char *end;
+    if (!at)
+        return SIZE_MAX;
+    unsigned long long value = strtoull(at + strlen(key), &end, 10);
+    return end == at + strlen(key) ? SIZE_MAX : (size_t)value * unit;
+}
+
+static size_t left(size_t most, size_t used)
+{
+    return most == SIZE_MAX ? SIZE_MAX : most > used ? most - used : 0;
+}
+
+size_t fxe_room(void)
+{
+    size_t room = look(machine, "MemAvailable:", 1024), group = look(group_max, "", 1);
+    if (group != SIZE_MAX) { /* files that were read count, but give way */
+        size_t now = look(group_now, "", 1), cache = look(group_stat, "inactive_file ", 1);
+        now = now == SIZE_MAX ? 0 : now;
+        group = left(group, cache < now ? now - cache : now);
+        room = group < room ? group : room;
+    }
+    struct rlimit data; /* which the front may move */
+    if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
+        struct mallinfo2 used = mallinfo2();
+        size_t limit = left(data.rlim_cur, used.arena + used.hblkhd);
+        limit += used.fordblks; /* freed, and not given back */
+        room = limit < room ? limit : room;
+    }
+    return room;
+}
+
+size_t fxe_room_lately(void)
+{
+    static size_t room;
+    static int64_t since;
+    int64_t now = fxe_now_ms();
+    if (!__atomic_load_n(&since, __ATOMIC_RELAXED) ||
+        now - __atomic_load_n(&since, __ATOMIC_RELAXED) > LATELY_MS) {
+        __atomic_store_n(&room, fxe_room(), __ATOMIC_RELAXED);
+        __atomic_store_n(&since, now, __ATOMIC_RELAXED);
+    }
+    return __atomic_load_n(&room, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/guard/shape.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/engine/guard/catch.h"
+
+enum { WORDS = 24, WINDOW = 6, DUMMY = 1 << 20 };
+
+struct word {
+    char name[5];
+    int metric, type; /* -1: not seen (yet) */
+};
+
+struct stream {
+    struct word words[WORDS];
+    int n;
+    /* What was written last, newest last. */
+    size_t sizes[WINDOW];
+    uint64_t values[WINDOW];
+};
+
+/* Classes with a scalar quantizer, and with an additive one. */
+static int has_type(const char *name, int scalar)
+{
+    static const char additive[] = "IxRQ IxRq IxLS IxPR IxPL ILfs IRfs IPLf IPRf IVLf IVRf NPLf "
+                                   "NPRf ImRQ IwRQ IwLS IwPR IwPL";
+    return strstr(scalar ? "IxSQ IwSq" : additive, name) != NULL;
+}
+
+static int is_name(const unsigned char *p)
+{
+    return ((p[0] == 'I' && isalpha(p[1])) || (p[0] == 'N' && p[1] == 'P')) && isalnum(p[2]) &&
+           isalnum(p[3]);
+}
+
+/* Types are written after what is nested: they belong to the last that lacks one. */
+static void set_type(struct stream *s, int scalar, int type)
+{
+    for (int i = s->n - 1; i >= 0; i--)
+        if (s->words[i].type < 0 && has_type(s->words[i].name, scalar)) {
+            s->words[i].type = type;
+            return;
+        }
+}
+
+static int ends_with(const struct stream *s, int n, const char *sizes)
+{
+    for (int i = 0; i < n; i++)
+        if (s->sizes[WINDOW - n + i] != (size_t)(sizes[i] - '0'))
+            return 0;
+    return 1;
+}
+
+static void look(struct stream *s)
+{
+    const uint64_t *last = &s->values[WINDOW - 1];
+    /* d, ntotal, twice 1 << 20, is_trained, metric */
+    if (ends_with(s, 6, "488814") && last[-2] == DUMMY && last[-3] == DUMMY && s->n)
+        s->words[s->n - 1].metric = (int)last[0];
+    /* type, statistic, its argument, d, code size */
+    if (ends_with(s, 5, "44488") && last[-3] < 8)
+        set_type(s, 1, (int)last[-4]);
+    /* type, two bounds of norms */
+    if (ends_with(s, 3, "444") && last[-2] < 64)
+        set_type(s, 0, (int)last[-2]);
+}
+
+static ssize_t pass(void *cookie, const char *data, size_t size)
+{
+    struct stream *s = cookie;
+    uint64_t value = 0;
+    memcpy(&value, data, size < 8 ? size : 8);
+    memmove(s->sizes, s->sizes + 1, sizeof s->sizes - sizeof *s->sizes);
+    memmove(s->values, s->values + 1, sizeof s->values - sizeof *s->values);
+    s->sizes[WINDOW - 1] = size;
+    s->values[WINDOW - 1] = value;
+    if (size == 4 && is_name((const unsigned char *)data) && s->n < WORDS) {
+        struct word *w = &s->words[s->n++];
+        memcpy(w->name, data, 4);
+        w->name[4] = '\0';
+        w->metric = w->type = -1;
+        s->sizes[WINDOW - 1] = 0; /* no part of a pattern */
+    } else if (size == 8 || size == 4 || size == 1) {
+        look(s);
+    }
+    return (ssize_t)size;
+}
+
+static void put(char *text, const char *format, const char *word, int number)
+{
+    size_t at = strlen(text);
+    snprintf(text + at, FXE_SHAPE_MAX - at, format, word, number);
+}
+
+void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text[FXE_SHAPE_MAX])
+{
+    struct stream s = {.n = 0};
+    cookie_io_functions_t io = {.write = pass};
+    FILE *f = fopencookie(&s, "w", io);
+    int rc = -1;
+    text[0] = '\0';
+    if (f) {
+        setvbuf(f, NULL, _IONBF, 0);
+        rc = binary ? api->write_index_binary(index, f) : api->write_index(index, f);
+        fclose(f);
+    }
+    for (int i = 0; i < s.n; i++) {
+        put(text, *text ? " %s" : "%s", s.words[i].name, 0);
+        if (s.words[i].metric >= 0)
+            put(text, "%s:%d", "", s.words[i].metric);
+        if (s.words[i].type >= 0)
+            put(text, "%s:%d", "", s.words[i].type);
+    }
+    if (rc != 0)
+        put(text, *text ? " %s?" : "%s", fxe_class_name(index), 0);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an engine gives up of the kernel: new sockets and connections, other programs, other
+ * processes.  It serves connections that are handed to it, and needs none of these. */
+#include <errno.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "server/engine/guard/sandbox.h"
+#include "server/log.h"
+
+static const int refused[] = {
+    SCMP_SYS(socket),
+    SCMP_SYS(socketpair),
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(listen),
+    SCMP_SYS(accept),
+    SCMP_SYS(accept4),
+    SCMP_SYS(io_uring_setup), /* sockets and files without a system call of their own */
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* reports need them */
+    SCMP_SYS(ptrace),
+    SCMP_SYS(execve),
+    SCMP_SYS(execveat),
+#endif
+};
+
+/* A negative errno, or 0. */
+static int restrict_self(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    int rc = filter ? 0 : -ENOMEM;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused && rc == 0; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+    if (rc == 0)
+        rc = seccomp_load(filter);
+    if (filter)
+        seccomp_release(filter);
+    return rc;
+}
+
+void fxe_sandbox_syscalls(int devices)
+{
+    int rc = devices ? -ENODEV : restrict_self();
+    if (rc == 0)
+        fxs_log(FXS_INFO, "engine", "event=sandbox sockets=none");
+    else
+        fxs_log(FXS_INFO, "engine", "event=sandbox sockets=all why=\"%s\"",
+                devices ? "the driver of a GPU needs them" : strerror(-rc));
+}

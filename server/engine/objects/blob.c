@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/objects/blob.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "server/engine/objects/session.h"
+#include "server/engine/run/request.h"
+
+/* Pieces may come in any order, and one may be sent twice after a broken connection, so
+ * each piece is counted once: they all have the same size but for the last.  An array that
+ * comes at once is one piece. */
+struct fxe_blob {
+    uint64_t id;
+    int upload;
+    struct fx_buffer data;
+    size_t npieces, have;
+    uint8_t *seen; /* of uploads, one for each piece */
+    int users;     /* requests that copy right now */
+    int gone;
+    UT_hash_handle hh;
+};
+
+/* Bytes of uploads that are mapped: the limit of the engine's memory does not count them. */
+static size_t mapped; /* with engine.lock */
+
+/* What this process may have at present: the front divides it among the engines. */
+static size_t memory_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+               ? (size_t)limit.rlim_cur
+               : SIZE_MAX;
+}
+
+static void blob_free(struct fxe_blob *b)
+{
+    fx_buffer_free(&b->data);
+    free(b->seen);
+    free(b);
+}
+
+static size_t mapped_bytes(const struct fxe_blob *b)
+{
+    return b->data.mapped ? b->data.size : 0;
+}
+
+static void remove_blob(struct fxe_session *s, struct fxe_blob *b)
+{
+    mapped -= mapped_bytes(b);
+    HASH_DELETE(hh, s->blobs, b);
+    b->gone = 1;
+    if (!b->users)
+        blob_free(b);
+}
+
+void fxe_blobs_free(struct fxe_session *s)
+{
+    while (s->blobs)
+        remove_blob(s, s->blobs);
+}
+
+/* Uploads are named by the client, downloads here; the two must not meet. */
+static uint64_t download_id(void)
+{
+    static uint64_t last;
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)1 << 63;
+}
+
+uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
+{
+    struct fxe_blob *b = s ? calloc(1, sizeof *b) : NULL;
+    if (!b)
+        return 0;
+    b->id = download_id();
+    b->data = (struct fx_buffer){data, size, 0};
+    fxe_lock();
+    HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
+    fxe_unlock();
+    return b->id;
+}
+
+static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
+{
+    struct fxe_blob *b;
+    HASH_FIND(hh, s->blobs, &id, sizeof id, b);
+    return b && b->upload == upload ? b : NULL;
+}
+
+int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
+{
+    fxe_lock();
+    struct fxe_blob *b = find(s, id, 1);
+    if (b && (b->have < b->npieces || b->users))
+        b = NULL;
+    if (b) {
+        *out = b->data;
+        mapped -= mapped_bytes(b);
+        b->data = (struct fx_buffer){0};
+        remove_blob(s, b);
+    }
+    fxe_unlock();
+    return b ? 0 : -1;
+}
+
+static int get(struct fxe_req *r, const char *key, uint64_t *out)
+{
+    if (fx_header_uint(&r->header, key, out))
+        return 0;
+    return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
+}
+
+/* With engine.lock.  The array is `whole`, or is put together. */
+static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
+                                   struct fx_buffer *whole)
+{
+    struct fxe_blob *b = size <= PTRDIFF_MAX ? calloc(1, sizeof *b) : NULL;
+    if (!b)
+        goto fail;
+    b->id = id;
+    b->upload = 1;
+    if (whole) {
+        if (whole->mapped && mapped + size > memory_limit())
+            goto fail;
+        b->data = *whole;
+        mapped += mapped_bytes(b);
+        *whole = (struct fx_buffer){0};
+    } else {
+        b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
+        b->data = (struct fx_buffer){malloc(size ? size : 1), size, 0};
+        b->seen = calloc(b->npieces + 1, 1);
+        if (!b->data.data || !b->seen)
+            goto fail;
+    }
+    HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
+    return b;
+fail:
+    if (b)
+        blob_free(b);
+    fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
+    return NULL;
+}
+
+/* The upload that the request has a piece of, if that piece is to be copied to it. */
+static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
+{
+    struct fx_buffer *frame = &r->msg->frames[1];
+    struct fxe_blob *b = find(r->session, id, 1);
+    if (b && b->data.size != size) {
+        fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
+        return NULL;
+    }
+    if (!b)
+        b = new_upload(r, id, size, frame->size == size ? frame : NULL);
+    size_t piece = offset / FX_PIECE;
+    if (!b || b->have == b->npieces || b->seen[piece])
+        return NULL;
+    b->seen[piece] = 1;
+    b->users++;
+    return b;
+}
+
+static void run_upload(struct fxe_req *r)
+{
+    uint64_t id, size, offset;
+    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+        return;
+    if (r->msg->nframes != 2) {
+        fxe_fail(r, "protocol",
+                 "an upload has one payload frame, or comes with a sealed memfd without holes");
+        return;
+    }
+    struct fx_buffer *frame = fxe_req_frame(r, 0, "upload");
+    if (!frame)
+        return;
+    size_t n = frame->size;
+    size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
+    int whole = offset == 0 && n == size;
+    if (id >> 63 || offset >= size || offset % FX_PIECE || (n != want && !whole)) {
+        fxe_fail(r, "protocol", "a piece of %zu bytes at %llu of %llu", n,
+                 (unsigned long long)offset, (unsigned long long)size);
+        return;
+    }
+    fxe_lock();
+    struct fxe_blob *b = upload_of(r, id, size, offset);
+    fxe_unlock();
+    if (!b)
+        return;
+    memcpy((char *)b->data.data + offset, frame->data, want);
+    fxe_lock();
+    b->have++;
+    fxe_unlock();
+    fxe_blob_done(b);
+}
+
+static void run_download(struct fxe_req *r)
+{
+    uint64_t id, size, offset;
+    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+        return;
+    fxe_lock();
+    struct fxe_blob *b = find(r->session, id, 0);
+    if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
+        b = NULL;
+    if (b)
+        b->users++;
+    fxe_unlock();
+    if (!b) {
+        fxe_fail(r, "argument", "no %llu bytes at %llu of that download", (unsigned long long)size,
+                 (unsigned long long)offset);
+        return;
+    }
+    r->piece_of = b;
+    fxe_reply_array(r, (char *)b->data.data + offset, size);
+}
+
+void fxe_blob_done(struct fxe_blob *b)
+{
+    fxe_lock();
+    if (--b->users == 0 && b->gone)
+        blob_free(b);
+    fxe_unlock();
+}
+
+static void run_release(struct fxe_req *r)
+{
+    uint64_t id;
+    if (get(r, "id", &id))
+        return;
+    fxe_lock();
+    struct fxe_blob *b = NULL;
+    HASH_FIND(hh, r->session->blobs, &id, sizeof id, b);
+    if (b)
+        remove_blob(r->session, b);
+    fxe_unlock();
+}
+
+const struct fxe_operation fxe_upload = {"upload", 1, NULL, run_upload, NULL};
+const struct fxe_operation fxe_download = {"download", 1, NULL, run_download, NULL};
+const struct fxe_operation fxe_release_blob = {"release", 1, NULL, run_release, NULL};

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/objects/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/run/request.h"
+
+enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
+
+struct named {
+    struct fxe_obj *obj;
+    UT_hash_handle hh;
+    char name[];
+};
+
+static struct named *by_name; /* guarded by engine.lock */
+
+static int get_name(struct fxe_req *r, const char **name, size_t *len)
+{
+    if (!fx_header_str(&r->header, "name", name, len) || *len == 0 || *len > NAME_MAX_BYTES)
+        return fxe_fail(r, "argument", "%s: a name has 1 to %d bytes", r->operation->name,
+                        NAME_MAX_BYTES);
+    for (size_t i = 0; i < *len; i++)
+        if ((unsigned char)(*name)[i] < ' ')
+            return fxe_fail(r, "argument", "%s: a name has no control characters",
+                            r->operation->name);
+    return 0;
+}
+
+static struct named *find(const char *name, size_t len)
+{
+    struct named *n;
+    HASH_FIND(hh, by_name, name, len, n);
+    return n;
+}
+
+size_t fxe_named_count(void)
+{
+    return HASH_COUNT(by_name);
+}
+
+/* The name no longer stands for the index, which lives on only where it is open. */
+static void drop(struct named *n, struct fxe_obj **doomed)
+{
+    HASH_DELETE(hh, by_name, n);
+    fxe_obj_unkeep_shared(n->obj, doomed);
+    free(n);
+}
+
+/* --- publish --- */
+
+static int prepare_publish(struct fxe_req *r)
+{
+    uint64_t id;
+    if (!fx_header_uint(&r->header, "handle", &id))
+        return fxe_fail(r, "protocol", "publish without 'handle'");
+    if (fxe_req_object(r, id, "the index to publish", &r->obj[0]) != 0)
+        return -1;
+    int root = fx_root(r->obj[0]->cls);
+    if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
+        return fxe_fail(r, "handle", "a Faiss%s cannot be published", fx_classes[root].name);
+    if (r->obj[0]->lender || r->obj[0]->nkeepers > r->obj[0]->named)
+        return fxe_fail(r, "handle", "an index that is part of another cannot be published");
+    return fxe_needs_add(&r->needs, r->obj[0], 0);
+}
+
+static void run_publish(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    const char *name;
+    size_t len;
+    if (get_name(r, &name, &len) != 0)
+        return;
+    struct named *n = calloc(1, sizeof *n + len + 1);
+    if (!n) {
+        fxe_fail(r, "limit", "the server is out of memory");
+        return;
+    }
+    memcpy(n->name, name, len);
+    n->obj = r->obj[0];
+    fxe_lock();
+    struct named *old = find(name, len);
+    if (old && old->obj == n->obj) { /* published again: it is the same, and live */
+        free(n);
+    } else {
+        fxe_obj_share(n->obj);
+        HASH_ADD_KEYPTR(hh, by_name, n->name, len, n);
+        if (old)
+            drop(old, &doomed);
+    }
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+}
+
+/* --- open --- */
+
+static void run_open(struct fxe_req *r)
+{
+    const char *name;
+    size_t len;
+    if (get_name(r, &name, &len) != 0)
+        return;
+    fxe_lock();
+    struct named *n = find(name, len);
+    int wrong = n && !fx_header_is(&r->header, "class", fx_classes[fx_root(n->obj->cls)].name);
+    struct fxe_obj *o = n && !wrong ? fxe_obj_alias(r->session, n->obj) : NULL;
+    fxe_unlock();
+    if (!n) {
+        fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
+    } else if (wrong) {
+        fxe_fail(r, "handle", "'%.*s' is an index of another kind", (int)len, name);
+    } else if (!o) {
+        fxe_fail(r, "limit", "the server has no memory for another object");
+    } else {
+        msgpack_packer pk = fxe_reply_key(r, "out");
+        msgpack_pack_array(&pk, 1);
+        fxe_pack_handle(&pk, o);
+    }
+}
+
+/* --- list and unpublish --- */
+
+static void run_list(struct fxe_req *r)
+{
+    uint64_t from = 0, i = 0;
+    fx_header_uint(&r->header, "from", &from);
+    fxe_lock();
+    uint64_t total = HASH_COUNT(by_name), n = total > from ? total - from : 0;
+    if (n > LIST_MAX)
+        n = LIST_MAX;
+    msgpack_packer pk = fxe_reply_key(r, "total");
+    msgpack_pack_uint64(&pk, total);
+    pk = fxe_reply_key(r, "names");
+    msgpack_pack_array(&pk, n);
+    for (struct named *e = by_name; e; e = e->hh.next, i++)
+        if (i >= from && i - from < n)
+            fx_pack_str(&pk, e->name);
+    fxe_unlock();
+}
+
+static void run_unpublish(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    const char *name;
+    size_t len;
+    if (get_name(r, &name, &len) != 0)
+        return;
+    fxe_lock();
+    struct named *n = find(name, len);
+    if (n)
+        drop(n, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    if (!n)
+        fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
+}
+
+const struct fxe_operation fxe_publish = {"publish", 1, prepare_publish, run_publish, NULL};
+const struct fxe_operation fxe_open = {"open", 1, NULL, run_open, NULL};
+const struct fxe_operation fxe_list = {"list", 0, NULL, run_list, NULL};
+const struct fxe_operation fxe_unpublish = {"unpublish", 0, NULL, run_unpublish, NULL};

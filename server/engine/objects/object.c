@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/objects/object.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "server/engine/guard/guard.h"
+#include "server/engine/run/lock.h"
+
+/* By (address, family): a part may lie at the address of the whole. */
+struct ptr_key {
+    void *ptr;
+    uintptr_t root;
+};
+
+struct entry { /* of the table by address */
+    struct ptr_key key;
+    struct fxe_obj *obj;
+    UT_hash_handle hh;
+};
+
+/* Owner of what is published; never ends. */
+static struct fxe_session tenant;
+
+static struct {
+    struct fxe_obj *by_id;
+    struct entry *by_ptr;
+    uint64_t next_id;
+} table;
+
+size_t fxe_obj_count(void)
+{
+    return HASH_COUNT(table.by_id);
+}
+
+static struct entry *entry_of(void *ptr, int cls)
+{
+    struct ptr_key key = {ptr, (uintptr_t)fx_root(cls)};
+    struct entry *e;
+    HASH_FIND(hh, table.by_ptr, &key, sizeof key, e);
+    return e;
+}
+
+struct fxe_obj *fxe_obj_find(struct fxe_session *s, uint64_t id)
+{
+    struct fxe_obj *o;
+    HASH_FIND(hh, table.by_id, &id, sizeof id, o);
+    return o && (o->session == s || o->session == &tenant) && !o->released ? o : NULL;
+}
+
+int fxe_obj_is(struct fxe_obj *o, int cls)
+{
+    if (fx_is_a(o->cls, cls))
+        return 1;
+    int op = fx_classes[cls].cast_op;
+    if (fx_root(o->cls) != fx_root(cls) || !op || !fx_library_has(&fxe_engine.lib, op))
+        return 0;
+    union fx_val v[2] = {{.p = o->ptr}};
+    fx_invoke(&fxe_engine.lib.api, op, v);
+    if (!v[1].p)
+        return 0;
+    if (fx_is_a(cls, o->cls))
+        o->cls = cls; /* need not be asked again */
+    return 1;
+}
+
+/* Ids begin at a random number, so that one of an engine that died means nothing to
+ * its successor. */
+static uint64_t new_id(void)
+{
+    if (!table.next_id) {
+        uint64_t r = 0;
+        if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
+            r = (uint64_t)time(NULL) << 20;
+        table.next_id = (r & 0xffffffffffffu) << 8 | 1;
+    }
+    return table.next_id++;
+}
+
+struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fxe_obj *lender,
+                            int inherent)
+{
+    struct entry *e = entry_of(ptr, cls);
+    if (e && !e->obj->released && e->obj->session == s)
+        return e->obj;
+    struct fxe_obj *o = calloc(1, sizeof *o);
+    struct entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
+    if (!o || (!e && !fresh) || (!lender && !fxe_group_new(o))) {
+        free(o);
+        free(fresh);
+        return NULL;
+    }
+    o->id = new_id();
+    o->ptr = ptr;
+    o->cls = cls;
+    o->session = s;
+    o->owns = o->inherent = inherent;
+    o->lender = lender;
+    if (lender) {
+        lender->nborrowed++;
+        fxe_group_join(lender->group, o);
+    }
+    DL_PREPEND(s->objects, o);
+    HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
+    if (fresh) {
+        fresh->key = (struct ptr_key){ptr, (uintptr_t)fx_root(cls)};
+        fresh->obj = o;
+        HASH_ADD(hh, table.by_ptr, key, sizeof fresh->key, fresh);
+    } else {
+        e->obj = o;
+    }
+    return o;
+}
+
+int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole)
+{
+    for (const struct fxe_obj *o = part; o; o = o->lender)
+        if (o == whole)
+            return 1;
+    for (int i = 0; i < whole->nkeeps; i++)
+        if (fxe_obj_within(part, whole->keeps[i]))
+            return 1;
+    return 0;
+}
+
+int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part)
+{
+    return !(whole->inherent && whole->owns) || (!part->lender && !part->nkeepers);
+}
+
+int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
+{
+    if (whole->inherent && whole->owns) {
+        /* FAISS will free it with the whole, as it frees the parts born inside. */
+        part->lender = whole;
+        whole->nborrowed++;
+        fxe_group_merge(whole, part);
+        return 0;
+    }
+    struct fxe_obj **more = realloc(whole->keeps, (size_t)(whole->nkeeps + 1) * sizeof(*more));
+    if (!more)
+        return -1;
+    whole->keeps = more;
+    more[whole->nkeeps++] = part;
+    /* What lends the part must stay as well. */
+    for (struct fxe_obj *o = part; o; o = o->lender)
+        o->nkeepers++;
+    fxe_group_merge(whole, part);
+    return 0;
+}
+
+static void forget(struct fxe_obj *o)
+{
+    struct entry *e = entry_of(o->ptr, o->cls);
+    DL_DELETE(o->session->objects, o);
+    HASH_DELETE(hh, table.by_id, o);
+    if (e && e->obj == o) {
+        HASH_DELETE(hh, table.by_ptr, e);
+        free(e);
+    }
+    fxe_group_leave(o);
+}
+
+static void reap(struct fxe_obj *o, struct fxe_obj **doomed);
+
+static void unkeep(struct fxe_obj *part, int owned, struct fxe_obj **doomed)
+{
+    struct fxe_obj *lender = part->lender;
+    for (struct fxe_obj *o = part; o; o = o->lender)
+        o->nkeepers--;
+    if (owned)
+        part->released = 1;
+    reap(part, doomed);
+    if (lender)
+        reap(lender, doomed);
+}
+
+/* The first object of the session that `o` lent (of class cls, or any if that is -1). */
+static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
+{
+    struct fxe_obj *b;
+    if (o->nborrowed)
+        DL_FOREACH(o->session->objects, b)
+    if (b->lender == o && (cls < 0 || b->cls == cls))
+        return b;
+    return NULL;
+}
+
+/* Handles lent by `o` end with it: FAISS frees what they name. */
+static void end_borrowed(struct fxe_obj *o, int cls)
+{
+    struct fxe_obj *b;
+    while ((b = lent_by(o, cls))) {
+        end_borrowed(b, -1);
+        forget(b);
+        fxe_guard_forget(b);
+        free(b->keeps);
+        free(b);
+        o->nborrowed--;
+    }
+}
+
+void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls)
+{
+    end_borrowed(lender, cls);
+}
+
+/* The client took the parts away from it (own_fields = 0): they live on. */
+static void leave_borrowed(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    struct fxe_obj *b;
+    while ((b = lent_by(o, -1))) {
+        fxe_group_leave(b);
+        fxe_group_new(b);
+        b->lender = NULL;
+        o->nborrowed--;
+        reap(b, doomed);
+    }
+}
+
+static int lent_is_used(const struct fxe_obj *o)
+{
+    struct fxe_obj *b;
+    if (o->nborrowed)
+        DL_FOREACH(o->session->objects, b)
+    if (b->lender == o && (b->calls || b->nkeepers || lent_is_used(b)))
+        return 1;
+    return 0;
+}
+
+/* Free `o` if nobody wants or uses it. */
+static void reap(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    if (!o->released || o->calls || o->nkeepers || o->lender || lent_is_used(o))
+        return;
+    while (*doomed)
+        doomed = &(*doomed)->next_doomed;
+    *doomed = o;
+    o->next_doomed = NULL;
+    if (o->inherent && !o->owns)
+        leave_borrowed(o, &o->next_doomed);
+    end_borrowed(o, -1);
+    forget(o);
+    for (int i = 0; i < o->nkeeps; i++)
+        unkeep(o->keeps[i], o->owns, &o->next_doomed);
+}
+
+void fxe_obj_drop(struct fxe_obj *whole, struct fxe_obj *part, struct fxe_obj **doomed)
+{
+    for (int i = 0; i < whole->nkeeps; i++)
+        if (whole->keeps[i] == part) {
+            whole->keeps[i] = whole->keeps[--whole->nkeeps];
+            unkeep(part, whole->owns, doomed);
+            return;
+        }
+}
+
+void fxe_obj_hold(struct fxe_obj *o)
+{
+    for (; o; o = o->lender)
+        o->calls++;
+}
+
+void fxe_obj_let_go(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    while (o) {
+        struct fxe_obj *lender = o->lender;
+        o->calls--;
+        reap(o, doomed);
+        o = lender;
+    }
+}
+
+void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    o->released = 1;
+    reap(o, doomed);
+}
+
+/* Destructors are virtual within a family, but for those with a _free of their own. */
+static void destroy(struct fxe_obj *o)
+{
+    char name[96];
+    if (o->alias)
+        return;
+    for (int cls = o->cls;; cls = fx_classes[cls].base) {
+        snprintf(name, sizeof name, "faiss_%s_free", fx_classes[cls].name);
+        int op = fx_op_by_name(name, strlen(name));
+        if (op && fx_library_has(&fxe_engine.lib, op)) {
+            union fx_val v[2] = {{.p = o->ptr}};
+            fx_invoke(&fxe_engine.lib.api, op, v);
+            return;
+        }
+        if (fx_classes[cls].base == cls)
+            return;
+    }
+}
+
+void fxe_obj_destroy_list(struct fxe_obj *doomed)
+{
+    while (doomed) {
+        struct fxe_obj *next = doomed->next_doomed;
+        destroy(doomed);
+        fxe_guard_forget(doomed);
+        free(doomed->keeps);
+        free(doomed);
+        doomed = next;
+    }
+}
+
+/* --- objects of the tenant --- */
+
+int fxe_obj_is_shared(const struct fxe_obj *o)
+{
+    return o->session == &tenant;
+}
+
+static void move_to_tenant(struct fxe_obj *o)
+{
+    struct fxe_session *from = o->session;
+    struct fxe_obj *b, *tmp;
+    if (from == &tenant)
+        return;
+    DL_DELETE(from->objects, o);
+    DL_PREPEND(tenant.objects, o);
+    o->session = &tenant;
+    o->creator = from;
+    for (int i = 0; i < o->nkeeps; i++)
+        move_to_tenant(o->keeps[i]);
+    DL_FOREACH_SAFE(from->objects, b, tmp)
+    if (b->lender == o)
+        move_to_tenant(b);
+}
+
+void fxe_obj_share(struct fxe_obj *o)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    move_to_tenant(o);
+    o->named++;
+    o->nkeepers++;
+}
+
+/* It is its creator's alone again, with the parts that nothing else of the tenant needs. */
+static void move_to_creator(struct fxe_obj *o)
+{
+    struct fxe_session *to = o->creator;
+    struct fxe_obj *b, *tmp;
+    if (!to || o->named || o->session != &tenant)
+        return;
+    DL_DELETE(tenant.objects, o);
+    DL_PREPEND(to->objects, o);
+    o->session = to;
+    o->creator = NULL;
+    for (int i = 0; i < o->nkeeps; i++)
+        if (o->keeps[i]->creator == to)
+            move_to_creator(o->keeps[i]);
+    DL_FOREACH_SAFE(tenant.objects, b, tmp)
+    if (b->lender == o && b->creator == to)
+        move_to_creator(b);
+}
+
+void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    o->named--;
+    o->nkeepers--;
+    if (o->creator)
+        move_to_creator(o);
+    else if (o->named == 0)
+        o->released = 1; /* for new handles; those that are open keep it */
+    reap(o, doomed);
+}
+
+void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator)
+{
+    if (o->creator == creator)
+        o->creator = NULL;
+}
+
+struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
+{
+    struct fxe_obj *o = calloc(1, sizeof *o);
+    struct fxe_obj **keeps = malloc(sizeof(*keeps));
+    if (target->alias)
+        target = target->keeps[0];
+    if (!o || !keeps) {
+        free(o);
+        free(keeps);
+        return NULL;
+    }
+    o->id = new_id();
+    o->ptr = target->ptr;
+    o->cls = target->cls;
+    o->session = s;
+    o->inherent = target->inherent;
+    o->alias = 1;
+    o->keeps = keeps;
+    keeps[0] = target;
+    o->nkeeps = 1;
+    target->nkeepers++;
+    fxe_group_join(target->group, o);
+    DL_PREPEND(s->objects, o);
+    HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
+    return o;
+}
+
+/* --- sessions --- */
+
+void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
+{
+    struct fxe_obj *o;
+    DL_FOREACH(tenant.objects, o)
+    fxe_obj_disown(o, s);
+    DL_FOREACH(s->objects, o)
+    o->released = 1;
+    /* Wholes before parts: freeing the one may free others, so begin again each time. */
+    for (o = s->objects; o;) {
+        if (o->calls || o->nkeepers || o->lender || lent_is_used(o)) {
+            o = o->next;
+            continue;
+        }
+        reap(o, doomed);
+        o = s->objects;
+    }
+}

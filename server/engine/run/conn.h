@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client's connection in an engine: ZMTP, from the first message on; the front has done the
+ * handshake and checked the key.
+ *
+ * At most one request of a connection is under way; what the client sends meanwhile stays in the
+ * socket, but for commands: PING is answered.  A reply that the socket does not take at once
+ * waits for it without a thread, and until it has left nothing more is read.  So a connection
+ * costs what has arrived of one request, or what has not left of one reply.
+ *
+ * Reference counted.  conn.lock guards everything but what engine.lock does (see the members);
+ * it is taken before engine.lock where both are held.
+ */
+#ifndef FXE_CONN_H
+#define FXE_CONN_H
+
+#include <pthread.h>
+
+#include "proto/memfd.h"
+#include "proto/wire.h"
+#include "server/event.h"
+#include "server/handover.h"
+
+struct fxe_req;
+struct fxe_session;
+
+/* A request as it came.  Owns its frames. */
+struct fxe_msg {
+    int nframes; /* header first */
+    int seen;    /* frames that have begun, with those that are dropped */
+    struct fx_buffer frames[FX_FRAMES_MAX];
+    size_t kept;      /* bytes counted by fxe_kept_add */
+    const char *kind; /* not NULL: refused while it was read, a kind of error */
+    char why[200];
+};
+
+void fxe_msg_free(struct fxe_msg *m);
+
+struct fxe_conn {
+    struct fxs_event source; /* first: epoll's pointer is both */
+    int refs;                /* atomic */
+    pthread_mutex_t lock;
+    enum fxe_phase {
+        FXE_IDLE,    /* the next request is read */
+        FXE_BUSY,    /* one is under way */
+        FXE_FLUSHING /* its reply leaves */
+    } phase;
+    int watched; /* epoll knows it */
+    int armed;   /* and reports it, once; a reference.  Else an event is a late one */
+    int dead;    /* broken or closed: not to be used any more */
+    int gone;    /* the client has closed it; atomic */
+    int near;    /* the client came by TCP from this host */
+    int key;     /* number of its API key */
+    char peer[FXS_PEER_MAX + 1];
+
+    /* engine.lock */
+    struct fxe_session *session;
+    struct fxe_conn *prev, *next; /* in the session */
+    struct fxe_conn *prev_busy, *next_busy;
+    struct fxe_req *running; /* the request that is under way; NULL: none, or given up */
+    struct fxe_conn *next_unread;
+    int unread;          /* in the pool's list of that name */
+    unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */
+
+    /* reading */
+    uint8_t *in; /* what was received and not used: in[at..have); NULL while idle */
+    size_t at, have;
+    int drained;                 /* the last recv left nothing in the socket */
+    uint64_t received, consumed; /* bytes, in all */
+    struct fxe_msg *msg;         /* being read, or NULL */
+    int in_body, flags;
+    char *body;              /* where the frame's next byte goes; NULL: nowhere */
+    size_t left, room;       /* bytes of the frame to come; that there is memory for */
+    size_t advanced;         /* counted in the memory that is ahead of what has arrived */
+    int fd;                  /* of a memfd, or -1 */
+    uint64_t fd_end;         /* the byte behind those that it came with */
+    size_t discard;          /* refused: so many bytes more are read and dropped */
+    struct fxe_req *sending; /* whose reply has not left */
+};
+
+/* A connection that the front has handed over, with one reference.  Takes fd; NULL when memory is
+ * out. */
+struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
+void fxe_conn_ref(struct fxe_conn *c);
+void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
+/* It is of no more use: shut it down. */
+void fxe_conn_kill(struct fxe_conn *c);
+
+/* --- with conn.lock --- */
+
+/* The next request: 1, and it is the caller's; 0 when more bytes must come first; -1 when the
+ * connection has ended. */
+int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m);
+/* While a request is under way: answer commands.  1 when a message waits, 0, or -1. */
+int fxe_conn_commands(struct fxe_conn *c);
+/* Are bytes of the next request here already, of which epoll knows nothing? */
+static inline int fxe_conn_has_more(const struct fxe_conn *c)
+{
+    return c->have > c->at;
+}
+/* Nothing is being read: give the buffer back. */
+void fxe_conn_rest(struct fxe_conn *c);
+
+/* Send r's reply: 1 when all of it has left; 0 when the rest follows, and r has to stay as it
+ * is; -1 when the connection is broken. */
+int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *frames, int n);
+/* More of it: the same. */
+int fxe_conn_flush(struct fxe_conn *c);
+
+/* Is the peer still there?  Looks without reading; any thread, no lock. */
+int fxe_conn_is_gone(const struct fxe_conn *c);
+
+/* --- what is on its way for this tenant: requests that are not answered, replies that have not
+ * left; in bytes --- */
+
+void fxe_kept_add(size_t n);
+void fxe_kept_sub(size_t n);
+/* Would `n` more be too much?  Not for a request that has only its `own` bytes beside it. */
+int fxe_kept_is_full(size_t n, size_t own);
+
+#endif

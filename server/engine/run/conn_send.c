@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections: replies leave.  Nobody waits for a client that does not read. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "server/engine/run/conn.h"
+#include "server/engine/run/request.h"
+
+/* Send what is left of r's reply. */
+static int send_some(struct fxe_conn *c, struct fxe_req *r)
+{
+    struct fx_zmtp_message *m = &r->wire;
+    while (m->niov) {
+        struct msghdr msg = {.msg_iov = m->iov, .msg_iovlen = (size_t)m->niov};
+        ssize_t sent = sendmsg(c->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return errno == EAGAIN ? 0 : -1;
+        m->niov = fx_iov_advance(m->iov, m->niov, (size_t)sent);
+    }
+    return 1;
+}
+
+/* It has left, or never will. */
+static int done(struct fxe_conn *c, struct fxe_req *r, int rc)
+{
+    fxe_kept_sub(r->unsent);
+    r->unsent = 0;
+    c->sending = NULL;
+    if (rc == 1 && c->discard)
+        shutdown(c->source.fd, SHUT_WR); /* the error was the last word */
+    return rc;
+}
+
+int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *frames, int n)
+{
+    if (c->dead)
+        return -1;
+    fx_zmtp_message(&r->wire, frames, n);
+    int rc = send_some(c, r);
+    if (rc != 0)
+        return done(c, r, rc);
+    for (int i = 0; i < r->wire.niov; i++)
+        r->unsent += r->wire.iov[i].iov_len;
+    fxe_kept_add(r->unsent);
+    c->sending = r;
+    return 0;
+}
+
+int fxe_conn_flush(struct fxe_conn *c)
+{
+    struct fxe_req *r = c->sending;
+    int rc = c->dead ? -1 : send_some(c, r);
+    return rc == 0 ? 0 : done(c, r, rc);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/run/lock.h"
+
+#include <stdlib.h>
+
+#include "server/engine/run/pool.h"
+#include "server/engine/run/request.h"
+
+int fxe_group_new(struct fxe_obj *o)
+{
+    struct fxe_group *g = calloc(1, sizeof *g);
+    if (g)
+        fxe_group_join(g, o);
+    return g != NULL;
+}
+
+void fxe_group_join(struct fxe_group *g, struct fxe_obj *o)
+{
+    o->group = g;
+    o->next_in_group = g->members;
+    g->members = o;
+}
+
+static void free_if_empty(struct fxe_group *g)
+{
+    if (!g->members && !g->readers && !g->writer && !g->waiting)
+        free(g);
+}
+
+void fxe_group_leave(struct fxe_obj *o)
+{
+    struct fxe_group *g = o->group;
+    struct fxe_obj **at = &g->members;
+    if (!g)
+        return;
+    while (*at != o)
+        at = &(*at)->next_in_group;
+    *at = o->next_in_group;
+    o->group = NULL;
+    free_if_empty(g);
+}
+
+void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b)
+{
+    struct fxe_group *from = b->group, *to = a->group;
+    if (from == to)
+        return;
+    while (from->members) {
+        struct fxe_obj *o = from->members;
+        from->members = o->next_in_group;
+        fxe_group_join(to, o);
+    }
+    /* Those that wait for the old group look for the new one when it is given back. */
+    free_if_empty(from);
+}
+
+int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, int write)
+{
+    for (int i = 0; i < n->n; i++)
+        if (n->need[i].obj == o) {
+            n->need[i].write |= write;
+            return 0;
+        }
+    if (n->n == FXE_MAX_NEEDS)
+        return -1;
+    n->need[n->n++] = (struct fxe_need){o, NULL, write};
+    return 0;
+}
+
+static int free_for(const struct fxe_group *g, int write)
+{
+    return !g->writer && !(write && g->readers);
+}
+
+int fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, int again)
+{
+    struct fxe_group *busy = NULL;
+    /* Objects may have come together since they were added: one entry for each group. */
+    for (int i = 0; i < n->n; i++) {
+        n->need[i].group = n->need[i].obj->group;
+        for (int j = 0; j < i; j++)
+            if (n->need[j].group == n->need[i].group) {
+                n->need[j].write |= n->need[i].write;
+                n->need[i].group = NULL;
+            }
+    }
+    for (int i = 0; i < n->n && !busy; i++) {
+        struct fxe_group *g = n->need[i].group;
+        if (g && (!free_for(g, n->need[i].write) || (g->waiting && !again)))
+            busy = g;
+    }
+    if (!busy) {
+        for (int i = 0; i < n->n; i++) {
+            struct fxe_group *g = n->need[i].group;
+            if (g && n->need[i].write)
+                g->writer = 1;
+            else if (g)
+                g->readers++;
+        }
+        return 1;
+    }
+    r->next = NULL;
+    if (busy->waiting)
+        busy->last_waiting->next = r;
+    else
+        busy->waiting = r;
+    busy->last_waiting = r;
+    return 0;
+}
+
+static void wake(struct fxe_group *g)
+{
+    struct fxe_req *r = g->waiting;
+    g->waiting = g->last_waiting = NULL;
+    while (r) {
+        struct fxe_req *next = r->next;
+        r->next = NULL;
+        fxe_pool_ready(r); /* takes its groups, or waits again, in the same order */
+        r = next;
+    }
+}
+
+void fxe_needs_give(struct fxe_needs *n)
+{
+    for (int i = 0; i < n->n; i++) {
+        struct fxe_group *g = n->need[i].group;
+        if (!g)
+            continue;
+        if (n->need[i].write)
+            g->writer = 0;
+        else
+            g->readers--;
+        n->need[i].group = NULL;
+        if (g->waiting && !g->writer)
+            wake(g);
+        free_if_empty(g);
+    }
+    n->n = 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/run/overdue.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/engine/objects/named.h"
+#include "server/engine/objects/session.h"
+#include "server/engine/run/pool.h"
+#include "server/log.h"
+
+enum {
+    BATCH = 16,
+    GRACE_MS = 2000 /* a request that is younger may be the first of a new client */
+};
+
+static int given_up; /* calls whose callers have had their answer; engine.lock */
+
+bool fxe_overdue_ended(struct fxe_req *r)
+{
+    r->ending = 1;
+    given_up -= r->given_up;
+    return r->given_up;
+}
+
+/* A request that stands in for r, whose caller is not to wait any longer: it is answered, and r
+ * is not.  NULL when memory is out: then it is tried again at the next tick. */
+static struct fxe_req *stand_in(struct fxe_req *r)
+{
+    struct fxe_req *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    msgpack_sbuffer_init(&s->extra);
+    msgpack_sbuffer_init(&s->reply);
+    s->conn = r->conn;
+    s->request_id = r->request_id;
+    s->ending = 1;
+    fxe_conn_ref(s->conn);
+    fxe_fail(s, "timeout",
+             "%s took longer than the server's --call-limit of %d seconds; it still runs, and may "
+             "yet change what it was called for",
+             r->fn ? r->fn->name : r->operation->name, fxe_engine.options.call_limit);
+    r->given_up = 1;
+    r->conn->running = NULL;
+    given_up++;
+    return s;
+}
+
+static void give_up(int64_t now)
+{
+    struct fxe_req *some[BATCH];
+    int n = 0;
+    fxe_lock();
+    for (struct fxe_conn *c = fxe_pool_busy(); c && n < BATCH; c = c->next_busy) {
+        struct fxe_req *r = c->running;
+        if (r && !r->ending && r->operation &&
+            now - r->began_ms > (int64_t)fxe_engine.options.call_limit * 1000 &&
+            (some[n] = stand_in(r)))
+            n++;
+    }
+    fxe_unlock();
+    for (int i = 0; i < n; i++) {
+        fxs_log(FXS_WARN, "engine", "event=call-limit peer=\"%s\" message=\"%s\"",
+                some[i]->conn->peer, some[i]->message ? some[i]->message : "");
+        fxe_req_finish(some[i]);
+    }
+}
+
+/* Would anything be lost with this process but calls that nobody waits for? */
+static bool is_expendable(int64_t now)
+{
+    int runaways = given_up;
+    if (fxe_sessions_live() || fxe_named_count())
+        return false;
+    for (struct fxe_conn *c = fxe_pool_busy(); c; c = c->next_busy) {
+        if (!c->running || now - c->running->began_ms < GRACE_MS)
+            return false;
+        runaways++;
+    }
+    return runaways > 0;
+}
+
+bool fxe_overdue_tick(void)
+{
+    int64_t now = fxe_now_ms();
+    if (fxe_engine.options.call_limit)
+        give_up(now);
+    fxe_lock();
+    bool some = given_up > 0, expendable = is_expendable(now);
+    fxe_unlock();
+    if (expendable) {
+        fxs_log(FXS_WARN, "engine",
+                "event=replaced why=\"a call does not end, and there is nothing else to be lost\"");
+        _exit(0);
+    }
+    return some;
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/run/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/call/files.h"
+#include "server/engine/call/special.h"
+#include "server/engine/objects/blob.h"
+#include "server/engine/objects/named.h"
+#include "server/engine/objects/session.h"
+#include "server/engine/run/overdue.h"
+#include "server/engine/run/pool.h"
+#include "server/engine/run/stats.h"
+
+enum { PRINTED_MAX = 32 << 10 }; /* bytes that come back with a reply, in its header */
+
+static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
+
+/* --- errors and reply --- */
+
+int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
+{
+    char text[4096] = "faissx: ";
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text + 8, sizeof text - 8, fmt, ap);
+    va_end(ap);
+    r->failed = 1;
+    r->code = -4;
+    r->kind = kind;
+    free(r->message);
+    r->message = strdup(text);
+    return -1;
+}
+
+void fxe_fail_text(struct fxe_req *r, int code, const char *text)
+{
+    r->failed = 1;
+    r->code = code;
+    r->kind = NULL;
+    free(r->message);
+    r->message = strdup(text ? text : "");
+}
+
+void fxe_fail_faiss(struct fxe_req *r, int code)
+{
+    fxe_fail_text(r, code, fxe_engine.lib.api.get_last_error());
+}
+
+int fxe_need(struct fxe_req *r, int op)
+{
+    char text[8192];
+    if (fx_library_has(&fxe_engine.lib, op))
+        return 0;
+    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
+    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
+    r->code = -2;
+    return -1;
+}
+
+msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &r->extra, msgpack_sbuffer_write);
+    fx_pack_str(&pk, key);
+    r->nextra++;
+    return pk;
+}
+
+int fxe_reply_array(struct fxe_req *r, void *data, size_t size)
+{
+    if (r->nout == FX_FRAMES_MAX - 1)
+        return fxe_fail(r, "limit", "more than %d arrays in a reply", r->nout);
+    r->out[r->nout++] = (struct fxe_out){data, size};
+    return 0;
+}
+
+void *fxe_req_alloc(struct fxe_req *r, size_t size)
+{
+    void *p = NULL;
+    if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
+        p = malloc(size ? size : 1);
+    if (p)
+        r->memory[r->nmemory++] = (struct fx_buffer){p, size, 0};
+    else
+        fxe_fail(r, "limit", "the server has no memory for %zu bytes", size);
+    return p;
+}
+
+/* A file that is too large for a message stays here, to be fetched in pieces.  The results of a
+ * call do not: the client reads them into the caller's memory. */
+static void pack_big(struct fxe_req *r)
+{
+    int big = 0;
+    if (r->piece_of || r->fn)
+        return;
+    for (int i = 0; i < r->nout; i++)
+        big |= r->out[i].size > FX_PIECE;
+    if (!big)
+        return;
+    msgpack_packer pk = fxe_reply_key(r, "big");
+    msgpack_pack_array(&pk, (size_t)r->nout);
+    for (int i = 0; i < r->nout; i++) {
+        uint64_t id = 0;
+        if (r->out[i].size > FX_PIECE)
+            id = fxe_blob_put(r->session, r->out[i].data, r->out[i].size);
+        if (!id) {
+            msgpack_pack_nil(&pk);
+            continue;
+        }
+        msgpack_pack_array(&pk, 3);
+        fx_pack_str(&pk, "download");
+        msgpack_pack_uint64(&pk, id);
+        msgpack_pack_uint64(&pk, r->out[i].size);
+        r->out[i] = (struct fxe_out){NULL, 0};
+    }
+}
+
+static void pack_printed(msgpack_packer *pk, const struct fxe_printed *p)
+{
+    char more[80] = "";
+    if (p->lost)
+        snprintf(more, sizeof more, "\nfaissx: %zu more bytes are in the server's log\n", p->lost);
+    fx_pack_str(pk, "printed");
+    msgpack_pack_str(pk, p->size + strlen(more));
+    msgpack_pack_str_body(pk, p->text, p->size);
+    msgpack_pack_str_body(pk, more, strlen(more));
+}
+
+static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
+    int prints = r->printed.size != 0;
+    if (!r->failed) {
+        msgpack_pack_map(&pk, 2 + r->nextra + prints);
+    } else {
+        int lost = r->kind && strcmp(r->kind, "session") == 0;
+        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made + prints);
+        if (lost) { /* how it was lost */
+            fx_pack_str(&pk, "tenant");
+            fx_pack_str(&pk, fxe_engine.options.tenant);
+            fx_pack_str(&pk, "previous");
+            fx_pack_str(&pk, fxe_engine.options.previous);
+        }
+        if (r->made) {
+            fx_pack_str(&pk, "made");
+            msgpack_pack_int(&pk, 1);
+        }
+        fx_pack_str(&pk, "code");
+        msgpack_pack_int(&pk, r->code);
+        fx_pack_str(&pk, "message");
+        fx_pack_str(&pk, r->message ? r->message : "");
+        if (r->kind) {
+            fx_pack_str(&pk, "kind");
+            fx_pack_str(&pk, r->kind);
+        }
+    }
+    if (prints)
+        pack_printed(&pk, &r->printed);
+    fx_pack_str(&pk, "status");
+    fx_pack_str(&pk, r->failed ? "error" : "ok");
+    fx_pack_str(&pk, "request_id");
+    msgpack_pack_uint64(&pk, r->request_id);
+    if (!r->failed)
+        msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
+}
+
+static int reply(struct fxe_req *r)
+{
+    struct fx_frame frames[FX_FRAMES_MAX];
+    int n = 1;
+    if (!r->failed)
+        pack_big(r);
+    pack_header(r, &r->reply);
+    frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
+    for (int i = 0; i < r->nout && !r->failed; i++)
+        frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
+    return fxe_pool_reply(r, frames, n); /* a peer that is gone needs no answer */
+}
+
+/* --- life of a request --- */
+
+static const struct fxe_operation *const operations[] = {
+    &fxe_upload,
+    &fxe_download,
+    &fxe_release_blob,
+    &fxe_save,
+    &fxe_load,
+    &fxe_load_stream,
+    &fxe_feed,
+    &fxe_stats_operation,
+    &fxe_hello,
+    &fxe_attach,
+    &fxe_bye,
+    &fxe_ping,
+    &fxe_health,
+    &fxe_publish,
+    &fxe_open,
+    &fxe_list,
+    &fxe_unpublish,
+    &fxe_ivf_stats,
+    &fxe_ivf_stats_reset,
+    &fxe_iteration_stats,
+};
+
+static const struct fxe_operation *find_operation(struct fxe_req *r, const char *name, size_t len)
+{
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+        if (strlen(operations[i]->name) == len && memcmp(operations[i]->name, name, len) == 0)
+            return operations[i];
+    r->op = fx_op_by_name(name, len);
+    if (!r->op || fx_fns[r->op].flags & FX_CUSTOM) {
+        r->op = 0; /* unknown, or of a value object, which lives in the client */
+        return NULL;
+    }
+    r->fn = &fx_fns[r->op];
+    return &call_operation;
+}
+
+struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn)
+{
+    struct fxe_req *r = calloc(1, sizeof *r);
+    const char *why, *name;
+    size_t len;
+    if (!r) {
+        fxe_msg_free(m);
+        return NULL;
+    }
+    r->msg = m;
+    r->conn = conn;
+    fxe_conn_ref(conn);
+    msgpack_sbuffer_init(&r->extra);
+    msgpack_sbuffer_init(&r->reply);
+    int rc =
+        m->nframes ? fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) : -1;
+    if (rc == 0) /* first of all: every answer names it if it can be had */
+        fx_header_uint(&r->header, "request_id", &r->request_id);
+    if (m->kind)
+        fxe_fail(r, m->kind, "%s", m->why);
+    else if (rc != 0)
+        fxe_fail(r, "protocol", "%s", why);
+    else if (!fx_header_str(&r->header, "operation", &name, &len))
+        fxe_fail(r, "protocol", "the header has no operation");
+    else if (!(r->operation = find_operation(r, name, len)))
+        fxe_fail(r, "unsupported", "unknown operation '%.*s'", (int)(len > 100 ? 100 : len), name);
+    return r;
+}
+
+/* The session that the request names, if it does. */
+static int find_session(struct fxe_req *r)
+{
+    const char *token;
+    size_t len;
+    if (!fx_header_get(&r->header, "session"))
+        return 0;
+    if (fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
+        r->session = fxe_session_find((const uint8_t *)token);
+    if (r->session && r->session->ended)
+        r->session = NULL;
+    if (!r->session)
+        return fxe_fail(r, "session",
+                        "unknown session: it has ended, or its engine was restarted; its objects "
+                        "are gone");
+    r->session->busy++;
+    fxe_session_bind(r->session, r->conn);
+    return 0;
+}
+
+int fxe_req_prepare(struct fxe_req *r)
+{
+    if (r->failed || find_session(r) != 0)
+        return -1;
+    if (r->operation->needs_session && !r->session)
+        return fxe_fail(r, "session", "%s needs a session: say hello first",
+                        r->fn ? r->fn->name : r->operation->name);
+    return r->operation->prepare ? r->operation->prepare(r) : 0;
+}
+
+/* Does the client want to see what FAISS prints? */
+static bool is_verbose(const struct fxe_req *r)
+{
+    const msgpack_object *o = fx_header_get(&r->header, "verbose");
+    return o && o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
+}
+
+void fxe_req_run(struct fxe_req *r)
+{
+    if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
+        fxe_fail(r, "timeout", "nobody waits for it any more");
+    } else if (r->operation->start) {
+        if (r->operation->start(r))
+            return;
+    } else if (is_verbose(r)) {
+        r->printed.limit = PRINTED_MAX;
+        fxe_printed_begin(FXE_PRINTED_ALL, &r->printed);
+        r->operation->run(r);
+        fxe_printed_end(FXE_PRINTED_ALL);
+    } else {
+        r->operation->run(r);
+    }
+    fxe_req_finish(r);
+}
+
+static void free_request(struct fxe_req *r)
+{
+    for (int i = 0; i < r->nmemory; i++)
+        fx_buffer_free(&r->memory[i]);
+    if (r->piece_of)
+        fxe_blob_done(r->piece_of);
+    for (int i = r->piece_of ? 1 : 0; i < r->nout; i++)
+        free(r->out[i].data);
+    free(r->found.lims);
+    free(r->found.labels);
+    free(r->found.distances);
+    msgpack_sbuffer_destroy(&r->extra);
+    msgpack_sbuffer_destroy(&r->reply);
+    fx_header_free(&r->header);
+    fxe_msg_free(r->msg);
+    free(r->message);
+    free(r->printed.text);
+    free(r);
+}
+
+/* The thread that finishes a request and the one that sends the last of its reply each have a
+ * share in it; the second to be done frees it. */
+static void give_up_share(struct fxe_req *r)
+{
+    if (__atomic_sub_fetch(&r->shares, 1, __ATOMIC_ACQ_REL) == 0)
+        free_request(r);
+}
+
+/* The commit point: here a store makes the change durable, before anyone is told of it and while
+ * its objects are still locked.  There is no store yet. */
+static void commit(const struct fxe_req *r)
+{
+    (void)r;
+}
+
+/* Give back what the request used: locks, objects, its place in the session. */
+static void release(struct fxe_req *r)
+{
+    struct fxe_obj *doomed = NULL;
+    fxe_lock();
+    fxe_needs_give(&r->needs);
+    for (int i = 0; i < r->nheld; i++)
+        fxe_obj_let_go(r->held[i], &doomed);
+    if (r->session)
+        fxe_session_leave(r->session, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+}
+
+/* Has the caller had an answer already?  From now on nobody else gives it one. */
+static bool is_answered(struct fxe_req *r)
+{
+    fxe_lock();
+    bool answered = fxe_overdue_ended(r);
+    fxe_unlock();
+    return answered;
+}
+
+void fxe_req_finish(struct fxe_req *r)
+{
+    fxe_values_free(&r->values);
+    fxe_stats_count(r);
+    commit(r);
+    r->shares = 2;
+    if (is_answered(r)) {
+        release(r);
+        fxe_conn_unref(r->conn);
+        free_request(r);
+        return;
+    }
+    int sent = reply(r);
+    release(r);
+    if (sent != 0) /* at once, or never */
+        fxe_req_sent(r);
+    give_up_share(r);
+}
+
+void fxe_req_sent(struct fxe_req *r)
+{
+    struct fxe_conn *c = r->conn;
+    give_up_share(r);
+    fxe_pool_answered(c);
+}
+
+int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o)
+{
+    *o = fxe_obj_find(r->session, id);
+    if (!*o)
+        return fxe_fail(r, "handle",
+                        "%s is no object of this session: it was freed, or the engine was "
+                        "restarted",
+                        what);
+    if (r->nheld == FXE_MAX_NEEDS) {
+        *o = NULL;
+        return fxe_fail(r, "limit", "more than %d objects in one call", FXE_MAX_NEEDS);
+    }
+    fxe_obj_hold(*o);
+    r->held[r->nheld++] = *o;
+    return 0;
+}
+
+struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
+{
+    if (i >= r->msg->nframes - 1u) {
+        fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+        return NULL;
+    }
+    struct fx_buffer *b = &r->msg->frames[i + 1];
+    if (!b->data) {
+        fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", b->size);
+        return NULL;
+    }
+    return b;
+}
+
+int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
+                  size_t *size)
+{
+    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        const struct fx_buffer *b = fxe_req_frame(r, o->via.u64, what);
+        if (!b)
+            return -1;
+        *data = b->data; /* FAISS reads whole numbers: frames are aligned */
+        *size = b->size;
+        return 0;
+    }
+    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
+        o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory))
+            return fxe_fail(r, "limit", "too many uploads in one call");
+        struct fx_buffer *b = &r->memory[r->nmemory];
+        if (fxe_blob_take(r->session, o->via.array.ptr[1].via.u64, b) != 0)
+            return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
+        r->nmemory++;
+        *data = b->data;
+        *size = b->size;
+        return 0;
+    }
+    return fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+}
+
+void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    int root = fx_root(o->cls);
+    if (root == FX_CLASS_Index || (root == FX_CLASS_IndexBinary && api->IndexBinary_d)) {
+        int binary = root == FX_CLASS_IndexBinary;
+        msgpack_pack_array(pk, 3);
+        msgpack_pack_uint64(pk, o->id);
+        msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));
+        msgpack_pack_int64(pk, binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
+                                      : (int64_t)api->Index_metric_type(o->ptr));
+    } else {
+        msgpack_pack_uint64(pk, o->id);
+    }
+}

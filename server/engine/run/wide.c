@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/run/wide.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "server/engine/guard/blas.h"
+#include "server/engine/objects/session.h"
+#include "server/engine/search/split.h"
+#include "server/log.h"
+
+enum {
+    STACK = 4 << 20, /* of a lane; OMP_STACKSIZE is the same, see engine.c */
+    ROOM_TO_SPARE = 64 << 20,
+    NICE = 5 /* a call for one core does not wait for one that takes all */
+};
+
+/* Guarded by engine.lock, but statm. */
+static struct {
+    int statm; /* /proc/self/statm, opened before the sandbox */
+    pthread_cond_t cond;
+    struct fxe_req *first, *last;
+    int waiting; /* requests */
+    int lanes, idle;
+} wide = {.statm = -1, .cond = PTHREAD_COND_INITIALIZER};
+
+/* Is there memory for so many threads more?  libgomp ends the process when it cannot have one. */
+static int has_room(int threads)
+{
+    char text[128];
+    unsigned long pages = 0;
+    struct rlimit limit;
+    ssize_t n = pread(wide.statm, text, sizeof text - 1, 0);
+    if (n <= 0 || getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 1;
+    text[n] = '\0';
+    sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages);
+    size_t data = pages * (size_t)sysconf(_SC_PAGESIZE);
+    return data + (size_t)threads * STACK + fxe_blas_buffer() + ROOM_TO_SPARE <= limit.rlim_cur;
+}
+
+static int may_have(int threads)
+{
+    fxe_lock();
+    int may = has_room(threads);
+    if (may)
+        fxe_blas_reserve(threads);
+    fxe_unlock();
+    return may;
+}
+
+static _Thread_local int width_now = 1;
+
+int fxe_wide_width(void)
+{
+    return width_now;
+}
+
+static void set_width(int width)
+{
+    width_now = width;
+    if (fxe_engine.omp_set_num_threads)
+        fxe_engine.omp_set_num_threads(width);
+}
+
+/* OpenMP threads of the nth lane: the first two have all cores, those that come when there are
+ * many have fewer, so that all together never have more than about twice the cores for each. */
+static int width_of(int n)
+{
+    int share = 2 * fxe_engine.cores / n;
+    return share > fxe_engine.cores ? fxe_engine.cores : share > 1 ? share : 1;
+}
+
+static struct fxe_req *take(void)
+{
+    wide.idle++;
+    while (!wide.first)
+        pthread_cond_wait(&wide.cond, &fxe_engine.lock);
+    wide.idle--;
+    struct fxe_req *r = wide.first;
+    wide.first = r->next;
+    wide.waiting--;
+    return r;
+}
+
+/* Its threads are made at once and stay: later there may be no memory for them. */
+static void *lane(void *arg)
+{
+    int own = (int)(intptr_t)arg, most = own;
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    set_width(own);
+    fxe_split_warm_up();
+    for (;;) {
+        fxe_lock();
+        struct fxe_req *r = take();
+        fxe_unlock();
+        int asked = fxe_session_width(r->session), width = asked ? asked : own;
+        if (width > most && !may_have(width - most))
+            width = most; /* as many as there are */
+        most = width > most ? width : most;
+        set_width(width);
+        if (fxe_conn_is_gone(r->conn)) {
+            fxe_fail(r, "gone", "the client has gone");
+            fxe_req_finish(r);
+        } else {
+            fxe_req_run(r);
+        }
+    }
+    return NULL;
+}
+
+static void add_lane(void)
+{
+    pthread_t t;
+    pthread_attr_t attr;
+    int width = width_of(wide.lanes + 1);
+    while (width > 1 && !has_room(width))
+        width /= 2;
+    if (wide.lanes && !has_room(width))
+        return;
+    fxe_blas_reserve(width);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&t, &attr, lane, (void *)(intptr_t)width);
+    pthread_attr_destroy(&attr);
+    if (rc == 0)
+        wide.lanes++;
+    else
+        fxs_log(FXS_WARN, "engine", "event=no-thread errno=%d", rc);
+}
+
+void fxe_wide_init(void)
+{
+    wide.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+void fxe_wide_start(void)
+{
+    fxe_lock();
+    add_lane();
+    fxe_unlock();
+    if (!wide.lanes)
+        _exit(1);
+}
+
+void fxe_wide_run(struct fxe_req *r)
+{
+    r->next = NULL;
+    if (wide.first)
+        wide.last->next = r;
+    else
+        wide.first = r;
+    wide.last = r;
+    wide.waiting++;
+    pthread_cond_signal(&wide.cond);
+    if (wide.waiting > wide.idle && wide.lanes < FXE_WIDE_MAX)
+        add_lane();
+}

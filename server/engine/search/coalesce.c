@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/search/coalesce.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/run/stats.h"
+#include "server/engine/search/far.h"
+#include "server/engine/search/flat.h"
+
+static const struct fx_api *api(void)
+{
+    return &fxe_engine.lib.api;
+}
+
+/* Parameters of faiss_Index_search. */
+enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
+
+int fxe_is_flat(struct fxe_obj *o)
+{
+    int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
+    if (!known) {
+        FaissMetricType metric = api()->Index_metric_type(o->ptr);
+        int yes = api()->IndexFlat_cast && api()->IndexFlat_cast(o->ptr) &&
+                  api()->IndexFlat1D_cast && !api()->IndexFlat1D_cast(o->ptr) &&
+                  (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
+        known = yes ? 1 : 2;
+        __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
+    }
+    return known == 1;
+}
+
+static uint64_t arg(const struct fxe_req *r, int i)
+{
+    const msgpack_object *a = &r->args->via.array.ptr[i];
+    return a->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? a->via.u64 : 0;
+}
+
+int fxe_may_coalesce(struct fxe_req *r)
+{
+    if (r->op != FX_OP_Index_search || fxe_engine.options.coalesce == FXS_COALESCE_OFF ||
+        arg(r, N) != 1 || arg(r, K) > FXE_FAR)
+        return 0;
+    return fxe_engine.options.coalesce == FXS_COALESCE_FAST || fxe_is_flat(r->obj[INDEX]);
+}
+
+int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other)
+{
+    return other->op == FX_OP_Index_search && other->obj[INDEX]->ptr == r->obj[INDEX]->ptr &&
+           arg(other, N) == 1 && arg(other, K) == arg(r, K);
+}
+
+/* By flat.c; -1 when it cannot. */
+static int flat(struct fxe_req **b, int n)
+{
+    FaissIndex *index = b[0]->obj[INDEX]->ptr;
+    struct fxe_flat_query q[FXE_FLAT_MAX];
+    size_t d = (size_t)api()->Index_d(index), floats = 0;
+    float *xb = NULL;
+    if (!fxe_is_flat(b[0]->obj[INDEX]) || !api()->IndexFlat_xb ||
+        (api()->get_distance_compute_min_k_reservoir &&
+         (int64_t)b[0]->v[K].i >= api()->get_distance_compute_min_k_reservoir()))
+        return -1; /* a reservoir breaks ties in another way than a heap */
+    api()->IndexFlat_xb(index, &xb, &floats);
+    if (!xb || floats / d != (size_t)api()->Index_ntotal(index))
+        return -1;
+    for (int i = 0; i < n; i++)
+        q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
+    return fxe_flat_search(fxe_engine.options.coalesce == FXS_COALESCE_FAST,
+                           (int)api()->Index_metric_type(index), d, xb, floats / d,
+                           (size_t)b[0]->v[K].i, q, n);
+}
+
+/* One call for all of them. */
+static int merged(struct fxe_req **b, int n)
+{
+    FaissIndex *index = b[0]->obj[INDEX]->ptr;
+    size_t d = (size_t)api()->Index_d(index), k = (size_t)b[0]->v[K].i;
+    float *x = malloc((size_t)n * d * sizeof *x), *dis = malloc((size_t)n * k * sizeof *dis);
+    idx_t *ids = malloc((size_t)n * k * sizeof *ids);
+    int rc = -1;
+    if (x && dis && ids) {
+        for (int i = 0; i < n; i++)
+            memcpy(x + (size_t)i * d, b[i]->v[X].p, d * sizeof *x);
+        rc = api()->Index_search(index, n, x, (idx_t)k, dis, ids);
+        for (int i = 0; i < n && rc == 0; i++) {
+            memcpy(b[i]->v[DISTANCES].p, dis + (size_t)i * k, k * sizeof *dis);
+            memcpy(b[i]->v[LABELS].p, ids + (size_t)i * k, k * sizeof *ids);
+        }
+    }
+    free(x);
+    free(dis);
+    free(ids);
+    return rc;
+}
+
+static void alone(struct fxe_req *r)
+{
+    int rc = fxe_far_search(r) ? (int)r->v[RESULT].i
+                               : api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i,
+                                                     r->v[DISTANCES].p, r->v[LABELS].p);
+    if (rc != 0 && !r->failed)
+        fxe_fail_faiss(r, rc);
+}
+
+void fxe_coalesce_run(struct fxe_req **batch, int n)
+{
+    struct fxe_req *good[FXE_FLAT_MAX];
+    int ngood = 0;
+    for (int i = 0; i < n; i++)
+        if (fxe_call_arguments(batch[i]) == 0)
+            good[ngood++] = batch[i];
+    /* A call that FAISS refuses, for its k say, must be refused for each in its own name. */
+    int done = ngood > 0 &&
+               (flat(good, ngood) == 0 ||
+                (fxe_engine.options.coalesce == FXS_COALESCE_FAST && merged(good, ngood) == 0));
+    for (int i = 0; i < ngood && !done; i++)
+        alone(good[i]);
+    fxe_stats_batch(done ? ngood : 0);
+    for (int i = 0; i < n; i++)
+        fxe_req_finish(batch[i]);
+}

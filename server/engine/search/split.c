@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/search/split.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/run/wide.h"
+#include "server/engine/search/coalesce.h"
+
+enum {
+    /* Parts are multiples of that many queries, but for the last.  FAISS uses BLAS from 20 on;
+     * BLAS takes 2 to 24 at a time, and what is left over in other ways. */
+    PART = 48,
+    WORTH = 1 << 22, /* multiplications of a part at least */
+    MAX_D = 4096,
+    TRY_N = 1100, /* more than one block of FAISS's */
+    TRY_Q = 143,
+    TRY_K = 10
+};
+
+/* Any OpenMP runtime has these: GCC's own, and LLVM's for code compiled by GCC. */
+static struct {
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+    int (*thread_num)(void), (*num_threads)(void);
+} omp;
+
+void fxe_split_init(void *dl)
+{
+    void *f[] = {dlsym(dl, "GOMP_parallel"), dlsym(dl, "omp_get_thread_num"),
+                 dlsym(dl, "omp_get_num_threads")};
+    if (!f[0] || !f[1] || !f[2])
+        return;
+    memcpy(&omp.parallel, &f[0], sizeof f[0]);
+    memcpy(&omp.thread_num, &f[1], sizeof f[1]);
+    memcpy(&omp.num_threads, &f[2], sizeof f[2]);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void fxe_split_warm_up(void)
+{
+    if (omp.parallel)
+        omp.parallel(nothing, NULL, 0, 0);
+}
+
+struct search {
+    FaissIndex *index;
+    size_t n, d, k;
+    const float *x;
+    float *distances;
+    idx_t *labels;
+    size_t parts;
+    int failed; /* atomic */
+};
+
+static void search_part(struct search *s, size_t from, size_t to)
+{
+    if (fxe_engine.lib.api.Index_search(s->index, (idx_t)(to - from), s->x + from * s->d,
+                                        (idx_t)s->k, s->distances + from * s->k,
+                                        s->labels + from * s->k) != 0)
+        __atomic_store_n(&s->failed, 1, __ATOMIC_RELAXED);
+}
+
+/* Where part p begins. */
+static size_t cut(const struct search *s, size_t p)
+{
+    return p == s->parts ? s->n : s->n * p / s->parts / PART * PART;
+}
+
+static void search_parts(void *arg)
+{
+    struct search *s = arg;
+    size_t step = (size_t)omp.num_threads();
+    for (size_t p = (size_t)omp.thread_num(); p < s->parts; p += step)
+        search_part(s, cut(s, p), cut(s, p + 1));
+}
+
+/* --- is it the same? --- */
+
+static int same(struct search *whole)
+{
+    float dis[TRY_Q * TRY_K];
+    idx_t ids[TRY_Q * TRY_K];
+    struct search parts = *whole;
+    parts.distances = dis;
+    parts.labels = ids;
+    search_part(whole, 0, TRY_Q);
+    for (size_t at = PART; at < TRY_Q; at += PART) {
+        search_part(&parts, 0, at);
+        search_part(&parts, at, TRY_Q);
+        if (memcmp(dis, whole->distances, sizeof dis) != 0 ||
+            memcmp(ids, whole->labels, sizeof ids) != 0)
+            return 0;
+    }
+    return !whole->failed && !parts.failed;
+}
+
+static int try(FaissMetricType metric, size_t d)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    FaissIndexFlat *index = NULL;
+    float dis[TRY_Q * TRY_K], *y = malloc((TRY_N + TRY_Q) * d * sizeof *y);
+    idx_t ids[TRY_Q * TRY_K];
+    uint32_t seed = 1;
+    int rc = 0;
+    for (size_t i = 0; y && i < (TRY_N + TRY_Q) * d; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        y[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    if (y && api->IndexFlat_new_with && api->IndexFlat_new_with(&index, (idx_t)d, metric) == 0 &&
+        api->Index_add(index, TRY_N, y) == 0) {
+        struct search whole = {.index = index,
+                               .n = TRY_Q,
+                               .d = d,
+                               .k = TRY_K,
+                               .x = y + TRY_N * d,
+                               .distances = dis,
+                               .labels = ids};
+        rc = same(&whole);
+    }
+    if (index)
+        api->Index_free(index);
+    free(y);
+    return rc;
+}
+
+static int may_be_split(FaissMetricType metric, size_t d)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char known[2][MAX_D + 1]; /* 1: yes, 2: no */
+    char *at = &known[metric == METRIC_INNER_PRODUCT][d];
+    pthread_mutex_lock(&lock);
+    if (!*at)
+        *at = try(metric, d) ? 1 : 2;
+    pthread_mutex_unlock(&lock);
+    return *at == 1;
+}
+
+/* --- */
+
+/* Parameters of faiss_Index_search. */
+enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
+
+int fxe_split_search(struct fxe_req *r)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    int cores = fxe_wide_width();
+    if (!omp.parallel || cores < 2 || r->op != FX_OP_Index_search || r->lane != FXE_WIDE ||
+        r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
+        return 0;
+    struct search s = {.index = r->v[INDEX].p,
+                       .n = (size_t)r->v[N].i,
+                       .d = (size_t)api->Index_d(r->v[INDEX].p),
+                       .k = (size_t)r->v[K].i,
+                       .x = r->v[X].p,
+                       .distances = r->v[DISTANCES].p,
+                       .labels = r->v[LABELS].p};
+    s.parts = s.n / PART < (size_t)cores ? s.n / PART : (size_t)cores;
+    if (s.d > MAX_D || !s.x || !s.distances || !s.labels ||
+        s.n / s.parts * s.d * (size_t)api->Index_ntotal(s.index) < WORTH ||
+        !may_be_split(api->Index_metric_type(s.index), s.d))
+        return 0;
+    omp.parallel(search_parts, &s, (unsigned)s.parts, 0);
+    r->v[RESULT].i = 0;
+    return !s.failed; /* else FAISS is asked again, in this thread, which then knows why */
+}

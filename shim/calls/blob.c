@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Large arrays: as a memfd to an engine of this host, else in pieces.  Several pieces are
+ * under way at once, so that neither side waits for the other, and never the whole, so that
+ * nobody in between has to hold it. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/memfd.h"
+#include "shim/transport/rpc.h"
+
+enum { WINDOW = 4 };
+
+/* A request made while another's header is being packed needs a header of its own. */
+static msgpack_sbuffer set_aside(struct fx_thread *self)
+{
+    msgpack_sbuffer saved = self->header;
+    msgpack_sbuffer_init(&self->header);
+    return saved;
+}
+
+static void put_back(struct fx_thread *self, msgpack_sbuffer saved)
+{
+    msgpack_sbuffer_destroy(&self->header);
+    self->header = saved;
+}
+
+static void pack_uint(struct fx_rpc *r, const char *key, uint64_t v)
+{
+    fx_pack_str(&r->pk, key);
+    msgpack_pack_uint64(&r->pk, v);
+}
+
+/* The client names its uploads; all threads of a process share a session. */
+static uint64_t blob_id(void)
+{
+    static uint64_t last;
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
+}
+
+static int drop_rest(struct fx_rpc *r)
+{
+    size_t size;
+    int rc;
+    while ((rc = fx_rpc_frame(r, &size)) == 0) {
+        char *skip = malloc(size ? size : 1);
+        rc = skip ? fx_rpc_read(r, skip, size) : -1;
+        free(skip);
+        if (rc != 0)
+            break;
+    }
+    return rc == 1 ? 0 : -1;
+}
+
+static void pack_place(struct fx_rpc *r, uint64_t id, size_t total, size_t offset)
+{
+    pack_uint(r, "id", id);
+    pack_uint(r, "size", total);
+    pack_uint(r, "offset", offset);
+}
+
+static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t size, size_t total,
+                        size_t offset)
+{
+    pack_place(r, id, total, offset);
+    r->payload.frames[0] = (struct fx_frame){data, size};
+    r->payload.n = 1;
+    return fx_rpc_send(r);
+}
+
+static int upload_pieces(struct fx_rpc *r, uint64_t blob, const char *data, size_t size)
+{
+    uint64_t first = r->id;
+    size_t sent = 0, acked = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
+    int rc = 0;
+    while (rc == 0 && acked < n) {
+        if (sent < n && sent - acked < WINDOW) {
+            size_t off = sent * (size_t)FX_PIECE;
+            size_t len = size - off < FX_PIECE ? size - off : FX_PIECE;
+            if (sent++ > 0)
+                fx_rpc_again(r, "upload", 3);
+            rc = upload_piece(r, blob, data + off, len, size, off);
+        } else {
+            r->oldest = first;
+            rc = fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
+            acked++;
+        }
+    }
+    return rc;
+}
+
+static int upload_whole(struct fx_rpc *r, uint64_t blob, size_t size, int fd)
+{
+    pack_place(r, blob, size, 0);
+    r->fd = fd;
+    return fx_rpc_send(r) == 0 && fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
+}
+
+/* An engine of this host gets the array as a memfd and hands it to FAISS where it is: it is
+ * copied once, and passes through no socket.  Others get it in pieces. */
+uint64_t fx_upload(const void *data, size_t size)
+{
+    struct fx_rpc r;
+    struct fx_thread *self = fx_self();
+    if (!self)
+        return 0;
+    msgpack_sbuffer saved = set_aside(self);
+    uint64_t blob = blob_id();
+    int rc = fx_rpc_begin(&r, "upload", 3);
+    if (rc == 0) {
+        int fd = self->channel.near ? fx_memfd_make(data, size) : -1;
+        rc = fd >= 0 ? upload_whole(&r, blob, size, fd) : upload_pieces(&r, blob, data, size);
+        if (fd >= 0)
+            close(fd);
+        fx_rpc_end(&r);
+    }
+    put_back(self, saved);
+    return rc == 0 ? blob : 0;
+}
+
+static int ask_piece(struct fx_rpc *r, uint64_t id, size_t offset, size_t len)
+{
+    pack_uint(r, "id", id);
+    pack_uint(r, "offset", offset);
+    pack_uint(r, "size", len);
+    return fx_rpc_send(r);
+}
+
+static void release(uint64_t id)
+{
+    struct fx_rpc r;
+    if (fx_rpc_begin(&r, "release", 1) == 0) {
+        pack_uint(&r, "id", id);
+        if (fx_rpc_send(&r) == 0)
+            fx_rpc_recv(&r);
+        fx_rpc_end(&r);
+    }
+}
+
+/* A download under way.  Pieces arrive in any order; a sink takes them in theirs, from
+ * buffers that keep those that come too early. */
+struct download {
+    struct fx_rpc r;
+    uint64_t first; /* request of piece 0 */
+    size_t size, n; /* bytes and pieces */
+    size_t asked, got, delivered;
+    char *data; /* where all of it goes, or NULL: */
+    fx_sink_fn sink;
+    void *ctx;
+    char *slots[WINDOW];
+    int full[WINDOW];
+};
+
+static size_t piece_size(const struct download *d, size_t k)
+{
+    size_t off = k * (size_t)FX_PIECE;
+    return d->size - off < FX_PIECE ? d->size - off : FX_PIECE;
+}
+
+static int take_piece(struct download *d)
+{
+    size_t len, k;
+    d->r.oldest = d->first;
+    if (fx_rpc_recv(&d->r) != 0)
+        return -1;
+    d->got++;
+    k = d->r.answered - d->first;
+    if (k < d->delivered || k >= d->asked || fx_rpc_frame(&d->r, &len) != 0 ||
+        len != piece_size(d, k))
+        return fx_rpc_nonsense(&d->r, "a piece of a large array has the wrong size");
+    char *to = d->data ? d->data + k * (size_t)FX_PIECE : d->slots[k % WINDOW];
+    if (fx_rpc_read(&d->r, to, len) != 0 || drop_rest(&d->r) != 0)
+        return -1;
+    d->full[k % WINDOW] = 1;
+    while (d->delivered < d->asked && d->full[d->delivered % WINDOW]) {
+        size_t slot = d->delivered % WINDOW;
+        d->full[slot] = 0;
+        int rc = d->sink ? d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) : 0;
+        if (rc != 0)
+            return rc; /* the sink's own code */
+        d->delivered++;
+    }
+    return 0;
+}
+
+static int download(struct download *d, uint64_t id)
+{
+    int rc = 0;
+    d->n = (d->size + FX_PIECE - 1) / FX_PIECE;
+    for (int i = 0; i < WINDOW && d->sink && rc == 0; i++)
+        rc = (d->slots[i] = malloc(FX_PIECE)) ? 0 : fx_fail(FAISSX_E_MEMORY, "out of memory");
+    if (rc == 0 && fx_rpc_begin(&d->r, "download", 3) == 0) {
+        d->first = d->r.id;
+        while (rc == 0 && d->delivered < d->n) {
+            if (d->asked < d->n && d->asked - d->delivered < WINDOW) {
+                if (d->asked > 0)
+                    fx_rpc_again(&d->r, "download", 3);
+                rc = ask_piece(&d->r, id, d->asked * (size_t)FX_PIECE, piece_size(d, d->asked));
+                d->asked++;
+            } else {
+                rc = take_piece(d);
+            }
+        }
+        fx_rpc_end(&d->r);
+    } else {
+        rc = -1;
+    }
+    for (int i = 0; i < WINDOW; i++)
+        free(d->slots[i]);
+    return rc;
+}
+
+int fx_download(uint64_t id, void *data, size_t size)
+{
+    struct download d = {.size = size, .data = data};
+    int rc = download(&d, id);
+    if (rc == 0)
+        release(id);
+    return rc;
+}
+
+int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
+{
+    struct download d = {.size = size, .sink = sink, .ctx = ctx};
+    int rc = download(&d, id);
+    if (fx_self()->channel.conn) /* also when the sink had enough: the server need not keep it */
+        release(id);
+    return rc;
+}
+
+int fx_payload_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size)
+{
+    if (size > FX_PIECE || p->n == FX_FRAMES_MAX - 1) {
+        uint64_t id = fx_upload(data, size);
+        if (!id)
+            return -1;
+        msgpack_pack_array(pk, 2);
+        fx_pack_str(pk, "upload");
+        msgpack_pack_uint64(pk, id);
+        return 0;
+    }
+    msgpack_pack_uint32(pk, (uint32_t)p->n);
+    p->frames[p->n++] = (struct fx_frame){data, size};
+    return 0;
+}

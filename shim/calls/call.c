@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One remote call of a C API function, driven by the table: where it belongs, its arguments
+ * into a header and payload frames. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim/calls/call.h"
+#include "shim/calls/join.h"
+#include "shim/remote_table.h"
+
+/* --- where a call belongs --- */
+
+enum place { HERE, THERE, NOWHERE };
+
+static enum place place(const struct call *c)
+{
+    int here = 0, there = 0;
+    for (int i = 0; i < c->fn->nparams; i++) {
+        if (c->fn->params[i].kind != FX_HANDLE || !c->v[i].p)
+            continue;
+        /* No handle, but a place in an array of structures, which the shim lent and
+         * which looks the same as the real library's. */
+        if (c->fn->params[i].cls == FX_CLASS_ClusteringIterationStats)
+            continue;
+        if (fx_is_ours(c->v[i].p))
+            there++;
+        else
+            here++;
+    }
+    if (here && there) {
+        fx_fail(FAISSX_E_HANDLE, "%s: one object is remote and another local", c->fn->name);
+        return NOWHERE;
+    }
+    if (here && !fx_real_if_loaded()) {
+        fx_fail(FAISSX_E_HANDLE, "%s: no function returned this handle", c->fn->name);
+        return NOWHERE;
+    }
+    return here || (!there && !fx_remote_configured()) ? HERE : THERE;
+}
+
+static void call_here(struct call *c)
+{
+    const struct fx_library *lib = fx_real();
+    if (!lib || !fx_library_has(lib, c->op))
+        c->v[c->fn->nparams].i = fx_fail_missing(c->op) * (c->fn->ret.kind == FX_ERR);
+    else
+        fx_invoke(&lib->api, c->op, c->v);
+}
+
+/* --- handles --- */
+
+static int hold(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    if (!c->v[i].p)
+        return 0;
+    struct fx_obj *o = fx_obj_get(c->v[i].p);
+    c->obj[i] = o;
+    if (!o)
+        return fx_fail(FAISSX_E_HANDLE, "%s: %s was freed before", c->fn->name, p->name);
+    if (fx_root(fx_obj_class(o)) != fx_root(p->cls))
+        return fx_fail(FAISSX_E_HANDLE, "%s: %s is a Faiss%s, not a Faiss%s", c->fn->name, p->name,
+                       fx_classes[fx_obj_class(o)].name, fx_classes[p->cls].name);
+    if (!fx_obj_current(o) && c->fn->flags & FX_FREE)
+        return -4; /* no error: it is free */
+    if (!fx_obj_current(o))
+        return fx_fail(FAISSX_E_SESSION,
+                       "%s: %s is gone: the server was restarted, or this process was "
+                       "configured for another one",
+                       c->fn->name, p->name);
+    if (!c->first)
+        c->first = o;
+    return 0;
+}
+
+/* --- answers that need no server --- */
+
+/* 1 when the call is answered. */
+static int answer_here(struct call *c)
+{
+    union fx_val *ret = &c->v[c->fn->nparams];
+    uint32_t flags = c->fn->flags;
+    if (flags & (FX_PROCESS | FX_UNSIZED)) {
+        ret->i = fx_fail(FAISSX_E_UNSUPPORTED, "%s %s", c->fn->name,
+                         flags & FX_PROCESS
+                             ? "works on something of the calling process, which a server "
+                               "has no access to"
+                             : "has an array whose size the C API cannot tell, so it cannot "
+                               "be sent");
+        return 1;
+    }
+    if (flags & FX_FREE) {
+        /* What the parent of a fork made is the parent's to free. */
+        struct fx_obj *o = c->obj[0];
+        if (!c->v[0].p)
+            return 1;
+        if (o && fx_obj_inherited(o)) {
+            fx_obj_end(o);
+            return 1;
+        }
+    }
+    if (flags & FX_CAST) {
+        int yes = c->v[0].p ? fx_obj_cast(c->obj[0], c->fn->ret.cls) : 0;
+        if (yes >= 0) {
+            ret->p = yes ? c->v[0].p : NULL;
+            return 1;
+        }
+    }
+    return (flags & (FX_FIXED | FX_D)) && c->first && c->fn->ret.kind != FX_ERR &&
+           fx_obj_fixed(c->first, c->op, ret);
+}
+
+/* --- request --- */
+
+/* Sizes ask the object: through the remote functions themselves, which remember what
+ * does not change. */
+static int ask(void *ctx, int op, union fx_val *v)
+{
+    struct fx_thread *self = fx_self();
+    unsigned before = self->failures;
+    (void)ctx;
+    fx_invoke(&fx_remote_table, op, v);
+    return self->failures == before ? 0 : -1;
+}
+
+static int array_sizes(struct call *c)
+{
+    for (int i = 0; i < c->fn->nparams; i++) {
+        const struct fx_param *p = &c->fn->params[i];
+        size_t bytes;
+        if (!p->size || !c->v[i].p)
+            continue;
+        unsigned before = fx_self()->failures;
+        if (fx_size(c->fn, p->size, c->v, ask, NULL, &c->elems[i]) != 0 ||
+            fx_bytes(c->elems[i], (enum fx_elem)p->elem, &bytes) != 0) {
+            if (fx_self()->failures == before)
+                fx_fail(FAISSX_E_ARGUMENT, "%s: the size of %s does not fit in memory", c->fn->name,
+                        p->name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int pack_array(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    size_t bytes = 0;
+    fx_bytes(c->elems[i], (enum fx_elem)p->elem, &bytes);
+    if (!c->v[i].p) {
+        msgpack_pack_nil(&c->rpc.pk);
+    } else if (p->dir == FX_OUT) {
+        msgpack_pack_true(&c->rpc.pk);
+    } else {
+        return fx_payload_pack(&c->rpc.pk, &c->rpc.payload, c->v[i].p, bytes);
+    }
+    return 0;
+}
+
+static int pack_handles(struct call *c, int i)
+{
+    void *const *h = c->v[i].p;
+    if (c->elems[i] > 1024)
+        return fx_fail(FAISSX_E_LIMIT, "%s: more than 1024 handles", c->fn->name);
+    msgpack_pack_array(&c->rpc.pk, h ? c->elems[i] : 0);
+    for (uint64_t k = 0; h && k < c->elems[i]; k++) {
+        struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
+        if (h[k] && (!o || fx_root(fx_obj_class(o)) != fx_root(c->fn->params[i].cls))) {
+            fx_obj_release(o);
+            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is no Faiss%s of the server",
+                           c->fn->name, (int)k, c->fn->params[i].name,
+                           fx_classes[c->fn->params[i].cls].name);
+        }
+        if (o)
+            msgpack_pack_uint64(&c->rpc.pk, fx_obj_id(o));
+        else
+            msgpack_pack_nil(&c->rpc.pk);
+        fx_obj_release(o);
+    }
+    return 0;
+}
+
+static int pack_arg(struct call *c, int i)
+{
+    const struct fx_param *p = &c->fn->params[i];
+    msgpack_packer *pk = &c->rpc.pk;
+    switch (p->kind) {
+    case FX_INT:
+        msgpack_pack_int64(pk, c->v[i].i);
+        return 0;
+    case FX_UINT:
+        msgpack_pack_uint64(pk, (uint64_t)c->v[i].i);
+        return 0;
+    case FX_REAL:
+        msgpack_pack_double(pk, c->v[i].f);
+        return 0;
+    case FX_STRING:
+        if (c->v[i].p)
+            fx_pack_str(pk, c->v[i].p);
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    case FX_HANDLE:
+        if (fx_classes[p->cls].value)
+            return fx_value_pack(pk, &c->rpc.payload, c->v[i].p, p->cls, c->fn->name);
+        if (c->obj[i])
+            msgpack_pack_uint64(pk, fx_obj_id(c->obj[i]));
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    case FX_HANDLES:
+        return pack_handles(c, i);
+    case FX_ARRAY:
+        return pack_array(c, i);
+    default: /* FX_OUT_HANDLE, FX_LENT, FX_COUNT: is it wanted? */
+        if (c->v[i].p)
+            msgpack_pack_true(pk);
+        else
+            msgpack_pack_nil(pk);
+        return 0;
+    }
+}
+
+static int request(struct call *c)
+{
+    fx_pack_str(&c->rpc.pk, "args");
+    msgpack_pack_array(&c->rpc.pk, c->fn->nparams);
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (pack_arg(c, i) != 0)
+            return -1;
+    return fx_rpc_send(&c->rpc);
+}
+/* --- */
+
+static void done(struct call *c)
+{
+    const struct fx_fn *fn = c->fn;
+    if (fn->flags & FX_FREE && c->obj[0])
+        fx_obj_end(c->obj[0]);
+    if (fn->flags & FX_RESIZE && c->first)
+        fx_obj_forget(c->first);
+    if (fn->flags & (FX_FIXED | FX_D) && c->first && fn->ret.kind != FX_ERR)
+        fx_obj_set_fixed(c->first, c->op, c->v[fn->nparams]);
+}
+
+/* Does the call change an object of the server? */
+static int changes(const struct call *c)
+{
+    if (c->fn->flags & (FX_READ | FX_CAST | FX_BORROW | FX_FREE))
+        return 0;
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (c->obj[i] && !c->fn->params[i].constant && !fx_classes[c->fn->params[i].cls].value)
+            return 1;
+    return 0;
+}
+
+static int run_once(struct call *c)
+{
+    union fx_val *ret = &c->v[c->fn->nparams];
+    if (array_sizes(c) != 0)
+        return fx_self()->error == FAISSX_E_FAISS ? -2 : -4;
+    for (int attempt = 0;; attempt++) {
+        if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
+            return -4;
+        int rc = request(c) == 0 && fx_call_reply(c) == 0 ? 0 : -1;
+        fx_rpc_end(&c->rpc);
+        if (rc == 0)
+            return 0;
+        if (c->fn->ret.kind == FX_ARRAY) {
+            free(ret->p);
+            ret->p = NULL;
+        }
+        /* A call that names no object can simply be made in a new session. */
+        if (!c->rpc.lost || c->first || attempt)
+            return c->rpc.code;
+    }
+}
+
+static int run(struct call *c)
+{
+    int rc = run_once(c);
+    if (rc != 0 && changes(c))
+        fx_rpc_tell_outcome(&c->rpc);
+    return rc;
+}
+
+/* Freeing cannot fail in FAISS, and callers tidy up before they ask what went wrong: it
+ * leaves the last error alone, also when the object went with its engine. */
+static int run_free(struct call *c)
+{
+    struct fx_error before;
+    fx_error_save(&before);
+    run(c);
+    fx_error_restore(&before);
+    return 0;
+}
+
+/* --- adds that were kept, join.h --- */
+
+/* Send them before any other call.  One that failed is told by a function that returns errors;
+ * a value of an index that lacks vectors is not to be had, either. */
+static int joined_adds(const struct call *c)
+{
+    struct fx_error before;
+    if (fx_join_is_add(c->op))
+        return 0; /* it may join them */
+    if (!(c->fn->flags & FX_FREE))
+        return fx_join_settle(c->fn->ret.kind == FX_ERR);
+    fx_error_save(&before);
+    fx_join_settle(0);
+    fx_error_restore(&before);
+    return 0;
+}
+
+union fx_val fx_remote_call(int op, union fx_val *v)
+{
+    struct call c = {.op = op, .fn = &fx_fns[op], .v = v};
+    union fx_val *ret = &v[c.fn->nparams];
+    enum place where = place(&c);
+    int rc = -4, joined;
+    *ret = (union fx_val){.i = 0};
+    if (where == HERE) {
+        call_here(&c);
+        return *ret;
+    }
+    if (where == NOWHERE)
+        goto out;
+    if ((joined = joined_adds(&c)) != 0) {
+        rc = joined;
+        goto out;
+    }
+    if (c.fn->flags & FX_CUSTOM) {
+        fx_invoke(&fx_custom_table, op, v);
+        return *ret;
+    }
+    for (int i = 0; i < c.fn->nparams; i++)
+        if (c.fn->params[i].kind == FX_HANDLE && hold(&c, i) != 0) {
+            /* Freeing what a vanished session held is no error: it is free. */
+            if (c.fn->flags & FX_FREE && c.obj[i] && !fx_obj_current(c.obj[i]))
+                fx_obj_end(c.obj[i]);
+            goto out;
+        }
+    if (fx_join_is_add(op) && c.obj[0]) {
+        if (fx_join_add(c.obj[0], op, v, &rc))
+            goto out;
+        if ((joined = fx_join_settle(1)) != 0) {
+            rc = joined;
+            goto out;
+        }
+    }
+    if (answer_here(&c)) {
+        rc = (int)ret->i;
+        if (c.fn->ret.kind != FX_ERR && c.fn->flags & (FX_PROCESS | FX_UNSIZED))
+            ret->i = 0;
+        goto released;
+    }
+    rc = c.fn->flags & FX_FREE ? run_free(&c) : run(&c);
+    if (rc == 0)
+        done(&c);
+    for (int i = 0; i < c.fn->nparams && rc == 0; i++)
+        if (c.obj[i])
+            fx_join_note(c.obj[i], op);
+out:
+    if (rc != 0)
+        *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? rc : 0};
+released:
+    for (int i = 0; i < c.fn->nparams; i++)
+        fx_obj_release(c.obj[i]);
+    return *ret;
+}

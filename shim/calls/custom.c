@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions that the table cannot describe, and that are no values and no files: the
+ * version, statistics, and what cannot be done remotely. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim/remote_table.h"
+#include "shim/transport/rpc.h"
+
+struct fx_obj *fx_server_object(const void *handle, int cls, const char *function)
+{
+    struct fx_obj *o;
+    fx_value_get(handle, cls, function, &o); /* no value, but the same checks */
+    if (o && !fx_obj_current(o)) {
+        fx_fail(FAISSX_E_SESSION,
+                "%s: the Faiss%s is gone: the server was restarted, or this process was "
+                "configured for another one",
+                function, fx_classes[cls].name);
+        fx_obj_release(o);
+        o = NULL;
+    }
+    return o;
+}
+
+const char *fx_remote_get_last_error(void)
+{
+    return fx_last_error();
+}
+
+/* --- version --- */
+
+struct version {
+    struct version *next;
+    char text[64];
+};
+
+/* Callers keep the pointer for good, so each version that a server of this process ever
+ * had stays. */
+static const char *keep(const char *text)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct version *versions;
+    pthread_mutex_lock(&lock);
+    struct version *v = versions;
+    while (v && strcmp(v->text, text) != 0)
+        v = v->next;
+    if (!v && (v = calloc(1, sizeof *v))) {
+        snprintf(v->text, sizeof v->text, "%s", text);
+        v->next = versions;
+        versions = v;
+    }
+    pthread_mutex_unlock(&lock);
+    return v ? v->text : "";
+}
+
+/* "" on failure: programs print it or compare it, none checks for NULL. */
+const char *fx_remote_get_version(void)
+{
+    char text[64];
+    if (fx_session_open() != 0)
+        return "";
+    snprintf(text, sizeof text, "%s", fx_session_server_version());
+    return keep(text);
+}
+
+/* --- what needs no server --- */
+
+/* A bit for each number, the first in the lowest; it is set if the number is above 0. */
+void fx_remote_real_to_binary(size_t n, size_t d, const float *x_in, uint8_t *x_out)
+{
+    if (d % 8 != 0 || (n && d && (!x_in || !x_out))) {
+        fx_fail(FAISSX_E_ARGUMENT,
+                "faiss_real_to_binary: d is %zu, x_in %p, x_out %p; d must be a multiple of 8 and "
+                "the arrays must not be NULL",
+                d, (const void *)x_in, (void *)x_out);
+        return;
+    }
+    for (size_t i = 0; i < n * (d / 8); i++) {
+        x_out[i] = 0;
+        for (int bit = 0; bit < 8; bit++)
+            x_out[i] |= (uint8_t)((x_in[8 * i + (size_t)bit] > 0) << bit);
+    }
+}
+
+/* --- IndexIVFStats --- */
+
+_Static_assert(sizeof(FaissIndexIVFStats) == 48, "as FAISS has it since v1.7.2");
+
+static FaissIndexIVFStats ivf_stats; /* what get_indexIVF_stats returns */
+
+/* A call that names no object; its reply has an array of `size` bytes, unless 0. */
+static int stats_call(const char *operation, uint32_t nargs, void *data, size_t size)
+{
+    struct fx_rpc r;
+    size_t n;
+    for (int attempt = 0;; attempt++) {
+        if (fx_rpc_begin(&r, operation, 1) != 0)
+            return -1;
+        fx_pack_str(&r.pk, "args");
+        msgpack_pack_array(&r.pk, nargs);
+        for (uint32_t i = 0; i < nargs; i++)
+            msgpack_pack_true(&r.pk);
+        int rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : -1;
+        if (rc == 0 && size) {
+            rc = fx_rpc_frame(&r, &n);
+            if (rc == 1 || (rc == 0 && n != size))
+                rc = fx_rpc_nonsense(&r, "the reply lacks the statistics");
+            if (rc == 0)
+                rc = fx_rpc_read(&r, data, size);
+        }
+        fx_rpc_end(&r);
+        if (rc == 0 || !r.lost || attempt)
+            return rc;
+    }
+}
+
+FaissIndexIVFStats *fx_remote_get_indexIVF_stats(void)
+{
+    FaissIndexIVFStats fresh;
+    if (stats_call("faiss_get_indexIVF_stats", 0, &fresh, sizeof fresh) == 0)
+        ivf_stats = fresh;
+    return &ivf_stats;
+}
+
+void fx_remote_IndexIVFStats_reset(FaissIndexIVFStats *stats)
+{
+    if (!stats) {
+        fx_fail(FAISSX_E_ARGUMENT, "faiss_IndexIVFStats_reset: stats is NULL");
+        return;
+    }
+    if (stats == &ivf_stats)
+        stats_call("faiss_IndexIVFStats_reset", 1, NULL, 0);
+    memset(stats, 0, sizeof *stats);
+}
+
+void fx_remote_IndexIVFStats_init(FaissIndexIVFStats *stats)
+{
+    fx_remote_IndexIVFStats_reset(stats);
+}
+
+/* --- ClusteringIterationStats --- */
+
+/* FAISS's structure, opaque in C; an array of them is what the server sends. */
+struct iteration {
+    float obj;
+    double time, time_search, imbalance_factor;
+    int nsplit;
+};
+
+_Static_assert(sizeof(struct iteration) == 40, "as FAISS has it since v1.6.3");
+
+static int take_iterations(struct fx_rpc *r, struct fx_obj *o, void **data, size_t *size)
+{
+    int rc = fx_rpc_frame(r, size);
+    if (rc == 1)
+        return fx_rpc_nonsense(r, "the reply lacks the statistics");
+    if (rc != 0)
+        return -1;
+    uint64_t blob = fx_rpc_big(r, 0, size);
+    if (*size % sizeof(struct iteration))
+        return fx_rpc_nonsense(r, "the statistics of a clustering have another layout");
+    *data = fx_obj_lend(o, FX_OP_Clustering_iteration_stats, 1, *size);
+    if (!*data)
+        return fx_fail(FAISSX_E_MEMORY, "faiss_Clustering_iteration_stats: out of memory");
+    if (!blob)
+        return fx_rpc_read(r, *data, *size);
+    fx_rpc_end(r);
+    return fx_download(blob, *data, *size);
+}
+
+void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
+                                          FaissClusteringIterationStats **iteration_stats,
+                                          size_t *size)
+{
+    static const char name[] = "faiss_Clustering_iteration_stats";
+    struct fx_rpc r;
+    void *data = NULL;
+    size_t bytes = 0;
+    int rc = -1;
+    struct fx_obj *o = fx_server_object(clustering, FX_CLASS_Clustering, name);
+    if (o && fx_rpc_begin(&r, name, 1) == 0) {
+        fx_pack_str(&r.pk, "args");
+        msgpack_pack_array(&r.pk, 3);
+        msgpack_pack_uint64(&r.pk, fx_obj_id(o));
+        msgpack_pack_true(&r.pk);
+        msgpack_pack_true(&r.pk);
+        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+            rc = take_iterations(&r, o, &data, &bytes);
+        fx_rpc_end(&r);
+    }
+    fx_obj_release(o);
+    /* No code tells the caller that it failed: an empty list does no harm. */
+    if (iteration_stats)
+        *iteration_stats = rc == 0 && bytes ? data : NULL;
+    if (size)
+        *size = rc == 0 ? bytes / sizeof(struct iteration) : 0;
+}
+
+#define ITERATION_GETTER(type, name)                                                         \
+    type fx_remote_ClusteringIterationStats_##name(const FaissClusteringIterationStats *obj) \
+    {                                                                                        \
+        if (obj && !fx_is_ours(obj)) /* a handle: no memory to read */                       \
+            return ((const struct iteration *)obj)->name;                                    \
+        fx_fail(FAISSX_E_ARGUMENT, "faiss_ClusteringIterationStats_" #name                   \
+                                   ": this is no FaissClusteringIterationStats");            \
+        return 0;                                                                            \
+    }
+ITERATION_GETTER(float, obj)
+ITERATION_GETTER(double, time)
+ITERATION_GETTER(double, time_search)
+ITERATION_GETTER(double, imbalance_factor)
+ITERATION_GETTER(int, nsplit)
+
+/* --- not possible remotely --- */
+
+void fx_remote_IndexShards_shard_indexes(FaissIndexShards *index, FaissIndex **p_shard_indexes,
+                                         size_t *p_size)
+{
+    (void)index;
+    fx_fail(FAISSX_E_UNSUPPORTED,
+            "faiss_IndexShards_shard_indexes points into the memory of a C++ vector, which only "
+            "FAISS before v1.5.3 has; use faiss_IndexShards_at");
+    if (p_shard_indexes)
+        *p_shard_indexes = NULL;
+    if (p_size)
+        *p_size = 0;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shim/calls/join.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "shim/transport/rpc.h"
+
+enum {
+    IN_A_ROW = 2, /* adds that have to succeed first */
+    SMALL = 4096, /* bytes of one add at most */
+    JOIN_BYTES = 64 << 10,
+    JOIN_CALLS = 512
+};
+
+/* Of one index.  `lock` is held while they are sent, so that others wait for it. */
+struct fx_join {
+    pthread_mutex_t lock;
+    struct fx_obj *obj; /* held while it is listed */
+    struct fx_join *prev, *next;
+    int listed; /* with joins.lock */
+    int row;    /* adds that have succeeded in a row */
+    int op;
+    int ncalls;
+    size_t n, room; /* vectors, and floats that x has room for */
+    size_t floats;
+    float *x;
+    idx_t *ids;
+    size_t room_ids;
+    uint32_t *counts; /* vectors of each call */
+};
+
+/* Lock order: a join's lock, joins.lock, the locks of sessions and objects. */
+static struct {
+    pthread_mutex_t lock;
+    struct fx_join *list; /* those with calls, oldest first */
+    int count;            /* of them; atomic */
+    int failed;           /* an error is to be told; atomic */
+    int code, error;
+    char *text;
+    size_t limit; /* atomic */
+    int never;    /* atomic */
+} joins = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void fx_join_configure(size_t limit)
+{
+    if (!__atomic_load_n(&joins.never, __ATOMIC_RELAXED))
+        __atomic_store_n(&joins.limit, limit, __ATOMIC_RELAXED);
+}
+
+void fx_join_never(void)
+{
+    __atomic_store_n(&joins.never, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&joins.limit, 0, __ATOMIC_RELAXED);
+}
+
+static void empty(struct fx_join *j)
+{
+    free(j->x);
+    free(j->ids);
+    free(j->counts);
+    j->x = NULL;
+    j->ids = NULL;
+    j->counts = NULL;
+    j->room = j->room_ids = 0;
+}
+
+void fx_join_free(struct fx_join *j)
+{
+    if (!j)
+        return;
+    pthread_mutex_destroy(&j->lock);
+    empty(j);
+    free(j);
+}
+
+int fx_join_is_add(int op)
+{
+    return op == FX_OP_Index_add || op == FX_OP_Index_add_with_ids;
+}
+
+void fx_join_note(struct fx_obj *o, int op)
+{
+    struct fx_join **at = fx_obj_join(o), *j = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    if (!j && fx_join_is_add(op) && (j = calloc(1, sizeof *j))) {
+        struct fx_join *none = NULL;
+        pthread_mutex_init(&j->lock, NULL);
+        j->obj = o;
+        if (!__atomic_compare_exchange_n(at, &none, j, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            fx_join_free(j);
+            j = none;
+        }
+    }
+    if (!j)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (!fx_join_is_add(op))
+        j->row = 0;
+    else if (j->row < IN_A_ROW)
+        j->row++;
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* --- sending --- */
+
+static void unlist(struct fx_join *j)
+{
+    pthread_mutex_lock(&joins.lock);
+    if (j->listed) {
+        DL_DELETE(joins.list, j);
+        j->listed = 0;
+        __atomic_sub_fetch(&joins.count, 1, __ATOMIC_RELEASE);
+    } else {
+        j = NULL;
+    }
+    pthread_mutex_unlock(&joins.lock);
+    if (j)
+        fx_obj_release(j->obj);
+}
+
+/* One request, by which the server makes all calls.  0, or FAISS's code and the error set. */
+static int request(struct fx_join *j)
+{
+    struct fx_rpc r;
+    int with_ids = j->op == FX_OP_Index_add_with_ids;
+    if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0) {
+        fx_rpc_tell_outcome(&r);
+        return -4;
+    }
+    fx_pack_str(&r.pk, "args");
+    msgpack_pack_array(&r.pk, with_ids ? 4 : 3);
+    msgpack_pack_uint64(&r.pk, fx_obj_id(j->obj));
+    msgpack_pack_uint64(&r.pk, j->n);
+    int rc = fx_payload_pack(&r.pk, &r.payload, j->x, j->floats * sizeof *j->x);
+    if (rc == 0 && with_ids)
+        rc = fx_payload_pack(&r.pk, &r.payload, j->ids, j->n * sizeof *j->ids);
+    fx_pack_str(&r.pk, "calls");
+    msgpack_pack_array(&r.pk, (size_t)j->ncalls);
+    for (int i = 0; i < j->ncalls; i++)
+        msgpack_pack_uint32(&r.pk, j->counts[i]);
+    if (rc == 0)
+        rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : r.code;
+    fx_rpc_end(&r);
+    if (rc != 0)
+        fx_rpc_tell_outcome(&r);
+    return rc;
+}
+
+/* With its lock. */
+static int send_all(struct fx_join *j)
+{
+    struct fx_thread *self = fx_self();
+    int rc = -4;
+    if (self) {
+        self->joining = 1;
+        rc = request(j);
+        self->joining = 0;
+    }
+    if (rc != 0)
+        j->row = 0;
+    j->ncalls = 0;
+    j->n = j->floats = 0;
+    unlist(j); /* others look only now whether there is something to wait for */
+    return rc;
+}
+
+/* --- keeping --- */
+
+static int make_room(struct fx_join *j, size_t floats, size_t ids)
+{
+    if (!j->counts && !(j->counts = malloc(JOIN_CALLS * sizeof *j->counts)))
+        return -1;
+    if (floats > j->room) {
+        float *x = realloc(j->x, (JOIN_BYTES + SMALL) + floats * sizeof *x);
+        if (!x)
+            return -1;
+        j->x = x;
+        j->room = (JOIN_BYTES + SMALL) / sizeof *x + floats;
+    }
+    if (ids > j->room_ids) {
+        idx_t *more = realloc(j->ids, 2 * ids * sizeof *more);
+        if (!more)
+            return -1;
+        j->ids = more;
+        j->room_ids = 2 * ids;
+    }
+    return 0;
+}
+
+static void keep(struct fx_join *j, int op, size_t n, size_t d, const float *x, const idx_t *ids)
+{
+    memcpy(j->x + j->floats, x, n * d * sizeof *x);
+    if (ids)
+        memcpy(j->ids + j->n, ids, n * sizeof *ids);
+    j->op = op;
+    j->floats += n * d;
+    j->n += n;
+    j->counts[j->ncalls] = (uint32_t)n;
+    if (j->ncalls++ > 0)
+        return;
+    fx_obj_hold(j->obj);
+    pthread_mutex_lock(&joins.lock);
+    DL_APPEND(joins.list, j);
+    j->listed = 1;
+    __atomic_add_fetch(&joins.count, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&joins.lock);
+}
+
+int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
+{
+    size_t limit = __atomic_load_n(&joins.limit, __ATOMIC_RELAXED);
+    struct fx_join *j =
+        fx_join_is_add(op) ? __atomic_load_n(fx_obj_join(o), __ATOMIC_ACQUIRE) : NULL;
+    const idx_t *ids = op == FX_OP_Index_add_with_ids ? v[3].p : NULL;
+    union fx_val d;
+    if (!j || !limit || __atomic_load_n(&joins.failed, __ATOMIC_ACQUIRE) || v[1].i <= 0 ||
+        v[1].i > SMALL || !v[2].p || (op == FX_OP_Index_add_with_ids && !ids) ||
+        !fx_obj_current(o) || fx_obj_shared(o) || !fx_obj_fixed(o, FX_OP_Index_d, &d) || d.i <= 0 ||
+        d.i > SMALL || (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
+        return 0;
+    size_t n = (size_t)v[1].i, floats = n * (size_t)d.i;
+    int kept = 0;
+    *rc = 0;
+    pthread_mutex_lock(&j->lock);
+    if (j->row >= IN_A_ROW) {
+        if (j->ncalls && j->op != op)
+            *rc = send_all(j);
+        if (*rc == 0 && make_room(j, j->floats + floats, ids ? j->n + n : 0) == 0) {
+            keep(j, op, n, (size_t)d.i, v[2].p, ids);
+            if (j->ncalls == JOIN_CALLS || j->floats * sizeof(float) >= limit)
+                *rc = send_all(j);
+            kept = 1;
+        }
+    }
+    pthread_mutex_unlock(&j->lock);
+    return kept || *rc != 0;
+}
+
+/* --- settling --- */
+
+static void remember_failure(int code)
+{
+    struct fx_thread *self = fx_self();
+    pthread_mutex_lock(&joins.lock);
+    if (!joins.failed) { /* the first is the one that matters */
+        joins.code = code;
+        joins.error = self ? self->error : FAISSX_E_MEMORY;
+        joins.text = strdup(self && self->text ? self->text : "faissx: out of memory");
+        __atomic_store_n(&joins.failed, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&joins.lock);
+}
+
+/* The oldest, its object held; or NULL. */
+static struct fx_join *oldest(void)
+{
+    pthread_mutex_lock(&joins.lock);
+    struct fx_join *j = joins.list;
+    if (j)
+        fx_obj_hold(j->obj);
+    pthread_mutex_unlock(&joins.lock);
+    return j;
+}
+
+static int tell_failure(int tell)
+{
+    int code = 0;
+    pthread_mutex_lock(&joins.lock);
+    if (joins.failed) {
+        code = joins.code;
+        fx_set_error(joins.error, joins.text ? joins.text : "",
+                     joins.text ? strlen(joins.text) : 0);
+        if (tell) {
+            free(joins.text);
+            joins.text = NULL;
+            __atomic_store_n(&joins.failed, 0, __ATOMIC_RELEASE);
+        }
+    }
+    pthread_mutex_unlock(&joins.lock);
+    return code;
+}
+
+int fx_join_settle(int tell)
+{
+    struct fx_join *j;
+    int n = __atomic_load_n(&joins.count, __ATOMIC_ACQUIRE);
+    if (n == 0 && !__atomic_load_n(&joins.failed, __ATOMIC_ACQUIRE))
+        return 0;
+    if (fx_self() && fx_self()->joining)
+        return 0;
+    for (; n > 0 && (j = oldest()); n--) { /* what comes meanwhile is not before this call */
+        struct fx_obj *o = j->obj;
+        pthread_mutex_lock(&j->lock);
+        int rc = j->ncalls ? send_all(j) : 0;
+        empty(j); /* perhaps this was the last of many indexes */
+        pthread_mutex_unlock(&j->lock);
+        if (rc != 0)
+            remember_failure(rc);
+        fx_obj_release(o);
+    }
+    return tell_failure(tell);
+}
+
+/* --- fork --- */
+
+void fx_join_fork_prepare(void)
+{
+    fx_join_settle(0); /* the child can see the same indexes */
+    pthread_mutex_lock(&joins.lock);
+}
+
+void fx_join_fork_done(int in_child)
+{
+    struct fx_join *j, *tmp;
+    if (in_child) { /* what other threads of the parent keep or send is the parent's */
+        DL_FOREACH_SAFE(joins.list, j, tmp)
+        {
+            pthread_mutex_init(&j->lock, NULL);
+            j->ncalls = 0;
+            j->n = j->floats = 0;
+            j->listed = 0;
+            fx_obj_release(j->obj); /* the last thing that may be done with j */
+        }
+        joins.list = NULL;
+        joins.count = 0;
+    }
+    pthread_mutex_unlock(&joins.lock);
+}

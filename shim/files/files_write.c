@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Indexes that are written: the server makes the bytes, this process writes them into a
+ * file, a stream, a callback or memory of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/fd.h"
+#include "shim/files/named.h"
+#include "shim/remote_table.h"
+#include "shim/transport/rpc.h"
+
+struct writer {
+    struct fx_value head;
+    size_t (*func)(const void *ptr, size_t size, size_t nitems);
+};
+
+/* --- IOWriter --- */
+
+static void writer_free(struct fx_value *v)
+{
+    free(v);
+}
+
+int fx_remote_CustomIOWriter_new(FaissCustomIOWriter **p_out,
+                                 size_t (*func_in)(const void *ptr, size_t size, size_t nitems))
+{
+    static const char name[] = "faiss_CustomIOWriter_new";
+    if (!func_in)
+        return fx_fail(FAISSX_E_ARGUMENT, "%s: func_in is NULL", name);
+    struct writer *w =
+        fx_value_new(FX_CLASS_CustomIOWriter, sizeof *w, writer_free, (void **)p_out, name);
+    if (!w)
+        return -4;
+    w->func = func_in;
+    return 0;
+}
+
+void fx_remote_CustomIOWriter_free(FaissCustomIOWriter *obj)
+{
+    fx_value_end(obj, FX_CLASS_CustomIOWriter, "faiss_CustomIOWriter_free");
+}
+
+void fx_remote_IOWriter_free(FaissIOWriter *obj)
+{
+    fx_value_end(obj, FX_CLASS_IOWriter, "faiss_IOWriter_free");
+}
+
+/* --- from the server --- */
+
+/* An index's bytes: here, or as a blob that is still on the server. */
+struct bytes {
+    char *data;
+    size_t size;
+    uint64_t blob;
+};
+
+static int take_bytes(struct fx_rpc *r, struct bytes *b, const char *function)
+{
+    int rc = fx_rpc_frame(r, &b->size);
+    if (rc == 1)
+        return fx_rpc_nonsense(r, "the reply lacks the index");
+    if (rc != 0)
+        return -1;
+    b->blob = fx_rpc_big(r, 0, &b->size);
+    if (b->blob)
+        return 0;
+    b->data = malloc(b->size ? b->size : 1);
+    if (!b->data)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", function);
+    return fx_rpc_read(r, b->data, b->size);
+}
+
+/* The caller frees b->data, also after a failure. */
+static int save(const void *handle, int cls, int flags, struct bytes *b, const char *function)
+{
+    struct fx_rpc r;
+    int rc = -4;
+    struct fx_obj *o = fx_server_object(handle, cls, function);
+    if (o && fx_rpc_begin(&r, "save", 2) == 0) {
+        fx_pack_str(&r.pk, "handle");
+        msgpack_pack_uint64(&r.pk, fx_obj_id(o));
+        fx_pack_str(&r.pk, "flags");
+        msgpack_pack_int(&r.pk, flags);
+        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+            rc = take_bytes(&r, b, function) == 0 ? 0 : -4;
+        else if (r.code)
+            rc = r.code;
+        fx_rpc_end(&r);
+    }
+    fx_obj_release(o);
+    return rc;
+}
+
+/* Sinks return -2, as FAISS does when it cannot write. */
+static int save_to(const void *handle, int cls, int flags, fx_sink_fn sink, void *ctx,
+                   const char *function)
+{
+    struct bytes b = {0};
+    int rc = save(handle, cls, flags, &b, function);
+    if (rc == 0 && b.blob)
+        rc = fx_download_to(b.blob, b.size, sink, ctx);
+    else if (rc == 0)
+        rc = sink(ctx, b.data, b.size);
+    free(b.data);
+    return rc == -1 ? -4 : rc;
+}
+
+/* In FAISS's words. */
+static int short_write(const char *name, size_t done, size_t n)
+{
+    fx_fail(FAISSX_E_FAISS, "write error in %s: %zu != %zu (%s)", name, done, n, strerror(errno));
+    return -2;
+}
+
+/* --- into a stream --- */
+
+static int to_stream(void *ctx, const void *buf, size_t n)
+{
+    errno = 0;
+    size_t done = fwrite(buf, 1, n, ctx);
+    return done == n ? 0 : short_write("the stream", done, n);
+}
+
+static int write_stream(const void *idx, int cls, FILE *f, const char *function)
+{
+    if (!f)
+        return fx_fail(FAISSX_E_ARGUMENT, "%s: f is NULL", function);
+    return save_to(idx, cls, 0, to_stream, f, function);
+}
+
+int fx_remote_write_index(const FaissIndex *idx, FILE *f)
+{
+    return write_stream(idx, FX_CLASS_Index, f, "faiss_write_index");
+}
+
+int fx_remote_write_index_binary(const FaissIndexBinary *idx, FILE *f)
+{
+    return write_stream(idx, FX_CLASS_IndexBinary, f, "faiss_write_index_binary");
+}
+
+/* --- into a callback --- */
+
+static int to_callback(void *ctx, const void *buf, size_t n)
+{
+    const struct writer *w = ctx;
+    struct fx_thread *self = fx_self();
+    /* The callback may call FAISS itself, or leave by longjmp(), and there are pieces on
+     * their way to this thread: such a call gets a connection of its own. */
+    struct fx_channel channel = self->channel;
+    self->channel = (struct fx_channel){0};
+    errno = 0;
+    size_t done = w->func(buf, 1, n);
+    int error = errno;
+    fx_session_give_back(&self->channel);
+    self->channel = channel;
+    errno = error;
+    return done == n ? 0 : short_write("the callback", done, n);
+}
+
+static int write_custom(const void *idx, int cls, FaissIOWriter *io_writer, int io_flags,
+                        const char *function)
+{
+    struct fx_obj *o;
+    struct writer *w = fx_value_get(io_writer, FX_CLASS_IOWriter, function, &o);
+    int rc = w ? save_to(idx, cls, io_flags, to_callback, w, function) : -4;
+    fx_obj_release(o);
+    return rc;
+}
+
+int fx_remote_write_index_custom(const FaissIndex *idx, FaissIOWriter *io_writer, int io_flags)
+{
+    return write_custom(idx, FX_CLASS_Index, io_writer, io_flags, "faiss_write_index_custom");
+}
+
+int fx_remote_write_index_binary_custom(const FaissIndexBinary *idx, FaissIOWriter *io_writer)
+{
+    return write_custom(idx, FX_CLASS_IndexBinary, io_writer, 0, "faiss_write_index_binary_custom");
+}
+
+/* --- into memory --- */
+
+static int write_buf(const void *idx, int cls, size_t *buf_size, uint8_t **buf,
+                     const char *function)
+{
+    struct bytes b = {0};
+    if (!buf_size || !buf)
+        return fx_fail(FAISSX_E_ARGUMENT, "%s: %s is NULL", function, buf ? "buf_size" : "buf");
+    int rc = save(idx, cls, 0, &b, function);
+    if (rc == 0 && b.blob) {
+        b.data = malloc(b.size);
+        if (b.data) {
+            rc = fx_download(b.blob, b.data, b.size) == 0 ? 0 : -4;
+        } else {
+            fx_download(b.blob, NULL, 0); /* nothing of it: the server may forget it */
+            rc = fx_fail(FAISSX_E_MEMORY, "%s: no room for %zu bytes", function, b.size);
+        }
+    }
+    if (rc != 0) {
+        free(b.data);
+        return rc;
+    }
+    *buf_size = b.size;
+    *buf = (uint8_t *)b.data;
+    return 0;
+}
+
+int fx_remote_write_index_buf(const FaissIndex *idx, size_t *buf_size, uint8_t **buf)
+{
+    return write_buf(idx, FX_CLASS_Index, buf_size, buf, "faiss_write_index_buf");
+}
+
+int fx_remote_write_index_binary_buf(const FaissIndexBinary *idx, size_t *buf_size, uint8_t **buf)
+{
+    return write_buf(idx, FX_CLASS_IndexBinary, buf_size, buf, "faiss_write_index_binary_buf");
+}
+
+void fx_remote_free_buf(uint8_t **buf)
+{
+    if (!buf)
+        return;
+    free(*buf);
+    *buf = NULL;
+}
+
+/* --- into a file --- */
+
+/*
+ * A file that is complete or not changed at all: written beside its place and renamed.
+ * What renaming would not preserve (devices, pipes, other names and another owner of the
+ * file) is written in place.
+ */
+struct target {
+    const char *name; /* as the caller gave it, for messages */
+    int fd;
+    char *path, *temporary; /* NULL: in place */
+    int truncate;           /* in place: empty it when the first bytes are there */
+};
+
+static int cannot_open(const char *name)
+{
+    fx_fail(FAISSX_E_FAISS, "could not open %s for writing: %s", name, strerror(errno));
+    return -2;
+}
+
+/* A new file in the folder of t->path.  Returns its descriptor, or -1 and errno. */
+static int open_beside(struct target *t, mode_t mode)
+{
+    static unsigned counter;
+    const char *slash = strrchr(t->path, '/');
+    int dir = slash ? (int)(slash - t->path) + 1 : 0, fd = -1;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        unsigned n = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+        if (asprintf(&t->temporary, "%.*s.faissx-%ld-%u", dir, t->path, (long)getpid(), n) < 0) {
+            t->temporary = NULL;
+            errno = ENOMEM;
+            return -1;
+        }
+        fd = fx_fd_high(open(t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+        if (fd >= 0)
+            return fd;
+        int error = errno;
+        free(t->temporary);
+        t->temporary = NULL;
+        errno = error;
+        if (error != EEXIST)
+            break;
+    }
+    return -1;
+}
+
+/* The file exists, and t->fd can write it. */
+static void replace_file(struct target *t, const struct stat *st)
+{
+    struct stat real;
+    int fd;
+    t->truncate = 1;
+    t->path = realpath(t->name, NULL);
+    if (!t->path || stat(t->path, &real) != 0 || real.st_ino != st->st_ino ||
+        real.st_dev != st->st_dev || st->st_nlink != 1 || (fd = open_beside(t, 0600)) < 0)
+        return;
+    int same_owner = st->st_uid == geteuid() && st->st_gid == getegid();
+    if ((same_owner || fchown(fd, st->st_uid, st->st_gid) == 0) &&
+        fchmod(fd, st->st_mode & 07777) == 0) {
+        close(t->fd);
+        t->fd = fd;
+        return;
+    }
+    close(fd);
+    unlink(t->temporary);
+    free(t->temporary);
+    t->temporary = NULL;
+}
+
+static int open_new(struct target *t)
+{
+    struct stat st;
+    size_t len = strlen(t->name);
+    if (lstat(t->name, &st) == 0) { /* a link to a file that does not exist yet */
+        t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+        return t->fd < 0 ? cannot_open(t->name) : 0;
+    }
+    if (len == 0 || t->name[len - 1] == '/') {
+        errno = len ? EISDIR : ENOENT;
+        return cannot_open(t->name);
+    }
+    t->path = strdup(t->name);
+    if (!t->path)
+        errno = ENOMEM;
+    else
+        t->fd = open_beside(t, 0666);
+    return t->fd < 0 ? cannot_open(t->name) : 0;
+}
+
+static int open_target(struct target *t)
+{
+    struct stat st;
+    t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CLOEXEC));
+    if (t->fd < 0)
+        return errno == ENOENT ? open_new(t) : cannot_open(t->name);
+    if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode))
+        replace_file(t, &st);
+    return 0;
+}
+
+static int to_file(void *ctx, const void *buf, size_t n)
+{
+    struct target *t = ctx;
+    size_t done = 0;
+    if (!t->temporary && t->truncate && ftruncate(t->fd, 0) != 0)
+        return short_write(t->name, 0, n);
+    t->truncate = 0;
+    while (done < n) {
+        ssize_t k = write(t->fd, (const char *)buf + done, n - done);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return short_write(t->name, done, n);
+        done += (size_t)k;
+    }
+    return 0;
+}
+
+static int close_target(struct target *t, int rc)
+{
+    if (t->fd >= 0 && close(t->fd) != 0 && rc == 0) {
+        fx_fail(FAISSX_E_FAISS, "file %s close error: %s", t->name, strerror(errno));
+        rc = -2;
+    }
+    if (t->temporary && rc == 0 && rename(t->temporary, t->path) != 0)
+        rc = cannot_open(t->name);
+    if (t->temporary && rc != 0)
+        unlink(t->temporary);
+    free(t->temporary);
+    free(t->path);
+    return rc;
+}
+
+static int write_fname(const void *idx, int cls, const char *fname, const char *function)
+{
+    struct target t = {.name = fname, .fd = -1};
+    if (!fname)
+        return fx_fail(FAISSX_E_ARGUMENT, "%s: fname is NULL", function);
+    char buf[512];
+    const char *name = fx_named(fname, buf, sizeof buf);
+    if (name)
+        return fx_named_write(idx, cls, name, function);
+    int rc = open_target(&t);
+    if (rc == 0)
+        rc = save_to(idx, cls, 0, to_file, &t, function);
+    return close_target(&t, rc);
+}
+
+int fx_remote_write_index_fname(const FaissIndex *idx, const char *fname)
+{
+    return write_fname(idx, FX_CLASS_Index, fname, "faiss_write_index_fname");
+}
+
+int fx_remote_write_index_binary_fname(const FaissIndexBinary *idx, const char *fname)
+{
+    return write_fname(idx, FX_CLASS_IndexBinary, fname, "faiss_write_index_binary_fname");
+}

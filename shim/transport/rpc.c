@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shim/transport/rpc.h"
+#include "shim/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An engine answers a PING soon, whatever it computes: silence for two of these is a dead server
+ * or network, not a long training. */
+enum { PING_MS = 10000 };
+
+static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
+{
+    uint8_t token[FX_TOKEN_SIZE];
+    r->operation = operation;
+    msgpack_sbuffer_clear(&r->self->header);
+    msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
+    r->payload.n = 0;
+    r->fd = -1;
+    r->id = r->oldest = ++r->self->next_request;
+    int verbose = fx_settings_verbose();
+    msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
+    if (verbose) {
+        fx_pack_str(&r->pk, "verbose");
+        msgpack_pack_true(&r->pk);
+    }
+    fx_pack_str(&r->pk, "operation");
+    fx_pack_str(&r->pk, operation);
+    fx_pack_str(&r->pk, "request_id");
+    msgpack_pack_uint64(&r->pk, r->id);
+    fx_pack_str(&r->pk, "session");
+    fx_session_token(token);
+    fx_pack_bin(&r->pk, token, sizeof token);
+}
+
+int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
+{
+    memset(r, 0, offsetof(struct fx_rpc, payload));
+    r->payload.n = 0;
+    r->reply = (struct fx_header){0};
+    r->reply_buf = NULL;
+    r->more = 0;
+    r->left = 0;
+    r->code = -4;
+    r->lost = 0;
+    r->outcome = FX_NOT_MADE;
+    r->begun = 0;
+    r->self = fx_self();
+    if (!r->self)
+        return -1;
+    r->deadline = fx_now_ms() + fx_settings_timeout_ms();
+    if (fx_thread_engage(r->self) != 0)
+        return -1;
+    r->conn = fx_session_conn(r->self, r->deadline);
+    if (!r->conn) {
+        fx_thread_disengage(r->self);
+        return -1;
+    }
+    r->begun = 1;
+    r->generation = fx_session_generation();
+    begin(r, operation, keys);
+    return 0;
+}
+
+void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys)
+{
+    begin(r, operation, keys);
+}
+
+/* The connection is of no more use. */
+static int broken(struct fx_rpc *r, int error, const char *what)
+{
+    char text[512]; /* `what` may be the connection's own */
+    snprintf(text, sizeof text, "%s", what);
+    fx_conn_close(r->conn);
+    r->self->channel.conn = r->conn = NULL;
+    if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
+        error = FAISSX_E_TIMEOUT;
+    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation, r->deadline) != 0)
+        fx_fail(error, "%s", text);
+    return -1;
+}
+
+/* fx_conn_* has failed within a message, with `rc`. */
+static int cut_off(struct fx_rpc *r, int rc)
+{
+    if (rc == -2)
+        return broken(r, FAISSX_E_TIMEOUT,
+                      "the server began to answer and stopped within its reply, until "
+                      "FAISSX_TIMEOUT was over");
+    return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+}
+
+void fx_rpc_tell_outcome(const struct fx_rpc *r)
+{
+    static const char *const said[] = {
+        [FX_NOT_MADE] = "; the change was not made",
+        [FX_MAYBE_MADE] = "; the change may have been made",
+        [FX_MADE] = "; the change was made, but its results are lost",
+        [FX_TOLD] = "",
+    };
+    const struct fx_thread *self = fx_self();
+    switch (self ? self->error : FAISSX_OK) {
+    case FAISSX_E_CONNECT:
+    case FAISSX_E_TIMEOUT:
+    case FAISSX_E_LIMIT:
+    case FAISSX_E_PROTOCOL:
+    case FAISSX_E_MEMORY:
+        fx_error_append(said[r->outcome]);
+        break;
+    default: /* FAISS's own, the object is gone, or the call made no sense */
+        break;
+    }
+}
+
+int fx_rpc_nonsense(struct fx_rpc *r, const char *what)
+{
+    return broken(r, FAISSX_E_PROTOCOL, what);
+}
+
+int fx_rpc_send(struct fx_rpc *r)
+{
+    struct fx_frame frames[FX_FRAMES_MAX + 1];
+    const msgpack_sbuffer *h = &r->self->header;
+    r->conn = r->self->channel.conn; /* an upload in between may have made a new one */
+    if (!r->conn) {
+        fx_fail(FAISSX_E_CONNECT, "the connection broke");
+        return -1;
+    }
+    if (h->size > FX_HEADER_MAX) {
+        fx_fail(FAISSX_E_LIMIT, "the request's header would be larger than 64 KiB");
+        return -1;
+    }
+    frames[0] = (struct fx_frame){h->data, h->size};
+    memcpy(frames + 1, r->payload.frames, (size_t)r->payload.n * sizeof *frames);
+    /* A message of which a part is missing is no request. */
+    if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
+        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->outcome = FX_MAYBE_MADE;
+    return 0;
+}
+
+static int took_too_long(struct fx_rpc *r)
+{
+    char text[128];
+    snprintf(text, sizeof text, "the server did not answer within FAISSX_TIMEOUT, %g seconds",
+             (double)fx_settings_timeout_ms() / 1000);
+    return broken(r, FAISSX_E_TIMEOUT, text);
+}
+
+/* Wait for the first frame of a message. */
+static int wait_message(struct fx_rpc *r, size_t *size, int *more)
+{
+    uint64_t heard = UINT64_MAX;
+    for (;;) {
+        int64_t now = fx_now_ms(), until = now + PING_MS;
+        if (now >= r->deadline)
+            return took_too_long(r);
+        if (until > r->deadline)
+            until = r->deadline;
+        int rc = fx_conn_frame(r->conn, size, more, until);
+        if (rc == 0)
+            return 0;
+        if (rc != -2)
+            return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+        if (fx_now_ms() >= r->deadline)
+            continue;
+        if (r->self->channel.near) /* the kernel tells of a dead engine; no need to ask */
+            continue;
+        uint64_t now_heard = fx_conn_heard(r->conn);
+        int silent = heard == now_heard; /* since it was asked */
+        heard = now_heard;
+        if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
+            return broken(r, FAISSX_E_TIMEOUT,
+                          "the server is silent: it does not even answer a PING");
+    }
+}
+
+static int skip_rest(struct fx_rpc *r)
+{
+    if (r->conn && r->left && fx_conn_skip(r->conn, r->left, r->deadline) != 0)
+        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->left = 0;
+    while (r->conn && r->more) {
+        size_t size;
+        int rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline);
+        if (rc != 0 || (rc = fx_conn_skip(r->conn, size, r->deadline)) != 0)
+            return cut_off(r, rc);
+    }
+    return 0;
+}
+
+static const struct {
+    const char *kind;
+    int error;
+} kinds[] = {
+    {"auth", FAISSX_E_AUTH},         {"session", FAISSX_E_SESSION},
+    {"handle", FAISSX_E_HANDLE},     {"engine", FAISSX_E_ENGINE},
+    {"argument", FAISSX_E_ARGUMENT}, {"unsupported", FAISSX_E_UNSUPPORTED},
+    {"missing", FAISSX_E_MISSING},   {"limit", FAISSX_E_LIMIT},
+    {"timeout", FAISSX_E_TIMEOUT},   {"protocol", FAISSX_E_PROTOCOL},
+    {"shutdown", FAISSX_E_CONNECT},
+};
+
+static int error_reply(struct fx_rpc *r)
+{
+    const char *s;
+    size_t n;
+    int64_t code = -4;
+    int error = FAISSX_E_FAISS;
+    fx_header_int(&r->reply, "code", &code);
+    r->code = code ? (int)code : -4; /* an error is never 0 */
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (fx_header_is(&r->reply, "kind", kinds[i].kind))
+            error = kinds[i].error;
+    if (fx_header_str(&r->reply, "message", &s, &n))
+        fx_set_error(error, s, n);
+    else
+        fx_fail(error, "the server reports an error without a text");
+    if (error == FAISSX_E_SESSION) {
+        r->lost = 1;
+        fx_session_lost(r->generation);
+    }
+    return -1;
+}
+
+/* Read one message's header.  Returns 1 when it answers another request. */
+static int read_header(struct fx_rpc *r)
+{
+    size_t size;
+    const char *why;
+    uint64_t id;
+    int rc;
+    if (wait_message(r, &size, &r->more) != 0)
+        return -1;
+    if (size != 0 || !r->more)
+        return fx_rpc_nonsense(r, "the server's message has no delimiter");
+    if ((rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline)) != 0)
+        return cut_off(r, rc);
+    if (size > FX_HEADER_MAX)
+        return fx_rpc_nonsense(r, "the server's header is larger than 64 KiB");
+    char *buf = realloc(r->reply_buf, size ? size : 1);
+    if (!buf)
+        return broken(r, FAISSX_E_MEMORY, "out of memory");
+    r->reply_buf = buf;
+    if (fx_conn_read(r->conn, buf, size, r->deadline) != 0)
+        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    fx_header_free(&r->reply);
+    if (fx_header_read(&r->reply, buf, size, &why) != 0)
+        return fx_rpc_nonsense(r, why);
+    if (fx_header_uint(&r->reply, "request_id", &id) && id >= r->oldest && id <= r->id) {
+        r->answered = id;
+        return 0;
+    }
+    /* The answer to a request that was given up. */
+    return skip_rest(r) == 0 ? 1 : -1;
+}
+
+/* FAISSX_VERBOSE: what FAISS printed during the call. */
+static void show_printed(const struct fx_rpc *r)
+{
+    const char *text;
+    size_t n;
+    if (fx_settings_verbose() && fx_header_str(&r->reply, "printed", &text, &n))
+        fwrite(text, 1, n, stderr);
+}
+
+int fx_rpc_recv(struct fx_rpc *r)
+{
+    int rc;
+    uint64_t made;
+    while ((rc = read_header(r)) == 1)
+        ;
+    if (rc != 0)
+        return -1;
+    show_printed(r);
+    if (fx_header_is(&r->reply, "status", "ok")) {
+        r->outcome = FX_MADE;
+        return 0;
+    }
+    if (fx_header_uint(&r->reply, "made", &made) && made)
+        r->outcome = FX_MADE;
+    else
+        r->outcome = fx_header_is(&r->reply, "kind", "timeout") ? FX_TOLD : FX_NOT_MADE;
+    return error_reply(r);
+}
+
+int fx_rpc_frame(struct fx_rpc *r, size_t *size)
+{
+    if (!r->more)
+        return 1;
+    int rc = fx_conn_frame(r->conn, size, &r->more, r->deadline);
+    if (rc != 0)
+        return cut_off(r, rc);
+    r->left = *size;
+    return 0;
+}
+
+int fx_rpc_read(struct fx_rpc *r, void *buf, size_t n)
+{
+    if (n > r->left)
+        return fx_rpc_nonsense(r, "a frame of the reply is too short");
+    if (fx_conn_read(r->conn, buf, n, r->deadline) != 0)
+        return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->left -= n;
+    return 0;
+}
+
+uint64_t fx_rpc_big(const struct fx_rpc *r, int frame, size_t *size)
+{
+    const msgpack_object *o = fx_header_get(&r->reply, "big");
+    if (!o || o->type != MSGPACK_OBJECT_ARRAY || (uint32_t)frame >= o->via.array.size)
+        return 0;
+    o = &o->via.array.ptr[frame];
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 3 ||
+        o->via.array.ptr[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        o->via.array.ptr[2].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return 0;
+    *size = (size_t)o->via.array.ptr[2].via.u64;
+    return o->via.array.ptr[1].via.u64;
+}
+
+void fx_rpc_end(struct fx_rpc *r)
+{
+    if (r->conn && r->conn == r->self->channel.conn) /* an upload in between may have lost it */
+        skip_rest(r);
+    fx_header_free(&r->reply);
+    free(r->reply_buf);
+    r->reply_buf = NULL;
+    if (r->begun) /* once: results in pieces are fetched when the call itself has ended */
+        fx_thread_disengage(r->self);
+    r->begun = 0;
+}

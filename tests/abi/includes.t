@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Includes go one way: proto/ stands below shim/ and server/, the front and the engine do not know
+# each other, and the programs in cli/ and bench/ speak to a server as clients do.  Only
+# server/main.c, which starts either, sees both.
+set -u
+export LC_ALL=C
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+grep -rHoE '^#include "[^"]+"' --include='*.[ch]' proto shim server cli bench audit |
+    sed 's/:#include "\(.*\)"$/ \1/' >"$work/includes"
+
+# FILE INCLUDED, one in a line -> those that are not allowed.  A name without a folder is of a
+# file beside it, or made by the build (names.h, api_gen.h, ...).
+wrong() {
+    awk '
+    function is_in(folder) { return index($2, folder) == 1 }
+    $2 !~ "/" { next }
+    { ok = is_in("proto/") }
+    $1 ~ "^proto/gen/" { ok = 0 }
+    $1 ~ "^shim/" { ok = ok || is_in("shim/") }
+    $1 ~ "^server/" { ok = ok || is_in("server/") && !is_in("server/front/") && !is_in("server/engine/") }
+    $1 ~ "^server/front/" { ok = ok || is_in("server/front/") }
+    $1 ~ "^server/engine/" { ok = ok || is_in("server/engine/") }
+    $1 == "server/main.c" { ok = ok || is_in("server/") }
+    is_in("proto/gen/") { ok = 0 }
+    !ok { print $1 " includes " $2 }'
+}
+
+result() { # NUMBER NAME STATUS
+    [ "$3" = 0 ] && echo "ok $1 - $2" || echo "not ok $1 - $2"
+}
+echo 1..4
+[ "$(wc -l <"$work/includes")" -gt 300 ]
+result 1 "there are includes" $?
+
+# What the rule is for.
+cat >"$work/crooked" <<'END'
+proto/wire.c shim/shim.h
+shim/calls/call.c server/log.h
+server/log.c server/engine/engine.h
+server/front/front.c server/engine/engine.h
+server/engine/run/pool.c server/front/front.h
+cli/ask.c shim/shim.h
+bench/client.c shim/shim.h
+END
+[ "$(wrong <"$work/crooked" | wc -l)" = 7 ]
+result 2 "one that goes the wrong way is found" $?
+
+wrong <"$work/includes" >"$work/wrong"
+[ ! -s "$work/wrong" ]
+result 3 "none goes the wrong way" $?
+sed 's/^/# /' "$work/wrong"
+
+# By their path: two headers may have one name.
+awk '$2 !~ "/" { dir = $1; sub("[^/]*$", "", dir); print dir $2, $1 }' "$work/includes" |
+    while read -r beside file; do
+        case $file in shim/* | server/* | proto/*.c | proto/*.h)
+            case $beside in
+            proto/gen/*) ;;
+            *) [ ! -f "$beside" ] || echo "$file includes ${beside##*/} without its folder" ;;
+            esac
+            ;;
+        esac
+    done >"$work/short"
+[ ! -s "$work/short" ]
+result 4 "a header is named by its path" $?
+sed 's/^/# /' "$work/short"
