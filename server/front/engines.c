@@ -74,6 +74,8 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
+    /* A session of its own: where the kernel groups processes by session (autogroup), each
+     * tenant gets its share of the processor, however many threads another one keeps busy. */
     posix_spawnattr_setflags(&attr,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     int rc =

@@ -100,6 +100,12 @@ like "is not another's" "$(call "$b" faiss_Index_add "$theirs"',1,["upload",5]')
 like "it is its owner's" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"status":"ok"'
 like "once" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"kind":"argument"'
 
+# Where the kernel shares the processor by session, tenants share it evenly.
+sessions=$(sed -n 's/.* started tenant=.* pid=\([0-9]*\).*/\1/p' "$SERVER_LOG" | while read -r pid; do
+    [ "$(cut -d ' ' -f 6 "/proc/$pid/stat")" = "$pid" ] && echo own || echo shared
+done | sort | uniq -c | sed 's/^ *//')
+like "each engine is a session of its own" "$sessions" '^[2-9] own$'
+
 is "no key is in the log" "$(grep -c 'key-[abc]' "$SERVER_LOG")" 0
 ok "the server stops" stop_server
 
