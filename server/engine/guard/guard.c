@@ -11,9 +11,13 @@
 #include "server/engine/guard/room.h"
 #include "server/engine/guard/shape.h"
 #include "server/engine/guard/trial.h"
+#include "server/engine/run/wide.h"
 #include "server/log.h"
 
-enum { SHAPES = 4096 }; /* beyond which nothing is remembered of a shape */
+enum {
+    SHAPES = 4096,     /* beyond which nothing is remembered of a shape */
+    REPEATABLE = 20000 /* vectors: so many are added as they were in the trial */
+};
 
 static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
                     HANG_SECONDS_EACH = .005; /* for each vector */
@@ -243,6 +247,12 @@ static double vectors(const struct call *c)
     return c->r->fn ? (double)scalar(c->r, "n") : 0;
 }
 
+static double ntotal_with(const struct call *c)
+{
+    struct fxe_obj *o = fxe_index_of(c->r);
+    return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
+}
+
 /* `row` may be NULL: nothing is known. */
 static int try(struct call *c, const struct fxe_refusal *row)
 {
@@ -276,6 +286,10 @@ static int try(struct call *c, const struct fxe_refusal *row)
                         c->name, version);
     if (!c->each)
         set_state(c, FINE);
+    /* Whether a graph can be built also depends on the order in which threads come to its nodes.
+     * With one, as in the trial, it is built again; of many vectors that would take too long. */
+    if (hangs && c->r->fn && ntotal_with(c) <= REPEATABLE)
+        fxe_wide_alone();
     return 0;
 }
 

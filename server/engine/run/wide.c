@@ -66,6 +66,12 @@ static void set_width(int width)
         fxe_engine.omp_set_num_threads(width);
 }
 
+void fxe_wide_alone(void)
+{
+    if (width_now > 1)
+        set_width(1);
+}
+
 /* OpenMP threads of the nth lane: the first two have all cores, those that come when there are
  * many have fewer, so that all together never have more than about twice the cores for each. */
 static int width_of(int n)

@@ -21,6 +21,9 @@ void fxe_wide_start(void);
 /* OpenMP threads of the calling thread: 1 where it is not a lane. */
 int fxe_wide_width(void);
 
+/* What the calling thread does until its next request, it does alone: without OpenMP threads. */
+void fxe_wide_alone(void);
+
 /* The request has its locks: run it soon.  engine.lock is held. */
 void fxe_wide_run(struct fxe_req *r);
 
