@@ -2,7 +2,7 @@
 # FAISSx for C.  `make help` lists what can be made.
 #
 #   V=1                      show whole command lines
-#   SANITIZER=address        (or undefined, thread) build into build-address
+#   SANITIZER=address        build with ASan and UBSan into build-address; thread: with TSan
 #   FAISS_C=/path/lib.so     the real libfaiss_c for tests, demo and benchmarks;
 #                            without it an installed one, or else one made from
 #                            the distribution's FAISS source package
@@ -28,17 +28,14 @@ ifeq ($(SANITIZER),)
 BUILD := build
 else ifeq ($(SANITIZER),address)
 BUILD := build-address
-SANITIZE := -fsanitize=address -fno-omit-frame-pointer
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # ASan looks for the functions that throw when it starts; FAISS comes later.
 SANITIZE_LIBS := -Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state
-else ifeq ($(SANITIZER),undefined)
-BUILD := build-undefined
-SANITIZE := -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SANITIZER),thread)
 BUILD := build-thread
 SANITIZE := -fsanitize=thread -fno-omit-frame-pointer
 else
-$(error SANITIZER is '$(SANITIZER)'; it can be address, undefined or thread)
+$(error SANITIZER is '$(SANITIZER)'; it can be address or thread)
 endif
 
 GEN := $(BUILD)/gen
@@ -310,15 +307,14 @@ in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
 deps: ## install what building needs (Debian)
 	@packaging/deps.sh build
 
-check: ## every test, on the real FAISS, once more under each sanitizer, and a short fuzz run
+check: ## every test, on the real FAISS, once more under ASan and UBSan, and a short fuzz run
 	@packaging/deps.sh build check
 	@$(MAKE) --no-print-directory engine
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
-	$(SUBMAKE) SANITIZER=undefined test-programs
 	status=0; $(RUN_TESTS) $(ALONE) || status=1; \
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(JOBS) $(UNIT) $(filter-out $(ALONE),$(SCRIPTS)) \
-		$(call in_build,build-address) $(call in_build,build-undefined) $(FUZZ) || status=1; exit $$status
+		$(call in_build,build-address) $(FUZZ) || status=1; exit $$status
 
 check-unit: $(UNIT) ## unit tests only (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
@@ -330,9 +326,8 @@ check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SC
 MUTATIONS ?=
 fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 odd requests to a server
 	$(SUBMAKE) SANITIZER=address test-programs
-	$(SUBMAKE) SANITIZER=undefined test-programs
 	FUZZ_SECONDS=$(FUZZ_SECONDS) MUTATIONS=$(or $(MUTATIONS),100000) TEST_SECONDS=7200 $(RUN_TESTS) $(FUZZ) \
-		build-address/tests/e2e/mutations.t build-undefined/tests/e2e/mutations.t
+		build-address/tests/e2e/mutations.t
 
 # LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release of which the table is to know.
 refusals: $(CRASH) ## the table of calls that end FAISS: make refusals LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
@@ -403,7 +398,7 @@ uninstall: ## take away what install put there
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx
 
 clean: ## remove everything that was built (not the engine)
-	rm -rf build build-address build-undefined build-thread
+	rm -rf build build-address build-thread
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16

@@ -344,7 +344,8 @@ static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned g
         return 0;
     c->shape = s->text;
     c->tight = fxe_is_tight(c->r, o, act);
-    c->odd = is_odd(o) || (builds(act) && is_nsg(s->text));
+    c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
+             (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     if (state_of(c) == FINE && !c->tight && !c->odd)
         return 0;
     const struct fxe_refusal *row = fxe_refusal(version, act, given, s->text, &exact);
