@@ -82,7 +82,7 @@ SERVER_OBJ := $(call objects,$(SERVER_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
-GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h exports.map \
+GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h handlers.h exports.map \
 	faiss_c_compat.h matrix.md)
 
 # The names of libfaiss_c that a program may ask for, by instruction set.
@@ -111,10 +111,10 @@ all: $(PRODUCTS) ## the libraries, the server and the command line (needs no FAI
 
 APIGEN := build/apigen
 
-$(APIGEN): $(APIGEN_SRC) proto/gen/apigen.h
+$(APIGEN): $(APIGEN_SRC) proto/gen/apigen.h proto/table.h proto/limits.h
 	$(call say,HOSTCC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -D_GNU_SOURCE -o $@ $(APIGEN_SRC)
+	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -D_GNU_SOURCE -iquote . -o $@ $(APIGEN_SRC)
 
 define generate
 $(GEN)/$(1): $$(APIGEN) proto/faiss.api proto/faiss_types.h
@@ -128,6 +128,7 @@ $(eval $(call generate,stubs.h,stubs))
 $(eval $(call generate,entry.c,entry))
 $(eval $(call generate,names.h,names))
 $(eval $(call generate,remote.h,remote))
+$(eval $(call generate,handlers.h,handlers))
 $(eval $(call generate,exports.map,map))
 $(eval $(call generate,faiss_c_compat.h,header))
 $(eval $(call generate,matrix.md,matrix))

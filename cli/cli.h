@@ -5,10 +5,6 @@
 
 #include "proto/wire.h"
 
-#ifndef FAISSX_VERSION
-#define FAISSX_VERSION "0.1.0"
-#endif
-
 #define FX_DEFAULT_SERVER "tcp://127.0.0.1:45678"
 
 int cli_run(int argc, char **argv);

@@ -172,7 +172,7 @@ static int attribute(const struct fx_fn *fn, enum fx_attr attr, const union fx_v
 int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, fx_call_fn call,
             void *ctx, uint64_t *elems)
 {
-    int64_t s[8];
+    int64_t s[FX_SIZE_DEPTH];
     int n = 0;
     for (; *prog != FX_SZ_END; prog++) {
         switch (*prog) {

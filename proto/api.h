@@ -9,72 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a parameter or a return value is. */
-enum fx_kind {
-    FX_VOID,
-    FX_ERR,        /* int: a FaissErrorCode */
-    FX_INT,        /* signed integer or enum, in .i */
-    FX_UINT,       /* size_t and other unsigned integers, in .i */
-    FX_REAL,       /* float or double, in .f */
-    FX_STRING,     /* const char *, NUL terminated */
-    FX_HANDLE,     /* FaissX * */
-    FX_HANDLES,    /* FaissX *const *: an array of handles */
-    FX_OUT_HANDLE, /* FaissX **: a handle is written */
-    FX_ARRAY,      /* an array of numbers; see dir, elem and size */
-    FX_LENT,       /* T **: receives a pointer into the callee's memory */
-    FX_COUNT,      /* size_t *: the number of elements of the lent array */
-    FX_OPAQUE      /* FILE *, callbacks, CUDA handles: no meaning elsewhere */
-};
-
-enum fx_dir { FX_IN = 1, FX_OUT = 2, FX_INOUT = 3 };
-
-enum fx_elem { FX_F32, FX_F64, FX_I32, FX_I64, FX_U8, FX_CHAR, FX_CLUSTERING_PARAMS, FX_NELEMS };
-
-enum fx_flag {
-    FX_GPU = 1 << 0,
-    FX_CUSTOM = 1 << 1,
-    FX_PROCESS = 1 << 2,
-    FX_UNSIZED = 1 << 3,
-    FX_CAST = 1 << 4,
-    FX_FREE = 1 << 5,
-    FX_BORROW = 1 << 6,
-    FX_RENEW = 1 << 7,
-    FX_OWN = 1 << 8,
-    FX_OWNED = 1 << 9,
-    FX_FIXED = 1 << 10,
-    FX_D = 1 << 11,
-    FX_RESIZE = 1 << 12,
-    FX_READ = 1 << 13,
-    FX_WIDE = 1 << 14,
-    FX_PRINTS = 1 << 15,
-    FX_FORK = 1 << 16,
-    FX_NEVER = 1 << 17 /* declared, but no release exports it */
-};
-
-/* Size programs: postfix code over 16-bit words, ended by FX_SZ_END. */
-enum fx_size_op {
-    FX_SZ_END,
-    FX_SZ_ARG,  /* index of a scalar parameter follows */
-    FX_SZ_NUM,  /* a number follows */
-    FX_SZ_ATTR, /* fx_attr, index of the handle, index of a second argument or -1 */
-    FX_SZ_ADD,
-    FX_SZ_SUB,
-    FX_SZ_MUL,
-    FX_SZ_DIV,
-    FX_SZ_ROWS /* n, ld, dflt, w -> n <= 0 ? 0 : (n-1)*(ld==-1 ? dflt : ld)+w */
-};
-
-/* What a size may ask of an object. */
-enum fx_attr {
-    FX_ATTR_D,
-    FX_ATTR_CODE_SIZE,
-    FX_ATTR_NLIST,
-    FX_ATTR_D_IN,
-    FX_ATTR_D_OUT,
-    FX_ATTR_TRAINED_SIZE,
-    FX_ATTR_LIST_SIZE,
-    FX_ATTR_PROBES
-};
+#include "proto/limits.h"
+#include "proto/table.h"
 
 /* One argument or result.  size_t and integers are in i, float and double in f. */
 union fx_val {
@@ -89,20 +25,23 @@ struct fx_param {
     uint8_t dir;         /* enum fx_dir, for arrays */
     uint8_t elem;        /* enum fx_elem, for arrays and lent arrays */
     uint8_t cls;         /* FX_CLASS_*, for handles */
-    uint8_t constant;    /* the callee does not change the object */
+    uint8_t changed;     /* the call changes the object */
     uint8_t kept;        /* FX_KEPT, FX_DROPPED or 0 */
-    uint8_t nullable;    /* an array that may be NULL although it has elements */
+    uint8_t nullable;    /* may be NULL; an array even though it has elements */
+    uint8_t length;      /* an array is as long as it says, and FAISS does not look: not negative */
     int8_t count;        /* FX_LENT: the parameter that receives the count */
     const int16_t *size; /* FX_ARRAY, FX_HANDLES: number of elements, or NULL */
 };
-
-enum { FX_KEPT = 1, FX_DROPPED = 2 };
 
 struct fx_fn {
     const char *name;
     const char *since; /* first FAISS release that has it, or "fork" */
     const char *until; /* last one, or NULL */
     uint32_t flags;    /* enum fx_flag */
+    uint32_t checks;   /* 1 << enum fx_check */
+    uint8_t act;       /* enum fx_act */
+    uint8_t makes;     /* FX_CLASS_* of the object that it returns or writes, or FX_NO_CLASS */
+    int8_t rows;       /* FX_WIDE: the parameter that says how many vectors, or -1: always */
     uint8_t nparams;
     struct fx_param ret; /* FX_ARRAY: allocated for the caller; size as for arrays */
     const struct fx_param *params;
@@ -112,6 +51,7 @@ struct fx_class {
     const char *name;
     uint8_t base;    /* itself where it has none */
     uint8_t value;   /* lives in the client */
+    uint8_t single;  /* not safe even for two calls that only read */
     int16_t cast_op; /* function that tells whether an object is one, or 0 */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire: limits, and reading of message headers.  The format is described in
+ * The wire: reading of message headers.  The format is described in
  * wire.md.  Nothing here allocates but the msgpack zone of a header, and no
  * function keeps state: any thread may call any of them.
  */
@@ -11,16 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FX_PROTOCOL 1
+#include "proto/limits.h"
 
-enum {
-    FX_HEADER_MAX = 64 << 10, /* bytes of a header */
-    FX_HEADER_DEPTH = 16,     /* nesting of a header: selectors within selectors */
-    FX_FRAME_MAX = 8 << 20,   /* bytes of one payload frame; more goes in pieces */
-    FX_PIECE = 4 << 20,       /* bytes of a piece of a large array */
-    FX_FRAMES_MAX = 16,       /* frames of a message, the header included */
-    FX_TOKEN_SIZE = 16        /* bytes of a session's token */
-};
+#define FX_PROTOCOL 1
 
 /* One frame of a message: memory of whoever made the message. */
 struct fx_frame {

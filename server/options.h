@@ -14,11 +14,8 @@
 
 #include <stdio.h>
 
+#include "proto/limits.h"
 #include "server/log.h"
-
-#ifndef FAISSX_VERSION
-#define FAISSX_VERSION "0.1.0"
-#endif
 
 enum { FXS_BINDS_MAX = 16, FXS_OPTIONS_MAX = 32, FXS_LIBRARY_MAX = 4096 };
 

@@ -24,10 +24,6 @@
 
 #define FX_EXPORT __attribute__((visibility("default")))
 
-#ifndef FAISSX_VERSION
-#define FAISSX_VERSION "0.1.0"
-#endif
-
 /* --- init.c --- */
 
 extern struct fx_api fx_entry;

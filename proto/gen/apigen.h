@@ -6,13 +6,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_FNS = 1024, MAX_CLASSES = 128, MAX_PARAMS = 12, MAX_PROG = 32, MAX_DEPTH = 8 };
+#include "proto/limits.h"
+#include "proto/table.h"
+
+enum { RELEASES_MAX = 8 };
 
 struct cls {
+    int line;
     char *name;
     int base;  /* itself where it has none */
     int alias; /* shares the base's C type */
-    int value;
+    int value, single;
     char *unless; /* as in struct fn */
 };
 
@@ -28,8 +32,9 @@ struct param {
     int constant;
     int kept;
     int nullable;
-    int count; /* parameter that receives the count of a lent array, or -1 */
-    int16_t prog[MAX_PROG];
+    int length; /* a size depends on it, and FAISS does not check it */
+    int count;  /* parameter that receives the count of a lent array, or -1 */
+    int16_t prog[FX_SIZE_WORDS];
     int nprog;
 };
 
@@ -38,28 +43,47 @@ struct fn {
     char *name;
     char *rettype;
     struct param ret;
-    struct param params[MAX_PARAMS];
+    struct param params[FX_PARAMS_MAX];
     int nparams;
     char *since, *until;
-    char *made;     /* first release with what it can be made of */
-    char *unless;   /* FAISS's header with this guard declares it, and maybe differently */
-    unsigned flags; /* one bit for each of flag_names[] */
+    char *made;      /* first release with what it can be made of */
+    char *unless;    /* FAISS's header with this guard declares it, and maybe differently */
+    unsigned flags;  /* enum fx_flag */
+    unsigned checks; /* 1 << enum fx_check */
+    enum fx_act act;
+    int rows; /* wide=, or -1 */
 };
 
 struct table {
-    struct cls classes[MAX_CLASSES];
+    struct cls classes[FX_CLASSES_MAX];
     int nclasses;
-    struct fn fns[MAX_FNS]; /* by operation number; name is NULL where unused */
-    int nops;               /* highest number + 1 */
+    struct fn fns[FX_FNS_MAX];    /* by operation number; name is NULL where unused */
+    int nops;                     /* highest number + 1 */
+    char *releases[RELEASES_MAX]; /* those with a column in the support matrix */
+    int nreleases;
+    char *first; /* the lowest since= */
     uint64_t hash;
 };
 
-extern const char *const flag_names[];
-unsigned flag(const char *name); /* its bit */
-
+/* apigen_parse.c */
 void parse(const char *path, struct table *t); /* exits with file:line: on a mistake */
+int at_most(const char *a, const char *b);     /* is release a at most release b? */
+int find_param(const struct fn *fn, const char *name, size_t len); /* or -1 */
+/* Ends the program with "FILE:LINE: FUNCTION: what is wrong". */
+void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-void emit_header(const struct table *t, const char *types_path, FILE *f);
+char *copy(const char *s, size_t n);
+char *release(const char *s); /* a copy of a release's number */
+
+/* apigen_size.c: one item of the column SIZES. */
+void parse_size(struct fn *fn, char *item);
+
+/* apigen_flags.c: one item of the column FLAGS, and what must hold of a function. */
+extern const char *const flag_names[], *const act_names[], *const check_names[]; /* end in NULL */
+void parse_flag(struct fn *fn, char *item);
+void expect_consistent(const struct table *t, const struct fn *fn);
+
+/* apigen_emit.c */
 void emit_map(const struct table *t, FILE *f);
 void emit_api_h(const struct table *t, FILE *f);
 void emit_api_c(const struct table *t, FILE *f);
@@ -67,6 +91,14 @@ void emit_stubs(const struct table *t, FILE *f);
 void emit_entry(const struct table *t, FILE *f);
 void emit_names(const struct table *t, FILE *f);
 void emit_remote(const struct table *t, FILE *f);
+void emit_handlers(const struct table *t, FILE *f);
+/* "TYPE NAME(PARAMETERS)" */
+void emit_prototype(const struct fn *fn, const char *prefix, const char *name, FILE *f);
+
+/* apigen_docs.c */
+void emit_header(const struct table *t, const char *types_path, FILE *f);
 void emit_matrix(const struct table *t, FILE *f);
+
+#define EACH_FN(t, fn) for (const struct fn *fn = &(t)->fns[1]; fn < &(t)->fns[(t)->nops]; fn++)
 
 #endif

@@ -23,8 +23,6 @@
 #include "proto/wire.h"
 #include "server/options.h"
 
-enum { FXE_MAX_PARAMS = 12 };
-
 struct fxe_req;
 struct fxe_obj;
 struct fxe_blob;

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <uthash.h>
 
+#include "proto/limits.h"
 #include "server/event.h"
 #include "server/front/auth.h"
 
@@ -32,13 +33,13 @@ struct fxs_engine {
     char tenant[FXS_TENANT_MAX + 1];
     enum fxs_engine_state state;
     pid_t pid;
-    bool was_ready;            /* this process has said that it is */
-    bool full;                 /* the link takes no more at present: EPOLLOUT is asked for */
-    struct fxs_guest *waiting; /* connections to be handed over, in order */
-    int64_t started;           /* when this process was */
-    int64_t not_yet;           /* no new start before this time */
-    uint64_t used;             /* bytes of memory, as budget.c last saw it */
-    char death[128];           /* how the last process ended: "signal 11, Segmentation fault" */
+    bool was_ready;               /* this process has said that it is */
+    bool full;                    /* the link takes no more at present: EPOLLOUT is asked for */
+    struct fxs_guest *waiting;    /* connections to be handed over, in order */
+    int64_t started;              /* when this process was */
+    int64_t not_yet;              /* no new start before this time */
+    uint64_t used;                /* bytes of memory, as budget.c last saw it */
+    char death[FX_PREVIOUS_SIZE]; /* how the last process ended: "signal 11, Segmentation fault" */
     UT_hash_handle hh;
 };
 

@@ -25,8 +25,8 @@ struct fxs_front {
     struct fxs_event signals;
     struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* the last: clients of this host */
     int nlisteners;
-    char near[128];     /* endpoint for clients of this host that come by TCP, or "" */
-    char near_dir[100]; /* its directory, or "" */
+    char near[FX_NEAR_SIZE]; /* endpoint for clients of this host that come by TCP, or "" */
+    char near_dir[100];      /* its directory, or "" */
     struct fxs_engines engines;
     struct fxs_guests guests;
     int64_t now; /* monotonic milliseconds, of this round of the loop */

@@ -161,8 +161,9 @@ static int pack_array(struct call *c, int i)
 static int pack_handles(struct call *c, int i)
 {
     void *const *h = c->v[i].p;
-    if (c->elems[i] > 1024)
-        return fx_fail(FAISSX_E_LIMIT, "%s: more than 1024 handles", c->fn->name);
+    if (c->elems[i] > FX_OBJECTS_MAX)
+        return fx_fail(FAISSX_E_LIMIT, "%s: %s has %llu objects; a call can have %d", c->fn->name,
+                       c->fn->params[i].name, (unsigned long long)c->elems[i], FX_OBJECTS_MAX);
     msgpack_pack_array(&c->rpc.pk, h ? c->elems[i] : 0);
     for (uint64_t k = 0; h && k < c->elems[i]; k++) {
         struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
@@ -247,10 +248,8 @@ static void done(struct call *c)
 /* Does the call change an object of the server? */
 static int changes(const struct call *c)
 {
-    if (c->fn->flags & (FX_READ | FX_CAST | FX_BORROW | FX_FREE))
-        return 0;
     for (int i = 0; i < c->fn->nparams; i++)
-        if (c->obj[i] && !c->fn->params[i].constant && !fx_classes[c->fn->params[i].cls].value)
+        if (c->obj[i] && c->fn->params[i].changed)
             return 1;
     return 0;
 }

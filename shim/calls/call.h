@@ -5,15 +5,13 @@
 
 #include "shim/transport/rpc.h"
 
-enum { FX_CALL_PARAMS = 12 };
-
 struct call {
     int op;
     const struct fx_fn *fn;
     union fx_val *v;
-    struct fx_obj *obj[FX_CALL_PARAMS]; /* of remote handles, held */
-    uint64_t elems[FX_CALL_PARAMS];     /* of arrays */
-    struct fx_obj *first;               /* the object that the call is about */
+    struct fx_obj *obj[FX_PARAMS_MAX]; /* of remote handles, held */
+    uint64_t elems[FX_PARAMS_MAX];     /* of arrays */
+    struct fx_obj *first;              /* the object that the call is about */
     struct fx_rpc rpc;
 };
 

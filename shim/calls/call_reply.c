@@ -16,7 +16,7 @@ struct later {
 struct incoming {
     int frame; /* number of the next one */
     int nlater;
-    struct later later[FX_CALL_PARAMS];
+    struct later later[FX_PARAMS_MAX];
 };
 
 /* How large is the next array of the reply? */
@@ -195,7 +195,7 @@ int fx_call_reply(struct call *c)
     if (fx_rpc_recv(&c->rpc) != 0)
         return -1;
     if (c->fn->flags & FX_RENEW && c->first)
-        fx_obj_end_borrowed(c->first, FX_CLASS_ParameterRange);
+        fx_obj_end_borrowed(c->first, c->fn->makes);
     if (take_return_value(c) != 0 || take_out_handles(c) != 0)
         return -1;
     for (int i = 0; i < c->fn->nparams; i++) {

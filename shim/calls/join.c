@@ -78,7 +78,7 @@ void fx_join_free(struct fx_join *j)
 
 int fx_join_is_add(int op)
 {
-    return op == FX_OP_Index_add || op == FX_OP_Index_add_with_ids;
+    return (fx_fns[op].flags & FX_JOIN) != 0;
 }
 
 void fx_join_note(struct fx_obj *o, int op)
@@ -120,17 +120,23 @@ static void unlist(struct fx_join *j)
         fx_obj_release(j->obj);
 }
 
+/* Are there ids?  The functions are of (index, n, x[, ids]). */
+static int has_ids(int op)
+{
+    return fx_fns[op].nparams > 3;
+}
+
 /* One request, by which the server makes all calls.  0, or FAISS's code and the error set. */
 static int request(struct fx_join *j)
 {
     struct fx_rpc r;
-    int with_ids = j->op == FX_OP_Index_add_with_ids;
+    int with_ids = has_ids(j->op);
     if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0) {
         fx_rpc_tell_outcome(&r);
         return -4;
     }
     fx_pack_str(&r.pk, "args");
-    msgpack_pack_array(&r.pk, with_ids ? 4 : 3);
+    msgpack_pack_array(&r.pk, fx_fns[j->op].nparams);
     msgpack_pack_uint64(&r.pk, fx_obj_id(j->obj));
     msgpack_pack_uint64(&r.pk, j->n);
     int rc = fx_payload_pack(&r.pk, &r.payload, j->x, j->floats * sizeof *j->x);
@@ -213,12 +219,12 @@ int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
     size_t limit = __atomic_load_n(&joins.limit, __ATOMIC_RELAXED);
     struct fx_join *j =
         fx_join_is_add(op) ? __atomic_load_n(fx_obj_join(o), __ATOMIC_ACQUIRE) : NULL;
-    const idx_t *ids = op == FX_OP_Index_add_with_ids ? v[3].p : NULL;
+    const idx_t *ids = has_ids(op) ? v[3].p : NULL;
     union fx_val d;
     if (!j || !limit || __atomic_load_n(&joins.failed, __ATOMIC_ACQUIRE) || v[1].i <= 0 ||
-        v[1].i > SMALL || !v[2].p || (op == FX_OP_Index_add_with_ids && !ids) ||
-        !fx_obj_current(o) || fx_obj_shared(o) || !fx_obj_fixed(o, FX_OP_Index_d, &d) || d.i <= 0 ||
-        d.i > SMALL || (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
+        v[1].i > SMALL || !v[2].p || (has_ids(op) && !ids) || !fx_obj_current(o) ||
+        fx_obj_shared(o) || !fx_obj_fixed(o, FX_OP_Index_d, &d) || d.i <= 0 || d.i > SMALL ||
+        (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
         return 0;
     size_t n = (size_t)v[1].i, floats = n * (size_t)d.i;
     int kept = 0;

@@ -24,9 +24,9 @@ static struct {
     char version[64];
     struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
                                 its connections */
-    char near[128];          /* the server's endpoint for this host, or "" */
+    char near[FX_NEAR_SIZE]; /* the server's endpoint for this host, or "" */
     uint64_t instance;       /* of the engine */
-    char previous[128];      /* how the engine that held the session ended, or "" */
+    char previous[FX_PREVIOUS_SIZE]; /* how the engine that held the session ended, or "" */
     char tenant_name[160];
     pid_t pid;  /* of the process that said hello; atomic */
     int forked; /* since then: the child uses the session, too */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Includes go one way: proto/ stands below shim/ and server/, the front and the engine do not know
+# Includes go one way: the generator knows the words of the table, proto/ stands below shim/ and server/, the front and the engine do not know
 # each other, and the programs in cli/ and bench/ speak to a server as clients do.  Only
 # server/main.c, which starts either, sees both.
 set -u
@@ -18,7 +18,7 @@ wrong() {
     function is_in(folder) { return index($2, folder) == 1 }
     $2 !~ "/" { next }
     { ok = is_in("proto/") }
-    $1 ~ "^proto/gen/" { ok = 0 }
+    $1 ~ "^proto/gen/" { ok = $2 == "proto/table.h" || $2 == "proto/limits.h" }
     $1 ~ "^shim/" { ok = ok || is_in("shim/") }
     $1 ~ "^server/" { ok = ok || is_in("server/") && !is_in("server/front/") && !is_in("server/engine/") }
     $1 ~ "^server/front/" { ok = ok || is_in("server/front/") }

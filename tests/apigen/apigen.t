@@ -25,7 +25,7 @@ result() { # NAME STATUS, with what to say in $work/why
 }
 
 apigen=$work/apigen
-if ! ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -o "$apigen" proto/gen/*.c >"$work/why" 2>&1; then
+if ! ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -iquote . -o "$apigen" proto/gen/*.c >"$work/why" 2>&1; then
     echo 'Bail out! apigen does not compile'
     sed 's/^/# /' "$work/why"
     exit 1
@@ -33,7 +33,7 @@ fi
 
 for spec in "$here"/good/*.api; do
     name=${spec##*/}
-    for what in map stubs api.c; do
+    for what in map stubs api.c handlers; do
         echo "== $what"
         "$apigen" "$spec" proto/faiss_types.h $what || echo "status $?"
     done >"$work/out" 2>&1

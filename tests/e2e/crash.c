@@ -247,6 +247,21 @@ static void flat(void)
     F(Index_free)(index);
 }
 
+/* Negative numbers of elements, which FAISS takes for very large ones. */
+static void lengths(void)
+{
+    static const idx_t labels[] = {0, 1};
+    FaissIndex *index = full("Flat");
+    CODE(FAILS, F(IndexFlat_compute_distance_subset)(index, 1, x, -1, out, labels));
+    CODE(FAILS, F(IndexFlat_compute_distance_subset)(index, -1, x, -1, out, labels));
+    CALL(FAILS, F(pairwise_L2sqr_with_defaults)(-1, 1, x, 1, x, out));
+    CALL(FAILS, F(pairwise_L2sqr)(-1, 1, x, 1, x, out, -1, -1, -1));
+    CALL(FAILS, F(pairwise_L2sqr)(D, -1, x, 1, x, out, -1, -1, -1));
+    CALL(FAILS, F(fvec_norms_L2)(out, x, SIZE_MAX, 1));
+    CODE(FAILS, F(kmeans_clustering)(D, 100, SIZE_MAX, x, out, NULL));
+    F(Index_free)(index);
+}
+
 static void ids_of_others(void)
 {
     static const char *const types[] = {"IDMap,Flat", "IDMap2,Flat", "Flat", "HNSW8",
@@ -295,6 +310,7 @@ int main(int argc, char **argv)
     }
     cores_of_adding();
     flat();
+    lengths();
     ids_of_others();
     free(x);
     return end_cases();

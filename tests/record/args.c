@@ -143,7 +143,7 @@ static void *cast(void *index, int op)
 static void *from_constructor(int cls)
 {
     static const char *const endings[] = {"new_with", "new"};
-    union fx_val v[MAX_ARGS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     for (int i = 0; i < 2; i++) {
         char name[128];
         int n = snprintf(name, sizeof name, "faiss_%s_%s", fx_classes[cls].name, endings[i]);

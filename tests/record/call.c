@@ -22,7 +22,7 @@ struct room {
 static struct room *rooms;
 static struct handle *all;
 static int made_of[FX_NCLASSES];
-static void *slots[MAX_ARGS]; /* what the last call wrote to */
+static void *slots[FX_PARAMS_MAX]; /* what the last call wrote to */
 static void *last_made;
 
 static void *need(void *p)

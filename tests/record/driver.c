@@ -46,7 +46,7 @@ static int left_out(int op)
 /* Functions of objects that nothing in the API makes: with NULL, in process only. */
 static void call_with_nil(int op)
 {
-    union fx_val v[MAX_ARGS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     if (remote) {
         called[op]++;
         return;
@@ -63,7 +63,7 @@ static void call_with_nil(int op)
 static void call_twice(int op)
 {
     for (int variant = 0; variant < 2; variant++) {
-        union fx_val v[MAX_ARGS + 1];
+        union fx_val v[FX_PARAMS_MAX + 1];
         if (!arguments(op, variant, v)) {
             call_with_nil(op);
             return;
@@ -81,7 +81,7 @@ static void call_twice(int op)
 static void call_with_less(int op)
 {
     const struct fx_fn *fn = &fx_fns[op];
-    union fx_val v[MAX_ARGS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     int n = -1, params = -1, optional = 0;
     for (int i = 0; i < fn->nparams; i++) {
         if (strcmp(fn->params[i].name, "n") == 0 && !strstr(fn->name, "train"))
@@ -206,7 +206,7 @@ static int failures(void)
     reuse_objects();
     CALL(set_distance_compute_blas_threshold, I(-1));
     for (int op = 1; op < FX_NOPS; op++) {
-        union fx_val v[MAX_ARGS + 1];
+        union fx_val v[FX_PARAMS_MAX + 1];
         if (!fails(op) || !arguments(op, 0, v))
             continue;
         if (call(op, v).i != FAISS_EXCEPT)

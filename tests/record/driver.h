@@ -45,7 +45,7 @@ extern char auto_room;
 
 /* Call and print.  v has room for the result, which is also returned. */
 union fx_val call(int op, union fx_val *v);
-#define CALL(name, ...) call(FX_OP_##name, (union fx_val[MAX_ARGS + 1]){__VA_ARGS__})
+#define CALL(name, ...) call(FX_OP_##name, (union fx_val[FX_PARAMS_MAX + 1]){__VA_ARGS__})
 
 /* What the last call wrote to its n-th AUTO parameter. */
 void *written(int param);

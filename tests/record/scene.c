@@ -268,7 +268,7 @@ static void shard_list(void)
 
 static void owner(int make, int set, int get, int extra)
 {
-    union fx_val v[MAX_ARGS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     void *kept[2] = {NULL, NULL};
     int n = 0;
     arguments(make, 0, v);

@@ -9,8 +9,6 @@
 
 #include "proto/api.h"
 
-enum { MAX_ARGS = 13 };
-
 struct text {
     char *s;
     size_t len, cap;
@@ -31,7 +29,7 @@ struct fn_call {
     int op;
     const struct fx_fn *fn;
     union fx_val *v;
-    int64_t n[MAX_ARGS]; /* elements of each array, -1 where the table cannot tell */
+    int64_t n[FX_PARAMS_MAX + 1]; /* elements of each array, -1 where the table cannot tell */
 };
 
 struct fn_call text_call(const struct describe *how, int op, union fx_val *v);

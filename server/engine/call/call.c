@@ -30,23 +30,13 @@ static int wrong(struct fxe_req *r, int i)
 
 /* --- prepare: engine.lock is held --- */
 
-/* Does the function change the object? */
-static int writes(const struct fx_fn *fn, const struct fx_param *p, const struct fxe_obj *o)
-{
-    int root = fx_root(o->cls);
-    if (root == FX_CLASS_GpuResources || root == FX_CLASS_GpuResourcesProvider ||
-        fx_is_a(o->cls, FX_CLASS_GpuIndex))
-        return 1; /* not safe even for two readers */
-    return !p->constant && !(fn->flags & (FX_READ | FX_CAST | FX_BORROW));
-}
-
 static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, struct fxe_obj **o)
 {
     const struct fx_param *p = &r->fn->params[i];
     char what[128];
     *o = NULL;
     if (a->type == MSGPACK_OBJECT_NIL) {
-        if (cls == FX_CLASS_GpuMultipleClonerOptions || cls == FX_CLASS_GpuClonerOptions)
+        if (p->nullable)
             return 0;
         return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
     }
@@ -58,7 +48,7 @@ static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, st
     if (!fxe_obj_is(*o, cls))
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
-    if (fxe_needs_add(&r->needs, *o, writes(r->fn, p, *o)) != 0)
+    if (fxe_needs_add(&r->needs, *o, p->changed || fx_classes[(*o)->cls].single) != 0)
         return fxe_fail(r, "limit", "%s: too many objects", r->fn->name);
     return 0;
 }
@@ -87,10 +77,10 @@ static int handles(struct fxe_req *r, int i)
 static enum fxe_lane lane(const struct fxe_req *r)
 {
     int wide = r->fn->flags & FX_WIDE;
-    for (int i = 0; i < r->fn->nparams; i++)
-        if (strcmp(r->fn->params[i].name, "n") == 0)
-            wide = fxe_call_arg(r, i)->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                   fxe_call_arg(r, i)->via.u64 >= WIDE_BATCH;
+    if (wide && r->fn->rows >= 0) {
+        const msgpack_object *n = fxe_call_arg(r, r->fn->rows);
+        wide = n->type == MSGPACK_OBJECT_POSITIVE_INTEGER && n->via.u64 >= WIDE_BATCH;
+    }
     return wide && !fxe_is_joined(r) ? FXE_WIDE : FXE_SMALL;
 }
 

@@ -18,19 +18,19 @@ struct fxe_obj *fxe_call_first(const struct fxe_req *r)
 static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
 {
     struct fxe_obj *lender = r->fn->flags & FX_BORROW ? fxe_call_first(r) : NULL;
-    /* What a constructor makes has only the parts that it was given. */
-    int inherent = strstr(r->fn->name, "_new") == NULL;
+    int inherent = !(r->fn->flags & FX_NEW);
     fxe_lock();
     struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, lender, inherent);
     fxe_unlock();
-    if (o && (r->op == FX_OP_index_factory || r->op == FX_OP_index_binary_factory))
-        o->odd = fxe_is_odd_description(r->v[2].p);
-    else if (o && (r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary))
-        o->odd = r->obj[0]->odd;
-    if (!o)
+    if (!o) {
         fxe_fail(r, "limit", "%s: the server has no memory for another object", r->fn->name);
-    else if (r->op == FX_OP_IndexIVFFlat_new || r->op == FX_OP_IndexIVFScalarQuantizer_new ||
-             r->op == FX_OP_IndexPreTransform_new)
+        return NULL;
+    }
+    if (r->fn->flags & FX_FACTORY)
+        o->odd = fxe_is_odd_description(r->v[2].p);
+    else if (r->fn->act == FX_ACT_clone)
+        o->odd = r->obj[0]->odd;
+    if (r->fn->flags & FX_HOLLOW)
         o->hollow = 1;
     return o;
 }
@@ -130,7 +130,7 @@ int fxe_call_results(struct fxe_req *r)
     int rc = 0;
     if (fn->flags & FX_RENEW && first) {
         fxe_lock();
-        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange);
+        fxe_obj_end_borrowed(first, fn->makes);
         fxe_unlock();
     }
     if (return_value(r) != 0 || out_handles(r, &made) != 0)

@@ -3,13 +3,12 @@
 
 #include <stdio.h>
 
-/* Parameters of faiss_Index_add, and of faiss_Index_add_with_ids. */
+/* Parameters of the functions flagged `join`; not all have ids. */
 enum { INDEX, N, X, IDS };
 
 int fxe_is_joined(const struct fxe_req *r)
 {
-    return (r->op == FX_OP_Index_add || r->op == FX_OP_Index_add_with_ids) &&
-           fx_header_get(&r->header, "calls") != NULL;
+    return r->fn->flags & FX_JOIN && fx_header_get(&r->header, "calls") != NULL;
 }
 
 static int check(struct fxe_req *r, const msgpack_object *calls)
@@ -34,22 +33,27 @@ int fxe_joined_call(struct fxe_req *r)
         return 0;
     if (check(r, calls) != 0)
         return 1;
-    FaissIndex *index = r->v[INDEX].p;
-    const float *x = r->v[X].p;
-    const idx_t *ids = r->op == FX_OP_Index_add ? NULL : r->v[IDS].p;
-    size_t d = (size_t)api->Index_d(index);
+    int result = r->fn->nparams, with_ids = result > IDS;
+    union fx_val v[IDS + 2] = {r->v[INDEX], r->v[N], r->v[X]};
+    idx_t *ids = with_ids ? r->v[IDS].p : NULL;
+    float *x = r->v[X].p;
+    size_t d = (size_t)api->Index_d(r->v[INDEX].p);
     uint32_t ncalls = calls->via.array.size;
     for (uint32_t i = 0; i < ncalls; i++) {
-        idx_t n = (idx_t)calls->via.array.ptr[i].via.u64;
-        int rc = ids ? api->Index_add_with_ids(index, n, x, ids) : api->Index_add(index, n, x);
-        if (rc != 0) {
+        size_t n = calls->via.array.ptr[i].via.u64;
+        v[N].i = (int64_t)n;
+        v[X].p = x;
+        if (with_ids)
+            v[IDS].p = ids;
+        fx_invoke(api, r->op, v);
+        if (v[result].i != 0) {
             char text[4096];
             snprintf(text, sizeof text, "%s, call %u of %u that were joined: %s", r->fn->name,
                      i + 1, ncalls, api->get_last_error());
-            fxe_fail_text(r, rc, text);
+            fxe_fail_text(r, (int)v[result].i, text);
             break;
         }
-        x += (size_t)n * d;
+        x += n * d;
         ids = ids ? ids + n : NULL;
     }
     return 1;

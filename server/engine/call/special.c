@@ -53,9 +53,28 @@ static void run_iteration_stats(struct fxe_req *r)
     reply_copy(r, stats, n * ITERATION_STATS_SIZE);
 }
 
-const struct fxe_operation fxe_ivf_stats = {"faiss_get_indexIVF_stats", 1, NULL, run_ivf_stats,
-                                            NULL};
-const struct fxe_operation fxe_ivf_stats_reset = {"faiss_IndexIVFStats_reset", 1, NULL,
-                                                  run_ivf_stats_reset, NULL};
-const struct fxe_operation fxe_iteration_stats = {
-    "faiss_Clustering_iteration_stats", 1, prepare_iteration_stats, run_iteration_stats, NULL};
+/* fxe_special_NAME handles faiss_NAME. */
+#define SPECIAL(name, prepare, run) \
+    const struct fxe_operation fxe_special_##name = {"faiss_" #name, 1, prepare, run, NULL}
+
+SPECIAL(get_indexIVF_stats, NULL, run_ivf_stats);
+SPECIAL(IndexIVFStats_reset, NULL, run_ivf_stats_reset);
+SPECIAL(Clustering_iteration_stats, prepare_iteration_stats, run_iteration_stats);
+
+/* All that the table flags: a function without its SPECIAL above does not link. */
+#define FX_FN(name) extern const struct fxe_operation fxe_special_##name;
+#include "handlers.h"
+#undef FX_FN
+
+const struct fxe_operation *fxe_special(int op)
+{
+    switch (op) {
+#define FX_FN(name)    \
+    case FX_OP_##name: \
+        return &fxe_special_##name;
+#include "handlers.h"
+#undef FX_FN
+    default:
+        return NULL;
+    }
+}

@@ -4,12 +4,10 @@
 #ifndef FXE_ACTS_H
 #define FXE_ACTS_H
 
-/* clang-format off */
-#define FXE_ACTS(X) \
-    X(train) X(add) X(add_with_ids) X(search) X(params) X(range) X(reconstruct) X(residual) \
-    X(encode) X(decode) X(set) X(save) X(load) X(clone) X(merge) X(copy_subset) X(direct_map) \
-    X(remove) X(reset) X(free) X(preassigned) X(other)
-/* clang-format on */
+#include "proto/table.h"
+
+/* As enum fx_act, but from 0. */
+#define FXE_ACTS FX_ACTS
 
 enum fxe_act {
 #define X(name) FXE_ACT_##name,

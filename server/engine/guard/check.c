@@ -3,15 +3,15 @@
 #include "server/engine/guard/catch.h"
 
 #include "server/engine/guard/check_args.h"
+#include "server/engine/guard/facts.h"
 
-/* A negative count passes FAISS's loops and wraps in its allocations. */
-static int counts(struct fxe_req *r)
+/* A negative length passes FAISS's loops and wraps in its allocations. */
+static int lengths(struct fxe_req *r)
 {
-    static const char *const names[] = {"n", "ni", "nv", "nq", "nb"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (scalar(r, names[i]) < 0)
-            return fxe_fail(r, "argument", "%s: %s is %lld", r->fn->name, names[i],
-                            (long long)scalar(r, names[i]));
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].length && r->v[i].i < 0)
+            return fxe_fail(r, "argument", "%s: %s is %lld", r->fn->name, r->fn->params[i].name,
+                            (long long)r->v[i].i);
     return 0;
 }
 
@@ -19,12 +19,8 @@ static int counts(struct fxe_req *r)
  * functions follow that NULL.  Plain fields can be read and set. */
 static int hollow(struct fxe_req *r)
 {
-    static const char *const follow[] = {"imbalance_factor", "get_list_size", "print_stats",
-                                         "invlists_get_ids"};
     const struct fx_fn *fn = r->fn;
-    int field = fn->ret.kind != FX_ERR && fn->nparams <= 2;
-    for (size_t i = 0; i < sizeof follow / sizeof *follow; i++)
-        field &= strstr(fn->name, follow[i]) == NULL;
+    int field = fn->ret.kind != FX_ERR && fn->nparams <= 2 && !(fn->flags & FX_FOLLOWS);
     for (int i = 0; i < fn->nparams && !field; i++)
         if (r->obj[i] && r->obj[i]->hollow && r->obj[i]->nkeeps == 0)
             return fxe_fail(r, "argument",
@@ -33,14 +29,24 @@ static int hollow(struct fxe_req *r)
     return 0;
 }
 
-static int untrained(struct fxe_req *r)
+/* --- the checks that the table names --- */
+
+static int trained(struct fxe_req *r)
 {
     const FaissVectorTransform *vt = r->v[0].p;
     return api()->VectorTransform_is_trained(vt) ? 0 : refuse(r, "the transform is not trained");
 }
 
-static int list_number(struct fxe_req *r, size_t nlist)
+/* Of the first argument. */
+static size_t nlist_of(const struct fxe_req *r)
 {
+    return fxe_is_binary(r->obj[0]) ? api()->IndexBinaryIVF_nlist(r->v[0].p)
+                                    : api()->IndexIVF_nlist(r->v[0].p);
+}
+
+static int list_no(struct fxe_req *r)
+{
+    size_t nlist = nlist_of(r);
     uint64_t list = (uint64_t)scalar(r, "list_no");
     return list < nlist ? 0
                         : fxe_fail(r, "argument", "%s: list %llu of %zu", r->fn->name,
@@ -48,7 +54,7 @@ static int list_number(struct fxe_req *r, size_t nlist)
 }
 
 /* Shards and replicas are the objects that were added and not removed. */
-static int shard_number(struct fxe_req *r)
+static int shard_no(struct fxe_req *r)
 {
     int64_t i = scalar(r, "i");
     if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
@@ -74,7 +80,13 @@ static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
     return 0;
 }
 
-static int binary_reconstruct_n(struct fxe_req *r)
+static int key(struct fxe_req *r)
+{
+    return fxe_is_binary(r->obj[0]) ? binary_keys(r, scalar(r, "key"), 1)
+                                    : fxe_check_keys(r, scalar(r, "key"), 1);
+}
+
+static int keys(struct fxe_req *r)
 {
     if (IS(IndexBinaryIVF, r->v[0].p) && scalar(r, "ni") > 1)
         return refuse(r, "FAISS writes beyond the buffer of more than one vector of an "
@@ -82,24 +94,24 @@ static int binary_reconstruct_n(struct fxe_req *r)
     return binary_keys(r, scalar(r, "i0"), scalar(r, "ni"));
 }
 
-static int result_size(struct fxe_req *r)
+static int result(struct fxe_req *r)
 {
-    const void *result = r->v[param(r, "result")].p;
-    if (!result)
+    const void *made = r->v[param(r, "result")].p;
+    if (!made)
         return refuse(r, "result is NULL");
-    if (api()->RangeSearchResult_nq(result) < (uint64_t)scalar(r, "n"))
+    if (api()->RangeSearchResult_nq(made) < (uint64_t)rows(r))
         return fxe_fail(r, "argument", "%s: the result is for %zu queries", r->fn->name,
-                        api()->RangeSearchResult_nq(result));
+                        api()->RangeSearchResult_nq(made));
     return 0;
 }
 
-static int no_values(struct fxe_req *r)
+static int ranges(struct fxe_req *r)
 {
     /* FAISS takes the combination's number modulo the number of values, which is 0. */
     return r->obj[0]->nborrowed ? refuse(r, "a range of the space has no values") : 0;
 }
 
-static int self_merge(struct fxe_req *r)
+static int merge(struct fxe_req *r)
 {
     return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
 }
@@ -116,7 +128,7 @@ static int subset(struct fxe_req *r)
     int ok = (type != ID_MOD || (a1 != 0 && a1 != -1)) &&
              (type != ELEMENT_RANGE || (ntotal > 0 && 0 <= a1 && a1 <= a2 && a2 <= ntotal)) &&
              (type != LIST_FRACTION || (0 <= a2 && a2 < a1));
-    return ok ? self_merge(r)
+    return ok ? merge(r)
               : fxe_fail(r, "argument", "%s: subset of type %lld, %lld, %lld of %lld vectors",
                          r->fn->name, (long long)type, (long long)a1, (long long)a2,
                          (long long)ntotal);
@@ -125,7 +137,7 @@ static int subset(struct fxe_req *r)
 /* Scalar quantizers look for the extremes of no vectors. */
 static int training(struct fxe_req *r)
 {
-    return scalar(r, "n") == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
+    return rows(r) == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
                ? refuse(r, "no vectors to train with")
                : 0;
 }
@@ -191,64 +203,29 @@ static int neighbours(struct fxe_req *r)
     return quantizer_size(r, index);
 }
 
+static int adding(struct fxe_req *r)
+{
+    return is_empty(r->obj[0]) ? refuse(r, "no shards to add to") : quantizer_size(r, r->v[0].p);
+}
+
+static int selector(struct fxe_req *r)
+{
+    return r->v[param(r, "sel")].p ? 0 : refuse(r, "sel is NULL");
+}
+
+static int positive(struct fxe_req *r)
+{
+    return scalar(r, "value") > 0 ? 0 : refuse(r, "blocks of no vectors never end");
+}
+
 int fxe_check_scalars(struct fxe_req *r)
 {
-    if (counts(r) != 0 || hollow(r) != 0)
+    if (lengths(r) != 0 || hollow(r) != 0)
         return -1;
-    switch (r->op) {
-    case FX_OP_VectorTransform_apply:
-    case FX_OP_VectorTransform_apply_noalloc:
-    case FX_OP_VectorTransform_reverse_transform:
-    case FX_OP_LinearTransform_transform_transpose:
-    case FX_OP_LinearTransform_set_is_orthonormal:
-        return untrained(r);
-    case FX_OP_IndexIVF_get_list_size:
-    case FX_OP_IndexIVF_invlists_get_ids:
-        return list_number(r, api()->IndexIVF_nlist(r->v[0].p));
-    case FX_OP_IndexBinaryIVF_get_list_size:
-    case FX_OP_IndexBinaryIVF_invlists_get_ids:
-        return list_number(r, api()->IndexBinaryIVF_nlist(r->v[0].p));
-    case FX_OP_IndexShards_at:
-    case FX_OP_IndexReplicas_at:
-        return shard_number(r);
-    case FX_OP_Index_reconstruct:
-    case FX_OP_Index_compute_residual:
-        return fxe_check_keys(r, scalar(r, "key"), 1);
-    case FX_OP_IndexBinary_reconstruct:
-        return binary_keys(r, scalar(r, "key"), 1);
-    case FX_OP_IndexBinary_reconstruct_n:
-        return binary_reconstruct_n(r);
-    case FX_OP_Index_range_search:
-        return result_size(r) || neighbours(r) ? -1 : 0;
-    case FX_OP_IndexBinary_range_search:
-        return result_size(r);
-    case FX_OP_ParameterSpace_combination_name:
-    case FX_OP_ParameterSpace_set_index_parameters_cno:
-    case FX_OP_ParameterSpace_set_index_parameters_cno_binary:
-        return no_values(r);
-    case FX_OP_IndexIVF_merge_from:
-    case FX_OP_IndexBinaryIVF_merge_from:
-    case FX_OP_Index_merge_from:
-        return self_merge(r);
-    case FX_OP_IndexIVF_copy_subset_to:
-        return subset(r);
-    case FX_OP_Index_search:
-    case FX_OP_Index_search_with_params:
-    case FX_OP_Index_assign:
-        return neighbours(r);
-    case FX_OP_Index_train:
-        return training(r);
-    case FX_OP_Index_add:
-    case FX_OP_Index_add_with_ids:
-    case FX_OP_IndexIVFFlat_add_core:
-        return is_empty(r->obj[0]) ? refuse(r, "no shards to add to")
-                                   : quantizer_size(r, r->v[0].p);
-    case FX_OP_Index_remove_ids:
-    case FX_OP_IndexBinary_remove_ids:
-        return r->v[1].p ? 0 : refuse(r, "sel is NULL");
-    case FX_OP_set_distance_compute_blas_query_bs:
-    case FX_OP_set_distance_compute_blas_database_bs:
-        return scalar(r, "value") > 0 ? 0 : refuse(r, "blocks of no vectors never end");
-    }
+#define X(name)                                                \
+    if (r->fn->checks & 1u << FX_CHECK_##name && name(r) != 0) \
+        return -1;
+    FX_SCALAR_CHECKS(X)
+#undef X
     return 0;
 }

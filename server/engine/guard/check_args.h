@@ -32,6 +32,12 @@ static inline int64_t scalar(const struct fxe_req *r, const char *name)
     return i < 0 ? 0 : r->v[i].i;
 }
 
+/* How many vectors is the call about?  0 where that is not known. */
+static inline int64_t rows(const struct fxe_req *r)
+{
+    return r->fn->rows < 0 ? 0 : r->v[r->fn->rows].i;
+}
+
 /* Is the server's FAISS at least 1.`minor`? */
 static inline int since(int minor)
 {

@@ -3,6 +3,7 @@
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/check.h"
 #include "server/engine/guard/check_args.h"
+#include "server/engine/guard/facts.h"
 
 /* Do its keys mean something else than positions?  (Both kinds check them.) */
 int fxe_own_ids(FaissIndex *index)
@@ -33,7 +34,7 @@ int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
     return 0;
 }
 
-/* --- arrays --- */
+/* --- the checks that the table names --- */
 
 static int all_below(struct fxe_req *r, const char *name, int64_t limit)
 {
@@ -61,8 +62,10 @@ static int none_below(struct fxe_req *r, const char *name, int64_t limit)
 static int ids(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
-    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0)
+    if (r->v[param(r, "xids")].p || rows(r) == 0)
         return 0;
+    if (fxe_is_binary(r->obj[0]))
+        return IS(IndexBinaryIVF, r->v[0].p) ? 0 : refuse(r, "xids is NULL");
     if (IS(IndexIVF, index) || r->obj[0]->cls == FX_CLASS_IndexShards)
         return 0;
     if (IS(IndexPreTransform, index) && IS(IndexIVF, api()->IndexPreTransform_index(index)))
@@ -70,23 +73,26 @@ static int ids(struct fxe_req *r)
     return refuse(r, "xids is NULL");
 }
 
-static int binary_ids(struct fxe_req *r)
+static int labels(struct fxe_req *r)
 {
-    if (r->v[param(r, "xids")].p || scalar(r, "n") == 0 || IS(IndexBinaryIVF, r->v[0].p))
-        return 0;
-    return refuse(r, "xids is NULL");
+    return all_below(r, "labels", api()->Index_ntotal(r->v[0].p));
 }
 
-static int scalar_quantizer_lists(struct fxe_req *r)
+static int lists(struct fxe_req *r)
 {
-    if (!r->v[param(r, "precomputed_idx")].p && scalar(r, "n") > 0)
-        return refuse(r, "precomputed_idx is NULL");
     return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(r->v[0].p));
+}
+
+static int given_lists(struct fxe_req *r)
+{
+    if (!r->v[param(r, "precomputed_idx")].p && rows(r) > 0)
+        return refuse(r, "precomputed_idx is NULL");
+    return lists(r);
 }
 
 /* The number of the inverted list, with which a code of an inverted file begins, is
  * checked where an exception ends the process. */
-static int list_codes(struct fxe_req *r)
+static int codes(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     if (IS(IndexPreTransform, index))
@@ -94,7 +100,7 @@ static int list_codes(struct fxe_req *r)
     else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
         index = api()->IndexIDMap_sub_index(index);
     const uint8_t *code = r->v[param(r, "bytes")].p;
-    int64_t n = scalar(r, "n");
+    int64_t n = rows(r);
     if (!code || n == 0 || !IS(IndexIVF, index))
         return 0;
     size_t nlist = api()->IndexIVF_nlist(index),
@@ -111,9 +117,12 @@ static int list_codes(struct fxe_req *r)
 }
 
 /* Newer releases check this where an exception can be caught, but not in all classes. */
-static int assigned_lists(struct fxe_req *r)
+static int assigned(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
+    if (fxe_is_binary(r->obj[0]))
+        return all_below(r, param(r, "assign") < 0 ? "cidx" : "assign",
+                         (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
     int blocks = fxe_is_fast_scan(index);
     if (blocks && !since(12))
         return refuse(r, "not for the lists of a FastScan index");
@@ -125,38 +134,30 @@ static int assigned_lists(struct fxe_req *r)
                : 0;
 }
 
+/* FAISS asserts that the parameters have a selector. */
+static int selected(struct fxe_req *r)
+{
+    const FaissSearchParametersIVF *params = r->v[param(r, "params")].p;
+    return params && api()->SearchParametersIVF_sel(params)
+               ? 0
+               : refuse(r, "takes parameters with a selector");
+}
+
+static int residual_keys(struct fxe_req *r)
+{
+    if (fxe_own_ids(r->v[0].p))
+        return 0;
+    return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(r->v[0].p)) ? -1
+                                                                                            : 0;
+}
+
 int fxe_check_arrays(struct fxe_req *r)
 {
-    FaissIndex *index = r->v[0].p;
-    switch (r->op) {
-    case FX_OP_IndexIVF_list_vector_count:
-    case FX_OP_IndexBinaryIVF_list_vector_count: /* which asserts it */
-        return r->v[3].p && api()->SearchParametersIVF_sel(r->v[3].p)
-                   ? 0
-                   : refuse(r, "takes parameters with a selector");
-    case FX_OP_Index_sa_decode:
-        return list_codes(r);
-    case FX_OP_Index_add_with_ids:
-        return ids(r);
-    case FX_OP_IndexBinary_add_with_ids:
-        return binary_ids(r);
-    case FX_OP_IndexFlat_compute_distance_subset:
-        return all_below(r, "labels", api()->Index_ntotal(index));
-    case FX_OP_IndexIVFFlat_add_core:
-        return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(index));
-    case FX_OP_IndexIVFScalarQuantizer_add_core:
-        return scalar_quantizer_lists(r);
-    case FX_OP_IndexIVF_search_preassigned:
-    case FX_OP_IndexIVF_search_preassigned_with_params:
-        return assigned_lists(r);
-    case FX_OP_IndexBinaryIVF_search_preassigned:
-        return all_below(r, "cidx", (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
-    case FX_OP_Index_compute_residual_n:
-        if (fxe_own_ids(index))
-            return 0;
-        return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(index)) ? -1
-                                                                                            : 0;
-    }
+#define X(name)                                                \
+    if (r->fn->checks & 1u << FX_CHECK_##name && name(r) != 0) \
+        return -1;
+    FX_ARRAY_CHECKS(X)
+#undef X
     return 0;
 }
 

@@ -16,79 +16,7 @@ enum {
 
 enum fxe_act fxe_act_of(int op)
 {
-    switch (op) {
-    case FX_OP_Index_train:
-    case FX_OP_IndexBinary_train:
-        return FXE_ACT_train;
-    case FX_OP_Index_add:
-    case FX_OP_IndexBinary_add:
-        return FXE_ACT_add;
-    case FX_OP_Index_add_with_ids:
-    case FX_OP_IndexBinary_add_with_ids:
-        return FXE_ACT_add_with_ids;
-    case FX_OP_Index_search:
-    case FX_OP_Index_assign:
-    case FX_OP_IndexBinary_search:
-    case FX_OP_IndexBinary_assign:
-        return FXE_ACT_search;
-    case FX_OP_Index_search_with_params:
-    case FX_OP_IndexBinary_search_with_params:
-        return FXE_ACT_params;
-    case FX_OP_Index_range_search:
-    case FX_OP_IndexBinary_range_search:
-        return FXE_ACT_range;
-    case FX_OP_Index_reconstruct:
-    case FX_OP_Index_reconstruct_n:
-    case FX_OP_Index_reconstruct_batch:
-    case FX_OP_IndexBinary_reconstruct:
-    case FX_OP_IndexBinary_reconstruct_n:
-        return FXE_ACT_reconstruct;
-    case FX_OP_Index_compute_residual:
-    case FX_OP_Index_compute_residual_n:
-        return FXE_ACT_residual;
-    case FX_OP_Index_sa_encode:
-        return FXE_ACT_encode;
-    case FX_OP_Index_sa_decode:
-        return FXE_ACT_decode;
-    case FX_OP_ParameterSpace_set_index_parameter:
-    case FX_OP_ParameterSpace_set_index_parameter_binary:
-    case FX_OP_ParameterSpace_set_index_parameters:
-    case FX_OP_ParameterSpace_set_index_parameters_binary:
-        return FXE_ACT_set;
-    case FX_OP_clone_index:
-    case FX_OP_clone_index_binary:
-        return FXE_ACT_clone;
-    case FX_OP_IndexIVF_merge_from:
-    case FX_OP_Index_merge_from:
-    case FX_OP_IndexBinaryIVF_merge_from:
-        return FXE_ACT_merge;
-    case FX_OP_IndexIVF_copy_subset_to:
-        return FXE_ACT_copy_subset;
-    case FX_OP_IndexIVF_make_direct_map:
-    case FX_OP_IndexIVF_set_direct_map:
-    case FX_OP_IndexBinaryIVF_make_direct_map:
-    case FX_OP_IndexBinaryIVF_set_direct_map:
-        return FXE_ACT_direct_map;
-    case FX_OP_Index_remove_ids:
-    case FX_OP_IndexBinary_remove_ids:
-        return FXE_ACT_remove;
-    case FX_OP_Index_reset:
-    case FX_OP_IndexBinary_reset:
-        return FXE_ACT_reset;
-    case FX_OP_IndexIVF_search_preassigned:
-    case FX_OP_IndexIVF_search_preassigned_with_params:
-    case FX_OP_IndexBinaryIVF_search_preassigned:
-    case FX_OP_IndexBinaryIVF_search_preassigned_with_params:
-        return FXE_ACT_preassigned;
-    case FX_OP_IndexIVFFlat_add_core:
-    case FX_OP_IndexIVFFlat_update_vectors:
-    case FX_OP_IndexIVFScalarQuantizer_add_core:
-    case FX_OP_IndexIVF_train_encoder:
-    case FX_OP_Clustering_train:
-    case FX_OP_IndexIVF_search_closest_eligible_centroids:
-        return FXE_ACT_other;
-    }
-    return FXE_ACT_none;
+    return (enum fxe_act)(fx_fns[op].act - 1);
 }
 
 /* The first index among the arguments. */
@@ -151,12 +79,12 @@ static unsigned params_of(const struct fxe_req *r)
 
 unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
 {
-    int64_t ntotal = fxe_ntotal_of(o), n = scalar(r, "n");
+    int64_t ntotal = fxe_ntotal_of(o), n = rows(r);
     unsigned given = ntotal == 0 ? FXE_EMPTY : 0;
     int trained =
         fxe_is_binary(o) ? api()->IndexBinary_is_trained(o->ptr) : api()->Index_is_trained(o->ptr);
     given |= trained ? 0 : FXE_UNTRAINED;
-    if (param(r, "n") >= 0 && n == 0)
+    if (r->fn->rows >= 0 && n == 0)
         given |= FXE_NOTHING;
     if (act == FXE_ACT_train)
         given |= (n == 1 ? FXE_ONE : 0) | (n < CENTROID_MIN ? FXE_FEW : 0);
@@ -174,7 +102,7 @@ unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enu
  * left out: -2. */
 int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
 {
-    int64_t n = r->fn ? scalar(r, "n") : 0, ntotal = fxe_ntotal_of(o), d = d_of(o);
+    int64_t n = r->fn ? rows(r) : 0, ntotal = fxe_ntotal_of(o), d = d_of(o);
     int64_t each = (ntotal + 1) * d;
     switch (act) {
     case FXE_ACT_train:

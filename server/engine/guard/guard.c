@@ -173,7 +173,7 @@ static void attempt_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 static void attempt(void *arg)
 {
     struct attempt *a = arg;
-    int n = param(a->r, "n"), i = 0;
+    int n = a->r->fn->rows, i = 0;
     if (a->n >= 0 && n >= 0)
         a->r->v[n].i = a->n;
     while (i < a->r->fn->nparams && a->r->v[i].p != a->o->ptr)
@@ -244,7 +244,7 @@ static enum fxe_trial run(struct call *c, double seconds)
 
 static double vectors(const struct call *c)
 {
-    return c->r->fn ? (double)scalar(c->r, "n") : 0;
+    return c->r->fn ? (double)rows(c->r) : 0;
 }
 
 static double ntotal_with(const struct call *c)
@@ -374,7 +374,7 @@ static int needs_none(const struct fxe_obj *o)
 
 int fxe_guard_call(struct fxe_req *r)
 {
-    if (r->op == FX_OP_index_factory || r->op == FX_OP_index_binary_factory)
+    if (r->fn->flags & FX_FACTORY)
         return fxe_check_description(r);
     enum fxe_act act = fxe_act_of(r->op);
     struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);

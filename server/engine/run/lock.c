@@ -61,7 +61,7 @@ int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, int write)
             n->need[i].write |= write;
             return 0;
         }
-    if (n->n == FXE_MAX_NEEDS)
+    if (n->n == FX_OBJECTS_MAX)
         return -1;
     n->need[n->n++] = (struct fxe_need){o, NULL, write};
     return 0;

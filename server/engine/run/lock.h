@@ -16,10 +16,8 @@ struct fxe_need {
     int write;
 };
 
-enum { FXE_MAX_NEEDS = 32 };
-
 struct fxe_needs {
-    struct fxe_need need[FXE_MAX_NEEDS];
+    struct fxe_need need[FX_OBJECTS_MAX];
     int n;
 };
 

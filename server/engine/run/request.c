@@ -185,26 +185,10 @@ static int reply(struct fxe_req *r)
 /* --- life of a request --- */
 
 static const struct fxe_operation *const operations[] = {
-    &fxe_upload,
-    &fxe_download,
-    &fxe_release_blob,
-    &fxe_save,
-    &fxe_load,
-    &fxe_load_stream,
-    &fxe_feed,
-    &fxe_stats_operation,
-    &fxe_hello,
-    &fxe_attach,
-    &fxe_bye,
-    &fxe_ping,
-    &fxe_health,
-    &fxe_publish,
-    &fxe_open,
-    &fxe_list,
-    &fxe_unpublish,
-    &fxe_ivf_stats,
-    &fxe_ivf_stats_reset,
-    &fxe_iteration_stats,
+    &fxe_upload,      &fxe_download,  &fxe_release_blob,    &fxe_save,    &fxe_load,
+    &fxe_load_stream, &fxe_feed,      &fxe_stats_operation, &fxe_hello,   &fxe_attach,
+    &fxe_bye,         &fxe_ping,      &fxe_health,          &fxe_publish, &fxe_open,
+    &fxe_list,        &fxe_unpublish,
 };
 
 static const struct fxe_operation *find_operation(struct fxe_req *r, const char *name, size_t len)
@@ -214,8 +198,9 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
             return operations[i];
     r->op = fx_op_by_name(name, len);
     if (!r->op || fx_fns[r->op].flags & FX_CUSTOM) {
-        r->op = 0; /* unknown, or of a value object, which lives in the client */
-        return NULL;
+        const struct fxe_operation *special = fxe_special(r->op);
+        r->op = 0; /* special, unknown, or of a value object, which lives in the client */
+        return special;
     }
     r->fn = &fx_fns[r->op];
     return &call_operation;
@@ -397,9 +382,9 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
                         "%s is no object of this session: it was freed, or the engine was "
                         "restarted",
                         what);
-    if (r->nheld == FXE_MAX_NEEDS) {
+    if (r->nheld == FX_OBJECTS_MAX) {
         *o = NULL;
-        return fxe_fail(r, "limit", "more than %d objects in one call", FXE_MAX_NEEDS);
+        return fxe_fail(r, "limit", "more than %d objects in one call", FX_OBJECTS_MAX);
     }
     fxe_obj_hold(*o);
     r->held[r->nheld++] = *o;

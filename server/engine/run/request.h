@@ -64,14 +64,13 @@ struct fxe_req {
     int op;
     const struct fx_fn *fn;
     const msgpack_object *args;
-    union fx_val v[FXE_MAX_PARAMS + 1];
-    struct fxe_obj *obj[FXE_MAX_PARAMS];
-    uint64_t elems[FXE_MAX_PARAMS];
-    void *lent[FXE_MAX_PARAMS]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: what FAISS writes */
-    size_t lent_count[FXE_MAX_PARAMS];
-    struct fx_buffer memory[FXE_MAX_PARAMS * 2]; /* freed with the request */
+    union fx_val v[FX_PARAMS_MAX + 1];
+    struct fxe_obj *obj[FX_PARAMS_MAX];
+    uint64_t elems[FX_PARAMS_MAX];
+    void *lent[FX_PARAMS_MAX]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: what FAISS writes */
+    struct fx_buffer memory[FX_PARAMS_MAX * 2]; /* freed with the request */
     int nmemory;
-    struct fxe_obj *held[FXE_MAX_NEEDS];
+    struct fxe_obj *held[FX_OBJECTS_MAX];
     int nheld;
     struct fxe_needs needs;
     struct fxe_values values;

@@ -13,7 +13,7 @@ static const struct fx_api *api(void)
     return &fxe_engine.lib.api;
 }
 
-/* Parameters of faiss_Index_search. */
+/* Parameters of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
 int fxe_is_flat(struct fxe_obj *o)
@@ -38,7 +38,7 @@ static uint64_t arg(const struct fxe_req *r, int i)
 
 int fxe_may_coalesce(struct fxe_req *r)
 {
-    if (r->op != FX_OP_Index_search || fxe_engine.options.coalesce == FXS_COALESCE_OFF ||
+    if (!r->fn || !(r->fn->flags & FX_QUERIES) || fxe_engine.options.coalesce == FXS_COALESCE_OFF ||
         arg(r, N) != 1 || arg(r, K) > FXE_FAR)
         return 0;
     return fxe_engine.options.coalesce == FXS_COALESCE_FAST || fxe_is_flat(r->obj[INDEX]);
@@ -46,7 +46,7 @@ int fxe_may_coalesce(struct fxe_req *r)
 
 int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other)
 {
-    return other->op == FX_OP_Index_search && other->obj[INDEX]->ptr == r->obj[INDEX]->ptr &&
+    return other->op == r->op && other->obj[INDEX]->ptr == r->obj[INDEX]->ptr &&
            arg(other, N) == 1 && arg(other, K) == arg(r, K);
 }
 
@@ -82,7 +82,10 @@ static int merged(struct fxe_req **b, int n)
     if (x && dis && ids) {
         for (int i = 0; i < n; i++)
             memcpy(x + (size_t)i * d, b[i]->v[X].p, d * sizeof *x);
-        rc = api()->Index_search(index, n, x, (idx_t)k, dis, ids);
+        union fx_val v[RESULT + 1] = {[INDEX].p = index, [N].i = n,           [X].p = x,
+                                      [K] = b[0]->v[K],  [DISTANCES].p = dis, [LABELS].p = ids};
+        fx_invoke(api(), b[0]->op, v);
+        rc = (int)v[RESULT].i;
         for (int i = 0; i < n && rc == 0; i++) {
             memcpy(b[i]->v[DISTANCES].p, dis + (size_t)i * k, k * sizeof *dis);
             memcpy(b[i]->v[LABELS].p, ids + (size_t)i * k, k * sizeof *ids);
@@ -96,11 +99,10 @@ static int merged(struct fxe_req **b, int n)
 
 static void alone(struct fxe_req *r)
 {
-    int rc = fxe_far_search(r) ? (int)r->v[RESULT].i
-                               : api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i,
-                                                     r->v[DISTANCES].p, r->v[LABELS].p);
-    if (rc != 0 && !r->failed)
-        fxe_fail_faiss(r, rc);
+    if (!fxe_far_search(r))
+        fx_invoke(api(), r->op, r->v);
+    if (r->v[RESULT].i != 0 && !r->failed)
+        fxe_fail_faiss(r, (int)r->v[RESULT].i);
 }
 
 void fxe_coalesce_run(struct fxe_req **batch, int n)

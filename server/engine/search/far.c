@@ -16,13 +16,6 @@ enum {
 
 /* --- k --- */
 
-static int is_search(int op)
-{
-    return op == FX_OP_Index_search || op == FX_OP_Index_search_with_params ||
-           op == FX_OP_Index_assign || op == FX_OP_IndexBinary_search ||
-           op == FX_OP_IndexBinary_search_with_params || op == FX_OP_IndexBinary_assign;
-}
-
 /* Rows of k2 into rows of k, which are filled with each row's last: what FAISS puts where
  * there is no neighbour. */
 static void spread(void *to, const void *from, size_t size, size_t n, size_t k2, size_t k)
@@ -38,18 +31,19 @@ static void spread(void *to, const void *from, size_t size, size_t n, size_t k2,
 
 int fxe_far_search(struct fxe_req *r)
 {
-    if (!is_search(r->op) || scalar(r, "k") <= FXE_FAR || scalar(r, "n") <= 0)
+    int is_search = r->fn->act == FX_ACT_search || r->fn->act == FX_ACT_params;
+    if (!is_search || scalar(r, "k") <= FXE_FAR || rows(r) <= 0)
         return 0;
     int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary;
     int64_t ntotal = binary ? api()->IndexBinary_ntotal(r->v[0].p) : api()->Index_ntotal(r->v[0].p);
-    size_t n = (size_t)scalar(r, "n"), k = (size_t)scalar(r, "k");
+    size_t n = (size_t)rows(r), k = (size_t)scalar(r, "k");
     size_t k2 = ntotal + 1 < LEAST ? LEAST : (size_t)ntotal + 1;
     int dis = param(r, "distances"), ids = param(r, "labels"), kth = param(r, "k");
     if (k2 > k / 2 || !r->v[ids].p || (dis >= 0 && !r->v[dis].p))
         return 0;
     float *dis2 = calloc(n * k2, sizeof *dis2); /* or int32_t */
     idx_t *ids2 = malloc(n * k2 * sizeof *ids2);
-    union fx_val v[FXE_MAX_PARAMS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     if (!dis2 || !ids2) {
         free(dis2);
         free(ids2);
@@ -101,12 +95,12 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
     size_t *lims = NULL, have = f->lims[from];
     idx_t *labels = NULL;
     float *distances = NULL;
-    union fx_val v[FXE_MAX_PARAMS + 1];
+    union fx_val v[FX_PARAMS_MAX + 1];
     int rc = api()->RangeSearchResult_new(&result, (idx_t)n);
     if (rc != 0)
         return rc;
     memcpy(v, r->v, sizeof v);
-    v[param(r, "n")].i = (int64_t)n;
+    v[r->fn->rows].i = (int64_t)n;
     v[param(r, "x")].p = (char *)r->v[param(r, "x")].p + from * size;
     v[param(r, "result")].p = result;
     fx_invoke(api(), r->op, v);
@@ -133,10 +127,10 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
 
 int fxe_far_range(struct fxe_req *r)
 {
-    int binary = r->op == FX_OP_IndexBinary_range_search;
-    if (r->op != FX_OP_Index_range_search && !binary)
+    if (r->fn->act != FX_ACT_range)
         return 0;
-    size_t n = scalar(r, "n") > 0 ? (size_t)scalar(r, "n") : 0;
+    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary;
+    size_t n = rows(r) > 0 ? (size_t)rows(r) : 0;
     int64_t ntotal = binary ? api()->IndexBinary_ntotal(r->v[0].p) : api()->Index_ntotal(r->v[0].p);
     size_t each = (size_t)(ntotal > 0 ? ntotal : 0) * RESULT * HELD;
     if (n == 0 || n * each < 1 << 26) /* no matter */

@@ -143,14 +143,14 @@ static int may_be_split(FaissMetricType metric, size_t d)
 
 /* --- */
 
-/* Parameters of faiss_Index_search. */
+/* Parameters of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
 int fxe_split_search(struct fxe_req *r)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
     int cores = fxe_wide_width();
-    if (!omp.parallel || cores < 2 || r->op != FX_OP_Index_search || r->lane != FXE_WIDE ||
+    if (!omp.parallel || cores < 2 || !(r->fn->flags & FX_QUERIES) || r->lane != FXE_WIDE ||
         r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
         return 0;
     struct search s = {.index = r->v[INDEX].p,

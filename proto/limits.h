@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits that more than one program depends on: the generator, the client and the server.  A
+ * table that needs more of something raises the number here, and the assertions below say what
+ * else has to grow with it.
+ */
+#ifndef FX_LIMITS_H
+#define FX_LIMITS_H
+
+#include <stdint.h>
+
+#ifndef FAISSX_VERSION
+#define FAISSX_VERSION "0.1.0" /* for editors and analysers; the Makefile defines it */
+#endif
+
+enum {
+    /* The table of functions. */
+    FX_FNS_MAX = 1024,    /* operation numbers, with 0, which is no function */
+    FX_CLASSES_MAX = 128, /* classes */
+    FX_PARAMS_MAX = 12,   /* parameters of a function */
+    FX_SIZE_WORDS = 32,   /* words of a size program, its end included */
+    FX_SIZE_DEPTH = 8,    /* numbers on the stack of a size program */
+
+    /* Messages. */
+    FX_HEADER_MAX = 64 << 10, /* bytes of a header */
+    FX_HEADER_DEPTH = 16,     /* nesting of a header: selectors within selectors */
+    FX_FRAME_MAX = 8 << 20,   /* bytes of one payload frame; more goes in pieces */
+    FX_PIECE = 4 << 20,       /* bytes of a piece of a large array */
+    FX_FRAMES_MAX = 16,       /* frames of a message, the header included */
+    FX_OBJECTS_MAX = 32,      /* objects of one call */
+    FX_TOKEN_SIZE = 16,       /* bytes of a session's token */
+    FX_NEAR_SIZE = 128,       /* bytes of the endpoint for clients of the server's host, with NUL */
+    FX_PREVIOUS_SIZE = 128    /* bytes of the text that says how an engine ended, with NUL */
+};
+
+_Static_assert(FX_PARAMS_MAX <= INT8_MAX, "fx_fn and fx_param hold parameters' numbers in int8_t");
+_Static_assert(FX_CLASSES_MAX <= 255, "class numbers are uint8_t, and 255 is FX_NO_CLASS");
+_Static_assert(FX_FNS_MAX <= INT16_MAX, "fx_class holds operation numbers in int16_t");
+_Static_assert(FX_PARAMS_MAX + 2 <= FX_FRAMES_MAX,
+               "a reply may have a header, an array for each parameter and what is returned");
+_Static_assert(FX_PARAMS_MAX <= FX_OBJECTS_MAX, "each parameter may be an object");
+_Static_assert(FX_PIECE <= FX_FRAME_MAX, "a piece is one frame");
+
+#endif
