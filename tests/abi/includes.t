@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Includes go one way: the generator knows the words of the table, proto/ stands below shim/ and server/, the front and the engine do not know
+# Includes go one way: proto/ stands below shim/ and server/, the front and the engine do not know
 # each other, and the programs in cli/ and bench/ speak to a server as clients do.  Only
-# server/main.c, which starts either, sees both.
+# server/main.c, which starts either, sees both.  The generator shares the words of the table.
 set -u
 export LC_ALL=C
 work=$(mktemp -d)

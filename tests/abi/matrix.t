@@ -7,14 +7,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 nm -D --defined-only "$FAISS_C" | sed -n 's/.* \(faiss_.*\)/\1/p' | sort >"$work/has"
-# Only these releases have a column; each has a function that tells it from the one before.
-if grep -qx faiss_ScalarQuantizer_trained "$work/has"; then
-    column=6
-elif grep -qx faiss_Index_sa_code_size "$work/has" &&
-    ! grep -qx faiss_Index_search_with_params "$work/has"; then
-    column=5
-else
-    echo "1..0 # SKIP no column for $FAISS_C"
+# The release, as its newest function tells, and the column of "remote, RELEASE".
+release=$(awk -F' *[|] *' 'NR == FNR { has[$1] = 1; next }
+    { gsub("`", "", $2); sub("[+]$| to .*", "", $3) }
+    has[$2] && $3 ~ /^[0-9]/ { print $3 }' "$work/has" docs/support-matrix.md | sort -V | tail -n 1)
+column=$(awk -F' *[|] *' -v of="remote, $release" '/^[|] function/ {
+    for (i = 1; i <= NF; i++) if ($i == of) print i }' docs/support-matrix.md)
+if [ -z "$column" ]; then
+    echo "1..0 # SKIP no column for release $release, $FAISS_C"
     exit 0
 fi
 

@@ -262,6 +262,29 @@ static void lengths(void)
     F(Index_free)(index);
 }
 
+/* Lists that a binary index does not have. */
+static void binary(void)
+{
+    enum { BITS = 128, LISTS = 4 };
+    idx_t far[] = {0, LISTS}, beyond[] = {1000000000, 1};
+    int32_t centroid_dis[2] = {0}, found[2];
+    FaissIndexBinary *index = NULL;
+    if (F(index_binary_factory)(&index, BITS, "BIVF4") != 0)
+        return;
+    about = "BIVF4";
+    MUST(F(IndexBinary_train)(index, N, (const uint8_t *)x));
+    MUST(F(IndexBinary_add)(index, N, (const uint8_t *)x));
+    CODE(FAILS, F(IndexBinaryIVF_search_preassigned)(index, 2, bytes, 1, far, centroid_dis, found,
+                                                     ids, 0, NULL));
+    CODE(FAILS, F(IndexBinaryIVF_search_preassigned)(index, 2, bytes, 1, beyond, centroid_dis,
+                                                     found, ids, 0, NULL));
+    CODE(FAILS, F(IndexBinaryIVF_search_preassigned_with_params)(
+                    index, 2, bytes, 1, far, centroid_dis, found, ids, 0, NULL));
+    CODE(FAILS, F(IndexBinaryIVF_search_preassigned_with_params)(
+                    index, 2, bytes, 1, beyond, centroid_dis, found, ids, 0, NULL));
+    F(IndexBinary_free)(index);
+}
+
 static void ids_of_others(void)
 {
     static const char *const types[] = {"IDMap,Flat", "IDMap2,Flat", "Flat", "HNSW8",
@@ -311,6 +334,7 @@ int main(int argc, char **argv)
     cores_of_adding();
     flat();
     lengths();
+    binary();
     ids_of_others();
     free(x);
     return end_cases();

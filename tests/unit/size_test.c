@@ -85,7 +85,7 @@ static int arg_of(const struct fx_fn *fn, const char *name)
 /* A call in the making. */
 struct call {
     const struct fx_fn *fn;
-    union fx_val v[32];
+    union fx_val v[FX_PARAMS_MAX + 1];
     struct world w;
 };
 
@@ -305,7 +305,7 @@ static int operands(int op)
     return op == FX_SZ_ATTR ? 3 : op == FX_SZ_ARG || op == FX_SZ_NUM ? 1 : 0;
 }
 
-/* A program leaves one number, never needs more than the evaluator's stack (8), and
+/* A program leaves one number, never needs more than the evaluator's stack, and
  * names parameters of the right kind. */
 static void check_program(const struct fx_fn *fn, const int16_t *prog)
 {
@@ -316,7 +316,7 @@ static void check_program(const struct fx_fn *fn, const int16_t *prog)
             depth++;
         else
             depth -= *prog == FX_SZ_ROWS ? 3 : 1;
-        assert_in_range(depth, 1, 8);
+        assert_in_range(depth, 1, FX_SIZE_DEPTH);
         if (*prog == FX_SZ_ARG) {
             assert_in_range(prog[1], 0, fn->nparams - 1);
             int kind = fn->params[prog[1]].kind;
