@@ -33,7 +33,7 @@ enum { FX_KEPT = 1, FX_DROPPED = 2 }; /* fx_param.kept */
 /* clang-format off */
 #define FX_FLAGS(X) \
     X(GPU, "gpu") X(CUSTOM, "custom") X(SERVER, "server") X(CLIENT, "client") \
-    X(PROCESS, "process") X(UNSIZED, "unsized") X(NEVER, "never") X(FORK, "fork") \
+    X(PROCESS, "process") X(UNSIZED, "unsized") X(NEVER, "never") X(FORK, "fork") X(COMPOSED, "made") \
     X(CAST, "cast") X(FREE, "free") X(NEW, "new") X(WHOLE, "whole") X(BORROW, "borrow") \
     X(RENEW, "renew") X(HOLLOW, "hollow") X(FOLLOWS, "follows") X(FACTORY, "factory") \
     X(OWN, "own") X(OWNED, "owned") X(FIXED, "fixed") X(D, "d") X(RESIZE, "resize") \

@@ -92,7 +92,7 @@ void parse_flag(struct fn *fn, char *w)
     char *eq = strchr(w, '=');
     if (!eq) {
         int i = find_word(flag_names, w);
-        if (i < 0 || i == FX_BIT_FORK)
+        if (i < 0 || i == FX_BIT_FORK || i == FX_BIT_COMPOSED) /* since=fork, made=V */
             die("unknown flag '%s'", w);
         fn->flags |= 1u << i;
         return;
@@ -107,6 +107,7 @@ void parse_flag(struct fn *fn, char *w)
         fn->until = release(eq);
     } else if (strcmp(w, "made") == 0) {
         fn->made = release(eq);
+        fn->flags |= FX_COMPOSED;
     } else if (strcmp(w, "unless") == 0) {
         fn->unless = copy(eq, strlen(eq));
     } else if (strcmp(w, "wide") == 0) {

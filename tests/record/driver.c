@@ -37,6 +37,14 @@ static int load(const char *path)
     return 0;
 }
 
+#define CHECK(name) (1u << FX_CHECK_##name)
+
+/* Does the server check one of these before it calls the library? */
+static int has_check(int op, unsigned checks)
+{
+    return (fx_fns[op].checks & checks) != 0;
+}
+
 static int left_out(int op)
 {
     return remote && ((fx_fns[op].flags & (FX_PROCESS | FX_UNSIZED)) ||
@@ -69,9 +77,7 @@ static void call_twice(int op)
             return;
         }
         /* A space with a range that has no values crashes FAISS. */
-        if (op == FX_OP_ParameterSpace_combination_name ||
-            op == FX_OP_ParameterSpace_set_index_parameters_cno ||
-            op == FX_OP_ParameterSpace_set_index_parameters_cno_binary)
+        if (has_check(op, CHECK(ranges)))
             v[0].p = fresh(FX_CLASS_ParameterSpace);
         call(op, v);
     }
@@ -148,9 +154,7 @@ static void everything(void)
          * server says no. */
         if (!in_scene(op) && !left_out(op) &&
             !(remote &&
-              (op == FX_OP_kmeans_clustering || op == FX_OP_Index_add_with_ids ||
-               op == FX_OP_IndexBinary_add_with_ids || op == FX_OP_IndexIVF_list_vector_count ||
-               op == FX_OP_IndexBinaryIVF_list_vector_count)))
+              (op == FX_OP_kmeans_clustering || has_check(op, CHECK(ids) | CHECK(selected)))))
             call_with_less(op);
     for (int op = 1; op < FX_NOPS; op++)
         if (fx_fns[op].flags & FX_FREE)
@@ -162,21 +166,9 @@ static void everything(void)
  * for the number of vectors (there are none where adding fails)? */
 static int prepares(int op)
 {
-    static const int counted[] = {
-        FX_OP_IndexBinary_reconstruct,
-        FX_OP_IndexBinary_reconstruct_n,
-        FX_OP_IndexFlat_compute_distance_subset,
-        FX_OP_Index_compute_residual,
-        FX_OP_Index_compute_residual_n,
-        FX_OP_Index_reconstruct,
-        FX_OP_Index_reconstruct_n,
-        FX_OP_ParameterSpace_combination_name,
-        FX_OP_ParameterSpace_set_index_parameters_cno,
-        FX_OP_ParameterSpace_set_index_parameters_cno_binary,
-    };
-    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
-        if (counted[i] == op)
-            return 1;
+    if (op == FX_OP_Index_reconstruct_n || has_check(op, CHECK(key) | CHECK(keys) | CHECK(labels) |
+                                                             CHECK(residual_keys) | CHECK(ranges)))
+        return 1;
     for (int i = 0; i < fx_fns[op].nparams; i++) {
         const struct fx_param *p = &fx_fns[op].params[i];
         if (p->kind == FX_HANDLE && fx_classes[p->cls].value)
