@@ -21,8 +21,8 @@
 struct fx_library {
     void *dl; /* never closed: FAISS's OpenMP threads may outlive any owner */
     char path[4096];
-    char version[64];  /* faiss_get_version(), or told from the symbols it has */
-    struct fx_api api; /* NULL where the library lacks the function */
+    char version[FX_VERSION_SIZE]; /* faiss_get_version(), or told from the symbols it has */
+    struct fx_api api;             /* NULL where the library lacks the function */
 };
 
 /* The thread that opens the real library at this moment, or 0: audit/audit.c reads it, and

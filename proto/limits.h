@@ -17,6 +17,7 @@ enum {
     /* The table of functions. */
     FX_FNS_MAX = 1024,    /* operation numbers, with 0, which is no function */
     FX_CLASSES_MAX = 128, /* classes */
+    FX_NAME_MAX = 100,    /* characters of a function's name */
     FX_PARAMS_MAX = 12,   /* parameters of a function */
     FX_SIZE_WORDS = 32,   /* words of a size program, its end included */
     FX_SIZE_DEPTH = 8,    /* numbers on the stack of a size program */
@@ -29,6 +30,8 @@ enum {
     FX_FRAMES_MAX = 16,       /* frames of a message, the header included */
     FX_OBJECTS_MAX = 32,      /* objects of one call */
     FX_TOKEN_SIZE = 16,       /* bytes of a session's token */
+    FX_TENANT_MAX = 128,      /* bytes of a tenant's name */
+    FX_VERSION_SIZE = 64,     /* bytes of FAISS's version, with NUL */
     FX_NEAR_SIZE = 128,       /* bytes of the endpoint for clients of the server's host, with NUL */
     FX_PREVIOUS_SIZE = 128    /* bytes of the text that says how an engine ended, with NUL */
 };

@@ -136,8 +136,8 @@ size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n)
 size_t fx_zmtp_error(uint8_t to[FX_ZMTP_ERROR_MAX], const char *reason)
 {
     size_t n = strlen(reason);
-    if (n > 200)
-        n = 200;
+    if (n > FX_ZMTP_REASON_MAX)
+        n = FX_ZMTP_REASON_MAX;
     to[0] = FX_ZMTP_COMMAND;
     to[1] = (uint8_t)(7 + n);
     memcpy(to + 2, "\5ERROR", 6);

@@ -23,7 +23,8 @@ enum {
     FX_ZMTP_READY_MAX = 64,    /* bytes that fx_zmtp_ready writes at most */
     FX_ZMTP_PING_MAX = 2 + 16, /* body of a PING: time to live and context */
     FX_ZMTP_PONG_MAX = 2 + 5 + 16,
-    FX_ZMTP_ERROR_MAX = 2 + 7 + 200,
+    FX_ZMTP_REASON_MAX = 200, /* bytes of an ERROR command's reason: more is cut */
+    FX_ZMTP_ERROR_MAX = 2 + 7 + FX_ZMTP_REASON_MAX,
     FX_ZMTP_TYPE_MAX = 7 /* the longest name of a socket type */
 };
 
@@ -64,7 +65,7 @@ int fx_zmtp_socket_type(const uint8_t *metadata, size_t n, char type[FX_ZMTP_TYP
  * PING is malformed. */
 size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n);
 
-/* Encode an ERROR command; a reason of more than 200 bytes is cut.  Returns its length. */
+/* Encode an ERROR command.  Returns its length. */
 size_t fx_zmtp_error(uint8_t to[FX_ZMTP_ERROR_MAX], const char *reason);
 
 /* A message ready to be sent: the empty delimiter, then `n` frames (at most FX_FRAMES_MAX),

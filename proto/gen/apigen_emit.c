@@ -75,7 +75,7 @@ void emit_api_h(const struct table *t, FILE *f)
             t->nops);
     EACH_FN(t, fn)
     {
-        char name[128];
+        char name[FX_NAME_MAX + 32];
         snprintf(name, sizeof name, "(*%s)", fn->name + 6);
         fputs("    ", f);
         emit_prototype(fn, "", name, f);
@@ -209,7 +209,7 @@ void emit_api_c(const struct table *t, FILE *f)
     fputs(GENERATED "#include \"proto/api.h\"\n\n", f);
     fputs("const struct fx_class fx_classes[FX_NCLASSES] = {\n", f);
     for (int i = 0; i < t->nclasses; i++) {
-        char cast[128];
+        char cast[FX_NAME_MAX + 32];
         int op = 0;
         snprintf(cast, sizeof cast, "faiss_%s_cast", t->classes[i].name);
         EACH_FN(t, fn)
@@ -252,7 +252,7 @@ void emit_api_c(const struct table *t, FILE *f)
 
 static void stub(const struct table *t, const struct fn *fn, FILE *f)
 {
-    char name[128];
+    char name[FX_NAME_MAX + 32];
     snprintf(name, sizeof name, "FX_STUB(%s)", fn->name + 6);
     emit_prototype(fn, "FX_STUB_STORAGE ", name, f);
     fprintf(f, "\n{\n    union fx_val fx_v[%d] = {", fn->nparams + 1);
@@ -308,10 +308,12 @@ void emit_names(const struct table *t, FILE *f)
 /* Declarations of the functions whose remote form is written by hand, and their table. */
 void emit_remote(const struct table *t, FILE *f)
 {
-    fputs(GENERATED "#ifdef FX_REMOTE_DECLARATIONS\n", f);
+    fputs(GENERATED "/* Written by hand, in shim/calls/custom.c, shim/values/ or shim/files/. */\n"
+                    "#ifdef FX_REMOTE_DECLARATIONS\n",
+          f);
     EACH_FN(t, fn)
     {
-        char name[128];
+        char name[FX_NAME_MAX + 32];
         snprintf(name, sizeof name, "fx_remote_%s", fn->name + 6);
         if (fn->flags & FX_CUSTOM) {
             emit_prototype(fn, "", name, f);
@@ -328,6 +330,7 @@ void emit_remote(const struct table *t, FILE *f)
 /* FX_FN(name) for every function whose remote form needs a handler in the server. */
 void emit_handlers(const struct table *t, FILE *f)
 {
+    fputs(GENERATED "/* Each has a SPECIAL(name, ...) in server/engine/call/special.c. */\n", f);
     EACH_FN(t, fn)
     if (fn->flags & FX_SERVER)
         fprintf(f, "FX_FN(%s)\n", fn->name + 6);

@@ -257,6 +257,9 @@ static void parse_prototype(const struct table *t, struct fn *fn, char *s)
     *close = '\0';
     if (strncmp(fn->name, "faiss_", 6) != 0)
         die("expected a name that begins with faiss_, got '%s'", fn->name);
+    if (strlen(fn->name) > FX_NAME_MAX)
+        die("%s: the name has more than %d characters (FX_NAME_MAX in proto/limits.h)", fn->name,
+            FX_NAME_MAX);
     function = fn->name;
     for (int i = 1; i < t->nops; i++)
         if (t->fns[i].name && &t->fns[i] != fn && strcmp(t->fns[i].name, fn->name) == 0) {

@@ -13,7 +13,9 @@
 
 #include <stddef.h>
 
-enum { FXS_KEY_MAX = 256, FXS_TENANT_MAX = 128 };
+#include "proto/limits.h"
+
+enum { FXS_KEY_MAX = 256, FXS_TENANT_MAX = FX_TENANT_MAX };
 
 #define FXS_TENANT_DEFAULT "default"
 

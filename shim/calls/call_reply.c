@@ -16,7 +16,7 @@ struct later {
 struct incoming {
     int frame; /* number of the next one */
     int nlater;
-    struct later later[FX_PARAMS_MAX];
+    struct later later[FX_PARAMS_MAX + 1]; /* and what the function returns */
 };
 
 /* How large is the next array of the reply? */

@@ -32,7 +32,7 @@ const char *fx_remote_get_last_error(void)
 
 struct version {
     struct version *next;
-    char text[64];
+    char text[FX_VERSION_SIZE];
 };
 
 /* Callers keep the pointer for good, so each version that a server of this process ever
@@ -57,7 +57,7 @@ static const char *keep(const char *text)
 /* "" on failure: programs print it or compare it, none checks for NULL. */
 const char *fx_remote_get_version(void)
 {
-    char text[64];
+    char text[FX_VERSION_SIZE];
     if (fx_session_open() != 0)
         return "";
     snprintf(text, sizeof text, "%s", fx_session_server_version());

@@ -21,13 +21,13 @@ static struct {
     uint8_t token[FX_TOKEN_SIZE];
     unsigned generation; /* of the session: objects of an older one are gone */
     unsigned epoch;      /* of the connections: those of before a fork are not ours */
-    char version[64];
+    char version[FX_VERSION_SIZE];
     struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
                                 its connections */
     char near[FX_NEAR_SIZE]; /* the server's endpoint for this host, or "" */
     uint64_t instance;       /* of the engine */
     char previous[FX_PREVIOUS_SIZE]; /* how the engine that held the session ended, or "" */
-    char tenant_name[160];
+    char tenant_name[FX_TENANT_MAX + 1];
     pid_t pid;  /* of the process that said hello; atomic */
     int forked; /* since then: the child uses the session, too */
     int ended;  /* the process is ending */
