@@ -28,7 +28,7 @@ struct fx_param {
     uint8_t changed;     /* the call changes the object */
     uint8_t kept;        /* FX_KEPT, FX_DROPPED or 0 */
     uint8_t nullable;    /* may be NULL; an array even though it has elements */
-    uint8_t length;      /* an array is as long as it says, and FAISS does not look: not negative */
+    uint8_t length;      /* the size of an array depends on it: refused when negative */
     int8_t count;        /* FX_LENT: the parameter that receives the count */
     const int16_t *size; /* FX_ARRAY, FX_HANDLES: number of elements, or NULL */
 };
