@@ -17,6 +17,7 @@
 #include "descriptors.h"
 #include "server/engine/engine.h"
 #include "server/engine/run/conn.h"
+#include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
 
 #define LITERAL(s) (s), sizeof(s) - 1

@@ -38,7 +38,7 @@ static int prepare_save(struct fxe_req *r)
     int root = fx_root(r->obj[0]->cls);
     if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
         return fxe_fail(r, "handle", "a Faiss%s cannot be saved", fx_classes[root].name);
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 /* FAISS's custom writer has no argument of its own. */

@@ -42,7 +42,7 @@ static int prepare_iteration_stats(struct fxe_req *r)
         return -1;
     if (!fxe_obj_is(r->obj[0], FX_CLASS_Clustering))
         return fxe_fail(r, "handle", "%s: not a FaissClustering", r->operation->name);
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 static void run_iteration_stats(struct fxe_req *r)

@@ -62,7 +62,7 @@ static int prepare_publish(struct fxe_req *r)
         return fxe_fail(r, "handle", "a Faiss%s cannot be published", fx_classes[root].name);
     if (r->obj[0]->lender || r->obj[0]->nkeepers > r->obj[0]->named)
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 static void run_publish(struct fxe_req *r)

@@ -88,7 +88,7 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
         return e->obj;
     struct fxe_obj *o = calloc(1, sizeof *o);
     struct entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
-    if (!o || (!e && !fresh) || (!lender && !fxe_group_new(o))) {
+    if (!o || (!e && !fresh) || (!lender && fxe_group_new(o) != 0)) {
         free(o);
         free(fresh);
         return NULL;

@@ -18,7 +18,8 @@
 /* Objects that must not be used at the same time share a group: an index and the
  * indexes within it. */
 struct fxe_group {
-    int readers, writer;
+    int readers;
+    bool writer;
     struct fxe_obj *members; /* list, through obj.next_in_group */
     struct fxe_req *waiting, *last_waiting;
 };

@@ -15,11 +15,14 @@
 #define FXE_CONN_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "proto/memfd.h"
 #include "proto/wire.h"
 #include "server/event.h"
 #include "server/handover.h"
+
+enum { FXE_CONN_IN = 16 << 10 }; /* bytes of conn.in */
 
 struct fxe_req;
 struct fxe_session;
@@ -45,12 +48,12 @@ struct fxe_conn {
         FXE_BUSY,    /* one is under way */
         FXE_FLUSHING /* its reply leaves */
     } phase;
-    int watched; /* epoll knows it */
-    int armed;   /* and reports it, once; a reference.  Else an event is a late one */
-    int dead;    /* broken or closed: not to be used any more */
-    int gone;    /* the client has closed it; atomic */
-    int near;    /* the client came by TCP from this host */
-    int key;     /* number of its API key */
+    bool watched; /* epoll knows it */
+    bool armed;   /* and reports it, once; a reference.  Else an event is a late one */
+    bool dead;    /* broken or closed: not to be used any more */
+    bool gone;    /* the client has closed it; atomic */
+    bool near;    /* the client came by TCP from this host */
+    int key;      /* number of its API key */
     char peer[FXS_PEER_MAX + 1];
 
     /* engine.lock */
@@ -59,16 +62,17 @@ struct fxe_conn {
     struct fxe_conn *prev_busy, *next_busy;
     struct fxe_req *running; /* the request that is under way; NULL: none, or given up */
     struct fxe_conn *next_unread;
-    int unread;          /* in the pool's list of that name */
+    bool unread;         /* in the pool's list of that name */
     unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */
 
     /* reading */
     uint8_t *in; /* what was received and not used: in[at..have); NULL while idle */
     size_t at, have;
-    int drained;                 /* the last recv left nothing in the socket */
+    bool drained;                /* the last recv left nothing in the socket */
     uint64_t received, consumed; /* bytes, in all */
     struct fxe_msg *msg;         /* being read, or NULL */
-    int in_body, flags;
+    bool in_body;
+    int flags;
     char *body;              /* where the frame's next byte goes; NULL: nowhere */
     size_t left, room;       /* bytes of the frame to come; that there is memory for */
     size_t advanced;         /* counted in the memory that is ahead of what has arrived */
@@ -94,7 +98,7 @@ int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m);
 /* While a request is under way: answer commands.  1 when a message waits, 0, or -1. */
 int fxe_conn_commands(struct fxe_conn *c);
 /* Are bytes of the next request here already, of which epoll knows nothing? */
-static inline int fxe_conn_has_more(const struct fxe_conn *c)
+static inline bool fxe_conn_has_more(const struct fxe_conn *c)
 {
     return c->have > c->at;
 }
@@ -108,14 +112,6 @@ int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *
 int fxe_conn_flush(struct fxe_conn *c);
 
 /* Is the peer still there?  Looks without reading; any thread, no lock. */
-int fxe_conn_is_gone(const struct fxe_conn *c);
-
-/* --- what is on its way for this tenant: requests that are not answered, replies that have not
- * left; in bytes --- */
-
-void fxe_kept_add(size_t n);
-void fxe_kept_sub(size_t n);
-/* Would `n` more be too much?  Not for a request that has only its `own` bytes beside it. */
-int fxe_kept_is_full(size_t n, size_t own);
+bool fxe_conn_is_gone(const struct fxe_conn *c);
 
 #endif

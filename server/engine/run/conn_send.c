@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "server/engine/run/conn.h"
+#include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
 
 /* Send what is left of r's reply. */

@@ -11,7 +11,11 @@
 
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/exchange.h"
+#include "server/engine/run/overdue.h"
 #include "server/engine/run/pool.h"
+#include "server/engine/run/under_way.h"
+#include "server/engine/run/watch.h"
 #include "server/handover.h"
 #include "server/log.h"
 
@@ -34,7 +38,7 @@ static void connection(int fd, const struct fxs_handover *h)
 {
     struct fxe_conn *c = fd < 0 ? NULL : fxe_conn_new(fd, h);
     if (c)
-        fxe_pool_add(c);
+        fxe_exchange_start(c);
     else
         fxs_log(FXS_WARN, "engine", "event=connection-dropped peer=\"%s\" why=\"%s\"", h->peer,
                 fd < 0 ? "out of descriptors" : "out of memory");
@@ -51,7 +55,9 @@ static void read_link(void)
             close(fd);
         if (h.kind == FXS_STOP) {
             house.stopping = true;
-            fxe_pool_stop();
+            fxe_lock();
+            fxe_under_way_stop();
+            fxe_unlock();
         }
     }
     if (rc < 0)
@@ -67,6 +73,28 @@ static int64_t expire(void)
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
     return next;
+}
+
+/* One tick: looks after what the workers cannot while they compute.  Returns whether there is to be
+ * another one. */
+static bool tick(void)
+{
+    bool given_up = fxe_overdue_tick();
+    fxe_lock();
+    bool go_on = fxe_under_way_tick(given_up), all_compute = fxe_watch_idle() == 0;
+    fxe_unlock();
+    fxe_under_way_watch_long();
+    if (all_compute)
+        fxe_pool_look();
+    return go_on;
+}
+
+static bool is_quiet(void)
+{
+    fxe_lock();
+    bool quiet = fxe_under_way_count() == 0;
+    fxe_unlock();
+    return quiet;
 }
 
 static int timeout(int64_t next, bool ticking)
@@ -94,7 +122,7 @@ void fxe_house_run(int link)
     fxe_pool_start();
     if (fxs_handover_send(link, &ready, -1) != 0)
         _exit(0);
-    while (!house.stopping || !fxe_pool_is_quiet()) {
+    while (!house.stopping || !is_quiet()) {
         struct pollfd p[2] = {{.fd = house.wake, .events = POLLIN}, {.fd = link, .events = POLLIN}};
         poll(p, 2, timeout(expire(), ticking || house.stopping));
         if (p[0].revents && read(house.wake, &n, sizeof n) == sizeof n)
@@ -103,7 +131,7 @@ void fxe_house_run(int link)
             read_link();
         int64_t now = fxe_now_ms();
         if (ticking && now >= next_tick) {
-            ticking = fxe_pool_tick();
+            ticking = tick();
             next_tick = now + TICK_MS;
         }
     }

@@ -11,6 +11,7 @@
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/exchange.h"
 #include "server/engine/run/overdue.h"
 #include "server/engine/run/pool.h"
 #include "server/engine/run/stats.h"
@@ -179,7 +180,7 @@ static int reply(struct fxe_req *r)
     frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
     for (int i = 0; i < r->nout && !r->failed; i++)
         frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
-    return fxe_pool_reply(r, frames, n); /* a peer that is gone needs no answer */
+    return fxe_exchange_reply(r, frames, n); /* a peer that is gone needs no answer */
 }
 
 /* --- life of a request --- */

@@ -5,8 +5,8 @@
 
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
-#include "server/engine/run/pool.h"
 #include "server/engine/run/request.h"
+#include "server/engine/run/under_way.h"
 
 static struct {
     uint64_t requests, errors, batches, batched;
@@ -46,7 +46,7 @@ static void run_stats(struct fxe_req *r)
     uint32_t used = 0;
     fxe_lock();
     size_t objects = fxe_obj_count(), sessions = fxe_sessions_count();
-    int under_way = fxe_pool_under_way() - 1; /* this one */
+    int under_way = fxe_under_way_count() - 1; /* this one */
     fxe_unlock();
     pack_str(r, "tenant", fxe_engine.options.tenant);
     pack_str(r, "library", fxe_engine.lib.path);
