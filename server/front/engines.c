@@ -85,7 +85,7 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     return rc;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events);
+static void on_link(void *ctx, struct fxs_event *s, uint32_t events);
 
 static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
@@ -100,7 +100,7 @@ static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t le
         close(ends[0]);
         goto fail;
     }
-    e->link = (struct fxs_event){ends[0], event};
+    e->link = (struct fxs_event){ends[0], on_link};
     e->state = FXS_STARTING;
     e->full = e->was_ready = false;
     e->started = f->now;
@@ -181,7 +181,7 @@ static void close_link(struct fxs_front *f, struct fxs_engine *e)
     e->link.fd = -1;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct fxs_engine *e = (struct fxs_engine *)s;
@@ -246,7 +246,7 @@ void fxs_engines_reap(struct fxs_front *f)
         if (e->state == FXS_DOWN || waitpid(e->pid, &status, WNOHANG) != e->pid)
             continue;
         if (e->link.fd >= 0)
-            event(f, &e->link, 0); /* it may have said that it is ready before it ended */
+            on_link(f, &e->link, 0); /* it may have said that it is ready before it ended */
         ended(f, e, status);
     }
 }

@@ -35,7 +35,7 @@ static void stop(struct fxs_front *f, int signal)
     fxs_engines_stop(f);
 }
 
-static void signals(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_signal(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct signalfd_siginfo info;
@@ -89,10 +89,7 @@ static void loop(struct fxs_front *f)
     while (!f->stopping || fxs_engines_running(&f->engines)) {
         int n = epoll_wait(f->epoll, events, EVENTS, timers(f));
         f->now = clock_ms();
-        for (int i = 0; i < n; i++) {
-            struct fxs_event *s = events[i].data.ptr;
-            s->event(f, s, events[i].events);
-        }
+        fxs_events_handle(f, events, n);
         fxs_guests_bury(f);
     }
 }
@@ -113,7 +110,7 @@ static int set_up(struct fxs_front *f)
     sigprocmask(SIG_BLOCK, &mask, NULL);
     signal(SIGCHLD, SIG_DFL); /* where it is ignored, children cannot be waited for */
     signal(SIGPIPE, SIG_IGN);
-    f->signals = (struct fxs_event){signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), signals};
+    f->signals = (struct fxs_event){signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     f->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (f->signals.fd < 0 || f->epoll < 0 ||
         fxs_watch(f, &f->signals, EPOLL_CTL_ADD, EPOLLIN) != 0) {

@@ -15,7 +15,7 @@
 
 /* --- life --- */
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events);
+static void on_guest(void *ctx, struct fxs_event *s, uint32_t events);
 
 static void greet(int fd)
 {
@@ -39,7 +39,7 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
     }
     greet(fd);
     memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the rest is not touched yet */
-    g->source = (struct fxs_event){fd, event};
+    g->source = (struct fxs_event){fd, on_guest};
     g->deadline = f->now + FXS_GUEST_MS;
     g->record.near = near;
     strcpy(g->record.peer, peer);
@@ -350,7 +350,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     return rc == 0;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct fxs_guest *g = (struct fxs_guest *)s;

@@ -34,7 +34,7 @@ static int refuse(const char *endpoint, const char *why)
     return -1;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_listener(void *ctx, struct fxs_event *s, uint32_t events)
 {
     (void)events;
     fxs_accept(ctx, (struct fxs_listener *)s);
@@ -49,7 +49,7 @@ static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, cons
         close(fd);
         return refuse(endpoint, strerror(why));
     }
-    *l = (struct fxs_listener){.source = {fd, event}, .tcp = tcp};
+    *l = (struct fxs_listener){.source = {fd, on_listener}, .tcp = tcp};
     snprintf(l->path, sizeof(l->path), "%s", path);
     f->nlisteners++;
     return fxs_watch(f, &l->source, EPOLL_CTL_ADD, EPOLLIN) == 0

@@ -163,7 +163,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
 
 void fxe_exchange_start(struct fxe_conn *c)
 {
-    c->source.event = on_conn;
+    c->source.handler = on_conn;
     fxe_exchange_unread(c);
     fxe_lock();
     if (!fxe_ready_is_empty())

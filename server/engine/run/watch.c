@@ -94,9 +94,6 @@ struct fxe_conn *fxe_watch_events(bool wait)
     fxe_lock();
     watch.idle -= wait;
     fxe_unlock();
-    for (int i = 0; i < n; i++) {
-        struct fxs_event *s = events[i].data.ptr;
-        s->event(NULL, s, events[i].events);
-    }
+    fxs_events_handle(NULL, events, n);
     return unread;
 }
