@@ -10,8 +10,8 @@
  *
  * Any thread; the level is set once, before there are threads.
  */
-#ifndef FX_LOG_H
-#define FX_LOG_H
+#ifndef FXS_LOG_H
+#define FXS_LOG_H
 
 enum fxs_level { FXS_ERROR, FXS_WARN, FXS_INFO, FXS_DEBUG };
 #define FXS_LEVELS "error|warn|info|debug" /* in the order of the enum */

@@ -20,7 +20,7 @@ static const char usage[] =
     "  run    serve FAISS to libfaissx_c.so and other clients over ZeroMQ;\n"
     "         faissx-server run --help lists its options\n";
 
-static int run(int argc, char **argv)
+static int run_front(int argc, char **argv)
 {
     struct fxs_options options;
     char library[FXS_LIBRARY_MAX], why[8192];
@@ -51,7 +51,7 @@ static int run_engine(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* FAISS prints, and nobody may read it */
     sigemptyset(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    return fx_engine_main(argc, argv);
+    return fxe_main(argc, argv);
 }
 
 /* Without them, the first socket would become somebody's standard output. */
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     open_standard_files();
     signal(SIGXFSZ, SIG_IGN); /* a log that may not grow any more (ulimit -f) is not the end */
     if (strcmp(command, "run") == 0)
-        return run(argc - 1, argv + 1);
+        return run_front(argc - 1, argv + 1);
     if (strcmp(command, "engine") == 0)
         return run_engine(argc - 1, argv + 1);
     if (strcmp(command, "--version") == 0) {

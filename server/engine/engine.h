@@ -45,6 +45,12 @@ struct fxe_engine {
 
 extern struct fxe_engine fxe_engine;
 
+/* The functions of the loaded libfaiss_c. */
+static inline const struct fx_api *fxe_api(void)
+{
+    return &fxe_engine.lib.api;
+}
+
 static inline void fxe_lock(void)
 {
     pthread_mutex_lock(&fxe_engine.lock);
@@ -55,7 +61,7 @@ static inline void fxe_unlock(void)
 }
 
 /* The process: `faissx-server engine ...`, started by the front. */
-int fx_engine_main(int argc, char **argv);
+int fxe_main(int argc, char **argv);
 
 int64_t fxe_now_ms(void); /* monotonic */
 

@@ -23,8 +23,8 @@ static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
 }
 
 /* Begin a header of 1 + `more` keys, and the request_id if there is one. */
-static void begin(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
-                  const char *status, unsigned more)
+static void begin_header(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
+                         const char *status, unsigned more)
 {
     msgpack_sbuffer_init(buf);
     msgpack_packer_init(pk, buf, msgpack_sbuffer_write);
@@ -50,7 +50,7 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
     f->refused++;
     fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer, kind,
             text);
-    begin(&buf, &pk, g, "error", 3);
+    begin_header(&buf, &pk, g, "error", 3);
     fx_pack_str(&pk, "code");
     msgpack_pack_int(&pk, -4);
     fx_pack_str(&pk, "kind");
@@ -65,7 +65,7 @@ int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
     msgpack_sbuffer buf;
     msgpack_packer pk;
     (void)f;
-    begin(&buf, &pk, g, "ok", 0);
+    begin_header(&buf, &pk, g, "ok", 0);
     return send_header(g, &buf);
 }
 
@@ -73,7 +73,7 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
 {
     msgpack_sbuffer buf;
     msgpack_packer pk;
-    begin(&buf, &pk, g, "ok", 6);
+    begin_header(&buf, &pk, g, "ok", 6);
     fx_pack_str(&pk, "version");
     fx_pack_str(&pk, FAISSX_VERSION);
     fx_pack_str(&pk, "uptime");

@@ -12,8 +12,8 @@
 #include "server/log.h"
 #include "server/options.h"
 
-struct entry {
-    struct entry *next;
+struct key_entry {
+    struct key_entry *next;
     uint8_t key[FXS_KEY_MAX]; /* zero padded: every comparison takes the same time */
     size_t key_size;
     unsigned number;
@@ -21,7 +21,7 @@ struct entry {
 };
 
 struct fxs_auth {
-    struct entry *entries;
+    struct key_entry *entries;
     size_t count;
 };
 
@@ -35,7 +35,7 @@ void fxs_auth_free(struct fxs_auth *a)
     if (!a)
         return;
     while (a->entries) {
-        struct entry *e = a->entries;
+        struct key_entry *e = a->entries;
         a->entries = e->next;
         explicit_bzero(e, sizeof(*e));
         free(e);
@@ -58,16 +58,16 @@ static unsigned equal(const uint8_t *a, const uint8_t *b, size_t a_size, size_t 
 }
 
 /* All entries are looked at, so that the time tells nothing about which one fits. */
-static const struct entry *find(const struct fxs_auth *a, const char *key, size_t size)
+static const struct key_entry *find_key(const struct fxs_auth *a, const char *key, size_t size)
 {
     uint8_t padded[FXS_KEY_MAX] = {0};
-    const struct entry *found = NULL;
+    const struct key_entry *found = NULL;
     if (size == 0 || size > FXS_KEY_MAX)
         return NULL;
     memcpy(padded, key, size);
-    for (const struct entry *e = a->entries; e; e = e->next) {
+    for (const struct key_entry *e = a->entries; e; e = e->next) {
         uintptr_t mask = (uintptr_t)0 - equal(e->key, padded, e->key_size, size);
-        found = (const struct entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
+        found = (const struct key_entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
     }
     explicit_bzero(padded, sizeof(padded));
     return found;
@@ -92,15 +92,15 @@ static const char *bad_tenant(const char *tenant)
 int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *why, size_t len)
 {
     size_t n = strlen(key);
-    const char *wrong = n == 0            ? "the key is empty"
-                        : n > FXS_KEY_MAX ? "the key is longer than 256 characters"
-                        : find(a, key, n) ? "the key is there twice"
-                                          : bad_tenant(tenant);
+    const char *wrong = n == 0                ? "the key is empty"
+                        : n > FXS_KEY_MAX     ? "the key is longer than 256 characters"
+                        : find_key(a, key, n) ? "the key is there twice"
+                                              : bad_tenant(tenant);
     if (wrong) {
         snprintf(why, len, "%s", wrong);
         return -1;
     }
-    struct entry *e = calloc(1, sizeof(*e));
+    struct key_entry *e = calloc(1, sizeof(*e));
     if (!e) {
         snprintf(why, len, "out of memory");
         return -1;
@@ -228,7 +228,7 @@ const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct
         return NULL;
     if (!key.data || key.size == 0)
         return "API key required";
-    const struct entry *e = find(a, key.data, key.size);
+    const struct key_entry *e = find_key(a, key.data, key.size);
     if (!e)
         return "Invalid API key";
     if (tenant.data &&

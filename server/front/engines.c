@@ -87,7 +87,7 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
 
 static void on_link(void *ctx, struct fxs_event *s, uint32_t events);
 
-static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
+static int start_engine(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
     int ends[2], error;
     if (fxs_handover_pair(ends) != 0) {
@@ -122,7 +122,7 @@ int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t
     if (e->state != FXS_DOWN) /* one that dies is started again as soon as it is dead */
         return 0;
     if (f->now >= e->not_yet)
-        return start(f, e, why, len);
+        return start_engine(f, e, why, len);
     snprintf(why, len,
              "the engine of tenant '%s' cannot start (%s; the server's log says more); the next "
              "attempt is possible in %d ms",
@@ -232,7 +232,7 @@ static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
         refuse_waiting(f, e, "engine", why);
     } else if (e->waiting && f->stopping) {
         refuse_waiting(f, e, "shutdown", "the server is stopping");
-    } else if (e->waiting && start(f, e, why, sizeof(why)) != 0) {
+    } else if (e->waiting && start_engine(f, e, why, sizeof(why)) != 0) {
         refuse_waiting(f, e, "engine", why);
     }
 }

@@ -54,7 +54,7 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 }
 
 /* Out of all lists but that of the gone. */
-static void leave(struct fxs_front *f, struct fxs_guest *g)
+static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
@@ -71,12 +71,12 @@ void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
     fxs_log(FXS_DEBUG, "front", "closed peer=\"%s\" reason=\"%s\"", g->record.peer, why);
     f->refused += g->state != FXS_GUEST_REFUSED;
-    leave(f, g);
+    leave_list(f, g);
 }
 
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g)
 {
-    leave(f, g);
+    leave_list(f, g);
 }
 
 void fxs_guests_bury(struct fxs_front *f)
@@ -220,7 +220,7 @@ static enum found find_message(const struct fxs_guest *g, struct message *m, str
 }
 
 /* The string value of a key.  A value of another type is one that cannot be right. */
-static struct fxs_text text(const struct fx_header *h, const char *key)
+static struct fxs_text header_text(const struct fx_header *h, const char *key)
 {
     struct fxs_text t = {NULL, 0};
     const msgpack_object *o = fx_header_get(h, key);
@@ -259,7 +259,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
     unsigned key;
     bool ping = fx_header_is(h, "operation", "ping");
     bool health = fx_header_is(h, "operation", "health");
-    struct fxs_text api_key = text(h, "api_key");
+    struct fxs_text api_key = header_text(h, "api_key");
     g->has_id = fx_header_uint(h, "request_id", &g->id);
     if (!m->delimited)
         return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
@@ -268,7 +268,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
         return fxs_answer_error(f, g, "shutdown", "the server is stopping");
-    wrong = fxs_auth_check(f->auth, api_key, text(h, "tenant_id"), &tenant, &key);
+    wrong = fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
     if (wrong)
         return fxs_answer_error(f, g, "auth", "%s", wrong);
     hand_over(f, g, tenant, key);

@@ -8,26 +8,16 @@
 
 enum { ITERATION_STATS_SIZE = 40 }; /* of FAISS's C++ struct, opaque in C */
 
-static void reply_copy(struct fxe_req *r, const void *data, size_t size)
-{
-    void *copy = malloc(size ? size : 1);
-    if (copy && size)
-        memcpy(copy, data, size);
-    if (copy)
-        fxe_reply_array(r, copy, size);
-    else
-        fxe_fail(r, "limit", "the server is out of memory");
-}
-
 static void run_ivf_stats(struct fxe_req *r)
 {
-    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0)
-        reply_copy(r, fxe_engine.lib.api.get_indexIVF_stats(), sizeof(FaissIndexIVFStats));
+    if (fxe_require(r, FX_OP_get_indexIVF_stats) == 0)
+        fxe_reply_copy(r, fxe_engine.lib.api.get_indexIVF_stats(), sizeof(FaissIndexIVFStats));
 }
 
 static void run_ivf_stats_reset(struct fxe_req *r)
 {
-    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0 && fxe_need(r, FX_OP_IndexIVFStats_reset) == 0)
+    if (fxe_require(r, FX_OP_get_indexIVF_stats) == 0 &&
+        fxe_require(r, FX_OP_IndexIVFStats_reset) == 0)
         fxe_engine.lib.api.IndexIVFStats_reset(fxe_engine.lib.api.get_indexIVF_stats());
 }
 
@@ -37,7 +27,7 @@ static int prepare_iteration_stats(struct fxe_req *r)
     if (!args || args->type != MSGPACK_OBJECT_ARRAY || args->via.array.size != 3 ||
         args->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return fxe_fail(r, "protocol", "%s takes 3 arguments", r->operation->name);
-    if (fxe_need(r, FX_OP_Clustering_iteration_stats) != 0 ||
+    if (fxe_require(r, FX_OP_Clustering_iteration_stats) != 0 ||
         fxe_req_object(r, args->via.array.ptr[0].via.u64, r->operation->name, &r->obj[0]) != 0)
         return -1;
     if (!fxe_obj_is(r->obj[0], FX_CLASS_Clustering))
@@ -50,12 +40,12 @@ static void run_iteration_stats(struct fxe_req *r)
     FaissClusteringIterationStats *stats = NULL;
     size_t n = 0;
     fxe_engine.lib.api.Clustering_iteration_stats(r->obj[0]->ptr, &stats, &n);
-    reply_copy(r, stats, n * ITERATION_STATS_SIZE);
+    fxe_reply_copy(r, stats, n * ITERATION_STATS_SIZE);
 }
 
-const struct fxe_operation fxe_ivf_stats = {"faiss_get_indexIVF_stats", 1, NULL, run_ivf_stats,
-                                            NULL};
-const struct fxe_operation fxe_ivf_stats_reset = {"faiss_IndexIVFStats_reset", 1, NULL,
-                                                  run_ivf_stats_reset, NULL};
-const struct fxe_operation fxe_iteration_stats = {
+const struct fxe_operation fxe_ivf_stats_operation = {"faiss_get_indexIVF_stats", 1, NULL,
+                                                      run_ivf_stats, NULL};
+const struct fxe_operation fxe_ivf_stats_reset_operation = {"faiss_IndexIVFStats_reset", 1, NULL,
+                                                            run_ivf_stats_reset, NULL};
+const struct fxe_operation fxe_iteration_stats_operation = {
     "faiss_Clustering_iteration_stats", 1, prepare_iteration_stats, run_iteration_stats, NULL};

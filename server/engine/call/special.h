@@ -4,6 +4,7 @@
 #define FXE_SPECIAL_H
 
 struct fxe_operation;
-extern const struct fxe_operation fxe_ivf_stats, fxe_ivf_stats_reset, fxe_iteration_stats;
+extern const struct fxe_operation fxe_ivf_stats_operation, fxe_ivf_stats_reset_operation,
+    fxe_iteration_stats_operation;
 
 #endif

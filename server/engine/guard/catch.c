@@ -115,7 +115,7 @@ static struct {
     const struct type_info *std_exception;
 } runtime;
 
-static void find(void *dl, const char *name, void *at)
+static void find_symbol(void *dl, const char *name, void *at)
 {
     void *sym = dlsym(dl, name);
     memcpy(at, &sym, sizeof sym);
@@ -123,10 +123,10 @@ static void find(void *dl, const char *name, void *at)
 
 void fxe_catch_init(void *dl)
 {
-    find(dl, "__cxa_begin_catch", &runtime.begin_catch);
-    find(dl, "__cxa_end_catch", &runtime.end_catch);
-    find(dl, "__cxa_current_exception_type", &runtime.current_type);
-    find(dl, "_ZTISt9exception", &runtime.std_exception);
+    find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
+    find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
+    find_symbol(dl, "__cxa_current_exception_type", &runtime.current_type);
+    find_symbol(dl, "_ZTISt9exception", &runtime.std_exception);
 }
 
 int fxe_has_classes(void)

@@ -36,7 +36,8 @@ static int hollow(struct fxe_req *r)
 static int untrained(struct fxe_req *r)
 {
     const FaissVectorTransform *vt = r->v[0].p;
-    return api()->VectorTransform_is_trained(vt) ? 0 : refuse(r, "the transform is not trained");
+    return fxe_api()->VectorTransform_is_trained(vt) ? 0
+                                                     : refuse(r, "the transform is not trained");
 }
 
 static int list_number(struct fxe_req *r, size_t nlist)
@@ -64,13 +65,13 @@ static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
     int64_t end;
     if (IS(IndexBinaryIVF, index))
         return 0;
-    if (api()->IndexBinaryFlat_cast && !api()->IndexBinaryFlat_cast(index))
+    if (fxe_api()->IndexBinaryFlat_cast && !fxe_api()->IndexBinaryFlat_cast(index))
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) ||
-        end > api()->IndexBinary_ntotal(index))
+        end > fxe_api()->IndexBinary_ntotal(index))
         return fxe_fail(r, "argument", "%s: keys %lld to %lld of %lld", r->fn->name,
                         (long long)first, (long long)(first + n - 1),
-                        (long long)api()->IndexBinary_ntotal(index));
+                        (long long)fxe_api()->IndexBinary_ntotal(index));
     return 0;
 }
 
@@ -87,9 +88,9 @@ static int result_size(struct fxe_req *r)
     const void *result = r->v[param(r, "result")].p;
     if (!result)
         return refuse(r, "result is NULL");
-    if (api()->RangeSearchResult_nq(result) < (uint64_t)scalar(r, "n"))
+    if (fxe_api()->RangeSearchResult_nq(result) < (uint64_t)scalar(r, "n"))
         return fxe_fail(r, "argument", "%s: the result is for %zu queries", r->fn->name,
-                        api()->RangeSearchResult_nq(result));
+                        fxe_api()->RangeSearchResult_nq(result));
     return 0;
 }
 
@@ -110,7 +111,7 @@ static int subset(struct fxe_req *r)
 {
     enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
     int64_t type = scalar(r, "subset_type"), a1 = scalar(r, "a1"), a2 = scalar(r, "a2");
-    int64_t ntotal = api()->Index_ntotal(r->v[0].p);
+    int64_t ntotal = fxe_api()->Index_ntotal(r->v[0].p);
     if (fxe_is_fast_scan(r->v[0].p))
         return refuse(r, "vectors of a FastScan index cannot be copied");
     int ok = (type != ID_MOD || (a1 != 0 && a1 != -1)) &&
@@ -134,17 +135,17 @@ static int training(struct fxe_req *r)
 static int quantizer_size(struct fxe_req *r, FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
     if (!index || !IS(IndexIVF, index))
         return 0;
-    int64_t have = api()->Index_ntotal(api()->IndexIVF_quantizer(index));
-    int emptied = have == 0 && !since(12) && api()->Index_is_trained(index);
-    return have <= (int64_t)api()->IndexIVF_nlist(index) && !emptied
+    int64_t have = fxe_api()->Index_ntotal(fxe_api()->IndexIVF_quantizer(index));
+    int emptied = have == 0 && !since(12) && fxe_api()->Index_is_trained(index);
+    return have <= (int64_t)fxe_api()->IndexIVF_nlist(index) && !emptied
                ? 0
                : fxe_fail(r, "argument", "%s: the quantizer has %lld vectors for %zu lists",
-                          r->fn->name, (long long)have, api()->IndexIVF_nlist(index));
+                          r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
 /* NSG looks for k distinct vectors, or for 16, however few there are. */
@@ -152,14 +153,14 @@ static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
     int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
-    if (!index || !strstr(fxe_class_name(index), "NSG") || api()->Index_ntotal(index) >= k ||
-        api()->Index_ntotal(index) == 0)
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
+    if (!index || !strstr(fxe_class_name(index), "NSG") || fxe_api()->Index_ntotal(index) >= k ||
+        fxe_api()->Index_ntotal(index) == 0)
         return 0;
     return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors finds no %lld", r->fn->name,
-                    (long long)api()->Index_ntotal(index), (long long)k);
+                    (long long)fxe_api()->Index_ntotal(index), (long long)k);
 }
 
 /* Shards without a shard: FAISS begins with the first. */
@@ -185,9 +186,9 @@ static int neighbours(struct fxe_req *r)
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
         return fxe_fail(r, "argument", "%s: k is %lld", r->fn->name, (long long)scalar(r, "k"));
     if (IS(IndexIVF, index) && fxe_is_fast_scan(index) &&
-        api()->IndexIVF_nprobe(index) - 1 >= api()->IndexIVF_nlist(index))
+        fxe_api()->IndexIVF_nprobe(index) - 1 >= fxe_api()->IndexIVF_nlist(index))
         return fxe_fail(r, "argument", "%s: nprobe is %zu of %zu lists", r->fn->name,
-                        api()->IndexIVF_nprobe(index), api()->IndexIVF_nlist(index));
+                        fxe_api()->IndexIVF_nprobe(index), fxe_api()->IndexIVF_nlist(index));
     return quantizer_size(r, index);
 }
 
@@ -204,10 +205,10 @@ int fxe_check_scalars(struct fxe_req *r)
         return untrained(r);
     case FX_OP_IndexIVF_get_list_size:
     case FX_OP_IndexIVF_invlists_get_ids:
-        return list_number(r, api()->IndexIVF_nlist(r->v[0].p));
+        return list_number(r, fxe_api()->IndexIVF_nlist(r->v[0].p));
     case FX_OP_IndexBinaryIVF_get_list_size:
     case FX_OP_IndexBinaryIVF_invlists_get_ids:
-        return list_number(r, api()->IndexBinaryIVF_nlist(r->v[0].p));
+        return list_number(r, fxe_api()->IndexBinaryIVF_nlist(r->v[0].p));
     case FX_OP_IndexShards_at:
     case FX_OP_IndexReplicas_at:
         return shard_number(r);

@@ -8,7 +8,7 @@
 int fxe_own_ids(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        return fxe_own_ids(api()->IndexPreTransform_index(index));
+        return fxe_own_ids(fxe_api()->IndexPreTransform_index(index));
     return IS(IndexIDMap2, index) || IS(IndexIVF, index);
 }
 
@@ -23,7 +23,7 @@ int fxe_is_fast_scan(FaissIndex *index)
 int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
-    int64_t end, ntotal = api()->Index_ntotal(index);
+    int64_t end, ntotal = fxe_api()->Index_ntotal(index);
     if (fxe_own_ids(index) || n == 0)
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
@@ -65,7 +65,7 @@ static int ids(struct fxe_req *r)
         return 0;
     if (IS(IndexIVF, index) || r->obj[0]->cls == FX_CLASS_IndexShards)
         return 0;
-    if (IS(IndexPreTransform, index) && IS(IndexIVF, api()->IndexPreTransform_index(index)))
+    if (IS(IndexPreTransform, index) && IS(IndexIVF, fxe_api()->IndexPreTransform_index(index)))
         return 0;
     return refuse(r, "xids is NULL");
 }
@@ -81,7 +81,7 @@ static int scalar_quantizer_lists(struct fxe_req *r)
 {
     if (!r->v[param(r, "precomputed_idx")].p && scalar(r, "n") > 0)
         return refuse(r, "precomputed_idx is NULL");
-    return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(r->v[0].p));
+    return all_below(r, "precomputed_idx", (int64_t)fxe_api()->IndexIVF_nlist(r->v[0].p));
 }
 
 /* The number of the inverted list, with which a code of an inverted file begins, is
@@ -90,14 +90,14 @@ static int list_codes(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
     const uint8_t *code = r->v[param(r, "bytes")].p;
     int64_t n = scalar(r, "n");
     if (!code || n == 0 || !IS(IndexIVF, index))
         return 0;
-    size_t nlist = api()->IndexIVF_nlist(index),
+    size_t nlist = fxe_api()->IndexIVF_nlist(index),
            stride = (size_t)(r->elems[param(r, "bytes")] / (uint64_t)n);
     for (int64_t i = 0; i < n; i++, code += stride) {
         size_t list = 0, byte = 0;
@@ -119,7 +119,7 @@ static int assigned_lists(struct fxe_req *r)
         return refuse(r, "not for the lists of a FastScan index");
     if (since(12) && !blocks)
         return 0;
-    return all_below(r, "assign", (int64_t)api()->IndexIVF_nlist(index)) ||
+    return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
                    (blocks && none_below(r, "assign", -1))
                ? -1
                : 0;
@@ -131,7 +131,7 @@ int fxe_check_arrays(struct fxe_req *r)
     switch (r->op) {
     case FX_OP_IndexIVF_list_vector_count:
     case FX_OP_IndexBinaryIVF_list_vector_count: /* which asserts it */
-        return r->v[3].p && api()->SearchParametersIVF_sel(r->v[3].p)
+        return r->v[3].p && fxe_api()->SearchParametersIVF_sel(r->v[3].p)
                    ? 0
                    : refuse(r, "takes parameters with a selector");
     case FX_OP_Index_sa_decode:
@@ -141,21 +141,21 @@ int fxe_check_arrays(struct fxe_req *r)
     case FX_OP_IndexBinary_add_with_ids:
         return binary_ids(r);
     case FX_OP_IndexFlat_compute_distance_subset:
-        return all_below(r, "labels", api()->Index_ntotal(index));
+        return all_below(r, "labels", fxe_api()->Index_ntotal(index));
     case FX_OP_IndexIVFFlat_add_core:
-        return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(index));
+        return all_below(r, "precomputed_idx", (int64_t)fxe_api()->IndexIVF_nlist(index));
     case FX_OP_IndexIVFScalarQuantizer_add_core:
         return scalar_quantizer_lists(r);
     case FX_OP_IndexIVF_search_preassigned:
     case FX_OP_IndexIVF_search_preassigned_with_params:
         return assigned_lists(r);
     case FX_OP_IndexBinaryIVF_search_preassigned:
-        return all_below(r, "cidx", (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
+        return all_below(r, "cidx", (int64_t)fxe_api()->IndexBinaryIVF_nlist(r->v[0].p));
     case FX_OP_Index_compute_residual_n:
         if (fxe_own_ids(index))
             return 0;
-        return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(index)) ? -1
-                                                                                            : 0;
+        return none_below(r, "keys", 0) || all_below(r, "keys", fxe_api()->Index_ntotal(index)) ? -1
+                                                                                                : 0;
     }
     return 0;
 }
@@ -167,7 +167,7 @@ int fxe_check_arrays(struct fxe_req *r)
 static int own_reconstruct_n(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        return own_reconstruct_n(api()->IndexPreTransform_index(index));
+        return own_reconstruct_n(fxe_api()->IndexPreTransform_index(index));
     return index && (IS(IndexFlat, index) || IS(IndexIVF, index) || IS(IndexLSH, index) ||
                      IS(IndexScalarQuantizer, index));
 }
@@ -176,23 +176,23 @@ static int reconstruct_one_by_one(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     int64_t i0 = r->v[1].i, ni = r->v[2].i;
-    size_t d = (size_t)api()->Index_d(index);
+    size_t d = (size_t)fxe_api()->Index_d(index);
     int rc = 0;
     for (int64_t i = 0; i < ni && rc == 0; i++)
-        rc = api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
+        rc = fxe_api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
     return rc;
 }
 
 static int residual_one_by_one(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
-    size_t d = (size_t)api()->Index_d(index);
+    size_t d = (size_t)fxe_api()->Index_d(index);
     const float *x = r->v[2].p;
     const idx_t *keys = r->v[4].p;
     int rc = 0;
     for (int64_t i = 0; i < r->v[1].i && rc == 0; i++)
-        rc = api()->Index_compute_residual(index, x + (size_t)i * d,
-                                           (float *)r->v[3].p + (size_t)i * d, keys[i]);
+        rc = fxe_api()->Index_compute_residual(index, x + (size_t)i * d,
+                                               (float *)r->v[3].p + (size_t)i * d, keys[i]);
     return rc;
 }
 
@@ -200,11 +200,11 @@ static int residual_one_by_one(struct fxe_req *r)
 static int binary_one_by_one(struct fxe_req *r)
 {
     FaissIndexBinary *index = r->v[0].p;
-    size_t size = (size_t)api()->IndexBinary_d(index) / 8;
+    size_t size = (size_t)fxe_api()->IndexBinary_d(index) / 8;
     int rc = 0;
     for (int64_t i = 0; i < r->v[2].i && rc == 0; i++)
-        rc = api()->IndexBinary_reconstruct(index, r->v[1].i + i,
-                                            (uint8_t *)r->v[3].p + (size_t)i * size);
+        rc = fxe_api()->IndexBinary_reconstruct(index, r->v[1].i + i,
+                                                (uint8_t *)r->v[3].p + (size_t)i * size);
     return rc;
 }
 
@@ -220,7 +220,7 @@ int fxe_call_otherwise(struct fxe_req *r)
         }
         if (own_reconstruct_n(r->v[0].p)) {
             /* Before v1.7.2 only inverted files look at the numbers. */
-            int unchecked = !api()->IndexFlat1D_cast && !api()->IndexIVF_cast(r->v[0].p);
+            int unchecked = !fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexIVF_cast(r->v[0].p);
             return unchecked && fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0;
         }
         if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)

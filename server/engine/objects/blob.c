@@ -81,7 +81,7 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
     return b->id;
 }
 
-static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
+static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
 {
     struct fxe_blob *b;
     HASH_FIND(hh, s->blobs, &id, sizeof id, b);
@@ -91,7 +91,7 @@ static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
 int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
 {
     fxe_lock();
-    struct fxe_blob *b = find(s, id, 1);
+    struct fxe_blob *b = find_blob(s, id, 1);
     if (b && (b->have < b->npieces || b->users))
         b = NULL;
     if (b) {
@@ -104,7 +104,7 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
     return b ? 0 : -1;
 }
 
-static int get(struct fxe_req *r, const char *key, uint64_t *out)
+static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
 {
     if (fx_header_uint(&r->header, key, out))
         return 0;
@@ -146,7 +146,7 @@ fail:
 static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
 {
     struct fx_buffer *frame = &r->msg->frames[1];
-    struct fxe_blob *b = find(r->session, id, 1);
+    struct fxe_blob *b = find_blob(r->session, id, 1);
     if (b && b->data.size != size) {
         fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
         return NULL;
@@ -164,7 +164,7 @@ static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, s
 static void run_upload(struct fxe_req *r)
 {
     uint64_t id, size, offset;
-    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
         return;
     if (r->msg->nframes != 2) {
         fxe_fail(r, "protocol",
@@ -197,10 +197,10 @@ static void run_upload(struct fxe_req *r)
 static void run_download(struct fxe_req *r)
 {
     uint64_t id, size, offset;
-    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
         return;
     fxe_lock();
-    struct fxe_blob *b = find(r->session, id, 0);
+    struct fxe_blob *b = find_blob(r->session, id, 0);
     if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
         b = NULL;
     if (b)
@@ -226,7 +226,7 @@ void fxe_blob_done(struct fxe_blob *b)
 static void run_release(struct fxe_req *r)
 {
     uint64_t id;
-    if (get(r, "id", &id))
+    if (get_uint(r, "id", &id))
         return;
     fxe_lock();
     struct fxe_blob *b = NULL;
@@ -236,6 +236,6 @@ static void run_release(struct fxe_req *r)
     fxe_unlock();
 }
 
-const struct fxe_operation fxe_upload = {"upload", 1, NULL, run_upload, NULL};
-const struct fxe_operation fxe_download = {"download", 1, NULL, run_download, NULL};
-const struct fxe_operation fxe_release_blob = {"release", 1, NULL, run_release, NULL};
+const struct fxe_operation fxe_upload_operation = {"upload", 1, NULL, run_upload, NULL};
+const struct fxe_operation fxe_download_operation = {"download", 1, NULL, run_download, NULL};
+const struct fxe_operation fxe_release_operation = {"release", 1, NULL, run_release, NULL};

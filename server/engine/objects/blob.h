@@ -23,6 +23,7 @@ void fxe_blob_done(struct fxe_blob *b);
 
 void fxe_blobs_free(struct fxe_session *s); /* with engine.lock */
 
-extern const struct fxe_operation fxe_upload, fxe_download, fxe_release_blob;
+extern const struct fxe_operation fxe_upload_operation, fxe_download_operation,
+    fxe_release_operation;
 
 #endif

@@ -28,7 +28,7 @@ static int get_name(struct fxe_req *r, const char **name, size_t *len)
     return 0;
 }
 
-static struct named *find(const char *name, size_t len)
+static struct named *find_name(const char *name, size_t len)
 {
     struct named *n;
     HASH_FIND(hh, by_name, name, len, n);
@@ -80,7 +80,7 @@ static void run_publish(struct fxe_req *r)
     memcpy(n->name, name, len);
     n->obj = r->obj[0];
     fxe_lock();
-    struct named *old = find(name, len);
+    struct named *old = find_name(name, len);
     if (old && old->obj == n->obj) { /* published again: it is the same, and live */
         free(n);
     } else {
@@ -102,7 +102,7 @@ static void run_open(struct fxe_req *r)
     if (get_name(r, &name, &len) != 0)
         return;
     fxe_lock();
-    struct named *n = find(name, len);
+    struct named *n = find_name(name, len);
     int wrong = n && !fx_header_is(&r->header, "class", fx_classes[fx_root(n->obj->cls)].name);
     struct fxe_obj *o = n && !wrong ? fxe_obj_alias(r->session, n->obj) : NULL;
     fxe_unlock();
@@ -147,7 +147,7 @@ static void run_unpublish(struct fxe_req *r)
     if (get_name(r, &name, &len) != 0)
         return;
     fxe_lock();
-    struct named *n = find(name, len);
+    struct named *n = find_name(name, len);
     if (n)
         drop(n, &doomed);
     fxe_unlock();
@@ -156,7 +156,8 @@ static void run_unpublish(struct fxe_req *r)
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
 }
 
-const struct fxe_operation fxe_publish = {"publish", 1, prepare_publish, run_publish, NULL};
-const struct fxe_operation fxe_open = {"open", 1, NULL, run_open, NULL};
-const struct fxe_operation fxe_list = {"list", 0, NULL, run_list, NULL};
-const struct fxe_operation fxe_unpublish = {"unpublish", 0, NULL, run_unpublish, NULL};
+const struct fxe_operation fxe_publish_operation = {"publish", 1, prepare_publish, run_publish,
+                                                    NULL};
+const struct fxe_operation fxe_open_operation = {"open", 1, NULL, run_open, NULL};
+const struct fxe_operation fxe_list_operation = {"list", 0, NULL, run_list, NULL};
+const struct fxe_operation fxe_unpublish_operation = {"unpublish", 0, NULL, run_unpublish, NULL};

@@ -10,7 +10,8 @@
 #include <stddef.h>
 
 struct fxe_operation;
-extern const struct fxe_operation fxe_publish, fxe_open, fxe_list, fxe_unpublish;
+extern const struct fxe_operation fxe_publish_operation, fxe_open_operation, fxe_list_operation,
+    fxe_unpublish_operation;
 
 /* How many names there are; with engine.lock. */
 size_t fxe_named_count(void);

@@ -16,7 +16,7 @@ struct ptr_key {
     uintptr_t root;
 };
 
-struct entry { /* of the table by address */
+struct pointer_entry { /* of the table by address */
     struct ptr_key key;
     struct fxe_obj *obj;
     UT_hash_handle hh;
@@ -27,7 +27,7 @@ static struct fxe_session tenant;
 
 static struct {
     struct fxe_obj *by_id;
-    struct entry *by_ptr;
+    struct pointer_entry *by_ptr;
     uint64_t next_id;
 } table;
 
@@ -36,10 +36,10 @@ size_t fxe_obj_count(void)
     return HASH_COUNT(table.by_id);
 }
 
-static struct entry *entry_of(void *ptr, int cls)
+static struct pointer_entry *entry_of(void *ptr, int cls)
 {
     struct ptr_key key = {ptr, (uintptr_t)fx_root(cls)};
-    struct entry *e;
+    struct pointer_entry *e;
     HASH_FIND(hh, table.by_ptr, &key, sizeof key, e);
     return e;
 }
@@ -83,11 +83,11 @@ static uint64_t new_id(void)
 struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fxe_obj *lender,
                             int inherent)
 {
-    struct entry *e = entry_of(ptr, cls);
+    struct pointer_entry *e = entry_of(ptr, cls);
     if (e && !e->obj->released && e->obj->session == s)
         return e->obj;
     struct fxe_obj *o = calloc(1, sizeof *o);
-    struct entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
+    struct pointer_entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
     if (!o || (!e && !fresh) || (!lender && fxe_group_new(o) != 0)) {
         free(o);
         free(fresh);
@@ -152,9 +152,9 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
     return 0;
 }
 
-static void forget(struct fxe_obj *o)
+static void remove_object(struct fxe_obj *o)
 {
-    struct entry *e = entry_of(o->ptr, o->cls);
+    struct pointer_entry *e = entry_of(o->ptr, o->cls);
     DL_DELETE(o->session->objects, o);
     HASH_DELETE(hh, table.by_id, o);
     if (e && e->obj == o) {
@@ -195,7 +195,7 @@ static void end_borrowed(struct fxe_obj *o, int cls)
     struct fxe_obj *b;
     while ((b = lent_by(o, cls))) {
         end_borrowed(b, -1);
-        forget(b);
+        remove_object(b);
         fxe_guard_forget(b);
         free(b->keeps);
         free(b);
@@ -243,7 +243,7 @@ static void reap(struct fxe_obj *o, struct fxe_obj **doomed)
     if (o->inherent && !o->owns)
         leave_borrowed(o, &o->next_doomed);
     end_borrowed(o, -1);
-    forget(o);
+    remove_object(o);
     for (int i = 0; i < o->nkeeps; i++)
         unkeep(o->keeps[i], o->owns, &o->next_doomed);
 }

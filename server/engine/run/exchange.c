@@ -16,7 +16,7 @@ static void lost(struct fxe_conn *c)
 }
 
 /* A request has been read: if it can run now, it goes to the ready queue. */
-static void take_request(struct fxe_msg *m, struct fxe_conn *c)
+static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
 {
     struct fxe_req *r = fxe_req_new(m, c);
     if (!r) {
@@ -45,7 +45,7 @@ int fxe_exchange_read(struct fxe_conn *c)
         c->phase = FXE_BUSY;
     pthread_mutex_unlock(&c->lock);
     if (rc == 1)
-        take_request(m, c);
+        begin_request(m, c);
     else if (rc < 0)
         lost(c);
     return rc;
@@ -154,7 +154,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     if (rc < 0)
         lost(c);
     if (m)
-        take_request(m, c);
+        begin_request(m, c);
     if (sent)
         fxe_req_sent(sent);
     if (!took)

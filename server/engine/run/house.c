@@ -122,17 +122,17 @@ static int timeout(int64_t next, bool ticking)
     return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-static int watch(struct fxs_event *s)
+static int add_source(struct fxs_event *s)
 {
     return s->fd < 0 ? -1 : fxs_event_watch(house.epoll, s, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-static void start(int link)
+static void set_up(int link)
 {
     house.epoll = epoll_create1(EPOLL_CLOEXEC);
     house.link = (struct fxs_event){link, on_link};
     house.wake = (struct fxs_event){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), on_wake};
-    if (house.epoll < 0 || watch(&house.wake) != 0 || watch(&house.link) != 0) {
+    if (house.epoll < 0 || add_source(&house.wake) != 0 || add_source(&house.link) != 0) {
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
@@ -142,7 +142,7 @@ void fxe_house_run(int link)
 {
     struct fxs_handover ready = {.kind = FXS_READY};
     int64_t next_tick = 0;
-    start(link);
+    set_up(link);
     fxe_pool_start();
     if (fxs_handover_send(link, &ready, -1) != 0)
         _exit(0);

@@ -116,7 +116,7 @@ void fxe_pool_look(void)
     fxe_unlock();
 }
 
-static void run(struct fxe_req **batch, int n)
+static void run_batch(struct fxe_req **batch, int n)
 {
     if (n > 1)
         fxe_coalesce_run(batch, n);
@@ -156,7 +156,7 @@ static void *worker(void *arg)
             fxe_watch_wake();
         fxe_unlock();
         if (n) {
-            run(batch, n);
+            run_batch(batch, n);
         } else {
             look_everywhere(true);
             answered.streak = 0;

@@ -87,7 +87,7 @@ static void pack_engine(struct fxe_req *r)
         pack_str(r, "near", fxe_engine.options.near);
 }
 
-const struct fxe_operation fxe_attach = {"attach", 1, NULL, pack_engine, NULL};
+const struct fxe_operation fxe_attach_operation = {"attach", 1, NULL, pack_engine, NULL};
 
 /* With engine.lock: the session is there before the request ends. */
 static int prepare_hello(struct fxe_req *r)
@@ -121,7 +121,7 @@ static void run_hello(struct fxe_req *r)
     pack_str(r, "faiss_version", fxe_engine.lib.version);
 }
 
-const struct fxe_operation fxe_hello = {"hello", 0, prepare_hello, run_hello, NULL};
+const struct fxe_operation fxe_hello_operation = {"hello", 0, prepare_hello, run_hello, NULL};
 
 static void run_bye(struct fxe_req *r)
 {
@@ -133,14 +133,14 @@ static void run_bye(struct fxe_req *r)
     fxe_obj_destroy_list(doomed);
 }
 
-const struct fxe_operation fxe_bye = {"bye", 1, NULL, run_bye, NULL};
+const struct fxe_operation fxe_bye_operation = {"bye", 1, NULL, run_bye, NULL};
 
 static void run_ping(struct fxe_req *r)
 {
     (void)r;
 }
 
-const struct fxe_operation fxe_ping = {"ping", 0, NULL, run_ping, NULL};
+const struct fxe_operation fxe_ping_operation = {"ping", 0, NULL, run_ping, NULL};
 
 static void run_health(struct fxe_req *r)
 {
@@ -150,4 +150,4 @@ static void run_health(struct fxe_req *r)
     pack_str(r, "tenant", fxe_engine.options.tenant);
 }
 
-const struct fxe_operation fxe_health = {"health", 0, NULL, run_health, NULL};
+const struct fxe_operation fxe_health_operation = {"health", 0, NULL, run_health, NULL};

@@ -8,11 +8,6 @@
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
 /* Parameters of faiss_Index_search. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
@@ -20,9 +15,9 @@ int fxe_is_flat(struct fxe_obj *o)
 {
     int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
     if (!known) {
-        FaissMetricType metric = api()->Index_metric_type(o->ptr);
-        int yes = api()->IndexFlat_cast && api()->IndexFlat_cast(o->ptr) &&
-                  api()->IndexFlat1D_cast && !api()->IndexFlat1D_cast(o->ptr) &&
+        FaissMetricType metric = fxe_api()->Index_metric_type(o->ptr);
+        int yes = fxe_api()->IndexFlat_cast && fxe_api()->IndexFlat_cast(o->ptr) &&
+                  fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexFlat1D_cast(o->ptr) &&
                   (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
         known = yes ? 1 : 2;
         __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
@@ -55,19 +50,19 @@ static int flat(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
     struct fxe_flat_query q[FXE_FLAT_MAX];
-    size_t d = (size_t)api()->Index_d(index), floats = 0;
+    size_t d = (size_t)fxe_api()->Index_d(index), floats = 0;
     float *xb = NULL;
-    if (!fxe_is_flat(b[0]->obj[INDEX]) || !api()->IndexFlat_xb ||
-        (api()->get_distance_compute_min_k_reservoir &&
-         (int64_t)b[0]->v[K].i >= api()->get_distance_compute_min_k_reservoir()))
+    if (!fxe_is_flat(b[0]->obj[INDEX]) || !fxe_api()->IndexFlat_xb ||
+        (fxe_api()->get_distance_compute_min_k_reservoir &&
+         (int64_t)b[0]->v[K].i >= fxe_api()->get_distance_compute_min_k_reservoir()))
         return -1; /* a reservoir breaks ties in another way than a heap */
-    api()->IndexFlat_xb(index, &xb, &floats);
-    if (!xb || floats / d != (size_t)api()->Index_ntotal(index))
+    fxe_api()->IndexFlat_xb(index, &xb, &floats);
+    if (!xb || floats / d != (size_t)fxe_api()->Index_ntotal(index))
         return -1;
     for (int i = 0; i < n; i++)
         q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
     return fxe_flat_search(fxe_engine.options.coalesce == FXS_COALESCE_FAST,
-                           (int)api()->Index_metric_type(index), d, xb, floats / d,
+                           (int)fxe_api()->Index_metric_type(index), d, xb, floats / d,
                            (size_t)b[0]->v[K].i, q, n);
 }
 
@@ -75,14 +70,14 @@ static int flat(struct fxe_req **b, int n)
 static int merged(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
-    size_t d = (size_t)api()->Index_d(index), k = (size_t)b[0]->v[K].i;
+    size_t d = (size_t)fxe_api()->Index_d(index), k = (size_t)b[0]->v[K].i;
     float *x = malloc((size_t)n * d * sizeof *x), *dis = malloc((size_t)n * k * sizeof *dis);
     idx_t *ids = malloc((size_t)n * k * sizeof *ids);
     int rc = -1;
     if (x && dis && ids) {
         for (int i = 0; i < n; i++)
             memcpy(x + (size_t)i * d, b[i]->v[X].p, d * sizeof *x);
-        rc = api()->Index_search(index, n, x, (idx_t)k, dis, ids);
+        rc = fxe_api()->Index_search(index, n, x, (idx_t)k, dis, ids);
         for (int i = 0; i < n && rc == 0; i++) {
             memcpy(b[i]->v[DISTANCES].p, dis + (size_t)i * k, k * sizeof *dis);
             memcpy(b[i]->v[LABELS].p, ids + (size_t)i * k, k * sizeof *ids);
@@ -96,9 +91,10 @@ static int merged(struct fxe_req **b, int n)
 
 static void alone(struct fxe_req *r)
 {
-    int rc = fxe_far_search(r) ? (int)r->v[RESULT].i
-                               : api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i,
-                                                     r->v[DISTANCES].p, r->v[LABELS].p);
+    int rc = fxe_far_search(r)
+                 ? (int)r->v[RESULT].i
+                 : fxe_api()->Index_search(r->obj[INDEX]->ptr, 1, r->v[X].p, r->v[K].i,
+                                           r->v[DISTANCES].p, r->v[LABELS].p);
     if (rc != 0 && !r->failed)
         fxe_fail_faiss(r, rc);
 }
