@@ -13,7 +13,7 @@ static uint64_t read_number(const char *path)
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
-    if (!fgets(text, sizeof(text), f))
+    if (!fgets(text, sizeof text, f))
         text[0] = '\0';
     fclose(f);
     return strtoull(text, NULL, 10); /* "max" is 0: no limit */
@@ -26,7 +26,7 @@ static uint64_t group_limit(void)
     char line[4096], path[4300];
     uint64_t least = 0;
     FILE *f = fopen("/proc/self/cgroup", "re");
-    while (f && fgets(line, sizeof(line), f)) {
+    while (f && fgets(line, sizeof line, f)) {
         line[strcspn(line, "\n")] = '\0';
         char *group = strncmp(line, "0::", 3) == 0 ? line + 3 : strstr(line, ":memory:");
         if (!group)
@@ -35,7 +35,7 @@ static uint64_t group_limit(void)
         if (v1)
             group += strlen(":memory:");
         for (;;) {
-            snprintf(path, sizeof(path), "/sys/fs/cgroup%s%s/%s", v1 ? "/memory" : "", group,
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s%s/%s", v1 ? "/memory" : "", group,
                      v1 ? "memory.limit_in_bytes" : "memory.max");
             uint64_t limit = read_number(path);
             if (limit && (!least || limit < least))

@@ -30,12 +30,12 @@ static int run_front(int argc, char **argv)
         fxs_options_help(stdout);
         return 0;
     }
-    if (fx_library_find(options.library, library, sizeof(library), why, sizeof(why)) != 0) {
+    if (fx_library_find(options.library, library, sizeof library, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
         return 1;
     }
     options.library = library;
-    fxs_log(FXS_INFO, "front", "library path=%s", library);
+    fxs_log(FXS_INFO, "front", "event=library path=%s", library);
     return fxs_front_run(&options);
 }
 

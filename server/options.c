@@ -74,7 +74,7 @@ static const struct option_info table[] = {
     {"--previous", TEXT, ENGINE, AT(previous), NULL, NULL, 0, 0, NULL},
 };
 
-enum { COUNT = sizeof(table) / sizeof(table[0]) };
+enum { COUNT = sizeof table / sizeof table[0] };
 _Static_assert((int)COUNT <= (int)FXS_OPTIONS_MAX,
                "struct fxs_arguments has a place for each option");
 
@@ -241,7 +241,7 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
         return wrong_option("--port: '%d' has no meaning with --bind, which names its port itself",
                             o->port);
     if (!o->nbinds) {
-        snprintf(o->default_bind, sizeof(o->default_bind), "tcp://127.0.0.1:%d", o->port);
+        snprintf(o->default_bind, sizeof o->default_bind, "tcp://127.0.0.1:%d", o->port);
         o->binds[o->nbinds++] = o->default_bind;
     }
     if (o->auth_keys && o->auth_file)
@@ -274,9 +274,9 @@ void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
         if (d->kind == TEXT)
             value = *text_of(o, d);
         else if (d->kind == CHOICE && (word = choice(d->value, *number_of(o, d), &len)))
-            snprintf(a->text[i], sizeof(a->text[i]), "%.*s", (int)len, word);
+            snprintf(a->text[i], sizeof a->text[i], "%.*s", (int)len, word);
         else
-            snprintf(a->text[i], sizeof(a->text[i]), "%d", *number_of(o, d));
+            snprintf(a->text[i], sizeof a->text[i], "%d", *number_of(o, d));
         if (!value || (d->kind == NUMBER && *number_of(o, d) < d->min))
             continue; /* it was not given, and 0 or NULL says so */
         a->argv[n++] = d->name;

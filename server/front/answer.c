@@ -45,11 +45,11 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
     msgpack_packer pk;
     va_list args;
     va_start(args, format);
-    vsnprintf(text + 8, sizeof(text) - 8, format, args);
+    vsnprintf(text + 8, sizeof text - 8, format, args);
     va_end(args);
     f->refused++;
-    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer, kind,
-            text);
+    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer,
+            kind, text);
     begin_header(&buf, &pk, g, "error", 3);
     fx_pack_str(&pk, "code");
     msgpack_pack_int(&pk, -4);

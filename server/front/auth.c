@@ -37,7 +37,7 @@ void fxs_auth_free(struct fxs_auth *a)
     while (a->entries) {
         struct key_entry *e = a->entries;
         a->entries = e->next;
-        explicit_bzero(e, sizeof(*e));
+        explicit_bzero(e, sizeof *e);
         free(e);
     }
     free(a);
@@ -69,7 +69,7 @@ static const struct key_entry *find_key(const struct fxs_auth *a, const char *ke
         uintptr_t mask = (uintptr_t)0 - equal(e->key, padded, e->key_size, size);
         found = (const struct key_entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
     }
-    explicit_bzero(padded, sizeof(padded));
+    explicit_bzero(padded, sizeof padded);
     return found;
 }
 
@@ -100,7 +100,7 @@ int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *
         snprintf(why, len, "%s", wrong);
         return -1;
     }
-    struct key_entry *e = calloc(1, sizeof(*e));
+    struct key_entry *e = calloc(1, sizeof *e);
     if (!e) {
         snprintf(why, len, "out of memory");
         return -1;
@@ -135,11 +135,11 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
         item = trim(item);
         char *colon = strchr(item, ':');
         if (!colon) {
-            snprintf(reason, sizeof(reason), "it is not of the form key:tenant");
+            snprintf(reason, sizeof reason, "it is not of the form key:tenant");
             rc = -1;
         } else {
             *colon = 0;
-            rc = fxs_auth_add(a, trim(item), trim(colon + 1), reason, sizeof(reason));
+            rc = fxs_auth_add(a, trim(item), trim(colon + 1), reason, sizeof reason);
         }
         if (rc != 0)
             snprintf(why, len, "entry %d: %s", i, reason);
@@ -176,10 +176,10 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
     {
         i++;
         if (!json_is_string(value)) {
-            snprintf(reason, sizeof(reason), "its tenant is not a string");
+            snprintf(reason, sizeof reason, "its tenant is not a string");
             rc = -1;
         } else {
-            rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof(reason));
+            rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof reason);
         }
         if (rc != 0) {
             snprintf(why, len, "entry %d: %s", i, reason);
@@ -201,16 +201,17 @@ int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, s
         snprintf(why, len, "out of memory");
         return -1;
     }
-    if (o->auth_keys && fxs_auth_add_list(*a, o->auth_keys, reason, sizeof(reason)) != 0)
+    if (o->auth_keys && fxs_auth_add_list(*a, o->auth_keys, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-keys: %s", reason);
-    else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof(reason)) != 0)
+    else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-file: '%s': %s", o->auth_file, reason);
     else if (fxs_auth_count(*a) == 0)
         snprintf(why, len,
                  "--enable-auth: there is no API key; give some with --auth-file or --auth-keys");
     else {
         if (o->auth_file && stat(o->auth_file, &st) == 0 && (st.st_mode & S_IROTH))
-            fxs_log(FXS_WARN, "auth", "everybody on this machine can read the keys file=%s",
+            fxs_log(FXS_WARN, "front",
+                    "event=keys-readable file=%s why=\"everyone on this machine can read it\"",
                     o->auth_file);
         return 0;
     }

@@ -25,14 +25,14 @@ static void greet(int fd)
     /* At once: a client that waits for each step is served one round trip sooner, and a fresh
      * socket has room for both.  A client that is gone already may have said bye before. */
     if (send(fd, hello, n, MSG_NOSIGNAL) < 0)
-        fxs_log(FXS_DEBUG, "front", "cannot greet error=\"%s\"", strerror(errno));
+        fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
 }
 
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
         fxs_guest_close(f, f->guests.oldest, "newer connections need its place");
-    struct fxs_guest *g = malloc(sizeof(*g));
+    struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
         return;
@@ -69,7 +69,7 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
-    fxs_log(FXS_DEBUG, "front", "closed peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" why=\"%s\"", g->record.peer, why);
     f->refused += g->state != FXS_GUEST_REFUSED;
     leave_list(f, g);
 }
@@ -132,7 +132,7 @@ static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const cha
     uint8_t error[FX_ZMTP_ERROR_MAX];
     size_t n = fx_zmtp_error(error, why);
     f->refused++;
-    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
     if (send(g->source.fd, error, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
         drain(f, g);
     else
@@ -240,7 +240,7 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     g->record.key = key;
     if (!e) {
         fxs_guest_refuse(f, g, "limit", "the server is out of memory");
-    } else if (fxs_engine_need(f, e, why, sizeof(why)) != 0) {
+    } else if (fxs_engine_need(f, e, why, sizeof why) != 0) {
         fxs_guest_refuse(f, g, "engine", why);
     } else {
         g->state = FXS_GUEST_WAITING;
@@ -297,7 +297,7 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }
-    snprintf(why, sizeof(why),
+    snprintf(why, sizeof why,
              "the first message of a connection is larger than %d bytes: send hello or attach, "
              "with the API key, first",
              FXS_HANDOVER_BYTES);

@@ -101,7 +101,7 @@ like "it is its owner's" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')
 like "once" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"kind":"argument"'
 
 # Where the kernel shares the processor by session, tenants share it evenly.
-sessions=$(sed -n 's/.* started tenant=.* pid=\([0-9]*\).*/\1/p' "$SERVER_LOG" | while read -r pid; do
+sessions=$(sed -n 's/.* event=engine-started tenant=.* pid=\([0-9]*\).*/\1/p' "$SERVER_LOG" | while read -r pid; do
     [ "$(cut -d ' ' -f 6 "/proc/$pid/stat")" = "$pid" ] && echo own || echo shared
 done | sort | uniq -c | sed 's/^ *//')
 like "each engine is a session of its own" "$sessions" '^[2-9] own$'

@@ -140,7 +140,7 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
         fxe_group_merge(whole, part);
         return 0;
     }
-    struct fxe_obj **more = realloc(whole->keeps, (size_t)(whole->nkeeps + 1) * sizeof(*more));
+    struct fxe_obj **more = realloc(whole->keeps, (size_t)(whole->nkeeps + 1) * sizeof *more);
     if (!more)
         return -1;
     whole->keeps = more;
@@ -385,7 +385,7 @@ void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator)
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 {
     struct fxe_obj *o = calloc(1, sizeof *o);
-    struct fxe_obj **keeps = malloc(sizeof(*keeps));
+    struct fxe_obj **keeps = malloc(sizeof *keeps);
     if (target->alias)
         target = target->keeps[0];
     if (!o || !keeps) {

@@ -67,7 +67,7 @@ static void look_again(bool alone)
     struct fxe_conn *conn[FXE_FLAT_MAX];
     int n = answered.n;
     bool looked = false;
-    memcpy(conn, answered.conn, (size_t)n * sizeof(*conn));
+    memcpy(conn, answered.conn, (size_t)n * sizeof *conn);
     answered.n = 0;
     if (n == 1 && ++answered.streak < STREAK && now_ns() - answered.looked < STREAK_NS) {
         int rc = fxe_exchange_read(conn[0]);
