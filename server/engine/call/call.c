@@ -275,7 +275,7 @@ static int own_call(struct fxe_req *r)
     if (r->fn->flags & FX_FREE) {
         fxe_lock();
         if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
-            fxe_obj_disown(o, r->session);
+            fxe_obj_disown(o, r->session, &doomed);
         else
             fxe_obj_release(o, &doomed);
         fxe_unlock();
@@ -286,6 +286,7 @@ static int own_call(struct fxe_req *r)
         if (arg_scalar(r, 1) != 0)
             return 1;
         fxe_lock();
+        o = fxe_obj_target(o);
         o->owns = r->v[1].i != 0;
         fxe_unlock();
         if (o->inherent)
@@ -294,7 +295,7 @@ static int own_call(struct fxe_req *r)
     }
     if (r->fn->flags & FX_OWNED && !o->inherent) {
         msgpack_packer pk = fxe_reply_key(r, "ret");
-        msgpack_pack_int(&pk, o->owns);
+        msgpack_pack_int(&pk, fxe_obj_target(o)->owns);
         return 1;
     }
     return 0;

@@ -130,7 +130,7 @@ int fxe_call_results(struct fxe_req *r)
     int rc = 0;
     if (fn->flags & FX_RENEW && first) {
         fxe_lock();
-        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange);
+        fxe_obj_end_borrowed(first, FX_CLASS_ParameterRange, &doomed);
         fxe_unlock();
     }
     if (return_value(r) != 0 || out_handles(r, &made) != 0)

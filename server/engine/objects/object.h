@@ -56,6 +56,12 @@ struct fxe_obj {
 /* The object with that id, if it belongs to the session and was not freed. */
 struct fxe_obj *fxe_obj_find(struct fxe_session *s, uint64_t id);
 
+/* The object that a handle stands for: another one if the handle is an alias. */
+static inline struct fxe_obj *fxe_obj_target(struct fxe_obj *o)
+{
+    return o->alias ? o->keeps[0] : o;
+}
+
 /* Is it a `cls`?  Asks FAISS (dynamic_cast) where the table cannot know. */
 int fxe_obj_is(struct fxe_obj *o, int cls);
 
@@ -91,11 +97,11 @@ void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
 /* Does it belong to the tenant?  Then a client's free ends its own handle only. */
 int fxe_obj_is_shared(const struct fxe_obj *o);
-/* Its creator does not need it any more. */
-void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator);
+/* Its creator does not need it any more: it is freed when nothing else does. */
+void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator, struct fxe_obj **doomed);
 
 /* End the handles that `lender` lent (of class cls). */
-void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls);
+void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls, struct fxe_obj **doomed);
 
 /* Free them in FAISS; without engine.lock, for it can take long. */
 void fxe_obj_destroy_list(struct fxe_obj *doomed);
