@@ -60,7 +60,7 @@ static int prepare_publish(struct fxe_req *r)
     int root = fx_root(r->obj[0]->cls);
     if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
         return fxe_fail(r, "handle", "a Faiss%s cannot be published", fx_classes[root].name);
-    if (r->obj[0]->lender || r->obj[0]->nkeepers > r->obj[0]->named)
+    if (fxe_obj_is_part(r->obj[0]))
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
     return fxe_needs_add(&r->needs, r->obj[0], false);
 }
@@ -78,7 +78,7 @@ static void run_publish(struct fxe_req *r)
         return;
     }
     memcpy(n->name, name, len);
-    n->obj = r->obj[0];
+    n->obj = fxe_obj_target(r->obj[0]);
     fxe_lock();
     struct named *old = find_name(name, len);
     if (old && old->obj == n->obj) { /* published again: it is the same, and live */

@@ -272,6 +272,8 @@ static void reap(struct fxe_obj *o, struct fxe_obj **doomed)
         leave_borrowed(o, &o->next_doomed);
     end_borrowed(o, -1, &o->next_doomed);
     remove_object(o);
+    if (o->alias)
+        o->keeps[0]->naliases--;
     for (int i = 0; i < o->nkeeps; i++)
         unkeep(o->keeps[i], o->owns, &o->next_doomed);
 }
@@ -347,6 +349,13 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
 int fxe_obj_is_shared(const struct fxe_obj *o)
 {
     return o->session == &tenant;
+}
+
+bool fxe_obj_is_part(const struct fxe_obj *o)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    return o->lender || o->nkeepers > o->named + o->naliases;
 }
 
 static void move_to_tenant(struct fxe_obj *o)
@@ -442,6 +451,7 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
     keeps[0] = target;
     o->nkeeps = 1;
     target->nkeepers++;
+    target->naliases++;
     fxe_group_join(target->group, o);
     DL_PREPEND(s->objects, o);
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);

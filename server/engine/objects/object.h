@@ -33,9 +33,10 @@ struct fxe_obj {
     struct fxe_obj *lender; /* it was born inside that one, which FAISS lets free it */
     struct fxe_obj **keeps; /* objects that FAISS's object holds pointers to */
     int nkeeps;
-    int nkeepers;                /* how many objects keep this one */
+    int nkeepers;                /* how many objects and names keep this one */
     int calls;                   /* requests under way that use it */
-    int named;                   /* names that it is published under */
+    int named;                   /* of these: names that it is published under, */
+    int naliases;                /* and second handles */
     struct fxe_session *creator; /* of an object of the tenant: has a handle to it, too */
     int alias;                   /* a second handle: keeps[0] is the object */
     int nborrowed;               /* objects that it has lent */
@@ -95,6 +96,8 @@ void fxe_obj_share(struct fxe_obj *o);
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 /* Another handle for `target`, of session s.  NULL when memory is out. */
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
+/* Is it part of another object? */
+bool fxe_obj_is_part(const struct fxe_obj *o);
 /* Does it belong to the tenant?  Then a client's free ends its own handle only. */
 int fxe_obj_is_shared(const struct fxe_obj *o);
 /* Its creator does not need it any more: it is freed when nothing else does. */
