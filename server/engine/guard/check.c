@@ -26,7 +26,8 @@ static int hollow(struct fxe_req *r)
     for (size_t i = 0; i < sizeof follow / sizeof *follow; i++)
         field &= strstr(fn->name, follow[i]) == NULL;
     for (int i = 0; i < fn->nparams && !field; i++)
-        if (r->obj[i] && r->obj[i]->hollow && r->obj[i]->nkeeps == 0)
+        if (r->obj[i] && fxe_obj_target(r->obj[i])->hollow &&
+            fxe_obj_target(r->obj[i])->nkeeps == 0)
             return fxe_fail(r, "argument",
                             "%s: %s is a Faiss%s made without a sub-index, which is of no use",
                             fn->name, fn->params[i].name, fx_classes[r->obj[i]->cls].name);
