@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "proto/api.h"
 #include "proto/zmtp.h"
 #include "server/front/state.h"
 #include "server/log.h"
@@ -52,7 +53,7 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
             kind, text);
     begin_header(&buf, &pk, g, "error", 3);
     fx_pack_str(&pk, "code");
-    msgpack_pack_int(&pk, -4);
+    msgpack_pack_int(&pk, STD_EXCEPT);
     fx_pack_str(&pk, "kind");
     fx_pack_str(&pk, kind);
     fx_pack_str(&pk, "message");

@@ -102,7 +102,7 @@ static int asked_class(struct fxe_req *r)
 static int load_transform(struct fxe_req *r, const void *data, size_t size, void **out)
 {
     char name[64];
-    int rc = -4, fd;
+    int rc = STD_EXCEPT, fd;
     if (fxe_require(r, FX_OP_read_VectorTransform_fname) != 0)
         return -1;
     fd = memfd_create("transform", MFD_CLOEXEC);
@@ -186,7 +186,7 @@ static void load_through(fxe_read_fn read, void *ctx, void *arg)
 {
     struct loading *l = arg;
     FILE *f = fxe_source_open(read, ctx);
-    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
+    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : STD_EXCEPT;
     if (f)
         fxe_source_close(f);
 }
@@ -301,7 +301,7 @@ static size_t stream_read(void *ctx, void *to, size_t want)
 static void *stream_thread(void *arg)
 {
     struct fxe_stream *s = arg;
-    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = -4};
+    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = STD_EXCEPT};
     struct fxe_tape tape = {.read = stream_read, .ctx = s};
     char why[FXE_WHY] = "";
     if (fxe_engine.omp_set_num_threads)

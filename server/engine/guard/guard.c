@@ -247,7 +247,7 @@ static double vectors(const struct candidate *c)
     return c->r->fn ? (double)scalar(c->r, "n") : 0;
 }
 
-static double ntotal_with(const struct call *c)
+static double ntotal_with(const struct candidate *c)
 {
     struct fxe_obj *o = fxe_index_of(c->r);
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
