@@ -143,7 +143,7 @@ static int parse_endpoint(struct fxs_options *o, const char *name, const char *e
     if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0)
         return wrong_option("%s: '%s' is neither tcp://HOST:PORT nor ipc://PATH", name, endpoint);
     if (o->nbinds == FXS_BINDS_MAX)
-        return wrong_option("%s: '%s' is one more than the %d endpoints that are possible", name,
+        return wrong_option("%s: '%s' is one too many: at most %d endpoints are allowed", name,
                             endpoint, FXS_BINDS_MAX);
     if (strncmp(endpoint, "tcp://", 6) == 0) {
         const char *colon = strrchr(endpoint, ':');
@@ -238,8 +238,8 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
     if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
         return -1;
     if (o->nbinds && is_given(given, "--port"))
-        return wrong_option("--port: '%d' has no meaning with --bind, which names its port itself",
-                            o->port);
+        return wrong_option(
+            "--port: cannot be used with --bind, which names its port itself; given: %d", o->port);
     if (!o->nbinds) {
         snprintf(o->default_bind, sizeof o->default_bind, "tcp://127.0.0.1:%d", o->port);
         o->binds[o->nbinds++] = o->default_bind;

@@ -55,7 +55,7 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
     if (fxe_needs_add(&r->needs, *o, writes(r->fn, p, *o)) != 0)
-        return fxe_fail(r, "limit", "%s: too many objects", r->fn->name);
+        return fxe_fail(r, "limit", "%s: the call uses too many objects", r->fn->name);
     return 0;
 }
 
@@ -208,8 +208,8 @@ static int arg_array(struct fxe_req *r, int i)
     if (fxe_req_bytes(r, a, p->name, &data, &size) != 0)
         return -1;
     if (size != want)
-        return fxe_fail(r, "argument", "%s: %s has %zu bytes, and should have %zu", r->fn->name,
-                        p->name, size, want);
+        return fxe_fail(r, "argument", "%s: %s has %zu bytes, expected %zu", r->fn->name, p->name,
+                        size, want);
     r->v[i].p = (void *)(uintptr_t)data;
     if (p->dir == FX_INOUT) {
         void *copy = malloc(want ? want : 1);
@@ -312,7 +312,8 @@ static int may_keep(struct fxe_req *r)
         if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
             continue;
         if (fxe_obj_within(whole, r->obj[i]))
-            rc = fxe_fail(r, "argument", "%s: %s contains the object that it is to be part of",
+            rc = fxe_fail(r, "argument",
+                          "%s: %s already contains the object that it would become a part of",
                           r->fn->name, r->fn->params[i].name);
         else if (!fxe_obj_may_keep(whole, r->obj[i]))
             rc = fxe_fail(r, "argument",

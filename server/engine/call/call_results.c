@@ -68,7 +68,8 @@ static int lent_array(struct fxe_req *r, int i)
     if (!r->lent[i])
         count = 0;
     if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
-        return fxe_fail(r, "limit", "%s: %zu elements", r->fn->name, count);
+        return fxe_fail(r, "limit", "%s: FAISS returned %zu elements, too many to send",
+                        r->fn->name, count);
     void *copy = malloc(size ? size : 1);
     if (!copy)
         return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,

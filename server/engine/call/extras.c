@@ -29,7 +29,7 @@ static int merge_from(struct fxe_req *r)
 {
     FaissIndex *to = r->v[0].p, *from = r->v[1].p;
     if (!IS(IndexIVF, to) || !IS(IndexIVF, from))
-        return refuse(r, "the server's FAISS merges inverted files only");
+        return refuse(r, "the server's FAISS merges IndexIVF only");
     return fxe_api()->IndexIVF_merge_from(to, from, r->v[2].i);
 }
 
@@ -39,10 +39,11 @@ static int dist_compute(struct fxe_req *r)
     const idx_t *ids = r->v[2].p;
     size_t n = (size_t)r->v[3].i;
     if (!IS(IndexFlat, index))
-        return refuse(r, "the server's FAISS has it for IndexFlat only");
+        return refuse(r, "the server's FAISS supports this for an IndexFlat only");
     for (size_t i = 0; i < n; i++)
         if (ids[i] >= fxe_api()->Index_ntotal(index))
-            return fxe_fail(r, "argument", "%s: id %lld of %lld", r->fn->name, (long long)ids[i],
+            return fxe_fail(r, "argument", "%s: an id is %lld, but the index has %lld vectors",
+                            r->fn->name, (long long)ids[i],
                             (long long)fxe_api()->Index_ntotal(index));
     return fxe_api()->IndexFlat_compute_distance_subset(index, 1, r->v[1].p, (idx_t)n, r->v[4].p,
                                                         ids);
@@ -222,9 +223,9 @@ static int list_counts(struct fxe_req *r, int binary)
     int bits = selects_by(r, 3, "bitmap");
     const FaissIDSelector *sel = r->v[3].p ? fxe_api()->SearchParametersIVF_sel(r->v[3].p) : NULL;
     if (!sel || (!bits && !selects_by(r, 3, "batch")))
-        return refuse(r, "takes an IDSelectorBitmap or IDSelectorBatch");
+        return refuse(r, "the selector must be an IDSelectorBitmap or IDSelectorBatch");
     if (!counts || (size_t)r->v[2].i != nlist)
-        return refuse(r, "takes a count for each list");
+        return refuse(r, "expected one count for each list");
     for (size_t list = 0; list < nlist; list++) {
         size_t n = binary ? fxe_api()->IndexBinaryIVF_get_list_size(r->v[0].p, list)
                           : fxe_api()->IndexIVF_get_list_size(r->v[0].p, list);

@@ -110,7 +110,7 @@ static int load_transform(struct fxe_req *r, const void *data, size_t size, void
     if (fd >= 0 && write(fd, data, size) == (ssize_t)size)
         rc = fxe_api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
     else
-        fxe_fail(r, "limit", "the server has no room for the file");
+        fxe_fail(r, "limit", "the server has no memory for the file");
     if (fd >= 0)
         close(fd);
     return rc;
@@ -383,7 +383,7 @@ static int start_load_stream(struct fxe_req *r)
     fxe_unlock();
     pthread_cond_destroy(&s->fed);
     free(s);
-    fxe_fail(r, "limit", "the server has no thread for another load");
+    fxe_fail(r, "limit", "the server cannot start a thread for another load");
     return 0;
 }
 
@@ -405,7 +405,7 @@ static int start_feed(struct fxe_req *r)
     }
     fxe_unlock();
     if (!s)
-        fxe_fail(r, "argument", "no load waits for these bytes");
+        fxe_fail(r, "argument", "there is no load that waits for these bytes");
     return s != NULL;
 }
 

@@ -30,7 +30,7 @@ void fxe_values_free(struct fxe_values *v)
 
 static int malformed(struct fxe_req *r)
 {
-    return fxe_fail(r, "protocol", "a malformed value object");
+    return fxe_fail(r, "protocol", "a value object of the call is malformed");
 }
 
 static int get_int(const msgpack_object *o, int64_t *out)
@@ -252,7 +252,8 @@ static int read_result(struct fxe_req *r, const msgpack_object *o, void **out)
         return malformed(r);
     /* FAISS writes as many limits, and clears them, whatever the call asks for. */
     if (nq > 1 << 27)
-        return fxe_fail(r, "limit", "a result for %lld queries", (long long)nq);
+        return fxe_fail(r, "limit", "a RangeSearchResult for %lld queries is too large",
+                        (long long)nq);
     int rc = fxe_api()->RangeSearchResult_new(&rsr, nq);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
@@ -303,5 +304,5 @@ int fxe_value_build(struct fxe_req *r, const msgpack_object *o, int cls, void **
     case FX_CLASS_RangeSearchResult:
         return read_result(r, o, out);
     }
-    return fxe_fail(r, "unsupported", "a Faiss%s cannot be sent", fx_classes[cls].name);
+    return fxe_fail(r, "unsupported", "a Faiss%s cannot be sent to a server", fx_classes[cls].name);
 }

@@ -10,8 +10,8 @@ static int counts(struct fxe_req *r)
     static const char *const names[] = {"n", "ni", "nv", "nq", "nb"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (scalar(r, names[i]) < 0)
-            return fxe_fail(r, "argument", "%s: %s is %lld", r->fn->name, names[i],
-                            (long long)scalar(r, names[i]));
+            return fxe_fail(r, "argument", "%s: %s is %lld, expected at least 0", r->fn->name,
+                            names[i], (long long)scalar(r, names[i]));
     return 0;
 }
 
@@ -29,8 +29,8 @@ static int hollow(struct fxe_req *r)
         if (r->obj[i] && fxe_obj_target(r->obj[i])->hollow &&
             fxe_obj_target(r->obj[i])->nkeeps == 0)
             return fxe_fail(r, "argument",
-                            "%s: %s is a Faiss%s made without a sub-index, which is of no use",
-                            fn->name, fn->params[i].name, fx_classes[r->obj[i]->cls].name);
+                            "%s: %s is a Faiss%s made without a sub-index; set one first", fn->name,
+                            fn->params[i].name, fx_classes[r->obj[i]->cls].name);
     return 0;
 }
 
@@ -45,8 +45,9 @@ static int list_number(struct fxe_req *r, size_t nlist)
 {
     uint64_t list = (uint64_t)scalar(r, "list_no");
     return list < nlist ? 0
-                        : fxe_fail(r, "argument", "%s: list %llu of %zu", r->fn->name,
-                                   (unsigned long long)list, nlist);
+                        : fxe_fail(r, "argument",
+                                   "%s: list_no is %llu, but the index has %zu lists (0 to %zu)",
+                                   r->fn->name, (unsigned long long)list, nlist, nlist - 1);
 }
 
 /* Shards and replicas are the objects that were added and not removed. */
@@ -55,7 +56,8 @@ static int shard_number(struct fxe_req *r)
     int64_t i = scalar(r, "i");
     if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
         return 0;
-    return fxe_fail(r, "argument", "%s: %lld of %d", r->fn->name, (long long)i, r->obj[0]->nkeeps);
+    return fxe_fail(r, "argument", "%s: i is %lld, but the index has %d parts", r->fn->name,
+                    (long long)i, r->obj[0]->nkeeps);
 }
 
 /* A binary Flat index checks no key at all.  Where the library cannot tell what an index
@@ -70,8 +72,9 @@ static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) ||
         end > fxe_api()->IndexBinary_ntotal(index))
-        return fxe_fail(r, "argument", "%s: keys %lld to %lld of %lld", r->fn->name,
-                        (long long)first, (long long)(first + n - 1),
+        return fxe_fail(r, "argument",
+                        "%s: the keys are %lld to %lld, but the index has %lld vectors",
+                        r->fn->name, (long long)first, (long long)(first + n - 1),
                         (long long)fxe_api()->IndexBinary_ntotal(index));
     return 0;
 }
@@ -90,8 +93,9 @@ static int result_size(struct fxe_req *r)
     if (!result)
         return refuse(r, "result is NULL");
     if (fxe_api()->RangeSearchResult_nq(result) < (uint64_t)scalar(r, "n"))
-        return fxe_fail(r, "argument", "%s: the result is for %zu queries", r->fn->name,
-                        fxe_api()->RangeSearchResult_nq(result));
+        return fxe_fail(
+            r, "argument", "%s: the result was made for %zu queries, but the call has %lld",
+            r->fn->name, fxe_api()->RangeSearchResult_nq(result), (long long)scalar(r, "n"));
     return 0;
 }
 
@@ -119,7 +123,9 @@ static int subset(struct fxe_req *r)
              (type != ELEMENT_RANGE || (ntotal > 0 && 0 <= a1 && a1 <= a2 && a2 <= ntotal)) &&
              (type != LIST_FRACTION || (0 <= a2 && a2 < a1));
     return ok ? self_merge(r)
-              : fxe_fail(r, "argument", "%s: subset of type %lld, %lld, %lld of %lld vectors",
+              : fxe_fail(r, "argument",
+                         "%s: subset_type %lld with a1 %lld and a2 %lld does not fit an index of "
+                         "%lld vectors",
                          r->fn->name, (long long)type, (long long)a1, (long long)a2,
                          (long long)ntotal);
 }
@@ -128,7 +134,7 @@ static int subset(struct fxe_req *r)
 static int training(struct fxe_req *r)
 {
     return scalar(r, "n") == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
-               ? refuse(r, "no vectors to train with")
+               ? refuse(r, "there are no vectors to train with")
                : 0;
 }
 
@@ -145,7 +151,8 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
     int emptied = have == 0 && !since(12) && fxe_api()->Index_is_trained(index);
     return have <= (int64_t)fxe_api()->IndexIVF_nlist(index) && !emptied
                ? 0
-               : fxe_fail(r, "argument", "%s: the quantizer has %lld vectors for %zu lists",
+               : fxe_fail(r, "argument",
+                          "%s: the quantizer has %lld vectors, but the index has %zu lists",
                           r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
@@ -160,8 +167,8 @@ static int graph_size(struct fxe_req *r, FaissIndex *index)
     if (!index || !strstr(fxe_class_name(index), "NSG") || fxe_api()->Index_ntotal(index) >= k ||
         fxe_api()->Index_ntotal(index) == 0)
         return 0;
-    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors finds no %lld", r->fn->name,
-                    (long long)fxe_api()->Index_ntotal(index), (long long)k);
+    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors cannot find %lld neighbours",
+                    r->fn->name, (long long)fxe_api()->Index_ntotal(index), (long long)k);
 }
 
 /* Shards without a shard: FAISS begins with the first. */
@@ -181,15 +188,17 @@ static int neighbours(struct fxe_req *r)
     if (graph_size(r, index) != 0)
         return -1;
     if (is_empty(r->obj[0]))
-        return refuse(r, "no shards to search");
+        return refuse(r, "the index has no shards to search");
     if (since(12))
         return fxe_is_fast_scan(index) ? quantizer_size(r, index) : 0;
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
-        return fxe_fail(r, "argument", "%s: k is %lld", r->fn->name, (long long)scalar(r, "k"));
+        return fxe_fail(r, "argument", "%s: k is %lld, expected at least 0", r->fn->name,
+                        (long long)scalar(r, "k"));
     if (IS(IndexIVF, index) && fxe_is_fast_scan(index) &&
         fxe_api()->IndexIVF_nprobe(index) - 1 >= fxe_api()->IndexIVF_nlist(index))
-        return fxe_fail(r, "argument", "%s: nprobe is %zu of %zu lists", r->fn->name,
-                        fxe_api()->IndexIVF_nprobe(index), fxe_api()->IndexIVF_nlist(index));
+        return fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
+                        r->fn->name, fxe_api()->IndexIVF_nprobe(index),
+                        fxe_api()->IndexIVF_nlist(index));
     return quantizer_size(r, index);
 }
 
@@ -243,7 +252,7 @@ int fxe_check_scalars(struct fxe_req *r)
     case FX_OP_Index_add:
     case FX_OP_Index_add_with_ids:
     case FX_OP_IndexIVFFlat_add_core:
-        return is_empty(r->obj[0]) ? refuse(r, "no shards to add to")
+        return is_empty(r->obj[0]) ? refuse(r, "the index has no shards to add to")
                                    : quantizer_size(r, r->v[0].p);
     case FX_OP_Index_remove_ids:
     case FX_OP_IndexBinary_remove_ids:

@@ -27,9 +27,10 @@ int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
     if (fxe_own_ids(index) || n == 0)
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
-        return fxe_fail(r, "argument", "%s: keys %lld to %lld, and there are %lld", r->fn->name,
-                        (long long)first, (long long)((uint64_t)first + (uint64_t)n - 1),
-                        (long long)ntotal);
+        return fxe_fail(r, "argument",
+                        "%s: the keys are %lld to %lld, but the index has %lld vectors",
+                        r->fn->name, (long long)first,
+                        (long long)((uint64_t)first + (uint64_t)n - 1), (long long)ntotal);
     return 0;
 }
 
@@ -41,8 +42,9 @@ static int all_below(struct fxe_req *r, const char *name, int64_t limit)
     const int64_t *x = r->v[i].p;
     for (uint64_t k = 0; x && k < r->elems[i]; k++)
         if (x[k] >= limit)
-            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, and there are %lld", r->fn->name,
-                            name, (unsigned long long)k, (long long)x[k], (long long)limit);
+            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, expected less than %lld",
+                            r->fn->name, name, (unsigned long long)k, (long long)x[k],
+                            (long long)limit);
     return 0;
 }
 
@@ -104,7 +106,8 @@ static int list_codes(struct fxe_req *r)
         for (size_t left = nlist - 1; left > 0 && byte < stride; left >>= 8, byte++)
             list |= (size_t)code[byte] << 8 * byte;
         if (list >= nlist)
-            return fxe_fail(r, "argument", "%s: code %lld is of list %zu, and there are %zu",
+            return fxe_fail(r, "argument",
+                            "%s: code %lld names list %zu, but the index has %zu lists",
                             r->fn->name, (long long)i, list, nlist);
     }
     return 0;
@@ -116,7 +119,7 @@ static int assigned_lists(struct fxe_req *r)
     FaissIndex *index = r->v[0].p;
     int blocks = fxe_is_fast_scan(index);
     if (blocks && !since(12))
-        return refuse(r, "not for the lists of a FastScan index");
+        return refuse(r, "the index is a FastScan index, whose lists cannot be read");
     if (since(12) && !blocks)
         return 0;
     return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
@@ -133,7 +136,7 @@ int fxe_check_arrays(struct fxe_req *r)
     case FX_OP_IndexBinaryIVF_list_vector_count: /* which asserts it */
         return r->v[3].p && fxe_api()->SearchParametersIVF_sel(r->v[3].p)
                    ? 0
-                   : refuse(r, "takes parameters with a selector");
+                   : refuse(r, "params must have a selector");
     case FX_OP_Index_sa_decode:
         return list_codes(r);
     case FX_OP_Index_add_with_ids:

@@ -168,7 +168,7 @@ static void run_upload(struct fxe_req *r)
         return;
     if (r->msg->nframes != 2) {
         fxe_fail(r, "protocol",
-                 "an upload has one payload frame, or comes with a sealed memfd without holes");
+                 "an upload takes one payload frame, or one sealed memfd without holes");
         return;
     }
     struct fx_buffer *frame = fxe_req_frame(r, 0, "upload");
@@ -178,7 +178,8 @@ static void run_upload(struct fxe_req *r)
     size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
     int whole = offset == 0 && n == size;
     if (id >> 63 || offset >= size || offset % FX_PIECE || (n != want && !whole)) {
-        fxe_fail(r, "protocol", "a piece of %zu bytes at %llu of %llu", n,
+        fxe_fail(r, "protocol",
+                 "a piece of %zu bytes at offset %llu does not fit an upload of %llu bytes", n,
                  (unsigned long long)offset, (unsigned long long)size);
         return;
     }
@@ -207,8 +208,8 @@ static void run_download(struct fxe_req *r)
         b->users++;
     fxe_unlock();
     if (!b) {
-        fxe_fail(r, "argument", "no %llu bytes at %llu of that download", (unsigned long long)size,
-                 (unsigned long long)offset);
+        fxe_fail(r, "argument", "the download does not have %llu bytes at offset %llu",
+                 (unsigned long long)size, (unsigned long long)offset);
         return;
     }
     r->piece_of = b;

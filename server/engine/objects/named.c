@@ -109,7 +109,8 @@ static void run_open(struct fxe_req *r)
     if (!n) {
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
     } else if (wrong) {
-        fxe_fail(r, "handle", "'%.*s' is an index of another kind", (int)len, name);
+        fxe_fail(r, "handle", "the index that is published as '%.*s' is of another class", (int)len,
+                 name);
     } else if (!o) {
         fxe_fail(r, "limit", "the server has no memory for another object");
     } else {

@@ -127,7 +127,7 @@ static int make_room(struct fxe_conn *c, size_t size)
     }
     if (fxe_kept_is_full(c->room, c->msg->kept)) {
         refuse(c, "limit",
-               "more than %zu MiB of requests and replies of this tenant are on their way; see "
+               "requests and replies of this tenant already take more than %zu MiB; see "
                "--max-pending",
                fxe_engine.max_pending >> 20);
         if (c->msg->nframes) /* the header is small, and has the number that the answer needs */
@@ -156,7 +156,8 @@ static int grow(struct fxe_conn *c)
     size_t used = c->room, more = b->size - used < 3 * used ? b->size - used : 3 * used;
     void *data = fxe_kept_is_full(more, c->msg->kept) ? NULL : realloc(b->data, used + more);
     if (!data) {
-        refuse(c, "limit", "the server has no room for an array of %zu bytes at present", b->size);
+        refuse(c, "limit", "the server has no memory for an array of %zu bytes at present",
+               b->size);
         fx_buffer_free(b);
         c->msg->nframes--;
         c->body = NULL;
@@ -184,8 +185,8 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
         refuse(c, "protocol", "the message does not begin with an empty frame");
     int is_header = c->msg->seen++ == 0;
     if (is_header && h->size > FX_HEADER_MAX) {
-        refuse(c, "limit", "the header has %llu bytes, more than %d", (unsigned long long)h->size,
-               FX_HEADER_MAX);
+        refuse(c, "limit", "the header has %llu bytes, at most %d are allowed",
+               (unsigned long long)h->size, FX_HEADER_MAX);
         return -1;
     }
     if (c->msg->seen > FX_FRAMES_MAX) {
@@ -193,7 +194,7 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
         return -1;
     }
     if (h->size > FX_FRAME_MAX) {
-        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->seen - 1,
+        refuse(c, "limit", "frame %d has %llu bytes, at most %d are allowed", c->msg->seen - 1,
                (unsigned long long)h->size, FX_FRAME_MAX);
         return -1;
     }

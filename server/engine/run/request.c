@@ -108,7 +108,7 @@ int fxe_req_prepare(struct fxe_req *r)
     if (r->failed || find_session(r) != 0)
         return -1;
     if (r->operation->needs_session && !r->session)
-        return fxe_fail(r, "session", "%s needs a session: say hello first",
+        return fxe_fail(r, "session", "%s needs a session: send hello first",
                         r->fn ? r->fn->name : r->operation->name);
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
@@ -123,7 +123,7 @@ static bool is_verbose(const struct fxe_req *r)
 void fxe_req_run(struct fxe_req *r)
 {
     if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
-        fxe_fail(r, "timeout", "nobody waits for it any more");
+        fxe_fail(r, "timeout", "its caller does not wait any more");
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
@@ -239,7 +239,7 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
     *o = fxe_obj_find(r->session, id);
     if (!*o)
         return fxe_fail(r, "handle",
-                        "%s is no object of this session: it was freed, or the engine was "
+                        "%s is not an object of this session: it was freed, or the engine was "
                         "restarted",
                         what);
     if (r->nheld == FXE_MAX_NEEDS) {
@@ -254,7 +254,7 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
 struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
 {
     if (i >= r->msg->nframes - 1u) {
-        fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+        fxe_fail(r, "protocol", "%s does not name a payload frame of the message", what);
         return NULL;
     }
     struct fx_buffer *b = &r->msg->frames[i + 1];
@@ -288,7 +288,7 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
         *size = b->size;
         return 0;
     }
-    return fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+    return fxe_fail(r, "protocol", "%s does not name a payload frame of the message", what);
 }
 
 void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)

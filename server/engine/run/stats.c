@@ -94,7 +94,7 @@ static int prepare_hello(struct fxe_req *r)
 {
     uint64_t protocol;
     if (r->session)
-        return fxe_fail(r, "protocol", "hello makes a session, and names none");
+        return fxe_fail(r, "protocol", "hello makes a session and must not name one");
     if (!fx_header_uint(&r->header, "protocol", &protocol))
         return fxe_fail(r, "protocol", "hello does not say which protocol it speaks");
     if (protocol != FX_PROTOCOL)
@@ -102,7 +102,7 @@ static int prepare_hello(struct fxe_req *r)
                         (unsigned long long)protocol, FX_PROTOCOL);
     r->session = fxe_session_new();
     if (!r->session)
-        return fxe_fail(r, "limit", "the server has no room for another session");
+        return fxe_fail(r, "limit", "the server has too many sessions, or no memory for another");
     r->session->busy++;
     fxe_session_bind(r->session, r->conn);
     return 0;

@@ -109,7 +109,7 @@ static void *run_lane(void *arg)
         most = width > most ? width : most;
         set_width(width);
         if (fxe_conn_is_gone(r->conn)) {
-            fxe_fail(r, "gone", "the client has gone");
+            fxe_fail(r, "gone", "the client has closed the connection");
             fxe_req_finish(r);
         } else {
             fxe_req_run(r);
