@@ -3,13 +3,13 @@
  * A client's connection in an engine: ZMTP, from the first message on; the front has done the
  * handshake and checked the key.
  *
- * At most one request of a connection is under way; what the client sends meanwhile stays in the
- * socket, but for commands: PING is answered.  A reply that the socket does not take at once
- * waits for it without a thread, and until it has left nothing more is read.  So a connection
- * costs what has arrived of one request, or what has not left of one reply.
+ * At most one request of a connection is under way.  What the client sends meanwhile stays in the
+ * socket, except for commands: PING is answered.  If the socket does not take a reply at once, the
+ * rest waits without occupying a thread, and nothing more is read until it has left.  So a
+ * connection costs what has arrived of one request, or what has not left of one reply.
  *
- * Reference counted.  conn.lock guards everything but what engine.lock does (see the members);
- * it is taken before engine.lock where both are held.
+ * Reference counted.  conn.lock guards all members except those that engine.lock guards (see
+ * below).  A thread that needs both takes conn.lock first.
  */
 #ifndef FXE_CONN_H
 #define FXE_CONN_H
@@ -48,9 +48,9 @@ struct fxe_conn {
         FXE_BUSY,    /* one is under way */
         FXE_FLUSHING /* its reply leaves */
     } phase;
-    bool watched; /* epoll knows it */
-    bool armed;   /* and reports it, once; a reference.  Else an event is a late one */
-    bool dead;    /* broken or closed: not to be used any more */
+    bool watched; /* added to epoll */
+    bool armed;   /* epoll will report it once, and holds a reference; an event without is late */
+    bool dead;    /* broken or closed: must not be used any more */
     bool gone;    /* the client has closed it; atomic */
     bool near;    /* the client came by TCP from this host */
     int key;      /* number of its API key */
@@ -82,36 +82,37 @@ struct fxe_conn {
     struct fxe_req *sending; /* whose reply has not left */
 };
 
-/* A connection that the front has handed over, with one reference.  Takes fd; NULL when memory is
- * out. */
+/* A connection that the front has handed over, with one reference.  Takes fd, and closes it if it
+ * returns NULL: memory is out. */
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
 void fxe_conn_ref(struct fxe_conn *c);
 void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
-/* It is of no more use: shut it down. */
+/* Shuts it down: it must not be used any more.  The caller holds neither lock. */
 void fxe_conn_kill(struct fxe_conn *c);
 
-/* --- with conn.lock --- */
+/* --- the caller holds conn.lock --- */
 
-/* The next request: 1, and it is the caller's; 0 when more bytes must come first; -1 when the
- * connection has ended. */
+/* Reads the next request.  Returns 1 and the request, which is the caller's; 0 if more bytes have
+ * to come first; -1 if the connection has ended. */
 int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m);
-/* While a request is under way: answer commands.  1 when a message waits, 0, or -1. */
+/* Answers commands while a request is under way.  Returns 1 if a message waits, 0 if not, -1 if the
+ * connection has ended. */
 int fxe_conn_commands(struct fxe_conn *c);
-/* Are bytes of the next request here already, of which epoll knows nothing? */
+/* Have bytes of the next request been read from the socket already?  epoll does not report them. */
 static inline bool fxe_conn_has_more(const struct fxe_conn *c)
 {
     return c->have > c->at;
 }
-/* Nothing is being read: give the buffer back. */
+/* Frees the buffer if there is nothing in it. */
 void fxe_conn_rest(struct fxe_conn *c);
 
-/* Send r's reply: 1 when all of it has left; 0 when the rest follows, and r has to stay as it
- * is; -1 when the connection is broken. */
+/* Sends r's reply.  Returns 1 if all of it has left; 0 if the rest follows, and r must not change
+ * until then; -1 if the connection is broken. */
 int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *frames, int n);
-/* More of it: the same. */
+/* Sends more of it.  Returns the same. */
 int fxe_conn_flush(struct fxe_conn *c);
 
-/* Is the peer still there?  Looks without reading; any thread, no lock. */
+/* Has the peer closed the connection?  Looks without reading; any thread, no lock. */
 bool fxe_conn_is_gone(const struct fxe_conn *c);
 
 #endif

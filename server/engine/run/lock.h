@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers and writers of groups of objects.  No thread waits for a group: a request that cannot have
- * all that it needs is put aside, in order, and comes back through fxe_ready_retry when it can.
+ * Readers and writers of groups of objects.  No thread waits for a group: a request that cannot
+ * have all that it needs is put aside, in order, and comes back through fxe_ready_retry when it
+ * can.
  *
  * The caller of every function here holds engine.lock.
  */
