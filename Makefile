@@ -274,7 +274,7 @@ $(filter-out %/client %/crowd,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/commo
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_send.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c server/engine/run/kept.c server/*.h server/engine/*.h server/engine/*/*.h)
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard proto/*.h proto/*/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)

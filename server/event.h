@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What epoll's data.ptr points to, in the front and in the engines: a descriptor, and what to do
- * when something happens to it.  A listener, timer or pipe more is one more structure that begins
- * with this, and one more function.
+ * Event sources of the front and of the engines: a descriptor, and what to do when something
+ * happens to it.  epoll's data.ptr points to one of these.  A new listener, timer or pipe is a
+ * structure that begins with this one, and a handler; the loops do not change.
  */
 #ifndef FXS_EVENT_H
 #define FXS_EVENT_H
@@ -10,9 +10,13 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+struct fxs_event;
+/* `ctx`: struct fxs_front in the front, NULL in an engine.  `events`: EPOLLIN, ... */
+typedef void fxs_event_fn(void *ctx, struct fxs_event *s, uint32_t events);
+
 struct fxs_event {
     int fd;
-    void (*event)(void *ctx, struct fxs_event *s, uint32_t events);
+    fxs_event_fn *handler;
 };
 
 /* op: EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL.  Returns 0, or -1 and errno. */
@@ -20,6 +24,15 @@ static inline int fxs_event_watch(int epoll, struct fxs_event *s, int op, uint32
 {
     struct epoll_event e = {.events = events, .data.ptr = s};
     return epoll_ctl(epoll, op, s->fd, &e);
+}
+
+/* Calls the handlers for `n` events of epoll_wait. */
+static inline void fxs_events_handle(void *ctx, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct fxs_event *s = events[i].data.ptr;
+        s->handler(ctx, s, events[i].events);
+    }
 }
 
 #endif

@@ -31,14 +31,14 @@ int fxs_handover_send(int sock, struct fxs_handover *h, int fd)
     struct iovec iov = {h, record_size(h)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     if (fd >= 0) {
-        memset(&control, 0, sizeof(control));
+        memset(&control, 0, sizeof control);
         msg.msg_control = control.buf;
-        msg.msg_controllen = sizeof(control.buf);
+        msg.msg_controllen = sizeof control.buf;
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(fd));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
     }
     ssize_t n;
     do
@@ -59,7 +59,7 @@ static int take_fd(struct msghdr *msg)
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-            memcpy(&next, CMSG_DATA(c) + at, sizeof(next));
+            memcpy(&next, CMSG_DATA(c) + at, sizeof next);
             if (fd < 0)
                 fd = next;
             else
@@ -72,11 +72,11 @@ static int take_fd(struct msghdr *msg)
 int fxs_handover_recv(int sock, struct fxs_handover *h, int *fd)
 {
     union control control;
-    struct iovec iov = {h, sizeof(*h)};
+    struct iovec iov = {h, sizeof *h};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.buf,
-                         .msg_controllen = sizeof(control.buf)};
+                         .msg_controllen = sizeof control.buf};
     ssize_t n;
     *fd = -1;
     do
@@ -87,7 +87,7 @@ int fxs_handover_recv(int sock, struct fxs_handover *h, int *fd)
     *fd = take_fd(&msg);
     if (n < (ssize_t)offsetof(struct fxs_handover, bytes) || h->magic != MAGIC ||
         h->size > FXS_HANDOVER_BYTES || (size_t)n != record_size(h) ||
-        !memchr(h->peer, '\0', sizeof(h->peer))) {
+        !memchr(h->peer, '\0', sizeof h->peer)) {
         if (*fd >= 0)
             close(*fd);
         *fd = -1;

@@ -27,17 +27,17 @@ void fxs_log(enum fxs_level level, const char *component, const char *format, ..
     int saved = errno;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
-    size_t n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03dZ %s %s ", (int)(now.tv_nsec / 1000000),
+    size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
+    n += (size_t)snprintf(line + n, sizeof line - n, ".%03dZ %s %s ", (int)(now.tv_nsec / 1000000),
                           names[level], component);
     va_list args;
     va_start(args, format);
-    int text = vsnprintf(line + n, sizeof(line) - n, format, args);
+    int text = vsnprintf(line + n, sizeof line - n, format, args);
     va_end(args);
     if (text > 0)
         n += (size_t)text;
-    if (n > sizeof(line) - 1)
-        n = sizeof(line) - 1;
+    if (n > sizeof line - 1)
+        n = sizeof line - 1;
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = '?';

@@ -2,16 +2,20 @@
 /*
  * Log lines on stderr:
  *
- *     2026-05-04T09:08:07.654Z info front listening endpoint=tcp://127.0.0.1:45678
+ *     2026-05-04T09:08:07.654Z info front event=listening endpoint=tcp://127.0.0.1:45678
  *
- * time, level, component, what happened, key=value pairs.  A line is one write(), and
- * has no control characters whatever a client put into a name.  API keys are never
- * passed to it.
+ * The time, the level, the component (front or engine), and key=value pairs, of which the first is
+ * the event.  A value that may contain blanks is in double quotes; `why` is a text for people.
  *
- * Any thread; the level is set once, before there are threads.
+ *     fxs_log(FXS_WARN, "front", "event=closed peer=\"%s\" why=\"%s\"", peer, why);
+ *
+ * A line is one write(), and control characters that a client put into a name become '?'.  API keys
+ * are never passed to it.
+ *
+ * Any thread may log; the level is set once, before there are threads.
  */
-#ifndef FX_LOG_H
-#define FX_LOG_H
+#ifndef FXS_LOG_H
+#define FXS_LOG_H
 
 enum fxs_level { FXS_ERROR, FXS_WARN, FXS_INFO, FXS_DEBUG };
 #define FXS_LEVELS "error|warn|info|debug" /* in the order of the enum */

@@ -9,4 +9,7 @@
  * bytes. */
 uint64_t fxs_memory_of_machine(void);
 
+/* Processors that this process may use, at least 1. */
+int fxs_cores_of_machine(void);
+
 #endif

@@ -20,7 +20,7 @@ static const char usage[] =
     "  run    serve FAISS to libfaissx_c.so and other clients over ZeroMQ;\n"
     "         faissx-server run --help lists its options\n";
 
-static int run(int argc, char **argv)
+static int run_front(int argc, char **argv)
 {
     struct fxs_options options;
     char library[FXS_LIBRARY_MAX], why[8192];
@@ -30,12 +30,12 @@ static int run(int argc, char **argv)
         fxs_options_help(stdout);
         return 0;
     }
-    if (fx_library_find(options.library, library, sizeof(library), why, sizeof(why)) != 0) {
+    if (fx_library_find(options.library, library, sizeof library, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
         return 1;
     }
     options.library = library;
-    fxs_log(FXS_INFO, "front", "library path=%s", library);
+    fxs_log(FXS_INFO, "front", "event=library path=%s", library);
     return fxs_front_run(&options);
 }
 
@@ -51,7 +51,7 @@ static int run_engine(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* FAISS prints, and nobody may read it */
     sigemptyset(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    return fx_engine_main(argc, argv);
+    return fxe_main(argc, argv);
 }
 
 /* Without them, the first socket would become somebody's standard output. */
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     open_standard_files();
     signal(SIGXFSZ, SIG_IGN); /* a log that may not grow any more (ulimit -f) is not the end */
     if (strcmp(command, "run") == 0)
-        return run(argc - 1, argv + 1);
+        return run_front(argc - 1, argv + 1);
     if (strcmp(command, "engine") == 0)
         return run_engine(argc - 1, argv + 1);
     if (strcmp(command, "--version") == 0) {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -75,7 +74,7 @@ static const struct option_info table[] = {
     {"--previous", TEXT, ENGINE, AT(previous), NULL, NULL, 0, 0, NULL},
 };
 
-enum { COUNT = sizeof(table) / sizeof(table[0]) };
+enum { COUNT = sizeof table / sizeof table[0] };
 _Static_assert((int)COUNT <= (int)FXS_OPTIONS_MAX,
                "struct fxs_arguments has a place for each option");
 
@@ -89,7 +88,7 @@ static const char **text_of(const struct fxs_options *o, const struct option_inf
     return (const char **)((char *)o + i->at);
 }
 
-__attribute__((format(printf, 1, 2))) static int wrong(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static int wrong_option(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -108,7 +107,7 @@ static int parse_number(const char *name, const char *text, long min, long max, 
     errno = 0;
     long v = strtol(text, &end, 10);
     if (end == text || *end || errno || v < min || v > max)
-        return wrong("%s: '%s' is not a number from %ld to %ld", name, text, min, max);
+        return wrong_option("%s: '%s' is not a number from %ld to %ld", name, text, min, max);
     *out = (int)v;
     return 0;
 }
@@ -135,21 +134,21 @@ static int parse_choice(const char *name, const char *text, const char *words, i
             *out = n;
             return 0;
         }
-    return wrong("%s: '%s' is not one of %s", name, text, words);
+    return wrong_option("%s: '%s' is not one of %s", name, text, words);
 }
 
 static int parse_endpoint(struct fxs_options *o, const char *name, const char *endpoint)
 {
     int port;
     if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0)
-        return wrong("%s: '%s' is neither tcp://HOST:PORT nor ipc://PATH", name, endpoint);
+        return wrong_option("%s: '%s' is neither tcp://HOST:PORT nor ipc://PATH", name, endpoint);
     if (o->nbinds == FXS_BINDS_MAX)
-        return wrong("%s: '%s' is one more than the %d endpoints that are possible", name, endpoint,
-                     FXS_BINDS_MAX);
+        return wrong_option("%s: '%s' is one too many: at most %d endpoints are allowed", name,
+                            endpoint, FXS_BINDS_MAX);
     if (strncmp(endpoint, "tcp://", 6) == 0) {
         const char *colon = strrchr(endpoint, ':');
         if (colon == strchr(endpoint, ':'))
-            return wrong("%s: '%s' has no port; it must be tcp://HOST:PORT", name, endpoint);
+            return wrong_option("%s: '%s' has no port; it must be tcp://HOST:PORT", name, endpoint);
         if (strcmp(colon + 1, "*") != 0 && parse_number(name, colon + 1, 0, 65535, &port) != 0)
             return -1;
     }
@@ -157,8 +156,8 @@ static int parse_endpoint(struct fxs_options *o, const char *name, const char *e
     return 0;
 }
 
-static int set(struct fxs_options *o, const struct option_info *i, const char *name,
-               const char *text)
+static int set_option(struct fxs_options *o, const struct option_info *i, const char *name,
+                      const char *text)
 {
     switch (i->kind) {
     case NUMBER:
@@ -178,25 +177,19 @@ static int set(struct fxs_options *o, const struct option_info *i, const char *n
 
 /* --- the command line --- */
 
-static int cores(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > 0 ? n : 1;
-}
-
 static int from_environment(struct fxs_options *o)
 {
     for (const struct option_info *i = table; i < table + COUNT; i++) {
         const char *text = i->environment ? getenv(i->environment) : NULL;
-        if (text && *text && set(o, i, i->environment, text) != 0)
+        if (text && *text && set_option(o, i, i->environment, text) != 0)
             return -1;
     }
     return 0;
 }
 
 /* Which options were given is set in `given`, by their places in the table. */
-static int parse(struct fxs_options *o, enum whose whose, int argc, char **argv, char *given)
+static int parse_options(struct fxs_options *o, enum whose whose, int argc, char **argv,
+                         char *given)
 {
     struct option options[COUNT + 1] = {{0}};
     int n = 0, c;
@@ -209,16 +202,18 @@ static int parse(struct fxs_options *o, enum whose whose, int argc, char **argv,
     optind = 1;
     while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (c == ':')
-            return wrong("%s needs a value", argv[optind - 1]);
+            return wrong_option("%s needs a value", argv[optind - 1]);
         if (c == '?')
-            return wrong("unknown or ambiguous option '%s'; faissx-server run --help lists them",
-                         argv[optind - 1]);
-        if (set(o, &table[c - 256], table[c - 256].name, optarg) != 0)
+            return wrong_option(
+                "unknown or ambiguous option '%s'; faissx-server run --help lists them",
+                argv[optind - 1]);
+        if (set_option(o, &table[c - 256], table[c - 256].name, optarg) != 0)
             return -1;
         given[c - 256] = 1;
     }
     if (optind < argc)
-        return wrong("'%s' is not an option; faissx-server run --help lists them", argv[optind]);
+        return wrong_option("'%s' is not an option; faissx-server run --help lists them",
+                            argv[optind]);
     return 0;
 }
 
@@ -234,23 +229,23 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
 {
     char given[COUNT] = {0};
     *o = (struct fxs_options){.port = 45678,
-                              .threads = cores(),
+                              .threads = fxs_cores_of_machine(),
                               .log_level = FXS_INFO,
                               .lease = 30,
                               .total_memory = (int)(fxs_memory_of_machine() / 5 * 4 >> 20),
                               .max_unauthenticated = 1024,
                               .max_pending = 1024};
-    if (from_environment(o) != 0 || parse(o, RUN, argc, argv, given) != 0)
+    if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
         return -1;
     if (o->nbinds && is_given(given, "--port"))
-        return wrong("--port: '%d' has no meaning with --bind, which names its port itself",
-                     o->port);
+        return wrong_option(
+            "--port: cannot be used with --bind, which names its port itself; given: %d", o->port);
     if (!o->nbinds) {
-        snprintf(o->default_bind, sizeof(o->default_bind), "tcp://127.0.0.1:%d", o->port);
+        snprintf(o->default_bind, sizeof o->default_bind, "tcp://127.0.0.1:%d", o->port);
         o->binds[o->nbinds++] = o->default_bind;
     }
     if (o->auth_keys && o->auth_file)
-        return wrong("--auth-keys and --auth-file cannot be used together");
+        return wrong_option("--auth-keys and --auth-file cannot be used together");
     fxs_log_level(o->log_level);
     return 0;
 }
@@ -259,7 +254,7 @@ int fxs_options_engine(struct fxs_options *o, int argc, char **argv)
 {
     char given[COUNT] = {0};
     *o = (struct fxs_options){.near = "", .previous = ""};
-    if (parse(o, ENGINE, argc, argv, given) != 0)
+    if (parse_options(o, ENGINE, argc, argv, given) != 0)
         return -1;
     fxs_log_level(o->log_level);
     return 0;
@@ -279,9 +274,9 @@ void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
         if (d->kind == TEXT)
             value = *text_of(o, d);
         else if (d->kind == CHOICE && (word = choice(d->value, *number_of(o, d), &len)))
-            snprintf(a->text[i], sizeof(a->text[i]), "%.*s", (int)len, word);
+            snprintf(a->text[i], sizeof a->text[i], "%.*s", (int)len, word);
         else
-            snprintf(a->text[i], sizeof(a->text[i]), "%d", *number_of(o, d));
+            snprintf(a->text[i], sizeof a->text[i], "%d", *number_of(o, d));
         if (!value || (d->kind == NUMBER && *number_of(o, d) < d->min))
             continue; /* it was not given, and 0 or NULL says so */
         a->argv[n++] = d->name;

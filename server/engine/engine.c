@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "server/engine/search/coalesce.h"
 #include "server/engine/search/split.h"
 #include "server/log.h"
+#include "server/machine.h"
 
 struct fxe_engine fxe_engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -35,13 +35,11 @@ int64_t fxe_now_ms(void)
 }
 
 /* Threads of the wide lane: what this process may use, or what OMP_NUM_THREADS says. */
-static int cores(void)
+static int wide_cores(void)
 {
     const char *env = getenv("OMP_NUM_THREADS");
-    cpu_set_t set;
-    if (env && atoi(env) > 0)
-        return atoi(env);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int n = env ? atoi(env) : 0;
+    return n > 0 ? n : fxs_cores_of_machine();
 }
 
 /* FAISS's OpenMP threads and those of OpenBLAS spin while they wait, and each pool thinks
@@ -55,7 +53,7 @@ static void thread_policy(void)
     setenv("OMP_STACKSIZE", "4M", 0); /* stacks count in the limit of memory, touched or not */
 }
 
-static int load(const char *path)
+static int load_library(const char *path)
 {
     char found[4096], why[8192];
     if (fx_library_find(path, found, sizeof found, why, sizeof why) != 0 ||
@@ -95,12 +93,12 @@ static void limit_memory(long mib)
 #endif
 }
 
-int fx_engine_main(int argc, char **argv)
+int fxe_main(int argc, char **argv)
 {
     const struct fxs_options *o = &fxe_engine.options;
     struct rlimit files;
     fxe_engine.started_ms = fxe_now_ms();
-    fxe_engine.cores = cores();
+    fxe_engine.cores = wide_cores();
     if (fxs_options_engine(&fxe_engine.options, argc, argv) != 0)
         return 2;
     fxe_engine.max_pending = (size_t)o->max_pending << 20;
@@ -122,7 +120,7 @@ int fx_engine_main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
     mallopt(M_ARENA_MAX, o->threads + 2); /* each keeps memory for itself */
     thread_policy();
-    if (load(o->library) != 0)
+    if (load_library(o->library) != 0)
         return 3;
     fxe_room_init();
     fxe_wide_init();

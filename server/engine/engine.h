@@ -2,14 +2,14 @@
 /*
  * Inside an engine: the process that runs FAISS for one tenant.
  *
- *     run/        connections, workers and threads for wide work, requests and what they lock
- *     objects/    handles, sessions, named indexes, large arrays on their way
- *     call/       a function of the C API: arguments, the call, results; files and what FAISS
- * prints search/     searches done together, or divided among cores guard/      what must not be
- * called, what must not be reached, what does not fit into memory
+ * run/: connections, workers, threads for wide work, requests and what they lock.
+ * objects/: handles, sessions, named indexes, large arrays that are being transferred.
+ * call/: a function of the C API: its arguments, the call, its results; files; FAISS's output.
+ * search/: searches that are done together, or divided among cores.
+ * guard/: what must not be called, what the process must not reach, what does not fit into memory.
  *
- * One mutex, engine.lock, guards the tables of objects, sessions, blobs and queues, and
- * is never held while FAISS runs or a socket is read or written.  Lock order: a connection's
+ * One mutex, engine.lock, guards the tables of objects, sessions, blobs and names, and the queues.
+ * It is never held while FAISS runs or a socket is read or written.  Lock order: a connection's
  * lock, then engine.lock.
  */
 #ifndef FXE_ENGINE_H
@@ -37,11 +37,17 @@ struct fxe_engine {
     size_t max_pending; /* bytes of requests and replies on their way */
     void (*omp_set_num_threads)(int);
     void (*delete_array)(void *); /* of what FAISS made with new[] */
-    uint64_t instance;            /* a number that no other engine has */
+    uint64_t instance;            /* random: tells this process from the one before */
     int64_t started_ms;
 };
 
 extern struct fxe_engine fxe_engine;
+
+/* The functions of the loaded libfaiss_c. */
+static inline const struct fx_api *fxe_api(void)
+{
+    return &fxe_engine.lib.api;
+}
 
 static inline void fxe_lock(void)
 {
@@ -53,7 +59,7 @@ static inline void fxe_unlock(void)
 }
 
 /* The process: `faissx-server engine ...`, started by the front. */
-int fx_engine_main(int argc, char **argv);
+int fxe_main(int argc, char **argv);
 
 int64_t fxe_now_ms(void); /* monotonic */
 

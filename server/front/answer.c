@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "proto/api.h"
 #include "proto/zmtp.h"
 #include "server/front/state.h"
 #include "server/log.h"
@@ -23,8 +24,8 @@ static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
 }
 
 /* Begin a header of 1 + `more` keys, and the request_id if there is one. */
-static void begin(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
-                  const char *status, unsigned more)
+static void begin_header(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
+                         const char *status, unsigned more)
 {
     msgpack_sbuffer_init(buf);
     msgpack_packer_init(pk, buf, msgpack_sbuffer_write);
@@ -45,14 +46,14 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
     msgpack_packer pk;
     va_list args;
     va_start(args, format);
-    vsnprintf(text + 8, sizeof(text) - 8, format, args);
+    vsnprintf(text + 8, sizeof text - 8, format, args);
     va_end(args);
     f->refused++;
-    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer, kind,
-            text);
-    begin(&buf, &pk, g, "error", 3);
+    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer,
+            kind, text);
+    begin_header(&buf, &pk, g, "error", 3);
     fx_pack_str(&pk, "code");
-    msgpack_pack_int(&pk, -4);
+    msgpack_pack_int(&pk, STD_EXCEPT);
     fx_pack_str(&pk, "kind");
     fx_pack_str(&pk, kind);
     fx_pack_str(&pk, "message");
@@ -65,7 +66,7 @@ int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
     msgpack_sbuffer buf;
     msgpack_packer pk;
     (void)f;
-    begin(&buf, &pk, g, "ok", 0);
+    begin_header(&buf, &pk, g, "ok", 0);
     return send_header(g, &buf);
 }
 
@@ -73,7 +74,7 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
 {
     msgpack_sbuffer buf;
     msgpack_packer pk;
-    begin(&buf, &pk, g, "ok", 6);
+    begin_header(&buf, &pk, g, "ok", 6);
     fx_pack_str(&pk, "version");
     fx_pack_str(&pk, FAISSX_VERSION);
     fx_pack_str(&pk, "uptime");

@@ -12,8 +12,8 @@
 #include "server/log.h"
 #include "server/options.h"
 
-struct entry {
-    struct entry *next;
+struct key_entry {
+    struct key_entry *next;
     uint8_t key[FXS_KEY_MAX]; /* zero padded: every comparison takes the same time */
     size_t key_size;
     unsigned number;
@@ -21,7 +21,7 @@ struct entry {
 };
 
 struct fxs_auth {
-    struct entry *entries;
+    struct key_entry *entries;
     size_t count;
 };
 
@@ -35,9 +35,9 @@ void fxs_auth_free(struct fxs_auth *a)
     if (!a)
         return;
     while (a->entries) {
-        struct entry *e = a->entries;
+        struct key_entry *e = a->entries;
         a->entries = e->next;
-        explicit_bzero(e, sizeof(*e));
+        explicit_bzero(e, sizeof *e);
         free(e);
     }
     free(a);
@@ -58,18 +58,18 @@ static unsigned equal(const uint8_t *a, const uint8_t *b, size_t a_size, size_t 
 }
 
 /* All entries are looked at, so that the time tells nothing about which one fits. */
-static const struct entry *find(const struct fxs_auth *a, const char *key, size_t size)
+static const struct key_entry *find_key(const struct fxs_auth *a, const char *key, size_t size)
 {
     uint8_t padded[FXS_KEY_MAX] = {0};
-    const struct entry *found = NULL;
+    const struct key_entry *found = NULL;
     if (size == 0 || size > FXS_KEY_MAX)
         return NULL;
     memcpy(padded, key, size);
-    for (const struct entry *e = a->entries; e; e = e->next) {
+    for (const struct key_entry *e = a->entries; e; e = e->next) {
         uintptr_t mask = (uintptr_t)0 - equal(e->key, padded, e->key_size, size);
-        found = (const struct entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
+        found = (const struct key_entry *)(((uintptr_t)found & ~mask) | ((uintptr_t)e & mask));
     }
-    explicit_bzero(padded, sizeof(padded));
+    explicit_bzero(padded, sizeof padded);
     return found;
 }
 
@@ -92,15 +92,15 @@ static const char *bad_tenant(const char *tenant)
 int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *why, size_t len)
 {
     size_t n = strlen(key);
-    const char *wrong = n == 0            ? "the key is empty"
-                        : n > FXS_KEY_MAX ? "the key is longer than 256 characters"
-                        : find(a, key, n) ? "the key is there twice"
-                                          : bad_tenant(tenant);
+    const char *wrong = n == 0                ? "the key is empty"
+                        : n > FXS_KEY_MAX     ? "the key is longer than 256 characters"
+                        : find_key(a, key, n) ? "the key is there twice"
+                                              : bad_tenant(tenant);
     if (wrong) {
         snprintf(why, len, "%s", wrong);
         return -1;
     }
-    struct entry *e = calloc(1, sizeof(*e));
+    struct key_entry *e = calloc(1, sizeof *e);
     if (!e) {
         snprintf(why, len, "out of memory");
         return -1;
@@ -135,11 +135,11 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
         item = trim(item);
         char *colon = strchr(item, ':');
         if (!colon) {
-            snprintf(reason, sizeof(reason), "it is not of the form key:tenant");
+            snprintf(reason, sizeof reason, "it is not of the form key:tenant");
             rc = -1;
         } else {
             *colon = 0;
-            rc = fxs_auth_add(a, trim(item), trim(colon + 1), reason, sizeof(reason));
+            rc = fxs_auth_add(a, trim(item), trim(colon + 1), reason, sizeof reason);
         }
         if (rc != 0)
             snprintf(why, len, "entry %d: %s", i, reason);
@@ -176,10 +176,10 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
     {
         i++;
         if (!json_is_string(value)) {
-            snprintf(reason, sizeof(reason), "its tenant is not a string");
+            snprintf(reason, sizeof reason, "its tenant is not a string");
             rc = -1;
         } else {
-            rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof(reason));
+            rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof reason);
         }
         if (rc != 0) {
             snprintf(why, len, "entry %d: %s", i, reason);
@@ -201,16 +201,17 @@ int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, s
         snprintf(why, len, "out of memory");
         return -1;
     }
-    if (o->auth_keys && fxs_auth_add_list(*a, o->auth_keys, reason, sizeof(reason)) != 0)
+    if (o->auth_keys && fxs_auth_add_list(*a, o->auth_keys, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-keys: %s", reason);
-    else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof(reason)) != 0)
+    else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-file: '%s': %s", o->auth_file, reason);
     else if (fxs_auth_count(*a) == 0)
         snprintf(why, len,
                  "--enable-auth: there is no API key; give some with --auth-file or --auth-keys");
     else {
         if (o->auth_file && stat(o->auth_file, &st) == 0 && (st.st_mode & S_IROTH))
-            fxs_log(FXS_WARN, "auth", "everybody on this machine can read the keys file=%s",
+            fxs_log(FXS_WARN, "front",
+                    "event=keys-readable file=%s why=\"everyone on this machine can read it\"",
                     o->auth_file);
         return 0;
     }
@@ -228,7 +229,7 @@ const char *fxs_auth_check(const struct fxs_auth *a, struct fxs_text key, struct
         return NULL;
     if (!key.data || key.size == 0)
         return "API key required";
-    const struct entry *e = find(a, key.data, key.size);
+    const struct key_entry *e = find_key(a, key.data, key.size);
     if (!e)
         return "Invalid API key";
     if (tenant.data &&

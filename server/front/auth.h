@@ -8,8 +8,8 @@
  * A table is filled at start and only read then: any thread may ask it.  It owns its
  * strings.  No function puts a key into a text.
  */
-#ifndef FX_AUTH_H
-#define FX_AUTH_H
+#ifndef FXS_AUTH_H
+#define FXS_AUTH_H
 
 #include <stddef.h>
 

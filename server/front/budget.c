@@ -32,7 +32,7 @@ static uint64_t used(pid_t pid)
 {
     char path[64];
     unsigned long long total, resident, shared, text, lib, data;
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
@@ -62,7 +62,7 @@ void fxs_budget_divide(struct fxs_front *f)
             limit = most;
         struct rlimit r = {limit < hard.rlim_max ? limit : hard.rlim_max, hard.rlim_max};
         if (is_limited && e->state == FXS_RUNNING && prlimit(e->pid, RLIMIT_DATA, &r, NULL) != 0)
-            fxs_log(FXS_DEBUG, "engines", "cannot limit memory tenant=%s", e->tenant);
+            fxs_log(FXS_DEBUG, "front", "event=cannot-limit-memory tenant=%s", e->tenant);
     }
     f->budget = f->now + (changed ? FAST_MS : SLOW_MS);
 }

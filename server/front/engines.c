@@ -23,9 +23,9 @@ struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant)
 {
     struct fxs_engine *e;
     HASH_FIND_STR(t->by_tenant, tenant, e);
-    if (e || !(e = calloc(1, sizeof(*e))))
+    if (e || !(e = calloc(1, sizeof *e)))
         return e;
-    snprintf(e->tenant, sizeof(e->tenant), "%s", tenant);
+    snprintf(e->tenant, sizeof e->tenant, "%s", tenant);
     e->link.fd = -1;
     HASH_ADD_STR(t->by_tenant, tenant, e);
     return e;
@@ -85,9 +85,9 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     return rc;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events);
+static void on_link(void *ctx, struct fxs_event *s, uint32_t events);
 
-static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
+static int start_engine(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
     int ends[2], error;
     if (fxs_handover_pair(ends) != 0) {
@@ -100,20 +100,21 @@ static int start(struct fxs_front *f, struct fxs_engine *e, char *why, size_t le
         close(ends[0]);
         goto fail;
     }
-    e->link = (struct fxs_event){ends[0], event};
+    e->link = (struct fxs_event){ends[0], on_link};
     e->state = FXS_STARTING;
     e->full = e->was_ready = false;
     e->started = f->now;
     e->used = 0;
     if (fxs_watch(f, &e->link, EPOLL_CTL_ADD, EPOLLIN) != 0)
         abort(); /* only for a lack of memory or a bug */
-    fxs_log(FXS_INFO, "engines", "started tenant=%s pid=%d", e->tenant, (int)e->pid);
+    fxs_log(FXS_INFO, "front", "event=engine-started tenant=%s pid=%d", e->tenant, (int)e->pid);
     return 0;
 fail:
     e->not_yet = f->now + BACK_OFF_MS;
-    snprintf(e->death, sizeof(e->death), "%s", strerror(error));
+    snprintf(e->death, sizeof e->death, "%s", strerror(error));
     snprintf(why, len, "the engine of tenant '%s' cannot be started: %s", e->tenant, e->death);
-    fxs_log(FXS_ERROR, "engines", "cannot start tenant=%s error=\"%s\"", e->tenant, e->death);
+    fxs_log(FXS_ERROR, "front", "event=cannot-start-engine tenant=%s why=\"%s\"", e->tenant,
+            e->death);
     return -1;
 }
 
@@ -122,7 +123,7 @@ int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t
     if (e->state != FXS_DOWN) /* one that dies is started again as soon as it is dead */
         return 0;
     if (f->now >= e->not_yet)
-        return start(f, e, why, len);
+        return start_engine(f, e, why, len);
     snprintf(why, len,
              "the engine of tenant '%s' cannot start (%s; the server's log says more); the next "
              "attempt is possible in %d ms",
@@ -181,7 +182,7 @@ static void close_link(struct fxs_front *f, struct fxs_engine *e)
     e->link.fd = -1;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct fxs_engine *e = (struct fxs_engine *)s;
@@ -208,10 +209,10 @@ static void event(void *ctx, struct fxs_event *s, uint32_t events)
 static void describe(struct fxs_engine *e, int status)
 {
     if (WIFSIGNALED(status))
-        snprintf(e->death, sizeof(e->death), "signal %d, %s", WTERMSIG(status),
+        snprintf(e->death, sizeof e->death, "signal %d, %s", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
     else
-        snprintf(e->death, sizeof(e->death), "exit status %d", WEXITSTATUS(status));
+        snprintf(e->death, sizeof e->death, "exit status %d", WEXITSTATUS(status));
 }
 
 static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
@@ -219,20 +220,20 @@ static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
     char why[512];
     bool failed = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
     describe(e, status);
-    fxs_log(failed ? FXS_ERROR : FXS_INFO, "engines", "ended tenant=%s pid=%d how=\"%s\"",
-            e->tenant, (int)e->pid, e->death);
+    fxs_log(failed ? FXS_ERROR : FXS_INFO, "front",
+            "event=engine-ended tenant=%s pid=%d how=\"%s\"", e->tenant, (int)e->pid, e->death);
     close_link(f, e);
     e->state = FXS_DOWN;
     e->pid = 0;
     if (!e->was_ready) { /* a new one would most likely end the same way */
         e->not_yet = f->now + BACK_OFF_MS;
-        snprintf(why, sizeof(why),
+        snprintf(why, sizeof why,
                  "the engine of tenant '%s' cannot start (%s; the server's log says more)",
                  e->tenant, e->death);
         refuse_waiting(f, e, "engine", why);
     } else if (e->waiting && f->stopping) {
         refuse_waiting(f, e, "shutdown", "the server is stopping");
-    } else if (e->waiting && start(f, e, why, sizeof(why)) != 0) {
+    } else if (e->waiting && start_engine(f, e, why, sizeof why) != 0) {
         refuse_waiting(f, e, "engine", why);
     }
 }
@@ -246,7 +247,7 @@ void fxs_engines_reap(struct fxs_front *f)
         if (e->state == FXS_DOWN || waitpid(e->pid, &status, WNOHANG) != e->pid)
             continue;
         if (e->link.fd >= 0)
-            event(f, &e->link, 0); /* it may have said that it is ready before it ended */
+            on_link(f, &e->link, 0); /* it may have said that it is ready before it ended */
         ended(f, e, status);
     }
 }

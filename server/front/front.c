@@ -29,24 +29,24 @@ static int64_t clock_ms(void)
 
 static void stop(struct fxs_front *f, int signal)
 {
-    fxs_log(FXS_INFO, "front", "stopping signal=%d", signal);
+    fxs_log(FXS_INFO, "front", "event=stopping signal=%d", signal);
     f->stopping = true;
     f->give_up = f->now + STOP_PATIENCE_MS;
     fxs_engines_stop(f);
 }
 
-static void signals(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_signal(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct signalfd_siginfo info;
     (void)events;
-    while (read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    while (read(s->fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD) {
             fxs_engines_reap(f);
         } else if (!f->stopping) {
             stop(f, (int)info.ssi_signo);
         } else {
-            fxs_log(FXS_WARN, "front", "stopped at once signal=%u", info.ssi_signo);
+            fxs_log(FXS_WARN, "front", "event=stopped-at-once signal=%u", info.ssi_signo);
             fxs_engines_kill(&f->engines);
             fxs_listen_end(f);
             _exit(128 + (int)info.ssi_signo);
@@ -70,7 +70,7 @@ static int timers(struct fxs_front *f)
     }
     if (f->stopping) {
         if (f->now >= f->give_up) {
-            fxs_log(FXS_WARN, "front", "engines do not stop: killing them");
+            fxs_log(FXS_WARN, "front", "event=killing-engines why=\"they do not stop\"");
             fxs_engines_kill(&f->engines);
             f->give_up = f->now + STOP_PATIENCE_MS;
         }
@@ -89,10 +89,7 @@ static void loop(struct fxs_front *f)
     while (!f->stopping || fxs_engines_running(&f->engines)) {
         int n = epoll_wait(f->epoll, events, EVENTS, timers(f));
         f->now = clock_ms();
-        for (int i = 0; i < n; i++) {
-            struct fxs_event *s = events[i].data.ptr;
-            s->event(f, s, events[i].events);
-        }
+        fxs_events_handle(f, events, n);
         fxs_guests_bury(f);
     }
 }
@@ -113,11 +110,11 @@ static int set_up(struct fxs_front *f)
     sigprocmask(SIG_BLOCK, &mask, NULL);
     signal(SIGCHLD, SIG_DFL); /* where it is ignored, children cannot be waited for */
     signal(SIGPIPE, SIG_IGN);
-    f->signals = (struct fxs_event){signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), signals};
+    f->signals = (struct fxs_event){signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     f->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (f->signals.fd < 0 || f->epoll < 0 ||
         fxs_watch(f, &f->signals, EPOLL_CTL_ADD, EPOLLIN) != 0) {
-        fxs_log(FXS_ERROR, "front", "cannot start: %s", strerror(errno));
+        fxs_log(FXS_ERROR, "front", "event=cannot-start why=\"%s\"", strerror(errno));
         return -1;
     }
     return 0;
@@ -140,7 +137,7 @@ int fxs_front_run(const struct fxs_options *options)
     struct fxs_front f = {.options = options, .epoll = -1};
     char why[512];
     int status = 1;
-    if (fxs_auth_load(&f.auth, options, why, sizeof(why)) != 0) {
+    if (fxs_auth_load(&f.auth, options, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: %s\n", why);
         return 1;
     }
@@ -150,7 +147,7 @@ int fxs_front_run(const struct fxs_options *options)
     setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
     if (set_up(&f) == 0 && fxs_listen(&f) == 0) {
         loop(&f);
-        fxs_log(FXS_INFO, "front", "stopped accepted=%llu refused=%llu",
+        fxs_log(FXS_INFO, "front", "event=stopped accepted=%llu refused=%llu",
                 (unsigned long long)f.accepted, (unsigned long long)f.refused);
         status = 0;
     }

@@ -2,8 +2,8 @@
 /*
  * The front: the process that clients connect to.  It reads a connection's handshake and first
  * message, checks the API key, and hands the connection to the engine of the key's tenant.  It
- * never sees a request of a connection that it has handed over, reads no array, touches no index
- * file and loads no FAISS.
+ * does not see the requests of a connection that it has handed over, and it does not read arrays or
+ * index files or load FAISS.
  *
  *     listen.c    the sockets
  *     guest.c     connections that have not yet shown a valid key
@@ -13,7 +13,7 @@
  *     auth.c      keys and tenants
  *     front.c     the event loop, signals, shutdown
  *
- * One thread, and nothing in it waits but epoll_wait.
+ * There is one thread, which waits in epoll_wait only.
  */
 #ifndef FXS_FRONT_H
 #define FXS_FRONT_H

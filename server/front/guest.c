@@ -15,7 +15,7 @@
 
 /* --- life --- */
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events);
+static void on_guest(void *ctx, struct fxs_event *s, uint32_t events);
 
 static void greet(int fd)
 {
@@ -25,21 +25,21 @@ static void greet(int fd)
     /* At once: a client that waits for each step is served one round trip sooner, and a fresh
      * socket has room for both.  A client that is gone already may have said bye before. */
     if (send(fd, hello, n, MSG_NOSIGNAL) < 0)
-        fxs_log(FXS_DEBUG, "front", "cannot greet error=\"%s\"", strerror(errno));
+        fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
 }
 
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
         fxs_guest_close(f, f->guests.oldest, "newer connections need its place");
-    struct fxs_guest *g = malloc(sizeof(*g));
+    struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
         return;
     }
     greet(fd);
     memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the rest is not touched yet */
-    g->source = (struct fxs_event){fd, event};
+    g->source = (struct fxs_event){fd, on_guest};
     g->deadline = f->now + FXS_GUEST_MS;
     g->record.near = near;
     strcpy(g->record.peer, peer);
@@ -54,7 +54,7 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 }
 
 /* Out of all lists but that of the gone. */
-static void leave(struct fxs_front *f, struct fxs_guest *g)
+static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
@@ -69,14 +69,14 @@ static void leave(struct fxs_front *f, struct fxs_guest *g)
 
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
-    fxs_log(FXS_DEBUG, "front", "closed peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" why=\"%s\"", g->record.peer, why);
     f->refused += g->state != FXS_GUEST_REFUSED;
-    leave(f, g);
+    leave_list(f, g);
 }
 
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g)
 {
-    leave(f, g);
+    leave_list(f, g);
 }
 
 void fxs_guests_bury(struct fxs_front *f)
@@ -132,7 +132,7 @@ static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const cha
     uint8_t error[FX_ZMTP_ERROR_MAX];
     size_t n = fx_zmtp_error(error, why);
     f->refused++;
-    fxs_log(FXS_DEBUG, "front", "refused peer=\"%s\" reason=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
     if (send(g->source.fd, error, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
         drain(f, g);
     else
@@ -220,7 +220,7 @@ static enum found find_message(const struct fxs_guest *g, struct message *m, str
 }
 
 /* The string value of a key.  A value of another type is one that cannot be right. */
-static struct fxs_text text(const struct fx_header *h, const char *key)
+static struct fxs_text header_text(const struct fx_header *h, const char *key)
 {
     struct fxs_text t = {NULL, 0};
     const msgpack_object *o = fx_header_get(h, key);
@@ -240,7 +240,7 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     g->record.key = key;
     if (!e) {
         fxs_guest_refuse(f, g, "limit", "the server is out of memory");
-    } else if (fxs_engine_need(f, e, why, sizeof(why)) != 0) {
+    } else if (fxs_engine_need(f, e, why, sizeof why) != 0) {
         fxs_guest_refuse(f, g, "engine", why);
     } else {
         g->state = FXS_GUEST_WAITING;
@@ -259,7 +259,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
     unsigned key;
     bool ping = fx_header_is(h, "operation", "ping");
     bool health = fx_header_is(h, "operation", "health");
-    struct fxs_text api_key = text(h, "api_key");
+    struct fxs_text api_key = header_text(h, "api_key");
     g->has_id = fx_header_uint(h, "request_id", &g->id);
     if (!m->delimited)
         return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
@@ -268,7 +268,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
         return fxs_answer_error(f, g, "shutdown", "the server is stopping");
-    wrong = fxs_auth_check(f->auth, api_key, text(h, "tenant_id"), &tenant, &key);
+    wrong = fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
     if (wrong)
         return fxs_answer_error(f, g, "auth", "%s", wrong);
     hand_over(f, g, tenant, key);
@@ -297,7 +297,7 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }
-    snprintf(why, sizeof(why),
+    snprintf(why, sizeof why,
              "the first message of a connection is larger than %d bytes: send hello or attach, "
              "with the API key, first",
              FXS_HANDOVER_BYTES);
@@ -350,7 +350,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     return rc == 0;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
     struct fxs_guest *g = (struct fxs_guest *)s;

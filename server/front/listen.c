@@ -30,11 +30,11 @@ enum {
 
 static int refuse(const char *endpoint, const char *why)
 {
-    fxs_log(FXS_ERROR, "front", "cannot listen on %s: %s", endpoint, why);
+    fxs_log(FXS_ERROR, "front", "event=cannot-listen endpoint=%s why=\"%s\"", endpoint, why);
     return -1;
 }
 
-static void event(void *ctx, struct fxs_event *s, uint32_t events)
+static void on_listener(void *ctx, struct fxs_event *s, uint32_t events)
 {
     (void)events;
     fxs_accept(ctx, (struct fxs_listener *)s);
@@ -49,8 +49,8 @@ static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, cons
         close(fd);
         return refuse(endpoint, strerror(why));
     }
-    *l = (struct fxs_listener){.source = {fd, event}, .tcp = tcp};
-    snprintf(l->path, sizeof(l->path), "%s", path);
+    *l = (struct fxs_listener){.source = {fd, on_listener}, .tcp = tcp};
+    snprintf(l->path, sizeof l->path, "%s", path);
     f->nlisteners++;
     return fxs_watch(f, &l->source, EPOLL_CTL_ADD, EPOLLIN) == 0
                ? 0
@@ -71,7 +71,7 @@ static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return refuse(endpoint, strerror(errno));
-    int rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
     int error = errno;
     close(fd);
     if (rc == 0 || error == EAGAIN) /* EAGAIN: somebody listens and is busy */
@@ -89,7 +89,7 @@ static int listen_unix(struct fxs_front *f, const char *endpoint)
     size_t len = strlen(path);
     if (len == 0 || strcmp(path, "*") == 0)
         return refuse(endpoint, "there is no path");
-    if (len >= sizeof(addr.sun_path))
+    if (len >= sizeof addr.sun_path)
         return refuse(endpoint, "the path is too long for a socket");
     memcpy(addr.sun_path, path, len);
     if (path[0] == '@') /* the abstract namespace */
@@ -116,24 +116,24 @@ static int listen_near(struct fxs_front *f)
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     uint64_t r[2];
     int rc = -1;
-    if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
         return -1;
     for (int i = runtime && *runtime == '/' ? -1 : 0; i < 2 && !f->near_dir[0]; i++) {
-        int n = snprintf(f->near_dir, sizeof(f->near_dir), "%s/faissx-XXXXXX",
+        int n = snprintf(f->near_dir, sizeof f->near_dir, "%s/faissx-XXXXXX",
                          i < 0 ? runtime : where[i]);
-        if (n >= (int)sizeof(f->near_dir) - 40 || !mkdtemp(f->near_dir))
+        if (n >= (int)sizeof f->near_dir - 40 || !mkdtemp(f->near_dir))
             f->near_dir[0] = '\0';
     }
     if (f->near_dir[0]) {
         mode_t mask = umask(0111); /* whoever reaches the TCP port may come here */
-        snprintf(f->near, sizeof(f->near), "ipc://%.99s/%08llx", f->near_dir,
+        snprintf(f->near, sizeof f->near, "ipc://%.99s/%08llx", f->near_dir,
                  (unsigned long long)(r[0] ^ r[1]));
         rc = chmod(f->near_dir, 0711) == 0 ? listen_unix(f, f->near) : -1;
         umask(mask);
     }
     if (rc != 0) {
         f->near[0] = '\0';
-        fxs_log(FXS_WARN, "front", "no Unix socket for clients of this host: they stay on TCP");
+        fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients of this host stay on TCP\"");
     }
     return 0;
 }
@@ -171,9 +171,9 @@ static int bind_to(const struct addrinfo *ai)
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6) /* [::] takes IPv4 as well */
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
         return fd;
     int why = errno;
@@ -185,19 +185,21 @@ static int bind_to(const struct addrinfo *ai)
 static void log_tcp(struct fxs_front *f, int fd, const char *endpoint)
 {
     struct sockaddr_storage a;
-    socklen_t len = sizeof(a);
+    socklen_t len = sizeof a;
     char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
     if (getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
-        getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port, sizeof(port),
+        getnameinfo((struct sockaddr *)&a, len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return;
     fxs_log(FXS_INFO, "front",
-            a.ss_family == AF_INET6 ? "listening endpoint=tcp://[%s]:%s"
-                                    : "listening endpoint=tcp://%s:%s",
+            a.ss_family == AF_INET6 ? "event=listening endpoint=tcp://[%s]:%s"
+                                    : "event=listening endpoint=tcp://%s:%s",
             host, port);
     if (!f->auth && !is_loopback((struct sockaddr *)&a))
         fxs_log(FXS_WARN, "front",
-                "no API keys: whoever reaches %s can use the server; see --auth-file", endpoint);
+                "event=no-keys endpoint=%s why=\"anyone who reaches it can use the server; see "
+                "--auth-file\"",
+                endpoint);
 }
 
 static int listen_tcp(struct fxs_front *f, const char *endpoint)
@@ -207,7 +209,7 @@ static int listen_tcp(struct fxs_front *f, const char *endpoint)
     char host[256];
     const char *port;
     int fd = -1, why = 0;
-    if (split(endpoint, host, sizeof(host), &port) != 0)
+    if (split(endpoint, host, sizeof host, &port) != 0)
         return -1;
     if ((why = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list)) != 0)
         return refuse(endpoint, why == EAI_NONAME ? "not an address or name of this machine"
@@ -239,7 +241,7 @@ int fxs_listen(struct fxs_front *f)
         if ((unix_socket ? listen_unix(f, o->binds[i]) : listen_tcp(f, o->binds[i])) != 0)
             return -1;
         if (unix_socket)
-            fxs_log(FXS_INFO, "front", "listening endpoint=%s", o->binds[i]);
+            fxs_log(FXS_INFO, "front", "event=listening endpoint=%s", o->binds[i]);
         tcp |= !unix_socket;
     }
     return tcp ? listen_near(f) : 0;
@@ -251,7 +253,7 @@ int fxs_listen(struct fxs_front *f)
 static bool is_near(int fd, const struct sockaddr_storage *peer)
 {
     struct sockaddr_storage own;
-    socklen_t len = sizeof(own);
+    socklen_t len = sizeof own;
     if (is_loopback((const struct sockaddr *)peer))
         return true;
     if (getsockname(fd, (struct sockaddr *)&own, &len) != 0 || own.ss_family != peer->ss_family)
@@ -274,16 +276,16 @@ static void tune_tcp(int fd)
                    {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
                    {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
                    {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}};
-    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                   sizeof(options[i].value));
+                   sizeof options[i].value);
 }
 
 void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
 {
     for (int i = 0; i < ACCEPTS; i++) {
         struct sockaddr_storage peer = {0};
-        socklen_t len = sizeof(peer);
+        socklen_t len = sizeof peer;
         char host[NI_MAXHOST] = "unix", port[NI_MAXSERV] = "", name[FXS_PEER_MAX + 1];
         int fd =
             accept4(l->source.fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -294,10 +296,10 @@ void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
         }
         if (l->tcp) {
             tune_tcp(fd);
-            getnameinfo((struct sockaddr *)&peer, len, host, sizeof(host), port, sizeof(port),
+            getnameinfo((struct sockaddr *)&peer, len, host, sizeof host, port, sizeof port,
                         NI_NUMERICHOST | NI_NUMERICSERV);
         }
-        snprintf(name, sizeof(name), "%.48s%s%.8s", host, l->tcp ? " port " : "", port);
+        snprintf(name, sizeof name, "%.48s%s%.8s", host, l->tcp ? " port " : "", port);
         fxs_guest_new(f, fd, l->tcp && is_near(fd, &peer), name);
     }
 }
@@ -306,7 +308,8 @@ void fxs_listen_pause(struct fxs_front *f)
 {
     if (f->resume)
         return;
-    fxs_log(FXS_WARN, "front", "out of descriptors or memory: no new connections for a moment");
+    fxs_log(FXS_WARN, "front", "event=accept-paused ms=%d why=\"out of descriptors or memory\"",
+            PAUSE_MS);
     f->resume = f->now + PAUSE_MS;
     for (int i = 0; i < f->nlisteners; i++)
         fxs_watch(f, &f->listeners[i].source, EPOLL_CTL_MOD, 0);

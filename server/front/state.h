@@ -48,9 +48,9 @@ static inline int fxs_watch(struct fxs_front *f, struct fxs_event *s, int op, ui
 /* Bind all endpoints, and the one for clients of this host.  Returns 0, or -1 after it has said
  * why in the log. */
 int fxs_listen(struct fxs_front *f);
-/* Accept what waits, but not endlessly. */
+/* Accepts connections that wait, up to a limit: other events have their turn. */
 void fxs_accept(struct fxs_front *f, struct fxs_listener *l);
-/* Stop accepting for a moment: this process is out of descriptors. */
+/* Stops accepting for PAUSE_MS: this process is out of descriptors. */
 void fxs_listen_pause(struct fxs_front *f);
 void fxs_listen_resume(struct fxs_front *f);
 /* Close the listeners and remove the socket files. */
@@ -58,17 +58,17 @@ void fxs_listen_end(struct fxs_front *f);
 
 /* --- guest.c --- */
 
-/* A connection came. */
+/* A connection has been accepted.  Takes fd. */
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer);
-/* Close it; `why` is for the log. */
+/* Closes the connection; `why` is for the log. */
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
-/* It belongs to an engine now: forget it, without a word to the peer. */
+/* The connection has been handed over to an engine: forgets it and sends nothing. */
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
-/* Its engine cannot be had: tell it so. */
+/* Its engine cannot be started: sends the error. */
 void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why);
-/* Close those whose time is over.  Returns when the next one's is, or INT64_MAX. */
+/* Closes those whose deadline has passed.  Returns the next deadline, or INT64_MAX. */
 int64_t fxs_guests_expire(struct fxs_front *f);
-/* Free those that are gone: no event of this round can name them any more. */
+/* Frees those that are gone.  Called after the events of a round, which may still name them. */
 void fxs_guests_bury(struct fxs_front *f);
 
 /* --- answer.c: what the front says itself; each returns 0, or -1 when it could not be sent --- */
@@ -81,7 +81,7 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g);
 
 /* --- budget.c --- */
 
-/* Divide the memory among the engines. */
+/* Divides the memory among the engines. */
 void fxs_budget_divide(struct fxs_front *f);
 
 #endif

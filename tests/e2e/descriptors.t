@@ -60,7 +60,7 @@ END
 faissx: this program closed the descriptor of the connection; the change may have been made
 ok"
     kill "$SERVER_PID"
-    wait_for grep -q 'stopping signal=15' "$SERVER_LOG"
+    wait_for grep -q 'event=stopping signal=15' "$SERVER_LOG"
     kill "$SERVER_PID" # the training has no end
     wait "$SERVER_PID"
 done

@@ -48,7 +48,7 @@ dies_of() {
 dies_of KILL '9, Killed'
 dies_of SEGV '11, Segmentation fault'
 dies_of ABRT '6, Aborted'
-like "the log tells of each" "$(grep -c 'ended tenant=alpha' "$SERVER_LOG")" '^3$'
+like "the log tells of each" "$(grep -c 'event=engine-ended tenant=alpha' "$SERVER_LOG")" '^3$'
 
 # An engine that dies while nobody waits for it is noticed by the next call.
 engine=$(stat_of pid key-a)

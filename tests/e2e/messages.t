@@ -71,7 +71,7 @@ bad "16 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":["","","",
 bad "100 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]')" limit
 bad "a frame beyond the limit" "$(call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]')" limit
 like "a frame far beyond it" "$(raw '{"operation":"ping","_frames":["zero 99000000"]}')" \
-    '"kind":"limit","message":"faissx: frame 1 has 99000000 bytes, more than 8388608"|^no reply$'
+    '"kind":"limit","message":"faissx: frame 1 has 99000000 bytes, at most 8388608 are allowed"|^no reply$'
 bad "a hello without a protocol" "$(raw '{"operation":"hello"}')" protocol
 bad "a hello of the future" "$(raw '{"operation":"hello","protocol":2}')" protocol
 

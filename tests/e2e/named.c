@@ -6,6 +6,9 @@
  *   named add PATH        open it, add 5 vectors, print how many there are
  *   named search PATH     open it twice, free it twice, search: prints the nearest
  *   named over PATH       publish two indexes as PATH, one after the other, and use the first
+ *   named hollow PATH     publish an index without a quantizer, open it and search
+ *   named ivf PATH        publish an index with a part
+ *   named part PATH       open it and ask for that part: prints how many vectors that has
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +54,21 @@ int main(int argc, char **argv)
         printf("%lld %lld\n", (long long)faiss_Index_ntotal(index), (long long)ids[0]);
         faiss_Index_free(index);
         faiss_Index_free(again);
+    } else if (strcmp(argv[1], "hollow") == 0) {
+        FaissIndexIVFFlat *ivf = NULL;
+        TRY(faiss_IndexIVFFlat_new(&ivf));
+        TRY(faiss_write_index_fname((FaissIndex *)ivf, argv[2]));
+        TRY(faiss_read_index_fname(argv[2], 0, &index));
+        TRY(faiss_Index_search(index, 1, x, 1, dis, ids));
+    } else if (strcmp(argv[1], "ivf") == 0) {
+        TRY(faiss_index_factory(&index, 4, "IVF2,Flat", METRIC_L2));
+        TRY(faiss_Index_train(index, 10, x));
+        TRY(faiss_Index_add(index, 10, x));
+        TRY(faiss_write_index_fname(index, argv[2]));
+    } else if (strcmp(argv[1], "part") == 0) {
+        TRY(faiss_read_index_fname(argv[2], 0, &index));
+        FaissIndex *part = faiss_IndexIVF_quantizer(faiss_IndexIVF_cast(index));
+        printf("%lld\n", (long long)faiss_Index_ntotal(part));
     } else {
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         TRY(faiss_read_index_fname(argv[2], 0, &again));

@@ -27,3 +27,14 @@ is "nothing is listed" "$(cli list)" ""
 like "nor to be had" "$(remote "$named" search faissx://a/b)" "no index is published"
 like "unpublishing it again is an error" "$(cli rm a/b 2>&1)" "no index is published as 'a/b'"
 ok "and the engine has nothing left" wait_for objects 0
+
+ok "an index with a part is published" remote "$named" ivf faissx://ivf
+is "who opens it can ask for the part" "$(remote "$named" part faissx://ivf)" 2
+ok "and leaves" wait_for objects 1
+is "the index still has it" "$(remote "$named" add faissx://ivf)" 15
+is "and so have others" "$(remote "$named" part faissx://ivf)" 2
+ok "unpublish it" cli rm ivf
+like "a hollow index is one for those that open it, too" "$(remote "$named" hollow faissx://hollow)" \
+    '^-4 faissx: faiss_Index_search: index is a FaissIndexIVFFlat made without'
+ok "unpublish it" cli rm hollow
+ok "and the engine has nothing left" wait_for objects 0

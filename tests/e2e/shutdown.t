@@ -30,8 +30,8 @@ for signal in TERM INT; do
     sleep 0.2
     ok "a call is under way" wait_for pending 1
     kill "-$signal" "$SERVER_PID"
-    wait_for grep -q 'stopping signal=' "$SERVER_LOG"
-    like "SIG$signal: it came in between" "$(cat "$SERVER_LOG")" 'stopping signal=[0-9]+'
+    wait_for grep -q 'event=stopping signal=' "$SERVER_LOG"
+    like "SIG$signal: it came in between" "$(cat "$SERVER_LOG")" 'event=stopping signal=[0-9]+'
     like "new work is refused meanwhile" "$(raw '{"operation":"hello","protocol":1}')" \
         '"kind":"shutdown","message":"faissx: the server is stopping"|no reply'
     is "the client has its answer" "$(hear "c$signal")" ok
@@ -50,7 +50,7 @@ engine=$(stat_of pid)
 tell d 'train 0 1000000000'
 wait_for pending 1
 kill "$SERVER_PID"
-wait_for grep -q 'stopping signal=15' "$SERVER_LOG"
+wait_for grep -q 'event=stopping signal=15' "$SERVER_LOG"
 kill -INT "$SERVER_PID"
 wait "$SERVER_PID"
 is "a second signal ends it at once" $? 130
@@ -72,7 +72,7 @@ ok "so does one that was never used" stop_server
 start_server --tcp
 text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)
 is "the address is taken: the status" $? 1
-like "the text" "$text" "cannot listen .*${SERVER#tcp://}.*: [Aa]ddress already in use"
+like "the text" "$text" "event=cannot-listen .*${SERVER#tcp://}.* why=\"address already in use\""
 is "the first one works on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
 start_server
 text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)

@@ -28,7 +28,7 @@ like "counters need a key" "$(raw '{"operation":"stats"}')" '"kind":"auth"'
 like "health needs none" "$(raw '{"operation":"health"}')" '"status":"ok"'
 like "a function needs a session" \
     "$(raw '{"operation":"faiss_index_factory","api_key":"key-a","args":[true,8,"Flat",1]}')" \
-    '"kind":"session","message":"faissx: faiss_index_factory needs a session: say hello first"'
+    '"kind":"session","message":"faissx: faiss_index_factory needs a session: send hello first"'
 
 like "a program with the key" "$(FAISSX_API_KEY=key-a client 'new 0 Flat')" ': ok$'
 like "a program without" "$(client 'new 0 Flat')" ': -4 faissx: API key required$'
@@ -52,7 +52,7 @@ is "two keys of a tenant have the same" "$(stat_of pid key-a)" "$(stat_of pid ke
 is "the other counts no objects" "$(stat_of objects key-b)" 0
 is "it sees its own name" "$(stat_of tenant key-b)" beta
 
-no_handle='"code":-4,"kind":"handle","message":"faissx: .* is no object of this session'
+no_handle='"code":-4,"kind":"handle","message":"faissx: .* is not an object of this session'
 for s in "$a2" "$b"; do
     for id in $((index - 1)) "$index" $((index + 1)); do
         like "handle $id of another session" "$(call "$s" faiss_Index_ntotal "$id")" "$no_handle"
@@ -101,7 +101,7 @@ like "it is its owner's" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')
 like "once" "$(call "$a" faiss_Index_add "$index"',1,["upload",5]')" '"kind":"argument"'
 
 # Where the kernel shares the processor by session, tenants share it evenly.
-sessions=$(sed -n 's/.* started tenant=.* pid=\([0-9]*\).*/\1/p' "$SERVER_LOG" | while read -r pid; do
+sessions=$(sed -n 's/.* event=engine-started tenant=.* pid=\([0-9]*\).*/\1/p' "$SERVER_LOG" | while read -r pid; do
     [ "$(cut -d ' ' -f 6 "/proc/$pid/stat")" = "$pid" ] && echo own || echo shared
 done | sort | uniq -c | sed 's/^ *//')
 like "each engine is a session of its own" "$sessions" '^[2-9] own$'

@@ -14,6 +14,7 @@
 #include "seed.h"
 #include "server/engine/engine.h"
 #include "server/engine/run/conn.h"
+#include "server/engine/run/kept.h"
 
 struct fxe_engine fxe_engine;
 

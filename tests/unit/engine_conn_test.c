@@ -17,6 +17,7 @@
 #include "descriptors.h"
 #include "server/engine/engine.h"
 #include "server/engine/run/conn.h"
+#include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
 
 #define LITERAL(s) (s), sizeof(s) - 1
@@ -364,7 +365,7 @@ static void a_header_that_is_too_large(void **state)
     struct pair *p = *state;
     say(p, LITERAL("\1\0"));
     say_head(p, 0, FX_HEADER_MAX + 1);
-    expect_refusal(p, "limit", "the header has 65537 bytes, more than 65536");
+    expect_refusal(p, "limit", "the header has 65537 bytes, at most 65536 are allowed");
 }
 
 static void a_frame_that_is_too_large(void **state)

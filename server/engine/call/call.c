@@ -17,12 +17,7 @@
 
 enum { WIDE_BATCH = 64, LARGE = 1 << 24 };
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
-static int wrong(struct fxe_req *r, int i)
+static int wrong_type(struct fxe_req *r, int i)
 {
     return fxe_fail(r, "protocol", "%s: argument %s has the wrong type", r->fn->name,
                     r->fn->params[i].name);
@@ -30,7 +25,8 @@ static int wrong(struct fxe_req *r, int i)
 
 /* --- prepare: engine.lock is held --- */
 
-static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, struct fxe_obj **o)
+static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls,
+                      struct fxe_obj **o)
 {
     const struct fx_param *p = &r->fn->params[i];
     char what[128];
@@ -41,7 +37,7 @@ static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, st
         return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
     }
     if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-        return wrong(r, i);
+        return wrong_type(r, i);
     snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
     if (fxe_req_object(r, a->via.u64, what, o) != 0)
         return -1;
@@ -49,21 +45,21 @@ static int object(struct fxe_req *r, int i, const msgpack_object *a, int cls, st
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
     if (fxe_needs_add(&r->needs, *o, p->changed || fx_classes[(*o)->cls].single) != 0)
-        return fxe_fail(r, "limit", "%s: too many objects", r->fn->name);
+        return fxe_fail(r, "limit", "%s: the call uses too many objects", r->fn->name);
     return 0;
 }
 
-static int handles(struct fxe_req *r, int i)
+static int arg_handles(struct fxe_req *r, int i)
 {
     const msgpack_object *a = fxe_call_arg(r, i);
     if (a->type != MSGPACK_OBJECT_ARRAY)
-        return wrong(r, i);
+        return wrong_type(r, i);
     void **list = fxe_req_alloc(r, a->via.array.size * sizeof *list);
     if (!list)
         return -1;
     for (uint32_t k = 0; k < a->via.array.size; k++) {
         struct fxe_obj *o;
-        if (object(r, i, &a->via.array.ptr[k], r->fn->params[i].cls, &o) != 0)
+        if (arg_object(r, i, &a->via.array.ptr[k], r->fn->params[i].cls, &o) != 0)
             return -1;
         list[k] = o ? o->ptr : NULL;
     }
@@ -74,7 +70,7 @@ static int handles(struct fxe_req *r, int i)
 
 /* Work for all cores: vectors enough for FAISS to divide among its threads, or a function
  * that takes long without being told of how many. */
-static enum fxe_lane lane(const struct fxe_req *r)
+static enum fxe_lane lane_of(const struct fxe_req *r)
 {
     int wide = r->fn->flags & FX_WIDE;
     if (wide && r->fn->rows >= 0) {
@@ -92,27 +88,27 @@ int fxe_call_prepare(struct fxe_req *r)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
     if (r->fn->flags & (FX_PROCESS | FX_UNSIZED))
         return fxe_fail(r, "unsupported", "%s does not work remotely", r->fn->name);
-    if (!fxe_extra_has(r->op) && fxe_need(r, r->op) != 0)
+    if (!fxe_extra_has(r->op) && fxe_require(r, r->op) != 0)
         return -1;
     for (int i = 0; i < r->fn->nparams; i++) {
         const struct fx_param *p = &r->fn->params[i];
-        if (p->kind == FX_HANDLES && handles(r, i) != 0)
+        if (p->kind == FX_HANDLES && arg_handles(r, i) != 0)
             return -1;
         if (p->kind != FX_HANDLE || fx_classes[p->cls].value)
             continue;
-        if (object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
+        if (arg_object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
             return -1;
         r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
     }
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
-    r->lane = lane(r);
+    r->lane = lane_of(r);
     return 0;
 }
 
 /* --- run --- */
 
-static int scalar(struct fxe_req *r, int i)
+static int arg_scalar(struct fxe_req *r, int i)
 {
     const msgpack_object *a = fxe_call_arg(r, i);
     const struct fx_param *p = &r->fn->params[i];
@@ -121,7 +117,7 @@ static int scalar(struct fxe_req *r, int i)
     case FX_UINT:
         if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER &&
             a->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
-            return wrong(r, i);
+            return wrong_type(r, i);
         r->v[i].i = a->via.i64;
         return 0;
     case FX_REAL:
@@ -132,13 +128,13 @@ static int scalar(struct fxe_req *r, int i)
         else if (a->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
             r->v[i].f = (double)a->via.i64;
         else
-            return wrong(r, i);
+            return wrong_type(r, i);
         return 0;
     case FX_STRING:
         if (a->type == MSGPACK_OBJECT_NIL)
             return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
         if (a->type != MSGPACK_OBJECT_STR || memchr(a->via.str.ptr, '\0', a->via.str.size))
-            return wrong(r, i);
+            return wrong_type(r, i);
         r->v[i].p = fxe_req_alloc(r, a->via.str.size + 1u);
         if (!r->v[i].p)
             return -1;
@@ -168,11 +164,11 @@ int fxe_call_ask(void *ctx, int op, union fx_val *v)
     if (!fx_library_has(&fxe_engine.lib, op))
         return fxe_fail(r, "missing", "%s needs %s, which the server's FAISS lacks", r->fn->name,
                         fx_fns[op].name);
-    fx_invoke(api(), op, v);
+    fx_invoke(fxe_api(), op, v);
     return 0;
 }
 
-static int array(struct fxe_req *r, int i)
+static int arg_array(struct fxe_req *r, int i)
 {
     const struct fx_param *p = &r->fn->params[i];
     const msgpack_object *a = fxe_call_arg(r, i);
@@ -202,8 +198,8 @@ static int array(struct fxe_req *r, int i)
     if (fxe_req_bytes(r, a, p->name, &data, &size) != 0)
         return -1;
     if (size != want)
-        return fxe_fail(r, "argument", "%s: %s has %zu bytes, and should have %zu", r->fn->name,
-                        p->name, size, want);
+        return fxe_fail(r, "argument", "%s: %s has %zu bytes, expected %zu", r->fn->name, p->name,
+                        size, want);
     r->v[i].p = (void *)(uintptr_t)data;
     if (p->dir == FX_INOUT) {
         void *copy = malloc(want ? want : 1);
@@ -219,12 +215,12 @@ static int array(struct fxe_req *r, int i)
 int fxe_call_arguments(struct fxe_req *r)
 {
     for (int i = 0; i < r->fn->nparams; i++)
-        if (r->fn->params[i].kind != FX_ARRAY && scalar(r, i) != 0)
+        if (r->fn->params[i].kind != FX_ARRAY && arg_scalar(r, i) != 0)
             return -1;
     if (fxe_check_scalars(r) != 0)
         return -1;
     for (int i = 0; i < r->fn->nparams; i++)
-        if (r->fn->params[i].kind == FX_ARRAY && array(r, i) != 0)
+        if (r->fn->params[i].kind == FX_ARRAY && arg_array(r, i) != 0)
             return -1;
     return fxe_check_arrays(r) || fxe_guard_call(r) ? -1 : 0;
 }
@@ -234,11 +230,11 @@ void fxe_call_faiss(void *arg)
     struct fxe_req *r = arg;
     if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
         !fxe_far_range(r) && !fxe_split_search(r))
-        fx_invoke(api(), r->op, r->v);
+        fx_invoke(fxe_api(), r->op, r->v);
 }
 
 /* The call itself; an exception becomes the error it would have been. */
-static void invoke(struct fxe_req *r)
+static void invoke_faiss(struct fxe_req *r)
 {
     char text[2048];
     int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
@@ -251,7 +247,7 @@ static void invoke_printing(struct fxe_req *r)
 {
     struct fxe_printed p = {0};
     fxe_printed_begin(FXE_PRINTED_RESULT, &p);
-    invoke(r);
+    invoke_faiss(r);
     fxe_printed_end(FXE_PRINTED_RESULT);
     if (p.lost && !r->failed)
         fxe_fail(r, "limit", "%s: the server has no memory for what it prints", r->fn->name);
@@ -269,7 +265,7 @@ static int own_call(struct fxe_req *r)
     if (r->fn->flags & FX_FREE) {
         fxe_lock();
         if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
-            fxe_obj_disown(o, r->session);
+            fxe_obj_disown(o, r->session, &doomed);
         else
             fxe_obj_release(o, &doomed);
         fxe_unlock();
@@ -277,18 +273,19 @@ static int own_call(struct fxe_req *r)
         return 1;
     }
     if (r->fn->flags & FX_OWN) {
-        if (scalar(r, 1) != 0)
+        if (arg_scalar(r, 1) != 0)
             return 1;
         fxe_lock();
+        o = fxe_obj_target(o);
         o->owns = r->v[1].i != 0;
         fxe_unlock();
         if (o->inherent)
-            fx_invoke(api(), r->op, r->v);
+            fx_invoke(fxe_api(), r->op, r->v);
         return 1;
     }
     if (r->fn->flags & FX_OWNED && !o->inherent) {
         msgpack_packer pk = fxe_reply_key(r, "ret");
-        msgpack_pack_int(&pk, o->owns);
+        msgpack_pack_int(&pk, fxe_obj_target(o)->owns);
         return 1;
     }
     return 0;
@@ -305,7 +302,8 @@ static int may_keep(struct fxe_req *r)
         if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
             continue;
         if (fxe_obj_within(whole, r->obj[i]))
-            rc = fxe_fail(r, "argument", "%s: %s contains the object that it is to be part of",
+            rc = fxe_fail(r, "argument",
+                          "%s: %s already contains the object that it would become a part of",
                           r->fn->name, r->fn->params[i].name);
         else if (!fxe_obj_may_keep(whole, r->obj[i]))
             rc = fxe_fail(r, "argument",
@@ -323,7 +321,7 @@ void fxe_call_run(struct fxe_req *r)
     if (r->fn->flags & FX_PRINTS)
         invoke_printing(r);
     else
-        invoke(r);
+        invoke_faiss(r);
     if (r->failed)
         return;
     int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;

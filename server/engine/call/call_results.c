@@ -68,7 +68,8 @@ static int lent_array(struct fxe_req *r, int i)
     if (!r->lent[i])
         count = 0;
     if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
-        return fxe_fail(r, "limit", "%s: %zu elements", r->fn->name, count);
+        return fxe_fail(r, "limit", "%s: FAISS returned %zu elements, too many to send",
+                        r->fn->name, count);
     void *copy = malloc(size ? size : 1);
     if (!copy)
         return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,
@@ -130,7 +131,7 @@ int fxe_call_results(struct fxe_req *r)
     int rc = 0;
     if (fn->flags & FX_RENEW && first) {
         fxe_lock();
-        fxe_obj_end_borrowed(first, fn->makes);
+        fxe_obj_end_borrowed(first, fn->makes, &doomed);
         fxe_unlock();
     }
     if (return_value(r) != 0 || out_handles(r, &made) != 0)

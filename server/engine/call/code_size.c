@@ -53,7 +53,7 @@ static int unknown(const FaissIndex *index, size_t *size)
 {
     (void)index;
     (void)size;
-    return -4;
+    return STD_EXCEPT;
 }
 
 void fxe_code_size_repair(struct fx_library *lib)

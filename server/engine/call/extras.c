@@ -15,12 +15,12 @@ static int reconstruct_batch(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     const idx_t *keys = r->v[2].p;
-    size_t d = (size_t)api()->Index_d(index);
+    size_t d = (size_t)fxe_api()->Index_d(index);
     int rc = 0;
     for (int64_t i = 0; i < r->v[1].i && rc == 0; i++) {
         if (fxe_check_keys(r, keys[i], 1) != 0)
             return -1;
-        rc = api()->Index_reconstruct(index, keys[i], (float *)r->v[3].p + (size_t)i * d);
+        rc = fxe_api()->Index_reconstruct(index, keys[i], (float *)r->v[3].p + (size_t)i * d);
     }
     return rc;
 }
@@ -29,8 +29,8 @@ static int merge_from(struct fxe_req *r)
 {
     FaissIndex *to = r->v[0].p, *from = r->v[1].p;
     if (!IS(IndexIVF, to) || !IS(IndexIVF, from))
-        return refuse(r, "the server's FAISS merges inverted files only");
-    return api()->IndexIVF_merge_from(to, from, r->v[2].i);
+        return refuse(r, "the server's FAISS merges IndexIVF only");
+    return fxe_api()->IndexIVF_merge_from(to, from, r->v[2].i);
 }
 
 static int dist_compute(struct fxe_req *r)
@@ -39,18 +39,20 @@ static int dist_compute(struct fxe_req *r)
     const idx_t *ids = r->v[2].p;
     size_t n = (size_t)r->v[3].i;
     if (!IS(IndexFlat, index))
-        return refuse(r, "the server's FAISS has it for IndexFlat only");
+        return refuse(r, "the server's FAISS supports this for an IndexFlat only");
     for (size_t i = 0; i < n; i++)
-        if (ids[i] >= api()->Index_ntotal(index))
-            return fxe_fail(r, "argument", "%s: id %lld of %lld", r->fn->name, (long long)ids[i],
-                            (long long)api()->Index_ntotal(index));
-    return api()->IndexFlat_compute_distance_subset(index, 1, r->v[1].p, (idx_t)n, r->v[4].p, ids);
+        if (ids[i] >= fxe_api()->Index_ntotal(index))
+            return fxe_fail(r, "argument", "%s: an id is %lld, but the index has %lld vectors",
+                            r->fn->name, (long long)ids[i],
+                            (long long)fxe_api()->Index_ntotal(index));
+    return fxe_api()->IndexFlat_compute_distance_subset(index, 1, r->v[1].p, (idx_t)n, r->v[4].p,
+                                                        ids);
 }
 
 /* Indexes of bits have a code of d bits for each vector. */
 static int binary_code_size(struct fxe_req *r)
 {
-    *(size_t *)r->v[1].p = (size_t)api()->IndexBinary_d(r->v[0].p) / 8;
+    *(size_t *)r->v[1].p = (size_t)fxe_api()->IndexBinary_d(r->v[0].p) / 8;
     return 0;
 }
 
@@ -69,10 +71,10 @@ static int has_rabitq(struct fxe_req *r)
 {
     FaissCustomIOWriter *w = NULL;
     memset(first_word, 0, sizeof first_word);
-    if (api()->CustomIOWriter_new && api()->write_index_custom &&
-        api()->CustomIOWriter_new(&w, write_first_word) == 0) {
-        api()->write_index_custom(r->v[0].p, (FaissIOWriter *)w, 0);
-        api()->CustomIOWriter_free(w);
+    if (fxe_api()->CustomIOWriter_new && fxe_api()->write_index_custom &&
+        fxe_api()->CustomIOWriter_new(&w, write_first_word) == 0) {
+        fxe_api()->write_index_custom(r->v[0].p, (FaissIOWriter *)w, 0);
+        fxe_api()->CustomIOWriter_free(w);
     }
     if (memcmp(first_word, "Iwrq", 4) == 0 || memcmp(first_word, "Iwrr", 4) == 0)
         return 0;
@@ -89,23 +91,23 @@ static int centroids(struct fxe_req *r, int binary)
     size_t *cardinalities = r->v[2].p;
     idx_t *ids = r->v[3].p;
     size_t nlist =
-        binary ? api()->IndexBinaryIVF_nlist(r->v[0].p) : api()->IndexIVF_nlist(r->v[0].p);
+        binary ? fxe_api()->IndexBinaryIVF_nlist(r->v[0].p) : fxe_api()->IndexIVF_nlist(r->v[0].p);
     int rc = 0;
     for (size_t i = 0; i < nlist && rc == 0; i++) {
         if (binary) {
-            FaissIndexBinary *q = api()->IndexBinaryIVF_quantizer(r->v[0].p);
-            if ((idx_t)i >= api()->IndexBinary_ntotal(q))
+            FaissIndexBinary *q = fxe_api()->IndexBinaryIVF_quantizer(r->v[0].p);
+            if ((idx_t)i >= fxe_api()->IndexBinary_ntotal(q))
                 return refuse(r, "the quantizer is not trained");
-            rc = api()->IndexBinary_reconstruct(
-                q, (idx_t)i, (uint8_t *)r->v[1].p + i * (size_t)api()->IndexBinary_d(q));
-            cardinalities[i] = api()->IndexBinaryIVF_get_list_size(r->v[0].p, i);
+            rc = fxe_api()->IndexBinary_reconstruct(
+                q, (idx_t)i, (uint8_t *)r->v[1].p + i * (size_t)fxe_api()->IndexBinary_d(q));
+            cardinalities[i] = fxe_api()->IndexBinaryIVF_get_list_size(r->v[0].p, i);
         } else {
-            FaissIndex *q = api()->IndexIVF_quantizer(r->v[0].p);
-            if ((idx_t)i >= api()->Index_ntotal(q))
+            FaissIndex *q = fxe_api()->IndexIVF_quantizer(r->v[0].p);
+            if ((idx_t)i >= fxe_api()->Index_ntotal(q))
                 return refuse(r, "the quantizer is not trained");
-            rc = api()->Index_reconstruct(q, (idx_t)i,
-                                          (float *)r->v[1].p + i * (size_t)api()->Index_d(q));
-            cardinalities[i] = api()->IndexIVF_get_list_size(r->v[0].p, i);
+            rc = fxe_api()->Index_reconstruct(
+                q, (idx_t)i, (float *)r->v[1].p + i * (size_t)fxe_api()->Index_d(q));
+            cardinalities[i] = fxe_api()->IndexIVF_get_list_size(r->v[0].p, i);
         }
         if (ids)
             ids[i] = (idx_t)i;
@@ -117,47 +119,47 @@ static int closest_centroids(struct fxe_req *r, int binary)
 {
     union fx_val *v = r->v;
     if (binary) {
-        FaissIndexBinary *q = api()->IndexBinaryIVF_quantizer(v[0].p);
+        FaissIndexBinary *q = fxe_api()->IndexBinaryIVF_quantizer(v[0].p);
         if (!v[6].p)
-            return api()->IndexBinary_search(q, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p);
-        return api()->IndexBinary_search_with_params
-                   ? api()->IndexBinary_search_with_params(q, v[1].i, v[2].p, v[3].i, v[6].p,
-                                                           v[4].p, v[5].p)
+            return fxe_api()->IndexBinary_search(q, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p);
+        return fxe_api()->IndexBinary_search_with_params
+                   ? fxe_api()->IndexBinary_search_with_params(q, v[1].i, v[2].p, v[3].i, v[6].p,
+                                                               v[4].p, v[5].p)
                    : refuse(r, "the server's FAISS has no parameters for binary searches");
     }
-    FaissIndex *q = api()->IndexIVF_quantizer(v[0].p);
-    return v[6].p
-               ? api()->Index_search_with_params(q, v[1].i, v[2].p, v[3].i, v[6].p, v[4].p, v[5].p)
-               : api()->Index_search(q, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p);
+    FaissIndex *q = fxe_api()->IndexIVF_quantizer(v[0].p);
+    return v[6].p ? fxe_api()->Index_search_with_params(q, v[1].i, v[2].p, v[3].i, v[6].p, v[4].p,
+                                                        v[5].p)
+                  : fxe_api()->Index_search(q, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p);
 }
 
 static int preassigned(struct fxe_req *r, int binary)
 {
     union fx_val *v = r->v;
     if (binary)
-        return api()->IndexBinaryIVF_search_preassigned(
+        return fxe_api()->IndexBinaryIVF_search_preassigned(
             v[0].p, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p, v[6].p, v[7].p, (int)v[8].i, v[9].p);
     if (v[9].p)
         return refuse(r, "the server's FAISS takes no parameters with assigned lists");
-    return api()->IndexIVF_search_preassigned(v[0].p, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p,
-                                              v[6].p, v[7].p, (int)v[8].i);
+    return fxe_api()->IndexIVF_search_preassigned(v[0].p, v[1].i, v[2].p, v[3].i, v[4].p, v[5].p,
+                                                  v[6].p, v[7].p, (int)v[8].i);
 }
 
 static int direct_map(struct fxe_req *r, int binary)
 {
     if (r->v[1].i != 0 && r->v[1].i != 1)
         return refuse(r, "the server's FAISS makes direct maps of the types 0 and 1 only");
-    return binary ? api()->IndexBinaryIVF_make_direct_map(r->v[0].p, (int)r->v[1].i)
-                  : api()->IndexIVF_make_direct_map(r->v[0].p, (int)r->v[1].i);
+    return binary ? fxe_api()->IndexBinaryIVF_make_direct_map(r->v[0].p, (int)r->v[1].i)
+                  : fxe_api()->IndexIVF_make_direct_map(r->v[0].p, (int)r->v[1].i);
 }
 
-struct place {
+struct list_of_key {
     idx_t key, list;
 };
 
 static int by_key(const void *a, const void *b)
 {
-    idx_t x = ((const struct place *)a)->key, y = ((const struct place *)b)->key;
+    idx_t x = ((const struct list_of_key *)a)->key, y = ((const struct list_of_key *)b)->key;
     return (x > y) - (x < y);
 }
 
@@ -166,25 +168,25 @@ static int lists_for_keys(struct fxe_req *r)
 {
     const idx_t *keys = r->v[1].p;
     idx_t *lists = r->v[3].p;
-    size_t n = 0, total = (size_t)api()->Index_ntotal(r->v[0].p);
-    struct place *places = malloc((total + 1) * sizeof *places);
+    size_t n = 0, total = (size_t)fxe_api()->Index_ntotal(r->v[0].p);
+    struct list_of_key *places = malloc((total + 1) * sizeof *places);
     idx_t *ids = malloc((total + 1) * sizeof *ids);
     int rc = places && ids ? 0 : refuse(r, "the server is out of memory");
-    for (size_t list = 0; list < api()->IndexIVF_nlist(r->v[0].p) && rc == 0; list++) {
-        size_t size = api()->IndexIVF_get_list_size(r->v[0].p, list);
+    for (size_t list = 0; list < fxe_api()->IndexIVF_nlist(r->v[0].p) && rc == 0; list++) {
+        size_t size = fxe_api()->IndexIVF_get_list_size(r->v[0].p, list);
         if (size > total - n) {
             rc = refuse(r, "the lists hold more vectors than the index");
             break;
         }
-        api()->IndexIVF_invlists_get_ids(r->v[0].p, list, ids);
+        fxe_api()->IndexIVF_invlists_get_ids(r->v[0].p, list, ids);
         for (size_t i = 0; i < size; i++)
-            places[n++] = (struct place){ids[i], (idx_t)list};
+            places[n++] = (struct list_of_key){ids[i], (idx_t)list};
     }
     if (rc == 0)
         qsort(places, n, sizeof *places, by_key);
     for (int64_t i = 0; i < r->v[2].i && rc == 0; i++) {
-        struct place wanted = {keys[i], 0};
-        const struct place *p = bsearch(&wanted, places, n, sizeof *places, by_key);
+        struct list_of_key wanted = {keys[i], 0};
+        const struct list_of_key *p = bsearch(&wanted, places, n, sizeof *places, by_key);
         if (p)
             lists[i] = p->list;
         else
@@ -215,26 +217,28 @@ static int list_counts(struct fxe_req *r, int binary)
 {
     idx_t *counts = r->v[1].p;
     size_t nlist =
-        binary ? api()->IndexBinaryIVF_nlist(r->v[0].p) : api()->IndexIVF_nlist(r->v[0].p);
-    int64_t ntotal = binary ? api()->IndexBinary_ntotal(r->v[0].p) : api()->Index_ntotal(r->v[0].p);
+        binary ? fxe_api()->IndexBinaryIVF_nlist(r->v[0].p) : fxe_api()->IndexIVF_nlist(r->v[0].p);
+    int64_t ntotal =
+        binary ? fxe_api()->IndexBinary_ntotal(r->v[0].p) : fxe_api()->Index_ntotal(r->v[0].p);
     int bits = selects_by(r, 3, "bitmap");
-    const FaissIDSelector *sel = r->v[3].p ? api()->SearchParametersIVF_sel(r->v[3].p) : NULL;
+    const FaissIDSelector *sel = r->v[3].p ? fxe_api()->SearchParametersIVF_sel(r->v[3].p) : NULL;
     if (!sel || (!bits && !selects_by(r, 3, "batch")))
-        return refuse(r, "takes an IDSelectorBitmap or IDSelectorBatch");
+        return refuse(r, "the selector must be an IDSelectorBitmap or IDSelectorBatch");
     if (!counts || (size_t)r->v[2].i != nlist)
-        return refuse(r, "takes a count for each list");
+        return refuse(r, "expected one count for each list");
     for (size_t list = 0; list < nlist; list++) {
-        size_t n = binary ? api()->IndexBinaryIVF_get_list_size(r->v[0].p, list)
-                          : api()->IndexIVF_get_list_size(r->v[0].p, list);
+        size_t n = binary ? fxe_api()->IndexBinaryIVF_get_list_size(r->v[0].p, list)
+                          : fxe_api()->IndexIVF_get_list_size(r->v[0].p, list);
         idx_t *ids = malloc((n + 1) * sizeof *ids);
         if (!ids)
             return refuse(r, "the server is out of memory");
         if (binary)
-            api()->IndexBinaryIVF_invlists_get_ids(r->v[0].p, list, ids);
+            fxe_api()->IndexBinaryIVF_invlists_get_ids(r->v[0].p, list, ids);
         else
-            api()->IndexIVF_invlists_get_ids(r->v[0].p, list, ids);
+            fxe_api()->IndexIVF_invlists_get_ids(r->v[0].p, list, ids);
         for (size_t i = 0; i < n; i++)
-            counts[list] += api()->IDSelector_is_member(sel, ids[i]) && (!bits || ids[i] < ntotal);
+            counts[list] +=
+                fxe_api()->IDSelector_is_member(sel, ids[i]) && (!bits || ids[i] < ntotal);
         free(ids);
     }
     return 0;
@@ -341,7 +345,7 @@ static const struct extra {
      1},
 };
 
-static const struct extra *find(int op)
+static const struct extra *find_extra(int op)
 {
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
         if (extras[i].op == op)
@@ -351,7 +355,7 @@ static const struct extra *find(int op)
 
 int fxe_extra_has(int op)
 {
-    const struct extra *e = find(op);
+    const struct extra *e = find_extra(op);
     for (int i = 0; e && e->needs[i]; i++)
         if (!fx_library_has(&fxe_engine.lib, e->needs[i]))
             return 0;
@@ -360,7 +364,7 @@ int fxe_extra_has(int op)
 
 int fxe_extra_call(struct fxe_req *r)
 {
-    const struct extra *e = find(r->op);
+    const struct extra *e = find_extra(r->op);
     if (fxe_short_params_call(r))
         return 1;
     if (!e || fx_library_has(&fxe_engine.lib, r->op))

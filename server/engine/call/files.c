@@ -14,11 +14,6 @@
 #include "server/engine/guard/guard.h"
 #include "server/engine/run/request.h"
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
 static int io_flags(struct fxe_req *r)
 {
     int64_t flags = 0;
@@ -38,12 +33,12 @@ static int prepare_save(struct fxe_req *r)
     int root = fx_root(r->obj[0]->cls);
     if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
         return fxe_fail(r, "handle", "a Faiss%s cannot be saved", fx_classes[root].name);
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 /* FAISS's custom writer has no argument of its own. */
 static _Thread_local FILE *custom_file;
-static size_t write_custom(const void *p, size_t size, size_t n)
+static size_t write_through_custom(const void *p, size_t size, size_t n)
 {
     return fwrite(p, size, n, custom_file);
 }
@@ -51,14 +46,14 @@ static size_t write_custom(const void *p, size_t size, size_t n)
 static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
 {
     FaissCustomIOWriter *w = NULL;
-    if (fxe_need(r, FX_OP_write_index_custom) != 0)
+    if (fxe_require(r, FX_OP_write_index_custom) != 0)
         return -1;
     custom_file = f;
-    int rc = api()->CustomIOWriter_new(&w, write_custom);
+    int rc = fxe_api()->CustomIOWriter_new(&w, write_through_custom);
     if (rc == 0)
-        rc = api()->write_index_custom(r->obj[0]->ptr, (FaissIOWriter *)w, flags);
+        rc = fxe_api()->write_index_custom(r->obj[0]->ptr, (FaissIOWriter *)w, flags);
     if (w)
-        api()->CustomIOWriter_free(w);
+        fxe_api()->CustomIOWriter_free(w);
     return rc;
 }
 
@@ -77,8 +72,8 @@ static void run_save(struct fxe_req *r)
     if (flags && !binary)
         rc = save_with_flags(r, f, flags);
     else
-        rc = binary ? api()->write_index_binary(r->obj[0]->ptr, f)
-                    : api()->write_index(r->obj[0]->ptr, f);
+        rc = binary ? fxe_api()->write_index_binary(r->obj[0]->ptr, f)
+                    : fxe_api()->write_index(r->obj[0]->ptr, f);
     if (rc != 0 && !r->failed)
         fxe_fail_faiss(r, rc);
     if (fclose(f) != 0 && !r->failed)
@@ -89,11 +84,11 @@ static void run_save(struct fxe_req *r)
         fxe_reply_array(r, data, size);
 }
 
-const struct fxe_operation fxe_save = {"save", 1, prepare_save, run_save, NULL};
+const struct fxe_operation fxe_save_operation = {"save", 1, prepare_save, run_save, NULL};
 
 /* --- load --- */
 
-static int class_of(struct fxe_req *r)
+static int asked_class(struct fxe_req *r)
 {
     static const int known[] = {FX_CLASS_Index, FX_CLASS_IndexBinary, FX_CLASS_VectorTransform};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -107,15 +102,15 @@ static int class_of(struct fxe_req *r)
 static int load_transform(struct fxe_req *r, const void *data, size_t size, void **out)
 {
     char name[64];
-    int rc = -4, fd;
-    if (fxe_need(r, FX_OP_read_VectorTransform_fname) != 0)
+    int rc = STD_EXCEPT, fd;
+    if (fxe_require(r, FX_OP_read_VectorTransform_fname) != 0)
         return -1;
     fd = memfd_create("transform", MFD_CLOEXEC);
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     if (fd >= 0 && write(fd, data, size) == (ssize_t)size)
-        rc = api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
+        rc = fxe_api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
     else
-        fxe_fail(r, "limit", "the server has no room for the file");
+        fxe_fail(r, "limit", "the server has no memory for the file");
     if (fd >= 0)
         close(fd);
     return rc;
@@ -145,8 +140,8 @@ static int transform_class(const void *data, size_t size)
 
 static int load_file(int cls, FILE *f, int flags, void **out)
 {
-    return cls == FX_CLASS_Index ? api()->read_index(f, flags, (FaissIndex **)out)
-                                 : api()->read_index_binary(f, flags, (FaissIndexBinary **)out);
+    return cls == FX_CLASS_Index ? fxe_api()->read_index(f, flags, (FaissIndex **)out)
+                                 : fxe_api()->read_index_binary(f, flags, (FaissIndexBinary **)out);
 }
 
 static void reply_object(struct fxe_req *r, int cls, void *ptr)
@@ -191,7 +186,7 @@ static void load_through(fxe_read_fn read, void *ctx, void *arg)
 {
     struct loading *l = arg;
     FILE *f = fxe_source_open(read, ctx);
-    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : -4;
+    l->rc = f ? load_file(l->cls, f, l->flags, &l->ptr) : STD_EXCEPT;
     if (f)
         fxe_source_close(f);
 }
@@ -209,8 +204,8 @@ static void run_load(struct fxe_req *r)
     const void *data;
     size_t size;
     void *ptr = NULL;
-    int cls = class_of(r), rc;
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
+    int cls = asked_class(r), rc;
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
         return;
     if (!o) {
         fxe_fail(r, "protocol", "load without 'data'");
@@ -237,7 +232,7 @@ static void run_load(struct fxe_req *r)
         reply_object(r, cls, ptr);
 }
 
-const struct fxe_operation fxe_load = {"load", 1, NULL, run_load, NULL};
+const struct fxe_operation fxe_load_operation = {"load", 1, NULL, run_load, NULL};
 
 /* --- load from a stream ---
  *
@@ -306,7 +301,7 @@ static size_t stream_read(void *ctx, void *to, size_t want)
 static void *stream_thread(void *arg)
 {
     struct fxe_stream *s = arg;
-    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = -4};
+    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = STD_EXCEPT};
     struct fxe_tape tape = {.read = stream_read, .ctx = s};
     char why[FXE_WHY] = "";
     if (fxe_engine.omp_set_num_threads)
@@ -331,9 +326,9 @@ static void *stream_thread(void *arg)
         fxe_req_finish(r);
     } else if (rc == 0) { /* nobody waits for it any more */
         if (s->cls == FX_CLASS_Index)
-            api()->Index_free(ptr);
+            fxe_api()->Index_free(ptr);
         else
-            api()->IndexBinary_free(ptr);
+            fxe_api()->IndexBinary_free(ptr);
     }
     struct fxe_obj *doomed = NULL;
     fxe_lock();
@@ -350,8 +345,8 @@ static int start_load_stream(struct fxe_req *r)
     static uint64_t last;
     pthread_attr_t attr;
     pthread_t thread;
-    int cls = class_of(r);
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_need(r, FX_OP_read_index_binary) != 0))
+    int cls = asked_class(r);
+    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
         return 0;
     struct fxe_stream *s = calloc(1, sizeof *s);
     if (!s || cls == FX_CLASS_VectorTransform) {
@@ -388,7 +383,7 @@ static int start_load_stream(struct fxe_req *r)
     fxe_unlock();
     pthread_cond_destroy(&s->fed);
     free(s);
-    fxe_fail(r, "limit", "the server has no thread for another load");
+    fxe_fail(r, "limit", "the server cannot start a thread for another load");
     return 0;
 }
 
@@ -410,7 +405,7 @@ static int start_feed(struct fxe_req *r)
     }
     fxe_unlock();
     if (!s)
-        fxe_fail(r, "argument", "no load waits for these bytes");
+        fxe_fail(r, "argument", "there is no load that waits for these bytes");
     return s != NULL;
 }
 
@@ -424,5 +419,6 @@ void fxe_streams_abort(struct fxe_session *session)
     }
 }
 
-const struct fxe_operation fxe_load_stream = {"load_stream", 1, NULL, NULL, start_load_stream};
-const struct fxe_operation fxe_feed = {"feed", 1, NULL, NULL, start_feed};
+const struct fxe_operation fxe_load_stream_operation = {"load_stream", 1, NULL, NULL,
+                                                        start_load_stream};
+const struct fxe_operation fxe_feed_operation = {"feed", 1, NULL, NULL, start_feed};

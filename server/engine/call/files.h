@@ -10,6 +10,7 @@ struct fxe_operation;
 /* Loads of the session that wait for bytes fail.  With engine.lock. */
 void fxe_streams_abort(struct fxe_session *s);
 
-extern const struct fxe_operation fxe_save, fxe_load, fxe_load_stream, fxe_feed;
+extern const struct fxe_operation fxe_save_operation, fxe_load_operation, fxe_load_stream_operation,
+    fxe_feed_operation;
 
 #endif

@@ -20,9 +20,10 @@ static int check(struct fxe_req *r, const msgpack_object *calls)
         ok = n->type == MSGPACK_OBJECT_POSITIVE_INTEGER && n->via.u64 <= left;
         left -= ok ? n->via.u64 : 0;
     }
-    return ok && left == 0 ? 0
-                           : fxe_fail(r, "protocol", "%s: calls are not those of %lld vectors",
-                                      r->fn->name, (long long)r->v[N].i);
+    return ok && left == 0
+               ? 0
+               : fxe_fail(r, "protocol", "%s: the number of calls does not fit %lld vectors",
+                          r->fn->name, (long long)r->v[N].i);
 }
 
 int fxe_joined_call(struct fxe_req *r)

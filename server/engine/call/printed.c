@@ -11,7 +11,7 @@
 
 static _Thread_local struct fxe_printed *listeners[2]; /* by enum fxe_printed_what */
 
-static void keep(struct fxe_printed *p, const char *data, size_t n)
+static void keep_text(struct fxe_printed *p, const char *data, size_t n)
 {
     size_t fits = p->limit && n > p->limit - p->size ? p->limit - p->size : n;
     if (p->size + fits > p->room) {
@@ -48,10 +48,10 @@ static ssize_t print(void *is_stdout, const char *data, size_t n)
 {
     int saved = errno;
     if (is_stdout && listeners[FXE_PRINTED_RESULT]) {
-        keep(listeners[FXE_PRINTED_RESULT], data, n);
+        keep_text(listeners[FXE_PRINTED_RESULT], data, n);
     } else {
         if (listeners[FXE_PRINTED_ALL])
-            keep(listeners[FXE_PRINTED_ALL], data, n);
+            keep_text(listeners[FXE_PRINTED_ALL], data, n);
         to_log(data, n);
     }
     errno = saved;
@@ -59,7 +59,7 @@ static ssize_t print(void *is_stdout, const char *data, size_t n)
 }
 
 /* Without a buffer: what waits in one would be passed on by a thread that has not printed it. */
-static FILE *stream(void *is_stdout)
+static FILE *open_stream(void *is_stdout)
 {
     static const cookie_io_functions_t functions = {.write = print};
     FILE *f = fopencookie(is_stdout, "w", functions);
@@ -71,7 +71,7 @@ static FILE *stream(void *is_stdout)
 void fxe_printed_init(void)
 {
     static int yes;
-    FILE *out = stream(&yes), *err = stream(NULL);
+    FILE *out = open_stream(&yes), *err = open_stream(NULL);
     dup2(STDERR_FILENO, STDOUT_FILENO); /* for what does not print through streams */
     if (!out || !err) {
         fxs_log(FXS_WARN, "engine", "event=no-streams errno=%d", errno);

@@ -12,16 +12,11 @@ struct short_params {
 
 _Static_assert(sizeof(struct short_params) == 36, "as FAISS had it");
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
-static void init(FaissClusteringParameters *params)
+static void init_with_defaults(FaissClusteringParameters *params)
 {
     struct short_params old;
     memset(&old, 0, sizeof old);
-    api()->ClusteringParameters_init((FaissClusteringParameters *)(void *)&old);
+    fxe_api()->ClusteringParameters_init((FaissClusteringParameters *)(void *)&old);
     *params = (FaissClusteringParameters){
         .niter = old.niter,
         .nredo = old.nredo,
@@ -54,16 +49,16 @@ static int new_with_params(struct fxe_req *r, const FaissClusteringParameters *n
                         "%s: int_centroids is %d, which came with FAISS 1.7.2; the "
                         "server's is %s",
                         r->fn->name, now->int_centroids, fxe_engine.lib.version);
-    return api()->Clustering_new_with_params(r->v[0].p, (int)r->v[1].i, (int)r->v[2].i,
-                                             (const FaissClusteringParameters *)(void *)&old);
+    return fxe_api()->Clustering_new_with_params(r->v[0].p, (int)r->v[1].i, (int)r->v[2].i,
+                                                 (const FaissClusteringParameters *)(void *)&old);
 }
 
 int fxe_short_params_call(struct fxe_req *r)
 {
-    if (api()->Clustering_decode_block_size) /* came with the field */
+    if (fxe_api()->Clustering_decode_block_size) /* came with the field */
         return 0;
     if (r->op == FX_OP_ClusteringParameters_init)
-        init(r->v[0].p);
+        init_with_defaults(r->v[0].p);
     else if (r->op == FX_OP_Clustering_new_with_params)
         r->v[r->fn->nparams].i = new_with_params(r, r->v[3].p);
     else

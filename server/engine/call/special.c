@@ -8,26 +8,16 @@
 
 enum { ITERATION_STATS_SIZE = 40 }; /* of FAISS's C++ struct, opaque in C */
 
-static void reply_copy(struct fxe_req *r, const void *data, size_t size)
-{
-    void *copy = malloc(size ? size : 1);
-    if (copy && size)
-        memcpy(copy, data, size);
-    if (copy)
-        fxe_reply_array(r, copy, size);
-    else
-        fxe_fail(r, "limit", "the server is out of memory");
-}
-
 static void run_ivf_stats(struct fxe_req *r)
 {
-    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0)
-        reply_copy(r, fxe_engine.lib.api.get_indexIVF_stats(), sizeof(FaissIndexIVFStats));
+    if (fxe_require(r, FX_OP_get_indexIVF_stats) == 0)
+        fxe_reply_copy(r, fxe_engine.lib.api.get_indexIVF_stats(), sizeof(FaissIndexIVFStats));
 }
 
 static void run_ivf_stats_reset(struct fxe_req *r)
 {
-    if (fxe_need(r, FX_OP_get_indexIVF_stats) == 0 && fxe_need(r, FX_OP_IndexIVFStats_reset) == 0)
+    if (fxe_require(r, FX_OP_get_indexIVF_stats) == 0 &&
+        fxe_require(r, FX_OP_IndexIVFStats_reset) == 0)
         fxe_engine.lib.api.IndexIVFStats_reset(fxe_engine.lib.api.get_indexIVF_stats());
 }
 
@@ -37,12 +27,12 @@ static int prepare_iteration_stats(struct fxe_req *r)
     if (!args || args->type != MSGPACK_OBJECT_ARRAY || args->via.array.size != 3 ||
         args->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return fxe_fail(r, "protocol", "%s takes 3 arguments", r->operation->name);
-    if (fxe_need(r, FX_OP_Clustering_iteration_stats) != 0 ||
+    if (fxe_require(r, FX_OP_Clustering_iteration_stats) != 0 ||
         fxe_req_object(r, args->via.array.ptr[0].via.u64, r->operation->name, &r->obj[0]) != 0)
         return -1;
     if (!fxe_obj_is(r->obj[0], FX_CLASS_Clustering))
         return fxe_fail(r, "handle", "%s: not a FaissClustering", r->operation->name);
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 static void run_iteration_stats(struct fxe_req *r)
@@ -50,7 +40,7 @@ static void run_iteration_stats(struct fxe_req *r)
     FaissClusteringIterationStats *stats = NULL;
     size_t n = 0;
     fxe_engine.lib.api.Clustering_iteration_stats(r->obj[0]->ptr, &stats, &n);
-    reply_copy(r, stats, n * ITERATION_STATS_SIZE);
+    fxe_reply_copy(r, stats, n * ITERATION_STATS_SIZE);
 }
 
 /* fxe_special_NAME handles faiss_NAME. */

@@ -16,7 +16,7 @@ enum { PIECE = 1 << 15, SECONDS = 600 };
 
 static const size_t LONGEST = (size_t)1 << 30; /* bytes that are kept; more is not tried */
 
-static int receive(int fd, void *to, size_t n)
+static int read_exactly(int fd, void *to, size_t n)
 {
     for (char *at = to; n > 0;) {
         ssize_t got = read(fd, at, n);
@@ -28,22 +28,22 @@ static int receive(int fd, void *to, size_t n)
     return 0;
 }
 
-static int say(int fd, const void *from, size_t n)
+static int write_exactly(int fd, const void *from, size_t n)
 {
     return n == 0 || write(fd, from, n) == (ssize_t)n ? 0 : -1;
 }
 
 /* --- the child: ask for n bytes, get the number that there are, and those --- */
 
-static size_t ask(void *ctx, void *to, size_t n)
+static size_t read_through_engine(void *ctx, void *to, size_t n)
 {
     size_t got = 0;
     (void)ctx;
     while (got < n) {
         uint64_t want = n - got < PIECE ? n - got : PIECE, have;
-        if (say(FXE_TRIAL_OUT, &want, sizeof want) != 0 ||
-            receive(FXE_TRIAL_IN, &have, sizeof have) != 0 || have > want ||
-            receive(FXE_TRIAL_IN, (char *)to + got, have) != 0)
+        if (write_exactly(FXE_TRIAL_OUT, &want, sizeof want) != 0 ||
+            read_exactly(FXE_TRIAL_IN, &have, sizeof have) != 0 || have > want ||
+            read_exactly(FXE_TRIAL_IN, (char *)to + got, have) != 0)
             break;
         got += have;
         if (have < want)
@@ -52,15 +52,15 @@ static size_t ask(void *ctx, void *to, size_t n)
     return got;
 }
 
-struct loading {
+struct tape_load {
     void (*load)(fxe_read_fn, void *, void *);
     void *arg;
 };
 
 static void load_in_child(void *arg)
 {
-    struct loading *l = arg;
-    l->load(ask, NULL, l->arg);
+    struct tape_load *l = arg;
+    l->load(read_through_engine, NULL, l->arg);
 }
 
 /* --- the engine --- */
@@ -75,7 +75,7 @@ static int serve(void *ctx)
     struct service *s = ctx;
     struct fxe_tape *t = s->tape;
     uint64_t want = 0;
-    if (receive(s->in, &want, sizeof want) != 0)
+    if (read_exactly(s->in, &want, sizeof want) != 0)
         return -1;
     char *more =
         want <= PIECE && t->size + want <= LONGEST ? realloc(t->data, t->size + want) : NULL;
@@ -85,8 +85,8 @@ static int serve(void *ctx)
     uint64_t have = t->read(t->ctx, t->data + t->size, want);
     t->size += have;
     /* A child that is gone does not read this; its end is noticed. */
-    if (say(s->out, &have, sizeof have) == 0)
-        say(s->out, t->data + t->size - have, have);
+    if (write_exactly(s->out, &have, sizeof have) == 0)
+        write_exactly(s->out, t->data + t->size - have, have);
     return 0;
 }
 
@@ -94,7 +94,7 @@ enum fxe_trial fxe_tape_try(struct fxe_tape *t, void (*load)(fxe_read_fn, void *
                             void *arg, char *why, size_t len)
 {
     int asks[2] = {-1, -1}, answers[2] = {-1, -1};
-    struct loading l = {load, arg};
+    struct tape_load l = {load, arg};
     enum fxe_trial end = FXE_TRIAL_UNKNOWN;
     *why = '\0';
     if (pipe2(asks, O_CLOEXEC) == 0 && pipe2(answers, O_CLOEXEC) == 0) {

@@ -6,18 +6,13 @@
 
 #include "server/engine/run/request.h"
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
 /* Remember it, to be freed after the call. */
-static int made(struct fxe_req *r, void *ptr, int free_op)
+static int free_later(struct fxe_req *r, void *ptr, int free_op)
 {
     struct fxe_values *v = &r->values;
     if (v->n == FXE_MAX_VALUES) {
         union fx_val args[2] = {{.p = ptr}};
-        fx_invoke(api(), free_op, args);
+        fx_invoke(fxe_api(), free_op, args);
         return fxe_fail(r, "limit", "more than %d selectors in one call", FXE_MAX_VALUES);
     }
     v->made[v->n].ptr = ptr;
@@ -29,13 +24,13 @@ void fxe_values_free(struct fxe_values *v)
 {
     while (v->n > 0) {
         union fx_val args[2] = {{.p = v->made[--v->n].ptr}};
-        fx_invoke(api(), v->made[v->n].free_op, args);
+        fx_invoke(fxe_api(), v->made[v->n].free_op, args);
     }
 }
 
-static int bad(struct fxe_req *r)
+static int malformed(struct fxe_req *r)
 {
-    return fxe_fail(r, "protocol", "a malformed value object");
+    return fxe_fail(r, "protocol", "a value object of the call is malformed");
 }
 
 static int get_int(const msgpack_object *o, int64_t *out)
@@ -46,7 +41,7 @@ static int get_int(const msgpack_object *o, int64_t *out)
     return 0;
 }
 
-static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
+static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
 /* Brute force search takes the vectors from imin to imax without asking whether there are
  * so many, or whether imin is the lesser.  It does that for a range only, and not for the
@@ -55,7 +50,7 @@ static int outside(const struct fxe_req *r, int64_t imin, int64_t imax)
 {
     int64_t ntotal = 0;
     if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index)
-        ntotal = api()->Index_ntotal(r->obj[0]->ptr);
+        ntotal = fxe_api()->Index_ntotal(r->obj[0]->ptr);
     return (imin > 0 ? imin : 0) > (imax < ntotal ? imax : ntotal);
 }
 
@@ -65,14 +60,14 @@ static int range(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **o
     FaissIDSelectorOr *twice = NULL;
     int64_t imin, imax;
     if (get_int(&e[1], &imin) || get_int(&e[2], &imax))
-        return bad(r);
-    int rc = api()->IDSelectorRange_new(&s, imin, imax);
+        return malformed(r);
+    int rc = fxe_api()->IDSelectorRange_new(&s, imin, imax);
     *out = (FaissIDSelector *)s;
-    if (rc != 0 || !outside(r, imin, imax) || !api()->IDSelectorOr_new)
+    if (rc != 0 || !outside(r, imin, imax) || !fxe_api()->IDSelectorOr_new)
         return rc;
-    if (made(r, s, FX_OP_IDSelector_free) != 0)
+    if (free_later(r, s, FX_OP_IDSelector_free) != 0)
         return -1;
-    rc = api()->IDSelectorOr_new(&twice, *out, *out);
+    rc = fxe_api()->IDSelectorOr_new(&twice, *out, *out);
     *out = (FaissIDSelector *)twice;
     return rc;
 }
@@ -85,8 +80,8 @@ static int batch(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **o
     if (fxe_req_bytes(r, &e[1], "the selector", &data, &size) != 0)
         return -1;
     if (size % sizeof(idx_t) != 0)
-        return bad(r);
-    int rc = api()->IDSelectorBatch_new(&s, size / sizeof(idx_t), data);
+        return malformed(r);
+    int rc = fxe_api()->IDSelectorBatch_new(&s, size / sizeof(idx_t), data);
     *out = (FaissIDSelector *)s;
     return rc;
 }
@@ -96,10 +91,10 @@ static int bitmap(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **
     FaissIDSelectorBitmap *s = NULL;
     const void *data;
     size_t size;
-    if (fxe_need(r, FX_OP_IDSelectorBitmap_new) ||
+    if (fxe_require(r, FX_OP_IDSelectorBitmap_new) ||
         fxe_req_bytes(r, &e[1], "the selector", &data, &size) != 0)
         return -1;
-    int rc = api()->IDSelectorBitmap_new(&s, size, data);
+    int rc = fxe_api()->IDSelectorBitmap_new(&s, size, data);
     *out = (FaissIDSelector *)s;
     return rc;
 }
@@ -113,18 +108,19 @@ static int composed(struct fxe_req *r, const msgpack_object *e, int parts, const
                     : strcmp(op, "and") == 0 ? FX_OP_IDSelectorAnd_new
                     : strcmp(op, "or") == 0  ? FX_OP_IDSelectorOr_new
                                              : FX_OP_IDSelectorXOr_new;
-    if (fxe_need(r, which) || selector(r, &e[1], &a) || (parts == 2 && selector(r, &e[2], &b)))
+    if (fxe_require(r, which) || read_selector(r, &e[1], &a) ||
+        (parts == 2 && read_selector(r, &e[2], &b)))
         return -1;
     if (!a || (parts == 2 && !b))
         return fxe_fail(r, "argument", "a part of a selector is NULL");
     union fx_val v[4] = {{.p = &s}, {.p = a}, {.p = b}};
-    fx_invoke(api(), which, v);
+    fx_invoke(fxe_api(), which, v);
     rc = (int)v[fx_fns[which].nparams].i;
     *out = s;
     return rc;
 }
 
-static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out)
+static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out)
 {
     static const struct {
         const char *name;
@@ -136,14 +132,14 @@ static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector 
         return 0;
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 2 ||
         o->via.array.ptr[0].type != MSGPACK_OBJECT_STR)
-        return bad(r);
+        return malformed(r);
     const msgpack_object *e = o->via.array.ptr;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         if (e[0].via.str.size != strlen(kinds[k].name) ||
             memcmp(e[0].via.str.ptr, kinds[k].name, e[0].via.str.size) != 0)
             continue;
         if (o->via.array.size != kinds[k].size)
-            return bad(r);
+            return malformed(r);
         int rc = k == 0   ? range(r, e, out)
                  : k == 1 ? batch(r, e, out)
                  : k == 2 ? bitmap(r, e, out)
@@ -154,21 +150,21 @@ static int selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector 
             fxe_fail_faiss(r, rc);
             return -1;
         }
-        return made(r, *out, FX_OP_IDSelector_free);
+        return free_later(r, *out, FX_OP_IDSelector_free);
     }
-    return bad(r);
+    return malformed(r);
 }
 
 /* --- search parameters --- */
 
 /* A field that came with a later release than the rest: set it if the library has it,
  * refuse if it cannot and the caller changed it. */
-#define SET(Class, name, value, dflt)                       \
-    do {                                                    \
-        if (api()->Class##_set_##name)                      \
-            api()->Class##_set_##name(sp, value);           \
-        else if ((value) != (dflt))                         \
-            return fxe_need(r, FX_OP_##Class##_set_##name); \
+#define SET(Class, name, value, dflt)                          \
+    do {                                                       \
+        if (fxe_api()->Class##_set_##name)                     \
+            fxe_api()->Class##_set_##name(sp, value);          \
+        else if ((value) != (dflt))                            \
+            return fxe_require(r, FX_OP_##Class##_set_##name); \
     } while (0)
 
 static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel, void **out)
@@ -177,19 +173,20 @@ static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel,
     int64_t f[5];
     for (int i = 0; i < 5; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
-            return bad(r);
+            return malformed(r);
     int rabitq = e[0].via.str.size == 6 && memcmp(e[0].via.str.ptr, "rabitq", 6) == 0;
-    if (fxe_need(r, rabitq ? FX_OP_SearchParametersRaBitQ_new_with
-                           : FX_OP_SearchParametersIVF_new_with))
+    if (fxe_require(r, rabitq ? FX_OP_SearchParametersRaBitQ_new_with
+                              : FX_OP_SearchParametersIVF_new_with))
         return -1;
-    int rc = (rabitq ? api()->SearchParametersRaBitQ_new_with
-                     : api()->SearchParametersIVF_new_with)(&sp, sel, (size_t)f[0], (size_t)f[1]);
+    int rc =
+        (rabitq ? fxe_api()->SearchParametersRaBitQ_new_with
+                : fxe_api()->SearchParametersIVF_new_with)(&sp, sel, (size_t)f[0], (size_t)f[1]);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
     }
     *out = sp;
-    if (made(r, sp, FX_OP_SearchParametersIVF_free) != 0)
+    if (free_later(r, sp, FX_OP_SearchParametersIVF_free) != 0)
         return -1;
     SET(SearchParametersIVF, max_lists_num, (size_t)f[2], 0);
     SET(SearchParametersIVF, max_empty_result_buckets, (size_t)f[3], 0);
@@ -203,81 +200,72 @@ static int hnsw(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel
     int64_t f[3];
     for (int i = 0; i < 3; i++)
         if (get_int(&e[2 + i], &f[i]) != 0)
-            return bad(r);
-    if (fxe_need(r, FX_OP_SearchParametersHNSW_new_with))
+            return malformed(r);
+    if (fxe_require(r, FX_OP_SearchParametersHNSW_new_with))
         return -1;
-    int rc = api()->SearchParametersHNSW_new_with(&sp, sel, (int)f[0]);
+    int rc = fxe_api()->SearchParametersHNSW_new_with(&sp, sel, (int)f[0]);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
     }
     *out = sp;
-    if (made(r, sp, FX_OP_SearchParametersHNSW_free) != 0)
+    if (free_later(r, sp, FX_OP_SearchParametersHNSW_free) != 0)
         return -1;
     SET(SearchParametersHNSW, check_relative_distance, (int)f[1], 1);
     SET(SearchParametersHNSW, bounded_queue, (int)f[2], 1);
     return 0;
 }
 
-static int params(struct fxe_req *r, const msgpack_object *o, void **out)
+static int read_params(struct fxe_req *r, const msgpack_object *o, void **out)
 {
     FaissIDSelector *sel;
     FaissSearchParameters *sp = NULL;
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 2 ||
         o->via.array.ptr[0].type != MSGPACK_OBJECT_STR)
-        return bad(r);
+        return malformed(r);
     const msgpack_object *e = o->via.array.ptr;
-    if (selector(r, &e[1], &sel) != 0)
+    if (read_selector(r, &e[1], &sel) != 0)
         return -1;
     if (o->via.array.size == 7)
         return ivf(r, e, sel, out);
     if (o->via.array.size == 5)
         return hnsw(r, e, sel, out);
-    if (fxe_need(r, FX_OP_SearchParameters_new))
+    if (fxe_require(r, FX_OP_SearchParameters_new))
         return -1;
-    int rc = api()->SearchParameters_new(&sp, sel);
+    int rc = fxe_api()->SearchParameters_new(&sp, sel);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
     }
     *out = sp;
-    return made(r, sp, FX_OP_SearchParameters_free);
+    return free_later(r, sp, FX_OP_SearchParameters_free);
 }
 
 /* --- results --- */
 
-static int result(struct fxe_req *r, const msgpack_object *o, void **out)
+static int read_result(struct fxe_req *r, const msgpack_object *o, void **out)
 {
     FaissRangeSearchResult *rsr = NULL;
     int64_t nq;
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 2 ||
         get_int(&o->via.array.ptr[1], &nq) != 0 || nq < 0)
-        return bad(r);
+        return malformed(r);
     /* FAISS writes as many limits, and clears them, whatever the call asks for. */
     if (nq > 1 << 27)
-        return fxe_fail(r, "limit", "a result for %lld queries", (long long)nq);
-    int rc = api()->RangeSearchResult_new(&rsr, nq);
+        return fxe_fail(r, "limit", "a RangeSearchResult for %lld queries is too large",
+                        (long long)nq);
+    int rc = fxe_api()->RangeSearchResult_new(&rsr, nq);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
     }
     *out = rsr;
-    return made(r, rsr, FX_OP_RangeSearchResult_free);
-}
-
-static int reply_copy(struct fxe_req *r, const void *data, size_t size)
-{
-    void *copy = malloc(size ? size : 1);
-    if (!copy)
-        return fxe_fail(r, "limit", "the server has no memory for %zu bytes of results", size);
-    if (data)
-        memcpy(copy, data, size);
-    return fxe_reply_array(r, copy, data ? size : 0);
+    return free_later(r, rsr, FX_OP_RangeSearchResult_free);
 }
 
 int fxe_result_reply(struct fxe_req *r, void *rsr)
 {
-    size_t nq = api()->RangeSearchResult_nq(rsr), *lims = NULL;
+    size_t nq = fxe_api()->RangeSearchResult_nq(rsr), *lims = NULL;
     idx_t *labels = NULL;
     float *distances = NULL;
     struct fxe_found *f = &r->found;
@@ -293,12 +281,12 @@ int fxe_result_reply(struct fxe_req *r, void *rsr)
                    ? -1
                    : 0;
     }
-    api()->RangeSearchResult_lims(rsr, &lims);
-    api()->RangeSearchResult_labels(rsr, &labels, &distances);
+    fxe_api()->RangeSearchResult_lims(rsr, &lims);
+    fxe_api()->RangeSearchResult_labels(rsr, &labels, &distances);
     size_t n = labels ? lims[nq] : 0;
-    return reply_copy(r, lims, (nq + 1) * sizeof *lims) ||
-                   reply_copy(r, labels, n * sizeof *labels) ||
-                   reply_copy(r, distances, n * sizeof *distances)
+    return fxe_reply_copy(r, lims, (nq + 1) * sizeof *lims) ||
+                   fxe_reply_copy(r, labels, n * sizeof *labels) ||
+                   fxe_reply_copy(r, distances, n * sizeof *distances)
                ? -1
                : 0;
 }
@@ -310,11 +298,11 @@ int fxe_value_build(struct fxe_req *r, const msgpack_object *o, int cls, void **
         return 0;
     switch (fx_root(cls)) {
     case FX_CLASS_IDSelector:
-        return selector(r, o, (FaissIDSelector **)out);
+        return read_selector(r, o, (FaissIDSelector **)out);
     case FX_CLASS_SearchParameters:
-        return params(r, o, out);
+        return read_params(r, o, out);
     case FX_CLASS_RangeSearchResult:
-        return result(r, o, out);
+        return read_result(r, o, out);
     }
-    return fxe_fail(r, "unsupported", "a Faiss%s cannot be sent", fx_classes[cls].name);
+    return fxe_fail(r, "unsupported", "a Faiss%s cannot be sent to a server", fx_classes[cls].name);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unwind.h>
 
+#include "proto/api.h"
+
 #if defined(__x86_64__) || defined(__aarch64__)
 
 /* int guard(f, arg, &exception): 1 and the exception when f threw. */
@@ -115,7 +117,7 @@ static struct {
     const struct type_info *std_exception;
 } runtime;
 
-static void find(void *dl, const char *name, void *at)
+static void find_symbol(void *dl, const char *name, void *at)
 {
     void *sym = dlsym(dl, name);
     memcpy(at, &sym, sizeof sym);
@@ -123,10 +125,10 @@ static void find(void *dl, const char *name, void *at)
 
 void fxe_catch_init(void *dl)
 {
-    find(dl, "__cxa_begin_catch", &runtime.begin_catch);
-    find(dl, "__cxa_end_catch", &runtime.end_catch);
-    find(dl, "__cxa_current_exception_type", &runtime.current_type);
-    find(dl, "_ZTISt9exception", &runtime.std_exception);
+    find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
+    find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
+    find_symbol(dl, "__cxa_current_exception_type", &runtime.current_type);
+    find_symbol(dl, "_ZTISt9exception", &runtime.std_exception);
 }
 
 int fxe_has_classes(void)
@@ -166,7 +168,7 @@ static const char *what(const struct type_info *type, void *object)
 int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len)
 {
     void *exception = NULL;
-    int code = -1;
+    int code = UNKNOWN_EXCEPT;
     if (!fxe_guard(f, arg, &exception))
         return 0;
     snprintf(text, len, "Unknown error");
@@ -181,7 +183,7 @@ int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len)
     const struct type_info *type = runtime.current_type();
     const char *w = primary ? what(type, e + 1) : NULL;
     if (w) {
-        code = strcmp(type->name, "N5faiss14FaissExceptionE") == 0 ? -2 : -4;
+        code = strcmp(type->name, "N5faiss14FaissExceptionE") == 0 ? FAISS_EXCEPT : STD_EXCEPT;
         snprintf(text, len, "%s", w);
     }
     runtime.end_catch();

@@ -16,9 +16,9 @@
 
 #include <stddef.h>
 
-/* Run f(arg).  Returns 0; or, when it threw, the code that FAISS's own C API would have
- * returned (-2 FaissException, -4 another std::exception, -1 anything else) and what()
- * in `text`. */
+/* Calls f(arg).  Returns 0; or, if it threw, the FaissErrorCode that FAISS's own C API would have
+ * returned (FAISS_EXCEPT for a FaissException, STD_EXCEPT for another std::exception,
+ * UNKNOWN_EXCEPT for anything else), and what() in `text`. */
 int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len);
 
 /* The mangled name of a polymorphic object's class. */

@@ -10,8 +10,8 @@ static int lengths(struct fxe_req *r)
 {
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].length && r->v[i].i < 0)
-            return fxe_fail(r, "argument", "%s: %s is %lld", r->fn->name, r->fn->params[i].name,
-                            (long long)r->v[i].i);
+            return fxe_fail(r, "argument", "%s: %s is %lld, expected at least 0", r->fn->name,
+                            r->fn->params[i].name, (long long)r->v[i].i);
     return 0;
 }
 
@@ -22,10 +22,11 @@ static int hollow(struct fxe_req *r)
     const struct fx_fn *fn = r->fn;
     int field = fn->ret.kind != FX_ERR && fn->nparams <= 2 && !(fn->flags & FX_FOLLOWS);
     for (int i = 0; i < fn->nparams && !field; i++)
-        if (r->obj[i] && r->obj[i]->hollow && r->obj[i]->nkeeps == 0)
+        if (r->obj[i] && fxe_obj_target(r->obj[i])->hollow &&
+            fxe_obj_target(r->obj[i])->nkeeps == 0)
             return fxe_fail(r, "argument",
-                            "%s: %s is a Faiss%s made without a sub-index, which is of no use",
-                            fn->name, fn->params[i].name, fx_classes[r->obj[i]->cls].name);
+                            "%s: %s is a Faiss%s made without a sub-index; set one first", fn->name,
+                            fn->params[i].name, fx_classes[r->obj[i]->cls].name);
     return 0;
 }
 
@@ -34,14 +35,15 @@ static int hollow(struct fxe_req *r)
 static int trained(struct fxe_req *r)
 {
     const FaissVectorTransform *vt = r->v[0].p;
-    return api()->VectorTransform_is_trained(vt) ? 0 : refuse(r, "the transform is not trained");
+    return fxe_api()->VectorTransform_is_trained(vt) ? 0
+                                                     : refuse(r, "the transform is not trained");
 }
 
 /* Of the first argument. */
 static size_t nlist_of(const struct fxe_req *r)
 {
-    return fxe_is_binary(r->obj[0]) ? api()->IndexBinaryIVF_nlist(r->v[0].p)
-                                    : api()->IndexIVF_nlist(r->v[0].p);
+    return fxe_is_binary(r->obj[0]) ? fxe_api()->IndexBinaryIVF_nlist(r->v[0].p)
+                                    : fxe_api()->IndexIVF_nlist(r->v[0].p);
 }
 
 static int list_no(struct fxe_req *r)
@@ -49,8 +51,9 @@ static int list_no(struct fxe_req *r)
     size_t nlist = nlist_of(r);
     uint64_t list = (uint64_t)scalar(r, "list_no");
     return list < nlist ? 0
-                        : fxe_fail(r, "argument", "%s: list %llu of %zu", r->fn->name,
-                                   (unsigned long long)list, nlist);
+                        : fxe_fail(r, "argument",
+                                   "%s: list_no is %llu, but the index has %zu lists (0 to %zu)",
+                                   r->fn->name, (unsigned long long)list, nlist, nlist - 1);
 }
 
 /* Shards and replicas are the objects that were added and not removed. */
@@ -59,7 +62,8 @@ static int shard_no(struct fxe_req *r)
     int64_t i = scalar(r, "i");
     if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
         return 0;
-    return fxe_fail(r, "argument", "%s: %lld of %d", r->fn->name, (long long)i, r->obj[0]->nkeeps);
+    return fxe_fail(r, "argument", "%s: i is %lld, but the index has %d parts", r->fn->name,
+                    (long long)i, r->obj[0]->nkeeps);
 }
 
 /* A binary Flat index checks no key at all.  Where the library cannot tell what an index
@@ -70,13 +74,14 @@ static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
     int64_t end;
     if (IS(IndexBinaryIVF, index))
         return 0;
-    if (api()->IndexBinaryFlat_cast && !api()->IndexBinaryFlat_cast(index))
+    if (fxe_api()->IndexBinaryFlat_cast && !fxe_api()->IndexBinaryFlat_cast(index))
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) ||
-        end > api()->IndexBinary_ntotal(index))
-        return fxe_fail(r, "argument", "%s: keys %lld to %lld of %lld", r->fn->name,
-                        (long long)first, (long long)(first + n - 1),
-                        (long long)api()->IndexBinary_ntotal(index));
+        end > fxe_api()->IndexBinary_ntotal(index))
+        return fxe_fail(r, "argument",
+                        "%s: the keys are %lld to %lld, but the index has %lld vectors",
+                        r->fn->name, (long long)first, (long long)(first + n - 1),
+                        (long long)fxe_api()->IndexBinary_ntotal(index));
     return 0;
 }
 
@@ -99,9 +104,10 @@ static int result(struct fxe_req *r)
     const void *made = r->v[param(r, "result")].p;
     if (!made)
         return refuse(r, "result is NULL");
-    if (api()->RangeSearchResult_nq(made) < (uint64_t)rows(r))
-        return fxe_fail(r, "argument", "%s: the result is for %zu queries", r->fn->name,
-                        api()->RangeSearchResult_nq(made));
+    if (fxe_api()->RangeSearchResult_nq(made) < (uint64_t)rows(r))
+        return fxe_fail(r, "argument",
+                        "%s: the result was made for %zu queries, but the call has %lld",
+                        r->fn->name, fxe_api()->RangeSearchResult_nq(made), (long long)rows(r));
     return 0;
 }
 
@@ -122,14 +128,16 @@ static int subset(struct fxe_req *r)
 {
     enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
     int64_t type = scalar(r, "subset_type"), a1 = scalar(r, "a1"), a2 = scalar(r, "a2");
-    int64_t ntotal = api()->Index_ntotal(r->v[0].p);
+    int64_t ntotal = fxe_api()->Index_ntotal(r->v[0].p);
     if (fxe_is_fast_scan(r->v[0].p))
         return refuse(r, "vectors of a FastScan index cannot be copied");
     int ok = (type != ID_MOD || (a1 != 0 && a1 != -1)) &&
              (type != ELEMENT_RANGE || (ntotal > 0 && 0 <= a1 && a1 <= a2 && a2 <= ntotal)) &&
              (type != LIST_FRACTION || (0 <= a2 && a2 < a1));
     return ok ? merge(r)
-              : fxe_fail(r, "argument", "%s: subset of type %lld, %lld, %lld of %lld vectors",
+              : fxe_fail(r, "argument",
+                         "%s: subset_type %lld with a1 %lld and a2 %lld does not fit an index of "
+                         "%lld vectors",
                          r->fn->name, (long long)type, (long long)a1, (long long)a2,
                          (long long)ntotal);
 }
@@ -138,7 +146,7 @@ static int subset(struct fxe_req *r)
 static int training(struct fxe_req *r)
 {
     return rows(r) == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
-               ? refuse(r, "no vectors to train with")
+               ? refuse(r, "there are no vectors to train with")
                : 0;
 }
 
@@ -146,17 +154,18 @@ static int training(struct fxe_req *r)
 static int quantizer_size(struct fxe_req *r, FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
     if (!index || !IS(IndexIVF, index))
         return 0;
-    int64_t have = api()->Index_ntotal(api()->IndexIVF_quantizer(index));
-    int emptied = have == 0 && !since(12) && api()->Index_is_trained(index);
-    return have <= (int64_t)api()->IndexIVF_nlist(index) && !emptied
+    int64_t have = fxe_api()->Index_ntotal(fxe_api()->IndexIVF_quantizer(index));
+    int emptied = have == 0 && !since(12) && fxe_api()->Index_is_trained(index);
+    return have <= (int64_t)fxe_api()->IndexIVF_nlist(index) && !emptied
                ? 0
-               : fxe_fail(r, "argument", "%s: the quantizer has %lld vectors for %zu lists",
-                          r->fn->name, (long long)have, api()->IndexIVF_nlist(index));
+               : fxe_fail(r, "argument",
+                          "%s: the quantizer has %lld vectors, but the index has %zu lists",
+                          r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
 /* NSG looks for k distinct vectors, or for 16, however few there are. */
@@ -164,14 +173,14 @@ static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
     int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
-    if (!index || !strstr(fxe_class_name(index), "NSG") || api()->Index_ntotal(index) >= k ||
-        api()->Index_ntotal(index) == 0)
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
+    if (!index || !strstr(fxe_class_name(index), "NSG") || fxe_api()->Index_ntotal(index) >= k ||
+        fxe_api()->Index_ntotal(index) == 0)
         return 0;
-    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors finds no %lld", r->fn->name,
-                    (long long)api()->Index_ntotal(index), (long long)k);
+    return fxe_fail(r, "argument", "%s: an NSG index of %lld vectors cannot find %lld neighbours",
+                    r->fn->name, (long long)fxe_api()->Index_ntotal(index), (long long)k);
 }
 
 /* Shards without a shard: FAISS begins with the first. */
@@ -191,21 +200,24 @@ static int neighbours(struct fxe_req *r)
     if (graph_size(r, index) != 0)
         return -1;
     if (is_empty(r->obj[0]))
-        return refuse(r, "no shards to search");
+        return refuse(r, "the index has no shards to search");
     if (since(12))
         return fxe_is_fast_scan(index) ? quantizer_size(r, index) : 0;
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
-        return fxe_fail(r, "argument", "%s: k is %lld", r->fn->name, (long long)scalar(r, "k"));
+        return fxe_fail(r, "argument", "%s: k is %lld, expected at least 0", r->fn->name,
+                        (long long)scalar(r, "k"));
     if (IS(IndexIVF, index) && fxe_is_fast_scan(index) &&
-        api()->IndexIVF_nprobe(index) - 1 >= api()->IndexIVF_nlist(index))
-        return fxe_fail(r, "argument", "%s: nprobe is %zu of %zu lists", r->fn->name,
-                        api()->IndexIVF_nprobe(index), api()->IndexIVF_nlist(index));
+        fxe_api()->IndexIVF_nprobe(index) - 1 >= fxe_api()->IndexIVF_nlist(index))
+        return fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
+                        r->fn->name, fxe_api()->IndexIVF_nprobe(index),
+                        fxe_api()->IndexIVF_nlist(index));
     return quantizer_size(r, index);
 }
 
 static int adding(struct fxe_req *r)
 {
-    return is_empty(r->obj[0]) ? refuse(r, "no shards to add to") : quantizer_size(r, r->v[0].p);
+    return is_empty(r->obj[0]) ? refuse(r, "the index has no shards to add to")
+                               : quantizer_size(r, r->v[0].p);
 }
 
 static int selector(struct fxe_req *r)

@@ -8,11 +8,6 @@
 
 #include "server/engine/run/request.h"
 
-static inline const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
 static inline int refuse(struct fxe_req *r, const char *why)
 {
     return fxe_fail(r, "argument", "%s: %s", r->fn->name, why);
@@ -47,7 +42,7 @@ static inline int since(int minor)
 }
 
 /* Is the index one (through the library's cast, where it has it)? */
-#define IS(Class, index) (api()->Class##_cast && api()->Class##_cast(index))
+#define IS(Class, index) (fxe_api()->Class##_cast && fxe_api()->Class##_cast(index))
 
 int fxe_is_fast_scan(FaissIndex *index);
 

@@ -9,7 +9,7 @@
 int fxe_own_ids(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        return fxe_own_ids(api()->IndexPreTransform_index(index));
+        return fxe_own_ids(fxe_api()->IndexPreTransform_index(index));
     return IS(IndexIDMap2, index) || IS(IndexIVF, index);
 }
 
@@ -24,13 +24,14 @@ int fxe_is_fast_scan(FaissIndex *index)
 int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
-    int64_t end, ntotal = api()->Index_ntotal(index);
+    int64_t end, ntotal = fxe_api()->Index_ntotal(index);
     if (fxe_own_ids(index) || n == 0)
         return 0;
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
-        return fxe_fail(r, "argument", "%s: keys %lld to %lld, and there are %lld", r->fn->name,
-                        (long long)first, (long long)((uint64_t)first + (uint64_t)n - 1),
-                        (long long)ntotal);
+        return fxe_fail(r, "argument",
+                        "%s: the keys are %lld to %lld, but the index has %lld vectors",
+                        r->fn->name, (long long)first,
+                        (long long)((uint64_t)first + (uint64_t)n - 1), (long long)ntotal);
     return 0;
 }
 
@@ -42,8 +43,9 @@ static int all_below(struct fxe_req *r, const char *name, int64_t limit)
     const int64_t *x = r->v[i].p;
     for (uint64_t k = 0; x && k < r->elems[i]; k++)
         if (x[k] >= limit)
-            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, and there are %lld", r->fn->name,
-                            name, (unsigned long long)k, (long long)x[k], (long long)limit);
+            return fxe_fail(r, "argument", "%s: %s[%llu] is %lld, expected less than %lld",
+                            r->fn->name, name, (unsigned long long)k, (long long)x[k],
+                            (long long)limit);
     return 0;
 }
 
@@ -68,19 +70,19 @@ static int ids(struct fxe_req *r)
         return IS(IndexBinaryIVF, r->v[0].p) ? 0 : refuse(r, "xids is NULL");
     if (IS(IndexIVF, index) || r->obj[0]->cls == FX_CLASS_IndexShards)
         return 0;
-    if (IS(IndexPreTransform, index) && IS(IndexIVF, api()->IndexPreTransform_index(index)))
+    if (IS(IndexPreTransform, index) && IS(IndexIVF, fxe_api()->IndexPreTransform_index(index)))
         return 0;
     return refuse(r, "xids is NULL");
 }
 
 static int labels(struct fxe_req *r)
 {
-    return all_below(r, "labels", api()->Index_ntotal(r->v[0].p));
+    return all_below(r, "labels", fxe_api()->Index_ntotal(r->v[0].p));
 }
 
 static int lists(struct fxe_req *r)
 {
-    return all_below(r, "precomputed_idx", (int64_t)api()->IndexIVF_nlist(r->v[0].p));
+    return all_below(r, "precomputed_idx", (int64_t)fxe_api()->IndexIVF_nlist(r->v[0].p));
 }
 
 static int given_lists(struct fxe_req *r)
@@ -96,21 +98,22 @@ static int codes(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     if (IS(IndexPreTransform, index))
-        index = api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && api()->IndexIDMap_sub_index)
-        index = api()->IndexIDMap_sub_index(index);
+        index = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        index = fxe_api()->IndexIDMap_sub_index(index);
     const uint8_t *code = r->v[param(r, "bytes")].p;
     int64_t n = rows(r);
     if (!code || n == 0 || !IS(IndexIVF, index))
         return 0;
-    size_t nlist = api()->IndexIVF_nlist(index),
+    size_t nlist = fxe_api()->IndexIVF_nlist(index),
            stride = (size_t)(r->elems[param(r, "bytes")] / (uint64_t)n);
     for (int64_t i = 0; i < n; i++, code += stride) {
         size_t list = 0, byte = 0;
         for (size_t left = nlist - 1; left > 0 && byte < stride; left >>= 8, byte++)
             list |= (size_t)code[byte] << 8 * byte;
         if (list >= nlist)
-            return fxe_fail(r, "argument", "%s: code %lld is of list %zu, and there are %zu",
+            return fxe_fail(r, "argument",
+                            "%s: code %lld names list %zu, but the index has %zu lists",
                             r->fn->name, (long long)i, list, nlist);
     }
     return 0;
@@ -122,13 +125,13 @@ static int assigned(struct fxe_req *r)
     FaissIndex *index = r->v[0].p;
     if (fxe_is_binary(r->obj[0]))
         return all_below(r, param(r, "assign") < 0 ? "cidx" : "assign",
-                         (int64_t)api()->IndexBinaryIVF_nlist(r->v[0].p));
+                         (int64_t)fxe_api()->IndexBinaryIVF_nlist(r->v[0].p));
     int blocks = fxe_is_fast_scan(index);
     if (blocks && !since(12))
-        return refuse(r, "not for the lists of a FastScan index");
+        return refuse(r, "the index is a FastScan index, whose lists cannot be read");
     if (since(12) && !blocks)
         return 0;
-    return all_below(r, "assign", (int64_t)api()->IndexIVF_nlist(index)) ||
+    return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
                    (blocks && none_below(r, "assign", -1))
                ? -1
                : 0;
@@ -138,17 +141,17 @@ static int assigned(struct fxe_req *r)
 static int selected(struct fxe_req *r)
 {
     const FaissSearchParametersIVF *params = r->v[param(r, "params")].p;
-    return params && api()->SearchParametersIVF_sel(params)
+    return params && fxe_api()->SearchParametersIVF_sel(params)
                ? 0
-               : refuse(r, "takes parameters with a selector");
+               : refuse(r, "params must have a selector");
 }
 
 static int residual_keys(struct fxe_req *r)
 {
     if (fxe_own_ids(r->v[0].p))
         return 0;
-    return none_below(r, "keys", 0) || all_below(r, "keys", api()->Index_ntotal(r->v[0].p)) ? -1
-                                                                                            : 0;
+    return none_below(r, "keys", 0) || all_below(r, "keys", fxe_api()->Index_ntotal(r->v[0].p)) ? -1
+                                                                                                : 0;
 }
 
 int fxe_check_arrays(struct fxe_req *r)
@@ -168,7 +171,7 @@ int fxe_check_arrays(struct fxe_req *r)
 static int own_reconstruct_n(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
-        return own_reconstruct_n(api()->IndexPreTransform_index(index));
+        return own_reconstruct_n(fxe_api()->IndexPreTransform_index(index));
     return index && (IS(IndexFlat, index) || IS(IndexIVF, index) || IS(IndexLSH, index) ||
                      IS(IndexScalarQuantizer, index));
 }
@@ -177,23 +180,23 @@ static int reconstruct_one_by_one(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
     int64_t i0 = r->v[1].i, ni = r->v[2].i;
-    size_t d = (size_t)api()->Index_d(index);
+    size_t d = (size_t)fxe_api()->Index_d(index);
     int rc = 0;
     for (int64_t i = 0; i < ni && rc == 0; i++)
-        rc = api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
+        rc = fxe_api()->Index_reconstruct(index, i0 + i, (float *)r->v[3].p + (size_t)i * d);
     return rc;
 }
 
 static int residual_one_by_one(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
-    size_t d = (size_t)api()->Index_d(index);
+    size_t d = (size_t)fxe_api()->Index_d(index);
     const float *x = r->v[2].p;
     const idx_t *keys = r->v[4].p;
     int rc = 0;
     for (int64_t i = 0; i < r->v[1].i && rc == 0; i++)
-        rc = api()->Index_compute_residual(index, x + (size_t)i * d,
-                                           (float *)r->v[3].p + (size_t)i * d, keys[i]);
+        rc = fxe_api()->Index_compute_residual(index, x + (size_t)i * d,
+                                               (float *)r->v[3].p + (size_t)i * d, keys[i]);
     return rc;
 }
 
@@ -201,11 +204,11 @@ static int residual_one_by_one(struct fxe_req *r)
 static int binary_one_by_one(struct fxe_req *r)
 {
     FaissIndexBinary *index = r->v[0].p;
-    size_t size = (size_t)api()->IndexBinary_d(index) / 8;
+    size_t size = (size_t)fxe_api()->IndexBinary_d(index) / 8;
     int rc = 0;
     for (int64_t i = 0; i < r->v[2].i && rc == 0; i++)
-        rc = api()->IndexBinary_reconstruct(index, r->v[1].i + i,
-                                            (uint8_t *)r->v[3].p + (size_t)i * size);
+        rc = fxe_api()->IndexBinary_reconstruct(index, r->v[1].i + i,
+                                                (uint8_t *)r->v[3].p + (size_t)i * size);
     return rc;
 }
 
@@ -221,7 +224,7 @@ int fxe_call_otherwise(struct fxe_req *r)
         }
         if (own_reconstruct_n(r->v[0].p)) {
             /* Before v1.7.2 only inverted files look at the numbers. */
-            int unchecked = !api()->IndexFlat1D_cast && !api()->IndexIVF_cast(r->v[0].p);
+            int unchecked = !fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexIVF_cast(r->v[0].p);
             return unchecked && fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0;
         }
         if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)

@@ -100,7 +100,7 @@ int fxe_is_odd_description(const char *description)
 static int is_doubtful(const char *description)
 {
     int exact, digits = 0, most = 0;
-    fxe_refusal(fxe_engine.lib.version, FXE_ACT_train, 0, "", &exact);
+    fxe_refusal_find(fxe_engine.lib.version, FXE_ACT_train, 0, "", &exact);
     for (const char *c = description; *c; c++) {
         digits = isdigit((unsigned char)*c) ? digits + 1 : 0;
         most = digits > most ? digits : most;

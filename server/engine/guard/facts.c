@@ -37,12 +37,13 @@ int fxe_is_binary(const struct fxe_obj *o)
 
 int64_t fxe_ntotal_of(const struct fxe_obj *o)
 {
-    return fxe_is_binary(o) ? api()->IndexBinary_ntotal(o->ptr) : api()->Index_ntotal(o->ptr);
+    return fxe_is_binary(o) ? fxe_api()->IndexBinary_ntotal(o->ptr)
+                            : fxe_api()->Index_ntotal(o->ptr);
 }
 
 static int d_of(const struct fxe_obj *o)
 {
-    return fxe_is_binary(o) ? api()->IndexBinary_d(o->ptr) : api()->Index_d(o->ptr);
+    return fxe_is_binary(o) ? fxe_api()->IndexBinary_d(o->ptr) : fxe_api()->Index_d(o->ptr);
 }
 
 /* Are there numbers that are not finite, or whose squares' sums may not be? */
@@ -81,8 +82,8 @@ unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enu
 {
     int64_t ntotal = fxe_ntotal_of(o), n = rows(r);
     unsigned given = ntotal == 0 ? FXE_EMPTY : 0;
-    int trained =
-        fxe_is_binary(o) ? api()->IndexBinary_is_trained(o->ptr) : api()->Index_is_trained(o->ptr);
+    int trained = fxe_is_binary(o) ? fxe_api()->IndexBinary_is_trained(o->ptr)
+                                   : fxe_api()->Index_is_trained(o->ptr);
     given |= trained ? 0 : FXE_UNTRAINED;
     if (r->fn->rows >= 0 && n == 0)
         given |= FXE_NOTHING;

@@ -84,7 +84,7 @@ static void add_parts(const struct fxe_obj *o, char *text)
         int root = fx_root(o->keeps[i]->cls);
         if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
             continue;
-        fxe_shape_text(api(), o->keeps[i]->ptr, root == FX_CLASS_IndexBinary, part);
+        fxe_shape_text(fxe_api(), o->keeps[i]->ptr, root == FX_CLASS_IndexBinary, part);
         add_parts(o->keeps[i], part);
         if (*part && !strstr(text, part) && strlen(text) + strlen(part) + 2 < FXE_SHAPE_MAX) {
             strcat(text, " ");
@@ -108,7 +108,7 @@ static struct fxe_shape *shape_of(struct fxe_obj *o)
     char text[FXE_SHAPE_MAX];
     if (s)
         return s;
-    fxe_shape_text(api(), o->ptr, fx_root(o->cls) == FX_CLASS_IndexBinary, text);
+    fxe_shape_text(fxe_api(), o->ptr, fx_root(o->cls) == FX_CLASS_IndexBinary, text);
     if (strncmp(text, "N5faiss", 7) != 0)
         s = intern(text);
     else if (o->nkeeps) {
@@ -145,7 +145,7 @@ static int is_odd(const struct fxe_obj *o)
 
 /* --- trials --- */
 
-struct attempt {
+struct sample {
     struct fxe_req *r;
     struct fxe_obj *o;
     int64_t n; /* of so many vectors; -1: all */
@@ -158,7 +158,7 @@ static int has_parts(const struct fxe_obj *o)
 }
 
 /* Shards and replicas may have threads, which the child has not: their parts are tried. */
-static void attempt_on(struct fxe_req *r, int i, const struct fxe_obj *o)
+static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 {
     if (!has_parts(o)) {
         r->v[i].p = o->ptr;
@@ -167,23 +167,23 @@ static void attempt_on(struct fxe_req *r, int i, const struct fxe_obj *o)
     }
     /* A result of a range search takes the results of one only. */
     for (int k = 0; k < o->nkeeps && (k == 0 || fxe_act_of(r->op) != FXE_ACT_range); k++)
-        attempt_on(r, i, o->keeps[k]);
+        call_sample_on(r, i, o->keeps[k]);
 }
 
-static void attempt(void *arg)
+static void call_sample(void *arg)
 {
-    struct attempt *a = arg;
+    struct sample *a = arg;
     int n = a->r->fn->rows, i = 0;
     if (a->n >= 0 && n >= 0)
         a->r->v[n].i = a->n;
     while (i < a->r->fn->nparams && a->r->v[i].p != a->o->ptr)
         i++;
     if (i < a->r->fn->nparams)
-        attempt_on(a->r, i, a->o);
+        call_sample_on(a->r, i, a->o);
 }
 
-static int refused(struct fxe_req *r, const char *what, const struct fxe_refusal *row,
-                   unsigned given, const char *shape)
+static int refuse_by_row(struct fxe_req *r, const char *what, const struct fxe_refusal *row,
+                         unsigned given, const char *shape)
 {
     char name[160];
     const char *until = fxe_refusal_until(row, given, shape);
@@ -203,7 +203,7 @@ static int refused(struct fxe_req *r, const char *what, const struct fxe_refusal
 }
 
 /* A call that is to be tried: f(arg) makes it, with *n vectors if that is not negative. */
-struct call {
+struct candidate {
     struct fxe_req *r;
     const char *name;
     void (*f)(void *);
@@ -216,18 +216,18 @@ struct call {
     char why[FXE_WHY];
 };
 
-static int state_of(const struct call *c)
+static int state_of(const struct candidate *c)
 {
     return __atomic_load_n(c->state, __ATOMIC_RELAXED);
 }
 
-static void set_state(const struct call *c, int state)
+static void set_state(const struct candidate *c, int state)
 {
     __atomic_store_n(c->state, (uint8_t)state, __ATOMIC_RELAXED);
 }
 
 /* What dies with a few vectors is tried with all: a graph, say, needs enough of them. */
-static enum fxe_trial run(struct call *c, double seconds)
+static enum fxe_trial run_trial(struct candidate *c, double seconds)
 {
     static const char *const ends[] = {"ended", "died", "long", "unknown"};
     enum fxe_trial end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
@@ -242,26 +242,26 @@ static enum fxe_trial run(struct call *c, double seconds)
     return end;
 }
 
-static double vectors(const struct call *c)
+static double vectors(const struct candidate *c)
 {
     return c->r->fn ? (double)rows(c->r) : 0;
 }
 
-static double ntotal_with(const struct call *c)
+static double ntotal_with(const struct candidate *c)
 {
     struct fxe_obj *o = fxe_index_of(c->r);
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
 }
 
 /* `row` may be NULL: nothing is known. */
-static int try(struct call *c, const struct fxe_refusal *row)
+static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
 {
     const char *version = fxe_engine.lib.version;
     int hangs = c->odd || (row && (row->verdict == FXE_MAY_HANG || row->verdict == FXE_HANGS));
     double seconds = hangs     ? HANG_SECONDS + HANG_SECONDS_EACH * vectors(c)
                      : c->each ? EACH_SECONDS
                                : FIRST_SECONDS;
-    enum fxe_trial end = run(c, seconds);
+    enum fxe_trial end = run_trial(c, seconds);
     if (end == FXE_TRIAL_DIED && c->tight)
         return fxe_fail(c->r, "limit",
                         "%s: the memory that is left, %zu bytes, is not enough: a trial in a copy "
@@ -295,11 +295,11 @@ static int try(struct call *c, const struct fxe_refusal *row)
 }
 
 /* The table is made of small examples: it is believed when a trial has ended badly too. */
-static int is_confirmed(struct call *c)
+static int is_confirmed(struct candidate *c)
 {
     int is = state_of(c);
     if (is == UNKNOWN) {
-        enum fxe_trial end = run(c, HANG_SECONDS);
+        enum fxe_trial end = run_trial(c, HANG_SECONDS);
         is = end == FXE_TRIAL_ENDED ? ASK : REFUSED;
         if (end != FXE_TRIAL_UNKNOWN)
             set_state(c, is);
@@ -325,13 +325,13 @@ static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
     uint8_t *state = known(s, act, given);
     int exact;
     if (state && __atomic_load_n(state, __ATOMIC_RELAXED) == UNKNOWN &&
-        !fxe_refusal(fxe_engine.lib.version, act, given, s->text, &exact) &&
+        !fxe_refusal_find(fxe_engine.lib.version, act, given, s->text, &exact) &&
         fxe_refusal_knows(fxe_engine.lib.version, s->text))
         __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
     return state && __atomic_load_n(state, __ATOMIC_RELAXED) == FINE;
 }
 
-static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
+static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
 {
     const char *version = fxe_engine.lib.version;
     struct fxe_shape *s = shape_of(o);
@@ -349,17 +349,17 @@ static int judge(struct call *c, struct fxe_obj *o, enum fxe_act act, unsigned g
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     if (state_of(c) == FINE && !c->tight && !c->odd)
         return 0;
-    const struct fxe_refusal *row = fxe_refusal(version, act, given, s->text, &exact);
+    const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
-        return refused(c->r, c->name, row, given, s->text);
+        return refuse_by_row(c->r, c->name, row, given, s->text);
     c->each = row || c->tight || c->odd || state_of(c) == ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
     if (!c->each && (*c->n == -2 || fxe_refusal_knows(version, s->text))) {
         set_state(c, FINE);
         return 0;
     }
-    return try(c, row);
+    return judge_by_trial(c, row);
 }
 
 static int is_gpu(const struct fxe_obj *o)
@@ -380,18 +380,18 @@ int fxe_guard_call(struct fxe_req *r)
     struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);
     if (needs_none(o))
         return 0;
-    struct attempt a = {r, o, -1};
-    struct call c = {.r = r, .name = r->fn->name, .f = attempt, .arg = &a, .n = &a.n};
+    struct sample a = {r, o, -1};
+    struct candidate c = {.r = r, .name = r->fn->name, .f = call_sample, .arg = &a, .n = &a.n};
     return judge(&c, o, act, fxe_circumstances(r, o, act));
 }
 
 /* --- files --- */
 
-static void save(void *arg)
+static void save_in_trial(void *arg)
 {
     const struct fxe_obj *o = arg;
     char text[FXE_SHAPE_MAX];
-    fxe_shape_text(api(), o->ptr, fxe_is_binary(o), text);
+    fxe_shape_text(fxe_api(), o->ptr, fxe_is_binary(o), text);
 }
 
 int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o)
@@ -400,7 +400,7 @@ int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o)
     o = o->alias ? o->keeps[0] : o;
     if (needs_none(o))
         return 0;
-    struct call c = {.r = r, .f = save, .arg = o, .n = &n};
+    struct candidate c = {.r = r, .f = save_in_trial, .arg = o, .n = &n};
     c.name = fxe_is_binary(o) ? "faiss_write_index_binary" : "faiss_write_index";
     return judge(&c, o, FXE_ACT_save, fxe_ntotal_of(o) == 0 ? FXE_EMPTY : 0);
 }

@@ -45,7 +45,7 @@ static int word_fits(const char *word, const char *end, const char *pattern, con
     return 1;
 }
 
-static size_t length(const char *word)
+static size_t word_length(const char *word)
 {
     return strcspn(word, " ,");
 }
@@ -54,7 +54,7 @@ static size_t length(const char *word)
 static const char *begins(const char *shape, const char *pattern)
 {
     for (;;) {
-        size_t n = length(shape), pn = length(pattern);
+        size_t n = word_length(shape), pn = word_length(pattern);
         if (n == 0 || !word_fits(shape, shape + n, pattern, pattern + pn))
             return NULL;
         shape += n + (shape[n] == ' ');
@@ -70,7 +70,7 @@ int fxe_shape_matches(const char *shape, const char *pattern)
         size_t words = strcspn(pattern, " ");
         const char *rest = NULL;
         while (*shape && !(rest = begins(shape, pattern))) {
-            size_t n = length(shape);
+            size_t n = word_length(shape);
             shape += n + (shape[n] == ' ');
         }
         if (!rest)
@@ -104,7 +104,8 @@ static int first_row(const char *version, int *exact)
 }
 
 /* The strictest that fits, of the rows of one release that begin at `i`. */
-static const struct fxe_refusal *find(int i, enum fxe_act act, unsigned given, const char *shape)
+static const struct fxe_refusal *find_row(int i, enum fxe_act act, unsigned given,
+                                          const char *shape)
 {
     const struct fxe_refusal *best = NULL;
     for (i++; i < NROWS && rows[i].act != FXE_ACT_none; i++) {
@@ -120,10 +121,10 @@ static const struct fxe_refusal *find(int i, enum fxe_act act, unsigned given, c
     return best;
 }
 
-const struct fxe_refusal *fxe_refusal(const char *version, enum fxe_act act, unsigned given,
-                                      const char *shape, int *exact)
+const struct fxe_refusal *fxe_refusal_find(const char *version, enum fxe_act act, unsigned given,
+                                           const char *shape, int *exact)
 {
-    return find(first_row(version, exact), act, given, shape);
+    return find_row(first_row(version, exact), act, given, shape);
 }
 
 int fxe_refusal_knows(const char *version, const char *shape)
@@ -149,14 +150,14 @@ const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, con
 {
     for (int i = 0; i < NROWS; i++)
         if (rows[i].act == FXE_ACT_none && number(rows[i].release) > number(row->release) &&
-            !find(i, row->act, given, shape))
+            !find_row(i, row->act, given, shape))
             return rows[i].release;
     return NULL;
 }
 
 /* --- names --- */
 
-static const char *class_of(const char *word)
+static const char *class_name_of(const char *word)
 {
     static const char *const names[][2] = {
         {"IxF2", "IndexFlat"},
@@ -244,7 +245,7 @@ static const char *metric_of(int metric)
 
 void fxe_refusal_name(const struct fxe_refusal *row, const char *shape, char *text, size_t len)
 {
-    size_t pn = length(row->pattern);
+    size_t pn = word_length(row->pattern);
     const char *word = shape;
     while (*word) {
         size_t n = strcspn(word, " ");
@@ -252,7 +253,7 @@ void fxe_refusal_name(const struct fxe_refusal *row, const char *shape, char *te
             break;
         word += n + (word[n] == ' ');
     }
-    const char *class = class_of(word);
+    const char *class = class_name_of(word);
     int metric = -1, type = -1;
     if (*word)
         sscanf(word, "%*[^: ]:%d:%d", &metric, &type);

@@ -31,8 +31,8 @@ struct fxe_refusal {
 
 /* The row for an act on an index of that shape, or NULL.  Release `version` is taken for the
  * nearest tested one that is not newer; *exact tells whether that is itself. */
-const struct fxe_refusal *fxe_refusal(const char *version, enum fxe_act act, unsigned given,
-                                      const char *shape, int *exact);
+const struct fxe_refusal *fxe_refusal_find(const char *version, enum fxe_act act, unsigned given,
+                                           const char *shape, int *exact);
 
 /* Is every word of the shape one that the run with this very release has tried, and is the
  * nesting not deeper than what it tried?  Then an act without a row works. */

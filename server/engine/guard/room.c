@@ -44,7 +44,7 @@ void fxe_room_init(void)
 }
 
 /* The number after `key` in the file, in units of `unit`; SIZE_MAX when there is none. */
-static size_t look(int fd, const char *key, size_t unit)
+static size_t number_after(int fd, const char *key, size_t unit)
 {
     char buf[8192];
     ssize_t n = fd < 0 ? -1 : pread(fd, buf, sizeof buf - 1, 0);
@@ -66,9 +66,11 @@ static size_t left(size_t most, size_t used)
 
 size_t fxe_room(void)
 {
-    size_t room = look(machine, "MemAvailable:", 1024), group = look(group_max, "", 1);
+    size_t room = number_after(machine, "MemAvailable:", 1024),
+           group = number_after(group_max, "", 1);
     if (group != SIZE_MAX) { /* files that were read count, but give way */
-        size_t now = look(group_now, "", 1), cache = look(group_stat, "inactive_file ", 1);
+        size_t now = number_after(group_now, "", 1),
+               cache = number_after(group_stat, "inactive_file ", 1);
         now = now == SIZE_MAX ? 0 : now;
         group = left(group, cache < now ? now - cache : now);
         room = group < room ? group : room;

@@ -10,13 +10,13 @@
 
 enum { WORDS = 24, WINDOW = 6, DUMMY = 1 << 20 };
 
-struct word {
+struct shape_word {
     char name[5];
     int metric, type; /* -1: not seen (yet) */
 };
 
-struct stream {
-    struct word words[WORDS];
+struct shape_stream {
+    struct shape_word words[WORDS];
     int n;
     /* What was written last, newest last. */
     size_t sizes[WINDOW];
@@ -38,7 +38,7 @@ static int is_name(const unsigned char *p)
 }
 
 /* Types are written after what is nested: they belong to the last that lacks one. */
-static void set_type(struct stream *s, int scalar, int type)
+static void set_type(struct shape_stream *s, int scalar, int type)
 {
     for (int i = s->n - 1; i >= 0; i--)
         if (s->words[i].type < 0 && has_type(s->words[i].name, scalar)) {
@@ -47,7 +47,7 @@ static void set_type(struct stream *s, int scalar, int type)
         }
 }
 
-static int ends_with(const struct stream *s, int n, const char *sizes)
+static int ends_with(const struct shape_stream *s, int n, const char *sizes)
 {
     for (int i = 0; i < n; i++)
         if (s->sizes[WINDOW - n + i] != (size_t)(sizes[i] - '0'))
@@ -55,7 +55,7 @@ static int ends_with(const struct stream *s, int n, const char *sizes)
     return 1;
 }
 
-static void look(struct stream *s)
+static void recognise(struct shape_stream *s)
 {
     const uint64_t *last = &s->values[WINDOW - 1];
     /* d, ntotal, twice 1 << 20, is_trained, metric */
@@ -71,7 +71,7 @@ static void look(struct stream *s)
 
 static ssize_t pass(void *cookie, const char *data, size_t size)
 {
-    struct stream *s = cookie;
+    struct shape_stream *s = cookie;
     uint64_t value = 0;
     memcpy(&value, data, size < 8 ? size : 8);
     memmove(s->sizes, s->sizes + 1, sizeof s->sizes - sizeof *s->sizes);
@@ -79,18 +79,18 @@ static ssize_t pass(void *cookie, const char *data, size_t size)
     s->sizes[WINDOW - 1] = size;
     s->values[WINDOW - 1] = value;
     if (size == 4 && is_name((const unsigned char *)data) && s->n < WORDS) {
-        struct word *w = &s->words[s->n++];
+        struct shape_word *w = &s->words[s->n++];
         memcpy(w->name, data, 4);
         w->name[4] = '\0';
         w->metric = w->type = -1;
         s->sizes[WINDOW - 1] = 0; /* no part of a pattern */
     } else if (size == 8 || size == 4 || size == 1) {
-        look(s);
+        recognise(s);
     }
     return (ssize_t)size;
 }
 
-static void put(char *text, const char *format, const char *word, int number)
+static void append_word(char *text, const char *format, const char *word, int number)
 {
     size_t at = strlen(text);
     snprintf(text + at, FXE_SHAPE_MAX - at, format, word, number);
@@ -98,7 +98,7 @@ static void put(char *text, const char *format, const char *word, int number)
 
 void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text[FXE_SHAPE_MAX])
 {
-    struct stream s = {.n = 0};
+    struct shape_stream s = {.n = 0};
     cookie_io_functions_t io = {.write = pass};
     FILE *f = fopencookie(&s, "w", io);
     int rc = -1;
@@ -109,12 +109,12 @@ void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text
         fclose(f);
     }
     for (int i = 0; i < s.n; i++) {
-        put(text, *text ? " %s" : "%s", s.words[i].name, 0);
+        append_word(text, *text ? " %s" : "%s", s.words[i].name, 0);
         if (s.words[i].metric >= 0)
-            put(text, "%s:%d", "", s.words[i].metric);
+            append_word(text, "%s:%d", "", s.words[i].metric);
         if (s.words[i].type >= 0)
-            put(text, "%s:%d", "", s.words[i].type);
+            append_word(text, "%s:%d", "", s.words[i].type);
     }
     if (rc != 0)
-        put(text, *text ? " %s?" : "%s", fxe_class_name(index), 0);
+        append_word(text, *text ? " %s?" : "%s", fxe_class_name(index), 0);
 }

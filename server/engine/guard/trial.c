@@ -76,7 +76,7 @@ static long cpu_ns(clockid_t clock)
 }
 
 /* Until the child has ended, or is to be.  Returns FXE_TRIAL_ENDED, whatever its end. */
-static enum fxe_trial watch(pid_t pid, double seconds, const struct fxe_served *served)
+static enum fxe_trial watch_child(pid_t pid, double seconds, const struct fxe_served *served)
 {
     clockid_t clock;
     long before = 0;
@@ -170,7 +170,7 @@ enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
         return FXE_TRIAL_UNKNOWN;
     }
     __atomic_fetch_add(&counts.trials, 1, __ATOMIC_RELAXED);
-    enum fxe_trial end = watch(pid, seconds, served);
+    enum fxe_trial end = watch_child(pid, seconds, served);
     if (end != FXE_TRIAL_ENDED)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

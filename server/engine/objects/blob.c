@@ -81,7 +81,7 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
     return b->id;
 }
 
-static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
+static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
 {
     struct fxe_blob *b;
     HASH_FIND(hh, s->blobs, &id, sizeof id, b);
@@ -91,7 +91,7 @@ static struct fxe_blob *find(struct fxe_session *s, uint64_t id, int upload)
 int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
 {
     fxe_lock();
-    struct fxe_blob *b = find(s, id, 1);
+    struct fxe_blob *b = find_blob(s, id, 1);
     if (b && (b->have < b->npieces || b->users))
         b = NULL;
     if (b) {
@@ -104,7 +104,7 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
     return b ? 0 : -1;
 }
 
-static int get(struct fxe_req *r, const char *key, uint64_t *out)
+static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
 {
     if (fx_header_uint(&r->header, key, out))
         return 0;
@@ -146,7 +146,7 @@ fail:
 static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
 {
     struct fx_buffer *frame = &r->msg->frames[1];
-    struct fxe_blob *b = find(r->session, id, 1);
+    struct fxe_blob *b = find_blob(r->session, id, 1);
     if (b && b->data.size != size) {
         fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
         return NULL;
@@ -164,11 +164,11 @@ static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, s
 static void run_upload(struct fxe_req *r)
 {
     uint64_t id, size, offset;
-    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
         return;
     if (r->msg->nframes != 2) {
         fxe_fail(r, "protocol",
-                 "an upload has one payload frame, or comes with a sealed memfd without holes");
+                 "an upload takes one payload frame, or one sealed memfd without holes");
         return;
     }
     struct fx_buffer *frame = fxe_req_frame(r, 0, "upload");
@@ -178,7 +178,8 @@ static void run_upload(struct fxe_req *r)
     size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
     int whole = offset == 0 && n == size;
     if (id >> 63 || offset >= size || offset % FX_PIECE || (n != want && !whole)) {
-        fxe_fail(r, "protocol", "a piece of %zu bytes at %llu of %llu", n,
+        fxe_fail(r, "protocol",
+                 "a piece of %zu bytes at offset %llu does not fit an upload of %llu bytes", n,
                  (unsigned long long)offset, (unsigned long long)size);
         return;
     }
@@ -197,18 +198,18 @@ static void run_upload(struct fxe_req *r)
 static void run_download(struct fxe_req *r)
 {
     uint64_t id, size, offset;
-    if (get(r, "id", &id) || get(r, "size", &size) || get(r, "offset", &offset))
+    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
         return;
     fxe_lock();
-    struct fxe_blob *b = find(r->session, id, 0);
+    struct fxe_blob *b = find_blob(r->session, id, 0);
     if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
         b = NULL;
     if (b)
         b->users++;
     fxe_unlock();
     if (!b) {
-        fxe_fail(r, "argument", "no %llu bytes at %llu of that download", (unsigned long long)size,
-                 (unsigned long long)offset);
+        fxe_fail(r, "argument", "the download does not have %llu bytes at offset %llu",
+                 (unsigned long long)size, (unsigned long long)offset);
         return;
     }
     r->piece_of = b;
@@ -226,7 +227,7 @@ void fxe_blob_done(struct fxe_blob *b)
 static void run_release(struct fxe_req *r)
 {
     uint64_t id;
-    if (get(r, "id", &id))
+    if (get_uint(r, "id", &id))
         return;
     fxe_lock();
     struct fxe_blob *b = NULL;
@@ -236,6 +237,6 @@ static void run_release(struct fxe_req *r)
     fxe_unlock();
 }
 
-const struct fxe_operation fxe_upload = {"upload", 1, NULL, run_upload, NULL};
-const struct fxe_operation fxe_download = {"download", 1, NULL, run_download, NULL};
-const struct fxe_operation fxe_release_blob = {"release", 1, NULL, run_release, NULL};
+const struct fxe_operation fxe_upload_operation = {"upload", 1, NULL, run_upload, NULL};
+const struct fxe_operation fxe_download_operation = {"download", 1, NULL, run_download, NULL};
+const struct fxe_operation fxe_release_operation = {"release", 1, NULL, run_release, NULL};

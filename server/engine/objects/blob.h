@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Large arrays on their way: uploads that are not complete or not used yet, and results
- * that were not fetched yet.  They belong to a session.
+ * Large arrays that are being transferred: uploads that are not complete or not used yet, and
+ * results that were not fetched yet.  They belong to a session.
  */
 #ifndef FXE_BLOB_H
 #define FXE_BLOB_H
@@ -10,19 +10,21 @@
 
 struct fxe_operation;
 
-/* Make `data` (malloc'd, the blob's from now on) ready for download.  Returns its id, or
- * 0 when memory is out.  engine.lock is not held. */
+/* Makes `data` available for download, and takes it (allocated by malloc).  Returns its id, or 0 if
+ * memory is out or `s` is NULL.  The caller does not hold engine.lock. */
 uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size);
 
-/* Take a complete upload out, to be freed by the caller.  Returns -1 when there is none of
- * that id, or bytes are missing.  engine.lock is not held. */
+/* Takes a complete upload out of the session; the caller frees it.  Returns -1 if there is none
+ * with that id, or bytes are missing.  The caller does not hold engine.lock. */
 int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out);
 
-/* The reply with a piece of it was sent.  engine.lock is not held. */
+/* The reply with a piece of it has left.  The caller does not hold engine.lock. */
 void fxe_blob_done(struct fxe_blob *b);
 
-void fxe_blobs_free(struct fxe_session *s); /* with engine.lock */
+/* Frees all of a session.  The caller holds engine.lock. */
+void fxe_blobs_free(struct fxe_session *s);
 
-extern const struct fxe_operation fxe_upload, fxe_download, fxe_release_blob;
+extern const struct fxe_operation fxe_upload_operation, fxe_download_operation,
+    fxe_release_operation;
 
 #endif

@@ -28,7 +28,7 @@ static int get_name(struct fxe_req *r, const char **name, size_t *len)
     return 0;
 }
 
-static struct named *find(const char *name, size_t len)
+static struct named *find_name(const char *name, size_t len)
 {
     struct named *n;
     HASH_FIND(hh, by_name, name, len, n);
@@ -60,9 +60,9 @@ static int prepare_publish(struct fxe_req *r)
     int root = fx_root(r->obj[0]->cls);
     if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
         return fxe_fail(r, "handle", "a Faiss%s cannot be published", fx_classes[root].name);
-    if (r->obj[0]->lender || r->obj[0]->nkeepers > r->obj[0]->named)
+    if (fxe_obj_is_part(r->obj[0]))
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
-    return fxe_needs_add(&r->needs, r->obj[0], 0);
+    return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
 static void run_publish(struct fxe_req *r)
@@ -78,9 +78,9 @@ static void run_publish(struct fxe_req *r)
         return;
     }
     memcpy(n->name, name, len);
-    n->obj = r->obj[0];
+    n->obj = fxe_obj_target(r->obj[0]);
     fxe_lock();
-    struct named *old = find(name, len);
+    struct named *old = find_name(name, len);
     if (old && old->obj == n->obj) { /* published again: it is the same, and live */
         free(n);
     } else {
@@ -102,14 +102,15 @@ static void run_open(struct fxe_req *r)
     if (get_name(r, &name, &len) != 0)
         return;
     fxe_lock();
-    struct named *n = find(name, len);
+    struct named *n = find_name(name, len);
     int wrong = n && !fx_header_is(&r->header, "class", fx_classes[fx_root(n->obj->cls)].name);
     struct fxe_obj *o = n && !wrong ? fxe_obj_alias(r->session, n->obj) : NULL;
     fxe_unlock();
     if (!n) {
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
     } else if (wrong) {
-        fxe_fail(r, "handle", "'%.*s' is an index of another kind", (int)len, name);
+        fxe_fail(r, "handle", "the index that is published as '%.*s' is of another class", (int)len,
+                 name);
     } else if (!o) {
         fxe_fail(r, "limit", "the server has no memory for another object");
     } else {
@@ -147,7 +148,7 @@ static void run_unpublish(struct fxe_req *r)
     if (get_name(r, &name, &len) != 0)
         return;
     fxe_lock();
-    struct named *n = find(name, len);
+    struct named *n = find_name(name, len);
     if (n)
         drop(n, &doomed);
     fxe_unlock();
@@ -156,7 +157,8 @@ static void run_unpublish(struct fxe_req *r)
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
 }
 
-const struct fxe_operation fxe_publish = {"publish", 1, prepare_publish, run_publish, NULL};
-const struct fxe_operation fxe_open = {"open", 1, NULL, run_open, NULL};
-const struct fxe_operation fxe_list = {"list", 0, NULL, run_list, NULL};
-const struct fxe_operation fxe_unpublish = {"unpublish", 0, NULL, run_unpublish, NULL};
+const struct fxe_operation fxe_publish_operation = {"publish", 1, prepare_publish, run_publish,
+                                                    NULL};
+const struct fxe_operation fxe_open_operation = {"open", 1, NULL, run_open, NULL};
+const struct fxe_operation fxe_list_operation = {"list", 0, NULL, run_list, NULL};
+const struct fxe_operation fxe_unpublish_operation = {"unpublish", 0, NULL, run_unpublish, NULL};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes that belong to the tenant under a name, not to one session: they live until they
- * are unpublished or the engine ends, and every session of the tenant can open them.  All
- * that have opened one use the same live index.
+ * Published indexes: they belong to the tenant under a name, not to a session, and live until they
+ * are unpublished or the engine ends.  Every session of the tenant can open them, and all that have
+ * opened one use the same live index.
  */
 #ifndef FXE_NAMED_H
 #define FXE_NAMED_H
@@ -10,9 +10,10 @@
 #include <stddef.h>
 
 struct fxe_operation;
-extern const struct fxe_operation fxe_publish, fxe_open, fxe_list, fxe_unpublish;
+extern const struct fxe_operation fxe_publish_operation, fxe_open_operation, fxe_list_operation,
+    fxe_unpublish_operation;
 
-/* How many names there are; with engine.lock. */
+/* Returns how many names there are.  The caller holds engine.lock. */
 size_t fxe_named_count(void);
 
 #endif

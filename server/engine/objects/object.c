@@ -16,7 +16,7 @@ struct ptr_key {
     uintptr_t root;
 };
 
-struct entry { /* of the table by address */
+struct pointer_entry { /* of the table by address */
     struct ptr_key key;
     struct fxe_obj *obj;
     UT_hash_handle hh;
@@ -27,7 +27,7 @@ static struct fxe_session tenant;
 
 static struct {
     struct fxe_obj *by_id;
-    struct entry *by_ptr;
+    struct pointer_entry *by_ptr;
     uint64_t next_id;
 } table;
 
@@ -36,10 +36,10 @@ size_t fxe_obj_count(void)
     return HASH_COUNT(table.by_id);
 }
 
-static struct entry *entry_of(void *ptr, int cls)
+static struct pointer_entry *entry_of(void *ptr, int cls)
 {
     struct ptr_key key = {ptr, (uintptr_t)fx_root(cls)};
-    struct entry *e;
+    struct pointer_entry *e;
     HASH_FIND(hh, table.by_ptr, &key, sizeof key, e);
     return e;
 }
@@ -83,12 +83,14 @@ static uint64_t new_id(void)
 struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fxe_obj *lender,
                             int inherent)
 {
-    struct entry *e = entry_of(ptr, cls);
+    struct pointer_entry *e = entry_of(ptr, cls);
+    if (lender) /* the part lives as long as the object, not as long as a handle */
+        lender = fxe_obj_target(lender);
     if (e && !e->obj->released && e->obj->session == s)
         return e->obj;
     struct fxe_obj *o = calloc(1, sizeof *o);
-    struct entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
-    if (!o || (!e && !fresh) || (!lender && !fxe_group_new(o))) {
+    struct pointer_entry *fresh = e ? NULL : calloc(1, sizeof *fresh);
+    if (!o || (!e && !fresh) || (!lender && fxe_group_new(o) != 0)) {
         free(o);
         free(fresh);
         return NULL;
@@ -115,32 +117,50 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
     return o;
 }
 
+/* The members of o's group, if `o` has lent some of them: they may be of several sessions. */
+static struct fxe_obj *around(const struct fxe_obj *o)
+{
+    return o->nborrowed && o->group ? o->group->members : NULL;
+}
+
 int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole)
 {
+    if (part->alias)
+        part = part->keeps[0];
     for (const struct fxe_obj *o = part; o; o = o->lender)
         if (o == whole)
             return 1;
     for (int i = 0; i < whole->nkeeps; i++)
         if (fxe_obj_within(part, whole->keeps[i]))
             return 1;
+    for (const struct fxe_obj *b = around(whole); b; b = b->next_in_group)
+        if (b->lender == whole && fxe_obj_within(part, b))
+            return 1;
     return 0;
 }
 
 int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part)
 {
+    if (whole->alias)
+        whole = whole->keeps[0];
+    if (part->alias)
+        part = part->keeps[0];
     return !(whole->inherent && whole->owns) || (!part->lender && !part->nkeepers);
 }
 
 int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
 {
+    whole = fxe_obj_target(whole);
     if (whole->inherent && whole->owns) {
         /* FAISS will free it with the whole, as it frees the parts born inside. */
         part->lender = whole;
         whole->nborrowed++;
+        for (struct fxe_obj *o = whole; o; o = o->lender)
+            o->calls += part->calls; /* fxe_obj_let_go will take them off */
         fxe_group_merge(whole, part);
         return 0;
     }
-    struct fxe_obj **more = realloc(whole->keeps, (size_t)(whole->nkeeps + 1) * sizeof(*more));
+    struct fxe_obj **more = realloc(whole->keeps, (size_t)(whole->nkeeps + 1) * sizeof *more);
     if (!more)
         return -1;
     whole->keeps = more;
@@ -152,9 +172,9 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
     return 0;
 }
 
-static void forget(struct fxe_obj *o)
+static void remove_object(struct fxe_obj *o)
 {
-    struct entry *e = entry_of(o->ptr, o->cls);
+    struct pointer_entry *e = entry_of(o->ptr, o->cls);
     DL_DELETE(o->session->objects, o);
     HASH_DELETE(hh, table.by_id, o);
     if (e && e->obj == o) {
@@ -178,34 +198,41 @@ static void unkeep(struct fxe_obj *part, int owned, struct fxe_obj **doomed)
         reap(lender, doomed);
 }
 
-/* The first object of the session that `o` lent (of class cls, or any if that is -1). */
+/* An object that `o` lent (of class cls, or any if that is -1). */
 static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
 {
-    struct fxe_obj *b;
-    if (o->nborrowed)
-        DL_FOREACH(o->session->objects, b)
-    if (b->lender == o && (cls < 0 || b->cls == cls))
-        return b;
+    for (struct fxe_obj *b = around(o); b; b = b->next_in_group)
+        if (b->lender == o && (cls < 0 || b->cls == cls))
+            return b;
     return NULL;
 }
 
-/* Handles lent by `o` end with it: FAISS frees what they name. */
-static void end_borrowed(struct fxe_obj *o, int cls)
+static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed);
+
+/* The handle of a part that its lender frees. */
+static void end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
 {
-    struct fxe_obj *b;
-    while ((b = lent_by(o, cls))) {
-        end_borrowed(b, -1);
-        forget(b);
-        fxe_guard_forget(b);
-        free(b->keeps);
-        free(b);
-        o->nborrowed--;
-    }
+    end_borrowed(b, -1, doomed);
+    remove_object(b);
+    fxe_guard_forget(b);
+    b->lender->nborrowed--;
+    for (int i = 0; i < b->nkeeps; i++)
+        unkeep(b->keeps[i], b->owns, doomed);
+    free(b->keeps);
+    free(b);
 }
 
-void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls)
+/* Handles lent by `o` end with it: FAISS frees what they name. */
+static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed)
 {
-    end_borrowed(lender, cls);
+    struct fxe_obj *b;
+    while ((b = lent_by(o, cls)))
+        end_lent(b, doomed);
+}
+
+void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls, struct fxe_obj **doomed)
+{
+    end_borrowed(lender, cls, doomed);
 }
 
 /* The client took the parts away from it (own_fields = 0): they live on. */
@@ -213,49 +240,55 @@ static void leave_borrowed(struct fxe_obj *o, struct fxe_obj **doomed)
 {
     struct fxe_obj *b;
     while ((b = lent_by(o, -1))) {
-        fxe_group_leave(b);
-        fxe_group_new(b);
         b->lender = NULL;
         o->nborrowed--;
         reap(b, doomed);
     }
 }
 
-static int lent_is_used(const struct fxe_obj *o)
+static bool lent_is_used(const struct fxe_obj *o)
 {
-    struct fxe_obj *b;
-    if (o->nborrowed)
-        DL_FOREACH(o->session->objects, b)
-    if (b->lender == o && (b->calls || b->nkeepers || lent_is_used(b)))
-        return 1;
-    return 0;
+    for (const struct fxe_obj *b = around(o); b; b = b->next_in_group)
+        if (b->lender == o && (b->calls || b->nkeepers || lent_is_used(b)))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct fxe_obj *o)
+{
+    return !o->released || o->calls || o->nkeepers || o->lender || lent_is_used(o);
 }
 
 /* Free `o` if nobody wants or uses it. */
 static void reap(struct fxe_obj *o, struct fxe_obj **doomed)
 {
-    if (!o->released || o->calls || o->nkeepers || o->lender || lent_is_used(o))
+    if (is_wanted(o))
         return;
     while (*doomed)
         doomed = &(*doomed)->next_doomed;
     *doomed = o;
     o->next_doomed = NULL;
-    if (o->inherent && !o->owns)
+    if (o->inherent && !o->owns && !o->alias) /* not an alias: its object still has the parts */
         leave_borrowed(o, &o->next_doomed);
-    end_borrowed(o, -1);
-    forget(o);
+    end_borrowed(o, -1, &o->next_doomed);
+    remove_object(o);
+    if (o->alias)
+        o->keeps[0]->naliases--;
     for (int i = 0; i < o->nkeeps; i++)
         unkeep(o->keeps[i], o->owns, &o->next_doomed);
 }
 
 void fxe_obj_drop(struct fxe_obj *whole, struct fxe_obj *part, struct fxe_obj **doomed)
 {
-    for (int i = 0; i < whole->nkeeps; i++)
-        if (whole->keeps[i] == part) {
+    whole = fxe_obj_target(whole);
+    for (int i = 0; i < whole->nkeeps; i++) {
+        struct fxe_obj *kept = whole->keeps[i];
+        if (fxe_obj_target(kept) == fxe_obj_target(part)) {
             whole->keeps[i] = whole->keeps[--whole->nkeeps];
-            unkeep(part, whole->owns, doomed);
+            unkeep(kept, whole->owns, doomed);
             return;
         }
+    }
 }
 
 void fxe_obj_hold(struct fxe_obj *o)
@@ -318,10 +351,16 @@ int fxe_obj_is_shared(const struct fxe_obj *o)
     return o->session == &tenant;
 }
 
+bool fxe_obj_is_part(const struct fxe_obj *o)
+{
+    if (o->alias)
+        o = o->keeps[0];
+    return o->lender || o->nkeepers > o->named + o->naliases;
+}
+
 static void move_to_tenant(struct fxe_obj *o)
 {
     struct fxe_session *from = o->session;
-    struct fxe_obj *b, *tmp;
     if (from == &tenant)
         return;
     DL_DELETE(from->objects, o);
@@ -330,9 +369,9 @@ static void move_to_tenant(struct fxe_obj *o)
     o->creator = from;
     for (int i = 0; i < o->nkeeps; i++)
         move_to_tenant(o->keeps[i]);
-    DL_FOREACH_SAFE(from->objects, b, tmp)
-    if (b->lender == o)
-        move_to_tenant(b);
+    for (struct fxe_obj *b = around(o); b; b = b->next_in_group)
+        if (b->lender == o)
+            move_to_tenant(b);
 }
 
 void fxe_obj_share(struct fxe_obj *o)
@@ -348,7 +387,6 @@ void fxe_obj_share(struct fxe_obj *o)
 static void move_to_creator(struct fxe_obj *o)
 {
     struct fxe_session *to = o->creator;
-    struct fxe_obj *b, *tmp;
     if (!to || o->named || o->session != &tenant)
         return;
     DL_DELETE(tenant.objects, o);
@@ -358,9 +396,9 @@ static void move_to_creator(struct fxe_obj *o)
     for (int i = 0; i < o->nkeeps; i++)
         if (o->keeps[i]->creator == to)
             move_to_creator(o->keeps[i]);
-    DL_FOREACH_SAFE(tenant.objects, b, tmp)
-    if (b->lender == o && b->creator == to)
-        move_to_creator(b);
+    for (struct fxe_obj *b = around(o); b; b = b->next_in_group)
+        if (b->lender == o && b->creator == to)
+            move_to_creator(b);
 }
 
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
@@ -376,16 +414,26 @@ void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
     reap(o, doomed);
 }
 
-void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator)
+/* Its creator does not want it any more: without a name, nobody does. */
+static void lose_creator(struct fxe_obj *o)
 {
-    if (o->creator == creator)
-        o->creator = NULL;
+    o->creator = NULL;
+    if (!o->named)
+        o->released = 1;
+}
+
+void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator, struct fxe_obj **doomed)
+{
+    if (o->creator != creator)
+        return;
+    lose_creator(o);
+    reap(o, doomed);
 }
 
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 {
     struct fxe_obj *o = calloc(1, sizeof *o);
-    struct fxe_obj **keeps = malloc(sizeof(*keeps));
+    struct fxe_obj **keeps = malloc(sizeof *keeps);
     if (target->alias)
         target = target->keeps[0];
     if (!o || !keeps) {
@@ -403,6 +451,7 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
     keeps[0] = target;
     o->nkeeps = 1;
     target->nkeepers++;
+    target->naliases++;
     fxe_group_join(target->group, o);
     DL_PREPEND(s->objects, o);
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
@@ -411,20 +460,49 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 
 /* --- sessions --- */
 
-void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
+/* Frees what nobody wants: wholes before parts, and freeing the one may free others, so it begins
+ * again each time. */
+static void reap_all(struct fxe_session *s, struct fxe_obj **doomed)
 {
-    struct fxe_obj *o;
-    DL_FOREACH(tenant.objects, o)
-    fxe_obj_disown(o, s);
-    DL_FOREACH(s->objects, o)
-    o->released = 1;
-    /* Wholes before parts: freeing the one may free others, so begin again each time. */
-    for (o = s->objects; o;) {
-        if (o->calls || o->nkeepers || o->lender || lent_is_used(o)) {
+    for (struct fxe_obj *o = s->objects; o;) {
+        if (is_wanted(o)) {
             o = o->next;
             continue;
         }
         reap(o, doomed);
         o = s->objects;
+    }
+}
+
+/* Handles for parts of an index that lives on: nothing needs them unless something hangs on them.
+ */
+static void end_idle_lent(struct fxe_session *s, struct fxe_obj **doomed)
+{
+    for (struct fxe_obj *o = s->objects; o;) {
+        if (!o->lender || o->calls || o->nkeepers || o->nkeeps || o->nborrowed) {
+            o = o->next;
+            continue;
+        }
+        end_lent(o, doomed);
+        o = s->objects;
+    }
+}
+
+void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
+{
+    struct fxe_obj *o;
+    DL_FOREACH(tenant.objects, o)
+    if (o->creator == s)
+        lose_creator(o);
+    DL_FOREACH(s->objects, o)
+    o->released = 1;
+    reap_all(s, doomed);
+    reap_all(&tenant, doomed);
+    end_idle_lent(s, doomed);
+    /* What others still need, an index that another session has open, outlives this session. */
+    while ((o = s->objects)) {
+        DL_DELETE(s->objects, o);
+        DL_PREPEND(tenant.objects, o);
+        o->session = &tenant;
     }
 }

@@ -2,12 +2,12 @@
 /*
  * Sessions: what belongs to one client process, over any number of connections.
  *
- * A connection belongs to the session that its last request named, and to one at a time.  While
- * a session has a connection it lives, however long it is silent; the kernel says when one has
- * ended.  Without any, the session ends after the lease, and what it owns is freed, as soon as
- * no request uses it.
+ * A connection belongs to the session that its last request named.  A session lives as long as it
+ * has a connection, however long that is silent; the kernel tells when a connection has ended.
+ * Without one, the session ends when its lease is over.  Its objects are freed as soon as no
+ * request uses them.
  *
- * Everything here needs engine.lock.
+ * The caller of every function here holds engine.lock, except for fxe_session_width.
  */
 #ifndef FXE_SESSION_H
 #define FXE_SESSION_H
@@ -31,29 +31,31 @@ struct fxe_session {
     UT_hash_handle hh;
 };
 
-/* A new session with a random token; NULL: too many, or no memory. */
+/* Returns a new session with a random token, or NULL if there are too many or memory is out. */
 struct fxe_session *fxe_session_new(void);
 struct fxe_session *fxe_session_find(const uint8_t token[FX_TOKEN_SIZE]);
 
-/* The connection belongs to it from now on, and to no other. */
+/* Makes the connection belong to this session, and to no other. */
 void fxe_session_bind(struct fxe_session *s, struct fxe_conn *c);
-/* The connection has ended, or is to belong to none. */
+/* Takes the connection from its session, whose lease begins if it was the last. */
 void fxe_session_unbind(struct fxe_conn *c);
 
-/* Free all that it owns, as soon as its requests are done. */
+/* Ends the session.  What it owns is freed as soon as its requests are done; the objects to destroy
+ * are put on *doomed. */
 void fxe_session_end(struct fxe_session *s, struct fxe_obj **doomed);
-/* A request of it has ended. */
+/* A request of the session has ended. */
 void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed);
 
-/* End those whose lease is over.  Returns when the next one's is, or INT64_MAX. */
+/* Ends the sessions whose lease is over at `now` (milliseconds).  Returns when the next lease is
+ * over, or INT64_MAX. */
 int64_t fxe_sessions_expire(int64_t now, struct fxe_obj **doomed);
 
 size_t fxe_sessions_count(void);
 /* Those that have not ended. */
 size_t fxe_sessions_live(void);
 
-/* Threads of OpenMP that wide work of the session may use, as faiss_set_omp_threads said; 0: it
- * did not.  NULL: of no session.  Needs no lock while the session has a request. */
+/* Returns how many OpenMP threads the session has asked for with faiss_set_omp_threads; 0 if it has
+ * not, or if `s` is NULL.  No lock is needed while the session has a request. */
 int fxe_session_width(const struct fxe_session *s);
 
 #endif

@@ -1,50 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections: life, and reading. */
 #include "server/engine/run/conn.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/zmtp.h"
-#include "server/engine/engine.h"
-
-enum {
-    IN_SIZE = 16 << 10,
-    SMALL = 256, /* bytes of a body that are read through the buffer */
-    FIRST_ROOM = 64 << 10,
-    AHEAD_MAX = 32 << 20, /* memory of all connections that is ahead of what has arrived */
-    SOCKET = 64 << 10,
-    BURST = 32 << 10,
-    FRAME_MS = 2,
-    DISCARD = 2 * FX_FRAME_MAX /* of a connection that was refused, before it is closed */
-};
-
-/* --- what is kept --- */
-
-static size_t kept, ahead; /* atomic */
-
-void fxe_kept_add(size_t n)
-{
-    __atomic_add_fetch(&kept, n, __ATOMIC_RELAXED);
-}
-
-void fxe_kept_sub(size_t n)
-{
-    __atomic_sub_fetch(&kept, n, __ATOMIC_RELAXED);
-}
-
-int fxe_kept_is_full(size_t n, size_t own)
-{
-    size_t now = __atomic_load_n(&kept, __ATOMIC_RELAXED);
-    return now > own && now + n > fxe_engine.max_pending;
-}
+#include "server/engine/run/kept.h"
 
 void fxe_msg_free(struct fxe_msg *m)
 {
@@ -55,8 +19,6 @@ void fxe_msg_free(struct fxe_msg *m)
     fxe_kept_sub(m->kept);
     free(m);
 }
-
-/* --- life --- */
 
 /* Connections that have ended.  Their memory is used for new ones and never freed, for a worker
  * may have got an event of one from epoll and not looked at it yet. */
@@ -98,7 +60,7 @@ static void put_away(struct fxe_conn *c)
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
 {
     struct fxe_conn *c = new_or_used();
-    uint8_t *in = h->size ? malloc(IN_SIZE) : NULL;
+    uint8_t *in = h->size ? malloc(FXE_CONN_IN) : NULL;
     if (!c || (h->size && !in)) {
         if (c)
             put_away(c);
@@ -106,7 +68,7 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
         close(fd);
         return NULL;
     }
-    _Static_assert((int)IN_SIZE >= (int)FXS_HANDOVER_BYTES, "what the front has read fits");
+    _Static_assert((int)FXE_CONN_IN >= (int)FXS_HANDOVER_BYTES, "what the front has read fits");
     if (in)
         memcpy(in, h->bytes, h->size);
     c->in = in;
@@ -126,17 +88,11 @@ void fxe_conn_ref(struct fxe_conn *c)
     __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
 }
 
-static void not_ahead(struct fxe_conn *c)
-{
-    __atomic_sub_fetch(&ahead, c->advanced, __ATOMIC_RELAXED);
-    c->advanced = 0;
-}
-
 void fxe_conn_unref(struct fxe_conn *c)
 {
     if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
-    not_ahead(c);
+    fxe_ahead_give(c->advanced);
     fxe_msg_free(c->msg);
     if (c->fd >= 0)
         close(c->fd);
@@ -150,369 +106,14 @@ void fxe_conn_kill(struct fxe_conn *c)
     pthread_mutex_lock(&c->lock);
     if (!c->dead)
         shutdown(c->source.fd, SHUT_RDWR); /* epoll reports it, if it is armed */
-    c->dead = 1;
+    c->dead = true;
     pthread_mutex_unlock(&c->lock);
-    __atomic_store_n(&c->gone, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->gone, true, __ATOMIC_RELAXED);
 }
 
-int fxe_conn_is_gone(const struct fxe_conn *c)
+bool fxe_conn_is_gone(const struct fxe_conn *c)
 {
     /* Not a recv() that peeks: unread bytes would hide the end behind them. */
     struct pollfd p = {.fd = c->source.fd, .events = POLLRDHUP};
     return __atomic_load_n(&c->gone, __ATOMIC_RELAXED) || (poll(&p, 1, 0) > 0 && p.revents != 0);
-}
-
-/* --- receiving --- */
-
-/* A descriptor that came with a message.  Only one is kept; the protocol has no use for more. */
-static void keep_fd(struct fxe_conn *c, struct msghdr *msg)
-{
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
-        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); i += sizeof(int)) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(h) + i, sizeof fd);
-            if (c->fd >= 0)
-                close(c->fd);
-            c->fd = fd;
-            c->fd_end = c->received;
-        }
-    }
-}
-
-/* More bytes into the buffer: 1, 0 when there are none now, -1 at the end. */
-static int fill(struct fxe_conn *c)
-{
-    union {
-        struct cmsghdr align;
-        char buf[CMSG_SPACE(16 * sizeof(int))];
-    } control;
-    if (c->drained) {
-        c->drained = 0;
-        return 0;
-    }
-    if (!c->in && !(c->in = malloc(IN_SIZE)))
-        return -1;
-    if (c->at) {
-        memmove(c->in, c->in + c->at, c->have - c->at);
-        c->have -= c->at;
-        c->at = 0;
-    }
-    size_t room = IN_SIZE - c->have;
-    struct iovec iov = {c->in + c->have, room};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.buf,
-                         .msg_controllen = sizeof control.buf};
-    ssize_t n = recvmsg(c->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if (n == 0)
-        return -1;
-    c->have += (size_t)n;
-    c->received += (size_t)n;
-    keep_fd(c, &msg);
-    c->drained = (size_t)n < room;
-    return 1;
-}
-
-static void use(struct fxe_conn *c, size_t n)
-{
-    c->at += n;
-    c->consumed += n;
-}
-
-/* --- refusing while reading --- */
-
-/* Nothing behind this can be understood: the request is answered with an error, and the
- * connection ends. */
-__attribute__((format(printf, 3, 4))) static void refuse(struct fxe_conn *c, const char *kind,
-                                                         const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(c->msg->why, sizeof c->msg->why, fmt, ap);
-    va_end(ap);
-    c->msg->kind = kind;
-}
-
-static int discard(struct fxe_conn *c)
-{
-    for (;;) {
-        c->at = c->have = 0;
-        int rc = fill(c);
-        if (rc <= 0)
-            return rc;
-        if (c->have >= c->discard)
-            return -1;
-        c->discard -= c->have;
-    }
-}
-
-/* --- frames --- */
-
-/* Room for the frame's body, or for a part of it.  What a client announces is taken at its word
- * as far as AHEAD_MAX goes for all of them; beyond that memory grows with what arrives. */
-static int make_room(struct fxe_conn *c, size_t size)
-{
-    struct fx_buffer *b = &c->msg->frames[c->msg->nframes];
-    c->room = size;
-    if (size > FIRST_ROOM) {
-        if (__atomic_add_fetch(&ahead, size, __ATOMIC_RELAXED) > AHEAD_MAX) {
-            __atomic_sub_fetch(&ahead, size, __ATOMIC_RELAXED);
-            c->room = FIRST_ROOM;
-        } else {
-            c->advanced = size;
-        }
-    }
-    if (fxe_kept_is_full(c->room, c->msg->kept)) {
-        refuse(c, "limit",
-               "more than %zu MiB of requests and replies of this tenant are on their way; see "
-               "--max-pending",
-               fxe_engine.max_pending >> 20);
-        if (c->msg->nframes) /* the header is small, and has the number that the answer needs */
-            return -1;
-    }
-    /* FAISS reads arrays in place: malloc's alignment is enough for all of them.  Not NULL when
-     * empty: that means "no array" to many callers. */
-    b->data = malloc(c->room ? c->room : 1);
-    if (!b->data) {
-        refuse(c, "limit", "the server has no memory for an array of %zu bytes", size);
-        return -1;
-    }
-    b->size = size;
-    b->mapped = 0;
-    c->msg->kept += c->room;
-    fxe_kept_add(c->room);
-    c->msg->nframes++;
-    c->body = b->data;
-    return 0;
-}
-
-/* The room is full, and more is to come. */
-static int grow(struct fxe_conn *c)
-{
-    struct fx_buffer *b = &c->msg->frames[c->msg->nframes - 1];
-    size_t used = c->room, more = b->size - used < 3 * used ? b->size - used : 3 * used;
-    void *data = fxe_kept_is_full(more, c->msg->kept) ? NULL : realloc(b->data, used + more);
-    if (!data) {
-        refuse(c, "limit", "the server has no room for an array of %zu bytes at present", b->size);
-        fx_buffer_free(b);
-        c->msg->nframes--;
-        c->body = NULL;
-        return -1;
-    }
-    b->data = data;
-    c->room += more;
-    c->body = (char *)data + used;
-    c->msg->kept += more;
-    fxe_kept_add(more);
-    return 0;
-}
-
-/* A frame of a message begins.  Returns -1 when the message cannot be understood any further. */
-static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
-{
-    int first = !c->msg;
-    if (first && !(c->msg = calloc(1, sizeof *c->msg)))
-        return -1;
-    c->left = (size_t)h->size;
-    c->body = NULL;
-    if (first && h->size == 0)
-        return 0; /* the delimiter */
-    if (first)
-        refuse(c, "protocol", "the message does not begin with an empty frame");
-    int is_header = c->msg->seen++ == 0;
-    if (is_header && h->size > FX_HEADER_MAX) {
-        refuse(c, "limit", "the header has %llu bytes, more than %d", (unsigned long long)h->size,
-               FX_HEADER_MAX);
-        return -1;
-    }
-    if (c->msg->seen > FX_FRAMES_MAX) {
-        refuse(c, "limit", "the message has more than %d frames", FX_FRAMES_MAX);
-        return -1;
-    }
-    if (h->size > FX_FRAME_MAX) {
-        refuse(c, "limit", "frame %d has %llu bytes, more than %d", c->msg->seen - 1,
-               (unsigned long long)h->size, FX_FRAME_MAX);
-        return -1;
-    }
-    /* Once the message is refused, or where there is no room, frames are read and dropped. */
-    if (is_header)
-        return make_room(c, c->left);
-    if (!c->msg->kind)
-        make_room(c, c->left);
-    return 0;
-}
-
-/* The rest of the frame's body: 1 when it is complete. */
-static int fill_body(struct fxe_conn *c)
-{
-    size_t burst = 0;
-    while (c->left) {
-        size_t have = c->have - c->at, n = have < c->left ? have : c->left;
-        struct fx_buffer *b = c->body ? &c->msg->frames[c->msg->nframes - 1] : NULL;
-        size_t room = b ? c->room - (size_t)(c->body - (char *)b->data) : 0;
-        if (b && room == 0) {
-            grow(c); /* or the rest is dropped */
-            continue;
-        }
-        if (b && n > room)
-            n = room;
-        if (n) {
-            if (c->body)
-                memcpy(c->body, c->in + c->at, n);
-            use(c, n);
-        } else if (!c->body || c->left < SMALL) { /* through the buffer */
-            int rc = fill(c);
-            if (rc <= 0)
-                return rc;
-            continue;
-        } else {
-            ssize_t got =
-                recv(c->source.fd, c->body, room < c->left ? room : c->left, MSG_DONTWAIT);
-            /* The rest of a large frame is on its way: waiting a moment is cheaper than handing
-             * the connection to another worker every 200 KB that a socket holds.  Only where it
-             * comes quickly: a client that trickles must not keep a worker. */
-            struct pollfd p = {.fd = c->source.fd, .events = POLLIN};
-            if (got < 0 && errno == EAGAIN && c->left >= SOCKET && burst >= BURST) {
-                burst = 0;
-                if (poll(&p, 1, FRAME_MS) == 1)
-                    continue;
-                errno = EAGAIN;
-            }
-            if (got < 0)
-                return errno == EAGAIN || errno == EINTR ? 0 : -1;
-            if (got == 0)
-                return -1;
-            n = (size_t)got;
-            burst += n;
-            c->received += n;
-            c->consumed += n;
-        }
-        if (c->body)
-            c->body += n;
-        c->left -= n;
-    }
-    not_ahead(c);
-    return 1;
-}
-
-/* A client of this host need not send a large array through the socket: the descriptor of
- * a memfd that comes with a message is its last frame. */
-static void take_memfd(struct fxe_conn *c)
-{
-    size_t size = fx_memfd_sealed_size(c->fd);
-    struct fx_buffer *b = &c->msg->frames[c->msg->nframes];
-    if (size && c->msg->nframes && c->msg->nframes < FX_FRAMES_MAX) {
-        b->data = fx_memfd_map(c->fd, size); /* NULL: the request fails, fxe_req_frame */
-        b->size = size;
-        b->mapped = 1;
-        c->msg->nframes++;
-    }
-    close(c->fd);
-    c->fd = -1;
-}
-
-static int message_done(struct fxe_conn *c, struct fxe_msg **m)
-{
-    /* A descriptor comes with the first bytes of its message, which end what was received
-     * together with it. */
-    if (c->fd >= 0 && c->consumed >= c->fd_end)
-        take_memfd(c);
-    if (c->msg->nframes == 0 && !c->msg->kind)
-        refuse(c, "protocol", "the message has no header");
-    *m = c->msg;
-    c->msg = NULL;
-    return 1;
-}
-
-/* --- commands --- */
-
-/* A whole command lies in the buffer.  Others than these are ignored, as the specification wants
- * it. */
-static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
-{
-    const uint8_t *body = c->in + c->at + h->len, *rest;
-    size_t n = h->size;
-    uint8_t pong[FX_ZMTP_PONG_MAX];
-    if ((rest = fx_zmtp_command(body, &n, "PING"))) {
-        size_t size = fx_zmtp_pong(pong, rest, n);
-        /* One that the socket does not take is not missed: the peer is not reading. */
-        ssize_t sent = size ? send(c->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
-        if (!size || (sent >= 0 && (size_t)sent < size) || (sent < 0 && errno != EAGAIN))
-            return -1;
-    } else if (fx_zmtp_command(body, &n, "ERROR")) {
-        return -1;
-    }
-    use(c, h->len + h->size);
-    return 0;
-}
-
-/* Look at the next frame's head, deal with commands: 1 and a frame's head, of a message; 0 when
- * bytes are missing; -1.  libzmq sends its PING also between the frames of a message. */
-static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
-{
-    for (;;) {
-        int rc = fx_zmtp_head(c->in + c->at, c->have - c->at, h);
-        if (rc < 0)
-            return -1;
-        if (rc == 1 && !(h->flags & FX_ZMTP_COMMAND))
-            return 1;
-        if (rc == 1 && h->size > IN_SIZE - FX_ZMTP_HEAD_MAX)
-            return -1; /* longer than any that is known */
-        if (rc == 1 && c->have - c->at >= h->len + h->size) {
-            if (command(c, h) != 0)
-                return -1;
-            continue;
-        }
-        if ((rc = fill(c)) <= 0)
-            return rc;
-    }
-}
-
-int fxe_conn_commands(struct fxe_conn *c)
-{
-    struct fx_zmtp_head h;
-    if (c->in_body || c->msg || c->discard)
-        return 1;
-    return next_frame(c, &h);
-}
-
-int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m)
-{
-    struct fx_zmtp_head h;
-    int rc;
-    if (c->discard)
-        return discard(c);
-    for (;;) {
-        if (!c->in_body) {
-            if ((rc = next_frame(c, &h)) <= 0)
-                return rc;
-            use(c, h.len);
-            c->flags = h.flags;
-            if (begin_frame(c, &h) != 0) {
-                if (!c->msg)
-                    return -1;
-                c->discard = DISCARD;
-                return message_done(c, m);
-            }
-            c->in_body = 1;
-        }
-        if ((rc = fill_body(c)) <= 0)
-            return rc;
-        c->in_body = 0;
-        if (!(c->flags & FX_ZMTP_MORE))
-            return message_done(c, m);
-    }
-}
-
-void fxe_conn_rest(struct fxe_conn *c)
-{
-    if (c->have > c->at)
-        return;
-    free(c->in);
-    c->in = NULL;
-    c->at = c->have = 0;
 }

@@ -3,23 +3,26 @@
  * A client's connection in an engine: ZMTP, from the first message on; the front has done the
  * handshake and checked the key.
  *
- * At most one request of a connection is under way; what the client sends meanwhile stays in the
- * socket, but for commands: PING is answered.  A reply that the socket does not take at once
- * waits for it without a thread, and until it has left nothing more is read.  So a connection
- * costs what has arrived of one request, or what has not left of one reply.
+ * At most one request of a connection is under way.  What the client sends meanwhile stays in the
+ * socket, except for commands: PING is answered.  If the socket does not take a reply at once, the
+ * rest waits without occupying a thread, and nothing more is read until it has left.  So a
+ * connection costs what has arrived of one request, or what has not left of one reply.
  *
- * Reference counted.  conn.lock guards everything but what engine.lock does (see the members);
- * it is taken before engine.lock where both are held.
+ * Reference counted.  conn.lock guards all members except those that engine.lock guards (see
+ * below).  A thread that needs both takes conn.lock first.
  */
 #ifndef FXE_CONN_H
 #define FXE_CONN_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "proto/memfd.h"
 #include "proto/wire.h"
 #include "server/event.h"
 #include "server/handover.h"
+
+enum { FXE_CONN_IN = 16 << 10 }; /* bytes of conn.in */
 
 struct fxe_req;
 struct fxe_session;
@@ -45,12 +48,12 @@ struct fxe_conn {
         FXE_BUSY,    /* one is under way */
         FXE_FLUSHING /* its reply leaves */
     } phase;
-    int watched; /* epoll knows it */
-    int armed;   /* and reports it, once; a reference.  Else an event is a late one */
-    int dead;    /* broken or closed: not to be used any more */
-    int gone;    /* the client has closed it; atomic */
-    int near;    /* the client came by TCP from this host */
-    int key;     /* number of its API key */
+    bool watched; /* added to epoll */
+    bool armed;   /* epoll will report it once, and holds a reference; an event without is late */
+    bool dead;    /* broken or closed: must not be used any more */
+    bool gone;    /* the client has closed it; atomic */
+    bool near;    /* the client came by TCP from this host */
+    int key;      /* number of its API key */
     char peer[FXS_PEER_MAX + 1];
 
     /* engine.lock */
@@ -59,16 +62,17 @@ struct fxe_conn {
     struct fxe_conn *prev_busy, *next_busy;
     struct fxe_req *running; /* the request that is under way; NULL: none, or given up */
     struct fxe_conn *next_unread;
-    int unread;          /* in the pool's list of that name */
+    bool unread;         /* in the pool's list of that name */
     unsigned busy_since; /* the housekeeper's tick; 0: not busy, or watched */
 
     /* reading */
     uint8_t *in; /* what was received and not used: in[at..have); NULL while idle */
     size_t at, have;
-    int drained;                 /* the last recv left nothing in the socket */
+    bool drained;                /* the last recv left nothing in the socket */
     uint64_t received, consumed; /* bytes, in all */
     struct fxe_msg *msg;         /* being read, or NULL */
-    int in_body, flags;
+    bool in_body;
+    int flags;
     char *body;              /* where the frame's next byte goes; NULL: nowhere */
     size_t left, room;       /* bytes of the frame to come; that there is memory for */
     size_t advanced;         /* counted in the memory that is ahead of what has arrived */
@@ -78,44 +82,37 @@ struct fxe_conn {
     struct fxe_req *sending; /* whose reply has not left */
 };
 
-/* A connection that the front has handed over, with one reference.  Takes fd; NULL when memory is
- * out. */
+/* A connection that the front has handed over, with one reference.  Takes fd, and closes it if it
+ * returns NULL: memory is out. */
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
 void fxe_conn_ref(struct fxe_conn *c);
 void fxe_conn_unref(struct fxe_conn *c); /* the last one closes it */
-/* It is of no more use: shut it down. */
+/* Shuts it down: it must not be used any more.  The caller holds neither lock. */
 void fxe_conn_kill(struct fxe_conn *c);
 
-/* --- with conn.lock --- */
+/* --- the caller holds conn.lock --- */
 
-/* The next request: 1, and it is the caller's; 0 when more bytes must come first; -1 when the
- * connection has ended. */
+/* Reads the next request.  Returns 1 and the request, which is the caller's; 0 if more bytes have
+ * to come first; -1 if the connection has ended. */
 int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m);
-/* While a request is under way: answer commands.  1 when a message waits, 0, or -1. */
+/* Answers commands while a request is under way.  Returns 1 if a message waits, 0 if not, -1 if the
+ * connection has ended. */
 int fxe_conn_commands(struct fxe_conn *c);
-/* Are bytes of the next request here already, of which epoll knows nothing? */
-static inline int fxe_conn_has_more(const struct fxe_conn *c)
+/* Have bytes of the next request been read from the socket already?  epoll does not report them. */
+static inline bool fxe_conn_has_more(const struct fxe_conn *c)
 {
     return c->have > c->at;
 }
-/* Nothing is being read: give the buffer back. */
+/* Frees the buffer if there is nothing in it. */
 void fxe_conn_rest(struct fxe_conn *c);
 
-/* Send r's reply: 1 when all of it has left; 0 when the rest follows, and r has to stay as it
- * is; -1 when the connection is broken. */
+/* Sends r's reply.  Returns 1 if all of it has left; 0 if the rest follows, and r must not change
+ * until then; -1 if the connection is broken. */
 int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *frames, int n);
-/* More of it: the same. */
+/* Sends more of it.  Returns the same. */
 int fxe_conn_flush(struct fxe_conn *c);
 
-/* Is the peer still there?  Looks without reading; any thread, no lock. */
-int fxe_conn_is_gone(const struct fxe_conn *c);
-
-/* --- what is on its way for this tenant: requests that are not answered, replies that have not
- * left; in bytes --- */
-
-void fxe_kept_add(size_t n);
-void fxe_kept_sub(size_t n);
-/* Would `n` more be too much?  Not for a request that has only its `own` bytes beside it. */
-int fxe_kept_is_full(size_t n, size_t own);
+/* Has the peer closed the connection?  Looks without reading; any thread, no lock. */
+bool fxe_conn_is_gone(const struct fxe_conn *c);
 
 #endif

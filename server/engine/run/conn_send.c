@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "server/engine/run/conn.h"
+#include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
 
 /* Send what is left of r's reply. */
@@ -23,7 +24,7 @@ static int send_some(struct fxe_conn *c, struct fxe_req *r)
 }
 
 /* It has left, or never will. */
-static int done(struct fxe_conn *c, struct fxe_req *r, int rc)
+static int sent_all(struct fxe_conn *c, struct fxe_req *r, int rc)
 {
     fxe_kept_sub(r->unsent);
     r->unsent = 0;
@@ -40,7 +41,7 @@ int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *
     fx_zmtp_message(&r->wire, frames, n);
     int rc = send_some(c, r);
     if (rc != 0)
-        return done(c, r, rc);
+        return sent_all(c, r, rc);
     for (int i = 0; i < r->wire.niov; i++)
         r->unsent += r->wire.iov[i].iov_len;
     fxe_kept_add(r->unsent);
@@ -52,5 +53,5 @@ int fxe_conn_flush(struct fxe_conn *c)
 {
     struct fxe_req *r = c->sending;
     int rc = c->dead ? -1 : send_some(c, r);
-    return rc == 0 ? 0 : done(c, r, rc);
+    return rc == 0 ? 0 : sent_all(c, r, rc);
 }

@@ -3,30 +3,38 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/exchange.h"
+#include "server/engine/run/overdue.h"
 #include "server/engine/run/pool.h"
+#include "server/engine/run/under_way.h"
+#include "server/engine/run/watch.h"
+#include "server/event.h"
 #include "server/handover.h"
 #include "server/log.h"
 
-enum { TICK_MS = 25, BATCH = 64 };
+enum {
+    TICK_MS = 25,
+    EVENTS = 4,
+    BATCH = 64 /* connections from the front, before something else is looked after */
+};
 
 static struct {
-    int wake, link;
-    bool stopping;
-} house = {.wake = -1};
+    int epoll;
+    struct fxs_event wake, link;
+    bool stopping, ticking;
+} house = {.wake.fd = -1};
 
 void fxe_house_wake(void)
 {
     static const uint64_t one = 1;
     /* -1: it does not run yet, and will look for itself. */
-    if (house.wake >= 0 && write(house.wake, &one, sizeof one) < 0 && errno != EAGAIN)
+    if (house.wake.fd >= 0 && write(house.wake.fd, &one, sizeof one) < 0 && errno != EAGAIN)
         fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
 
@@ -34,24 +42,37 @@ static void connection(int fd, const struct fxs_handover *h)
 {
     struct fxe_conn *c = fd < 0 ? NULL : fxe_conn_new(fd, h);
     if (c)
-        fxe_pool_add(c);
+        fxe_exchange_start(c);
     else
         fxs_log(FXS_WARN, "engine", "event=connection-dropped peer=\"%s\" why=\"%s\"", h->peer,
                 fd < 0 ? "out of descriptors" : "out of memory");
 }
 
-static void read_link(void)
+static void on_wake(void *ctx, struct fxs_event *s, uint32_t events)
+{
+    uint64_t n;
+    (void)ctx;
+    (void)events;
+    if (read(s->fd, &n, sizeof n) == sizeof n)
+        house.ticking = true;
+}
+
+static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
 {
     static struct fxs_handover h;
     int fd, rc = 0;
-    for (int i = 0; i < BATCH && (rc = fxs_handover_recv(house.link, &h, &fd)) == 1; i++) {
+    (void)ctx;
+    (void)events;
+    for (int i = 0; i < BATCH && (rc = fxs_handover_recv(s->fd, &h, &fd)) == 1; i++) {
         if (h.kind == FXS_CONNECTION)
             connection(fd, &h);
         else if (fd >= 0)
             close(fd);
         if (h.kind == FXS_STOP) {
             house.stopping = true;
-            fxe_pool_stop();
+            fxe_lock();
+            fxe_under_way_stop();
+            fxe_unlock();
         }
     }
     if (rc < 0)
@@ -69,6 +90,28 @@ static int64_t expire(void)
     return next;
 }
 
+/* One tick: looks after what the workers cannot while they compute.  Returns whether there is to be
+ * another one. */
+static bool tick(void)
+{
+    bool given_up = fxe_overdue_tick();
+    fxe_lock();
+    bool go_on = fxe_under_way_tick(given_up), all_compute = fxe_watch_idle() == 0;
+    fxe_unlock();
+    fxe_under_way_watch_long();
+    if (all_compute)
+        fxe_pool_look();
+    return go_on;
+}
+
+static bool is_quiet(void)
+{
+    fxe_lock();
+    bool quiet = fxe_under_way_count() == 0;
+    fxe_unlock();
+    return quiet;
+}
+
 static int timeout(int64_t next, bool ticking)
 {
     int64_t left = next == INT64_MAX ? -1 : next - fxe_now_ms();
@@ -79,31 +122,38 @@ static int timeout(int64_t next, bool ticking)
     return left < INT_MAX ? (int)left : INT_MAX;
 }
 
+static int add_source(struct fxs_event *s)
+{
+    return s->fd < 0 ? -1 : fxs_event_watch(house.epoll, s, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void set_up(int link)
+{
+    house.epoll = epoll_create1(EPOLL_CLOEXEC);
+    house.link = (struct fxs_event){link, on_link};
+    house.wake = (struct fxs_event){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), on_wake};
+    if (house.epoll < 0 || add_source(&house.wake) != 0 || add_source(&house.link) != 0) {
+        fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
+        _exit(1);
+    }
+}
+
 void fxe_house_run(int link)
 {
     struct fxs_handover ready = {.kind = FXS_READY};
-    uint64_t n;
-    bool ticking = false;
     int64_t next_tick = 0;
-    house.link = link;
-    house.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (house.wake < 0) {
-        fxs_log(FXS_ERROR, "engine", "event=no-eventfd errno=%d", errno);
-        _exit(1);
-    }
+    set_up(link);
     fxe_pool_start();
     if (fxs_handover_send(link, &ready, -1) != 0)
         _exit(0);
-    while (!house.stopping || !fxe_pool_is_quiet()) {
-        struct pollfd p[2] = {{.fd = house.wake, .events = POLLIN}, {.fd = link, .events = POLLIN}};
-        poll(p, 2, timeout(expire(), ticking || house.stopping));
-        if (p[0].revents && read(house.wake, &n, sizeof n) == sizeof n)
-            ticking = true;
-        if (p[1].revents)
-            read_link();
+    while (!house.stopping || !is_quiet()) {
+        struct epoll_event events[EVENTS];
+        int n = epoll_wait(house.epoll, events, EVENTS,
+                           timeout(expire(), house.ticking || house.stopping));
+        fxs_events_handle(NULL, events, n);
         int64_t now = fxe_now_ms();
-        if (ticking && now >= next_tick) {
-            ticking = fxe_pool_tick();
+        if (house.ticking && now >= next_tick) {
+            house.ticking = tick();
             next_tick = now + TICK_MS;
         }
     }

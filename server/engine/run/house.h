@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main thread of an engine, which never runs FAISS: it takes connections from the front, ends
- * sessions whose lease is over, and looks after connections while the workers cannot: every
- * TICK_MS, as long as requests are under way.
+ * The housekeeper: the main thread of an engine, which never runs FAISS.  It takes connections from
+ * the front and ends sessions whose lease is over.  As long as requests are under way it also looks
+ * after connections every TICK_MS, because all workers may be busy with FAISS.
  */
 #ifndef FXE_HOUSE_H
 #define FXE_HOUSE_H
 
-/* Serve until the front is gone or a stop has been asked for and all is answered.  `link`: the
- * descriptor of the front's socket. */
+/* Serves until the front is gone, or has asked for a stop and all requests are answered.  `link`:
+ * the socket to the front. */
 void fxe_house_run(int link);
 
-/* There is something new to wait for.  Any thread. */
+/* Makes the housekeeper look again at what it waits for.  Any thread, with or without
+ * engine.lock. */
 void fxe_house_wake(void);
 
 #endif

@@ -3,15 +3,16 @@
 
 #include <stdlib.h>
 
-#include "server/engine/run/pool.h"
+#include "server/engine/run/ready.h"
 #include "server/engine/run/request.h"
 
 int fxe_group_new(struct fxe_obj *o)
 {
     struct fxe_group *g = calloc(1, sizeof *g);
-    if (g)
-        fxe_group_join(g, o);
-    return g != NULL;
+    if (!g)
+        return -1;
+    fxe_group_join(g, o);
+    return 0;
 }
 
 void fxe_group_join(struct fxe_group *g, struct fxe_obj *o)
@@ -54,7 +55,7 @@ void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b)
     free_if_empty(from);
 }
 
-int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, int write)
+int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write)
 {
     for (int i = 0; i < n->n; i++)
         if (n->need[i].obj == o) {
@@ -67,12 +68,12 @@ int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, int write)
     return 0;
 }
 
-static int free_for(const struct fxe_group *g, int write)
+static bool is_free_for(const struct fxe_group *g, bool write)
 {
     return !g->writer && !(write && g->readers);
 }
 
-int fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, int again)
+bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
 {
     struct fxe_group *busy = NULL;
     /* Objects may have come together since they were added: one entry for each group. */
@@ -86,18 +87,18 @@ int fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, int again)
     }
     for (int i = 0; i < n->n && !busy; i++) {
         struct fxe_group *g = n->need[i].group;
-        if (g && (!free_for(g, n->need[i].write) || (g->waiting && !again)))
+        if (g && (!is_free_for(g, n->need[i].write) || (g->waiting && !again)))
             busy = g;
     }
     if (!busy) {
         for (int i = 0; i < n->n; i++) {
             struct fxe_group *g = n->need[i].group;
             if (g && n->need[i].write)
-                g->writer = 1;
+                g->writer = true;
             else if (g)
                 g->readers++;
         }
-        return 1;
+        return true;
     }
     r->next = NULL;
     if (busy->waiting)
@@ -105,7 +106,7 @@ int fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, int again)
     else
         busy->waiting = r;
     busy->last_waiting = r;
-    return 0;
+    return false;
 }
 
 static void wake(struct fxe_group *g)
@@ -115,7 +116,7 @@ static void wake(struct fxe_group *g)
     while (r) {
         struct fxe_req *next = r->next;
         r->next = NULL;
-        fxe_pool_ready(r); /* takes its groups, or waits again, in the same order */
+        fxe_ready_retry(r); /* takes its groups, or waits again, in the same order */
         r = next;
     }
 }
@@ -127,7 +128,7 @@ void fxe_needs_give(struct fxe_needs *n)
         if (!g)
             continue;
         if (n->need[i].write)
-            g->writer = 0;
+            g->writer = false;
         else
             g->readers--;
         n->need[i].group = NULL;

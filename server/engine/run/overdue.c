@@ -6,7 +6,7 @@
 
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
-#include "server/engine/run/pool.h"
+#include "server/engine/run/under_way.h"
 #include "server/log.h"
 
 enum {
@@ -51,7 +51,7 @@ static void give_up(int64_t now)
     struct fxe_req *some[BATCH];
     int n = 0;
     fxe_lock();
-    for (struct fxe_conn *c = fxe_pool_busy(); c && n < BATCH; c = c->next_busy) {
+    for (struct fxe_conn *c = fxe_under_way_first(); c && n < BATCH; c = c->next_busy) {
         struct fxe_req *r = c->running;
         if (r && !r->ending && r->operation &&
             now - r->began_ms > (int64_t)fxe_engine.options.call_limit * 1000 &&
@@ -72,7 +72,7 @@ static bool is_expendable(int64_t now)
     int runaways = given_up;
     if (fxe_sessions_live() || fxe_named_count())
         return false;
-    for (struct fxe_conn *c = fxe_pool_busy(); c; c = c->next_busy) {
+    for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
         if (!c->running || now - c->running->began_ms < GRACE_MS)
             return false;
         runaways++;

@@ -2,11 +2,11 @@
 /*
  * Calls that take too long.
  *
- * FAISS cannot be interrupted.  When a call has taken --call-limit, its caller gets an error and
- * its connection is free for the next request; the call goes on, and keeps the objects that it
- * uses, until it ends by itself.  An engine with such a call, or with one whose client is gone
- * for good, is replaced as soon as nothing else would be lost by it: when it has no session and
- * no named index any more.
+ * FAISS cannot be interrupted.  When a call has taken longer than --call-limit, its caller gets an
+ * error and its connection is free for the next request, but the call goes on, and keeps the
+ * objects that it uses locked until it ends.  An engine with such a call, or with one whose client
+ * has gone, ends itself as soon as nothing else would be lost: when it has no session and no named
+ * index.  The front then starts another.
  */
 #ifndef FXE_OVERDUE_H
 #define FXE_OVERDUE_H
@@ -15,11 +15,12 @@
 
 #include "server/engine/run/request.h"
 
-/* The housekeeper's part, without a lock.  Returns whether there are calls whose callers do not
- * wait any more. */
+/* Called at each tick of the housekeeper, which holds no lock.  Returns true if there are calls
+ * whose callers have had their error. */
 bool fxe_overdue_tick(void);
 
-/* With engine.lock: the request ends.  Returns whether its caller has had its answer. */
+/* The request ends; the caller holds engine.lock.  Returns true if its caller has had an error
+ * already. */
 bool fxe_overdue_ended(struct fxe_req *r);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/run/request.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,176 +17,13 @@ enum { PRINTED_MAX = 32 << 10 }; /* bytes that come back with a reply, in its he
 
 static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
 
-/* --- errors and reply --- */
-
-int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
-{
-    char text[4096] = "faissx: ";
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text + 8, sizeof text - 8, fmt, ap);
-    va_end(ap);
-    r->failed = 1;
-    r->code = -4;
-    r->kind = kind;
-    free(r->message);
-    r->message = strdup(text);
-    return -1;
-}
-
-void fxe_fail_text(struct fxe_req *r, int code, const char *text)
-{
-    r->failed = 1;
-    r->code = code;
-    r->kind = NULL;
-    free(r->message);
-    r->message = strdup(text ? text : "");
-}
-
-void fxe_fail_faiss(struct fxe_req *r, int code)
-{
-    fxe_fail_text(r, code, fxe_engine.lib.api.get_last_error());
-}
-
-int fxe_need(struct fxe_req *r, int op)
-{
-    char text[8192];
-    if (fx_library_has(&fxe_engine.lib, op))
-        return 0;
-    fx_library_missing(&fxe_engine.lib, op, text, sizeof text);
-    fxe_fail(r, "missing", "%s", text + strlen("faissx: "));
-    r->code = -2;
-    return -1;
-}
-
-msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key)
-{
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, &r->extra, msgpack_sbuffer_write);
-    fx_pack_str(&pk, key);
-    r->nextra++;
-    return pk;
-}
-
-int fxe_reply_array(struct fxe_req *r, void *data, size_t size)
-{
-    if (r->nout == FX_FRAMES_MAX - 1)
-        return fxe_fail(r, "limit", "more than %d arrays in a reply", r->nout);
-    r->out[r->nout++] = (struct fxe_out){data, size};
-    return 0;
-}
-
-void *fxe_req_alloc(struct fxe_req *r, size_t size)
-{
-    void *p = NULL;
-    if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
-        p = malloc(size ? size : 1);
-    if (p)
-        r->memory[r->nmemory++] = (struct fx_buffer){p, size, 0};
-    else
-        fxe_fail(r, "limit", "the server has no memory for %zu bytes", size);
-    return p;
-}
-
-/* A file that is too large for a message stays here, to be fetched in pieces.  The results of a
- * call do not: the client reads them into the caller's memory. */
-static void pack_big(struct fxe_req *r)
-{
-    int big = 0;
-    if (r->piece_of || r->fn)
-        return;
-    for (int i = 0; i < r->nout; i++)
-        big |= r->out[i].size > FX_PIECE;
-    if (!big)
-        return;
-    msgpack_packer pk = fxe_reply_key(r, "big");
-    msgpack_pack_array(&pk, (size_t)r->nout);
-    for (int i = 0; i < r->nout; i++) {
-        uint64_t id = 0;
-        if (r->out[i].size > FX_PIECE)
-            id = fxe_blob_put(r->session, r->out[i].data, r->out[i].size);
-        if (!id) {
-            msgpack_pack_nil(&pk);
-            continue;
-        }
-        msgpack_pack_array(&pk, 3);
-        fx_pack_str(&pk, "download");
-        msgpack_pack_uint64(&pk, id);
-        msgpack_pack_uint64(&pk, r->out[i].size);
-        r->out[i] = (struct fxe_out){NULL, 0};
-    }
-}
-
-static void pack_printed(msgpack_packer *pk, const struct fxe_printed *p)
-{
-    char more[80] = "";
-    if (p->lost)
-        snprintf(more, sizeof more, "\nfaissx: %zu more bytes are in the server's log\n", p->lost);
-    fx_pack_str(pk, "printed");
-    msgpack_pack_str(pk, p->size + strlen(more));
-    msgpack_pack_str_body(pk, p->text, p->size);
-    msgpack_pack_str_body(pk, more, strlen(more));
-}
-
-static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
-{
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
-    int prints = r->printed.size != 0;
-    if (!r->failed) {
-        msgpack_pack_map(&pk, 2 + r->nextra + prints);
-    } else {
-        int lost = r->kind && strcmp(r->kind, "session") == 0;
-        msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made + prints);
-        if (lost) { /* how it was lost */
-            fx_pack_str(&pk, "tenant");
-            fx_pack_str(&pk, fxe_engine.options.tenant);
-            fx_pack_str(&pk, "previous");
-            fx_pack_str(&pk, fxe_engine.options.previous);
-        }
-        if (r->made) {
-            fx_pack_str(&pk, "made");
-            msgpack_pack_int(&pk, 1);
-        }
-        fx_pack_str(&pk, "code");
-        msgpack_pack_int(&pk, r->code);
-        fx_pack_str(&pk, "message");
-        fx_pack_str(&pk, r->message ? r->message : "");
-        if (r->kind) {
-            fx_pack_str(&pk, "kind");
-            fx_pack_str(&pk, r->kind);
-        }
-    }
-    if (prints)
-        pack_printed(&pk, &r->printed);
-    fx_pack_str(&pk, "status");
-    fx_pack_str(&pk, r->failed ? "error" : "ok");
-    fx_pack_str(&pk, "request_id");
-    msgpack_pack_uint64(&pk, r->request_id);
-    if (!r->failed)
-        msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
-}
-
-static int reply(struct fxe_req *r)
-{
-    struct fx_frame frames[FX_FRAMES_MAX];
-    int n = 1;
-    if (!r->failed)
-        pack_big(r);
-    pack_header(r, &r->reply);
-    frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
-    for (int i = 0; i < r->nout && !r->failed; i++)
-        frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
-    return fxe_pool_reply(r, frames, n); /* a peer that is gone needs no answer */
-}
-
-/* --- life of a request --- */
-
 static const struct fxe_operation *const operations[] = {
-    &fxe_upload,      &fxe_download,  &fxe_release_blob,    &fxe_save,    &fxe_load,
-    &fxe_load_stream, &fxe_feed,      &fxe_stats_operation, &fxe_hello,   &fxe_attach,
-    &fxe_bye,         &fxe_ping,      &fxe_health,          &fxe_publish, &fxe_open,
-    &fxe_list,        &fxe_unpublish,
+    &fxe_upload_operation, &fxe_download_operation,  &fxe_release_operation,
+    &fxe_save_operation,   &fxe_load_operation,      &fxe_load_stream_operation,
+    &fxe_feed_operation,   &fxe_stats_operation,     &fxe_hello_operation,
+    &fxe_attach_operation, &fxe_bye_operation,       &fxe_ping_operation,
+    &fxe_health_operation, &fxe_publish_operation,   &fxe_open_operation,
+    &fxe_list_operation,   &fxe_unpublish_operation,
 };
 
 static const struct fxe_operation *find_operation(struct fxe_req *r, const char *name, size_t len)
@@ -260,7 +95,7 @@ int fxe_req_prepare(struct fxe_req *r)
     if (r->failed || find_session(r) != 0)
         return -1;
     if (r->operation->needs_session && !r->session)
-        return fxe_fail(r, "session", "%s needs a session: say hello first",
+        return fxe_fail(r, "session", "%s needs a session: send hello first",
                         r->fn ? r->fn->name : r->operation->name);
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
@@ -275,7 +110,7 @@ static bool is_verbose(const struct fxe_req *r)
 void fxe_req_run(struct fxe_req *r)
 {
     if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
-        fxe_fail(r, "timeout", "nobody waits for it any more");
+        fxe_fail(r, "timeout", "its caller does not wait any more");
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
@@ -326,7 +161,7 @@ static void commit(const struct fxe_req *r)
 }
 
 /* Give back what the request used: locks, objects, its place in the session. */
-static void release(struct fxe_req *r)
+static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
     fxe_lock();
@@ -355,13 +190,13 @@ void fxe_req_finish(struct fxe_req *r)
     commit(r);
     r->shares = 2;
     if (is_answered(r)) {
-        release(r);
+        release_used(r);
         fxe_conn_unref(r->conn);
         free_request(r);
         return;
     }
-    int sent = reply(r);
-    release(r);
+    int sent = fxe_reply_send(r);
+    release_used(r);
     if (sent != 0) /* at once, or never */
         fxe_req_sent(r);
     give_up_share(r);
@@ -374,12 +209,24 @@ void fxe_req_sent(struct fxe_req *r)
     fxe_pool_answered(c);
 }
 
+void *fxe_req_alloc(struct fxe_req *r, size_t size)
+{
+    void *p = NULL;
+    if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
+        p = malloc(size ? size : 1);
+    if (p)
+        r->memory[r->nmemory++] = (struct fx_buffer){p, size, 0};
+    else
+        fxe_fail(r, "limit", "the server has no memory for %zu bytes", size);
+    return p;
+}
+
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o)
 {
     *o = fxe_obj_find(r->session, id);
     if (!*o)
         return fxe_fail(r, "handle",
-                        "%s is no object of this session: it was freed, or the engine was "
+                        "%s is not an object of this session: it was freed, or the engine was "
                         "restarted",
                         what);
     if (r->nheld == FX_OBJECTS_MAX) {
@@ -394,7 +241,7 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
 struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
 {
     if (i >= r->msg->nframes - 1u) {
-        fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+        fxe_fail(r, "protocol", "%s does not name a payload frame of the message", what);
         return NULL;
     }
     struct fx_buffer *b = &r->msg->frames[i + 1];
@@ -428,7 +275,7 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
         *size = b->size;
         return 0;
     }
-    return fxe_fail(r, "protocol", "%s names no payload frame of the message", what);
+    return fxe_fail(r, "protocol", "%s does not name a payload frame of the message", what);
 }
 
 void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)

@@ -20,6 +20,7 @@
 #include "server/engine/call/values.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/lock.h"
+#include "server/engine/run/reply.h"
 
 enum fxe_lane { FXE_SMALL, FXE_WIDE };
 
@@ -104,20 +105,6 @@ int fxe_req_prepare(struct fxe_req *r);
 void fxe_req_run(struct fxe_req *r);
 void fxe_req_finish(struct fxe_req *r);
 void fxe_req_sent(struct fxe_req *r);
-
-/* The reply is an error of the server (code -4), or FAISS's. */
-int fxe_fail(struct fxe_req *r, const char *kind, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-void fxe_fail_faiss(struct fxe_req *r, int code);
-/* Has the library operation `op`?  -1 and the reply set if not. */
-int fxe_need(struct fxe_req *r, int op);
-void fxe_fail_text(struct fxe_req *r, int code, const char *text);
-
-/* Add a key to the reply's header; the value is to be packed next. */
-msgpack_packer fxe_reply_key(struct fxe_req *r, const char *key);
-
-/* Add an array to the reply, malloc'd memory that is the reply's from now on. */
-int fxe_reply_array(struct fxe_req *r, void *data, size_t size);
 
 /* Memory that lives as long as the request. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);

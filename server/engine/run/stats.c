@@ -5,8 +5,8 @@
 
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
-#include "server/engine/run/pool.h"
 #include "server/engine/run/request.h"
+#include "server/engine/run/under_way.h"
 
 static struct {
     uint64_t requests, errors, batches, batched;
@@ -46,7 +46,7 @@ static void run_stats(struct fxe_req *r)
     uint32_t used = 0;
     fxe_lock();
     size_t objects = fxe_obj_count(), sessions = fxe_sessions_count();
-    int under_way = fxe_pool_under_way() - 1; /* this one */
+    int under_way = fxe_under_way_count() - 1; /* this one */
     fxe_unlock();
     pack_str(r, "tenant", fxe_engine.options.tenant);
     pack_str(r, "library", fxe_engine.lib.path);
@@ -87,14 +87,14 @@ static void pack_engine(struct fxe_req *r)
         pack_str(r, "near", fxe_engine.options.near);
 }
 
-const struct fxe_operation fxe_attach = {"attach", 1, NULL, pack_engine, NULL};
+const struct fxe_operation fxe_attach_operation = {"attach", 1, NULL, pack_engine, NULL};
 
 /* With engine.lock: the session is there before the request ends. */
 static int prepare_hello(struct fxe_req *r)
 {
     uint64_t protocol;
     if (r->session)
-        return fxe_fail(r, "protocol", "hello makes a session, and names none");
+        return fxe_fail(r, "protocol", "hello makes a session and must not name one");
     if (!fx_header_uint(&r->header, "protocol", &protocol))
         return fxe_fail(r, "protocol", "hello does not say which protocol it speaks");
     if (protocol != FX_PROTOCOL)
@@ -102,7 +102,7 @@ static int prepare_hello(struct fxe_req *r)
                         (unsigned long long)protocol, FX_PROTOCOL);
     r->session = fxe_session_new();
     if (!r->session)
-        return fxe_fail(r, "limit", "the server has no room for another session");
+        return fxe_fail(r, "limit", "the server has too many sessions, or no memory for another");
     r->session->busy++;
     fxe_session_bind(r->session, r->conn);
     return 0;
@@ -121,7 +121,7 @@ static void run_hello(struct fxe_req *r)
     pack_str(r, "faiss_version", fxe_engine.lib.version);
 }
 
-const struct fxe_operation fxe_hello = {"hello", 0, prepare_hello, run_hello, NULL};
+const struct fxe_operation fxe_hello_operation = {"hello", 0, prepare_hello, run_hello, NULL};
 
 static void run_bye(struct fxe_req *r)
 {
@@ -133,14 +133,14 @@ static void run_bye(struct fxe_req *r)
     fxe_obj_destroy_list(doomed);
 }
 
-const struct fxe_operation fxe_bye = {"bye", 1, NULL, run_bye, NULL};
+const struct fxe_operation fxe_bye_operation = {"bye", 1, NULL, run_bye, NULL};
 
 static void run_ping(struct fxe_req *r)
 {
     (void)r;
 }
 
-const struct fxe_operation fxe_ping = {"ping", 0, NULL, run_ping, NULL};
+const struct fxe_operation fxe_ping_operation = {"ping", 0, NULL, run_ping, NULL};
 
 static void run_health(struct fxe_req *r)
 {
@@ -150,4 +150,4 @@ static void run_health(struct fxe_req *r)
     pack_str(r, "tenant", fxe_engine.options.tenant);
 }
 
-const struct fxe_operation fxe_health = {"health", 0, NULL, run_health, NULL};
+const struct fxe_operation fxe_health_operation = {"health", 0, NULL, run_health, NULL};

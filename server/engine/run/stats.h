@@ -11,7 +11,7 @@ void fxe_stats_count(const struct fxe_req *r); /* it is finished */
 
 void fxe_stats_batch(int n); /* so many searches were done as one */
 
-extern const struct fxe_operation fxe_stats_operation, fxe_hello, fxe_attach, fxe_bye, fxe_ping,
-    fxe_health;
+extern const struct fxe_operation fxe_stats_operation, fxe_hello_operation, fxe_attach_operation,
+    fxe_bye_operation, fxe_ping_operation, fxe_health_operation;
 
 #endif

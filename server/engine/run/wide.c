@@ -80,7 +80,7 @@ static int width_of(int n)
     return share > fxe_engine.cores ? fxe_engine.cores : share > 1 ? share : 1;
 }
 
-static struct fxe_req *take(void)
+static struct fxe_req *take_request(void)
 {
     wide.idle++;
     while (!wide.first)
@@ -93,7 +93,7 @@ static struct fxe_req *take(void)
 }
 
 /* Its threads are made at once and stay: later there may be no memory for them. */
-static void *lane(void *arg)
+static void *run_lane(void *arg)
 {
     int own = (int)(intptr_t)arg, most = own;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
@@ -101,7 +101,7 @@ static void *lane(void *arg)
     fxe_split_warm_up();
     for (;;) {
         fxe_lock();
-        struct fxe_req *r = take();
+        struct fxe_req *r = take_request();
         fxe_unlock();
         int asked = fxe_session_width(r->session), width = asked ? asked : own;
         if (width > most && !may_have(width - most))
@@ -109,7 +109,7 @@ static void *lane(void *arg)
         most = width > most ? width : most;
         set_width(width);
         if (fxe_conn_is_gone(r->conn)) {
-            fxe_fail(r, "gone", "the client has gone");
+            fxe_fail(r, "gone", "the client has closed the connection");
             fxe_req_finish(r);
         } else {
             fxe_req_run(r);
@@ -131,7 +131,7 @@ static void add_lane(void)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&t, &attr, lane, (void *)(intptr_t)width);
+    int rc = pthread_create(&t, &attr, run_lane, (void *)(intptr_t)width);
     pthread_attr_destroy(&attr);
     if (rc == 0)
         wide.lanes++;

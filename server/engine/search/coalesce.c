@@ -8,11 +8,6 @@
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
 
-static const struct fx_api *api(void)
-{
-    return &fxe_engine.lib.api;
-}
-
 /* Parameters of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
@@ -20,9 +15,9 @@ int fxe_is_flat(struct fxe_obj *o)
 {
     int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
     if (!known) {
-        FaissMetricType metric = api()->Index_metric_type(o->ptr);
-        int yes = api()->IndexFlat_cast && api()->IndexFlat_cast(o->ptr) &&
-                  api()->IndexFlat1D_cast && !api()->IndexFlat1D_cast(o->ptr) &&
+        FaissMetricType metric = fxe_api()->Index_metric_type(o->ptr);
+        int yes = fxe_api()->IndexFlat_cast && fxe_api()->IndexFlat_cast(o->ptr) &&
+                  fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexFlat1D_cast(o->ptr) &&
                   (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
         known = yes ? 1 : 2;
         __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
@@ -55,19 +50,19 @@ static int flat(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
     struct fxe_flat_query q[FXE_FLAT_MAX];
-    size_t d = (size_t)api()->Index_d(index), floats = 0;
+    size_t d = (size_t)fxe_api()->Index_d(index), floats = 0;
     float *xb = NULL;
-    if (!fxe_is_flat(b[0]->obj[INDEX]) || !api()->IndexFlat_xb ||
-        (api()->get_distance_compute_min_k_reservoir &&
-         (int64_t)b[0]->v[K].i >= api()->get_distance_compute_min_k_reservoir()))
+    if (!fxe_is_flat(b[0]->obj[INDEX]) || !fxe_api()->IndexFlat_xb ||
+        (fxe_api()->get_distance_compute_min_k_reservoir &&
+         (int64_t)b[0]->v[K].i >= fxe_api()->get_distance_compute_min_k_reservoir()))
         return -1; /* a reservoir breaks ties in another way than a heap */
-    api()->IndexFlat_xb(index, &xb, &floats);
-    if (!xb || floats / d != (size_t)api()->Index_ntotal(index))
+    fxe_api()->IndexFlat_xb(index, &xb, &floats);
+    if (!xb || floats / d != (size_t)fxe_api()->Index_ntotal(index))
         return -1;
     for (int i = 0; i < n; i++)
         q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
     return fxe_flat_search(fxe_engine.options.coalesce == FXS_COALESCE_FAST,
-                           (int)api()->Index_metric_type(index), d, xb, floats / d,
+                           (int)fxe_api()->Index_metric_type(index), d, xb, floats / d,
                            (size_t)b[0]->v[K].i, q, n);
 }
 
@@ -75,7 +70,7 @@ static int flat(struct fxe_req **b, int n)
 static int merged(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
-    size_t d = (size_t)api()->Index_d(index), k = (size_t)b[0]->v[K].i;
+    size_t d = (size_t)fxe_api()->Index_d(index), k = (size_t)b[0]->v[K].i;
     float *x = malloc((size_t)n * d * sizeof *x), *dis = malloc((size_t)n * k * sizeof *dis);
     idx_t *ids = malloc((size_t)n * k * sizeof *ids);
     int rc = -1;
@@ -84,7 +79,7 @@ static int merged(struct fxe_req **b, int n)
             memcpy(x + (size_t)i * d, b[i]->v[X].p, d * sizeof *x);
         union fx_val v[RESULT + 1] = {[INDEX].p = index, [N].i = n,           [X].p = x,
                                       [K] = b[0]->v[K],  [DISTANCES].p = dis, [LABELS].p = ids};
-        fx_invoke(api(), b[0]->op, v);
+        fx_invoke(fxe_api(), b[0]->op, v);
         rc = (int)v[RESULT].i;
         for (int i = 0; i < n && rc == 0; i++) {
             memcpy(b[i]->v[DISTANCES].p, dis + (size_t)i * k, k * sizeof *dis);
@@ -100,7 +95,7 @@ static int merged(struct fxe_req **b, int n)
 static void alone(struct fxe_req *r)
 {
     if (!fxe_far_search(r))
-        fx_invoke(api(), r->op, r->v);
+        fx_invoke(fxe_api(), r->op, r->v);
     if (r->v[RESULT].i != 0 && !r->failed)
         fxe_fail_faiss(r, (int)r->v[RESULT].i);
 }

@@ -35,7 +35,8 @@ int fxe_far_search(struct fxe_req *r)
     if (!is_search || scalar(r, "k") <= FXE_FAR || rows(r) <= 0)
         return 0;
     int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary;
-    int64_t ntotal = binary ? api()->IndexBinary_ntotal(r->v[0].p) : api()->Index_ntotal(r->v[0].p);
+    int64_t ntotal =
+        binary ? fxe_api()->IndexBinary_ntotal(r->v[0].p) : fxe_api()->Index_ntotal(r->v[0].p);
     size_t n = (size_t)rows(r), k = (size_t)scalar(r, "k");
     size_t k2 = ntotal + 1 < LEAST ? LEAST : (size_t)ntotal + 1;
     int dis = param(r, "distances"), ids = param(r, "labels"), kth = param(r, "k");
@@ -56,7 +57,7 @@ int fxe_far_search(struct fxe_req *r)
     v[ids].p = ids2;
     if (dis >= 0)
         v[dis].p = dis2;
-    fx_invoke(api(), r->op, v);
+    fx_invoke(fxe_api(), r->op, v);
     r->v[r->fn->nparams] = v[r->fn->nparams];
     if (v[r->fn->nparams].i == 0) {
         spread(r->v[ids].p, ids2, sizeof *ids2, n, k2, k);
@@ -72,12 +73,12 @@ int fxe_far_search(struct fxe_req *r)
 
 static size_t element_size(const struct fxe_req *r, int binary)
 {
-    return binary ? (size_t)api()->IndexBinary_d(r->v[0].p) / 8
-                  : (size_t)api()->Index_d(r->v[0].p) * sizeof(float);
+    return binary ? (size_t)fxe_api()->IndexBinary_d(r->v[0].p) / 8
+                  : (size_t)fxe_api()->Index_d(r->v[0].p) * sizeof(float);
 }
 
 /* Room for `more` results after those that are there. */
-static int grow(struct fxe_found *f, size_t have, size_t more)
+static int more_room(struct fxe_found *f, size_t have, size_t more)
 {
     idx_t *labels = realloc(f->labels, (have + more + 1) * sizeof *labels);
     if (labels)
@@ -96,20 +97,20 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
     idx_t *labels = NULL;
     float *distances = NULL;
     union fx_val v[FX_PARAMS_MAX + 1];
-    int rc = api()->RangeSearchResult_new(&result, (idx_t)n);
+    int rc = fxe_api()->RangeSearchResult_new(&result, (idx_t)n);
     if (rc != 0)
         return rc;
     memcpy(v, r->v, sizeof v);
     v[r->fn->rows].i = (int64_t)n;
     v[param(r, "x")].p = (char *)r->v[param(r, "x")].p + from * size;
     v[param(r, "result")].p = result;
-    fx_invoke(api(), r->op, v);
+    fx_invoke(fxe_api(), r->op, v);
     rc = (int)v[r->fn->nparams].i;
     if (rc == 0) {
-        api()->RangeSearchResult_lims(result, &lims);
-        api()->RangeSearchResult_labels(result, &labels, &distances);
+        fxe_api()->RangeSearchResult_lims(result, &lims);
+        fxe_api()->RangeSearchResult_labels(result, &labels, &distances);
         size_t got = lims[n];
-        if (got > fxe_room() / RESULT || grow(f, have, got) != 0) {
+        if (got > fxe_room() / RESULT || more_room(f, have, got) != 0) {
             fxe_fail(r, "limit",
                      "%s: %zu results of the first %zu queries do not fit the memory that is "
                      "left; search for fewer at a time, or within a smaller radius",
@@ -121,7 +122,7 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
             memcpy(f->distances + have, distances, got * sizeof *distances);
         }
     }
-    api()->RangeSearchResult_free(result);
+    fxe_api()->RangeSearchResult_free(result);
     return rc;
 }
 
@@ -131,7 +132,8 @@ int fxe_far_range(struct fxe_req *r)
         return 0;
     int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary;
     size_t n = rows(r) > 0 ? (size_t)rows(r) : 0;
-    int64_t ntotal = binary ? api()->IndexBinary_ntotal(r->v[0].p) : api()->Index_ntotal(r->v[0].p);
+    int64_t ntotal =
+        binary ? fxe_api()->IndexBinary_ntotal(r->v[0].p) : fxe_api()->Index_ntotal(r->v[0].p);
     size_t each = (size_t)(ntotal > 0 ? ntotal : 0) * RESULT * HELD;
     if (n == 0 || n * each < 1 << 26) /* no matter */
         return 0;
@@ -141,9 +143,9 @@ int fxe_far_range(struct fxe_req *r)
     at_once = at_once > PART ? at_once / PART * PART : at_once ? at_once : 1;
     struct fxe_found *f = &r->found;
     size_t size = element_size(r, binary);
-    size_t nq = api()->RangeSearchResult_nq(r->v[param(r, "result")].p); /* n at least */
+    size_t nq = fxe_api()->RangeSearchResult_nq(r->v[param(r, "result")].p); /* n at least */
     int rc = 0;
-    if (!(f->lims = calloc(nq + 1, sizeof *f->lims)) || grow(f, 0, 0) != 0) {
+    if (!(f->lims = calloc(nq + 1, sizeof *f->lims)) || more_room(f, 0, 0) != 0) {
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
         return 1;
     }

@@ -76,8 +76,8 @@ static float *new_packed(const struct fxe_flat_kernel *kernel, size_t d, int nq)
     return aligned_alloc(64, groups * packed_floats(kernel, d) * sizeof(float));
 }
 
-static void search(const struct fxe_flat_kernel *kernel, int ip, size_t d, const float *y, size_t n,
-                   size_t k, struct fxe_flat_query *q, int nq, float *packed)
+static void search_flat(const struct fxe_flat_kernel *kernel, int ip, size_t d, const float *y,
+                        size_t n, size_t k, struct fxe_flat_query *q, int nq, float *packed)
 {
     struct fxe_flat_group groups[FXE_FLAT_MAX / FXE_FLAT_NARROW];
     int width = kernel->width, ngroups = (nq + width - 1) / width;
@@ -133,14 +133,14 @@ static int agrees(const struct fxe_flat_kernel *kernel, int ip, size_t d, struct
     for (int i = 0; i < TRY_Q; i++)
         q[i] =
             (struct fxe_flat_query){t->x + (size_t)i * d, t->dis + i * TRY_K, t->ids + i * TRY_K};
-    search(kernel, ip, d, t->y, TRY_N, TRY_K, q, TRY_Q, packed);
+    search_flat(kernel, ip, d, t->y, TRY_N, TRY_K, q, TRY_Q, packed);
     free(packed);
     return memcmp(t->dis, t->want_dis, TRY_Q * TRY_K * sizeof *t->dis) == 0 &&
            memcmp(t->ids, t->want_ids, TRY_Q * TRY_K * sizeof *t->ids) == 0;
 }
 
 /* Random vectors, each second one a copy of another: ties of all kinds. */
-static void fill(struct trial *t, size_t d)
+static void fill_trial(struct trial *t, size_t d)
 {
     uint32_t s = 12345;
     for (size_t i = 0; i < TRY_N * d; i++) {
@@ -180,7 +180,7 @@ static const struct fxe_flat_kernel *choose(int metric, size_t d)
         malloc(n * sizeof(idx_t)),         malloc(n * sizeof(idx_t)),
     };
     if (t.y && t.x && t.dis && t.want_dis && t.ids && t.want_ids) {
-        fill(&t, d);
+        fill_trial(&t, d);
         if (ask_faiss(metric, d, &t) == 0)
             for (int i = 0; !found && fxe_flat_kernels[i]; i++)
                 if (fxe_flat_kernels[i]->usable(d, metric) &&
@@ -237,7 +237,7 @@ int fxe_flat_search(int fast, int metric, size_t d, const float *y, size_t n, si
     float *packed = kernel ? new_packed(kernel, d, nq) : NULL;
     if (!packed)
         return -1;
-    search(kernel, metric == METRIC_INNER_PRODUCT, d, y, n, k, q, nq, packed);
+    search_flat(kernel, metric == METRIC_INNER_PRODUCT, d, y, n, k, q, nq, packed);
     free(packed);
     return 0;
 }

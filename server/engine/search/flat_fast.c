@@ -14,7 +14,7 @@
 #include <immintrin.h>
 
 /* Component by component; the squared norms follow. */
-static void pack(const float *const *x, size_t d, float *packed)
+static void pack_query(const float *const *x, size_t d, float *packed)
 {
     float *norms = packed + FXE_FLAT_GROUP * d;
     memset(norms, 0, FXE_FLAT_GROUP * sizeof *norms);
@@ -96,8 +96,8 @@ AVX512 static void avx512_scan(struct fxe_flat_group *g, size_t d, const float *
         block512(g, d, y + j * d, first + (idx_t)j, 1);
 }
 
-static const struct fxe_flat_kernel avx512 = {"fast avx512", FXE_FLAT_GROUP, fxe_flat_avx512, pack,
-                                              avx512_scan};
+static const struct fxe_flat_kernel avx512 = {"fast avx512", FXE_FLAT_GROUP, fxe_flat_avx512,
+                                              pack_query, avx512_scan};
 
 /* --- AVX2: 16 queries in two registers, 6 vectors --- */
 
@@ -158,7 +158,7 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
         block2(g, d, y + j * d, first + (idx_t)j, 1);
 }
 
-static const struct fxe_flat_kernel avx2 = {"fast avx2", FXE_FLAT_GROUP, fxe_flat_avx2, pack,
+static const struct fxe_flat_kernel avx2 = {"fast avx2", FXE_FLAT_GROUP, fxe_flat_avx2, pack_query,
                                             avx2_scan};
 
 const struct fxe_flat_kernel *const fxe_flat_fast_kernels[] = {&avx512, &avx2, NULL};

@@ -48,7 +48,7 @@ void fxe_split_warm_up(void)
         omp.parallel(nothing, NULL, 0, 0);
 }
 
-struct search {
+struct split_search {
     FaissIndex *index;
     size_t n, d, k;
     const float *x;
@@ -58,7 +58,7 @@ struct search {
     int failed; /* atomic */
 };
 
-static void search_part(struct search *s, size_t from, size_t to)
+static void search_part(struct split_search *s, size_t from, size_t to)
 {
     if (fxe_engine.lib.api.Index_search(s->index, (idx_t)(to - from), s->x + from * s->d,
                                         (idx_t)s->k, s->distances + from * s->k,
@@ -67,14 +67,14 @@ static void search_part(struct search *s, size_t from, size_t to)
 }
 
 /* Where part p begins. */
-static size_t cut(const struct search *s, size_t p)
+static size_t cut(const struct split_search *s, size_t p)
 {
     return p == s->parts ? s->n : s->n * p / s->parts / PART * PART;
 }
 
 static void search_parts(void *arg)
 {
-    struct search *s = arg;
+    struct split_search *s = arg;
     size_t step = (size_t)omp.num_threads();
     for (size_t p = (size_t)omp.thread_num(); p < s->parts; p += step)
         search_part(s, cut(s, p), cut(s, p + 1));
@@ -82,11 +82,11 @@ static void search_parts(void *arg)
 
 /* --- is it the same? --- */
 
-static int same(struct search *whole)
+static int same(struct split_search *whole)
 {
     float dis[TRY_Q * TRY_K];
     idx_t ids[TRY_Q * TRY_K];
-    struct search parts = *whole;
+    struct split_search parts = *whole;
     parts.distances = dis;
     parts.labels = ids;
     search_part(whole, 0, TRY_Q);
@@ -100,7 +100,7 @@ static int same(struct search *whole)
     return !whole->failed && !parts.failed;
 }
 
-static int try(FaissMetricType metric, size_t d)
+static int try_metric(FaissMetricType metric, size_t d)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
     FaissIndexFlat *index = NULL;
@@ -114,13 +114,13 @@ static int try(FaissMetricType metric, size_t d)
     }
     if (y && api->IndexFlat_new_with && api->IndexFlat_new_with(&index, (idx_t)d, metric) == 0 &&
         api->Index_add(index, TRY_N, y) == 0) {
-        struct search whole = {.index = index,
-                               .n = TRY_Q,
-                               .d = d,
-                               .k = TRY_K,
-                               .x = y + TRY_N * d,
-                               .distances = dis,
-                               .labels = ids};
+        struct split_search whole = {.index = index,
+                                     .n = TRY_Q,
+                                     .d = d,
+                                     .k = TRY_K,
+                                     .x = y + TRY_N * d,
+                                     .distances = dis,
+                                     .labels = ids};
         rc = same(&whole);
     }
     if (index)
@@ -136,7 +136,7 @@ static int may_be_split(FaissMetricType metric, size_t d)
     char *at = &known[metric == METRIC_INNER_PRODUCT][d];
     pthread_mutex_lock(&lock);
     if (!*at)
-        *at = try(metric, d) ? 1 : 2;
+        *at = try_metric(metric, d) ? 1 : 2;
     pthread_mutex_unlock(&lock);
     return *at == 1;
 }
@@ -153,13 +153,13 @@ int fxe_split_search(struct fxe_req *r)
     if (!omp.parallel || cores < 2 || !(r->fn->flags & FX_QUERIES) || r->lane != FXE_WIDE ||
         r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
         return 0;
-    struct search s = {.index = r->v[INDEX].p,
-                       .n = (size_t)r->v[N].i,
-                       .d = (size_t)api->Index_d(r->v[INDEX].p),
-                       .k = (size_t)r->v[K].i,
-                       .x = r->v[X].p,
-                       .distances = r->v[DISTANCES].p,
-                       .labels = r->v[LABELS].p};
+    struct split_search s = {.index = r->v[INDEX].p,
+                             .n = (size_t)r->v[N].i,
+                             .d = (size_t)api->Index_d(r->v[INDEX].p),
+                             .k = (size_t)r->v[K].i,
+                             .x = r->v[X].p,
+                             .distances = r->v[DISTANCES].p,
+                             .labels = r->v[LABELS].p};
     s.parts = s.n / PART < (size_t)cores ? s.n / PART : (size_t)cores;
     if (s.d > MAX_D || !s.x || !s.distances || !s.labels ||
         s.n / s.parts * s.d * (size_t)api->Index_ntotal(s.index) < WORTH ||

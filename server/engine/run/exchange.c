@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/run/exchange.h"
+
+#include "server/engine/objects/session.h"
+#include "server/engine/run/ready.h"
+#include "server/engine/run/under_way.h"
+#include "server/engine/run/watch.h"
+
+/* It has ended, or cannot be waited for any more. */
+static void lost(struct fxe_conn *c)
+{
+    fxe_conn_kill(c);
+    fxe_lock();
+    fxe_session_unbind(c);
+    fxe_unlock();
+}
+
+/* A request has been read: if it can run now, it goes to the ready queue. */
+static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
+{
+    struct fxe_req *r = fxe_req_new(m, c);
+    if (!r) {
+        lost(c);
+        return;
+    }
+    fxe_lock();
+    fxe_under_way_begin(c, r);
+    if (fxe_under_way_is_stopping())
+        fxe_fail(r, "shutdown", "the server is stopping");
+    bool failed = fxe_req_prepare(r) != 0;
+    if (!failed && fxe_needs_take(r, &r->needs, false))
+        fxe_ready_add(r);
+    /* else it comes back through fxe_ready_retry */
+    fxe_unlock();
+    if (failed)
+        fxe_req_finish(r);
+}
+
+int fxe_exchange_read(struct fxe_conn *c)
+{
+    struct fxe_msg *m = NULL;
+    pthread_mutex_lock(&c->lock);
+    int rc = c->dead ? -1 : c->phase != FXE_IDLE ? 0 : fxe_conn_read(c, &m);
+    if (rc == 1)
+        c->phase = FXE_BUSY;
+    pthread_mutex_unlock(&c->lock);
+    if (rc == 1)
+        begin_request(m, c);
+    else if (rc < 0)
+        lost(c);
+    return rc;
+}
+
+void fxe_exchange_leave(struct fxe_conn *c, bool looked)
+{
+    bool took = false;
+    pthread_mutex_lock(&c->lock);
+    if (!c->dead && c->phase == FXE_IDLE && !looked && fxe_conn_has_more(c)) {
+        fxe_lock();
+        took = fxe_watch_unread(c);
+        fxe_unlock();
+    } else if (!c->dead && c->phase == FXE_IDLE) {
+        fxe_conn_rest(c);
+        took = fxe_watch_conn(c, EPOLLIN);
+    }
+    bool dead = c->dead;
+    pthread_mutex_unlock(&c->lock);
+    if (dead)
+        lost(c);
+    if (!took)
+        fxe_conn_unref(c);
+}
+
+void fxe_exchange_unread(struct fxe_conn *c)
+{
+    if (fxe_exchange_read(c) == 0)
+        fxe_exchange_leave(c, true);
+    else
+        fxe_conn_unref(c);
+}
+
+int fxe_exchange_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
+{
+    struct fxe_conn *c = r->conn;
+    pthread_mutex_lock(&c->lock);
+    int rc = fxe_conn_send(c, r, frames, n);
+    if (rc == 0) {
+        c->phase = FXE_FLUSHING;
+        fxe_conn_ref(c);
+        if (!fxe_watch_conn(c, EPOLLOUT))
+            fxe_conn_unref(c); /* r has another reference */
+        if (c->dead)
+            rc = fxe_conn_flush(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (rc < 0)
+        lost(c);
+    return rc;
+}
+
+/* While a request is under way, its connection is watched for commands and for its end. */
+static bool while_busy(struct fxe_conn *c)
+{
+    int rc = fxe_conn_commands(c);
+    if (rc < 0 || fxe_conn_is_gone(c)) {
+        __atomic_store_n(&c->gone, true, __ATOMIC_RELAXED);
+        fxe_lock();
+        fxe_session_unbind(c); /* the lease begins, whatever the call still does */
+        fxe_unlock();
+        return false;
+    }
+    return fxe_watch_conn(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
+}
+
+/* Something happened to a connection.  What was asked for can have been changed after epoll had
+ * reported it to this worker, and then be reported to another one as well: the first to come
+ * gets the reference. */
+static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
+{
+    struct fxe_conn *c = (struct fxe_conn *)s;
+    struct fxe_req *sent = NULL;
+    struct fxe_msg *m = NULL;
+    bool took = false;
+    int rc = 0;
+    (void)ctx;
+    (void)events; /* it is looked at what is there now */
+    pthread_mutex_lock(&c->lock);
+    if (!c->armed) {
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
+    c->armed = false;
+    switch (c->phase) {
+    case FXE_FLUSHING:
+        sent = c->sending;
+        rc = sent ? fxe_conn_flush(c) : -1;
+        if (rc == 0 && (took = fxe_watch_conn(c, EPOLLOUT)))
+            sent = NULL;
+        else if (rc == 0)
+            rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
+        break;
+    case FXE_BUSY:
+        took = c->dead ? false : while_busy(c);
+        break;
+    case FXE_IDLE:
+        rc = c->dead ? -1 : fxe_conn_read(c, &m);
+        if (rc == 1)
+            c->phase = FXE_BUSY;
+        else if (rc == 0 && !(took = fxe_watch_conn(c, EPOLLIN)))
+            rc = -1;
+        break;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (rc < 0)
+        lost(c);
+    if (m)
+        begin_request(m, c);
+    if (sent)
+        fxe_req_sent(sent);
+    if (!took)
+        fxe_conn_unref(c);
+}
+
+void fxe_exchange_start(struct fxe_conn *c)
+{
+    c->source.handler = on_conn;
+    fxe_exchange_unread(c);
+    fxe_lock();
+    if (!fxe_ready_is_empty())
+        fxe_watch_wake();
+    fxe_unlock();
+}
