@@ -45,12 +45,13 @@ void fx_legacy(struct fx_api *table, int short_params);
 
 /* --- error.c: state of a thread --- */
 
-/* A connection in the process's session. */
+/* A connection in the process's session, and all that belongs to it: whoever puts a connection
+ * aside, puts this aside. */
 struct fx_channel {
-    struct fx_conn *conn; /* NULL: none yet */
-    unsigned epoch;       /* of the configuration and the fork that it belongs to */
-    uint64_t instance;    /* of the engine that it leads to */
-    int near;             /* over a Unix socket: memfds can be passed */
+    struct fx_conn *conn;  /* NULL: none yet */
+    unsigned epoch;        /* of the configuration and the fork that it belongs to */
+    int near;              /* over a Unix socket: memfds can be passed */
+    uint64_t last_request; /* id of the newest request sent over it; the first is 1 */
 };
 
 struct fx_thread {
@@ -58,7 +59,6 @@ struct fx_thread {
     struct fx_channel channel;
     int calls;   /* under way: a large array is sent by calls within the call */
     int engaged; /* atomic, FX_IDLE and so on: who may use the channel */
-    uint64_t next_request;
     int joining;            /* it sends joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made, reused */
     int error;              /* FAISSX_* */

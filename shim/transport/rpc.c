@@ -18,7 +18,7 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
     r->payload.n = 0;
     r->fd = -1;
-    r->id = r->oldest = ++r->self->next_request;
+    r->id = r->oldest = ++r->self->channel.last_request;
     int verbose = fx_settings_verbose();
     msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
     if (verbose) {

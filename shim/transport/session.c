@@ -25,7 +25,6 @@ static struct {
     struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
                                 its connections */
     char near[128];          /* the server's endpoint for this host, or "" */
-    uint64_t instance;       /* of the engine */
     char previous[128];      /* how the engine that held the session ended, or "" */
     char tenant_name[160];
     pid_t pid;  /* of the process that said hello; atomic */
@@ -191,8 +190,6 @@ static int read_answer(const struct fx_header *h, int attach)
         session.forked = 0;
         __atomic_store_n(&session.pid, getpid(), __ATOMIC_RELAXED);
     }
-    session.instance = 0;
-    fx_header_uint(h, "instance", &session.instance);
     copy_text(h, "near", session.near, sizeof session.near);
     return 0;
 }
@@ -301,7 +298,7 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
         fx_conn_close(c);
         return -1;
     }
-    *ch = (struct fx_channel){c, session.epoch, session.instance, 1};
+    *ch = (struct fx_channel){.conn = c, .epoch = session.epoch, .near = 1};
     return 0;
 }
 
@@ -333,8 +330,9 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         return 0;
     }
     session.near[0] = '\0';
-    *ch = (struct fx_channel){c, session.epoch, session.instance,
-                              strncmp(session.server, "ipc://", 6) == 0};
+    *ch = (struct fx_channel){.conn = c,
+                              .epoch = session.epoch,
+                              .near = strncmp(session.server, "ipc://", 6) == 0};
     return 0;
 }
 

@@ -14,7 +14,8 @@
 #include "faiss_c_compat.h"
 #include "proto/wire.h"
 
-enum { SMALL = 1000, LARGE = 3 * FX_PIECE + 77 };
+/* More pieces than are fetched at once, so that some are asked for after others have arrived. */
+enum { SMALL = 1000, LARGE = 5 * FX_PIECE + 77 };
 
 /* What the server does next, and what it was sent. */
 static struct {
