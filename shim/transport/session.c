@@ -1,35 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process's session with the server, and each thread's connection in it. */
+#include "shim/transport/session.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/client/conn.h"
+#include "proto/api.h"
 #include "shim/calls/join.h"
+#include "shim/faissx.h"
 #include "shim/settings.h"
-#include "shim/shim.h"
-#include "shim/transport/rpc.h"
+#include "shim/thread.h"
+#include "shim/transport/refusal.h"
 
 enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
 
+enum state {
+    NO_SESSION, /* the next call that needs one says hello */
+    IN_SESSION, /* `token` is valid */
+    ENDED       /* for good: the process is ending */
+};
+
 static struct {
     pthread_mutex_t lock;
-    char *server, *key, *tenant; /* server NULL: none configured */
-    int said_hello;
+    char *server, *key, *tenant; /* server NULL: none is configured */
+    enum state state;
     uint8_t token[FX_TOKEN_SIZE];
-    unsigned generation; /* of the session: objects of an older one are gone */
-    unsigned epoch;      /* of the connections: those of before a fork are not ours */
-    char version[64];
-    struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
-                                its connections */
-    char near[128];          /* the server's endpoint for this host, or "" */
-    char previous[128];      /* how the engine that held the session ended, or "" */
+    unsigned generation, epoch; /* see session.h; generation is atomic */
+    char version[64];           /* of the server's FAISS */
+    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
+                                   without any connection ends. */
+    char near[128];             /* the server's endpoint for this host, or "" */
+    char previous[128];         /* how the engine that held the session ended, or "" */
     char tenant_name[160];
-    pid_t pid;  /* of the process that said hello; atomic */
-    int forked; /* since then: the child uses the session, too */
-    int ended;  /* the process is ending */
+    pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
+                    0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
@@ -42,9 +48,21 @@ static int replace(char **at, const char *with)
     return 0;
 }
 
+/* With the session's lock: the objects of the session are gone. */
+static void next_generation(void)
+{
+    __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
+}
+
+static void lose_session(void)
+{
+    session.state = NO_SESSION;
+    next_generation();
+}
+
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
-    fx_join_settle(0); /* with the server that the indexes are on */
+    fx_join_settle(0); /* while the server is configured that the indexes are on */
     fx_settings_read();
     pthread_mutex_lock(&session.lock);
     int same = session.server && server && strcmp(session.server, server) == 0;
@@ -53,9 +71,11 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         pthread_mutex_unlock(&session.lock);
         return fx_fail(FAISSX_E_MEMORY, "out of memory");
     }
-    if (!same && session.said_hello)
-        __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
-    session.said_hello = 0;
+    if (session.state == IN_SESSION) {
+        session.state = NO_SESSION;
+        if (!same)
+            next_generation();
+    }
     session.near[0] = '\0';
     session.epoch++;
     pthread_mutex_unlock(&session.lock);
@@ -65,9 +85,7 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
 int fx_session_open(void)
 {
     struct fx_thread *self = fx_self();
-    if (!self)
-        return -4;
-    return fx_session_conn(self, fx_now_ms() + CONNECT_MS) ? 0 : -4;
+    return self && fx_session_conn(self, fx_now_ms() + CONNECT_MS) ? 0 : -1;
 }
 
 int fx_remote_configured(void)
@@ -94,8 +112,9 @@ void fx_session_lost(unsigned generation)
 {
     pthread_mutex_lock(&session.lock);
     if (session.generation == generation) {
-        session.said_hello = 0;
-        __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
+        if (session.state == IN_SESSION)
+            session.state = NO_SESSION;
+        next_generation();
     }
     pthread_mutex_unlock(&session.lock);
 }
@@ -148,54 +167,30 @@ static void copy_text(const struct fx_header *h, const char *key, char *to, size
     }
 }
 
-static int refused(const struct fx_header *h)
-{
-    static const struct {
-        const char *kind;
-        int error;
-    } kinds[] = {{"auth", FAISSX_E_AUTH},
-                 {"engine", FAISSX_E_ENGINE},
-                 {"session", FAISSX_E_SESSION},
-                 {"limit", FAISSX_E_LIMIT},
-                 {"shutdown", FAISSX_E_CONNECT}};
-    const char *s;
-    size_t n;
-    int error = FAISSX_E_PROTOCOL;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (fx_header_is(h, "kind", kinds[i].kind))
-            error = kinds[i].error;
-    copy_text(h, "previous", session.previous, sizeof session.previous);
-    copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
-    if (fx_header_str(h, "message", &s, &n))
-        fx_set_error(error, s, n);
-    else
-        fx_fail(error, "%s refused the connection", session.server);
-    return error;
-}
-
 static int read_answer(const struct fx_header *h, int attach)
 {
     const char *s;
     size_t n;
-    if (!fx_header_is(h, "status", "ok"))
-        return refused(h);
-    if (!attach && (!fx_header_str(h, "session", &s, &n) || n != FX_TOKEN_SIZE)) {
-        fx_fail(FAISSX_E_PROTOCOL, "%s answered hello without a session", session.server);
-        return FAISSX_E_PROTOCOL;
+    if (!fx_header_is(h, "status", "ok")) {
+        copy_text(h, "previous", session.previous, sizeof session.previous);
+        copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
+        return fx_refusal(h, FAISSX_E_PROTOCOL);
     }
     if (!attach) {
+        if (!fx_header_str(h, "session", &s, &n) || n != FX_TOKEN_SIZE)
+            return fx_fail(FAISSX_E_PROTOCOL, "%s answered hello without a session",
+                           session.server);
         memcpy(session.token, s, n);
         copy_text(h, "faiss_version", session.version, sizeof session.version);
-        session.said_hello = 1;
-        session.forked = 0;
-        __atomic_store_n(&session.pid, getpid(), __ATOMIC_RELAXED);
+        session.state = IN_SESSION;
+        __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
     }
     copy_text(h, "near", session.near, sizeof session.near);
     return 0;
 }
 
 /* Read one whole message; its header goes to buf. */
-static int receive(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_t deadline)
+static int read_message(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_t deadline)
 {
     size_t size;
     int more = 1;
@@ -214,8 +209,7 @@ static int receive(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_
     return 0;
 }
 
-/* Say hello or attach over a new connection; the session lock is held.  Returns 0, or the
- * error (set). */
+/* Say hello or attach over a new connection; with the session's lock. */
 static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 {
     msgpack_sbuffer buf;
@@ -223,33 +217,24 @@ static int introduce(struct fx_conn *c, int attach, int64_t deadline)
     char reply[4096];
     const char *why;
     size_t n = 0;
-    int rc = FAISSX_E_CONNECT;
+    int rc;
     msgpack_sbuffer_init(&buf);
     pack_request(&buf, attach);
     struct fx_frame frame = {buf.data, buf.size};
     if (fx_conn_send(c, &frame, 1, deadline) != 0 ||
-        receive(c, reply, sizeof reply, &n, deadline) != 0) {
+        read_message(c, reply, sizeof reply, &n, deadline) != 0) {
         const char *text = fx_conn_error(c);
-        fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server,
-                *text ? text : "no answer to hello within the time allowed");
-        goto out;
+        rc = fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server,
+                     *text ? text : "no answer to hello within the time allowed");
+    } else if (fx_header_read(&h, reply, n, &why) != 0) {
+        rc = fx_fail(FAISSX_E_PROTOCOL, "%s answered with a header that cannot be read: %s",
+                     session.server, why);
+    } else {
+        rc = read_answer(&h, attach);
     }
-    if (fx_header_read(&h, reply, n, &why) != 0) {
-        fx_fail(FAISSX_E_PROTOCOL, "%s answered with nonsense: %s", session.server, why);
-        rc = FAISSX_E_PROTOCOL;
-        goto out;
-    }
-    rc = read_answer(&h, attach);
-out:
     fx_header_free(&h);
     msgpack_sbuffer_destroy(&buf);
     return rc;
-}
-
-static void lose_session(void)
-{
-    session.said_hello = 0;
-    __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
 }
 
 static void close_channel(struct fx_channel *ch)
@@ -263,9 +248,9 @@ static int is_fresh(const struct fx_channel *ch)
     return ch->conn && ch->epoch == session.epoch && !fx_conn_is_dead(ch->conn);
 }
 
-/* The server says where it can be reached on this host, if it is here, which it can be mistaken
- * about: behind a tunnel the path names something else, or nothing.  What is connected to must
- * belong to whoever owns the directory, and nobody else may put something there. */
+/* The server says at which path it can be reached on this host.  That can be wrong: through a
+ * tunnel, the path is another server's, or nobody's.  So the socket must belong to the owner of its
+ * directory, and nobody else may be able to put one there. */
 static int is_trustworthy(const char *endpoint)
 {
     struct stat dir, sock;
@@ -280,8 +265,8 @@ static int is_trustworthy(const char *endpoint)
            !(dir.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* The same session over the server's Unix socket, where there is one: lower latency, and arrays
- * in memfds.  0 and the channel, or -1: it is not to be had. */
+/* Join the session over the server's Unix socket, if it has one: lower latency, and arrays in
+ * memfds.  Returns -1, without an error, if that is not possible. */
 static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
     char err[256];
@@ -302,57 +287,54 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
     return 0;
 }
 
-/* A new connection, in the session; makes one if there is none.  Returns 0, or the error (set). */
+/* Open a connection in the session, which is made if there is none; with the session's lock. */
 static int connect_channel(struct fx_channel *ch, int64_t deadline)
 {
     char err[512], near[sizeof session.near];
-    if (session.said_hello && attach_near(ch, deadline) == 0)
+    if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
     struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
-    if (!c) {
-        fx_fail(FAISSX_E_CONNECT, "%s", err);
-        return FAISSX_E_CONNECT;
-    }
-    int attach = session.said_hello, rc = introduce(c, attach, deadline);
-    if (rc == FAISSX_E_SESSION &&
-        attach) { /* it was lost: the server or the engine was restarted */
-        lose_session();
+    if (!c)
+        return fx_fail(FAISSX_E_CONNECT, "%s", err);
+    int attach = session.state == IN_SESSION, rc = introduce(c, attach, deadline);
+    if (rc != 0 && attach && fx_error_kind() == FAISSX_E_SESSION) {
+        lose_session(); /* the server or the engine was restarted */
         rc = introduce(c, 0, deadline);
     }
     if (rc != 0) {
         fx_conn_close(c);
-        return rc;
+        return -1;
     }
     memcpy(near, session.near, sizeof near);
     if (attach_near(ch, deadline) == 0) {
-        memcpy(session.near, near, sizeof near); /* over it nothing is said of it */
+        memcpy(session.near, near, sizeof near); /* a near connection's answer does not name it */
         fx_conn_close(c);
         return 0;
     }
     session.near[0] = '\0';
-    *ch = (struct fx_channel){.conn = c,
-                              .epoch = session.epoch,
-                              .near = strncmp(session.server, "ipc://", 6) == 0};
+    *ch = (struct fx_channel){
+        .conn = c, .epoch = session.epoch, .near = strncmp(session.server, "ipc://", 6) == 0};
     return 0;
 }
 
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
 {
     struct fx_channel *ch = &self->channel;
+    struct fx_conn *conn = NULL;
     if (fx_settings_check() != 0)
         return NULL;
     pthread_mutex_lock(&session.lock);
-    if (ch->conn && (!is_fresh(ch) || !session.said_hello) && !session.ended)
+    if (ch->conn && session.state != ENDED && (session.state != IN_SESSION || !is_fresh(ch)))
         close_channel(ch);
     if (!session.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
         goto out;
     }
-    if (session.ended) {
+    if (session.state == ENDED) {
         fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
         goto out;
     }
-    if (!ch->conn && session.said_hello && is_fresh(&session.spare)) {
+    if (!ch->conn && session.state == IN_SESSION && is_fresh(&session.spare)) {
         *ch = session.spare;
         session.spare = (struct fx_channel){0};
     }
@@ -360,15 +342,16 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
         int64_t limit = fx_now_ms() + CONNECT_MS;
         connect_channel(ch, deadline < limit ? deadline : limit);
     }
+    conn = ch->conn;
 out:
     pthread_mutex_unlock(&session.lock);
-    return ch->conn;
+    return conn;
 }
 
 void fx_session_give_back(struct fx_channel *ch)
 {
     pthread_mutex_lock(&session.lock);
-    if (is_fresh(ch) && session.said_hello && !is_fresh(&session.spare)) {
+    if (session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
         close_channel(&session.spare);
         session.spare = *ch;
         *ch = (struct fx_channel){0};
@@ -378,8 +361,7 @@ void fx_session_give_back(struct fx_channel *ch)
     pthread_mutex_unlock(&session.lock);
 }
 
-/* The connection broke while a call was under way.  If the engine died, say so; the new one knows
- * how. */
+/* The server starts a new engine for this connection, which knows how the one before ended. */
 int fx_session_explain(const char *operation, int64_t deadline)
 {
     int64_t limit = fx_now_ms() + EXPLAIN_MS;
@@ -389,13 +371,13 @@ int fx_session_explain(const char *operation, int64_t deadline)
         deadline = limit;
     pthread_mutex_lock(&session.lock);
     session.previous[0] = '\0';
-    /* A new connection may have been handed to the engine that was just dying. */
-    while (session.server && session.said_hello && error == FAISSX_E_CONNECT &&
+    /* A new connection may have been handed to the engine that was just dying: try again. */
+    while (session.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
            fx_now_ms() < deadline) {
         struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
         if (!c)
             break;
-        error = introduce(c, 1, deadline);
+        error = introduce(c, 1, deadline) == 0 ? FAISSX_OK : fx_error_kind();
         fx_conn_close(c);
     }
     if (error == FAISSX_E_SESSION)
@@ -406,7 +388,7 @@ int fx_session_explain(const char *operation, int64_t deadline)
                 session.tenant_name, session.previous, operation);
         rc = 0;
     } else if (error == FAISSX_E_ENGINE) {
-        rc = 0; /* it cannot start again, and the server has said why */
+        rc = 0; /* it cannot be started again, and the server has said why */
     }
     pthread_mutex_unlock(&session.lock);
     return rc;
@@ -414,10 +396,10 @@ int fx_session_explain(const char *operation, int64_t deadline)
 
 int fx_session_farewell(struct fx_farewell *f)
 {
-    if (__atomic_load_n(&session.pid, __ATOMIC_RELAXED) != getpid() ||
+    if (__atomic_load_n(&session.owner, __ATOMIC_RELAXED) != getpid() ||
         fx_lock_soon(&session.lock) != 0)
         return -1;
-    if (!session.server || !session.said_hello || session.forked) {
+    if (!session.server || session.state != IN_SESSION) {
         pthread_mutex_unlock(&session.lock);
         return -1;
     }
@@ -429,8 +411,7 @@ int fx_session_farewell(struct fx_farewell *f)
     f->endpoint = is_trustworthy(session.near)                ? session.near
                   : strncmp(session.server, "ipc://", 6) == 0 ? session.server
                                                               : NULL;
-    session.said_hello = 0;
-    session.ended = 1;
+    session.state = ENDED;
     return 0;
 }
 
@@ -439,18 +420,16 @@ void fx_session_farewell_done(void)
     pthread_mutex_unlock(&session.lock);
 }
 
-/* A child of fork() stays in its parent's session, over connections of its own. */
 void fx_session_fork_prepare(void)
 {
     pthread_mutex_lock(&session.lock);
 }
 
+/* Parent and child share the session, each over connections of its own: neither may end it. */
 void fx_session_fork_done(int in_child)
 {
-    session.forked = 1;
-    if (in_child) {
+    if (in_child)
         session.epoch++;
-        __atomic_store_n(&session.pid, 0, __ATOMIC_RELAXED);
-    }
+    __atomic_store_n(&session.owner, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&session.lock);
 }

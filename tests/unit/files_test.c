@@ -481,7 +481,7 @@ static void a_server_that_asks_for_nonsense(void **state)
     FaissIndex *index = NULL;
     FILE *f = fopen("/dev/zero", "rb");
     server.needs = "";
-    assert_failed(faiss_read_index(f, 0, &index), -4, "makes no sense");
+    assert_failed(faiss_read_index(f, 0, &index), -4, "is malformed");
     assert_null(index);
     fclose(f);
 }
