@@ -18,11 +18,11 @@
 
 /* --- lazy: initialise on the first call of any function, then call again --- */
 
-static void init(void);
+static void initialise(void);
 
 static union fx_val lazy_call(int op, union fx_val *v)
 {
-    init();
+    initialise();
     fx_invoke(&fx_entry, op, v);
     return v[fx_fns[op].nparams];
 }
@@ -158,7 +158,7 @@ static void init_once(void)
     pthread_mutex_unlock(&switch_lock);
 }
 
-static void init(void)
+static void initialise(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_once);
@@ -166,7 +166,7 @@ static void init(void)
 
 FX_EXPORT int faissx_configure(const char *server, const char *api_key, const char *tenant_id)
 {
-    init();
+    initialise();
     pthread_mutex_lock(&switch_lock);
     int rc = fx_session_configure(server, api_key, tenant_id);
     if (server && *server)

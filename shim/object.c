@@ -51,7 +51,7 @@ static struct {
 } objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Where the address space is limited, a smaller range. */
-static int reserve(void)
+static int reserve_range(void)
 {
     for (size_t size = (size_t)1 << 40; size >= (size_t)1 << 24; size >>= 2) {
         void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -127,7 +127,7 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
         end(o); /* a session that is gone had the same id */
         o = NULL;
     }
-    if (o || (!objects.base && reserve() != 0) ||
+    if (o || (!objects.base && reserve_range() != 0) ||
         objects.next + STRIDE > objects.base + objects.size || !(o = calloc(1, sizeof *o)))
         goto out;
     o->token = objects.next;

@@ -162,7 +162,7 @@ static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
  * deadline that is far off costs no poll(): recv() blocks for TICK_MS at most (SO_RCVTIMEO), so a
  * reply takes one system call.
  */
-static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
 {
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
     int64_t start = now_ns();
@@ -203,7 +203,7 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     }
     while (c->end - c->pos < n) {
         struct iovec iov = {c->buf + c->end, sizeof(c->buf) - c->end};
-        ssize_t r = receive(c, &iov, 1, deadline);
+        ssize_t r = receive_bytes(c, &iov, 1, deadline);
         if (r < 0)
             return (int)r;
         c->end += (size_t)r;
@@ -465,7 +465,8 @@ static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
         /* The buffer is empty.  What follows the body is received into it along with the rest. */
         c->pos = c->end = 0;
         struct iovec iov[2] = {{to, n}, {c->buf, sizeof(c->buf)}};
-        ssize_t r = to ? receive(c, iov, 2, deadline) : receive(c, iov + 1, 1, deadline);
+        ssize_t r =
+            to ? receive_bytes(c, iov, 2, deadline) : receive_bytes(c, iov + 1, 1, deadline);
         if (r == FX_CONN_LATE)
             return fail(c, "timed out within a message from the server");
         if (r < 0)

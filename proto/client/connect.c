@@ -24,8 +24,8 @@ struct destination {
     size_t errlen;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct destination *a,
-                                                        const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int cannot_connect(const struct destination *a,
+                                                                const char *fmt, ...)
 {
     char why[160];
     va_list ap;
@@ -36,12 +36,12 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct destination
     return -1;
 }
 
-static int refuse_errno(const struct destination *a, int e)
+static int cannot_connect_errno(const struct destination *a, int e)
 {
     char text[120];
     if (e == ETIMEDOUT)
-        return refuse(a, "timed out");
-    return refuse(a, "%s", strerror_r(e, text, sizeof(text)));
+        return cannot_connect(a, "timed out");
+    return cannot_connect(a, "%s", strerror_r(e, text, sizeof(text)));
 }
 
 int fx_wait_fd(int fd, short events, int64_t deadline)
@@ -104,16 +104,16 @@ static int connect_local(const struct destination *a, const char *path, int64_t 
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
     if (len == 0)
-        return refuse(a, "the path is empty");
+        return cannot_connect(a, "the path is empty");
     if (len >= sizeof(un.sun_path))
-        return refuse(a, "the path is longer than %zu bytes", sizeof(un.sun_path) - 1);
+        return cannot_connect(a, "the path is longer than %zu bytes", sizeof(un.sun_path) - 1);
     memcpy(un.sun_path, path, len);
     if (path[0] == '@')
         un.sun_path[0] = '\0';
     /* The length is part of an abstract name, so it must not count a NUL. */
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     int fd = connect_to((struct sockaddr *)&un, size, deadline);
-    return fd < 0 ? refuse_errno(a, errno) : fd;
+    return fd < 0 ? cannot_connect_errno(a, errno) : fd;
 }
 
 /* Split "HOST:PORT" or "[IPv6]:PORT" in place.  Returns the port's text or NULL. */
@@ -143,13 +143,13 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     int fd = -1, e = 0, count = 0, on = 1;
 
     if ((size_t)snprintf(copy, sizeof(copy), "%s", rest) >= sizeof(copy))
-        return refuse(a, "the host name is too long");
+        return cannot_connect(a, "the host name is too long");
     char *port = split_port(&host);
     if (!port)
-        return refuse(a, "expected tcp://HOST:PORT");
+        return cannot_connect(a, "expected tcp://HOST:PORT");
     /* The resolver has time limits of its own. */
     if ((e = getaddrinfo(host, port, &hints, &list)) != 0)
-        return refuse(a, "%s", gai_strerror(e));
+        return cannot_connect(a, "%s", gai_strerror(e));
     for (ai = list; ai; ai = ai->ai_next)
         count++;
     /* Each address gets a share of the time, since the first may drop packets. */
@@ -161,7 +161,7 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     }
     freeaddrinfo(list);
     if (fd < 0)
-        return refuse_errno(a, e);
+        return cannot_connect_errno(a, e);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     return fd;
@@ -174,5 +174,5 @@ int fx_connect(const char *endpoint, int64_t deadline, char *err, size_t errlen)
         return connect_tcp(&a, endpoint + 6, deadline);
     if (strncmp(endpoint, "ipc://", 6) == 0)
         return connect_local(&a, endpoint + 6, deadline);
-    return refuse(&a, "endpoint must begin with tcp:// or ipc://");
+    return cannot_connect(&a, "endpoint must begin with tcp:// or ipc://");
 }

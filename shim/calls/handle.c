@@ -22,7 +22,8 @@ struct fx_obj *fx_server_object(const void *handle, int cls, const char *functio
 }
 
 /* A new object's reply brings what programs ask for next. */
-static void remember(void *handle, int cls, const msgpack_object *d, const msgpack_object *metric)
+static void remember_index(void *handle, int cls, const msgpack_object *d,
+                           const msgpack_object *metric)
 {
     struct fx_obj *o = fx_obj_get(handle);
     int binary = fx_root(cls) == FX_CLASS_IndexBinary;
@@ -44,7 +45,7 @@ void *fx_take_handle(const msgpack_object *o, int cls, struct fx_obj *lender, co
     if (!h)
         fx_fail(FAISSX_E_MEMORY, "%s: no room for another handle", function);
     else if (e != o && o->via.array.size >= 3)
-        remember(h, cls, &e[1], &e[2]);
+        remember_index(h, cls, &e[1], &e[2]);
     return h;
 }
 

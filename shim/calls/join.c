@@ -123,7 +123,7 @@ static void unlist(struct fx_join *j)
 }
 
 /* One request, for which the server makes all calls. */
-static int send_request(struct fx_join *j)
+static int send_joined(struct fx_join *j)
 {
     struct fx_rpc r;
     int with_ids = j->op == FX_OP_Index_add_with_ids;
@@ -157,7 +157,7 @@ static int send_kept(struct fx_join *j)
     int rc = -1;
     if (self) {
         self->joining = 1;
-        rc = send_request(j);
+        rc = send_joined(j);
         self->joining = 0;
     }
     if (rc != 0)
@@ -170,7 +170,7 @@ static int send_kept(struct fx_join *j)
 
 /* --- keeping --- */
 
-static int reserve(struct fx_join *j, size_t floats, size_t ids)
+static int reserve_add(struct fx_join *j, size_t floats, size_t ids)
 {
     if (!j->counts && !(j->counts = malloc(JOIN_CALLS * sizeof *j->counts)))
         return -1;
@@ -229,7 +229,7 @@ int fx_join_add(struct fx_obj *o, int op, const union fx_val *v)
     if (j->row >= IN_A_ROW) {
         if (j->ncalls && j->op != op)
             rc = send_kept(j);
-        if (rc == 0 && reserve(j, j->floats + floats, ids ? j->n + n : 0) == 0) {
+        if (rc == 0 && reserve_add(j, j->floats + floats, ids ? j->n + n : 0) == 0) {
             keep_add(j, op, n, (size_t)d.i, v[2].p, ids);
             if (j->ncalls == JOIN_CALLS || j->floats * sizeof(float) >= limit)
                 rc = send_kept(j);

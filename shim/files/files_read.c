@@ -99,7 +99,7 @@ static int load_once(void *ctx)
     return rc;
 }
 
-static int load_bytes(const void *data, size_t size, const struct wanted *w)
+static int load_whole(const void *data, size_t size, const struct wanted *w)
 {
     struct load l = {w, data, size};
     return fx_rpc_retry(load_once, &l);
@@ -108,14 +108,14 @@ static int load_bytes(const void *data, size_t size, const struct wanted *w)
 /* --- as much as FAISS asks for --- */
 
 /* A stream of the server, which FAISS reads from. */
-struct stream {
+struct feeding {
     const struct wanted *w;
     uint64_t id;
     uint64_t need; /* bytes that FAISS asks for; 0: the object is complete */
 };
 
 /* The reply is the object, or asks for more bytes. */
-static int take_need(struct fx_rpc *r, struct stream *s)
+static int take_need(struct fx_rpc *r, struct feeding *s)
 {
     s->need = 0;
     if (fx_header_get(&r->reply, "out"))
@@ -128,7 +128,7 @@ static int take_need(struct fx_rpc *r, struct stream *s)
 
 static int begin_stream(void *ctx)
 {
-    struct stream *s = ctx;
+    struct feeding *s = ctx;
     struct fx_rpc r;
     if (fx_rpc_begin(&r, "load_stream", 2) != 0)
         return -1;
@@ -138,7 +138,7 @@ static int begin_stream(void *ctx)
     return rc;
 }
 
-static int feed(struct stream *s, const void *data, size_t size)
+static int feed(struct feeding *s, const void *data, size_t size)
 {
     struct fx_rpc r;
     uint64_t asked = s->need;
@@ -160,7 +160,7 @@ typedef size_t (*source_fn)(void *ctx, void *buf, size_t n);
 /* A source that gives fewer bytes than it was asked for has ended: FAISS then reports the error. */
 static int load_stream(source_fn source, void *ctx, const struct wanted *w)
 {
-    struct stream s = {.w = w};
+    struct feeding s = {.w = w};
     size_t room = 0;
     char *buf = NULL;
     int rc = fx_rpc_retry(begin_stream, &s);
@@ -226,7 +226,7 @@ static int read_custom(FaissIOReader *io_reader, const struct wanted *w)
 
 static int read_buf(const uint8_t *buf, size_t limit, const struct wanted *w)
 {
-    return wants(w, buf, "buf") == 0 ? load_bytes(buf, limit, w) : -1;
+    return wants(w, buf, "buf") == 0 ? load_whole(buf, limit, w) : -1;
 }
 
 static int cannot_open(const char *fname, int error)
@@ -251,7 +251,7 @@ static int load_rest(FILE *f, const struct wanted *w)
         }
         size += fread(buf + size, 1, room - size, f);
     } while (size == room);
-    int rc = load_bytes(buf, size, w);
+    int rc = load_whole(buf, size, w);
     free(buf);
     return rc;
 }
@@ -296,7 +296,7 @@ static int read_fname(const char *fname, const struct wanted *w)
     if (data == MAP_FAILED)
         return read_descriptor(fd, fname, w);
     close(fd);
-    int rc = load_bytes(data, size, w);
+    int rc = load_whole(data, size, w);
     munmap(data, size);
     return rc;
 }

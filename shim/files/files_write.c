@@ -163,8 +163,8 @@ static int to_callback(void *ctx, const void *buf, size_t n)
     return done == n ? 0 : short_write("the callback", done, n);
 }
 
-static int write_custom(const void *idx, int cls, FaissIOWriter *io_writer, int io_flags,
-                        const char *function)
+static int write_to_callback(const void *idx, int cls, FaissIOWriter *io_writer, int io_flags,
+                             const char *function)
 {
     struct fx_obj *o;
     struct writer *w = fx_value_get(io_writer, FX_CLASS_IOWriter, function, &o);
@@ -175,12 +175,13 @@ static int write_custom(const void *idx, int cls, FaissIOWriter *io_writer, int 
 
 int fx_remote_write_index_custom(const FaissIndex *idx, FaissIOWriter *io_writer, int io_flags)
 {
-    return write_custom(idx, FX_CLASS_Index, io_writer, io_flags, "faiss_write_index_custom");
+    return write_to_callback(idx, FX_CLASS_Index, io_writer, io_flags, "faiss_write_index_custom");
 }
 
 int fx_remote_write_index_binary_custom(const FaissIndexBinary *idx, FaissIOWriter *io_writer)
 {
-    return write_custom(idx, FX_CLASS_IndexBinary, io_writer, 0, "faiss_write_index_binary_custom");
+    return write_to_callback(idx, FX_CLASS_IndexBinary, io_writer, 0,
+                             "faiss_write_index_binary_custom");
 }
 
 /* --- into memory --- */

@@ -40,19 +40,20 @@ static struct params *params_new(int cls, void *p_sp, const FaissIDSelector *sel
 }
 
 /* What the functions that make parameters return. */
-static int made(const struct params *p)
+static int params_made(const struct params *p)
 {
     return fx_abi_code(p ? 0 : -1);
 }
 
 int fx_remote_SearchParameters_new(FaissSearchParameters **p_sp, FaissIDSelector *sel)
 {
-    return made(params_new(FX_CLASS_SearchParameters, p_sp, sel, "faiss_SearchParameters_new"));
+    return params_made(
+        params_new(FX_CLASS_SearchParameters, p_sp, sel, "faiss_SearchParameters_new"));
 }
 
 int fx_remote_SearchParametersIVF_new(FaissSearchParametersIVF **p_sp)
 {
-    return made(
+    return params_made(
         params_new(FX_CLASS_SearchParametersIVF, p_sp, NULL, "faiss_SearchParametersIVF_new"));
 }
 
@@ -62,7 +63,7 @@ int fx_remote_SearchParametersIVF_new_with(FaissSearchParametersIVF **p_sp, Fais
     struct params *p =
         params_new(FX_CLASS_SearchParametersIVF, p_sp, sel, "faiss_SearchParametersIVF_new_with");
     if (!p)
-        return made(p);
+        return params_made(p);
     p->nprobe = nprobe;
     p->max_codes = max_codes;
     return 0;
@@ -71,8 +72,8 @@ int fx_remote_SearchParametersIVF_new_with(FaissSearchParametersIVF **p_sp, Fais
 int fx_remote_SearchParametersIVF_new_with_sel(FaissSearchParametersIVF **p_sp,
                                                FaissIDSelector *sel)
 {
-    return made(params_new(FX_CLASS_SearchParametersIVF, p_sp, sel,
-                           "faiss_SearchParametersIVF_new_with_sel"));
+    return params_made(params_new(FX_CLASS_SearchParametersIVF, p_sp, sel,
+                                  "faiss_SearchParametersIVF_new_with_sel"));
 }
 
 int fx_remote_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF **p_sp, FaissIDSelector *sel,
@@ -81,7 +82,7 @@ int fx_remote_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF **p_sp, F
     struct params *p = params_new(FX_CLASS_SearchParametersIVF, p_sp, sel,
                                   "faiss_SearchParametersRaBitQ_new_with");
     if (!p)
-        return made(p);
+        return params_made(p);
     p->nprobe = nprobe;
     p->max_codes = max_codes;
     p->rabitq = 1;
@@ -90,7 +91,7 @@ int fx_remote_SearchParametersRaBitQ_new_with(FaissSearchParametersIVF **p_sp, F
 
 int fx_remote_SearchParametersHNSW_new(FaissSearchParametersHNSW **p_sp)
 {
-    return made(
+    return params_made(
         params_new(FX_CLASS_SearchParametersHNSW, p_sp, NULL, "faiss_SearchParametersHNSW_new"));
 }
 
@@ -100,7 +101,7 @@ int fx_remote_SearchParametersHNSW_new_with(FaissSearchParametersHNSW **p_sp, Fa
     struct params *p =
         params_new(FX_CLASS_SearchParametersHNSW, p_sp, sel, "faiss_SearchParametersHNSW_new_with");
     if (!p)
-        return made(p);
+        return params_made(p);
     p->efSearch = efSearch;
     return 0;
 }
