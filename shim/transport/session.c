@@ -7,33 +7,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/api.h"
 #include "shim/calls/join.h"
 #include "shim/faissx.h"
 #include "shim/settings.h"
 #include "shim/thread.h"
-#include "shim/transport/refusal.h"
+#include "shim/transport/hello.h"
 
 enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
 
 enum state {
     NO_SESSION, /* the next call that needs one says hello */
-    IN_SESSION, /* `token` is valid */
-    ENDED       /* for good: the process is ending */
+    IN_SESSION,
+    ENDED /* for good: the process is ending */
 };
 
 static struct {
     pthread_mutex_t lock;
-    char *server, *key, *tenant; /* server NULL: none is configured */
+    struct fx_credentials who;
+    struct fx_welcome welcome; /* its token is valid in a session */
     enum state state;
-    uint8_t token[FX_TOKEN_SIZE];
     unsigned generation, epoch; /* see session.h; generation is atomic */
-    char version[64];           /* of the server's FAISS */
     struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
                                    without any connection ends. */
-    char near[128];             /* the server's endpoint for this host, or "" */
-    char previous[128];         /* how the engine that held the session ended, or "" */
-    char tenant_name[160];
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -65,9 +60,9 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
     fx_join_settle(0); /* while the server is configured that the indexes are on */
     fx_settings_read();
     pthread_mutex_lock(&session.lock);
-    int same = session.server && server && strcmp(session.server, server) == 0;
-    if (replace(&session.server, server) || replace(&session.key, key) ||
-        replace(&session.tenant, tenant)) {
+    int same = session.who.server && server && strcmp(session.who.server, server) == 0;
+    if (replace(&session.who.server, server) || replace(&session.who.key, key) ||
+        replace(&session.who.tenant, tenant)) {
         pthread_mutex_unlock(&session.lock);
         return fx_fail(FAISSX_E_MEMORY, "out of memory");
     }
@@ -76,7 +71,7 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         if (!same)
             next_generation();
     }
-    session.near[0] = '\0';
+    session.welcome.near[0] = '\0';
     session.epoch++;
     pthread_mutex_unlock(&session.lock);
     return 0;
@@ -91,7 +86,7 @@ int fx_session_open(void)
 int fx_remote_configured(void)
 {
     pthread_mutex_lock(&session.lock);
-    int yes = session.server != NULL;
+    int yes = session.who.server != NULL;
     pthread_mutex_unlock(&session.lock);
     return yes;
 }
@@ -104,7 +99,7 @@ unsigned fx_session_generation(void)
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE])
 {
     pthread_mutex_lock(&session.lock);
-    memcpy(token, session.token, FX_TOKEN_SIZE);
+    memcpy(token, session.welcome.token, FX_TOKEN_SIZE);
     pthread_mutex_unlock(&session.lock);
 }
 
@@ -121,120 +116,21 @@ void fx_session_lost(unsigned generation)
 
 const char *fx_session_server_version(void)
 {
-    return session.version;
+    return session.welcome.version;
 }
 
-/* --- hello and attach --- */
-
-static void pack_text(msgpack_packer *pk, const char *key, const char *value)
-{
-    fx_pack_str(pk, key);
-    fx_pack_str(pk, value);
-}
-
-/* hello makes a session; attach joins the one there is over a new connection. */
-static void pack_request(msgpack_sbuffer *buf, int attach)
-{
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, (attach ? 3u : 5u) + !!session.key + !!session.tenant);
-    pack_text(&pk, "operation", attach ? "attach" : "hello");
-    fx_pack_str(&pk, "request_id");
-    msgpack_pack_uint64(&pk, 0);
-    if (session.key)
-        pack_text(&pk, "api_key", session.key);
-    if (session.tenant)
-        pack_text(&pk, "tenant_id", session.tenant);
-    if (attach) {
-        fx_pack_str(&pk, "session");
-        fx_pack_bin(&pk, session.token, sizeof session.token);
-        return;
-    }
-    fx_pack_str(&pk, "protocol");
-    msgpack_pack_int(&pk, FX_PROTOCOL);
-    pack_text(&pk, "table", FX_TABLE_HASH);
-    pack_text(&pk, "version", FAISSX_VERSION);
-}
-
-static void copy_text(const struct fx_header *h, const char *key, char *to, size_t len)
-{
-    const char *s;
-    size_t n;
-    to[0] = '\0';
-    if (fx_header_str(h, key, &s, &n) && n < len) {
-        memcpy(to, s, n);
-        to[n] = '\0';
-    }
-}
-
-static int read_answer(const struct fx_header *h, int attach)
-{
-    const char *s;
-    size_t n;
-    if (!fx_header_is(h, "status", "ok")) {
-        copy_text(h, "previous", session.previous, sizeof session.previous);
-        copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
-        return fx_refusal(h, FAISSX_E_PROTOCOL);
-    }
-    if (!attach) {
-        if (!fx_header_str(h, "session", &s, &n) || n != FX_TOKEN_SIZE)
-            return fx_fail(FAISSX_E_PROTOCOL, "%s answered hello without a session",
-                           session.server);
-        memcpy(session.token, s, n);
-        copy_text(h, "faiss_version", session.version, sizeof session.version);
-        session.state = IN_SESSION;
-        __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
-    }
-    copy_text(h, "near", session.near, sizeof session.near);
-    return 0;
-}
-
-/* Read one whole message; its header goes to buf. */
-static int read_message(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_t deadline)
-{
-    size_t size;
-    int more = 1;
-    *got = 0;
-    for (int i = 0; more; i++) {
-        if (fx_conn_frame(c, &size, &more, deadline) != 0)
-            return -1;
-        if (i == 1 && size <= len) {
-            *got = size;
-            if (fx_conn_read(c, buf, size, deadline) != 0)
-                return -1;
-        } else if (fx_conn_skip(c, size, deadline) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
+/* --- connecting --- */
 
 /* Say hello or attach over a new connection; with the session's lock. */
 static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 {
-    msgpack_sbuffer buf;
-    struct fx_header h = {0};
-    char reply[4096];
-    const char *why;
-    size_t n = 0;
-    int rc;
-    msgpack_sbuffer_init(&buf);
-    pack_request(&buf, attach);
-    struct fx_frame frame = {buf.data, buf.size};
-    if (fx_conn_send(c, &frame, 1, deadline) != 0 ||
-        read_message(c, reply, sizeof reply, &n, deadline) != 0) {
-        const char *text = fx_conn_error(c);
-        rc = fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server,
-                     *text ? text : "no answer to hello within the time allowed");
-    } else if (fx_header_read(&h, reply, n, &why) != 0) {
-        rc = fx_fail(FAISSX_E_PROTOCOL, "%s answered with a header that cannot be read: %s",
-                     session.server, why);
-    } else {
-        rc = read_answer(&h, attach);
-    }
-    fx_header_free(&h);
-    msgpack_sbuffer_destroy(&buf);
-    return rc;
+    if (attach)
+        return fx_attach(c, &session.who, &session.welcome, deadline);
+    if (fx_hello(c, &session.who, &session.welcome, deadline) != 0)
+        return -1;
+    session.state = IN_SESSION;
+    __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
+    return 0;
 }
 
 static void close_channel(struct fx_channel *ch)
@@ -254,7 +150,7 @@ static int is_fresh(const struct fx_channel *ch)
 static int is_trustworthy(const char *endpoint)
 {
     struct stat dir, sock;
-    char path[sizeof session.near];
+    char path[sizeof session.welcome.near];
     if (strncmp(endpoint, "ipc:///", 7) != 0)
         return 0;
     strcpy(path, endpoint + strlen("ipc://"));
@@ -271,9 +167,9 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
     char err[256];
     struct fx_error before;
-    if (!session.near[0] || !is_trustworthy(session.near))
+    if (!session.welcome.near[0] || !is_trustworthy(session.welcome.near))
         return -1;
-    struct fx_conn *c = fx_conn_open(session.near, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(session.welcome.near, deadline, err, sizeof err);
     if (!c)
         return -1;
     fx_error_save(&before);
@@ -290,10 +186,10 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
 /* Open a connection in the session, which is made if there is none; with the session's lock. */
 static int connect_channel(struct fx_channel *ch, int64_t deadline)
 {
-    char err[512], near[sizeof session.near];
+    char err[512], near[sizeof session.welcome.near];
     if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
-    struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
     if (!c)
         return fx_fail(FAISSX_E_CONNECT, "%s", err);
     int attach = session.state == IN_SESSION, rc = introduce(c, attach, deadline);
@@ -305,15 +201,16 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         fx_conn_close(c);
         return -1;
     }
-    memcpy(near, session.near, sizeof near);
+    memcpy(near, session.welcome.near, sizeof near);
     if (attach_near(ch, deadline) == 0) {
-        memcpy(session.near, near, sizeof near); /* a near connection's answer does not name it */
+        memcpy(session.welcome.near, near,
+               sizeof near); /* a near connection's answer does not name it */
         fx_conn_close(c);
         return 0;
     }
-    session.near[0] = '\0';
+    session.welcome.near[0] = '\0';
     *ch = (struct fx_channel){
-        .conn = c, .epoch = session.epoch, .near = strncmp(session.server, "ipc://", 6) == 0};
+        .conn = c, .epoch = session.epoch, .near = strncmp(session.who.server, "ipc://", 6) == 0};
     return 0;
 }
 
@@ -326,7 +223,7 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
     pthread_mutex_lock(&session.lock);
     if (ch->conn && session.state != ENDED && (session.state != IN_SESSION || !is_fresh(ch)))
         close_channel(ch);
-    if (!session.server) {
+    if (!session.who.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
         goto out;
     }
@@ -370,11 +267,11 @@ int fx_session_explain(const char *operation, int64_t deadline)
     if (deadline > limit)
         deadline = limit;
     pthread_mutex_lock(&session.lock);
-    session.previous[0] = '\0';
+    session.welcome.previous[0] = '\0';
     /* A new connection may have been handed to the engine that was just dying: try again. */
-    while (session.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
+    while (session.who.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
            fx_now_ms() < deadline) {
-        struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+        struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
         if (!c)
             break;
         error = introduce(c, 1, deadline) == 0 ? FAISSX_OK : fx_error_kind();
@@ -382,10 +279,10 @@ int fx_session_explain(const char *operation, int64_t deadline)
     }
     if (error == FAISSX_E_SESSION)
         lose_session();
-    if (error == FAISSX_E_SESSION && session.previous[0]) {
+    if (error == FAISSX_E_SESSION && session.welcome.previous[0]) {
         fx_fail(FAISSX_E_ENGINE,
                 "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
-                session.tenant_name, session.previous, operation);
+                session.welcome.tenant, session.welcome.previous, operation);
         rc = 0;
     } else if (error == FAISSX_E_ENGINE) {
         rc = 0; /* it cannot be started again, and the server has said why */
@@ -399,18 +296,18 @@ int fx_session_farewell(struct fx_farewell *f)
     if (__atomic_load_n(&session.owner, __ATOMIC_RELAXED) != getpid() ||
         fx_lock_soon(&session.lock) != 0)
         return -1;
-    if (!session.server || session.state != IN_SESSION) {
+    if (!session.who.server || session.state != IN_SESSION) {
         pthread_mutex_unlock(&session.lock);
         return -1;
     }
-    memcpy(f->token, session.token, sizeof f->token);
-    f->key = session.key;
-    f->tenant = session.tenant;
+    memcpy(f->token, session.welcome.token, sizeof f->token);
+    f->key = session.who.key;
+    f->tenant = session.who.tenant;
     f->epoch = session.epoch;
     f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
-    f->endpoint = is_trustworthy(session.near)                ? session.near
-                  : strncmp(session.server, "ipc://", 6) == 0 ? session.server
-                                                              : NULL;
+    f->endpoint = is_trustworthy(session.welcome.near)            ? session.welcome.near
+                  : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
+                                                                  : NULL;
     session.state = ENDED;
     return 0;
 }

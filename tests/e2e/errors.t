@@ -37,7 +37,7 @@ ready no answer to hello within the time allowed
 close-ready the server closed the connection
 delimiter no answer to hello within the time allowed
 close-delimiter the server closed the connection
-header timed out within a message of the server
+header timed out within a message from the server
 close-header the server closed the connection
 END
 
@@ -52,9 +52,9 @@ while IFS='|' read -r stage change look; do
 done <<'END'
 hello|the server did not answer within FAISSX_TIMEOUT, 2 seconds; the change may have been made|the server did not answer within FAISSX_TIMEOUT, 2 seconds
 close-hello|the server closed the connection; the change may have been made|the server closed the connection
-reply|timed out within a message of the server; the change may have been made|timed out within a message of the server
+reply|timed out within a message from the server; the change may have been made|timed out within a message from the server
 close-reply|the server closed the connection; the change may have been made|the server closed the connection
-array||the server began to answer and stopped within its reply, until FAISSX_TIMEOUT was over
+array||the server began to answer, but its reply was not complete when FAISSX_TIMEOUT was over
 close-array||the server closed the connection
 made|out of memory; the change was made, but its results are lost|out of memory
 END

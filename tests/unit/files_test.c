@@ -491,6 +491,7 @@ static void a_stream_is_begun_once_after_an_earlier_error(void **state)
     (void)state;
     FaissIndex *index = NULL;
     FILE *f = fopen("/dev/zero", "rb");
+    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* there is a connection */
     server.lose_session = 1;
     assert_int_equal(faiss_Index_ntotal(an_index), 0);
     assert_int_equal(faissx_last_error_code(), FAISSX_E_SESSION);
