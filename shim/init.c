@@ -148,7 +148,7 @@ static void init_once(void)
     pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
     pthread_mutex_lock(&switch_lock);
     if (server && *server) {
-        /* A bad address is an error of every call, not a reason to work locally. */
+        /* With a bad address every call fails; none of them works locally instead. */
         fx_session_configure(server, secure_getenv("FAISSX_API_KEY"),
                              secure_getenv("FAISSX_TENANT_ID"));
         install_remote();

@@ -50,7 +50,7 @@ static struct {
     unsigned ancestors, forks; /* see session.h */
 } objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Where the address space is limited, a smaller range. */
+/* A smaller range where the address space is limited. */
 static int reserve_range(void)
 {
     for (size_t size = (size_t)1 << 40; size >= (size_t)1 << 24; size >>= 2) {

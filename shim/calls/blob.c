@@ -124,7 +124,7 @@ static int ask_piece(struct fx_rpc *r, uint64_t id, size_t offset, size_t len)
     return fx_rpc_send(r);
 }
 
-/* Leaves the last error alone: what it is called after has failed or succeeded already. */
+/* Leaves the last error alone, which is about what came before. */
 void fx_blob_release(uint64_t id)
 {
     struct fx_rpc r;

@@ -20,8 +20,8 @@ static enum place place(const struct fx_call *c)
     for (int i = 0; i < c->fn->nparams; i++) {
         if (c->fn->params[i].kind != FX_HANDLE || !c->v[i].p)
             continue;
-        /* No handle, but a place in an array of structures, which the shim lent and
-         * which looks the same as the real library's. */
+        /* Not a handle but a pointer into an array of structures that the shim has lent, which is
+         * the same as that of the real library. */
         if (c->fn->params[i].cls == FX_CLASS_ClusteringIterationStats)
             continue;
         if (fx_obj_is_ours(c->v[i].p))
@@ -80,7 +80,7 @@ static int hold(struct fx_call *c, int i)
 
 /* --- answers that need no server --- */
 
-/* 1 when the call is answered. */
+/* Returns 1 when the result is set. */
 static int answer_here(struct fx_call *c)
 {
     union fx_val *ret = &c->v[c->fn->nparams];
@@ -96,7 +96,7 @@ static int answer_here(struct fx_call *c)
         return 1;
     }
     if (flags & FX_FREE) {
-        /* What the parent of a fork made is the parent's to free. */
+        /* The parent of a fork frees what it has made. */
         struct fx_obj *o = c->obj[0];
         if (!c->v[0].p)
             return 1;
@@ -173,7 +173,7 @@ static int pack_handles(struct fx_call *c, int i)
         struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
         if (h[k] && (!o || fx_root(fx_obj_class(o)) != fx_root(c->fn->params[i].cls))) {
             fx_obj_release(o);
-            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is no Faiss%s of the server",
+            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is not a Faiss%s of the server",
                            c->fn->name, (int)k, c->fn->params[i].name,
                            fx_classes[c->fn->params[i].cls].name);
         }
@@ -299,9 +299,8 @@ static void run_free(struct fx_call *c)
 
 /* --- adds that were kept, join.h --- */
 
-/* Send them before any other call.  If one has failed, a function that returns a code reports it,
- * instead of being made; one that returns a value of the index fails as well, without reporting it.
- */
+/* Send them before any other call.  If one of them has failed, this call is not made: a function
+ * that returns a code reports the error; any other sets it, and it stays to be reported. */
 static int send_joined_adds(const struct fx_call *c)
 {
     struct fx_error before;

@@ -16,8 +16,7 @@ static int take_array(struct fx_call *c, int i)
     if (fx_array_next(&c->rpc, &a) != 0)
         return -1;
     if (a.size != want)
-        return fx_rpc_malformed(&c->rpc,
-                                "an array of the reply has another size than the caller's");
+        return fx_rpc_malformed(&c->rpc, "an array of the reply differs in size from the caller's");
     return fx_array_read(&c->rpc, &a, c->v[i].p, &c->later);
 }
 

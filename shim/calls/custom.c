@@ -55,7 +55,7 @@ const char *fx_remote_get_version(void)
 
 /* --- what needs no server --- */
 
-/* A bit for each number, the first in the lowest; it is set if the number is above 0. */
+/* One bit for each number, the first in the lowest bit: 1 if the number is greater than 0. */
 void fx_remote_real_to_binary(size_t n, size_t d, const float *x_in, uint8_t *x_out)
 {
     if (d % 8 != 0 || (n && d && (!x_in || !x_out))) {
@@ -95,7 +95,7 @@ static int take_stats(struct fx_rpc *r, const struct stats_call *c)
     if (fx_array_next(r, &a) != 0)
         return -1;
     if (a.blob || a.size != c->size)
-        return fx_rpc_malformed(r, "the statistics in the reply have another size");
+        return fx_rpc_malformed(r, "the statistics in the reply have the wrong size");
     return fx_rpc_read(r, c->data, a.size);
 }
 
@@ -144,7 +144,7 @@ void fx_remote_IndexIVFStats_init(FaissIndexIVFStats *stats)
 
 /* --- ClusteringIterationStats --- */
 
-/* FAISS's structure, opaque in C; an array of them is what the server sends. */
+/* FAISS's structure, which is opaque in C.  The server sends an array of them. */
 struct iteration {
     float obj;
     double time, time_search, imbalance_factor;
@@ -160,7 +160,7 @@ static int take_iterations(struct fx_rpc *r, struct fx_obj *o, void **data, size
     if (fx_array_next(r, &a) != 0)
         return -1;
     if (a.size % sizeof(struct iteration))
-        return fx_rpc_malformed(r, "the statistics of a clustering have another layout");
+        return fx_rpc_malformed(r, "the statistics of a clustering have an unknown layout");
     *size = a.size;
     *data = fx_obj_lend(o, FX_OP_Clustering_iteration_stats, 1, a.size);
     if (!*data)

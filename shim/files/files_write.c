@@ -236,7 +236,7 @@ void fx_remote_free_buf(uint8_t **buf)
 
 /*
  * The file becomes complete, or does not change at all: a new one is written next to it and
- * renamed. What renaming would not preserve is written in place: devices, pipes, and files with
+ * renamed.  What renaming would not preserve is written in place: devices, pipes, and files with
  * other names or another owner.
  */
 struct target {
@@ -305,7 +305,7 @@ static int open_new(struct target *t)
 {
     struct stat st;
     size_t len = strlen(t->name);
-    if (lstat(t->name, &st) == 0) { /* a link to a file that does not exist yet */
+    if (lstat(t->name, &st) == 0) { /* a symbolic link to a file that does not exist yet */
         t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
         return t->fd < 0 ? cannot_open(t->name) : 0;
     }

@@ -110,7 +110,9 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
 
 int fx_rpc_malformed(struct fx_rpc *r, const char *what)
 {
-    return broken(r, FAISSX_E_PROTOCOL, what);
+    char text[256];
+    snprintf(text, sizeof text, "%s: %s", r->operation, what);
+    return broken(r, FAISSX_E_PROTOCOL, text);
 }
 
 int fx_rpc_send(struct fx_rpc *r)

@@ -66,11 +66,9 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         pthread_mutex_unlock(&session.lock);
         return fx_fail(FAISSX_E_MEMORY, "out of memory");
     }
-    if (session.state == IN_SESSION) {
-        session.state = NO_SESSION;
-        if (!same)
-            next_generation();
-    }
+    if (session.state == IN_SESSION && !same)
+        lose_session(); /* with the same server, perhaps another key, the next connection attaches
+                         */
     session.welcome.near[0] = '\0';
     session.epoch++;
     pthread_mutex_unlock(&session.lock);

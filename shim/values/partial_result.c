@@ -180,7 +180,7 @@ static int query_add(void *handle, float dis, idx_t id, const char *name)
     return fx_abi_code(rc);
 }
 
-/* faiss_QueryResult_* is what releases up to v1.5.2 called faiss_RangeQueryResult_*. */
+/* Releases up to v1.5.2 have faiss_QueryResult_*, later ones faiss_RangeQueryResult_*. */
 #define QUERY(Class)                                                   \
     int fx_remote_##Class##_add(Faiss##Class *qr, float dis, idx_t id) \
     {                                                                  \

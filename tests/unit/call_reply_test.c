@@ -33,7 +33,7 @@ struct answer {
 static struct {
     const struct answer *answers;
     int n, next;
-    int uploads;
+    int hellos; /* requests so far */
 } script;
 
 static char endpoint[100];
@@ -80,7 +80,7 @@ static void serve(void *socket, zmq_msg_t *identity, zmq_msg_t *header)
     const struct answer *a = NULL;
     if (fx_header_read(&h, zmq_msg_data(header), zmq_msg_size(header), &why) != 0)
         return;
-    script.uploads += fx_header_is(&h, "operation", "upload");
+    script.hellos += fx_header_is(&h, "operation", "hello");
     if (script.next < script.n &&
         fx_header_is(&h, "operation", script.answers[script.next].operation))
         a = &script.answers[script.next++];
@@ -116,7 +116,7 @@ static void answer_with(const struct answer *answers, int n)
 {
     script.answers = answers;
     script.n = n;
-    script.next = script.uploads = 0;
+    script.next = script.hellos = 0;
 }
 
 /* --- tests --- */
@@ -140,6 +140,20 @@ static void a_refused_hello_has_the_error_of_its_kind(void **state)
         assert_int_equal(faissx_last_error_code(), kinds[i].error);
         assert_string_equal(faiss_get_last_error(), "faissx: refused");
     }
+}
+
+static void configuring_the_same_server_again_keeps_the_session(void **state)
+{
+    (void)state;
+    answer_with(NULL, 0);
+    assert_int_equal(faissx_configure(endpoint, NULL, NULL), 0);
+    assert_int_equal(script.hellos, 1);
+    assert_int_equal(faissx_configure(endpoint, NULL, NULL), 0);
+    assert_int_equal(faissx_configure(endpoint, "another key", NULL), 0);
+    assert_int_equal(script.hellos, 1);
+    assert_int_equal(faissx_configure(NULL, NULL, NULL), 0);
+    assert_int_equal(faissx_configure(endpoint, NULL, NULL), 0);
+    assert_int_equal(script.hellos, 2);
 }
 
 /* No function of the table has its range result before another array, but one may come. */
@@ -268,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refused_hello_has_the_error_of_its_kind),
+        cmocka_unit_test(configuring_the_same_server_again_keeps_the_session),
         cmocka_unit_test(a_range_result_may_be_followed_by_other_results),
         cmocka_unit_test(a_failed_call_leaves_the_range_result_as_it_was),
         cmocka_unit_test(a_call_whose_upload_finds_the_session_lost_is_made_again),
