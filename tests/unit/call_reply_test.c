@@ -221,8 +221,8 @@ static void a_failed_call_leaves_the_range_result_as_it_was(void **state)
     assert_int_equal(fx_call_finish(&c, rc), -1);
     assert_int_equal(faissx_last_error_code(), FAISSX_E_PROTOCOL);
     size_t *l = NULL;
-    idx_t *none = (idx_t *)&l;
-    float *nothing = (float *)&l;
+    idx_t id, *none = &id;
+    float distance, *nothing = &distance;
     faiss_RangeSearchResult_lims(result, &l);
     assert_int_equal(l[1], 0);
     faiss_RangeSearchResult_labels(result, &none, &nothing);
