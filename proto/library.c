@@ -49,15 +49,16 @@ static int is_shim(const char *path)
     return found;
 }
 
-struct search {
+struct library_search {
     char *path;
     size_t pathlen;
     char *why;
     size_t whylen;
 };
 
-static void note(struct search *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void note(struct search *s, const char *fmt, ...)
+static void note(struct library_search *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void note(struct library_search *s, const char *fmt, ...)
 {
     size_t used = strlen(s->why);
     va_list ap;
@@ -67,7 +68,7 @@ static void note(struct search *s, const char *fmt, ...)
 }
 
 /* Take `path` if it is a file and not the shim. */
-static int take(struct search *s, const char *path)
+static int take(struct library_search *s, const char *path)
 {
     char real[PATH_MAX];
     if (!realpath(path, real))
@@ -82,7 +83,7 @@ static int take(struct search *s, const char *path)
     return 1;
 }
 
-static int take_from_folder(struct search *s, const char *folder)
+static int take_from_folder(struct library_search *s, const char *folder)
 {
     const char *names[3];
     int n = variants(names);
@@ -104,7 +105,7 @@ static int take_mapped(struct dl_phdr_info *info, size_t size, void *arg)
     return base && strncmp(base + 1, "libfaiss_c", 10) == 0 && take(arg, info->dlpi_name);
 }
 
-static int take_from_list(struct search *s, const char *list)
+static int take_from_list(struct library_search *s, const char *list)
 {
     char *copy = list ? strdup(list) : NULL, *save;
     int found = 0;
@@ -117,7 +118,7 @@ static int take_from_list(struct search *s, const char *list)
 }
 
 /* The folders of ld.so.conf's files, then those that are built in. */
-static int take_from_loader(struct search *s)
+static int take_from_loader(struct library_search *s)
 {
     static const char *const builtin[] = {"/usr/local/lib", "/usr/lib/x86_64-linux-gnu",
                                           "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"};
@@ -144,7 +145,7 @@ static int take_from_loader(struct search *s)
 }
 
 /* What `make engine` built for this user, the newest version first. */
-static int take_from_cache(struct search *s)
+static int take_from_cache(struct library_search *s)
 {
     const char *home = secure_getenv("HOME"), *xdg = secure_getenv("XDG_CACHE_HOME");
     const char *own = secure_getenv("FAISSX_CACHE");
@@ -170,7 +171,7 @@ static int take_from_cache(struct search *s)
 
 int fx_library_find(const char *wanted, char *path, size_t pathlen, char *why, size_t whylen)
 {
-    struct search s = {path, pathlen, why, whylen};
+    struct library_search s = {path, pathlen, why, whylen};
     const char *env = secure_getenv("FAISSX_FAISS_LIBRARY");
     const char *asked = wanted && *wanted ? wanted : env;
     *why = '\0';

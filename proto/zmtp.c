@@ -49,7 +49,7 @@ int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why)
     static const char mechanism[20] = "NULL";
     size_t n = have < 32 ? have : 32;
     *why = NULL;
-    /* Something that is not a ZeroMQ peer may never send 64 bytes: look at what is there. */
+    /* What is not a ZeroMQ peer may never send 64 bytes, so check those that have arrived. */
     if ((have > 0 && p[0] != 0xff) || (have > 9 && p[9] != 0x7f))
         *why = "not a ZeroMQ peer";
     else if (have > 10 && p[10] < 3)
@@ -120,6 +120,11 @@ int fx_zmtp_socket_type(const uint8_t *p, size_t n, char type[FX_ZMTP_TYPE_MAX +
         n -= 1 + name + 4 + len;
     }
     return found;
+}
+
+void fx_zmtp_ping(uint8_t to[FX_ZMTP_PING])
+{
+    memcpy(to, "\4\7\4PING\0", FX_ZMTP_PING); /* with the NUL at the end: no time to live */
 }
 
 size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n)

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When the program ends, the server is told, so that it keeps nothing for it until the lease is
- * over: a program that is started again would hold its index twice.
+ * Tells the server when the program ends, so that it frees the program's objects at once and not
+ * when the lease ends: a program that is started again would otherwise hold its index twice.
  *
- * In a destructor of the library, which runs after the program's own functions for atexit(): those
- * may still save an index.  Other threads may be in the middle of calls.  So nothing here waits,
- * for them or for the server, and a message goes only over a connection that nobody uses.  No
- * memory is allocated: exit() may have been called where malloc() was interrupted.
+ * This runs in a destructor of the library, after the program's own atexit() functions, which may
+ * still save an index.  Other threads may be in the middle of calls, so nothing here waits for them
+ * or for the server, and the message is sent only over a connection that no thread is using.
+ * Nothing allocates memory either: a signal handler may have called exit() inside malloc().
  *
- * Nothing is said by a process that was forked from the one that said hello, nor by that one when
- * it has forked: the session is both's, and lives as long as a connection of either.  After
- * _exit(), exec or the death by a signal nobody could: the lease is for them.
+ * Only the process that said hello sends this, and only if it has not forked: otherwise the session
+ * is shared and lives as long as any connection to it.  Nothing can be sent after _exit(), exec or
+ * a deadly signal; there the lease ends the session.
  */
 #include <string.h>
 
 #include "proto/client/conn.h"
-#include "shim/shim.h"
+#include "shim/thread.h"
+#include "shim/transport/session.h"
 
 enum { ROOM = 2048 };
 
@@ -34,8 +35,8 @@ static int append(void *ctx, const char *data, size_t n)
     return 0;
 }
 
-/* With the key: the connection may be a new one. */
-static int pack(struct text *t, const struct fx_farewell *f)
+/* With the key, since the connection may be a new one. */
+static int pack_bye(struct text *t, const struct fx_farewell *f)
 {
     msgpack_packer pk;
     t->size = 0;
@@ -66,7 +67,7 @@ __attribute__((destructor)) static void bye(void)
     struct text t;
     if (fx_session_farewell(&f) != 0)
         return;
-    if (pack(&t, &f) == 0) {
+    if (pack_bye(&t, &f) == 0) {
         struct fx_frame frame = {t.data, t.size};
         struct fx_conn *c = f.spare ? f.spare : fx_threads_take(f.epoch);
         if (c)

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which table the exported functions go through, and the real library. */
+#include "shim/init.h"
+
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shim/calls/join.h"
+#include "shim/error.h"
+#include "shim/export.h"
+#include "shim/faissx.h"
+#include "shim/legacy.h"
+#include "shim/object.h"
+#include "shim/real.h"
 #include "shim/remote_table.h"
-#include "shim/shim.h"
+#include "shim/thread.h"
+#include "shim/transport/session.h"
 
 /* --- lazy: initialise on the first call of any function, then call again --- */
 
-static void init(void);
+static void initialise(void);
 
 static union fx_val lazy_call(int op, union fx_val *v)
 {
-    init();
+    initialise();
     fx_invoke(&fx_entry, op, v);
     return v[fx_fns[op].nparams];
 }
@@ -32,9 +41,9 @@ static union fx_val missing_call(int op, union fx_val *v)
     const struct fx_fn *fn = &fx_fns[op];
     union fx_val *ret = &v[fn->nparams];
     *ret = (union fx_val){.i = 0};
-    int rc = fx_fail_missing(op);
+    int code = fx_abi_code(fx_fail_missing(op));
     if (fn->ret.kind == FX_ERR)
-        ret->i = rc;
+        ret->i = code;
     return *ret;
 }
 
@@ -57,51 +66,10 @@ struct fx_api fx_entry = {
 #undef FX_FN
 };
 
-/* --- the real library --- */
-
-static struct {
-    pthread_mutex_t lock;
-    int tried;
-    int loaded; /* atomic */
-    struct fx_library lib;
-    char why[4096];
-} real = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-const struct fx_library *fx_real_if_loaded(void)
-{
-    return __atomic_load_n(&real.loaded, __ATOMIC_ACQUIRE) ? &real.lib : NULL;
-}
-
-const struct fx_library *fx_real(void)
-{
-    char path[4096];
-    pthread_mutex_lock(&real.lock);
-    if (!real.tried) {
-        real.tried = 1;
-        if (fx_library_find(NULL, path, sizeof path, real.why, sizeof real.why) == 0 &&
-            fx_library_load(&real.lib, path, real.why, sizeof real.why) == 0)
-            __atomic_store_n(&real.loaded, 1, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&real.lock);
-    return fx_real_if_loaded();
-}
-
-int fx_fail_missing(int op)
-{
-    char text[8192];
-    const struct fx_library *lib = fx_real_if_loaded();
-    if (lib)
-        fx_library_missing(lib, op, text, sizeof text);
-    else
-        snprintf(text, sizeof text, "faissx: %s: %s", fx_fns[op].name, real.why);
-    fx_set_error(FAISSX_E_MISSING, text, strlen(text));
-    return -2;
-}
-
 /* --- switching tables --- */
 
 static pthread_mutex_t switch_lock = PTHREAD_MUTEX_INITIALIZER;
-static int remote_ever; /* atomic: the remote table is in place, for good */
+static int remote_ever; /* atomic: the remote table was installed, and stays */
 
 static void install(const struct fx_api *from)
 {
@@ -111,7 +79,7 @@ static void install(const struct fx_api *from)
         __atomic_store_n(&dst[i], src[i], __ATOMIC_RELAXED);
 }
 
-/* A header's inline function, which callers built without optimisation refer to. */
+/* An inline function of FAISS's header, which programs built without optimisation call. */
 static void local_IndexIVFStats_init(FaissIndexIVFStats *stats)
 {
     memset(stats, 0, sizeof *stats);
@@ -137,8 +105,8 @@ static void install_local(void)
     install(&table);
 }
 
-/* Once a server was used, its handles are about: the remote table, which looks at each
- * handle, stays even when faissx_configure(NULL) goes back to the real library. */
+/* Once a server was used, the program may hold handles of its objects.  So the remote table, which
+ * looks at each handle, stays even when faissx_configure(NULL) returns to the real library. */
 static void install_remote(void)
 {
     if (!remote_ever) {
@@ -180,7 +148,7 @@ static void init_once(void)
     pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
     pthread_mutex_lock(&switch_lock);
     if (server && *server) {
-        /* A bad address is an error of every call, not a reason to work locally. */
+        /* With a bad address every call fails; none of them works locally instead. */
         fx_session_configure(server, secure_getenv("FAISSX_API_KEY"),
                              secure_getenv("FAISSX_TENANT_ID"));
         install_remote();
@@ -190,7 +158,7 @@ static void init_once(void)
     pthread_mutex_unlock(&switch_lock);
 }
 
-static void init(void)
+static void initialise(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_once);
@@ -198,7 +166,7 @@ static void init(void)
 
 FX_EXPORT int faissx_configure(const char *server, const char *api_key, const char *tenant_id)
 {
-    init();
+    initialise();
     pthread_mutex_lock(&switch_lock);
     int rc = fx_session_configure(server, api_key, tenant_id);
     if (server && *server)
@@ -206,12 +174,14 @@ FX_EXPORT int faissx_configure(const char *server, const char *api_key, const ch
     else if (!remote_ever)
         install_local();
     pthread_mutex_unlock(&switch_lock);
-    return rc == 0 && server && *server ? fx_session_open() : rc;
+    if (rc == 0 && server && *server)
+        rc = fx_session_open();
+    return fx_abi_code(rc);
 }
 
 FX_EXPORT int faissx_is_remote(const void *handle)
 {
-    return handle && fx_is_ours(handle);
+    return handle && fx_obj_is_ours(handle);
 }
 
 FX_EXPORT const char *faissx_version(void)

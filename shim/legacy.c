@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * FAISSX_ABI=legacy: for programs that were compiled with the headers of a FAISS before
- * v1.7.2, in which two structures were smaller.  Functions that take them convert; they
- * go on to the table that would have been installed otherwise.
- */
+#include "shim/legacy.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim/shim.h"
+#include "shim/error.h"
+#include "shim/faissx.h"
 
 struct old_parameters {
     int niter, nredo, verbose, spherical, update_index, frozen_centroids;
@@ -21,8 +19,8 @@ struct old_stats {
 _Static_assert(sizeof(struct old_parameters) == 36, "as FAISS had it");
 _Static_assert(sizeof(struct old_stats) == 24, "as FAISS had it");
 
-/* What is behind the wrappers.  Both tables may be installed in the life of a process,
- * from the second one on for good. */
+/* The functions that the wrappers call.  They change when the remote table is installed after the
+ * local one; all are atomic. */
 static struct {
     void (*parameters_init)(FaissClusteringParameters *);
     int (*clustering_new)(FaissClustering **, int, int, const FaissClusteringParameters *);
@@ -57,10 +55,11 @@ static int clustering_new(FaissClustering **p_clustering, int d, int k,
     FaissClusteringParameters now;
     struct old_parameters old;
     if (!cp)
-        return fx_fail(FAISSX_E_ARGUMENT, "faiss_Clustering_new_with_params: cp is NULL");
+        return fx_abi_code(
+            fx_fail(FAISSX_E_ARGUMENT, "faiss_Clustering_new_with_params: cp is NULL"));
     memcpy(&old, cp, sizeof old);
     memset(&now, 0, sizeof now);
-    /* The fields that the program does not know get their defaults. */
+    /* Defaults for the fields that the program's structure lacks. */
     __atomic_load_n(&next.parameters_init, __ATOMIC_RELAXED)(&now);
     now.niter = old.niter;
     now.nredo = old.nredo;
@@ -83,8 +82,8 @@ static FaissIndexIVFStats *get_stats(void)
     return stats;
 }
 
-/* The program's own statistics are small.  Those to which faiss_get_indexIVF_stats() points
- * are FAISS's, whose first fields are the program's. */
+/* A structure of the program's has the old size.  The one that faiss_get_indexIVF_stats() returns
+ * is FAISS's, of which the program knows the first fields. */
 static void stats_reset(FaissIndexIVFStats *stats)
 {
     if (!stats || stats == __atomic_load_n(&of_faiss, __ATOMIC_RELAXED))

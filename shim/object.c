@@ -1,36 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Handles.  A handle is an address in a range that is reserved and never mapped, so it
- * can neither be dereferenced nor be confused with a pointer of the real library.  No
- * address is given out twice (the range lasts for 2^36 objects): a handle that was freed
- * stays invalid for ever.
- */
-#include <errno.h>
+#include "shim/object.h"
+
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <uthash.h>
 
 #include "shim/calls/join.h"
-#include "shim/shim.h"
+#include "shim/transport/session.h"
 #include "shim/values/values.h"
 
 enum { STRIDE = 16 };
 
+struct lent {
+    struct lent *next;
+    int op, param;
+    void *data;
+    size_t size;
+};
+
+struct fixed {
+    struct fixed *next;
+    int op;
+    union fx_val val;
+};
+
 struct fx_obj {
-    uintptr_t token;
+    uintptr_t token; /* the handle */
     uint64_t id;
     int cls;
     int refs; /* the table's own, and one for each call in progress */
     int ended;
-    unsigned generation; /* of the session that the id belongs to */
-    unsigned epoch;      /* forks that made this process, before it was made */
-    unsigned forks;      /* and forks of any kind */
+    unsigned generation, ancestors, forks; /* when it was made; see session.h */
     struct fx_value *value;
     struct fx_obj *lender;
     struct fx_obj *borrowed, *next_borrowed;
-    struct fx_lent *lent;
-    struct fx_fixed *fixed;
+    struct lent *lent;
+    struct fixed *fixed;
     struct fx_join *join;
     int8_t casts[FX_NCLASSES]; /* 0 unknown, 1 yes, 2 no */
     UT_hash_handle by_token, by_id;
@@ -40,11 +47,11 @@ static struct {
     pthread_mutex_t lock;
     uintptr_t base, size, next;
     struct fx_obj *by_token, *by_id;
-    unsigned epoch, forks;
+    unsigned ancestors, forks; /* see session.h */
 } objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* A process whose address space is limited gets a smaller range. */
-static int reserve(void)
+/* A smaller range where the address space is limited. */
+static int reserve_range(void)
 {
     for (size_t size = (size_t)1 << 40; size >= (size_t)1 << 24; size >>= 2) {
         void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -58,7 +65,7 @@ static int reserve(void)
     return -1;
 }
 
-int fx_is_ours(const void *handle)
+int fx_obj_is_ours(const void *handle)
 {
     uintptr_t base = __atomic_load_n(&objects.base, __ATOMIC_ACQUIRE);
     return base && (uintptr_t)handle - base < __atomic_load_n(&objects.size, __ATOMIC_RELAXED);
@@ -66,12 +73,12 @@ int fx_is_ours(const void *handle)
 
 static void destroy(struct fx_obj *o)
 {
-    for (struct fx_lent *l = o->lent, *next; l; l = next) {
+    for (struct lent *l = o->lent, *next; l; l = next) {
         next = l->next;
         free(l->data);
         free(l);
     }
-    for (struct fx_fixed *f = o->fixed, *next; f; f = next) {
+    for (struct fixed *f = o->fixed, *next; f; f = next) {
         next = f->next;
         free(f);
     }
@@ -117,10 +124,10 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
     if (id)
         HASH_FIND(by_id, objects.by_id, &id, sizeof id, o);
     if (o && o->generation != fx_session_generation()) {
-        end(o); /* an id of a session that is gone, given out again */
+        end(o); /* a session that is gone had the same id */
         o = NULL;
     }
-    if (o || (!objects.base && reserve() != 0) ||
+    if (o || (!objects.base && reserve_range() != 0) ||
         objects.next + STRIDE > objects.base + objects.size || !(o = calloc(1, sizeof *o)))
         goto out;
     o->token = objects.next;
@@ -130,7 +137,7 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
     o->refs = 1;
     o->value = value;
     o->generation = fx_session_generation();
-    o->epoch = objects.epoch;
+    o->ancestors = objects.ancestors;
     o->forks = objects.forks;
     HASH_ADD(by_token, objects.by_token, token, sizeof o->token, o);
     if (id)
@@ -211,7 +218,7 @@ int fx_obj_current(const struct fx_obj *o)
 
 int fx_obj_inherited(const struct fx_obj *o)
 {
-    return o->epoch != objects.epoch;
+    return o->ancestors != objects.ancestors;
 }
 
 int fx_obj_shared(const struct fx_obj *o)
@@ -236,7 +243,7 @@ int fx_obj_fixed(const struct fx_obj *o, int op, union fx_val *val)
 {
     int found = 0;
     pthread_mutex_lock(&objects.lock);
-    for (struct fx_fixed *f = o->fixed; f && !found; f = f->next)
+    for (struct fixed *f = o->fixed; f && !found; f = f->next)
         if (f->op == op) {
             *val = f->val;
             found = 1;
@@ -248,7 +255,7 @@ int fx_obj_fixed(const struct fx_obj *o, int op, union fx_val *val)
 void fx_obj_set_fixed(struct fx_obj *o, int op, union fx_val val)
 {
     pthread_mutex_lock(&objects.lock);
-    struct fx_fixed *f = o->fixed;
+    struct fixed *f = o->fixed;
     while (f && f->op != op)
         f = f->next;
     if (!f && (f = malloc(sizeof *f))) {
@@ -265,7 +272,7 @@ void fx_obj_forget(struct fx_obj *o)
 {
     pthread_mutex_lock(&objects.lock);
     while (o->fixed) {
-        struct fx_fixed *f = o->fixed;
+        struct fixed *f = o->fixed;
         o->fixed = f->next;
         free(f);
     }
@@ -281,7 +288,7 @@ void *fx_obj_lend(struct fx_obj *o, int op, int param, size_t size)
 {
     void *data = NULL;
     pthread_mutex_lock(&objects.lock);
-    struct fx_lent *l = o->lent;
+    struct lent *l = o->lent;
     while (l && (l->op != op || l->param != param))
         l = l->next;
     if (!l && (l = calloc(1, sizeof *l))) {
@@ -312,6 +319,6 @@ void fx_obj_fork_done(int in_child)
 {
     objects.forks++;
     if (in_child)
-        objects.epoch++;
+        objects.ancestors++;
     pthread_mutex_unlock(&objects.lock);
 }

@@ -8,10 +8,11 @@
 
 #include "proto/client/conn.h"
 #include "shim/calls/join.h"
-#include "shim/shim.h"
+#include "shim/error.h"
+#include "shim/faissx.h"
 
-/* A number with `decimals` digits behind the point at most; further ones are cut off.  Its value
- * is in units of the last of them. */
+/* A number with up to `decimals` digits after the point; further ones are ignored.  Values are in
+ * units of the last digit: with 3 decimals, "1.5" is 1500. */
 struct setting {
     const char *name;
     const char *expected;
@@ -34,11 +35,11 @@ static struct {
     int64_t timeout_ms; /* atomic */
     int verbose;        /* atomic */
     int bad;            /* atomic */
-    char why[256];      /* of the first that makes no sense */
-} now = {.lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000};
+    char why[256];      /* about the first one that is bad */
+} current = {.lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000};
 
-/* Not strtod(): what it takes for a decimal point depends on the program's locale. */
-static int parse(const struct setting *s, const char *text, int64_t *value)
+/* Not strtod(), whose decimal point depends on the program's locale. */
+static int parse_number(const struct setting *s, const char *text, int64_t *value)
 {
     int decimals = -1; /* read so far; -1: before the point */
     const char *p = text;
@@ -60,50 +61,50 @@ static int parse(const struct setting *s, const char *text, int64_t *value)
     return *value < s->min || *value > s->max ? -1 : 0;
 }
 
-/* With now.lock. */
+/* With current.lock. */
 static int64_t read_setting(const struct setting *s)
 {
     const char *text = secure_getenv(s->name);
     int64_t value;
     if (!text || !*text)
         return s->preset;
-    if (parse(s, text, &value) == 0)
+    if (parse_number(s, text, &value) == 0)
         return value;
-    if (!now.why[0])
-        snprintf(now.why, sizeof now.why, "%s is '%.60s', and must be %s", s->name, text,
+    if (!current.why[0])
+        snprintf(current.why, sizeof current.why, "%s is '%.60s', but must be %s", s->name, text,
                  s->expected);
     return s->preset;
 }
 
 void fx_settings_read(void)
 {
-    pthread_mutex_lock(&now.lock);
-    now.why[0] = '\0';
-    __atomic_store_n(&now.timeout_ms, read_setting(&settings[TIMEOUT]), __ATOMIC_RELAXED);
-    __atomic_store_n(&now.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
+    pthread_mutex_lock(&current.lock);
+    current.why[0] = '\0';
+    __atomic_store_n(&current.timeout_ms, read_setting(&settings[TIMEOUT]), __ATOMIC_RELAXED);
+    __atomic_store_n(&current.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
-    __atomic_store_n(&now.bad, now.why[0] != '\0', __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&now.lock);
+    __atomic_store_n(&current.bad, current.why[0] != '\0', __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&current.lock);
 }
 
 int fx_settings_check(void)
 {
-    char why[sizeof now.why];
-    if (!__atomic_load_n(&now.bad, __ATOMIC_ACQUIRE))
+    char why[sizeof current.why];
+    if (!__atomic_load_n(&current.bad, __ATOMIC_ACQUIRE))
         return 0;
-    pthread_mutex_lock(&now.lock);
-    memcpy(why, now.why, sizeof why);
-    pthread_mutex_unlock(&now.lock);
+    pthread_mutex_lock(&current.lock);
+    memcpy(why, current.why, sizeof why);
+    pthread_mutex_unlock(&current.lock);
     return fx_fail(FAISSX_E_CONFIG, "%s", why);
 }
 
 int64_t fx_settings_timeout_ms(void)
 {
-    return __atomic_load_n(&now.timeout_ms, __ATOMIC_RELAXED);
+    return __atomic_load_n(&current.timeout_ms, __ATOMIC_RELAXED);
 }
 
 int fx_settings_verbose(void)
 {
-    return __atomic_load_n(&now.verbose, __ATOMIC_RELAXED);
+    return __atomic_load_n(&current.verbose, __ATOMIC_RELAXED);
 }

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The numbers that the environment sets: FAISSX_TIMEOUT, FAISSX_SPIN, FAISSX_JOIN and
- * FAISSX_VERBOSE.
+ * Settings from the environment: FAISSX_TIMEOUT, FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE.
  *
- * A library must not print or end its program because of a bad setting, nor guess what was meant:
- * every call that needs the server then fails, with a text that names the variable.
+ * When one of them has a bad value, a library must not print, end the program, or guess what was
+ * meant.  So every call that needs the server fails, with a text that names the variable.
  *
- * Any thread may call any of these.
+ * The values belong to this module; any thread may call any of these functions.
  */
 #ifndef FX_SETTINGS_H
 #define FX_SETTINGS_H
 
 #include <stdint.h>
 
-/* Read them (again): when a server is configured. */
+/* Read the environment; again each time a server is configured. */
 void fx_settings_read(void);
 
-/* 0, or -4 and the error set when one of them makes no sense. */
+/* Returns 0, or -1 with the error set when one of them has a bad value. */
 int fx_settings_check(void);
 
-/* Milliseconds that a call may take. */
+/* How many milliseconds a call may take. */
 int64_t fx_settings_timeout_ms(void);
 
-/* Is what FAISS prints on the server to appear on this process's stderr? */
+/* Should what FAISS prints on the server appear on this process's stderr? */
 int fx_settings_verbose(void);
 
 #endif

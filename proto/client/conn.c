@@ -22,23 +22,23 @@
 #include "proto/zmtp.h"
 
 enum {
-    COMMAND_MAX = 8192, /* bytes of a command of the peer: all that are known are short */
+    COMMAND_MAX = 8192, /* bytes of a command from the peer; all known ones are short */
     TICK_MS = 1000,     /* a blocking recv() returns at least this often */
-    AT_ONCE_NS = 50000, /* the engine looks for the next request that long */
+    AT_ONCE_NS = 50000, /* how long the engine spins for the next request */
     JUST_NOW_NS = 1000000,
-    GIVE_UP = 16
+    GIVE_UP = 16 /* waits without spinning, after spinning was in vain */
 };
 
 struct fx_conn {
     int fd;
-    dev_t dev; /* which socket that is, see is_ours() */
+    dev_t dev; /* which socket it is, see is_ours() */
     ino_t ino;
     int64_t last_end; /* of a wait for the peer, in ns */
-    int in_vain;      /* waits before it looks for an answer again, see spin() */
-    uint64_t heard;   /* bytes received, in all */
-    uint64_t left;    /* bytes of the current frame that were not read yet */
-    size_t pos, end;  /* what was received but not read: buf[pos..end) */
-    char error[256];  /* not empty: the connection is of no use any more */
+    int in_vain;      /* waits until it spins again, see spin() */
+    uint64_t heard;   /* bytes received in all */
+    uint64_t left;    /* unread bytes of the current frame */
+    size_t pos, end;  /* received but unread: buf[pos..end) */
+    char error[256];  /* not empty: the connection cannot be used any more */
     uint8_t buf[64 << 10];
 };
 
@@ -51,7 +51,7 @@ int64_t fx_now_ms(void)
 
 __attribute__((format(printf, 2, 3))) static int fail(struct fx_conn *c, const char *fmt, ...)
 {
-    if (c->error[0] == '\0') { /* the first error is the cause of all others */
+    if (c->error[0] == '\0') { /* the first error is the cause of those that follow */
         va_list ap;
         va_start(ap, fmt);
         vsnprintf(c->error, sizeof(c->error), fmt, ap);
@@ -68,23 +68,23 @@ static int fail_errno(struct fx_conn *c)
     return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
 }
 
-/* Is the descriptor still the socket that was opened?  Programs that become daemons, and others,
- * close all descriptors there are, and those that they open next get the same numbers. */
+/* Is the descriptor still the socket that was opened?  Some programs close all descriptors, for
+ * example to become daemons, and what they open next gets the same numbers. */
 static int is_ours(const struct fx_conn *c)
 {
     struct stat st;
     return fstat(c->fd, &st) == 0 && st.st_ino == c->ino && st.st_dev == c->dev;
 }
 
-/* After a wait, in which another thread may have closed it. */
+/* After a wait, during which another thread may have closed the descriptor. */
 static int check_ours(struct fx_conn *c)
 {
     return is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
 }
 
-/* Send all, in one system call if the socket takes it; fd goes with the first byte, if it
- * is one. */
-static int send_all(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
+/* Send everything, in one system call if the socket takes it.  If fd is not -1, it goes with the
+ * first byte. */
+static int send_iov(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
 {
     union {
         struct cmsghdr head;
@@ -131,11 +131,11 @@ static int64_t now_ns(void)
 
 int64_t fx_conn_spin_ns = 300000;
 
-/* Where answers come soon, look for one before going to sleep: waking a core that fell
- * asleep costs a virtual machine 50 us or more.  Only if this request followed the last answer
- * at once: the engine still looks for it then, too.  (If it sleeps, the kernel wakes it on the
- * core of the sender, which it takes to be about to sleep.)  And only while no other thread
- * of the process waits, which could use the core, and seldom where it was in vain. */
+/* Poll for the answer before sleeping, because waking a core that went to sleep costs a virtual
+ * machine 50 us or more.  Only if this request followed the last answer at once: then the engine is
+ * still polling, too.  (If it sleeps, the kernel wakes it on the core of the sender, which it
+ * expects to go to sleep.)  Only while no other thread of the process waits, which could use the
+ * core.  And rarely after it was in vain. */
 static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 {
     static const struct fx_conn *latest; /* atomic; only compared */
@@ -148,7 +148,7 @@ static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
         c->in_vain--;
         return -1;
     }
-    /* Where the engine's thread is on the same core, it has to have its turn. */
+    /* Yield, since the engine's thread may need this core. */
     while ((r = recvmsg(c->fd, m, MSG_DONTWAIT)) < 0 && errno == EAGAIN &&
            now_ns() - start < fx_conn_spin_ns && __atomic_load_n(&latest, __ATOMIC_RELAXED) == c)
         sched_yield();
@@ -158,11 +158,11 @@ static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 }
 
 /*
- * Receive what is there, at least one byte.  Returns the number of bytes, -1, or -2
- * when the deadline passed.  A deadline that is far off costs no poll(): recv() blocks
- * for TICK_MS at most (SO_RCVTIMEO), so a reply takes one system call.
+ * Receive what there is, at least one byte.  Returns the number of bytes, -1, or FX_CONN_LATE.  A
+ * deadline that is far off costs no poll(): recv() blocks for TICK_MS at most (SO_RCVTIMEO), so a
+ * reply takes one system call.
  */
-static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
+static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
 {
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
     int64_t start = now_ns();
@@ -182,7 +182,7 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
             return fail_errno(c);
         int ready = errno == EAGAIN && near ? fx_wait_fd(c->fd, POLLIN, deadline) : 1;
         if (ready == 0)
-            return -2;
+            return FX_CONN_LATE;
         if (ready < 0)
             return fail_errno(c);
         if (check_ours(c) != 0)
@@ -190,8 +190,8 @@ static ssize_t receive(struct fx_conn *c, struct iovec *iov, size_t n, int64_t d
     }
 }
 
-/* Have n bytes in the buffer.  Returns 0, -1, or -2; nothing is used up, so that a
- * call may be repeated after -2. */
+/* Have n bytes in the buffer.  Returns 0, -1, or FX_CONN_LATE, after which it may be called again:
+ * nothing was consumed. */
 static int need(struct fx_conn *c, size_t n, int64_t deadline)
 {
     if (c->pos == c->end) {
@@ -203,7 +203,7 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     }
     while (c->end - c->pos < n) {
         struct iovec iov = {c->buf + c->end, sizeof(c->buf) - c->end};
-        ssize_t r = receive(c, &iov, 1, deadline);
+        ssize_t r = receive_bytes(c, &iov, 1, deadline);
         if (r < 0)
             return (int)r;
         c->end += (size_t)r;
@@ -211,7 +211,7 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     return 0;
 }
 
-/* Look at the next frame's head, and at all of a command, without using it up. */
+/* Look at the next frame's head, and at the whole of a command, without consuming it. */
 static int peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
 {
     int r, found;
@@ -236,7 +236,7 @@ static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadli
     struct iovec iov = {msg, size};
     if (!size)
         return fail(c, "protocol error: the server sent a bad PING");
-    return send_all(c, &iov, 1, -1, deadline);
+    return send_iov(c, &iov, 1, -1, deadline);
 }
 
 static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
@@ -253,8 +253,7 @@ static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
     return fail(c, "the server refused the connection: %s", text);
 }
 
-/* Handle a command that may come at any time; all others are ignored, as the
- * specification wants it. */
+/* Handle a command that may come at any time.  Others are ignored, as the specification demands. */
 static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
 {
     const uint8_t *body;
@@ -295,14 +294,14 @@ static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
 
 int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
 {
-    /* Greeting and READY at once: this side talks to no peer that would have it send anything
-     * else, and it saves a round trip. */
+    /* Greeting and READY together, which saves a round trip: there is no peer to which this side
+     * would send another READY. */
     uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
     fx_zmtp_greeting(hello);
     size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1);
     struct iovec iov = {hello, size};
     struct fx_zmtp_head h;
-    if (send_all(c, &iov, 1, -1, deadline) != 0)
+    if (send_iov(c, &iov, 1, -1, deadline) != 0)
         return -1;
     int r = check_greeting(c, deadline);
     while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
@@ -315,7 +314,7 @@ int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
             return check_ready(c, body, n);
         r = command(c, p, h.size, deadline);
     }
-    return r == -2 ? fail(c, "timed out waiting for a ZeroMQ handshake") : r;
+    return r == FX_CONN_LATE ? fail(c, "timed out waiting for a ZeroMQ handshake") : r;
 }
 
 struct fx_conn *fx_conn_from_fd(int fd)
@@ -381,9 +380,9 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
     if (c->error[0] != '\0')
         return -1;
     if (n < 1 || n > FX_FRAMES_MAX)
-        return fail(c, "a message of %d frames", n);
+        return fail(c, "a message has %d frames; 1 to %d are allowed", n, FX_FRAMES_MAX);
     fx_zmtp_message(&m, frames, n);
-    return send_all(c, m.iov, (size_t)m.niov, fd, deadline);
+    return send_iov(c, m.iov, (size_t)m.niov, fd, deadline);
 }
 
 int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
@@ -409,9 +408,10 @@ int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
 
 int fx_conn_ping(struct fx_conn *c, int64_t deadline)
 {
-    static const uint8_t ping[] = "\4\7\4PING\0"; /* with the NUL at the end: no time to live */
-    struct iovec iov = {(void *)(uintptr_t)ping, sizeof(ping)};
-    return send_all(c, &iov, 1, -1, deadline);
+    uint8_t ping[FX_ZMTP_PING];
+    struct iovec iov = {ping, sizeof(ping)};
+    fx_zmtp_ping(ping);
+    return send_iov(c, &iov, 1, -1, deadline);
 }
 
 uint64_t fx_conn_heard(const struct fx_conn *c)
@@ -426,7 +426,7 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
     if (c->error[0] != '\0')
         return -1;
     if (c->left > 0)
-        return fail(c, "the body of the frame before was not read");
+        return fail(c, "the body of the previous frame was not read");
     while ((r = peek(c, &h, deadline)) == 0) {
         const uint8_t *p = c->buf + c->pos + h.len;
         c->pos += h.len;
@@ -443,13 +443,14 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
     return r;
 }
 
-/* Take n bytes of the body: into `to`, or, where that is NULL, nowhere. */
-static int take(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
+/* Consume n bytes of the body; they go to `to`, or are dropped if that is NULL. */
+static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
 {
     if (c->error[0] != '\0')
         return -1;
     if (n > c->left)
-        return fail(c, "a read of more than the frame holds");
+        return fail(c, "%zu bytes were to be read of a frame that has %llu left", n,
+                    (unsigned long long)c->left);
     c->left -= n;
     for (;;) {
         size_t have = c->end - c->pos < n ? c->end - c->pos : n;
@@ -461,12 +462,13 @@ static int take(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
         n -= have;
         if (n == 0)
             return 0;
-        /* The buffer is empty.  What is behind the body comes along into it. */
+        /* The buffer is empty.  What follows the body is received into it along with the rest. */
         c->pos = c->end = 0;
         struct iovec iov[2] = {{to, n}, {c->buf, sizeof(c->buf)}};
-        ssize_t r = to ? receive(c, iov, 2, deadline) : receive(c, iov + 1, 1, deadline);
-        if (r == -2)
-            return fail(c, "timed out within a message of the server");
+        ssize_t r =
+            to ? receive_bytes(c, iov, 2, deadline) : receive_bytes(c, iov + 1, 1, deadline);
+        if (r == FX_CONN_LATE)
+            return fail(c, "timed out within a message from the server");
         if (r < 0)
             return -1;
         size_t direct = !to ? 0 : (size_t)r < n ? (size_t)r : n;
@@ -479,23 +481,23 @@ static int take(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
 
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline)
 {
-    return n == 0 ? 0 : take(c, buf, n, deadline);
+    return n == 0 ? 0 : take_body(c, buf, n, deadline);
 }
 
 int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline)
 {
-    return take(c, NULL, n, deadline);
+    return take_body(c, NULL, n, deadline);
 }
 
 int fx_conn_is_dead(struct fx_conn *c)
 {
     if (c->error[0] != '\0' || !is_ours(c))
         return 1;
-    /* One that has just brought an answer is not asked: it would take as long as is_ours() does,
-     * and a peer that has ended since is noticed by the next request. */
+    /* Not right after an answer: poll() takes as long as is_ours() does, and if the peer has ended
+     * since, the next request notices. */
     if (now_ns() - c->last_end < JUST_NOW_NS)
         return 0;
-    /* Not a recv() that peeks: unread bytes would hide the end behind them. */
+    /* Not recv() with MSG_PEEK, which unread bytes would keep from seeing the end. */
     struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
     return poll(&p, 1, 0) > 0 && p.revents != 0;
 }

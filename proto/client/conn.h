@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, NULL mechanism) over
- * a plain blocking socket: one connection, one thread.
+ * The client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, NULL mechanism) over a plain
+ * blocking socket.  Any ZeroMQ ROUTER or REP can be the peer.
  *
- * Why not libzmq in here: the shim lives in other people's processes.  libzmq starts
- * threads, aborts the process when an internal check fails, and does not survive
- * fork(); its thread hops also make a small call take half as long again and three times
- * the processor time (docs/decisions.md).  Any ZeroMQ ROUTER or REP can be the peer.
+ * Why not libzmq: the shim lives in other people's processes.  libzmq starts threads, aborts the
+ * process when an internal check fails, and does not survive fork().  Its thread hops also make a
+ * small call take half as long again and three times the processor time (docs/decisions.md).
  *
- * A connection belongs to one thread at a time.  Every function that can wait takes a
- * deadline (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a
- * text in fx_conn_error(); after an error only fx_conn_close() makes sense.  No signal
- * is raised (MSG_NOSIGNAL), EINTR is retried, descriptors are close-on-exec.
+ * A connection belongs to one thread at a time.  Every function that can wait takes a deadline
+ * (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a text in
+ * fx_conn_error(); after an error the connection can only be closed.  No function raises a signal
+ * (MSG_NOSIGNAL), EINTR is retried, descriptors are close-on-exec.
  */
 #ifndef FX_CONN_H
 #define FX_CONN_H
@@ -23,10 +22,14 @@
 
 struct fx_conn;
 
+/* What fx_conn_frame() returns when the deadline passes before the first byte of a frame: the
+ * connection is still good. */
+enum { FX_CONN_LATE = -2 };
+
 int64_t fx_now_ms(void);
 
-/* How long a thread looks for an answer before it sleeps, at most; 0: never.  To be set
- * before there are connections. */
+/* How long a thread polls for an answer before it sleeps, at most; 0: not at all.  Set it before
+ * there are connections. */
 extern int64_t fx_conn_spin_ns;
 
 /* Connect to tcp://HOST:PORT (names, IPv4, [IPv6]) or ipc://PATH (ipc://@NAME: the
@@ -34,29 +37,28 @@ extern int64_t fx_conn_spin_ns;
  * that names the endpoint. */
 struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
 
-/* Close and free; NULL is fine.  A descriptor that the program has closed, and perhaps opened
- * again for something else, is left alone.  Sends nothing, so a child after fork() may use it on
- * its copy of its parent's connection. */
+/* Close and free; NULL is ignored.  A descriptor that the program has closed, and perhaps opened
+ * again for something else, is left alone.  Nothing is sent, so after fork() a child may close its
+ * copy of its parent's connection. */
 void fx_conn_close(struct fx_conn *c);
 
 /* Send one message: the empty delimiter, then `n` frames. */
 int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline);
 
-/* The same with a descriptor, over a unix socket; fd stays the caller's. */
+/* The same with a descriptor, over a Unix socket, unless fd is -1.  The caller keeps owning fd. */
 int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
                     int64_t deadline);
 
-/* Begin the next frame of the incoming message: its size, and whether more follow.
- * The whole body of the frame before must have been read or skipped.  The delimiter
- * of a message is delivered like any frame (size 0).  Returns -2 when the deadline
- * passes before the first byte: the connection is still good then. */
+/* Begin the next frame of the incoming message: its size, and whether more follow.  The body of
+ * the previous frame must have been read or skipped.  The delimiter of a message is a frame like
+ * any other, of size 0.  May return FX_CONN_LATE. */
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
 
 /* Connect, send one message, and close, without waiting for anything; for an endpoint of this host.
  * Returns 0 when the kernel has taken all of it.  Allocates nothing. */
 int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n);
 
-/* Ask the peer for a sign of life, and the bytes received so far: whether one came. */
+/* Send PING; and how many bytes were received so far, which tells whether the peer answered. */
 int fx_conn_ping(struct fx_conn *c, int64_t deadline);
 uint64_t fx_conn_heard(const struct fx_conn *c);
 
@@ -64,18 +66,18 @@ uint64_t fx_conn_heard(const struct fx_conn *c);
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline);
 int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline);
 
-/* Is the peer on this host: a unix socket, or a loopback address? */
+/* Is the peer on this host: at a Unix socket or a loopback address? */
 int fx_conn_is_local(const struct fx_conn *c);
 
 /* Has the peer closed the connection, or this program its descriptor?  Does not wait.  A peer that
- * has closed it within a millisecond after its last answer is noticed a little later. */
+ * closes within a millisecond after its last answer is noticed a little later. */
 int fx_conn_is_dead(struct fx_conn *c);
 
 const char *fx_conn_error(const struct fx_conn *c);
 
-/* The two halves of fx_conn_open behind connect(), for tests: a connection over a
- * connected stream socket, which it owns from then on (NULL: it does not), and the
- * handshake.  Without the handshake, messages may follow at once. */
+/* What fx_conn_open does after connect(), for tests: make a connection over a connected stream
+ * socket, which the connection then owns unless NULL is returned; and shake hands.  Without the
+ * handshake, messages may follow at once. */
 struct fx_conn *fx_conn_from_fd(int fd);
 int fx_conn_handshake(struct fx_conn *c, int64_t deadline);
 

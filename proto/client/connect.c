@@ -18,14 +18,14 @@
 #include "proto/client/conn.h"
 #include "proto/fd.h"
 
-struct attempt {
+struct destination {
     const char *endpoint;
     char *err;
     size_t errlen;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct attempt *a, const char *fmt,
-                                                        ...)
+__attribute__((format(printf, 2, 3))) static int cannot_connect(const struct destination *a,
+                                                                const char *fmt, ...)
 {
     char why[160];
     va_list ap;
@@ -36,12 +36,12 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct attempt *a,
     return -1;
 }
 
-static int refuse_errno(const struct attempt *a, int e)
+static int cannot_connect_errno(const struct destination *a, int e)
 {
     char text[120];
     if (e == ETIMEDOUT)
-        return refuse(a, "timed out");
-    return refuse(a, "%s", strerror_r(e, text, sizeof(text)));
+        return cannot_connect(a, "timed out");
+    return cannot_connect(a, "%s", strerror_r(e, text, sizeof(text)));
 }
 
 int fx_wait_fd(int fd, short events, int64_t deadline)
@@ -61,7 +61,7 @@ int fx_wait_fd(int fd, short events, int64_t deadline)
 }
 
 /* Wait for a connect() that is under way.  Returns 0 or an errno. */
-static int finish(int fd, int64_t deadline)
+static int finish_connect(int fd, int64_t deadline)
 {
     int e = 0;
     socklen_t len = sizeof(e);
@@ -83,9 +83,9 @@ static int connect_to(const struct sockaddr *addr, socklen_t len, int64_t deadli
     while (connect(fd, addr, len) != 0) {
         e = errno;
         if (e == EINPROGRESS || e == EINTR)
-            e = finish(fd, deadline);
-        /* A local socket whose queue is full says so at once, and poll() does not
-         * tell when there is room. */
+            e = finish_connect(fd, deadline);
+        /* A Unix socket whose queue is full fails at once, and poll() does not tell when there is
+         * room. */
         if (e != EAGAIN || addr->sa_family != AF_UNIX || fx_now_ms() >= deadline)
             break;
         usleep(1000);
@@ -99,21 +99,21 @@ static int connect_to(const struct sockaddr *addr, socklen_t len, int64_t deadli
     return fd;
 }
 
-static int connect_local(const struct attempt *a, const char *path, int64_t deadline)
+static int connect_local(const struct destination *a, const char *path, int64_t deadline)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
     if (len == 0)
-        return refuse(a, "the path is empty");
+        return cannot_connect(a, "the path is empty");
     if (len >= sizeof(un.sun_path))
-        return refuse(a, "the path is longer than %zu bytes", sizeof(un.sun_path) - 1);
+        return cannot_connect(a, "the path is longer than %zu bytes", sizeof(un.sun_path) - 1);
     memcpy(un.sun_path, path, len);
     if (path[0] == '@')
         un.sun_path[0] = '\0';
-    /* The length is part of an abstract name: no NUL may be counted. */
+    /* The length is part of an abstract name, so it must not count a NUL. */
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     int fd = connect_to((struct sockaddr *)&un, size, deadline);
-    return fd < 0 ? refuse_errno(a, errno) : fd;
+    return fd < 0 ? cannot_connect_errno(a, errno) : fd;
 }
 
 /* Split "HOST:PORT" or "[IPv6]:PORT" in place.  Returns the port's text or NULL. */
@@ -135,7 +135,7 @@ static char *split_port(char **host)
     return port > 0 && port < 65536 ? colon + 1 : NULL;
 }
 
-static int connect_tcp(const struct attempt *a, const char *rest, int64_t deadline)
+static int connect_tcp(const struct destination *a, const char *rest, int64_t deadline)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list, *ai;
@@ -143,16 +143,16 @@ static int connect_tcp(const struct attempt *a, const char *rest, int64_t deadli
     int fd = -1, e = 0, count = 0, on = 1;
 
     if ((size_t)snprintf(copy, sizeof(copy), "%s", rest) >= sizeof(copy))
-        return refuse(a, "the host name is too long");
+        return cannot_connect(a, "the host name is too long");
     char *port = split_port(&host);
     if (!port)
-        return refuse(a, "expected tcp://HOST:PORT");
-    /* A resolver has its own time limits; ours starts to count behind it. */
+        return cannot_connect(a, "expected tcp://HOST:PORT");
+    /* The resolver has time limits of its own. */
     if ((e = getaddrinfo(host, port, &hints, &list)) != 0)
-        return refuse(a, "%s", gai_strerror(e));
+        return cannot_connect(a, "%s", gai_strerror(e));
     for (ai = list; ai; ai = ai->ai_next)
         count++;
-    /* Every address gets its share of the time: the first may swallow packets. */
+    /* Each address gets a share of the time, since the first may drop packets. */
     for (ai = list; ai && fd < 0; ai = ai->ai_next, count--) {
         int64_t now = fx_now_ms();
         int64_t share = deadline > now ? (deadline - now) / count : 0;
@@ -161,7 +161,7 @@ static int connect_tcp(const struct attempt *a, const char *rest, int64_t deadli
     }
     freeaddrinfo(list);
     if (fd < 0)
-        return refuse_errno(a, e);
+        return cannot_connect_errno(a, e);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     return fd;
@@ -169,10 +169,10 @@ static int connect_tcp(const struct attempt *a, const char *rest, int64_t deadli
 
 int fx_connect(const char *endpoint, int64_t deadline, char *err, size_t errlen)
 {
-    struct attempt a = {endpoint, err, errlen};
+    struct destination a = {endpoint, err, errlen};
     if (strncmp(endpoint, "tcp://", 6) == 0)
         return connect_tcp(&a, endpoint + 6, deadline);
     if (strncmp(endpoint, "ipc://", 6) == 0)
         return connect_local(&a, endpoint + 6, deadline);
-    return refuse(&a, "endpoint must begin with tcp:// or ipc://");
+    return cannot_connect(&a, "endpoint must begin with tcp:// or ipc://");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reaching a ZeroMQ endpoint: from its text to a connected socket.  No state; any
- * thread may call these.
+ * From the text of a ZeroMQ endpoint to a connected socket.  The caller owns the descriptor.  No
+ * state; any thread.
  */
 #ifndef FX_CONNECT_H
 #define FX_CONNECT_H

@@ -286,7 +286,7 @@ void emit_stubs(const struct table *t, FILE *f)
 /* The exported symbols: one indirect jump each. */
 void emit_entry(const struct table *t, FILE *f)
 {
-    fputs(GENERATED "#include \"shim/shim.h\"\n\n", f);
+    fputs(GENERATED "#include \"shim/export.h\"\n#include \"shim/init.h\"\n\n", f);
     EACH_FN(t, fn)
     {
         emit_prototype(fn, "FX_EXPORT ", fn->name, f);

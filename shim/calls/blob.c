@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Large arrays: as a memfd to an engine of this host, else in pieces.  Several pieces are
- * under way at once, so that neither side waits for the other, and never the whole, so that
- * nobody in between has to hold it. */
+#include "shim/calls/blob.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "proto/memfd.h"
+#include "shim/faissx.h"
 #include "shim/transport/rpc.h"
 
-enum { WINDOW = 4 };
+enum { WINDOW = 4 }; /* pieces under way at a time */
 
 /* A request made while another's header is being packed needs a header of its own. */
 static msgpack_sbuffer set_aside(struct fx_thread *self)
@@ -31,8 +31,8 @@ static void pack_uint(struct fx_rpc *r, const char *key, uint64_t v)
     msgpack_pack_uint64(&r->pk, v);
 }
 
-/* The client names its uploads; all threads of a process share a session. */
-static uint64_t blob_id(void)
+/* The client names its uploads: unique in the session, which parent and child of a fork share. */
+static uint64_t new_id(void)
 {
     static uint64_t last;
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
@@ -96,8 +96,6 @@ static int upload_whole(struct fx_rpc *r, uint64_t blob, size_t size, int fd)
     return fx_rpc_send(r) == 0 && fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
 }
 
-/* An engine of this host gets the array as a memfd and hands it to FAISS where it is: it is
- * copied once, and passes through no socket.  Others get it in pieces. */
 uint64_t fx_upload(const void *data, size_t size)
 {
     struct fx_rpc r;
@@ -105,7 +103,7 @@ uint64_t fx_upload(const void *data, size_t size)
     if (!self)
         return 0;
     msgpack_sbuffer saved = set_aside(self);
-    uint64_t blob = blob_id();
+    uint64_t blob = new_id();
     int rc = fx_rpc_begin(&r, "upload", 3);
     if (rc == 0) {
         int fd = self->channel.near ? fx_memfd_make(data, size) : -1;
@@ -126,25 +124,29 @@ static int ask_piece(struct fx_rpc *r, uint64_t id, size_t offset, size_t len)
     return fx_rpc_send(r);
 }
 
-static void release(uint64_t id)
+/* Leaves the last error alone, which is about what came before. */
+void fx_blob_release(uint64_t id)
 {
     struct fx_rpc r;
+    struct fx_error before;
+    fx_error_save(&before);
     if (fx_rpc_begin(&r, "release", 1) == 0) {
         pack_uint(&r, "id", id);
         if (fx_rpc_send(&r) == 0)
             fx_rpc_recv(&r);
         fx_rpc_end(&r);
     }
+    fx_error_restore(&before);
 }
 
-/* A download under way.  Pieces arrive in any order; a sink takes them in theirs, from
- * buffers that keep those that come too early. */
+/* A download.  Pieces may arrive in any order.  A sink gets them in theirs: those that arrive too
+ * early wait in `slots`. */
 struct download {
     struct fx_rpc r;
-    uint64_t first; /* request of piece 0 */
+    uint64_t first; /* request of piece 0; the others follow without a gap */
     size_t size, n; /* bytes and pieces */
     size_t asked, got, delivered;
-    char *data; /* where all of it goes, or NULL: */
+    char *data; /* where all of it goes, or NULL: to the sink */
     fx_sink_fn sink;
     void *ctx;
     char *slots[WINDOW];
@@ -167,7 +169,7 @@ static int take_piece(struct download *d)
     k = d->r.answered - d->first;
     if (k < d->delivered || k >= d->asked || fx_rpc_frame(&d->r, &len) != 0 ||
         len != piece_size(d, k))
-        return fx_rpc_nonsense(&d->r, "a piece of a large array has the wrong size");
+        return fx_rpc_malformed(&d->r, "a piece of a large array has the wrong size");
     char *to = d->data ? d->data + k * (size_t)FX_PIECE : d->slots[k % WINDOW];
     if (fx_rpc_read(&d->r, to, len) != 0 || drop_rest(&d->r) != 0)
         return -1;
@@ -175,9 +177,8 @@ static int take_piece(struct download *d)
     while (d->delivered < d->asked && d->full[d->delivered % WINDOW]) {
         size_t slot = d->delivered % WINDOW;
         d->full[slot] = 0;
-        int rc = d->sink ? d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) : 0;
-        if (rc != 0)
-            return rc; /* the sink's own code */
+        if (d->sink && d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) != 0)
+            return -1;
         d->delivered++;
     }
     return 0;
@@ -215,7 +216,7 @@ int fx_download(uint64_t id, void *data, size_t size)
     struct download d = {.size = size, .data = data};
     int rc = download(&d, id);
     if (rc == 0)
-        release(id);
+        fx_blob_release(id);
     return rc;
 }
 
@@ -223,23 +224,7 @@ int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
     struct download d = {.size = size, .sink = sink, .ctx = ctx};
     int rc = download(&d, id);
-    if (fx_self()->channel.conn) /* also when the sink had enough: the server need not keep it */
-        release(id);
+    if (fx_self()->channel.conn) /* also when the sink has failed */
+        fx_blob_release(id);
     return rc;
-}
-
-int fx_payload_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size)
-{
-    if (size > FX_PIECE || p->n == FX_FRAMES_MAX - 1) {
-        uint64_t id = fx_upload(data, size);
-        if (!id)
-            return -1;
-        msgpack_pack_array(pk, 2);
-        fx_pack_str(pk, "upload");
-        msgpack_pack_uint64(pk, id);
-        return 0;
-    }
-    msgpack_pack_uint32(pk, (uint32_t)p->n);
-    p->frames[p->n++] = (struct fx_frame){data, size};
-    return 0;
 }

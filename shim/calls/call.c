@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One remote call of a C API function, driven by the table: where it belongs, its arguments
- * into a header and payload frames. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Decides whether a call belongs to the server, and packs its arguments into a request. */
 #include "shim/calls/call.h"
+
+#include <stdlib.h>
+
 #include "shim/calls/join.h"
+#include "shim/faissx.h"
+#include "shim/real.h"
 #include "shim/remote_table.h"
+#include "shim/values/values.h"
 
 /* --- where a call belongs --- */
 
 enum place { HERE, THERE, NOWHERE };
 
-static enum place place(const struct call *c)
+static enum place place(const struct fx_call *c)
 {
     int here = 0, there = 0;
     for (int i = 0; i < c->fn->nparams; i++) {
         if (c->fn->params[i].kind != FX_HANDLE || !c->v[i].p)
             continue;
-        /* No handle, but a place in an array of structures, which the shim lent and
-         * which looks the same as the real library's. */
+        /* Not a handle but a pointer into an array of structures that the shim has lent, which is
+         * the same as that of the real library. */
         if (c->fn->params[i].cls == FX_CLASS_ClusteringIterationStats)
             continue;
-        if (fx_is_ours(c->v[i].p))
+        if (fx_obj_is_ours(c->v[i].p))
             there++;
         else
             here++;
@@ -39,18 +40,21 @@ static enum place place(const struct call *c)
     return here || (!there && !fx_remote_configured()) ? HERE : THERE;
 }
 
-static void call_here(struct call *c)
+static void call_here(struct fx_call *c)
 {
     const struct fx_library *lib = fx_real();
-    if (!lib || !fx_library_has(lib, c->op))
-        c->v[c->fn->nparams].i = fx_fail_missing(c->op) * (c->fn->ret.kind == FX_ERR);
-    else
+    if (lib && fx_library_has(lib, c->op)) {
         fx_invoke(&lib->api, c->op, c->v);
+        return;
+    }
+    int code = fx_abi_code(fx_fail_missing(c->op));
+    if (c->fn->ret.kind == FX_ERR)
+        c->v[c->fn->nparams].i = code;
 }
 
 /* --- handles --- */
 
-static int hold(struct call *c, int i)
+static int hold(struct fx_call *c, int i)
 {
     const struct fx_param *p = &c->fn->params[i];
     if (!c->v[i].p)
@@ -63,7 +67,7 @@ static int hold(struct call *c, int i)
         return fx_fail(FAISSX_E_HANDLE, "%s: %s is a Faiss%s, not a Faiss%s", c->fn->name, p->name,
                        fx_classes[fx_obj_class(o)].name, fx_classes[p->cls].name);
     if (!fx_obj_current(o) && c->fn->flags & FX_FREE)
-        return -4; /* no error: it is free */
+        return -1; /* not an error: its session has freed it */
     if (!fx_obj_current(o))
         return fx_fail(FAISSX_E_SESSION,
                        "%s: %s is gone: the server was restarted, or this process was "
@@ -76,22 +80,23 @@ static int hold(struct call *c, int i)
 
 /* --- answers that need no server --- */
 
-/* 1 when the call is answered. */
-static int answer_here(struct call *c)
+/* Returns 1 when the result is set. */
+static int answer_here(struct fx_call *c)
 {
     union fx_val *ret = &c->v[c->fn->nparams];
     uint32_t flags = c->fn->flags;
     if (flags & (FX_PROCESS | FX_UNSIZED)) {
-        ret->i = fx_fail(FAISSX_E_UNSUPPORTED, "%s %s", c->fn->name,
-                         flags & FX_PROCESS
-                             ? "works on something of the calling process, which a server "
-                               "has no access to"
-                             : "has an array whose size the C API cannot tell, so it cannot "
-                               "be sent");
+        int code = fx_abi_code(
+            fx_fail(FAISSX_E_UNSUPPORTED, "%s %s", c->fn->name,
+                    flags & FX_PROCESS
+                        ? "works on something of the calling process, which a server cannot reach"
+                        : "has an array whose size the C API does not tell, so it cannot be sent"));
+        if (c->fn->ret.kind == FX_ERR)
+            ret->i = code;
         return 1;
     }
     if (flags & FX_FREE) {
-        /* What the parent of a fork made is the parent's to free. */
+        /* The parent of a fork frees what it has made. */
         struct fx_obj *o = c->obj[0];
         if (!c->v[0].p)
             return 1;
@@ -113,28 +118,27 @@ static int answer_here(struct call *c)
 
 /* --- request --- */
 
-/* Sizes ask the object: through the remote functions themselves, which remember what
+/* What a size depends on is asked through the remote functions themselves, which remember what
  * does not change. */
-static int ask(void *ctx, int op, union fx_val *v)
+static int ask_object(void *ctx, int op, union fx_val *v)
 {
-    struct fx_thread *self = fx_self();
-    unsigned before = self->failures;
+    unsigned before = fx_error_count();
     (void)ctx;
     fx_invoke(&fx_remote_table, op, v);
-    return self->failures == before ? 0 : -1;
+    return fx_error_count() == before ? 0 : -1;
 }
 
-static int array_sizes(struct call *c)
+static int array_sizes(struct fx_call *c)
 {
     for (int i = 0; i < c->fn->nparams; i++) {
         const struct fx_param *p = &c->fn->params[i];
         size_t bytes;
         if (!p->size || !c->v[i].p)
             continue;
-        unsigned before = fx_self()->failures;
-        if (fx_size(c->fn, p->size, c->v, ask, NULL, &c->elems[i]) != 0 ||
+        unsigned before = fx_error_count();
+        if (fx_size(c->fn, p->size, c->v, ask_object, NULL, &c->elems[i]) != 0 ||
             fx_bytes(c->elems[i], (enum fx_elem)p->elem, &bytes) != 0) {
-            if (fx_self()->failures == before)
+            if (fx_error_count() == before)
                 fx_fail(FAISSX_E_ARGUMENT, "%s: the size of %s does not fit in memory", c->fn->name,
                         p->name);
             return -1;
@@ -143,7 +147,7 @@ static int array_sizes(struct call *c)
     return 0;
 }
 
-static int pack_array(struct call *c, int i)
+static int pack_array(struct fx_call *c, int i)
 {
     const struct fx_param *p = &c->fn->params[i];
     size_t bytes = 0;
@@ -153,23 +157,24 @@ static int pack_array(struct call *c, int i)
     } else if (p->dir == FX_OUT) {
         msgpack_pack_true(&c->rpc.pk);
     } else {
-        return fx_payload_pack(&c->rpc.pk, &c->rpc.payload, c->v[i].p, bytes);
+        return fx_array_pack(&c->rpc.pk, &c->rpc.payload, c->v[i].p, bytes);
     }
     return 0;
 }
 
-static int pack_handles(struct call *c, int i)
+static int pack_handles(struct fx_call *c, int i)
 {
     void *const *h = c->v[i].p;
     if (c->elems[i] > FX_OBJECTS_MAX)
-        return fx_fail(FAISSX_E_LIMIT, "%s: %s has %llu objects; a call can have %d", c->fn->name,
-                       c->fn->params[i].name, (unsigned long long)c->elems[i], FX_OBJECTS_MAX);
+        return fx_fail(FAISSX_E_LIMIT, "%s: %s has %llu handles; at most %d are allowed",
+                       c->fn->name, c->fn->params[i].name, (unsigned long long)c->elems[i],
+                       FX_OBJECTS_MAX);
     msgpack_pack_array(&c->rpc.pk, h ? c->elems[i] : 0);
     for (uint64_t k = 0; h && k < c->elems[i]; k++) {
         struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
         if (h[k] && (!o || fx_root(fx_obj_class(o)) != fx_root(c->fn->params[i].cls))) {
             fx_obj_release(o);
-            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is no Faiss%s of the server",
+            return fx_fail(FAISSX_E_HANDLE, "%s: entry %d of %s is not a Faiss%s of the server",
                            c->fn->name, (int)k, c->fn->params[i].name,
                            fx_classes[c->fn->params[i].cls].name);
         }
@@ -182,7 +187,7 @@ static int pack_handles(struct call *c, int i)
     return 0;
 }
 
-static int pack_arg(struct call *c, int i)
+static int pack_arg(struct fx_call *c, int i)
 {
     const struct fx_param *p = &c->fn->params[i];
     msgpack_packer *pk = &c->rpc.pk;
@@ -223,7 +228,7 @@ static int pack_arg(struct call *c, int i)
     }
 }
 
-static int request(struct call *c)
+static int send_request(struct fx_call *c)
 {
     fx_pack_str(&c->rpc.pk, "args");
     msgpack_pack_array(&c->rpc.pk, c->fn->nparams);
@@ -232,9 +237,10 @@ static int request(struct call *c)
             return -1;
     return fx_rpc_send(&c->rpc);
 }
-/* --- */
+/* --- the call --- */
 
-static void done(struct call *c)
+/* What a call that succeeded means for what the client remembers. */
+static void update_objects(struct fx_call *c)
 {
     const struct fx_fn *fn = c->fn;
     if (fn->flags & FX_FREE && c->obj[0])
@@ -246,7 +252,7 @@ static void done(struct call *c)
 }
 
 /* Does the call change an object of the server? */
-static int changes(const struct call *c)
+static int changes(const struct fx_call *c)
 {
     for (int i = 0; i < c->fn->nparams; i++)
         if (c->obj[i] && c->fn->params[i].changed)
@@ -254,52 +260,47 @@ static int changes(const struct call *c)
     return 0;
 }
 
-static int run_once(struct call *c)
+static int run_once(void *ctx)
 {
+    struct fx_call *c = ctx;
     union fx_val *ret = &c->v[c->fn->nparams];
-    if (array_sizes(c) != 0)
-        return fx_self()->error == FAISSX_E_FAISS ? -2 : -4;
-    for (int attempt = 0;; attempt++) {
-        if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
-            return -4;
-        int rc = request(c) == 0 && fx_call_reply(c) == 0 ? 0 : -1;
-        fx_rpc_end(&c->rpc);
-        if (rc == 0)
-            return 0;
-        if (c->fn->ret.kind == FX_ARRAY) {
-            free(ret->p);
-            ret->p = NULL;
-        }
-        /* A call that names no object can simply be made in a new session. */
-        if (!c->rpc.lost || c->first || attempt)
-            return c->rpc.code;
+    if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
+        return -1;
+    int rc = send_request(c) == 0 && fx_call_reply(c) == 0 ? 0 : -1;
+    fx_rpc_end(&c->rpc);
+    rc = fx_call_finish(c, rc);
+    if (rc != 0 && c->fn->ret.kind == FX_ARRAY) {
+        free(ret->p);
+        ret->p = NULL;
     }
+    return rc;
 }
 
-static int run(struct call *c)
+static int run_call(struct fx_call *c)
 {
-    int rc = run_once(c);
+    int rc = array_sizes(c);
+    if (rc == 0)
+        rc = c->first ? run_once(c) : fx_rpc_retry(run_once, c);
     if (rc != 0 && changes(c))
         fx_rpc_tell_outcome(&c->rpc);
     return rc;
 }
 
-/* Freeing cannot fail in FAISS, and callers tidy up before they ask what went wrong: it
- * leaves the last error alone, also when the object went with its engine. */
-static int run_free(struct call *c)
+/* Freeing cannot fail in FAISS, and programs clean up before they ask what went wrong.  So it
+ * leaves the last error alone, also when the object was lost with its engine. */
+static void run_free(struct fx_call *c)
 {
     struct fx_error before;
     fx_error_save(&before);
-    run(c);
+    run_call(c);
     fx_error_restore(&before);
-    return 0;
 }
 
 /* --- adds that were kept, join.h --- */
 
-/* Send them before any other call.  One that failed is told by a function that returns errors;
- * a value of an index that lacks vectors is not to be had, either. */
-static int joined_adds(const struct call *c)
+/* Send them before any other call.  If one of them has failed, this call is not made: a function
+ * that returns a code reports the error; any other sets it, and it stays to be reported. */
+static int send_joined_adds(const struct fx_call *c)
 {
     struct fx_error before;
     if (fx_join_is_add(c->op))
@@ -312,58 +313,69 @@ static int joined_adds(const struct call *c)
     return 0;
 }
 
+/* Make an add, or keep it to be joined with others. */
+static int add_or_join(struct fx_call *c)
+{
+    int kept = fx_join_add(c->obj[0], c->op, c->v);
+    if (kept < 0 || (!kept && fx_join_settle(1) != 0))
+        return -1;
+    return kept ? 1 : 0;
+}
+
+static int hold_all(struct fx_call *c)
+{
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (c->fn->params[i].kind == FX_HANDLE && hold(c, i) != 0) {
+            /* Freeing an object of a session that is gone is not an error. */
+            if (c->fn->flags & FX_FREE && c->obj[i] && !fx_obj_current(c->obj[i]))
+                fx_obj_end(c->obj[i]);
+            return -1;
+        }
+    return 0;
+}
+
+/* Returns 1 when the call was answered without the server: the result is set. */
+static int run_remote(struct fx_call *c)
+{
+    int rc = hold_all(c);
+    if (rc == 0 && fx_join_is_add(c->op) && c->obj[0])
+        rc = add_or_join(c);
+    if (rc == 0)
+        rc = answer_here(c);
+    if (rc != 0)
+        return rc;
+    if (c->fn->flags & FX_FREE)
+        run_free(c);
+    else if (run_call(c) != 0)
+        return -1;
+    update_objects(c);
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (c->obj[i])
+            fx_join_note(c->obj[i], c->op);
+    return 0;
+}
+
 union fx_val fx_remote_call(int op, union fx_val *v)
 {
-    struct call c = {.op = op, .fn = &fx_fns[op], .v = v};
+    struct fx_call c = {.op = op, .fn = &fx_fns[op], .v = v};
     union fx_val *ret = &v[c.fn->nparams];
     enum place where = place(&c);
-    int rc = -4, joined;
+    int rc = -1;
     *ret = (union fx_val){.i = 0};
     if (where == HERE) {
         call_here(&c);
         return *ret;
     }
-    if (where == NOWHERE)
-        goto out;
-    if ((joined = joined_adds(&c)) != 0) {
-        rc = joined;
-        goto out;
-    }
-    if (c.fn->flags & FX_CUSTOM) {
+    if (where == THERE)
+        rc = send_joined_adds(&c);
+    if (rc == 0 && c.fn->flags & FX_CUSTOM) {
         fx_invoke(&fx_custom_table, op, v);
         return *ret;
     }
-    for (int i = 0; i < c.fn->nparams; i++)
-        if (c.fn->params[i].kind == FX_HANDLE && hold(&c, i) != 0) {
-            /* Freeing what a vanished session held is no error: it is free. */
-            if (c.fn->flags & FX_FREE && c.obj[i] && !fx_obj_current(c.obj[i]))
-                fx_obj_end(c.obj[i]);
-            goto out;
-        }
-    if (fx_join_is_add(op) && c.obj[0]) {
-        if (fx_join_add(c.obj[0], op, v, &rc))
-            goto out;
-        if ((joined = fx_join_settle(1)) != 0) {
-            rc = joined;
-            goto out;
-        }
-    }
-    if (answer_here(&c)) {
-        rc = (int)ret->i;
-        if (c.fn->ret.kind != FX_ERR && c.fn->flags & (FX_PROCESS | FX_UNSIZED))
-            ret->i = 0;
-        goto released;
-    }
-    rc = c.fn->flags & FX_FREE ? run_free(&c) : run(&c);
     if (rc == 0)
-        done(&c);
-    for (int i = 0; i < c.fn->nparams && rc == 0; i++)
-        if (c.obj[i])
-            fx_join_note(c.obj[i], op);
-out:
-    if (rc != 0)
-        *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? rc : 0};
-released:
+        rc = run_remote(&c);
+    if (rc < 0)
+        *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? fx_abi_code(rc) : 0};
     for (int i = 0; i < c.fn->nparams; i++)
         fx_obj_release(c.obj[i]);
     return *ret;

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that the table cannot describe, and that are no values and no files: the
- * version, statistics, and what cannot be done remotely. */
+/* Functions that the table cannot describe and that are not about values or files: the version,
+ * statistics, and what cannot be done remotely. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/calls/array.h"
+#include "shim/calls/handle.h"
+#include "shim/faissx.h"
 #include "shim/remote_table.h"
-#include "shim/transport/rpc.h"
-
-struct fx_obj *fx_server_object(const void *handle, int cls, const char *function)
-{
-    struct fx_obj *o;
-    fx_value_get(handle, cls, function, &o); /* no value, but the same checks */
-    if (o && !fx_obj_current(o)) {
-        fx_fail(FAISSX_E_SESSION,
-                "%s: the Faiss%s is gone: the server was restarted, or this process was "
-                "configured for another one",
-                function, fx_classes[cls].name);
-        fx_obj_release(o);
-        o = NULL;
-    }
-    return o;
-}
+#include "shim/transport/session.h"
 
 const char *fx_remote_get_last_error(void)
 {
@@ -35,9 +24,9 @@ struct version {
     char text[FX_VERSION_SIZE];
 };
 
-/* Callers keep the pointer for good, so each version that a server of this process ever
- * had stays. */
-static const char *keep(const char *text)
+/* Programs keep the pointer as long as they like, so the text of every version that a server of
+ * this process has had stays. */
+static const char *keep_version(const char *text)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static struct version *versions;
@@ -54,19 +43,19 @@ static const char *keep(const char *text)
     return v ? v->text : "";
 }
 
-/* "" on failure: programs print it or compare it, none checks for NULL. */
+/* "" after a failure: programs print or compare it, and do not check for NULL. */
 const char *fx_remote_get_version(void)
 {
     char text[FX_VERSION_SIZE];
     if (fx_session_open() != 0)
         return "";
     snprintf(text, sizeof text, "%s", fx_session_server_version());
-    return keep(text);
+    return keep_version(text);
 }
 
 /* --- what needs no server --- */
 
-/* A bit for each number, the first in the lowest; it is set if the number is above 0. */
+/* One bit for each number, the first in the lowest bit: 1 if the number is greater than 0. */
 void fx_remote_real_to_binary(size_t n, size_t d, const float *x_in, uint8_t *x_out)
 {
     if (d % 8 != 0 || (n && d && (!x_in || !x_out))) {
@@ -89,36 +78,49 @@ _Static_assert(sizeof(FaissIndexIVFStats) == 48, "as FAISS has it since v1.7.2")
 
 static FaissIndexIVFStats ivf_stats; /* what get_indexIVF_stats returns */
 
-/* A call that names no object; its reply has an array of `size` bytes, unless 0. */
-static int stats_call(const char *operation, uint32_t nargs, void *data, size_t size)
+/* A call that names no object, has `nargs` arguments that are pointers, and whose reply has an
+ * array of `size` bytes, unless that is 0. */
+struct stats_call {
+    const char *operation;
+    uint32_t nargs;
+    void *data;
+    size_t size;
+};
+
+static int take_stats(struct fx_rpc *r, const struct stats_call *c)
 {
+    struct fx_array_in a;
+    if (c->size == 0)
+        return 0;
+    if (fx_array_next(r, &a) != 0)
+        return -1;
+    if (a.blob || a.size != c->size)
+        return fx_rpc_malformed(r, "the statistics in the reply have the wrong size");
+    return fx_rpc_read(r, c->data, a.size);
+}
+
+static int make_stats_call(void *ctx)
+{
+    const struct stats_call *c = ctx;
     struct fx_rpc r;
-    size_t n;
-    for (int attempt = 0;; attempt++) {
-        if (fx_rpc_begin(&r, operation, 1) != 0)
-            return -1;
-        fx_pack_str(&r.pk, "args");
-        msgpack_pack_array(&r.pk, nargs);
-        for (uint32_t i = 0; i < nargs; i++)
-            msgpack_pack_true(&r.pk);
-        int rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : -1;
-        if (rc == 0 && size) {
-            rc = fx_rpc_frame(&r, &n);
-            if (rc == 1 || (rc == 0 && n != size))
-                rc = fx_rpc_nonsense(&r, "the reply lacks the statistics");
-            if (rc == 0)
-                rc = fx_rpc_read(&r, data, size);
-        }
-        fx_rpc_end(&r);
-        if (rc == 0 || !r.lost || attempt)
-            return rc;
-    }
+    if (fx_rpc_begin(&r, c->operation, 1) != 0)
+        return -1;
+    fx_pack_str(&r.pk, "args");
+    msgpack_pack_array(&r.pk, c->nargs);
+    for (uint32_t i = 0; i < c->nargs; i++)
+        msgpack_pack_true(&r.pk);
+    int rc = -1;
+    if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+        rc = take_stats(&r, c);
+    fx_rpc_end(&r);
+    return rc;
 }
 
 FaissIndexIVFStats *fx_remote_get_indexIVF_stats(void)
 {
     FaissIndexIVFStats fresh;
-    if (stats_call("faiss_get_indexIVF_stats", 0, &fresh, sizeof fresh) == 0)
+    struct stats_call c = {"faiss_get_indexIVF_stats", 0, &fresh, sizeof fresh};
+    if (fx_rpc_retry(make_stats_call, &c) == 0)
         ivf_stats = fresh;
     return &ivf_stats;
 }
@@ -129,8 +131,9 @@ void fx_remote_IndexIVFStats_reset(FaissIndexIVFStats *stats)
         fx_fail(FAISSX_E_ARGUMENT, "faiss_IndexIVFStats_reset: stats is NULL");
         return;
     }
+    struct stats_call c = {"faiss_IndexIVFStats_reset", 1, NULL, 0};
     if (stats == &ivf_stats)
-        stats_call("faiss_IndexIVFStats_reset", 1, NULL, 0);
+        fx_rpc_retry(make_stats_call, &c);
     memset(stats, 0, sizeof *stats);
 }
 
@@ -141,7 +144,7 @@ void fx_remote_IndexIVFStats_init(FaissIndexIVFStats *stats)
 
 /* --- ClusteringIterationStats --- */
 
-/* FAISS's structure, opaque in C; an array of them is what the server sends. */
+/* FAISS's structure, which is opaque in C.  The server sends an array of them. */
 struct iteration {
     float obj;
     double time, time_search, imbalance_factor;
@@ -150,23 +153,19 @@ struct iteration {
 
 _Static_assert(sizeof(struct iteration) == 40, "as FAISS has it since v1.6.3");
 
-static int take_iterations(struct fx_rpc *r, struct fx_obj *o, void **data, size_t *size)
+static int take_iterations(struct fx_rpc *r, struct fx_obj *o, void **data, size_t *size,
+                           struct fx_arrays_later *later)
 {
-    int rc = fx_rpc_frame(r, size);
-    if (rc == 1)
-        return fx_rpc_nonsense(r, "the reply lacks the statistics");
-    if (rc != 0)
+    struct fx_array_in a;
+    if (fx_array_next(r, &a) != 0)
         return -1;
-    uint64_t blob = fx_rpc_big(r, 0, size);
-    if (*size % sizeof(struct iteration))
-        return fx_rpc_nonsense(r, "the statistics of a clustering have another layout");
-    *data = fx_obj_lend(o, FX_OP_Clustering_iteration_stats, 1, *size);
+    if (a.size % sizeof(struct iteration))
+        return fx_rpc_malformed(r, "the statistics of a clustering have an unknown layout");
+    *size = a.size;
+    *data = fx_obj_lend(o, FX_OP_Clustering_iteration_stats, 1, a.size);
     if (!*data)
         return fx_fail(FAISSX_E_MEMORY, "faiss_Clustering_iteration_stats: out of memory");
-    if (!blob)
-        return fx_rpc_read(r, *data, *size);
-    fx_rpc_end(r);
-    return fx_download(blob, *data, *size);
+    return fx_array_read(r, &a, *data, later);
 }
 
 void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
@@ -175,6 +174,7 @@ void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
 {
     static const char name[] = "faiss_Clustering_iteration_stats";
     struct fx_rpc r;
+    struct fx_arrays_later later = {0};
     void *data = NULL;
     size_t bytes = 0;
     int rc = -1;
@@ -186,11 +186,13 @@ void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
         msgpack_pack_true(&r.pk);
         msgpack_pack_true(&r.pk);
         if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-            rc = take_iterations(&r, o, &data, &bytes);
+            rc = take_iterations(&r, o, &data, &bytes, &later);
         fx_rpc_end(&r);
     }
+    if (rc == 0)
+        rc = fx_arrays_fetch(&later);
     fx_obj_release(o);
-    /* No code tells the caller that it failed: an empty list does no harm. */
+    /* The function returns no code, so a failure gives an empty list. */
     if (iteration_stats)
         *iteration_stats = rc == 0 && bytes ? data : NULL;
     if (size)
@@ -200,10 +202,10 @@ void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
 #define ITERATION_GETTER(type, name)                                                         \
     type fx_remote_ClusteringIterationStats_##name(const FaissClusteringIterationStats *obj) \
     {                                                                                        \
-        if (obj && !fx_is_ours(obj)) /* a handle: no memory to read */                       \
+        if (obj && !fx_obj_is_ours(obj)) /* a handle is not memory */                        \
             return ((const struct iteration *)obj)->name;                                    \
         fx_fail(FAISSX_E_ARGUMENT, "faiss_ClusteringIterationStats_" #name                   \
-                                   ": this is no FaissClusteringIterationStats");            \
+                                   ": obj is not a FaissClusteringIterationStats");          \
         return 0;                                                                            \
     }
 ITERATION_GETTER(float, obj)
@@ -219,8 +221,8 @@ void fx_remote_IndexShards_shard_indexes(FaissIndexShards *index, FaissIndex **p
 {
     (void)index;
     fx_fail(FAISSX_E_UNSUPPORTED,
-            "faiss_IndexShards_shard_indexes points into the memory of a C++ vector, which only "
-            "FAISS before v1.5.3 has; use faiss_IndexShards_at");
+            "faiss_IndexShards_shard_indexes returns a pointer into a C++ vector, which only FAISS "
+            "before v1.5.3 has; use faiss_IndexShards_at");
     if (p_shard_indexes)
         *p_shard_indexes = NULL;
     if (p_size)

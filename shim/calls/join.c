@@ -1,47 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/calls/join.h"
 
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "shim/calls/array.h"
+#include "shim/faissx.h"
 #include "shim/transport/rpc.h"
 
 enum {
-    IN_A_ROW = 2, /* adds that have to succeed first */
-    SMALL = 4096, /* bytes of one add at most */
+    IN_A_ROW = 2, /* adds that must succeed first */
+    SMALL = 4096, /* bytes of one add, at most */
     JOIN_BYTES = 64 << 10,
-    JOIN_CALLS = 512
+    JOIN_CALLS = 512 /* of one request, at most */
 };
 
-/* Of one index.  `lock` is held while they are sent, so that others wait for it. */
+/* The adds that are kept for one index.  `lock` is held while they are sent, so that other threads
+ * wait for that. */
 struct fx_join {
     pthread_mutex_t lock;
     struct fx_obj *obj; /* held while it is listed */
     struct fx_join *prev, *next;
     int listed; /* with joins.lock */
-    int row;    /* adds that have succeeded in a row */
+    int row;    /* adds that have succeeded in a row, up to IN_A_ROW */
     int op;
     int ncalls;
-    size_t n, room; /* vectors, and floats that x has room for */
-    size_t floats;
+    size_t n;            /* vectors */
+    size_t floats, room; /* in x, and how many fit */
     float *x;
     idx_t *ids;
-    size_t room_ids;
+    size_t room_ids;  /* how many fit in ids */
     uint32_t *counts; /* vectors of each call */
 };
 
-/* Lock order: a join's lock, joins.lock, the locks of sessions and objects. */
+/* The order of locks is in init.h: that of an index's adds comes before joins.lock. */
 static struct {
     pthread_mutex_t lock;
     struct fx_join *list; /* those with calls, oldest first */
     int count;            /* of them; atomic */
-    int failed;           /* an error is to be told; atomic */
-    int code, error;
-    char *text;
-    size_t limit; /* atomic */
-    int never;    /* atomic */
+    int failed;           /* an error is to be reported; atomic */
+    struct fx_error why;  /* the error */
+    size_t limit;         /* bytes; atomic */
+    int never;            /* atomic */
 } joins = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void fx_join_configure(size_t limit)
@@ -126,28 +128,28 @@ static int has_ids(int op)
     return fx_fns[op].nparams > 3;
 }
 
-/* One request, by which the server makes all calls.  0, or FAISS's code and the error set. */
-static int request(struct fx_join *j)
+/* One request, for which the server makes all calls. */
+static int send_joined(struct fx_join *j)
 {
     struct fx_rpc r;
     int with_ids = has_ids(j->op);
     if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0) {
         fx_rpc_tell_outcome(&r);
-        return -4;
+        return -1;
     }
     fx_pack_str(&r.pk, "args");
     msgpack_pack_array(&r.pk, fx_fns[j->op].nparams);
     msgpack_pack_uint64(&r.pk, fx_obj_id(j->obj));
     msgpack_pack_uint64(&r.pk, j->n);
-    int rc = fx_payload_pack(&r.pk, &r.payload, j->x, j->floats * sizeof *j->x);
+    int rc = fx_array_pack(&r.pk, &r.payload, j->x, j->floats * sizeof *j->x);
     if (rc == 0 && with_ids)
-        rc = fx_payload_pack(&r.pk, &r.payload, j->ids, j->n * sizeof *j->ids);
+        rc = fx_array_pack(&r.pk, &r.payload, j->ids, j->n * sizeof *j->ids);
     fx_pack_str(&r.pk, "calls");
     msgpack_pack_array(&r.pk, (size_t)j->ncalls);
     for (int i = 0; i < j->ncalls; i++)
         msgpack_pack_uint32(&r.pk, j->counts[i]);
     if (rc == 0)
-        rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : r.code;
+        rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
     fx_rpc_end(&r);
     if (rc != 0)
         fx_rpc_tell_outcome(&r);
@@ -155,26 +157,26 @@ static int request(struct fx_join *j)
 }
 
 /* With its lock. */
-static int send_all(struct fx_join *j)
+static int send_kept(struct fx_join *j)
 {
     struct fx_thread *self = fx_self();
-    int rc = -4;
+    int rc = -1;
     if (self) {
         self->joining = 1;
-        rc = request(j);
+        rc = send_joined(j);
         self->joining = 0;
     }
     if (rc != 0)
         j->row = 0;
     j->ncalls = 0;
     j->n = j->floats = 0;
-    unlist(j); /* others look only now whether there is something to wait for */
+    unlist(j); /* not earlier: other threads wait for those that are listed */
     return rc;
 }
 
 /* --- keeping --- */
 
-static int make_room(struct fx_join *j, size_t floats, size_t ids)
+static int reserve_add(struct fx_join *j, size_t floats, size_t ids)
 {
     if (!j->counts && !(j->counts = malloc(JOIN_CALLS * sizeof *j->counts)))
         return -1;
@@ -195,7 +197,8 @@ static int make_room(struct fx_join *j, size_t floats, size_t ids)
     return 0;
 }
 
-static void keep(struct fx_join *j, int op, size_t n, size_t d, const float *x, const idx_t *ids)
+static void keep_add(struct fx_join *j, int op, size_t n, size_t d, const float *x,
+                     const idx_t *ids)
 {
     memcpy(j->x + j->floats, x, n * d * sizeof *x);
     if (ids)
@@ -214,7 +217,7 @@ static void keep(struct fx_join *j, int op, size_t n, size_t d, const float *x, 
     pthread_mutex_unlock(&joins.lock);
 }
 
-int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
+int fx_join_add(struct fx_obj *o, int op, const union fx_val *v)
 {
     size_t limit = __atomic_load_n(&joins.limit, __ATOMIC_RELAXED);
     struct fx_join *j =
@@ -227,39 +230,36 @@ int fx_join_add(struct fx_obj *o, int op, const union fx_val *v, int *rc)
         (size_t)(v[1].i * d.i) > SMALL / sizeof(float))
         return 0;
     size_t n = (size_t)v[1].i, floats = n * (size_t)d.i;
-    int kept = 0;
-    *rc = 0;
+    int kept = 0, rc = 0;
     pthread_mutex_lock(&j->lock);
     if (j->row >= IN_A_ROW) {
         if (j->ncalls && j->op != op)
-            *rc = send_all(j);
-        if (*rc == 0 && make_room(j, j->floats + floats, ids ? j->n + n : 0) == 0) {
-            keep(j, op, n, (size_t)d.i, v[2].p, ids);
+            rc = send_kept(j);
+        if (rc == 0 && reserve_add(j, j->floats + floats, ids ? j->n + n : 0) == 0) {
+            keep_add(j, op, n, (size_t)d.i, v[2].p, ids);
             if (j->ncalls == JOIN_CALLS || j->floats * sizeof(float) >= limit)
-                *rc = send_all(j);
+                rc = send_kept(j);
             kept = 1;
         }
     }
     pthread_mutex_unlock(&j->lock);
-    return kept || *rc != 0;
+    return rc == 0 ? kept : -1;
 }
 
 /* --- settling --- */
 
-static void remember_failure(int code)
+/* Move this thread's last error to joins.why. */
+static void remember_failure(void)
 {
-    struct fx_thread *self = fx_self();
     pthread_mutex_lock(&joins.lock);
-    if (!joins.failed) { /* the first is the one that matters */
-        joins.code = code;
-        joins.error = self ? self->error : FAISSX_E_MEMORY;
-        joins.text = strdup(self && self->text ? self->text : "faissx: out of memory");
+    if (!joins.failed) { /* the first one is the cause of those that follow */
+        fx_error_save(&joins.why);
         __atomic_store_n(&joins.failed, 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&joins.lock);
 }
 
-/* The oldest, its object held; or NULL. */
+/* The oldest, with its object held; or NULL. */
 static struct fx_join *oldest(void)
 {
     pthread_mutex_lock(&joins.lock);
@@ -270,22 +270,24 @@ static struct fx_join *oldest(void)
     return j;
 }
 
-static int tell_failure(int tell)
+static int report_failure(int tell)
 {
-    int code = 0;
+    static const char no_memory[] = "faissx: out of memory";
+    int rc = 0;
     pthread_mutex_lock(&joins.lock);
     if (joins.failed) {
-        code = joins.code;
-        fx_set_error(joins.error, joins.text ? joins.text : "",
-                     joins.text ? strlen(joins.text) : 0);
+        const char *text = joins.why.text ? joins.why.text : no_memory;
+        fx_set_error(joins.why.text ? joins.why.error : FAISSX_E_MEMORY, joins.why.code, text,
+                     strlen(text));
+        rc = -1;
         if (tell) {
-            free(joins.text);
-            joins.text = NULL;
+            free(joins.why.text);
+            joins.why.text = NULL;
             __atomic_store_n(&joins.failed, 0, __ATOMIC_RELEASE);
         }
     }
     pthread_mutex_unlock(&joins.lock);
-    return code;
+    return rc;
 }
 
 int fx_join_settle(int tell)
@@ -296,38 +298,38 @@ int fx_join_settle(int tell)
         return 0;
     if (fx_self() && fx_self()->joining)
         return 0;
-    for (; n > 0 && (j = oldest()); n--) { /* what comes meanwhile is not before this call */
+    for (; n > 0 && (j = oldest()); n--) { /* not those that other threads add meanwhile */
         struct fx_obj *o = j->obj;
         pthread_mutex_lock(&j->lock);
-        int rc = j->ncalls ? send_all(j) : 0;
-        empty(j); /* perhaps this was the last of many indexes */
+        int rc = j->ncalls ? send_kept(j) : 0;
+        empty(j); /* there may be many indexes: keep no memory for each */
         pthread_mutex_unlock(&j->lock);
         if (rc != 0)
-            remember_failure(rc);
+            remember_failure();
         fx_obj_release(o);
     }
-    return tell_failure(tell);
+    return report_failure(tell);
 }
 
 /* --- fork --- */
 
 void fx_join_fork_prepare(void)
 {
-    fx_join_settle(0); /* the child can see the same indexes */
+    fx_join_settle(0); /* the child sees the same indexes */
     pthread_mutex_lock(&joins.lock);
 }
 
 void fx_join_fork_done(int in_child)
 {
     struct fx_join *j, *tmp;
-    if (in_child) { /* what other threads of the parent keep or send is the parent's */
+    if (in_child) { /* the parent sends what its other threads keep */
         DL_FOREACH_SAFE(joins.list, j, tmp)
         {
             pthread_mutex_init(&j->lock, NULL);
             j->ncalls = 0;
             j->n = j->floats = 0;
             j->listed = 0;
-            fx_obj_release(j->obj); /* the last thing that may be done with j */
+            fx_obj_release(j->obj); /* frees j, perhaps */
         }
         joins.list = NULL;
         joins.count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes that are read: from a file or memory all at once, from a stream or a callback
- * just the bytes that FAISS asks for, so that it is left right behind the index. */
+/* Indexes that are read.  A file or memory is sent as a whole.  Of a stream or a callback, only the
+ * bytes that FAISS asks for are read and sent, so that it is left right after the index. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,9 +11,12 @@
 #include <unistd.h>
 
 #include "proto/fd.h"
+#include "shim/calls/array.h"
+#include "shim/calls/handle.h"
+#include "shim/faissx.h"
 #include "shim/files/named.h"
 #include "shim/remote_table.h"
-#include "shim/transport/rpc.h"
+#include "shim/values/values.h"
 
 struct reader {
     struct fx_value head;
@@ -39,11 +42,11 @@ int fx_remote_CustomIOReader_new(FaissCustomIOReader **p_out,
 {
     static const char name[] = "faiss_CustomIOReader_new";
     if (!func_in)
-        return fx_fail(FAISSX_E_ARGUMENT, "%s: func_in is NULL", name);
+        return fx_abi_code(fx_fail(FAISSX_E_ARGUMENT, "%s: func_in is NULL", name));
     struct reader *r =
         fx_value_new(FX_CLASS_CustomIOReader, sizeof *r, reader_free, (void **)p_out, name);
     if (!r)
-        return -4;
+        return fx_abi_code(-1);
     r->func = func_in;
     return 0;
 }
@@ -58,19 +61,6 @@ void fx_remote_IOReader_free(FaissIOReader *obj)
     fx_value_end(obj, FX_CLASS_IOReader, "faiss_IOReader_free");
 }
 
-/* --- requests --- */
-
-static int failure(const struct fx_rpc *r)
-{
-    return r->code ? r->code : -4;
-}
-
-/* A request that the server knows no session for can simply be made in a new one. */
-static int again(int rc, int attempt)
-{
-    return rc != 0 && attempt == 0 && fx_self()->error == FAISSX_E_SESSION;
-}
-
 static void pack_wanted(struct fx_rpc *r, const struct wanted *w)
 {
     fx_pack_str(&r->pk, "class");
@@ -79,118 +69,109 @@ static void pack_wanted(struct fx_rpc *r, const struct wanted *w)
     msgpack_pack_int(&r->pk, w->flags);
 }
 
-/* The reply names the new object. */
 static int take_object(struct fx_rpc *r, const struct wanted *w)
 {
-    const msgpack_object *out = fx_header_get(&r->reply, "out");
-    unsigned before = r->self->failures;
-    if (!out || out->type != MSGPACK_OBJECT_ARRAY || out->via.array.size != 1)
-        return fx_rpc_nonsense(r, "the reply lacks a handle");
-    void *h = fx_take_handle(out->via.array.ptr, w->cls, NULL, w->function);
-    if (!h)
-        return r->self->failures != before ? -1 : fx_rpc_nonsense(r, "the reply lacks a handle");
-    *w->p_out = h;
-    return 0;
+    return fx_take_out_handle(r, w->cls, w->p_out, w->function);
 }
 
 /* --- all at once --- */
 
-static int load_once(const void *data, size_t size, const struct wanted *w)
+struct load {
+    const struct wanted *w;
+    const void *data;
+    size_t size;
+};
+
+static int load_once(void *ctx)
 {
+    const struct load *l = ctx;
     struct fx_rpc r;
-    uint64_t blob = 0;
-    int rc = -4;
-    if (size > FX_PIECE && !(blob = fx_upload(data, size)))
-        return -4;
     if (fx_rpc_begin(&r, "load", 3) != 0)
-        return -4;
-    pack_wanted(&r, w);
+        return -1;
+    pack_wanted(&r, l->w);
     fx_pack_str(&r.pk, "data");
-    if (blob) {
-        msgpack_pack_array(&r.pk, 2);
-        fx_pack_str(&r.pk, "upload");
-        msgpack_pack_uint64(&r.pk, blob);
-    } else {
-        fx_payload_pack(&r.pk, &r.payload, data, size);
-    }
-    if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-        rc = take_object(&r, w) == 0 ? 0 : -4;
-    else
-        rc = failure(&r);
+    int rc = fx_array_pack(&r.pk, &r.payload, l->data, l->size);
+    if (rc == 0)
+        rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
+    if (rc == 0)
+        rc = take_object(&r, l->w);
     fx_rpc_end(&r);
     return rc;
 }
 
-static int load(const void *data, size_t size, const struct wanted *w)
+static int load_whole(const void *data, size_t size, const struct wanted *w)
 {
-    int rc = load_once(data, size, w);
-    return again(rc, 0) ? load_once(data, size, w) : rc;
+    struct load l = {w, data, size};
+    return fx_rpc_retry(load_once, &l);
 }
 
 /* --- as much as FAISS asks for --- */
 
-/* The reply is the object, returns 0; or asks for *need bytes, returns 1. */
-static int take_need(struct fx_rpc *r, const struct wanted *w, uint64_t *stream, uint64_t *need)
+/* A stream of the server, which FAISS reads from. */
+struct feeding {
+    const struct wanted *w;
+    uint64_t id;
+    uint64_t need; /* bytes that FAISS asks for; 0: the object is complete */
+};
+
+/* The reply is the object, or asks for more bytes. */
+static int take_need(struct fx_rpc *r, struct feeding *s)
 {
+    s->need = 0;
     if (fx_header_get(&r->reply, "out"))
-        return take_object(r, w) == 0 ? 0 : -4;
-    if (!fx_header_uint(&r->reply, "stream", stream) || !fx_header_uint(&r->reply, "need", need) ||
-        *need == 0 || *need > FX_PIECE) {
-        fx_rpc_nonsense(r, "the reply to a part of an index makes no sense");
-        return -4;
-    }
-    return 1;
+        return take_object(r, s->w);
+    if (!fx_header_uint(&r->reply, "stream", &s->id) ||
+        !fx_header_uint(&r->reply, "need", &s->need) || s->need == 0 || s->need > FX_PIECE)
+        return fx_rpc_malformed(r, "the reply to a part of an index is malformed");
+    return 0;
 }
 
-static int begin_stream(const struct wanted *w, uint64_t *stream, uint64_t *need)
+static int begin_stream(void *ctx)
 {
+    struct feeding *s = ctx;
     struct fx_rpc r;
     if (fx_rpc_begin(&r, "load_stream", 2) != 0)
-        return -4;
-    pack_wanted(&r, w);
-    int rc =
-        fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? take_need(&r, w, stream, need) : failure(&r);
+        return -1;
+    pack_wanted(&r, s->w);
+    int rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? take_need(&r, s) : -1;
     fx_rpc_end(&r);
     return rc;
 }
 
-static int feed(const struct wanted *w, uint64_t *stream, const void *data, size_t size,
-                uint64_t *need)
+static int feed(struct feeding *s, const void *data, size_t size)
 {
     struct fx_rpc r;
-    uint64_t asked = *need;
+    uint64_t asked = s->need;
     if (fx_rpc_begin(&r, "feed", 1) != 0)
-        return -4;
+        return -1;
     fx_pack_str(&r.pk, "stream");
-    msgpack_pack_uint64(&r.pk, *stream);
+    msgpack_pack_uint64(&r.pk, s->id);
     r.payload.frames[r.payload.n++] = (struct fx_frame){data, size};
-    int rc =
-        fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? take_need(&r, w, stream, need) : failure(&r);
-    if (rc == 1 && size < asked) {
-        fx_rpc_nonsense(&r, "the server asks for more of an index that has ended");
-        rc = -4;
-    }
+    int rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? take_need(&r, s) : -1;
+    if (rc == 0 && s->need && size < asked)
+        rc = fx_rpc_malformed(&r, "the server asks for more of an index that has ended");
     fx_rpc_end(&r);
     return rc;
 }
 
-/* A source that gives fewer bytes than it was asked for has ended: FAISS says so then. */
-static int load_stream(fx_source_fn source, void *ctx, const struct wanted *w)
+/* Reads at most n bytes; returns how many, 0 at the end. */
+typedef size_t (*source_fn)(void *ctx, void *buf, size_t n);
+
+/* A source that gives fewer bytes than it was asked for has ended: FAISS then reports the error. */
+static int load_stream(source_fn source, void *ctx, const struct wanted *w)
 {
-    uint64_t stream = 0, need = 0;
+    struct feeding s = {.w = w};
     size_t room = 0;
     char *buf = NULL;
-    int rc = begin_stream(w, &stream, &need);
-    if (again(rc, 0))
-        rc = begin_stream(w, &stream, &need);
-    while (rc == 1) {
-        if (need > room) {
+    int rc = fx_rpc_retry(begin_stream, &s);
+    while (rc == 0 && s.need) {
+        if (s.need > room) {
             free(buf);
-            room = (size_t)need;
+            room = (size_t)s.need;
             buf = malloc(room);
         }
-        int64_t got = buf ? source(ctx, buf, (size_t)need) : 0;
-        rc = feed(w, &stream, buf, (size_t)got, &need);
+        size_t got = buf ? source(ctx, buf, (size_t)s.need) : 0;
+        rc = feed(&s, buf, got); /* also without memory, so that the server ends the stream */
         if (!buf)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
     }
@@ -200,14 +181,14 @@ static int load_stream(fx_source_fn source, void *ctx, const struct wanted *w)
 
 /* --- sources --- */
 
-static int64_t from_stream(void *ctx, void *buf, size_t n)
+static size_t from_stream(void *ctx, void *buf, size_t n)
 {
-    return (int64_t)fread(buf, 1, n, ctx);
+    return fread(buf, 1, n, ctx);
 }
 
-/* More patient than FAISS: a callback that gives less than it was asked for is called
- * again, since it is asked for other amounts than FAISS would ask for. */
-static int64_t from_callback(void *ctx, void *buf, size_t n)
+/* A callback that gives less than it was asked for is called again, which FAISS would not do: it
+ * is asked for other amounts here than by FAISS. */
+static size_t from_callback(void *ctx, void *buf, size_t n)
 {
     const struct reader *r = ctx;
     size_t got = 0;
@@ -217,7 +198,7 @@ static int64_t from_callback(void *ctx, void *buf, size_t n)
             break;
         got += k;
     }
-    return (int64_t)got;
+    return got;
 }
 
 static int wants(const struct wanted *w, const void *from, const char *parameter)
@@ -229,29 +210,29 @@ static int wants(const struct wanted *w, const void *from, const char *parameter
 
 static int read_stream(FILE *f, const struct wanted *w)
 {
-    return wants(w, f, "f") == 0 ? load_stream(from_stream, f, w) : -4;
+    return wants(w, f, "f") == 0 ? load_stream(from_stream, f, w) : -1;
 }
 
 static int read_custom(FaissIOReader *io_reader, const struct wanted *w)
 {
     struct fx_obj *o;
     if (wants(w, io_reader, "io_reader") != 0)
-        return -4;
+        return -1;
     struct reader *r = fx_value_get(io_reader, FX_CLASS_IOReader, w->function, &o);
-    int rc = r ? load_stream(from_callback, r, w) : -4;
+    int rc = r ? load_stream(from_callback, r, w) : -1;
     fx_obj_release(o);
     return rc;
 }
 
 static int read_buf(const uint8_t *buf, size_t limit, const struct wanted *w)
 {
-    return wants(w, buf, "buf") == 0 ? load(buf, limit, w) : -4;
+    return wants(w, buf, "buf") == 0 ? load_whole(buf, limit, w) : -1;
 }
 
 static int cannot_open(const char *fname, int error)
 {
-    fx_fail(FAISSX_E_FAISS, "could not open %s for reading: %s", fname, strerror(error));
-    return -2;
+    return fx_fail_code(FAISSX_E_FAISS, FAISS_EXCEPT, "could not open %s for reading: %s", fname,
+                        strerror(error));
 }
 
 /* Everything that is left in `f`. */
@@ -270,13 +251,13 @@ static int load_rest(FILE *f, const struct wanted *w)
         }
         size += fread(buf + size, 1, room - size, f);
     } while (size == room);
-    int rc = load(buf, size, w);
+    int rc = load_whole(buf, size, w);
     free(buf);
     return rc;
 }
 
-/* What cannot be mapped, such as a pipe, is read as a stream.  The server takes transforms
- * only as a whole: FAISS has no function that reads one from a stream. */
+/* What cannot be mapped, such as a pipe, is read as a stream.  A transform is always sent as a
+ * whole: FAISS has no function that reads one from a stream. */
 static int read_descriptor(int fd, const char *fname, const struct wanted *w)
 {
     FILE *f = fdopen(fd, "rb");
@@ -290,14 +271,14 @@ static int read_descriptor(int fd, const char *fname, const struct wanted *w)
     return rc;
 }
 
-/* The mapping is only ever read by the kernel, which sends it: a file that is cut short
- * meanwhile is an error, not a signal. */
+/* Only the kernel reads the mapping, when it sends it: if the file is cut short meanwhile, that is
+ * an error and not a signal. */
 static int read_fname(const char *fname, const struct wanted *w)
 {
     struct stat st;
     char buf[512];
     if (wants(w, fname, "fname") != 0)
-        return -4;
+        return -1;
     const char *name = fx_named(fname, buf, sizeof buf);
     if (name)
         return fx_named_read(name, w->cls, w->p_out, w->function);
@@ -315,7 +296,7 @@ static int read_fname(const char *fname, const struct wanted *w)
     if (data == MAP_FAILED)
         return read_descriptor(fd, fname, w);
     close(fd);
-    int rc = load(data, size, w);
+    int rc = load_whole(data, size, w);
     munmap(data, size);
     return rc;
 }
@@ -325,21 +306,21 @@ static int read_fname(const char *fname, const struct wanted *w)
 #define READ(name, Class)                                                                    \
     int fx_remote_read_##name(FILE *f, int io_flags, Faiss##Class **p_out)                   \
     {                                                                                        \
-        return read_stream(f, WANTED(name, Class, io_flags));                                \
+        return fx_abi_code(read_stream(f, WANTED(name, Class, io_flags)));                   \
     }                                                                                        \
     int fx_remote_read_##name##_custom(FaissIOReader *io_reader, int io_flags,               \
                                        Faiss##Class **p_out)                                 \
     {                                                                                        \
-        return read_custom(io_reader, WANTED(name##_custom, Class, io_flags));               \
+        return fx_abi_code(read_custom(io_reader, WANTED(name##_custom, Class, io_flags)));  \
     }                                                                                        \
     int fx_remote_read_##name##_fname(const char *fname, int io_flags, Faiss##Class **p_out) \
     {                                                                                        \
-        return read_fname(fname, WANTED(name##_fname, Class, io_flags));                     \
+        return fx_abi_code(read_fname(fname, WANTED(name##_fname, Class, io_flags)));        \
     }                                                                                        \
     int fx_remote_read_##name##_buf(const uint8_t *buf, size_t limit, int io_flags,          \
                                     Faiss##Class **p_out)                                    \
     {                                                                                        \
-        return read_buf(buf, limit, WANTED(name##_buf, Class, io_flags));                    \
+        return fx_abi_code(read_buf(buf, limit, WANTED(name##_buf, Class, io_flags)));       \
     }
 #define WANTED(name, Class, flags)                                   \
     &(struct wanted)                                                 \
@@ -351,5 +332,5 @@ READ(index_binary, IndexBinary)
 
 int fx_remote_read_VectorTransform_fname(const char *fname, FaissVectorTransform **p_out)
 {
-    return read_fname(fname, WANTED(VectorTransform_fname, VectorTransform, 0));
+    return fx_abi_code(read_fname(fname, WANTED(VectorTransform_fname, VectorTransform, 0)));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes that are written: the server makes the bytes, this process writes them into a
- * file, a stream, a callback or memory of its own. */
+/* Indexes that are written: the server makes the bytes, and this process writes them into a file, a
+ * stream, a callback or memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,9 +10,13 @@
 #include <unistd.h>
 
 #include "proto/fd.h"
+#include "shim/calls/array.h"
+#include "shim/calls/blob.h"
+#include "shim/calls/handle.h"
+#include "shim/faissx.h"
 #include "shim/files/named.h"
 #include "shim/remote_table.h"
-#include "shim/transport/rpc.h"
+#include "shim/values/values.h"
 
 struct writer {
     struct fx_value head;
@@ -31,11 +35,11 @@ int fx_remote_CustomIOWriter_new(FaissCustomIOWriter **p_out,
 {
     static const char name[] = "faiss_CustomIOWriter_new";
     if (!func_in)
-        return fx_fail(FAISSX_E_ARGUMENT, "%s: func_in is NULL", name);
+        return fx_abi_code(fx_fail(FAISSX_E_ARGUMENT, "%s: func_in is NULL", name));
     struct writer *w =
         fx_value_new(FX_CLASS_CustomIOWriter, sizeof *w, writer_free, (void **)p_out, name);
     if (!w)
-        return -4;
+        return fx_abi_code(-1);
     w->func = func_in;
     return 0;
 }
@@ -52,34 +56,34 @@ void fx_remote_IOWriter_free(FaissIOWriter *obj)
 
 /* --- from the server --- */
 
-/* An index's bytes: here, or as a blob that is still on the server. */
-struct bytes {
+/* An index's bytes: here, or in a blob that is still on the server. */
+struct saved {
     char *data;
     size_t size;
     uint64_t blob;
 };
 
-static int take_bytes(struct fx_rpc *r, struct bytes *b, const char *function)
+static int take_saved(struct fx_rpc *r, struct saved *b, const char *function)
 {
-    int rc = fx_rpc_frame(r, &b->size);
-    if (rc == 1)
-        return fx_rpc_nonsense(r, "the reply lacks the index");
-    if (rc != 0)
+    struct fx_array_in a;
+    if (fx_array_next(r, &a) != 0)
         return -1;
-    b->blob = fx_rpc_big(r, 0, &b->size);
-    if (b->blob)
+    b->size = a.size;
+    b->blob = a.blob;
+    if (a.blob)
         return 0;
-    b->data = malloc(b->size ? b->size : 1);
+    b->data = malloc(a.size ? a.size : 1);
     if (!b->data)
         return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", function);
-    return fx_rpc_read(r, b->data, b->size);
+    return fx_rpc_read(r, b->data, a.size);
 }
 
 /* The caller frees b->data, also after a failure. */
-static int save(const void *handle, int cls, int flags, struct bytes *b, const char *function)
+static int fetch_index(const void *handle, int cls, int flags, struct saved *b,
+                       const char *function)
 {
     struct fx_rpc r;
-    int rc = -4;
+    int rc = -1;
     struct fx_obj *o = fx_server_object(handle, cls, function);
     if (o && fx_rpc_begin(&r, "save", 2) == 0) {
         fx_pack_str(&r.pk, "handle");
@@ -87,34 +91,31 @@ static int save(const void *handle, int cls, int flags, struct bytes *b, const c
         fx_pack_str(&r.pk, "flags");
         msgpack_pack_int(&r.pk, flags);
         if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-            rc = take_bytes(&r, b, function) == 0 ? 0 : -4;
-        else if (r.code)
-            rc = r.code;
+            rc = take_saved(&r, b, function);
         fx_rpc_end(&r);
     }
     fx_obj_release(o);
     return rc;
 }
 
-/* Sinks return -2, as FAISS does when it cannot write. */
 static int save_to(const void *handle, int cls, int flags, fx_sink_fn sink, void *ctx,
                    const char *function)
 {
-    struct bytes b = {0};
-    int rc = save(handle, cls, flags, &b, function);
+    struct saved b = {0};
+    int rc = fetch_index(handle, cls, flags, &b, function);
     if (rc == 0 && b.blob)
         rc = fx_download_to(b.blob, b.size, sink, ctx);
     else if (rc == 0)
         rc = sink(ctx, b.data, b.size);
     free(b.data);
-    return rc == -1 ? -4 : rc;
+    return rc;
 }
 
-/* In FAISS's words. */
+/* As FAISS reports it. */
 static int short_write(const char *name, size_t done, size_t n)
 {
-    fx_fail(FAISSX_E_FAISS, "write error in %s: %zu != %zu (%s)", name, done, n, strerror(errno));
-    return -2;
+    return fx_fail_code(FAISSX_E_FAISS, FAISS_EXCEPT, "write error in %s: %zu != %zu (%s)", name,
+                        done, n, strerror(errno));
 }
 
 /* --- into a stream --- */
@@ -129,8 +130,8 @@ static int to_stream(void *ctx, const void *buf, size_t n)
 static int write_stream(const void *idx, int cls, FILE *f, const char *function)
 {
     if (!f)
-        return fx_fail(FAISSX_E_ARGUMENT, "%s: f is NULL", function);
-    return save_to(idx, cls, 0, to_stream, f, function);
+        return fx_abi_code(fx_fail(FAISSX_E_ARGUMENT, "%s: f is NULL", function));
+    return fx_abi_code(save_to(idx, cls, 0, to_stream, f, function));
 }
 
 int fx_remote_write_index(const FaissIndex *idx, FILE *f)
@@ -149,8 +150,8 @@ static int to_callback(void *ctx, const void *buf, size_t n)
 {
     const struct writer *w = ctx;
     struct fx_thread *self = fx_self();
-    /* The callback may call FAISS itself, or leave by longjmp(), and there are pieces on
-     * their way to this thread: such a call gets a connection of its own. */
+    /* The callback may call FAISS itself, or leave by longjmp(), while pieces are on their way to
+     * this thread.  So its calls get a connection of their own. */
     struct fx_channel channel = self->channel;
     self->channel = (struct fx_channel){0};
     errno = 0;
@@ -162,51 +163,55 @@ static int to_callback(void *ctx, const void *buf, size_t n)
     return done == n ? 0 : short_write("the callback", done, n);
 }
 
-static int write_custom(const void *idx, int cls, FaissIOWriter *io_writer, int io_flags,
-                        const char *function)
+static int write_to_callback(const void *idx, int cls, FaissIOWriter *io_writer, int io_flags,
+                             const char *function)
 {
     struct fx_obj *o;
     struct writer *w = fx_value_get(io_writer, FX_CLASS_IOWriter, function, &o);
-    int rc = w ? save_to(idx, cls, io_flags, to_callback, w, function) : -4;
+    int rc = w ? save_to(idx, cls, io_flags, to_callback, w, function) : -1;
     fx_obj_release(o);
-    return rc;
+    return fx_abi_code(rc);
 }
 
 int fx_remote_write_index_custom(const FaissIndex *idx, FaissIOWriter *io_writer, int io_flags)
 {
-    return write_custom(idx, FX_CLASS_Index, io_writer, io_flags, "faiss_write_index_custom");
+    return write_to_callback(idx, FX_CLASS_Index, io_writer, io_flags, "faiss_write_index_custom");
 }
 
 int fx_remote_write_index_binary_custom(const FaissIndexBinary *idx, FaissIOWriter *io_writer)
 {
-    return write_custom(idx, FX_CLASS_IndexBinary, io_writer, 0, "faiss_write_index_binary_custom");
+    return write_to_callback(idx, FX_CLASS_IndexBinary, io_writer, 0,
+                             "faiss_write_index_binary_custom");
 }
 
 /* --- into memory --- */
 
+static int download_saved(struct saved *b, const char *function)
+{
+    b->data = malloc(b->size);
+    if (b->data)
+        return fx_download(b->blob, b->data, b->size);
+    fx_blob_release(b->blob);
+    return fx_fail(FAISSX_E_MEMORY, "%s: no memory for %zu bytes", function, b->size);
+}
+
 static int write_buf(const void *idx, int cls, size_t *buf_size, uint8_t **buf,
                      const char *function)
 {
-    struct bytes b = {0};
+    struct saved b = {0};
     if (!buf_size || !buf)
-        return fx_fail(FAISSX_E_ARGUMENT, "%s: %s is NULL", function, buf ? "buf_size" : "buf");
-    int rc = save(idx, cls, 0, &b, function);
-    if (rc == 0 && b.blob) {
-        b.data = malloc(b.size);
-        if (b.data) {
-            rc = fx_download(b.blob, b.data, b.size) == 0 ? 0 : -4;
-        } else {
-            fx_download(b.blob, NULL, 0); /* nothing of it: the server may forget it */
-            rc = fx_fail(FAISSX_E_MEMORY, "%s: no room for %zu bytes", function, b.size);
-        }
-    }
+        return fx_abi_code(
+            fx_fail(FAISSX_E_ARGUMENT, "%s: %s is NULL", function, buf ? "buf_size" : "buf"));
+    int rc = fetch_index(idx, cls, 0, &b, function);
+    if (rc == 0 && b.blob)
+        rc = download_saved(&b, function);
     if (rc != 0) {
         free(b.data);
-        return rc;
+        return fx_abi_code(rc);
     }
     *buf_size = b.size;
     *buf = (uint8_t *)b.data;
-    return 0;
+    return OK;
 }
 
 int fx_remote_write_index_buf(const FaissIndex *idx, size_t *buf_size, uint8_t **buf)
@@ -230,24 +235,24 @@ void fx_remote_free_buf(uint8_t **buf)
 /* --- into a file --- */
 
 /*
- * A file that is complete or not changed at all: written beside its place and renamed.
- * What renaming would not preserve (devices, pipes, other names and another owner of the
- * file) is written in place.
+ * The file becomes complete, or does not change at all: a new one is written next to it and
+ * renamed.  What renaming would not preserve is written in place: devices, pipes, and files with
+ * other names or another owner.
  */
 struct target {
     const char *name; /* as the caller gave it, for messages */
     int fd;
     char *path, *temporary; /* NULL: in place */
-    int truncate;           /* in place: empty it when the first bytes are there */
+    int truncate;           /* in place: cut it when the first bytes have arrived */
 };
 
 static int cannot_open(const char *name)
 {
-    fx_fail(FAISSX_E_FAISS, "could not open %s for writing: %s", name, strerror(errno));
-    return -2;
+    return fx_fail_code(FAISSX_E_FAISS, FAISS_EXCEPT, "could not open %s for writing: %s", name,
+                        strerror(errno));
 }
 
-/* A new file in the folder of t->path.  Returns its descriptor, or -1 and errno. */
+/* Create a file in the folder of t->path.  Returns its descriptor, or -1 and errno. */
 static int open_beside(struct target *t, mode_t mode)
 {
     static unsigned counter;
@@ -300,7 +305,7 @@ static int open_new(struct target *t)
 {
     struct stat st;
     size_t len = strlen(t->name);
-    if (lstat(t->name, &st) == 0) { /* a link to a file that does not exist yet */
+    if (lstat(t->name, &st) == 0) { /* a symbolic link to a file that does not exist yet */
         t->fd = fx_fd_high(open(t->name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
         return t->fd < 0 ? cannot_open(t->name) : 0;
     }
@@ -347,10 +352,9 @@ static int to_file(void *ctx, const void *buf, size_t n)
 
 static int close_target(struct target *t, int rc)
 {
-    if (t->fd >= 0 && close(t->fd) != 0 && rc == 0) {
-        fx_fail(FAISSX_E_FAISS, "file %s close error: %s", t->name, strerror(errno));
-        rc = -2;
-    }
+    if (t->fd >= 0 && close(t->fd) != 0 && rc == 0)
+        rc = fx_fail_code(FAISSX_E_FAISS, FAISS_EXCEPT, "file %s close error: %s", t->name,
+                          strerror(errno));
     if (t->temporary && rc == 0 && rename(t->temporary, t->path) != 0)
         rc = cannot_open(t->name);
     if (t->temporary && rc != 0)
@@ -364,15 +368,15 @@ static int write_fname(const void *idx, int cls, const char *fname, const char *
 {
     struct target t = {.name = fname, .fd = -1};
     if (!fname)
-        return fx_fail(FAISSX_E_ARGUMENT, "%s: fname is NULL", function);
+        return fx_abi_code(fx_fail(FAISSX_E_ARGUMENT, "%s: fname is NULL", function));
     char buf[512];
     const char *name = fx_named(fname, buf, sizeof buf);
     if (name)
-        return fx_named_write(idx, cls, name, function);
+        return fx_abi_code(fx_named_write(idx, cls, name, function));
     int rc = open_target(&t);
     if (rc == 0)
         rc = save_to(idx, cls, 0, to_file, &t, function);
-    return close_target(&t, rc);
+    return fx_abi_code(close_target(&t, rc));
 }
 
 int fx_remote_write_index_fname(const FaissIndex *idx, const char *fname)

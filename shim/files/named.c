@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/calls/handle.h"
 #include "shim/calls/join.h"
 #include "shim/transport/rpc.h"
 
@@ -34,16 +35,16 @@ int fx_named_write(const void *index, int cls, const char *name, const char *fun
 {
     struct fx_rpc r;
     struct fx_obj *o = fx_server_object(index, cls, function);
-    int rc = -4;
+    int rc = -1;
     if (!o)
-        return rc;
+        return -1;
     fx_join_never();
     if (fx_rpc_begin(&r, "publish", 2) == 0) {
         fx_pack_str(&r.pk, "handle");
         msgpack_pack_uint64(&r.pk, fx_obj_id(o));
         fx_pack_str(&r.pk, "name");
         fx_pack_str(&r.pk, name);
-        rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? 0 : r.code;
+        rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
         fx_rpc_end(&r);
     }
     if (rc != 0)
@@ -55,28 +56,16 @@ int fx_named_write(const void *index, int cls, const char *name, const char *fun
 int fx_named_read(const char *name, int cls, void **p_out, const char *function)
 {
     struct fx_rpc r;
-    int rc = -4;
     fx_join_never();
     if (fx_rpc_begin(&r, "open", 2) != 0)
-        return rc;
+        return -1;
     fx_pack_str(&r.pk, "name");
     fx_pack_str(&r.pk, name);
     fx_pack_str(&r.pk, "class");
     fx_pack_str(&r.pk, fx_classes[cls].name);
-    if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0) {
-        const msgpack_object *out = fx_header_get(&r.reply, "out");
-        void *h = NULL;
-        if (out && out->type == MSGPACK_OBJECT_ARRAY && out->via.array.size == 1)
-            h = fx_take_handle(out->via.array.ptr, cls, NULL, function);
-        else
-            fx_rpc_nonsense(&r, "the reply lacks a handle");
-        if (h) {
-            *p_out = h;
-            rc = 0;
-        }
-    } else {
-        rc = r.code;
-    }
+    int rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
+    if (rc == 0)
+        rc = fx_take_out_handle(&r, cls, p_out, function);
     fx_rpc_end(&r);
     return rc;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths that are names of indexes on the server: faissx://NAME, and those that
- * FAISSX_PATH_MAP turns into one (PREFIX=faissx://PREFIX, several separated by commas).
- * Writing to such a path publishes the index; reading opens the live one.
+ * Paths that are names of indexes on the server: faissx://NAME, and those that FAISSX_PATH_MAP
+ * turns into one (PREFIX=faissx://PREFIX, several separated by commas).  Writing to such a path
+ * publishes the index; reading it opens the index that is live.
+ *
+ * No state; any thread.
  */
 #ifndef FX_NAMED_H
 #define FX_NAMED_H
 
-#include "shim/shim.h"
+#include <stddef.h>
 
-/* The name that a path stands for, in buf; NULL when it is a file's. */
+/* The name that a path stands for, perhaps in buf; NULL when the path is that of a file. */
 const char *fx_named(const char *fname, char *buf, size_t len);
 
-/* Return 0, or -4 with the error set. */
+/* Return 0, or -1 with the error set in the name of `function`. */
 int fx_named_write(const void *index, int cls, const char *name, const char *function);
 int fx_named_read(const char *name, int cls, void **p_out, const char *function);
 

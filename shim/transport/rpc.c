@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/transport/rpc.h"
-#include "shim/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* An engine answers a PING soon, whatever it computes: silence for two of these is a dead server
- * or network, not a long training. */
+#include "shim/faissx.h"
+#include "shim/settings.h"
+#include "shim/transport/refusal.h"
+#include "shim/transport/session.h"
+
+/* An engine answers PING at once, whatever it computes.  So if nothing comes for two of these, the
+ * server or the network is dead: it is not a long training. */
 enum { PING_MS = 10000 };
 
-static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
+static void begin_header(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
     uint8_t token[FX_TOKEN_SIZE];
     r->operation = operation;
@@ -18,7 +22,7 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
     r->payload.n = 0;
     r->fd = -1;
-    r->id = r->oldest = ++r->self->next_request;
+    r->id = r->oldest = ++r->self->channel.last_request;
     int verbose = fx_settings_verbose();
     msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
     if (verbose) {
@@ -37,15 +41,6 @@ static void begin(struct fx_rpc *r, const char *operation, uint32_t keys)
 int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
     memset(r, 0, offsetof(struct fx_rpc, payload));
-    r->payload.n = 0;
-    r->reply = (struct fx_header){0};
-    r->reply_buf = NULL;
-    r->more = 0;
-    r->left = 0;
-    r->code = -4;
-    r->lost = 0;
-    r->outcome = FX_NOT_MADE;
-    r->begun = 0;
     r->self = fx_self();
     if (!r->self)
         return -1;
@@ -59,19 +54,19 @@ int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
     }
     r->begun = 1;
     r->generation = fx_session_generation();
-    begin(r, operation, keys);
+    begin_header(r, operation, keys);
     return 0;
 }
 
 void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
-    begin(r, operation, keys);
+    begin_header(r, operation, keys);
 }
 
-/* The connection is of no more use. */
+/* Close the connection and set the error: `error`, or why the engine died. */
 static int broken(struct fx_rpc *r, int error, const char *what)
 {
-    char text[512]; /* `what` may be the connection's own */
+    char text[512]; /* a copy, since `what` may belong to the connection */
     snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
@@ -82,12 +77,12 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     return -1;
 }
 
-/* fx_conn_* has failed within a message, with `rc`. */
+/* A function of conn.h has failed within a message, with `rc`. */
 static int cut_off(struct fx_rpc *r, int rc)
 {
-    if (rc == -2)
+    if (rc == FX_CONN_LATE)
         return broken(r, FAISSX_E_TIMEOUT,
-                      "the server began to answer and stopped within its reply, until "
+                      "the server began to answer, but its reply was not complete when "
                       "FAISSX_TIMEOUT was over");
     return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
 }
@@ -100,8 +95,7 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
         [FX_MADE] = "; the change was made, but its results are lost",
         [FX_TOLD] = "",
     };
-    const struct fx_thread *self = fx_self();
-    switch (self ? self->error : FAISSX_OK) {
+    switch (fx_error_kind()) {
     case FAISSX_E_CONNECT:
     case FAISSX_E_TIMEOUT:
     case FAISSX_E_LIMIT:
@@ -109,32 +103,32 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
     case FAISSX_E_MEMORY:
         fx_error_append(said[r->outcome]);
         break;
-    default: /* FAISS's own, the object is gone, or the call made no sense */
+    default: /* FAISS's own error, or the call was refused: nothing was changed */
         break;
     }
 }
 
-int fx_rpc_nonsense(struct fx_rpc *r, const char *what)
+int fx_rpc_malformed(struct fx_rpc *r, const char *what)
 {
-    return broken(r, FAISSX_E_PROTOCOL, what);
+    char text[256];
+    snprintf(text, sizeof text, "%s: %s", r->operation, what);
+    return broken(r, FAISSX_E_PROTOCOL, text);
 }
 
 int fx_rpc_send(struct fx_rpc *r)
 {
     struct fx_frame frames[FX_FRAMES_MAX + 1];
     const msgpack_sbuffer *h = &r->self->header;
-    r->conn = r->self->channel.conn; /* an upload in between may have made a new one */
-    if (!r->conn) {
-        fx_fail(FAISSX_E_CONNECT, "the connection broke");
-        return -1;
-    }
-    if (h->size > FX_HEADER_MAX) {
-        fx_fail(FAISSX_E_LIMIT, "the request's header would be larger than 64 KiB");
-        return -1;
-    }
+    r->conn = r->self->channel.conn; /* an upload since fx_rpc_begin may have made a new one */
+    if (!r->conn)
+        return fx_fail(FAISSX_E_CONNECT, "%s: the connection broke", r->operation);
+    if (h->size > FX_HEADER_MAX)
+        return fx_fail(FAISSX_E_LIMIT,
+                       "%s: the request's header would have %zu bytes; at most %d are allowed",
+                       r->operation, h->size, FX_HEADER_MAX);
     frames[0] = (struct fx_frame){h->data, h->size};
     memcpy(frames + 1, r->payload.frames, (size_t)r->payload.n * sizeof *frames);
-    /* A message of which a part is missing is no request. */
+    /* If this fails, the server does not have all of the message, and drops it. */
     if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
     r->outcome = FX_MAYBE_MADE;
@@ -162,18 +156,18 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
         int rc = fx_conn_frame(r->conn, size, more, until);
         if (rc == 0)
             return 0;
-        if (rc != -2)
+        if (rc != FX_CONN_LATE)
             return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
         if (fx_now_ms() >= r->deadline)
             continue;
-        if (r->self->channel.near) /* the kernel tells of a dead engine; no need to ask */
+        if (r->self->channel.near) /* the kernel closes the socket of an engine that dies */
             continue;
         uint64_t now_heard = fx_conn_heard(r->conn);
-        int silent = heard == now_heard; /* since it was asked */
+        int silent = heard == now_heard; /* since the last PING */
         heard = now_heard;
         if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
             return broken(r, FAISSX_E_TIMEOUT,
-                          "the server is silent: it does not even answer a PING");
+                          "the server is silent: it does not even answer PING");
     }
 }
 
@@ -191,40 +185,6 @@ static int skip_rest(struct fx_rpc *r)
     return 0;
 }
 
-static const struct {
-    const char *kind;
-    int error;
-} kinds[] = {
-    {"auth", FAISSX_E_AUTH},         {"session", FAISSX_E_SESSION},
-    {"handle", FAISSX_E_HANDLE},     {"engine", FAISSX_E_ENGINE},
-    {"argument", FAISSX_E_ARGUMENT}, {"unsupported", FAISSX_E_UNSUPPORTED},
-    {"missing", FAISSX_E_MISSING},   {"limit", FAISSX_E_LIMIT},
-    {"timeout", FAISSX_E_TIMEOUT},   {"protocol", FAISSX_E_PROTOCOL},
-    {"shutdown", FAISSX_E_CONNECT},
-};
-
-static int error_reply(struct fx_rpc *r)
-{
-    const char *s;
-    size_t n;
-    int64_t code = -4;
-    int error = FAISSX_E_FAISS;
-    fx_header_int(&r->reply, "code", &code);
-    r->code = code ? (int)code : -4; /* an error is never 0 */
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (fx_header_is(&r->reply, "kind", kinds[i].kind))
-            error = kinds[i].error;
-    if (fx_header_str(&r->reply, "message", &s, &n))
-        fx_set_error(error, s, n);
-    else
-        fx_fail(error, "the server reports an error without a text");
-    if (error == FAISSX_E_SESSION) {
-        r->lost = 1;
-        fx_session_lost(r->generation);
-    }
-    return -1;
-}
-
 /* Read one message's header.  Returns 1 when it answers another request. */
 static int read_header(struct fx_rpc *r)
 {
@@ -235,11 +195,11 @@ static int read_header(struct fx_rpc *r)
     if (wait_message(r, &size, &r->more) != 0)
         return -1;
     if (size != 0 || !r->more)
-        return fx_rpc_nonsense(r, "the server's message has no delimiter");
+        return fx_rpc_malformed(r, "the server's message has no delimiter");
     if ((rc = fx_conn_frame(r->conn, &size, &r->more, r->deadline)) != 0)
         return cut_off(r, rc);
     if (size > FX_HEADER_MAX)
-        return fx_rpc_nonsense(r, "the server's header is larger than 64 KiB");
+        return fx_rpc_malformed(r, "the header of the server's message is larger than 64 KiB");
     char *buf = realloc(r->reply_buf, size ? size : 1);
     if (!buf)
         return broken(r, FAISSX_E_MEMORY, "out of memory");
@@ -248,12 +208,13 @@ static int read_header(struct fx_rpc *r)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
     fx_header_free(&r->reply);
     if (fx_header_read(&r->reply, buf, size, &why) != 0)
-        return fx_rpc_nonsense(r, why);
+        return fx_rpc_malformed(r, why);
     if (fx_header_uint(&r->reply, "request_id", &id) && id >= r->oldest && id <= r->id) {
         r->answered = id;
+        r->nframes = 0;
         return 0;
     }
-    /* The answer to a request that was given up. */
+    /* It answers a request that timed out. */
     return skip_rest(r) == 0 ? 1 : -1;
 }
 
@@ -283,7 +244,10 @@ int fx_rpc_recv(struct fx_rpc *r)
         r->outcome = FX_MADE;
     else
         r->outcome = fx_header_is(&r->reply, "kind", "timeout") ? FX_TOLD : FX_NOT_MADE;
-    return error_reply(r);
+    fx_refusal(&r->reply, FAISSX_E_FAISS);
+    if (fx_error_kind() == FAISSX_E_SESSION)
+        fx_session_lost(r->generation);
+    return -1;
 }
 
 int fx_rpc_frame(struct fx_rpc *r, size_t *size)
@@ -294,22 +258,24 @@ int fx_rpc_frame(struct fx_rpc *r, size_t *size)
     if (rc != 0)
         return cut_off(r, rc);
     r->left = *size;
+    r->nframes++;
     return 0;
 }
 
 int fx_rpc_read(struct fx_rpc *r, void *buf, size_t n)
 {
     if (n > r->left)
-        return fx_rpc_nonsense(r, "a frame of the reply is too short");
+        return fx_rpc_malformed(r, "a frame of the reply is too short");
     if (fx_conn_read(r->conn, buf, n, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
     r->left -= n;
     return 0;
 }
 
-uint64_t fx_rpc_big(const struct fx_rpc *r, int frame, size_t *size)
+uint64_t fx_rpc_blob(const struct fx_rpc *r, size_t *size)
 {
     const msgpack_object *o = fx_header_get(&r->reply, "big");
+    int frame = r->nframes - 1;
     if (!o || o->type != MSGPACK_OBJECT_ARRAY || (uint32_t)frame >= o->via.array.size)
         return 0;
     o = &o->via.array.ptr[frame];
@@ -323,12 +289,21 @@ uint64_t fx_rpc_big(const struct fx_rpc *r, int frame, size_t *size)
 
 void fx_rpc_end(struct fx_rpc *r)
 {
-    if (r->conn && r->conn == r->self->channel.conn) /* an upload in between may have lost it */
+    if (!r->begun)
+        return;
+    if (r->conn && r->conn == r->self->channel.conn) /* an upload may have lost it */
         skip_rest(r);
     fx_header_free(&r->reply);
     free(r->reply_buf);
     r->reply_buf = NULL;
-    if (r->begun) /* once: results in pieces are fetched when the call itself has ended */
-        fx_thread_disengage(r->self);
+    fx_thread_disengage(r->self);
     r->begun = 0;
+}
+
+int fx_rpc_retry(int (*call)(void *ctx), void *ctx)
+{
+    int rc = call(ctx);
+    if (rc == -1 && fx_error_kind() == FAISSX_E_SESSION)
+        rc = call(ctx);
+    return rc;
 }

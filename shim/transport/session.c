@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process's session with the server, and each thread's connection in it. */
+#include "shim/transport/session.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/client/conn.h"
 #include "shim/calls/join.h"
+#include "shim/faissx.h"
 #include "shim/settings.h"
-#include "shim/shim.h"
-#include "shim/transport/rpc.h"
+#include "shim/thread.h"
+#include "shim/transport/hello.h"
 
 enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
 
+enum state {
+    NO_SESSION, /* the next call that needs one says hello */
+    IN_SESSION,
+    ENDED /* for good: the process is ending */
+};
+
 static struct {
     pthread_mutex_t lock;
-    char *server, *key, *tenant; /* server NULL: none configured */
-    int said_hello;
-    uint8_t token[FX_TOKEN_SIZE];
-    unsigned generation; /* of the session: objects of an older one are gone */
-    unsigned epoch;      /* of the connections: those of before a fork are not ours */
-    char version[FX_VERSION_SIZE];
-    struct fx_channel spare; /* of a thread that has ended; one stays, for the session lives by
-                                its connections */
-    char near[FX_NEAR_SIZE]; /* the server's endpoint for this host, or "" */
-    uint64_t instance;       /* of the engine */
-    char previous[FX_PREVIOUS_SIZE]; /* how the engine that held the session ended, or "" */
-    char tenant_name[FX_TENANT_MAX + 1];
-    pid_t pid;  /* of the process that said hello; atomic */
-    int forked; /* since then: the child uses the session, too */
-    int ended;  /* the process is ending */
+    struct fx_credentials who;
+    struct fx_welcome welcome; /* its token is valid in a session */
+    enum state state;
+    unsigned generation, epoch; /* see session.h; generation is atomic */
+    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
+                                   without any connection ends. */
+    pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
+                    0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
@@ -43,21 +43,33 @@ static int replace(char **at, const char *with)
     return 0;
 }
 
+/* With the session's lock: the objects of the session are gone. */
+static void next_generation(void)
+{
+    __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
+}
+
+static void lose_session(void)
+{
+    session.state = NO_SESSION;
+    next_generation();
+}
+
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
-    fx_join_settle(0); /* with the server that the indexes are on */
+    fx_join_settle(0); /* while the server is configured that the indexes are on */
     fx_settings_read();
     pthread_mutex_lock(&session.lock);
-    int same = session.server && server && strcmp(session.server, server) == 0;
-    if (replace(&session.server, server) || replace(&session.key, key) ||
-        replace(&session.tenant, tenant)) {
+    int same = session.who.server && server && strcmp(session.who.server, server) == 0;
+    if (replace(&session.who.server, server) || replace(&session.who.key, key) ||
+        replace(&session.who.tenant, tenant)) {
         pthread_mutex_unlock(&session.lock);
         return fx_fail(FAISSX_E_MEMORY, "out of memory");
     }
-    if (!same && session.said_hello)
-        __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
-    session.said_hello = 0;
-    session.near[0] = '\0';
+    if (session.state == IN_SESSION && !same)
+        lose_session(); /* with the same server, perhaps another key, the next connection attaches
+                         */
+    session.welcome.near[0] = '\0';
     session.epoch++;
     pthread_mutex_unlock(&session.lock);
     return 0;
@@ -66,15 +78,13 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
 int fx_session_open(void)
 {
     struct fx_thread *self = fx_self();
-    if (!self)
-        return -4;
-    return fx_session_conn(self, fx_now_ms() + CONNECT_MS) ? 0 : -4;
+    return self && fx_session_conn(self, fx_now_ms() + CONNECT_MS) ? 0 : -1;
 }
 
 int fx_remote_configured(void)
 {
     pthread_mutex_lock(&session.lock);
-    int yes = session.server != NULL;
+    int yes = session.who.server != NULL;
     pthread_mutex_unlock(&session.lock);
     return yes;
 }
@@ -87,7 +97,7 @@ unsigned fx_session_generation(void)
 void fx_session_token(uint8_t token[FX_TOKEN_SIZE])
 {
     pthread_mutex_lock(&session.lock);
-    memcpy(token, session.token, FX_TOKEN_SIZE);
+    memcpy(token, session.welcome.token, FX_TOKEN_SIZE);
     pthread_mutex_unlock(&session.lock);
 }
 
@@ -95,164 +105,30 @@ void fx_session_lost(unsigned generation)
 {
     pthread_mutex_lock(&session.lock);
     if (session.generation == generation) {
-        session.said_hello = 0;
-        __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
+        if (session.state == IN_SESSION)
+            session.state = NO_SESSION;
+        next_generation();
     }
     pthread_mutex_unlock(&session.lock);
 }
 
 const char *fx_session_server_version(void)
 {
-    return session.version;
+    return session.welcome.version;
 }
 
-/* --- hello and attach --- */
+/* --- connecting --- */
 
-static void pack_text(msgpack_packer *pk, const char *key, const char *value)
-{
-    fx_pack_str(pk, key);
-    fx_pack_str(pk, value);
-}
-
-/* hello makes a session; attach joins the one there is over a new connection. */
-static void pack_request(msgpack_sbuffer *buf, int attach)
-{
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, (attach ? 3u : 5u) + !!session.key + !!session.tenant);
-    pack_text(&pk, "operation", attach ? "attach" : "hello");
-    fx_pack_str(&pk, "request_id");
-    msgpack_pack_uint64(&pk, 0);
-    if (session.key)
-        pack_text(&pk, "api_key", session.key);
-    if (session.tenant)
-        pack_text(&pk, "tenant_id", session.tenant);
-    if (attach) {
-        fx_pack_str(&pk, "session");
-        fx_pack_bin(&pk, session.token, sizeof session.token);
-        return;
-    }
-    fx_pack_str(&pk, "protocol");
-    msgpack_pack_int(&pk, FX_PROTOCOL);
-    pack_text(&pk, "table", FX_TABLE_HASH);
-    pack_text(&pk, "version", FAISSX_VERSION);
-}
-
-static void copy_text(const struct fx_header *h, const char *key, char *to, size_t len)
-{
-    const char *s;
-    size_t n;
-    to[0] = '\0';
-    if (fx_header_str(h, key, &s, &n) && n < len) {
-        memcpy(to, s, n);
-        to[n] = '\0';
-    }
-}
-
-static int refused(const struct fx_header *h)
-{
-    static const struct {
-        const char *kind;
-        int error;
-    } kinds[] = {{"auth", FAISSX_E_AUTH},
-                 {"engine", FAISSX_E_ENGINE},
-                 {"session", FAISSX_E_SESSION},
-                 {"limit", FAISSX_E_LIMIT},
-                 {"shutdown", FAISSX_E_CONNECT}};
-    const char *s;
-    size_t n;
-    int error = FAISSX_E_PROTOCOL;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (fx_header_is(h, "kind", kinds[i].kind))
-            error = kinds[i].error;
-    copy_text(h, "previous", session.previous, sizeof session.previous);
-    copy_text(h, "tenant", session.tenant_name, sizeof session.tenant_name);
-    if (fx_header_str(h, "message", &s, &n))
-        fx_set_error(error, s, n);
-    else
-        fx_fail(error, "%s refused the connection", session.server);
-    return error;
-}
-
-static int read_answer(const struct fx_header *h, int attach)
-{
-    const char *s;
-    size_t n;
-    if (!fx_header_is(h, "status", "ok"))
-        return refused(h);
-    if (!attach && (!fx_header_str(h, "session", &s, &n) || n != FX_TOKEN_SIZE)) {
-        fx_fail(FAISSX_E_PROTOCOL, "%s answered hello without a session", session.server);
-        return FAISSX_E_PROTOCOL;
-    }
-    if (!attach) {
-        memcpy(session.token, s, n);
-        copy_text(h, "faiss_version", session.version, sizeof session.version);
-        session.said_hello = 1;
-        session.forked = 0;
-        __atomic_store_n(&session.pid, getpid(), __ATOMIC_RELAXED);
-    }
-    session.instance = 0;
-    fx_header_uint(h, "instance", &session.instance);
-    copy_text(h, "near", session.near, sizeof session.near);
-    return 0;
-}
-
-/* Read one whole message; its header goes to buf. */
-static int receive(struct fx_conn *c, char *buf, size_t len, size_t *got, int64_t deadline)
-{
-    size_t size;
-    int more = 1;
-    *got = 0;
-    for (int i = 0; more; i++) {
-        if (fx_conn_frame(c, &size, &more, deadline) != 0)
-            return -1;
-        if (i == 1 && size <= len) {
-            *got = size;
-            if (fx_conn_read(c, buf, size, deadline) != 0)
-                return -1;
-        } else if (fx_conn_skip(c, size, deadline) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Say hello or attach over a new connection; the session lock is held.  Returns 0, or the
- * error (set). */
+/* Say hello or attach over a new connection; with the session's lock. */
 static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 {
-    msgpack_sbuffer buf;
-    struct fx_header h = {0};
-    char reply[4096];
-    const char *why;
-    size_t n = 0;
-    int rc = FAISSX_E_CONNECT;
-    msgpack_sbuffer_init(&buf);
-    pack_request(&buf, attach);
-    struct fx_frame frame = {buf.data, buf.size};
-    if (fx_conn_send(c, &frame, 1, deadline) != 0 ||
-        receive(c, reply, sizeof reply, &n, deadline) != 0) {
-        const char *text = fx_conn_error(c);
-        fx_fail(FAISSX_E_CONNECT, "%s: %s", session.server,
-                *text ? text : "no answer to hello within the time allowed");
-        goto out;
-    }
-    if (fx_header_read(&h, reply, n, &why) != 0) {
-        fx_fail(FAISSX_E_PROTOCOL, "%s answered with nonsense: %s", session.server, why);
-        rc = FAISSX_E_PROTOCOL;
-        goto out;
-    }
-    rc = read_answer(&h, attach);
-out:
-    fx_header_free(&h);
-    msgpack_sbuffer_destroy(&buf);
-    return rc;
-}
-
-static void lose_session(void)
-{
-    session.said_hello = 0;
-    __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
+    if (attach)
+        return fx_attach(c, &session.who, &session.welcome, deadline);
+    if (fx_hello(c, &session.who, &session.welcome, deadline) != 0)
+        return -1;
+    session.state = IN_SESSION;
+    __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
+    return 0;
 }
 
 static void close_channel(struct fx_channel *ch)
@@ -266,13 +142,13 @@ static int is_fresh(const struct fx_channel *ch)
     return ch->conn && ch->epoch == session.epoch && !fx_conn_is_dead(ch->conn);
 }
 
-/* The server says where it can be reached on this host, if it is here, which it can be mistaken
- * about: behind a tunnel the path names something else, or nothing.  What is connected to must
- * belong to whoever owns the directory, and nobody else may put something there. */
+/* The server says at which path it can be reached on this host.  That can be wrong: through a
+ * tunnel, the path is another server's, or nobody's.  So the socket must belong to the owner of its
+ * directory, and nobody else may be able to put one there. */
 static int is_trustworthy(const char *endpoint)
 {
     struct stat dir, sock;
-    char path[sizeof session.near];
+    char path[sizeof session.welcome.near];
     if (strncmp(endpoint, "ipc:///", 7) != 0)
         return 0;
     strcpy(path, endpoint + strlen("ipc://"));
@@ -283,15 +159,15 @@ static int is_trustworthy(const char *endpoint)
            !(dir.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* The same session over the server's Unix socket, where there is one: lower latency, and arrays
- * in memfds.  0 and the channel, or -1: it is not to be had. */
+/* Join the session over the server's Unix socket, if it has one: lower latency, and arrays in
+ * memfds.  Returns -1, without an error, if that is not possible. */
 static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
     char err[256];
     struct fx_error before;
-    if (!session.near[0] || !is_trustworthy(session.near))
+    if (!session.welcome.near[0] || !is_trustworthy(session.welcome.near))
         return -1;
-    struct fx_conn *c = fx_conn_open(session.near, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(session.welcome.near, deadline, err, sizeof err);
     if (!c)
         return -1;
     fx_error_save(&before);
@@ -301,60 +177,59 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
         fx_conn_close(c);
         return -1;
     }
-    *ch = (struct fx_channel){c, session.epoch, session.instance, 1};
+    *ch = (struct fx_channel){.conn = c, .epoch = session.epoch, .near = 1};
     return 0;
 }
 
-/* A new connection, in the session; makes one if there is none.  Returns 0, or the error (set). */
+/* Open a connection in the session, which is made if there is none; with the session's lock. */
 static int connect_channel(struct fx_channel *ch, int64_t deadline)
 {
-    char err[512], near[sizeof session.near];
-    if (session.said_hello && attach_near(ch, deadline) == 0)
+    char err[512], near[sizeof session.welcome.near];
+    if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
-    struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
-    if (!c) {
-        fx_fail(FAISSX_E_CONNECT, "%s", err);
-        return FAISSX_E_CONNECT;
-    }
-    int attach = session.said_hello, rc = introduce(c, attach, deadline);
-    if (rc == FAISSX_E_SESSION &&
-        attach) { /* it was lost: the server or the engine was restarted */
-        lose_session();
+    struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
+    if (!c)
+        return fx_fail(FAISSX_E_CONNECT, "%s", err);
+    int attach = session.state == IN_SESSION, rc = introduce(c, attach, deadline);
+    if (rc != 0 && attach && fx_error_kind() == FAISSX_E_SESSION) {
+        lose_session(); /* the server or the engine was restarted */
         rc = introduce(c, 0, deadline);
     }
     if (rc != 0) {
         fx_conn_close(c);
-        return rc;
+        return -1;
     }
-    memcpy(near, session.near, sizeof near);
+    memcpy(near, session.welcome.near, sizeof near);
     if (attach_near(ch, deadline) == 0) {
-        memcpy(session.near, near, sizeof near); /* over it nothing is said of it */
+        memcpy(session.welcome.near, near,
+               sizeof near); /* a near connection's answer does not name it */
         fx_conn_close(c);
         return 0;
     }
-    session.near[0] = '\0';
-    *ch = (struct fx_channel){c, session.epoch, session.instance,
-                              strncmp(session.server, "ipc://", 6) == 0};
+    session.welcome.near[0] = '\0';
+    *ch = (struct fx_channel){
+        .conn = c, .epoch = session.epoch, .near = strncmp(session.who.server, "ipc://", 6) == 0};
     return 0;
 }
 
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
 {
     struct fx_channel *ch = &self->channel;
+    struct fx_conn *conn = NULL;
     if (fx_settings_check() != 0)
         return NULL;
     pthread_mutex_lock(&session.lock);
-    if (ch->conn && (!is_fresh(ch) || !session.said_hello) && !session.ended)
+    if (ch->conn && session.state != ENDED && (session.state != IN_SESSION || !is_fresh(ch)))
         close_channel(ch);
-    if (!session.server) {
+    if (!session.who.server) {
         fx_fail(FAISSX_E_CONFIG, "no server is configured any more");
         goto out;
     }
-    if (session.ended) {
+    if (session.state == ENDED) {
         fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
         goto out;
     }
-    if (!ch->conn && session.said_hello && is_fresh(&session.spare)) {
+    if (!ch->conn && session.state == IN_SESSION && is_fresh(&session.spare)) {
         *ch = session.spare;
         session.spare = (struct fx_channel){0};
     }
@@ -362,15 +237,16 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
         int64_t limit = fx_now_ms() + CONNECT_MS;
         connect_channel(ch, deadline < limit ? deadline : limit);
     }
+    conn = ch->conn;
 out:
     pthread_mutex_unlock(&session.lock);
-    return ch->conn;
+    return conn;
 }
 
 void fx_session_give_back(struct fx_channel *ch)
 {
     pthread_mutex_lock(&session.lock);
-    if (is_fresh(ch) && session.said_hello && !is_fresh(&session.spare)) {
+    if (session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
         close_channel(&session.spare);
         session.spare = *ch;
         *ch = (struct fx_channel){0};
@@ -380,8 +256,7 @@ void fx_session_give_back(struct fx_channel *ch)
     pthread_mutex_unlock(&session.lock);
 }
 
-/* The connection broke while a call was under way.  If the engine died, say so; the new one knows
- * how. */
+/* The server starts a new engine for this connection, which knows how the one before ended. */
 int fx_session_explain(const char *operation, int64_t deadline)
 {
     int64_t limit = fx_now_ms() + EXPLAIN_MS;
@@ -390,25 +265,25 @@ int fx_session_explain(const char *operation, int64_t deadline)
     if (deadline > limit)
         deadline = limit;
     pthread_mutex_lock(&session.lock);
-    session.previous[0] = '\0';
-    /* A new connection may have been handed to the engine that was just dying. */
-    while (session.server && session.said_hello && error == FAISSX_E_CONNECT &&
+    session.welcome.previous[0] = '\0';
+    /* A new connection may have been handed to the engine that was just dying: try again. */
+    while (session.who.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
            fx_now_ms() < deadline) {
-        struct fx_conn *c = fx_conn_open(session.server, deadline, err, sizeof err);
+        struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
         if (!c)
             break;
-        error = introduce(c, 1, deadline);
+        error = introduce(c, 1, deadline) == 0 ? FAISSX_OK : fx_error_kind();
         fx_conn_close(c);
     }
     if (error == FAISSX_E_SESSION)
         lose_session();
-    if (error == FAISSX_E_SESSION && session.previous[0]) {
+    if (error == FAISSX_E_SESSION && session.welcome.previous[0]) {
         fx_fail(FAISSX_E_ENGINE,
                 "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
-                session.tenant_name, session.previous, operation);
+                session.welcome.tenant, session.welcome.previous, operation);
         rc = 0;
     } else if (error == FAISSX_E_ENGINE) {
-        rc = 0; /* it cannot start again, and the server has said why */
+        rc = 0; /* it cannot be started again, and the server has said why */
     }
     pthread_mutex_unlock(&session.lock);
     return rc;
@@ -416,23 +291,22 @@ int fx_session_explain(const char *operation, int64_t deadline)
 
 int fx_session_farewell(struct fx_farewell *f)
 {
-    if (__atomic_load_n(&session.pid, __ATOMIC_RELAXED) != getpid() ||
+    if (__atomic_load_n(&session.owner, __ATOMIC_RELAXED) != getpid() ||
         fx_lock_soon(&session.lock) != 0)
         return -1;
-    if (!session.server || !session.said_hello || session.forked) {
+    if (!session.who.server || session.state != IN_SESSION) {
         pthread_mutex_unlock(&session.lock);
         return -1;
     }
-    memcpy(f->token, session.token, sizeof f->token);
-    f->key = session.key;
-    f->tenant = session.tenant;
+    memcpy(f->token, session.welcome.token, sizeof f->token);
+    f->key = session.who.key;
+    f->tenant = session.who.tenant;
     f->epoch = session.epoch;
     f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
-    f->endpoint = is_trustworthy(session.near)                ? session.near
-                  : strncmp(session.server, "ipc://", 6) == 0 ? session.server
-                                                              : NULL;
-    session.said_hello = 0;
-    session.ended = 1;
+    f->endpoint = is_trustworthy(session.welcome.near)            ? session.welcome.near
+                  : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
+                                                                  : NULL;
+    session.state = ENDED;
     return 0;
 }
 
@@ -441,18 +315,16 @@ void fx_session_farewell_done(void)
     pthread_mutex_unlock(&session.lock);
 }
 
-/* A child of fork() stays in its parent's session, over connections of its own. */
 void fx_session_fork_prepare(void)
 {
     pthread_mutex_lock(&session.lock);
 }
 
+/* Parent and child share the session, each over connections of its own: neither may end it. */
 void fx_session_fork_done(int in_child)
 {
-    session.forked = 1;
-    if (in_child) {
+    if (in_child)
         session.epoch++;
-        __atomic_store_n(&session.pid, 0, __ATOMIC_RELAXED);
-    }
+    __atomic_store_n(&session.owner, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&session.lock);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/error.h"
+#include "shim/faissx.h"
 #include "shim/remote_table.h"
 #include "shim/values/values.h"
 
@@ -25,7 +27,7 @@ void fx_buffer_list_clear(struct fx_buffer_list *l)
 
 int fx_buffer_list_append_buffer(struct fx_buffer_list *l)
 {
-    struct fx_buffer *more, b;
+    struct fx_pairs *more, b;
     if (l->buffer_size > PTRDIFF_MAX / sizeof(idx_t))
         return -1;
     more = realloc(l->buffers, (l->nbuffers + 1) * sizeof *more);
@@ -62,7 +64,7 @@ int fx_buffer_list_copy(const struct fx_buffer_list *l, size_t ofs, size_t n, id
     if (ofs > have || n > have - ofs)
         return -1;
     while (n > 0) {
-        const struct fx_buffer *b = &l->buffers[ofs / l->buffer_size];
+        const struct fx_pairs *b = &l->buffers[ofs / l->buffer_size];
         size_t at = ofs % l->buffer_size, k = l->buffer_size - at;
         if (k > n)
             k = n;
@@ -78,29 +80,29 @@ int fx_buffer_list_copy(const struct fx_buffer_list *l, size_t ofs, size_t n, id
 
 /* --- faiss_BufferList_* --- */
 
-struct value {
+struct list_value {
     struct fx_value head;
     struct fx_buffer_list list;
 };
 
-static void value_free(struct fx_value *v)
+static void list_free(struct fx_value *v)
 {
-    fx_buffer_list_clear(&((struct value *)v)->list);
+    fx_buffer_list_clear(&((struct list_value *)v)->list);
     free(v);
 }
 
-static struct fx_buffer_list *get(const void *h, const char *name, struct fx_obj **o)
+static struct fx_buffer_list *get_list(const void *h, const char *name, struct fx_obj **o)
 {
-    struct value *v = fx_value_get(h, FX_CLASS_BufferList, name, o);
+    struct list_value *v = fx_value_get(h, FX_CLASS_BufferList, name, o);
     return v ? &v->list : NULL;
 }
 
 int fx_remote_BufferList_new(FaissBufferList **p_bl, size_t buffer_size)
 {
-    struct value *v = fx_value_new(FX_CLASS_BufferList, sizeof *v, value_free, (void **)p_bl,
-                                   "faiss_BufferList_new");
+    struct list_value *v = fx_value_new(FX_CLASS_BufferList, sizeof *v, list_free, (void **)p_bl,
+                                        "faiss_BufferList_new");
     if (!v)
-        return -4;
+        return fx_abi_code(-1);
     fx_buffer_list_init(&v->list, buffer_size);
     return 0;
 }
@@ -113,7 +115,7 @@ void fx_remote_BufferList_free(FaissBufferList *obj)
 size_t fx_remote_BufferList_buffer_size(const FaissBufferList *obj)
 {
     struct fx_obj *o;
-    const struct fx_buffer_list *l = get(obj, "faiss_BufferList_buffer_size", &o);
+    const struct fx_buffer_list *l = get_list(obj, "faiss_BufferList_buffer_size", &o);
     size_t n = l ? l->buffer_size : 0;
     fx_obj_release(o);
     return n;
@@ -122,7 +124,7 @@ size_t fx_remote_BufferList_buffer_size(const FaissBufferList *obj)
 size_t fx_remote_BufferList_wp(const FaissBufferList *obj)
 {
     struct fx_obj *o;
-    const struct fx_buffer_list *l = get(obj, "faiss_BufferList_wp", &o);
+    const struct fx_buffer_list *l = get_list(obj, "faiss_BufferList_wp", &o);
     size_t n = l ? l->wp : 0;
     fx_obj_release(o);
     return n;
@@ -132,24 +134,24 @@ int fx_remote_BufferList_append_buffer(FaissBufferList *bl)
 {
     static const char name[] = "faiss_BufferList_append_buffer";
     struct fx_obj *o;
-    struct fx_buffer_list *l = get(bl, name, &o);
-    int rc = l ? 0 : -4;
+    struct fx_buffer_list *l = get_list(bl, name, &o);
+    int rc = l ? 0 : -1;
     if (l && fx_buffer_list_append_buffer(l) != 0)
         rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", name);
     fx_obj_release(o);
-    return rc;
+    return fx_abi_code(rc);
 }
 
 int fx_remote_BufferList_add(FaissBufferList *bl, idx_t id, float dis)
 {
     static const char name[] = "faiss_BufferList_add";
     struct fx_obj *o;
-    struct fx_buffer_list *l = get(bl, name, &o);
-    int rc = l ? 0 : -4;
+    struct fx_buffer_list *l = get_list(bl, name, &o);
+    int rc = l ? 0 : -1;
     if (l && fx_buffer_list_add(l, id, dis) != 0)
         rc = fx_fail(FAISSX_E_MEMORY, "%s: no room for another pair", name);
     fx_obj_release(o);
-    return rc;
+    return fx_abi_code(rc);
 }
 
 int fx_remote_BufferList_copy_range(FaissBufferList *bl, size_t ofs, size_t n, idx_t *dest_ids,
@@ -157,11 +159,11 @@ int fx_remote_BufferList_copy_range(FaissBufferList *bl, size_t ofs, size_t n, i
 {
     static const char name[] = "faiss_BufferList_copy_range";
     struct fx_obj *o;
-    const struct fx_buffer_list *l = get(bl, name, &o);
-    int rc = l ? 0 : -4;
+    const struct fx_buffer_list *l = get_list(bl, name, &o);
+    int rc = l ? 0 : -1;
     if (l && fx_buffer_list_copy(l, ofs, n, dest_ids, dest_dis) != 0)
-        rc = fx_fail(FAISSX_E_ARGUMENT, "%s: pairs %zu to %zu are not all there", name, ofs,
-                     ofs + n);
+        rc = fx_fail(FAISSX_E_ARGUMENT, "%s: the list does not have %zu pairs from pair %zu on",
+                     name, n, ofs);
     fx_obj_release(o);
-    return rc;
+    return fx_abi_code(rc);
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all value objects have in common. */
 #include "shim/values/values.h"
 
 #include <stdlib.h>
+
+#include "shim/error.h"
+#include "shim/faissx.h"
+#include "shim/values/range_result.h"
+#include "shim/values/search_params.h"
+#include "shim/values/selector.h"
 
 void fx_value_free(struct fx_value *v)
 {
@@ -17,7 +22,7 @@ void *fx_value_get(const void *handle, int cls, const char *function, struct fx_
         fx_fail(FAISSX_E_ARGUMENT, "%s: the Faiss%s is NULL", function, fx_classes[cls].name);
         return NULL;
     }
-    if (!fx_is_ours(handle)) {
+    if (!fx_obj_is_ours(handle)) {
         fx_fail(FAISSX_E_HANDLE, "%s: the Faiss%s was made by the real library, not remotely",
                 function, fx_classes[cls].name);
         return NULL;
@@ -29,8 +34,8 @@ void *fx_value_get(const void *handle, int cls, const char *function, struct fx_
         return NULL;
     }
     if (!fx_is_a(fx_obj_class(*o), cls)) {
-        fx_fail(FAISSX_E_HANDLE, "%s: a Faiss%s is no Faiss%s", function,
-                fx_classes[fx_obj_class(*o)].name, fx_classes[cls].name);
+        fx_fail(FAISSX_E_HANDLE, "%s: expected a Faiss%s, got a Faiss%s", function,
+                fx_classes[cls].name, fx_classes[fx_obj_class(*o)].name);
         fx_obj_release(*o);
         *o = NULL;
         return NULL;
@@ -42,7 +47,7 @@ void *fx_value_new(int cls, size_t size, void (*destroy)(struct fx_value *), voi
                    const char *function)
 {
     if (!p_out) {
-        fx_fail(FAISSX_E_ARGUMENT, "%s: nowhere to put the new object", function);
+        fx_fail(FAISSX_E_ARGUMENT, "%s: the pointer to the new object is NULL", function);
         return NULL;
     }
     struct fx_value *v = calloc(1, size);
@@ -69,4 +74,23 @@ void fx_value_end(const void *handle, int cls, const char *function)
         fx_obj_end(o);
         fx_obj_release(o);
     }
+}
+
+int fx_value_pack(msgpack_packer *pk, struct fx_payload *payload, const void *handle, int cls,
+                  const char *function)
+{
+    if (!handle) {
+        msgpack_pack_nil(pk);
+        return 0;
+    }
+    switch (fx_root(cls)) {
+    case FX_CLASS_IDSelector:
+        return fx_selector_pack(pk, payload, handle, function, 0);
+    case FX_CLASS_SearchParameters:
+        return fx_search_params_pack(pk, payload, handle, function);
+    case FX_CLASS_RangeSearchResult:
+        return fx_range_result_pack(pk, handle, function);
+    }
+    return fx_fail(FAISSX_E_UNSUPPORTED, "%s: a Faiss%s cannot be sent to a server", function,
+                   fx_classes[cls].name);
 }

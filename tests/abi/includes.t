@@ -37,13 +37,13 @@ result 1 "there are includes" $?
 
 # What the rule is for.
 cat >"$work/crooked" <<'END'
-proto/wire.c shim/shim.h
+proto/wire.c shim/error.h
 shim/calls/call.c server/log.h
 server/log.c server/engine/engine.h
 server/front/front.c server/engine/engine.h
 server/engine/run/pool.c server/front/front.h
-cli/ask.c shim/shim.h
-bench/client.c shim/shim.h
+cli/ask.c shim/error.h
+bench/client.c shim/error.h
 END
 [ "$(wrong <"$work/crooked" | wc -l)" = 7 ]
 result 2 "one that goes the wrong way is found" $?

@@ -37,7 +37,7 @@ ready no answer to hello within the time allowed
 close-ready the server closed the connection
 delimiter no answer to hello within the time allowed
 close-delimiter the server closed the connection
-header timed out within a message of the server
+header timed out within a message from the server
 close-header the server closed the connection
 END
 
@@ -52,14 +52,22 @@ while IFS='|' read -r stage change look; do
 done <<'END'
 hello|the server did not answer within FAISSX_TIMEOUT, 2 seconds; the change may have been made|the server did not answer within FAISSX_TIMEOUT, 2 seconds
 close-hello|the server closed the connection; the change may have been made|the server closed the connection
-reply|timed out within a message of the server; the change may have been made|timed out within a message of the server
+reply|timed out within a message from the server; the change may have been made|timed out within a message from the server
 close-reply|the server closed the connection; the change may have been made|the server closed the connection
-array||the server began to answer and stopped within its reply, until FAISSX_TIMEOUT was over
+array||the server began to answer, but its reply was not complete when FAISSX_TIMEOUT was over
 close-array||the server closed the connection
 made|out of memory; the change was made, but its results are lost|out of memory
 END
 
 # --- a real server ---
+
+# stop PID: stops a process and waits for it, since on a busy machine its threads run on for a while.
+stop() {
+    kill -STOP "$1"
+    while grep -h '^State:' /proc/"$1"/task/*/status | grep -qv 'T (stopped)'; do
+        sleep 0.01
+    done
+}
 
 for transport in --tcp ''; do
     # shellcheck disable=SC2086 # nothing, or one option
@@ -70,13 +78,13 @@ for transport in --tcp ''; do
     ask "$name" 'new 0 Flat' >/dev/null
     ask "$name" 'add 0 3' >/dev/null
     engine=$(stat_of pid)
-    kill -STOP "$engine"
+    stop "$engine"
     is "a stopped engine, a search" "$(ask "$name" 'search 0')" \
         "-4 faissx: the server did not answer within FAISSX_TIMEOUT, 2 seconds"
     kill -CONT "$engine"
     wait_for pending 0
     is "it goes on, and so does the client" "$(ask "$name" 'total 0')" 3
-    kill -STOP "$engine"
+    stop "$engine"
     like "a stopped engine, a change" "$(ask "$name" 'add 0 3')" \
         "^-4 faissx: .*; the change may have been made\$"
     like "a change for which there is no connection" "$(ask "$name" 'add 0 3')" \
@@ -88,7 +96,7 @@ for transport in --tcp ''; do
     like "a stopped server and a new client" "$(client 'new 0 Flat')" \
         "^new 0 Flat: -4 faissx: cannot connect to $SERVER: timed out waiting for a ZeroMQ handshake\$"
     kill -CONT "$SERVER_PID"
-    kill -STOP "$engine"
+    stop "$engine"
     like "an array that is sent in parts, or an upload" "$(ask "$name" 'add 0 400000')" \
         '^-4 faissx: .*; the change was not made$'
     kill -CONT "$engine"

@@ -14,8 +14,8 @@ with() {
 start_server
 while read -r name value expected; do
     is "$name='$value' is refused by every call" "$(with "$name=$value" 'new 0 Flat' 'new 1 Flat')" \
-        "new 0 Flat: -4 faissx: $name is '$value', and must be $expected
-new 1 Flat: -4 faissx: $name is '$value', and must be $expected"
+        "new 0 Flat: -4 faissx: $name is '$value', but must be $expected
+new 1 Flat: -4 faissx: $name is '$value', but must be $expected"
 done <<'END'
 FAISSX_TIMEOUT abc a number of seconds from 0.001 to 1000000000
 FAISSX_TIMEOUT -5 a number of seconds from 0.001 to 1000000000

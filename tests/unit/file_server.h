@@ -14,13 +14,14 @@
 #include "faiss_c_compat.h"
 #include "proto/wire.h"
 
-enum { SMALL = 1000, LARGE = 3 * FX_PIECE + 77 };
+/* More pieces than are fetched at once, so that some are asked for after others have arrived. */
+enum { SMALL = 1000, LARGE = 5 * FX_PIECE + 77 };
 
 /* What the server does next, and what it was sent. */
 static struct {
     size_t save_size;       /* of the index that is saved */
     uint64_t fail_download; /* at this offset, unless 0 */
-    int refuse_save, lose_session, released;
+    int refuse_save, lose_session, released, streams;
     const char *needs; /* of a stream: one byte for each read, its size */
     char got[LARGE];
     size_t ngot;
@@ -189,6 +190,7 @@ static void serve(void *socket, struct message *m, struct reply *r)
             keep(sent, 0, nsent);
         out(r, &h);
     } else if (fx_header_is(&h, "operation", "load_stream")) {
+        server.streams++;
         say_what_is_wanted(&h);
         need(r, &h);
     } else if (fx_header_is(&h, "operation", "feed")) {

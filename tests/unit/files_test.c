@@ -481,9 +481,26 @@ static void a_server_that_asks_for_nonsense(void **state)
     FaissIndex *index = NULL;
     FILE *f = fopen("/dev/zero", "rb");
     server.needs = "";
-    assert_failed(faiss_read_index(f, 0, &index), -4, "makes no sense");
+    assert_failed(faiss_read_index(f, 0, &index), -4, "is malformed");
     assert_null(index);
     fclose(f);
+}
+
+static void a_stream_is_begun_once_after_an_earlier_error(void **state)
+{
+    (void)state;
+    FaissIndex *index = NULL;
+    FILE *f = fopen("/dev/zero", "rb");
+    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* there is a connection */
+    server.lose_session = 1;
+    assert_int_equal(faiss_Index_ntotal(an_index), 0);
+    assert_int_equal(faissx_last_error_code(), FAISSX_E_SESSION);
+    server.needs = "\4";
+    assert_int_equal(faiss_read_index(f, 0, &index), 0);
+    assert_int_equal(server.streams, 1);
+    fclose(f);
+    faiss_Index_free(an_index);
+    an_index = index;
 }
 
 static void the_version_is_the_servers(void **state)
@@ -546,6 +563,7 @@ int main(void)
         cmocka_unit_test_setup(a_stream_is_left_behind_the_index, fresh),
         cmocka_unit_test_setup(read_from_a_pipe_by_name, fresh),
         cmocka_unit_test_setup(a_server_that_asks_for_nonsense, fresh),
+        cmocka_unit_test_setup(a_stream_is_begun_once_after_an_earlier_error, fresh),
         cmocka_unit_test_setup(the_version_is_the_servers, fresh),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

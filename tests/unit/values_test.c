@@ -203,13 +203,14 @@ static void a_selector_needs_its_arguments(void **state)
     (void)state;
     FaissIDSelectorBatch *b = NULL;
     assert_int_equal(faiss_IDSelectorBatch_new(&b, 2, NULL), -4);
-    assert_error(FAISSX_E_ARGUMENT, "faiss_IDSelectorBatch_new: 2 ids");
+    assert_error(FAISSX_E_ARGUMENT, "faiss_IDSelectorBatch_new: there cannot be 2 ids");
     const idx_t id = 0;
     assert_int_equal(faiss_IDSelectorBatch_new(&b, SIZE_MAX / 8, &id), -4);
     assert_error(FAISSX_E_ARGUMENT, "faiss_IDSelectorBatch_new");
     assert_null(b);
     assert_int_equal(faiss_IDSelectorRange_new(NULL, 0, 1), -4);
-    assert_error(FAISSX_E_ARGUMENT, "faiss_IDSelectorRange_new: nowhere to put");
+    assert_error(FAISSX_E_ARGUMENT,
+                 "faiss_IDSelectorRange_new: the pointer to the new object is NULL");
     assert_int_equal(faiss_IDSelector_is_member(NULL, 0), 0);
     assert_error(FAISSX_E_ARGUMENT, "the FaissIDSelector is NULL");
 }
@@ -287,7 +288,8 @@ static void casts_return_the_same_handle_or_null(void **state)
     assert_null(faiss_SearchParametersIVF_cast(NULL));
     assert_no_error();
     assert_int_equal(faiss_SearchParametersIVF_nprobe(hnsw), 0);
-    assert_error(FAISSX_E_HANDLE, "a FaissSearchParametersHNSW is no FaissSearchParametersIVF");
+    assert_error(FAISSX_E_HANDLE,
+                 "expected a FaissSearchParametersIVF, got a FaissSearchParametersHNSW");
     faiss_SearchParameters_free(hnsw);
     faiss_SearchParameters_free(base);
     assert_null(faiss_SearchParametersIVF_cast(base));
@@ -425,12 +427,13 @@ static void a_query_out_of_range_is_refused(void **state)
     assert_int_equal(faiss_RangeSearchPartialResult_new(&p, r), 0);
     assert_int_equal(faiss_RangeSearchPartialResult_new_result(p, 2, &q), 0);
     assert_int_equal(faiss_RangeSearchPartialResult_finalize(p), -4);
-    assert_error(FAISSX_E_ARGUMENT, "query 2 of 2");
+    assert_error(FAISSX_E_ARGUMENT, "qno is 2, but the result has 2 queries");
     faiss_RangeSearchResult_free(r);
     assert_int_equal(faiss_RangeSearchPartialResult_new(&p, NULL), -4);
     assert_int_equal(faiss_RangeQueryResult_add(NULL, 0, 0), -4);
     assert_int_equal(faiss_RangeQueryResult_add((FaissRangeQueryResult *)p, 0, 0), -4);
-    assert_error(FAISSX_E_HANDLE, "a FaissRangeSearchPartialResult is no FaissRangeQueryResult");
+    assert_error(FAISSX_E_HANDLE,
+                 "expected a FaissRangeQueryResult, got a FaissRangeSearchPartialResult");
 }
 
 /* --- buffers --- */
@@ -515,13 +518,13 @@ static void readers_and_writers(void **state)
     assert_int_equal(faiss_CustomIOReader_new(&r, no_read), 0);
     assert_int_equal(faiss_CustomIOWriter_new(&w, no_write), 0);
     assert_int_equal(faiss_read_index_custom((FaissIOReader *)w, 0, &index), -4);
-    assert_error(FAISSX_E_HANDLE, "a FaissCustomIOWriter is no FaissIOReader");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissIOReader, got a FaissCustomIOWriter");
     assert_int_equal(faiss_read_index_custom(NULL, 0, &index), -4);
     assert_error(FAISSX_E_ARGUMENT, "faiss_read_index_custom: io_reader is NULL");
     assert_int_equal(faiss_write_index_custom((FaissIndex *)r, (FaissIOWriter *)w, 0), -4);
-    assert_error(FAISSX_E_HANDLE, "a FaissCustomIOReader is no FaissIndex");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissIndex, got a FaissCustomIOReader");
     faiss_CustomIOWriter_free((FaissCustomIOWriter *)r);
-    assert_error(FAISSX_E_HANDLE, "a FaissCustomIOReader is no FaissCustomIOWriter");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissCustomIOWriter, got a FaissCustomIOReader");
     faiss_IOReader_free((FaissIOReader *)r); /* the base class's */
     faiss_CustomIOWriter_free(w);
     assert_int_equal(faiss_read_index_custom((FaissIOReader *)r, 0, &index), -4);
@@ -584,11 +587,11 @@ static void another_class_is_an_error(void **state)
     FaissBufferList *l = NULL;
     assert_int_equal(faiss_BufferList_new(&l, 1), 0);
     faiss_IDSelector_free(SEL(l));
-    assert_error(FAISSX_E_HANDLE, "a FaissBufferList is no FaissIDSelector");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissIDSelector, got a FaissBufferList");
     faiss_IDSelectorBitmap_free((FaissIDSelectorBitmap *)s);
-    assert_error(FAISSX_E_HANDLE, "a FaissIDSelectorRange is no FaissIDSelectorBitmap");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissIDSelectorBitmap, got a FaissIDSelectorRange");
     assert_int_equal(faiss_RangeSearchResult_nq((FaissRangeSearchResult *)l), 0);
-    assert_error(FAISSX_E_HANDLE, "a FaissBufferList is no FaissRangeSearchResult");
+    assert_error(FAISSX_E_HANDLE, "expected a FaissRangeSearchResult, got a FaissBufferList");
     assert_int_equal(faiss_Index_reset((FaissIndex *)s), -4); /* FAISS's object is elsewhere */
     assert_error(FAISSX_E_HANDLE, "a FaissIDSelectorRange, not a FaissIndex");
     assert_int_equal(faiss_IDSelector_is_member(s, 0), 1); /* both are still there */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of remote mode: generated stubs, all of which end in fx_remote_call, and the
- * functions whose remote form is written by hand. */
 #include "shim/remote_table.h"
-#include "shim/shim.h"
+
+#include "shim/calls/call.h"
 
 #define FX_STUB_STORAGE static
 #define FX_STUB(name) stub_##name

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shim/calls/handle.h"
+
+#include "shim/error.h"
+#include "shim/faissx.h"
+#include "shim/transport/rpc.h"
+#include "shim/values/values.h"
+
+struct fx_obj *fx_server_object(const void *handle, int cls, const char *function)
+{
+    struct fx_obj *o;
+    fx_value_get(handle, cls, function, &o); /* it has no value, but the same checks apply */
+    if (o && !fx_obj_current(o)) {
+        fx_fail(FAISSX_E_SESSION,
+                "%s: the Faiss%s is gone: the server was restarted, or this process was "
+                "configured for another one",
+                function, fx_classes[cls].name);
+        fx_obj_release(o);
+        o = NULL;
+    }
+    return o;
+}
+
+/* A new object's reply brings what programs ask for next. */
+static void remember_index(void *handle, int cls, const msgpack_object *d,
+                           const msgpack_object *metric)
+{
+    struct fx_obj *o = fx_obj_get(handle);
+    int binary = fx_root(cls) == FX_CLASS_IndexBinary;
+    fx_obj_set_fixed(o, binary ? FX_OP_IndexBinary_d : FX_OP_Index_d,
+                     (union fx_val){.i = d->via.i64});
+    fx_obj_set_fixed(o, binary ? FX_OP_IndexBinary_metric_type : FX_OP_Index_metric_type,
+                     (union fx_val){.i = metric->via.i64});
+    fx_obj_release(o);
+}
+
+void *fx_take_handle(const msgpack_object *o, int cls, struct fx_obj *lender, const char *function)
+{
+    const msgpack_object *e = o;
+    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size > 0)
+        e = o->via.array.ptr;
+    if (e->type != MSGPACK_OBJECT_POSITIVE_INTEGER || e->via.u64 == 0)
+        return NULL;
+    void *h = fx_obj_new(cls, e->via.u64, NULL, lender);
+    if (!h)
+        fx_fail(FAISSX_E_MEMORY, "%s: no room for another handle", function);
+    else if (e != o && o->via.array.size >= 3)
+        remember_index(h, cls, &e[1], &e[2]);
+    return h;
+}
+
+int fx_take_out_handle(struct fx_rpc *r, int cls, void **p_out, const char *function)
+{
+    const msgpack_object *out = fx_header_get(&r->reply, "out");
+    unsigned before = fx_error_count();
+    void *h = NULL;
+    if (out && out->type == MSGPACK_OBJECT_ARRAY && out->via.array.size == 1)
+        h = fx_take_handle(out->via.array.ptr, cls, NULL, function);
+    if (h) {
+        *p_out = h;
+        return 0;
+    }
+    return fx_error_count() == before ? fx_rpc_malformed(r, "the reply lacks a handle") : -1;
+}

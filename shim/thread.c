@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shim/thread.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "proto/client/conn.h"
+#include "shim/faissx.h"
+
+enum { EXIT_MS = 10 };
+
+static _Thread_local struct fx_thread *self;
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+static struct {
+    pthread_mutex_t lock;
+    struct fx_thread *list;
+} threads = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void thread_end(void *arg)
+{
+    struct fx_thread *t = arg;
+    pthread_mutex_lock(&threads.lock);
+    DL_DELETE(threads.list, t);
+    pthread_mutex_unlock(&threads.lock);
+    fx_session_give_back(&t->channel);
+    msgpack_sbuffer_destroy(&t->header);
+    free(t->last.text);
+    free(t);
+    self = NULL;
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&key, thread_end);
+}
+
+struct fx_thread *fx_self(void)
+{
+    if (self)
+        return self;
+    pthread_once(&key_once, make_key);
+    struct fx_thread *t = calloc(1, sizeof *t);
+    if (t) {
+        msgpack_sbuffer_init(&t->header);
+        pthread_setspecific(key, t);
+        self = t;
+        pthread_mutex_lock(&threads.lock);
+        DL_APPEND(threads.list, t);
+        pthread_mutex_unlock(&threads.lock);
+    }
+    return t;
+}
+
+struct fx_thread *fx_self_if_any(void)
+{
+    return self;
+}
+
+static int change_state(struct fx_thread *t, int from, int to)
+{
+    return __atomic_compare_exchange_n(&t->state, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+int fx_thread_engage(struct fx_thread *t)
+{
+    if (t->calls > 0 || change_state(t, FX_THREAD_IDLE, FX_THREAD_CALLING)) {
+        t->calls++;
+        return 0;
+    }
+    return fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
+}
+
+void fx_thread_disengage(struct fx_thread *t)
+{
+    if (--t->calls == 0)
+        __atomic_store_n(&t->state, FX_THREAD_IDLE, __ATOMIC_RELEASE);
+}
+
+int fx_lock_soon(pthread_mutex_t *lock)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += EXIT_MS * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_nsec -= 1000000000;
+        t.tv_sec++;
+    }
+    return pthread_mutex_timedlock(lock, &t) == 0 ? 0 : -1;
+}
+
+struct fx_conn *fx_threads_take(unsigned epoch)
+{
+    struct fx_conn *found = NULL;
+    if (fx_lock_soon(&threads.lock) != 0)
+        return NULL;
+    for (struct fx_thread *t = threads.list; t && !found; t = t->next) {
+        if (!change_state(t, FX_THREAD_IDLE, FX_THREAD_ENDED))
+            continue;
+        if (t->channel.conn && t->channel.epoch == epoch && !fx_conn_is_dead(t->channel.conn))
+            found = t->channel.conn;
+    }
+    pthread_mutex_unlock(&threads.lock);
+    return found;
+}
+
+void fx_threads_fork_prepare(void)
+{
+    pthread_mutex_lock(&threads.lock);
+}
+
+/* A child has one thread: the one that forked. */
+void fx_threads_fork_done(int in_child)
+{
+    if (in_child) {
+        threads.list = NULL;
+        if (self)
+            DL_APPEND(threads.list, self);
+    }
+    pthread_mutex_unlock(&threads.lock);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the shim keeps for each thread that calls it: its connection, the request that it is
+ * making, and its last error.
+ *
+ * A thread owns its struct fx_thread, which is freed when the thread ends.  No other thread touches
+ * it, except that a thread which ends the process may take the connection of one that has no call
+ * under way (fx_threads_take).
+ */
+#ifndef FX_THREAD_H
+#define FX_THREAD_H
+
+#include <msgpack.h>
+#include <pthread.h>
+
+#include "shim/error.h"
+#include "shim/transport/session.h"
+
+enum fx_thread_state {
+    FX_THREAD_IDLE,    /* it has no call under way */
+    FX_THREAD_CALLING, /* it has */
+    FX_THREAD_ENDED    /* its connection was taken: it cannot make calls any more */
+};
+
+struct fx_thread {
+    struct fx_thread *prev, *next; /* of all threads; with threads.lock */
+    struct fx_channel channel;
+    int calls;              /* under way: sending a large array takes calls within the call */
+    int state;              /* enum fx_thread_state; atomic */
+    int joining;            /* it is sending joined adds, see join.h */
+    msgpack_sbuffer header; /* of the request being made; its memory is reused */
+    struct fx_error last;
+    unsigned failures; /* errors set so far */
+};
+
+/* The calling thread's; NULL when it has none and memory is out. */
+struct fx_thread *fx_self(void);
+
+/* The same, but NULL when it has none yet. */
+struct fx_thread *fx_self_if_any(void);
+
+/* A call begins, or ends.  Beginning one fails when the process is ending. */
+int fx_thread_engage(struct fx_thread *t);
+void fx_thread_disengage(struct fx_thread *t);
+
+/* For the end of the process: the connection of a thread that has no call under way, made in
+ * `epoch`.  Threads that were looked at can make no more calls.  NULL when there is none. */
+struct fx_conn *fx_threads_take(unsigned epoch);
+
+/* Take a lock that nobody holds for long unless something is wrong.  Fails after a few
+ * milliseconds, without an error: for the end of the process, which must not wait. */
+int fx_lock_soon(pthread_mutex_t *lock);
+
+void fx_threads_fork_prepare(void);
+void fx_threads_fork_done(int in_child);
+
+#endif
