@@ -66,6 +66,8 @@ is "-v names what was redirected" "$(said)" \
     "faissx: dl has $stand_in for libfaiss_c.so
 faissx: dl asked for $real and gets $stand_in
 faissx: dl asked for libfaiss_c_avx2.so and gets $stand_in"
+FAISSX_VERBOSE=0 dl "$TMP/dl" "$real" >/dev/null
+is "FAISSX_VERBOSE=0 names nothing" "$(said)" ""
 
 ln -s "$real" "$TMP/libhidden.so"
 is "under a name of its own a real FAISS is used" "$(run "$TMP/dl" "$TMP/libhidden.so")" "2
