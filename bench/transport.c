@@ -201,8 +201,7 @@ static void enter(const char *namespace)
     close(fd);
 }
 
-/* Starts an echo process with a ROUTER bound to `where`, and sets `where` to the actual endpoint.
- */
+/* Starts an echo process with a ROUTER bound to `where`.  Sets `endpoint` to the actual one. */
 static void start_router(const char *where, char *endpoint, size_t len)
 {
     int fd[2];
