@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Messages that make no sense, or lie: each is answered with an error of the right kind, and
-# neither the server nor the engine, which other clients use, is the worse for it.
+# Malformed messages, and messages with wrong sizes and handles: each is answered with an error of
+# the right kind, and neither the server nor the engine, which other clients use, is affected.
 # (messages-tcp.t sends the same over TCP.)
 . tests/e2e/lib.sh
 MESSAGES_OVER=${MESSAGES_OVER:-}
@@ -15,11 +15,11 @@ engine=$(stat_of pid)
 
 s=$(value session "$(raw '{"operation":"hello","protocol":1}')")
 to() { raw "$@"; }
-# send OPERATION [KEYS]; call FUNCTION ARGS [KEYS]: in that session.
+# send OPERATION [KEYS]; call FUNCTION ARGS [KEYS]: a request in the session.
 send() { to '{"operation":"'"$1"'","session":"'"$s"'"'"${2:+,$2}"'}'; }
 call() { send "$1" '"args":['"$2"']'"${3:+,$3}"; }
 good() { like "$1" "$2" '"status":"ok"'; }
-# bad NAME REPLY KIND...: an error of one of these kinds; 'faiss' is FAISS's own.
+# bad NAME REPLY KIND...: the reply is an error of one of these kinds; 'faiss' is FAISS's own.
 bad() {
     bad_name=$1 bad_reply=$2
     shift 2
@@ -34,9 +34,9 @@ bad() {
 flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
 clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
-is "a thousand calls before the first answer is read" \
+is "a thousand calls before the first reply is read are answered" \
     "$(call faiss_Index_ntotal "$flat" '"_repeat":1000' | grep -c '"ret":0')" 1000
-is "and as many that are refused" \
+is "so are a thousand calls that are refused" \
     "$(call faiss_Index_ntotal 99 '"_repeat":1000' | grep -c '"kind":"handle"')" 1000
 good "an honest call" "$(call faiss_Index_add "$flat,2,0" '"_frames":["zero 64"]')"
 
@@ -70,7 +70,7 @@ good "a request_id that is a string" "$(raw '{"operation":"ping","request_id":"x
 bad "16 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":["","","","","","","","","","","","","","","",""]')" limit
 bad "100 payload frames" "$(call faiss_Index_ntotal "$flat" '"_frames":['"$(printf '"",%.0s' $(seq 99))"'""]')" limit
 bad "a frame beyond the limit" "$(call faiss_Index_add "$flat,1,0" '"_frames":["zero 8388609"]')" limit
-like "a frame far beyond it" "$(raw '{"operation":"ping","_frames":["zero 99000000"]}')" \
+like "a frame far beyond the limit" "$(raw '{"operation":"ping","_frames":["zero 99000000"]}')" \
     '"kind":"limit","message":"faissx: frame 1 has 99000000 bytes, more than 8388608"|^no reply$'
 bad "a hello without a protocol" "$(raw '{"operation":"hello"}')" protocol
 bad "a hello of the future" "$(raw '{"operation":"hello","protocol":2}')" protocol
@@ -102,18 +102,18 @@ for array in 1 -1 true null '"x"' '["upload",7]' '["download",7]' '["upload"]' '
     '"uint:18446744073709551615"' '["upload","uint:18446744073709551615"]'; do
     bad "an array that is $array" "$(call $add "$flat,2,$array" "$zeros")" protocol argument
 done
-# The header is no array.  Somewhere it has the size of eight vectors.
+# The header frame in place of an array: some header has exactly the size of eight vectors.
 set --
 for pad in $(seq 100 230); do
     set -- "$@" '{"operation":"'$add'","session":"'"$s"'","args":['"$flat"',8,"uint:18446744073709551615"],"pad":"'"$(printf "%0${pad}d" 0)"'"}'
 done
-is "the header as an array" "$(to "$@" | grep -c '"status":"ok"')" 0
+is "an array in place of the header" "$(to "$@" | grep -c '"status":"ok"')" 0
 bad "an array that is one byte short" "$(call $add "$flat,2,0" '"_frames":["zero 63"]')" argument
 bad "a factory string that is none" "$(call faiss_index_factory 'true,8,5,1')" protocol
 bad "one with a NUL in it" "$(call faiss_index_factory 'true,8,"Flat\u0000x",1')" protocol argument
 bad "one that is NULL" "$(call faiss_index_factory 'true,8,null,1')" argument
 bad "a place for a handle that is NULL" "$(call faiss_index_factory 'null,8,"Flat",1')" argument
-# FAISS takes it, and every size that is computed from it is refused.
+# FAISS accepts this dimension; every size that is computed from it is refused.
 negative=$(handle "$(call faiss_index_factory 'true,-8,"Flat",1')")
 if [ -n "$negative" ]; then
     bad "a negative dimension" "$(call $add "$negative,1,0" "$zeros")" argument faiss
@@ -188,7 +188,7 @@ big=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 good "many vectors in a frame" "$(call faiss_Index_add "$big,200000,0" '"_frames":["zero 6400000"]')"
 saved=$(send save '"handle":'"$big" | sed -n 's/.*"download","\([^"]*\)".*/\1/p')
 for time in first second; do
-    like "more than a piece of a download, the $time time" \
+    like "more than the largest piece of a download, the $time time" \
         "$(send download '"id":"'"$saved"'","offset":10,"size":6000000')" '"_frames":\[6000000\]'
 done
 good "it is given up" "$(send release '"id":"'"$saved"'"')"
@@ -199,7 +199,7 @@ bad "loading nothing" "$(load Index '')" faiss
 bad "loading garbage" "$(load Index 'zero 1000')" faiss
 bad "loading no frame" "$(load Index 'zero 4' 1)" protocol
 bad "loading what is no class" "$(load Clustering 'zero 4')" protocol
-# IxF2, d 8, then far more vectors than there are bytes.
+# IxF2 with d = 8, which claims far more vectors than the file has bytes.
 bad "an index that lies about its size" "$(load Index 'hex 4978463208000000ffffffffffffff7f00001000000000000000100000000000010100000000000000000000000000000010')" faiss limit
 bad "a transform that is garbage" "$(load VectorTransform 'zero 1000')" faiss missing
 bad "a binary index that is garbage" "$(load IndexBinary 'zero 1000')" faiss missing
@@ -209,7 +209,7 @@ bad "feeding too much, and garbage" "$(send feed '"stream":'"$stream"',"_frames"
 bad "a hundred streams that are left alone" "$(send load_stream '"class":"Index","_repeat":100')" limit ||
     diag "$(raw '{"operation":"health"}' '{"operation":"stats"}')"
 
-# --- what FAISS itself would not survive ---
+# --- calls that would crash FAISS ---
 
 bad "a key that is negative" "$(call faiss_Index_reconstruct "$flat,-5,true")" argument faiss
 bad "a key that is too large" "$(call faiss_Index_reconstruct "$flat,1000000000000,true")" argument faiss
@@ -225,14 +225,14 @@ pca=$(handle "$(call faiss_PCAMatrix_new_with 'true,8,4,0.0,0')")
 bad "an untrained transform" "$(call faiss_VectorTransform_apply_noalloc "$pca,2,0,true" "$zeros")" argument faiss
 bad "a flag of one" "$(call faiss_LinearTransform_set_is_orthonormal "$pca")" argument faiss
 
-# --- and after all that ---
+# --- afterwards ---
 
-is "the engine is the same" "$(stat_of pid)" "$engine"
-like "the session is good" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
-is "an honest client finds what it found" "$(ask honest 'search 0')" "$found"
-is "a new one works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
+is "the engine has not died" "$(stat_of pid)" "$engine"
+like "the session still works" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
+is "another client finds what it found before" "$(ask honest 'search 0')" "$found"
+is "a new client works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
 good "a session ends" "$(send bye)"
 objects() { [ "$(stat_of objects)" = "$1" ]; }
-ok "and leaves the honest one's index only" wait_for objects 1 # loads end in their own time
-is "the log has no trouble" "$(grep -E '[0-9]Z (warn|error) ' "$SERVER_LOG")" ""
+ok "only the other client's index is left" wait_for objects 1 # loads end in their own time
+is "the log has no warning and no error" "$(grep -E '[0-9]Z (warn|error) ' "$SERVER_LOG")" ""
 ok "the server stops" stop_server
