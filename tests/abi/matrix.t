@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The support matrix against what the selected FAISS exports.
+# The support matrix agrees with what the selected FAISS exports.
 set -u
 FAISS_C=${FAISS_C:-$(packaging/find-faiss.sh)} || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 nm -D --defined-only "$FAISS_C" | sed -n 's/.* \(faiss_.*\)/\1/p' | sort >"$work/has"
-# Only these releases have a column; each has a function that tells it from the one before.
+# Only these releases have a column; each has a function that the one before lacks.
 if grep -qx faiss_ScalarQuantizer_trained "$work/has"; then
     column=6
 elif grep -qx faiss_Index_sa_code_size "$work/has" &&
