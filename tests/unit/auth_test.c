@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* API keys: how they are given, and who is let in. */
+/* API keys: parsing them, and which clients are accepted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,7 @@ static void answers(void **state)
         "Invalid API key");
 }
 
-/* An engine is told the number, never the key. */
+/* An engine gets the number of a key, never the key. */
 static void each_key_has_its_own_number(void **state)
 {
     struct fxs_auth *a = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client's connection in an engine: what it makes of bytes, and what they cost. */
+/* A client's connection in an engine: how it reads bytes, and how much memory they take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,7 +105,7 @@ static void say_message(struct pair *p, const struct fx_frame *frames, int n, in
     assert_int_equal(sendmsg(p->client, &msg, MSG_NOSIGNAL), want);
 }
 
-/* What fxe_conn_read says, but for waiting: epoll would report it again. */
+/* The result of fxe_conn_read after waiting for bytes, as epoll would. */
 static int read_it(struct pair *p, struct fxe_msg **m)
 {
     *m = NULL;
@@ -435,7 +435,7 @@ static void what_follows_is_discarded_and_then_the_connection_ends(void **state)
     say(p, LITERAL("\1\0"));
     say_head(p, 0, FX_HEADER_MAX + 1);
     expect_refusal(p, "limit", "the header");
-    assert_int_equal(fxe_conn_commands(p->c), 1); /* it is not looked for commands any more */
+    assert_int_equal(fxe_conn_commands(p->c), 1); /* no commands are read from it any more */
     memset(rest, 'r', sizeof(rest));
     int rc = 0;
     while (rc == 0) {
@@ -480,7 +480,8 @@ static size_t peak(struct pair *p, int n)
     return in_use() - before;
 }
 
-/* 75 bytes do not make an engine allocate what they announce: 32 MiB in all, then what comes. */
+/* 75 bytes do not make an engine allocate what they announce: at most 32 MiB, then as bytes arrive.
+ */
 static void memory_follows_what_has_arrived(void **state)
 {
     enum { N = 100 };
@@ -492,7 +493,7 @@ static void memory_follows_what_has_arrived(void **state)
         open_pair(&p[i], "", 0);
     size_t all = peak(p, N); /* 800 MiB are announced */
     assert_in_range(all, 8 * MIB, 48 * MIB);
-    /* The last one has no room ahead.  What it costs stays in proportion to what it sends. */
+    /* For the last one nothing is allocated ahead: its memory is in proportion to what it sends. */
     size_t before = in_use();
     for (size_t sent = 0; sent < 4 * MIB; sent += 100000) {
         say(&p[N - 1], part, 100000);
@@ -522,7 +523,7 @@ static void say_half(struct pair *p, const char *data)
     say(p, data, 1000);
 }
 
-/* Beyond --max-pending a request is refused, but answered by its number; one alone never is. */
+/* Beyond --max-pending a request is refused, with its request_id; a single request never is. */
 static void what_is_kept_is_limited(void **state)
 {
     struct pair *p = *state, q, r;
@@ -627,7 +628,7 @@ static void a_descriptor_waits_for_the_rest_of_its_message(void **state)
     expect_message(p, frames, 3);
 }
 
-/* What is no sealed memory is closed, and the message has no such frame. */
+/* A descriptor that is not a sealed memfd is closed, and the message lacks that frame. */
 static void other_descriptors_are_closed(void **state)
 {
     struct pair *p = *state;

@@ -119,7 +119,8 @@ static void a_descriptor_arrives_and_works(void **state)
     close(pipes[0]);
 }
 
-/* The sender is told to wait, keeps what it has, and can go on as soon as the other end reads. */
+/* If the socket is full, the sender keeps its record and can send it as soon as the other end
+ * reads. */
 static void a_full_socket_says_so(void **state)
 {
     struct ends *e = *state;
@@ -245,7 +246,7 @@ static void descriptors_that_nobody_wants_are_closed(void **state)
     }
 }
 
-/* The record is read all the same: the engine goes on with the next one. */
+/* The record is read nevertheless, and the next one as well. */
 static void without_room_for_a_descriptor_there_is_none(void **state)
 {
     struct ends *e = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arrays in memfds: what is sent arrives, and what could change or is not there is refused. */
+/* Arrays in memfds: what is sent arrives, and a memfd that can change or has holes is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 
 enum { PAGE = 4096 };
 
-/* A memfd of `size` bytes, the pages of which are written where `written` has an 'x'. */
+/* A memfd of `size` bytes, whose pages are written if `written` has an 'x' for them. */
 static int make(const char *written, size_t size, int seals)
 {
     char page[PAGE];
@@ -112,14 +112,14 @@ static void holes_are_refused(void **state)
     expect_size(make("x-x", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 2 * PAGE + 1, SEALS), 0);
-    /* Memory behind the end does not make up for it. */
+    /* Pages beyond the end do not count. */
     int fd = make("x-x", 3 * PAGE, 0);
     assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, 3 * PAGE, 8 * PAGE), 0);
     assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
     expect_size(fd, 0);
 }
 
-/* Where there is no room, there is no memfd, and no descriptor is left over. */
+/* If there is no room, no memfd is returned and no descriptor leaked. */
 static void no_room(void **state)
 {
     struct rlimit before, none = {PAGE, RLIM_INFINITY};

@@ -217,7 +217,7 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
-/* The rest of a request may come much later: nobody spins for it. */
+/* The rest of a request may come much later: no thread spins meanwhile. */
 static void half_a_request_costs_nothing(void **state)
 {
     uint8_t b[600];
@@ -266,7 +266,7 @@ static void hello_tells_what_there_is(void **state)
     }
 }
 
-/* An engine that knows the session not says how the one before it ended. */
+/* For an unknown session, an engine reports how the one before it ended. */
 static void a_lost_session_is_explained(void **state)
 {
     int fd = hand_over("", 0, 0);

@@ -18,7 +18,7 @@ enum { LEASE_MS = 1000000 };
 
 static struct fxe_obj *doomed;
 
-/* A connection, which nobody reads from. */
+/* A connection that no thread reads from. */
 static struct fxe_conn *connect_one(void)
 {
     static const struct fxs_handover h;
@@ -142,7 +142,7 @@ static void a_connection_belongs_to_one_session(void **state)
     assert_ptr_equal(c->session, t);
     assert_null(s->conns);
     assert_ptr_equal(t->conns, c);
-    assert_true(s->ends_ms > 0); /* the one that it has left has none any more */
+    assert_true(s->ends_ms > 0); /* the session that it has left has no connection any more */
     assert_int_equal(t->ends_ms, 0);
     fxe_session_unbind(c);
     assert_true(t->ends_ms > 0);
@@ -172,7 +172,7 @@ static void leases_end_in_their_order(void **state)
     assert_int_equal(fxe_sessions_count(), 0);
 }
 
-/* It waits for its requests, whatever ends it and however often. */
+/* A session that was ended, even twice, stays until its requests are done. */
 static void nothing_is_freed_under_a_request(void **state)
 {
     (void)state;
@@ -191,7 +191,7 @@ static void nothing_is_freed_under_a_request(void **state)
         }
         assert_int_equal(s->ended, 1);
         assert_ptr_equal(find(token), s);
-        /* Its lease is no more; a connection that ends now begins no other. */
+        /* Its lease is over; a connection that ends now does not begin another. */
         fxe_session_unbind(c);
         assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
         assert_int_equal(s->ends_ms, 0);

@@ -24,7 +24,7 @@ static void assert_error(int code, const char *text)
         fail_msg("'%s' is not in '%s'", text, error);
 }
 
-/* The thread's last error, told from those before it by its text alone. */
+/* The thread's last error. */
 static void clear_error(void)
 {
     faiss_IDSelectorRange_imin(NULL);
@@ -174,7 +174,8 @@ static void a_part_that_was_freed_is_noticed(void **state)
     assert_int_equal(faiss_IDSelector_is_member(t, 9), 1);
     faiss_IDSelector_free(b);
     clear_error();
-    assert_int_equal(faiss_IDSelector_is_member(t, 9), 1); /* not of b: wrong, but said */
+    assert_int_equal(faiss_IDSelector_is_member(t, 9),
+                     1); /* not of b: an error, which is reported */
     assert_error(FAISSX_E_HANDLE, "the FaissIDSelector was freed before");
     faiss_IDSelector_free(t); /* frees none of its parts */
     clear_error();

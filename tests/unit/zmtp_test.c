@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ZMTP codec: every value, every prefix of it, and what is malformed. */
+/* The ZMTP codec: every value, every prefix of it, and malformed bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,7 @@ static void a_greeting_is_right_when_it_is_complete(void **state)
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
 }
 
-/* Wrong from byte `at` on, and told as soon as that has come. */
+/* Wrong from byte `at` on, which is reported as soon as that byte has arrived. */
 static void wrong_at(size_t at, uint8_t value, const char *text)
 {
     uint8_t b[FX_ZMTP_GREETING];
@@ -184,7 +184,7 @@ static void ready_names_the_socket_type(void **state)
         assert_non_null(metadata);
         assert_int_equal(socket_type(metadata, n, type), 0);
         assert_string_equal(type, types[i / 2]);
-        /* Cut anywhere, it is malformed, but where the second property would begin. */
+        /* Truncated anywhere it is malformed, except before the second property. */
         for (size_t cut = 0; cut < n; cut++)
             assert_int_equal(socket_type(metadata, cut, type), i % 2 && cut == n - 13 ? 0 : -1);
     }
@@ -194,7 +194,7 @@ static void metadata_of_all_kinds(void **state)
 {
     char type[FX_ZMTP_TYPE_MAX + 1];
     (void)state;
-    /* Whatever the case, and wherever it stands. */
+    /* In any case of letters and at any position. */
     assert_int_equal(socket_type(LITERAL("\1X\0\0\0\0\13sOCKET-tYPE\0\0\0\3REQ\0\0\0\0\1z"), type),
                      0);
     assert_string_equal(type, "REQ");
