@@ -39,7 +39,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void without_keys_all_are_one(void **state)
+static void without_keys_there_is_one_tenant(void **state)
 {
     const char *whose;
     (void)state;
@@ -176,7 +176,7 @@ static void files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_keys_all_are_one),
+        cmocka_unit_test(without_keys_there_is_one_tenant),
         TEST(answers),
         TEST(each_key_has_its_own_number),
         TEST(lengths),

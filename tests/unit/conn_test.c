@@ -671,7 +671,7 @@ static void *dribble(void *arg)
     }
 }
 
-static void test_dribble(void **state)
+static void test_byte_by_byte(void **state)
 {
     struct pair p;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -732,7 +732,7 @@ int main(void)
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_stalls),
         cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_dribble),
+        cmocka_unit_test(test_byte_by_byte),
     };
     if (!mkdtemp(dir))
         return 1;

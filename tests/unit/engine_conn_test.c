@@ -196,7 +196,7 @@ static void a_message_byte_by_byte(void **state)
 }
 
 /* What the front has read comes first. */
-static void what_the_front_has_read_comes_first(void **state)
+static void bytes_read_by_the_front_are_used_first(void **state)
 {
     struct pair *p = *state, q;
     struct fx_frame first = {"first", 5}, second = {"second", 6};
@@ -216,7 +216,7 @@ static void what_the_front_has_read_comes_first(void **state)
     }
 }
 
-static void requests_in_a_row_come_one_by_one(void **state)
+static void requests_in_a_row_are_read_one_by_one(void **state)
 {
     struct pair *p = *state;
     enum { COUNT = 150 }; /* what a Unix socket holds */
@@ -258,7 +258,7 @@ static void a_large_frame_in_parts(void **state)
     free(data);
 }
 
-static void the_end_is_told_after_what_was_sent(void **state)
+static void the_end_is_reported_after_all_requests(void **state)
 {
     struct pair *p = *state;
     struct fx_frame one = {"a", 1};
@@ -346,7 +346,7 @@ static void broken(const void *bytes, size_t n)
     fxe_conn_unref(p.c);
 }
 
-static void what_is_no_zmtp_ends_the_connection(void **state)
+static void bytes_that_are_not_zmtp_end_the_connection(void **state)
 {
     (void)state;
     broken(LITERAL("\10\0"));                /* unknown flags */
@@ -426,7 +426,7 @@ static void endless_frames_are_refused(void **state)
 }
 
 /* After a refusal that nothing can follow, a bounded number of bytes is read and dropped. */
-static void what_follows_is_discarded_and_then_the_connection_ends(void **state)
+static void after_a_refused_message_bytes_are_discarded_and_the_connection_ends(void **state)
 {
     struct pair *p = *state;
     static char rest[MIB];
@@ -482,7 +482,7 @@ static size_t peak(struct pair *p, int n)
 
 /* 75 bytes do not make an engine allocate what they announce: at most 32 MiB, then as bytes arrive.
  */
-static void memory_follows_what_has_arrived(void **state)
+static void memory_grows_with_what_has_arrived(void **state)
 {
     enum { N = 100 };
     static struct pair p[N];
@@ -524,7 +524,7 @@ static void say_half(struct pair *p, const char *data)
 }
 
 /* Beyond --max-pending a request is refused, with its request_id; a single request never is. */
-static void what_is_kept_is_limited(void **state)
+static void memory_of_requests_and_replies_is_limited(void **state)
 {
     struct pair *p = *state, q, r;
     static char data[MIB];
@@ -653,7 +653,7 @@ static size_t drain(struct pair *p, char *to, size_t room)
     return n;
 }
 
-static void a_small_reply_leaves_at_once(void **state)
+static void a_small_reply_is_sent_at_once(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -666,7 +666,7 @@ static void a_small_reply_leaves_at_once(void **state)
 }
 
 /* What does not fit into the socket is kept, counted, and leaves as the client reads. */
-static void a_large_reply_leaves_in_parts(void **state)
+static void a_large_reply_is_sent_in_parts(void **state)
 {
     struct pair *p = *state;
     enum { SIZE = 5 * MIB + 3 };
@@ -703,7 +703,7 @@ static void a_large_reply_leaves_in_parts(void **state)
     free(r);
 }
 
-static void a_reply_to_nobody_is_given_up(void **state)
+static void a_reply_to_a_closed_connection_is_dropped(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -723,7 +723,7 @@ static void a_reply_to_nobody_is_given_up(void **state)
 }
 
 /* The client hears why, and then the end. */
-static void the_answer_to_a_refused_message_is_the_last_word(void **state)
+static void the_connection_ends_after_the_reply_to_a_refused_message(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -745,29 +745,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_byte_by_byte),
-        TEST(what_the_front_has_read_comes_first),
-        TEST(requests_in_a_row_come_one_by_one),
+        TEST(bytes_read_by_the_front_are_used_first),
+        TEST(requests_in_a_row_are_read_one_by_one),
         TEST(a_large_frame_in_parts),
-        TEST(the_end_is_told_after_what_was_sent),
+        TEST(the_end_is_reported_after_all_requests),
         TEST(a_connection_that_was_killed_is_gone),
         TEST(pings_are_answered),
         TEST(pings_are_answered_while_busy),
-        TEST(what_is_no_zmtp_ends_the_connection),
+        TEST(bytes_that_are_not_zmtp_end_the_connection),
         TEST(a_header_that_is_too_large),
         TEST(a_frame_that_is_too_large),
         TEST(too_many_frames),
         TEST(messages_that_are_malformed),
         TEST(endless_frames_are_refused),
-        TEST(what_follows_is_discarded_and_then_the_connection_ends),
-        TEST(memory_follows_what_has_arrived),
-        TEST(what_is_kept_is_limited),
+        TEST(after_a_refused_message_bytes_are_discarded_and_the_connection_ends),
+        TEST(memory_grows_with_what_has_arrived),
+        TEST(memory_of_requests_and_replies_is_limited),
         TEST(a_descriptor_belongs_to_its_message),
         TEST(a_descriptor_waits_for_the_rest_of_its_message),
         TEST(other_descriptors_are_closed),
-        TEST(a_small_reply_leaves_at_once),
-        TEST(a_large_reply_leaves_in_parts),
-        TEST(a_reply_to_nobody_is_given_up),
-        TEST(the_answer_to_a_refused_message_is_the_last_word),
+        TEST(a_small_reply_is_sent_at_once),
+        TEST(a_large_reply_is_sent_in_parts),
+        TEST(a_reply_to_a_closed_connection_is_dropped),
+        TEST(the_connection_ends_after_the_reply_to_a_refused_message),
     };
     return cmocka_run_group_tests_name("engine_conn", tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static void expect_size(int fd, size_t want)
 
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_WRITE };
 
-static void what_is_made_can_be_mapped(void **state)
+static void a_sealed_memfd_can_be_mapped(void **state)
 {
     static const size_t sizes[] = {1, 4095, 4096, 4097, 3000001};
     char *data = malloc(3000001);
@@ -68,7 +68,7 @@ static void what_is_made_can_be_mapped(void **state)
     free(data);
 }
 
-static void what_is_made_cannot_be_changed(void **state)
+static void a_sealed_memfd_cannot_be_changed(void **state)
 {
     int fd = fx_memfd_make("abc", 3);
     (void)state;
@@ -82,7 +82,7 @@ static void what_is_made_cannot_be_changed(void **state)
     close(fd);
 }
 
-static void only_sealed_memory_is_taken(void **state)
+static void only_sealed_memfds_are_accepted(void **state)
 {
     char path[] = "/tmp/fx-memfd-XXXXXX";
     int pipes[2];
@@ -151,9 +151,9 @@ static void buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_made_can_be_mapped),
-        cmocka_unit_test(what_is_made_cannot_be_changed),
-        cmocka_unit_test(only_sealed_memory_is_taken),
+        cmocka_unit_test(a_sealed_memfd_can_be_mapped),
+        cmocka_unit_test(a_sealed_memfd_cannot_be_changed),
+        cmocka_unit_test(only_sealed_memfds_are_accepted),
         cmocka_unit_test(holes_are_refused),
         cmocka_unit_test(no_room),
         cmocka_unit_test(buffers),

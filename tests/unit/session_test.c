@@ -149,7 +149,7 @@ static void a_connection_belongs_to_one_session(void **state)
     fxe_conn_unref(c);
 }
 
-static void leases_end_in_their_order(void **state)
+static void leases_end_in_the_order_in_which_they_began(void **state)
 {
     struct fxe_session *s[5];
     struct fxe_conn *c[5];
@@ -173,7 +173,7 @@ static void leases_end_in_their_order(void **state)
 }
 
 /* A session that was ended, even twice, stays until its requests are done. */
-static void nothing_is_freed_under_a_request(void **state)
+static void nothing_is_freed_during_a_request(void **state)
 {
     (void)state;
     for (int by_lease = 0; by_lease < 2; by_lease++) {
@@ -245,8 +245,8 @@ int main(void)
         TEST(a_lease_begins_with_the_last_connection),
         TEST(a_new_connection_ends_the_lease),
         TEST(a_connection_belongs_to_one_session),
-        TEST(leases_end_in_their_order),
-        TEST(nothing_is_freed_under_a_request),
+        TEST(leases_end_in_the_order_in_which_they_began),
+        TEST(nothing_is_freed_during_a_request),
         TEST(connections_stay_when_a_session_ends),
         TEST(downloads_are_freed_with_it),
     };

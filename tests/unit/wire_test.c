@@ -118,7 +118,7 @@ static void test_refused_types(void **state)
     }
 }
 
-static void test_lies(void **state)
+static void test_wrong_lengths(void **state)
 {
     (void)state;
     bad(LITERAL(""), EARLY);
@@ -328,11 +328,11 @@ static void test_freeing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_refused_types),
-        cmocka_unit_test(test_lies),    cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_size),    cmocka_unit_test(test_not_a_map),
-        cmocka_unit_test(test_getters), cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_twice),   cmocka_unit_test(test_freeing),
+        cmocka_unit_test(test_types),         cmocka_unit_test(test_refused_types),
+        cmocka_unit_test(test_wrong_lengths), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_size),          cmocka_unit_test(test_not_a_map),
+        cmocka_unit_test(test_getters),       cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_twice),         cmocka_unit_test(test_freeing),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
