@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# FAISSx for C.  `make help` lists what can be made.
+# FAISSx for C.  `make help` lists the targets.
 #
 #   V=1                      show whole command lines
 #   SANITIZER=address        build with ASan and UBSan into build-address; thread: with TSan
 #   FAISS_C=/path/lib.so     the real libfaiss_c for tests, demo and benchmarks;
-#                            without it an installed one, or else one made from
+#                            default: an installed one, or else one built from
 #                            the distribution's FAISS source package
 
 VERSION := 0.1.0
@@ -29,7 +29,7 @@ BUILD := build
 else ifeq ($(SANITIZER),address)
 BUILD := build-address
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-# ASan looks for the functions that throw when it starts; FAISS comes later.
+# ASan looks up the functions that throw when it starts; FAISS is loaded later.
 SANITIZE_LIBS := -Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state
 else ifeq ($(SANITIZER),thread)
 BUILD := build-thread
@@ -58,7 +58,7 @@ Q := @
 say = @printf '  %-7s %s\n' $(1) '$(2)'
 endif
 
-# --- what is there -----------------------------------------------------------
+# --- source files -----------------------------------------------------------
 
 APIGEN_SRC := $(wildcard proto/gen/*.c)
 COMMON_SRC := $(wildcard proto/*.c proto/client/*.c)
@@ -105,7 +105,7 @@ SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PRODUCTS) ## the libraries, the server and the command line (needs no FAISS)
+all: $(PRODUCTS) ## build the libraries, the server and the command line (needs no FAISS)
 
 # --- generated from proto/faiss.api -------------------------------------------
 
@@ -138,14 +138,14 @@ $(GEN)/support-matrix.md: packaging/support-matrix.in $(GEN)/matrix.md
 
 generated: $(GENERATED)
 
-header: $(GEN)/faiss_c_compat.h $(GEN)/support-matrix.md ## update the committed files that are made from the table
+header: $(GEN)/faiss_c_compat.h $(GEN)/support-matrix.md ## update the committed files that are generated from proto/faiss.api
 	cp $(GEN)/faiss_c_compat.h faiss_c_compat.h
 	cp $(GEN)/support-matrix.md docs/support-matrix.md
 
 check-header: $(GEN)/faiss_c_compat.h $(GEN)/support-matrix.md
 	@diff -u faiss_c_compat.h $(GEN)/faiss_c_compat.h && \
 	diff -u docs/support-matrix.md $(GEN)/support-matrix.md || \
-	{ echo 'The table has changed since these were made from it: run make header.' >&2; exit 1; }
+	{ echo 'Generated files are out of date: run make header.' >&2; exit 1; }
 
 # --- objects -------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ $(GEN)/%.o: $(GEN)/%.c | $(GENERATED)
 	$(call say,CC,$@)
 	$(Q)$(COMPILE) -c -o $@ $<
 
-# The recording library is loaded in place of a real one: its functions are seen.
+# The recording library is loaded in place of a real one: its functions have to be exported.
 $(RECORD_OBJ): FX_CFLAGS += -fvisibility=default
 
 # Archives, so that a test links only what it needs.
@@ -172,8 +172,8 @@ $(BUILD)/server.a: $(filter-out %/server/main.o,$(SERVER_OBJ))
 
 # --- products ------------------------------------------------------------------
 
-# nodelete: threads that called us leave destructors behind, and a library that an
-# OpenMP runtime hangs on cannot be unloaded anyway.
+# nodelete: the shim has thread destructors, which run later, and a library that loads an OpenMP
+# runtime cannot be unloaded anyway.
 SHIM_LINK = $(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,--version-script=$(GEN)/exports.map \
 	-Wl,-z,relro,-z,now,-z,nodelete $(NO_UNDEFINED)
 
@@ -184,7 +184,7 @@ $(BUILD)/libfaissx_c.so.0: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
 $(BUILD)/libfaissx_c.so: $(BUILD)/libfaissx_c.so.0
 	$(Q)ln -sf $(<F) $@
 
-# The same, under the name that programs built against FAISS ask for.
+# The same library, under the name that programs linked with FAISS ask for.
 $(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -194,7 +194,7 @@ $(BUILD)/faissx/libfaiss_c.so: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
 $(addprefix $(BUILD)/faissx/,$(VARIANTS)): $(BUILD)/faissx/libfaiss_c.so
 	$(Q)ln -sf $(<F) $@
 
-# The loader maps it beside the program: no sanitizer, and no C library (audit.c).
+# The loader maps it separately from the program: no sanitizer, and no C library (audit.c).
 $(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -223,12 +223,12 @@ $(BUILD)/tests/record/libfaiss_c.so: $(RECORD_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ -lpthread -lm $(MSGPACK_LIBS)
 
-# The driver opens the library it is told to.
+# The driver opens the library that its arguments name.
 $(BUILD)/tests/record/driver: $(call objects,$(DRIVER_SRC)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-# As the driver: every type of index.
+# The same for every type of index.
 $(LIFE): $(call objects,$(wildcard tests/life/*.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
@@ -237,13 +237,13 @@ $(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/gua
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^
 
-# As the driver: every kind of index.
+# The same for every kind of index.
 $(BUILD)/tests/crash/crash: $(call objects,$(filter-out %/learn.c,$(wildcard tests/crash/*.c)) \
 	server/engine/guard/shape.c server/engine/guard/catch.c) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-# Changes when another FAISS is to be used: what is linked with it is linked again.
+# Changes if another FAISS is to be used, so that what is linked with it is linked again.
 $(BUILD)/faiss-library: FORCE
 	@mkdir -p $(@D)
 	@lib=$$(packaging/find-faiss.sh) && { [ "$$lib" = "$$(cat $@ 2>/dev/null)" ] || echo "$$lib" >$@; }
@@ -258,7 +258,7 @@ $(E2E) $(filter %/client %/crowd,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(B
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
 
-# Those that are not: they speak the wire protocol themselves.
+# Clients that speak the wire protocol themselves.
 $(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -287,7 +287,7 @@ $(SCRIPTS): $(BUILD)/%: %
 
 test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(SCRIPTS)
 
-engine: ## a real libfaiss_c: the given or installed one, or else one built from source
+engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or one built from source
 	@packaging/find-faiss.sh
 
 # --- checks ----------------------------------------------------------------------
@@ -297,18 +297,18 @@ JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
 RUN_TESTS = $(PROVE) --exec tests/run
-# Attacks are measured, and so run one at a time.
+# Attacks are measured, so they run one at a time.
 ALONE = $(filter build/tests/e2e/attack-%,$(SCRIPTS))
 
-# Tests that a sanitizer build runs again: those that run our own code.  Attacks are measured in
-# bytes that a sanitizer has its own of; the fuzz run sends odd requests to such a build.
+# Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
+# memory, of which a sanitizer uses more.
 in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
 	$(filter-out $(ALONE),$(filter build/tests/e2e/%,$(SCRIPTS))))
 
-deps: ## install what building needs (Debian)
+deps: ## install the packages that building needs (Debian)
 	@packaging/deps.sh build
 
-check: ## every test, on the real FAISS, once more under ASan and UBSan, and a short fuzz run
+check: ## every test, also under ASan and UBSan, and a short fuzz run
 	@packaging/deps.sh build check
 	@$(MAKE) --no-print-directory engine
 	$(SUBMAKE) check-header test-programs $(FUZZ)
@@ -317,46 +317,46 @@ check: ## every test, on the real FAISS, once more under ASan and UBSan, and a s
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(JOBS) $(UNIT) $(filter-out $(ALONE),$(SCRIPTS)) \
 		$(call in_build,build-address) $(FUZZ) || status=1; exit $$status
 
-check-unit: $(UNIT) ## unit tests only (needs no FAISS)
+check-unit: $(UNIT) ## the unit tests (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## tests against a real server and FAISS only
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## the tests on a real server and a real FAISS
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 # The requests for the server are sent to each of two endpoints.
 MUTATIONS ?=
-fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 odd requests to a server
+fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 mutated requests to a server
 	$(SUBMAKE) SANITIZER=address test-programs
 	FUZZ_SECONDS=$(FUZZ_SECONDS) MUTATIONS=$(or $(MUTATIONS),100000) TEST_SECONDS=7200 $(RUN_TESTS) $(FUZZ) \
 		build-address/tests/e2e/mutations.t
 
-# LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release of which the table is to know.
-refusals: $(CRASH) ## the table of calls that end FAISS: make refusals LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
+# LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release that the table is to have.
+refusals: $(CRASH) ## generate the table of calls that crash FAISS, from LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
 	BUILD=$(BUILD) tests/crash/run.sh $(LIBRARIES)
 
-demo: ## FAISS's own example, in process and remote, side by side
+demo: ## run FAISS's own example in process and on a server, and compare
 	@packaging/demo.sh
 
-bench: all $(BENCH) ## the benchmarks, in a few minutes
+bench: all $(BENCH) ## run the benchmarks, in a few minutes
 	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh
 
-bench-full: all $(BENCH) ## the benchmarks, in full
+bench-full: all $(BENCH) ## run the benchmarks in full
 	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh --full
 
 # --- lint ------------------------------------------------------------------------
 
-# conflict.c is compiled by its test, with headers that are not here.
+# conflict.c is compiled by its test, with headers of FAISS.
 SOURCES = $(filter-out tests/abi/conflict.c,$(COMMON_SRC) $(APIGEN_SRC) $(SHIM_SRC) $(SERVER_SRC) $(wildcard audit/*.c \
 	cli/*.c bench/*.c tests/*/*.c))
 HEADERS = $(wildcard $(addsuffix /*.h,proto proto/* shim shim/* audit server server/* server/*/* cli bench tests/*))
 FORMATTED = $(filter-out proto/faiss_types.h server/engine/guard/refusals.h,$(SOURCES) $(HEADERS))
 
-# What cppcheck 2.10 gets wrong: arrays filled by index, mmap of no file, o || (o = ...), the
-# macro ElfW, formats that are arguments.
+# False reports of cppcheck 2.10: arrays filled by index, anonymous mmap, o || (o = ...), the macro
+# ElfW, formats that are arguments.
 CPPCHECK_WRONG := uninitvar invalidFunctionArg nullPointerRedundantCheck unknownMacro \
 	wrongPrintfScanfArgNum
 
-lint: $(GENERATED) ## formatting, cppcheck, and both compilers with -Werror
+lint: $(GENERATED) ## check formatting, run cppcheck, and compile with gcc and clang and -Werror
 	@packaging/deps.sh build check lint
 	$(call say,FORMAT,$(words $(FORMATTED)) files)
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
@@ -378,7 +378,7 @@ format: ## reformat the sources
 # --- install ---------------------------------------------------------------------
 
 .PHONY: install uninstall clean help
-install: all ## into $(DESTDIR)$(PREFIX)
+install: all ## install into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/faissx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
 	install -m 755 $(BUILD)/faissx-server $(BUILD)/bin/faissx $(DESTDIR)$(BINDIR)
 	install -m 755 $(BUILD)/libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)
@@ -389,7 +389,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 
-uninstall: ## take away what install put there
+uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(BINDIR)/faissx-server $(DESTDIR)$(BINDIR)/faissx \
 		$(DESTDIR)$(LIBDIR)/libfaissx_c.so $(DESTDIR)$(LIBDIR)/libfaissx_c.so.0 \
 		$(addprefix $(DESTDIR)$(LIBDIR)/faissx/,libfaiss_c.so libfaissx_audit.so $(VARIANTS)) \
@@ -398,7 +398,7 @@ uninstall: ## take away what install put there
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx
 
-clean: ## remove everything that was built (not the engine)
+clean: ## remove everything that was built, except the engine
 	rm -rf build build-address build-thread
 
 help: ## this list

@@ -2,16 +2,26 @@
 /*
  * The C API of FAISS, all releases from v1.2.1 to v1.15.0 and the blevesearch
  * fork, in one header for C and C++.  Generated from proto/faiss.api; a check
- * of `make check` fails when the two differ.
+ * of `make check` fails when the two differ.  docs/remote.md lists everything in
+ * which a call on a server differs from a call in process.
  *
- * A function that the loaded libfaiss_c lacks returns -2 (a getter 0 or NULL)
- * and faiss_get_last_error() names the function, the library and its version.
- * Shapes: x and xq hold n rows of d floats, one after the other; distances and
- * labels n rows of k.
+ * Shapes: x and xq are n rows of d floats (binary indexes: n rows of d / 8
+ * bytes), one after the other; distances and labels are n rows of k.  Arrays
+ * belong to the caller and must stay valid until the call returns.
  *
- * FAISS's own headers, of any release from 1.7.1 on, may be included before this
- * one or after it.  After it they are empty.  Before it their types stand, so
- * that an old release's enumerations and structures stay as short as they are.
+ * Errors: a function that returns int returns 0 or a FaissErrorCode, unless its
+ * name is that of a value.  The others return 0 or NULL on failure.
+ * faiss_get_last_error() is the text of the calling thread's last error, valid
+ * until its next one.  A function that the loaded libfaiss_c lacks fails with -2,
+ * and the text names the function, the library and its version.
+ *
+ * Ownership: each object that a function creates has to be freed with the
+ * faiss_*_free of its class.  Pointers into another object end with that object.
+ *
+ * FAISS's own headers, of any release from 1.7.1 on, may be included before or
+ * after this one.  Included after it, they declare nothing.  Included before it,
+ * their types are used, so an old release's enumerations and structures keep
+ * their size.
  */
 #ifndef FAISS_C_COMPAT_H
 #define FAISS_C_COMPAT_H
@@ -24,8 +34,8 @@
 extern "C" {
 #endif
 
-/* Numbers and structures of the C API.  Where a FAISS header that defines one was
- * included before, its definition stands. */
+/* Types of the C API.  Those that a FAISS header defined before are used as it defined
+ * them. */
 
 typedef int64_t faiss_idx_t; /* every id, count of vectors and k */
 typedef faiss_idx_t idx_t;
@@ -48,9 +58,9 @@ typedef enum FaissMetricType {
 #ifndef FAISS_ERROR_C_H
 typedef enum FaissErrorCode {
     OK = 0,
-    UNKNOWN_EXCEPT = -1, /* neither of those below */
-    FAISS_EXCEPT = -2,   /* FAISS said no; faiss_get_last_error() says why */
-    STD_EXCEPT = -4      /* a standard C++ exception, or (remote) the connection */
+    UNKNOWN_EXCEPT = -1, /* an exception of neither kind below */
+    FAISS_EXCEPT = -2,   /* an exception of FAISS */
+    STD_EXCEPT = -4      /* a standard C++ exception; on a server also any other failure */
 } FaissErrorCode;
 #endif
 
@@ -63,9 +73,9 @@ typedef enum FaissQuantizerType {
     QT_fp16,
     QT_8bit_direct,
     QT_6bit,
-    QT_bf16,               /* from here on v1.9.0 and later */
+    QT_bf16,               /* this one and the following: v1.9.0 and later */
     QT_8bit_direct_signed,
-    QT_0bit,               /* from here on v1.15.0 and later */
+    QT_0bit,               /* this one and the following: v1.15.0 and later */
     QT_1bit_tqmse,
     QT_2bit_tqmse,
     QT_3bit_tqmse,
@@ -146,7 +156,7 @@ typedef struct FaissBuffer {
 #define FAISS_IO_FLAG_READ_ONLY 2
 #endif
 
-/* Of the blevesearch fork. */
+/* From the blevesearch fork. */
 #ifndef FAISS_IO_FLAG_SKIP_PREFETCH
 #define FAISS_IO_FLAG_SKIP_PREFETCH 32
 #endif
@@ -155,7 +165,7 @@ typedef struct FaissBuffer {
 #define FAISS_IO_FLAG_ONDISK_IVF 0x646f0000
 #endif
 
-/* As CUDA's own headers declare them; repeating a typedef is no conflict. */
+/* As in CUDA's own headers; C allows a typedef to be repeated. */
 typedef struct CUstream_st* cudaStream_t;
 typedef struct cublasContext* cublasHandle_t;
 
@@ -229,7 +239,7 @@ typedef struct FaissGpuClonerOptions_H FaissGpuMultipleClonerOptions;
 typedef struct FaissGpuIndexConfig_H FaissGpuIndexConfig;
 typedef struct FaissGpuMemoryPool_H FaissGpuMemoryPool;
 
-/* Functions; the comment names the releases that have each. */
+/* Functions.  The comment above each names the releases of FAISS that have it. */
 
 /* v1.2.1 and later */
 int faiss_BufferList_add(FaissBufferList* bl, idx_t id, float dis);
@@ -1808,7 +1818,7 @@ int faiss_GpuIndexIVF_reserve_assigned_memory(FaissGpuIndexIVF* index, size_t n,
 }
 #endif
 
-/* All of it is declared: FAISS's own headers are empty from here on. */
+/* Everything is declared: FAISS's own headers declare nothing from here on. */
 #ifndef FAISS_AUTO_TUNE_C_H
 #define FAISS_AUTO_TUNE_C_H
 #endif

@@ -5,7 +5,7 @@
  * beside this file, and a FAISS that is mapped all the same is reported.
  *
  *     FAISSX_SERVER   unset or empty: this library takes itself out
- *     FAISSX_VERBOSE  set: each redirection is named on stderr
+ *     FAISSX_VERBOSE  1: each redirection is named on stderr; 0 or unset: none is
  *
  * The shim in local mode and faissx-server mean the real library: while a thread of theirs
  * opens it, a variable that they export is the number of that thread (proto/library.h).
@@ -154,7 +154,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         else if ((value = after(*envp, "LD_AUDIT=")))
             audit = value;
         else if ((value = after(*envp, "FAISSX_VERBOSE=")))
-            verbose = *value != '\0';
+            verbose = *value && !(value[0] == '0' && !value[1]);
     }
     if (argc > 0 && argv[0])
         program = argv[0];

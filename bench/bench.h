@@ -2,10 +2,10 @@
 /*
  * What the benchmark programs share.
  *
- * Each of them is a worker: it prepares, says it is ready by a line ".", and then for
- * each line that it reads measures once, prints lines "name<TAB>value", and ends them
- * with ".".  bench/run.sh gives several workers their turns, so that whatever else the
- * machine does hits each of them alike.  By hand:  yes '' | head -3 | build/bench/client ...
+ * Each program is a worker: it prepares, prints a line "." when it is ready, and then for
+ * each line that it reads measures once and prints lines "name<TAB>value", followed by a line
+ * ".".  bench/run.sh lets several workers take turns, so that other load on the machine affects
+ * them alike.  By hand:  yes '' | head -3 | build/bench/client ...
  */
 #ifndef FX_BENCH_H
 #define FX_BENCH_H
@@ -44,8 +44,7 @@ static inline void *need(size_t n)
     return p;
 }
 
-/* Print "ready" or "done", and wait for the next turn.  Returns 0 when there is none:
- * at the end of the input, or at a line "q". */
+/* Prints ".", and waits for the next turn.  Returns 0 at the end of the input, or at a line "q". */
 static inline int turn(void)
 {
     char line[64];
@@ -103,7 +102,7 @@ static inline void report_times(const char *prefix, int64_t *ns, size_t n)
     }
 }
 
-/* Numbers that are the same in every run. */
+/* Pseudo-random numbers, the same in every run. */
 struct lcg {
     uint64_t state;
 };
@@ -114,7 +113,7 @@ static inline float uniform(struct lcg *r) /* in [0, 1) */
     return (float)(r->state >> 40) / 16777216.0f;
 }
 
-/* n vectors in clusters and between them: the centres are the same for every seed. */
+/* n vectors, in clusters and between them.  The centres are the same for every seed. */
 static inline float *clustered(size_t n, int d, uint64_t seed)
 {
     enum { CENTRES = 1000 };

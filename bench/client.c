@@ -7,17 +7,17 @@
  *     client build  -k KEY -v VECTORS -i FILE no turns: make an index file
  *     client search -i FILE [-n CALLS] [-q NQ]
  *     client load   -i FILE [-t THREADS] [-s SECONDS] [-r FRACTION]
- *                                             search from many threads as fast as it goes;
- *                                             with -r every second turn at that fraction
- *                                             of the speed of the turn before
+ *                                             search from many threads as fast as possible;
+ *                                             with -r, every second turn runs at that
+ *                                             fraction of the speed of the turn before
  *     client add    -v VECTORS                a Flat index, filled by one call
- *     client small  -v VECTORS                the same, one vector a call
+ *     client small  -v VECTORS                the same, one vector per call
  *     client mixed  -i FILE [-n CALLS]        nine searches, then ten vectors more
- *     client many   -m INDEXES [-n CALLS]     search in one of so many small indexes
+ *     client many   -m INDEXES [-n CALLS]     search in INDEXES small indexes in turn
  *     client idle   [-s SECONDS]              a client that does nothing
  *
- * -d and -j are the dimension and k (128 and 10).  -p PID names the server; its processes' CPU
- * time is reported then, and the bytes of each call that crossed the network.
+ * -d and -j are the dimension and k (128 and 10).  With -p PID, of the server, also reports the
+ * CPU time of its processes and the bytes of each call that crossed the network.
  */
 #include <pthread.h>
 
@@ -116,7 +116,7 @@ static void build(void)
 
 /* --- one thread ------------------------------------------------------------------------ */
 
-/* So that one can see that all found the same. */
+/* A checksum of the labels, to show that all workers found the same. */
 static uint32_t digest(uint32_t sum, const void *data, size_t n)
 {
     for (const uint8_t *p = data; n > 0; n--)
@@ -169,9 +169,9 @@ static void many(void)
     free(x);
 }
 
-/* The host of a virtual machine may take memory back that was free for a while; whoever touches
- * it first then waits for the host, 3 us a page.  The best of three adds in a row has memory
- * that was in use just before, in process and on the server alike. */
+/* The host of a virtual machine may reclaim memory that was free for a while; the first access to
+ * it then waits for the host, 3 us per page.  The best of three adds in a row uses memory that
+ * was in use just before, in process and on the server alike. */
 static void add(void)
 {
     enum { ROW = 3 };
@@ -202,7 +202,7 @@ static void add(void)
     free(x);
 }
 
-/* One vector a call. */
+/* One vector per call. */
 static void small(void)
 {
     float *x = clustered(o.vectors, (int)o.d, 1);
@@ -286,8 +286,8 @@ static int64_t begin, end;        /* of the turn */
 static double interval;           /* ns between calls of one thread; 0: none */
 static int over;
 
-/* At a given speed, a call begins when it was to, even if that is while the call before
- * is still under way; but not before this thread is woken, which is not the server's doing. */
+/* At a given speed, the time of a call begins when the call is due, even if the previous call has
+ * not returned yet; but not before this thread wakes up, for which the server is not to blame. */
 static void one_turn(struct thread *t)
 {
     float *distances = need(o.k * sizeof(*distances));

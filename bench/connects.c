@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients that connect, say hello, make one call, say bye and leave: how many a second, when
- * each that has left is followed by another.  A worker (see bench.h).
+ * Clients that connect, send hello, make one call, send bye and disconnect: how many per second,
+ * if each is followed by another.  A worker (see bench.h).
  *
  *     connects ENDPOINT SERVER_PID [CLIENTS AT A TIME] [SECONDS]
  *
- * One thread and non-blocking sockets, so that the server is what is measured.  Each client
- * does as the shim does: greeting and READY at once, hello when it has the server's, the call
- * when it has its session.
+ * Uses one thread and non-blocking sockets, so that the server is what is measured.  Each client
+ * does what the shim does: it sends greeting and READY at once, hello when it has the server's,
+ * and the call when it has its session.
  */
 #include <netdb.h>
 #include <netinet/in.h>
@@ -116,7 +116,7 @@ static void connected(struct client *c)
     shake(c);
 }
 
-/* The answer to what the client waits for has come. */
+/* The reply that the client waits for has arrived. */
 static void next(struct client *c, const uint8_t *reply, size_t n)
 {
     if (c->phase != SHAKE)
@@ -146,7 +146,7 @@ static void next(struct client *c, const uint8_t *reply, size_t n)
     transmit_header(c);
 }
 
-/* Handles what has come of frames.  Returns the number of bytes that are used up. */
+/* Handles the frames that have arrived.  Returns the number of bytes consumed. */
 static size_t frames(struct client *c)
 {
     size_t at = 0;
@@ -235,7 +235,7 @@ int main(int argc, char **argv)
     msgpack_sbuffer_init(&buf);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     die_if(epoll < 0, "epoll");
-    one_turn(clients, n, 0); /* the engine is there, and the file of its library read */
+    one_turn(clients, n, 0); /* now the engine runs, and the file of its library is cached */
     while (turn())
         one_turn(clients, n, seconds);
     close(epoll);

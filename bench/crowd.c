@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tenant that takes what it can get: threads that search, threads that add, threads that
- * train, all as fast as the server lets them.  A user of FAISS like client.c; a worker (see
+ * A tenant that keeps the server as busy as it can: threads that search, threads that add, and
+ * threads that train.  A user of FAISS like client.c; a worker (see
  * bench.h).
  *
  *     crowd FILE SEARCHERS ADDERS TRAINERS SECONDS
  *
- * A turn lasts that long, and until the calls that are under way have returned.
+ * A turn lasts SECONDS, and until the calls in progress have returned.
  */
 #include <pthread.h>
 
@@ -16,9 +16,9 @@
 enum {
     D = 128,
     K = 10,
-    VECTORS = 20480, /* of a training: 40 for each list */
+    VECTORS = 20480, /* vectors of a training: 40 for each list */
     ADD = 1000,      /* of one add */
-    FULL = 100000    /* an index with so many is freed, and filled anew */
+    FULL = 100000    /* an index with this many is freed and replaced */
 };
 
 struct thread {

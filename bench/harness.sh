@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What the benchmarks are written with: servers, the programs that measure (workers, see
-# bench.h) and their turns.  Sourced by bench/run.sh, which sets BUILD, OUT, TMP and CLIENT.
+# Functions for the benchmarks: servers, the programs that measure (workers, see bench.h) and
+# their turns.  Sourced by bench/run.sh, which sets BUILD, OUT, TMP and CLIENT.
 
 note() { printf '# %s\n' "$*" >&2; }
 bail() { note "$*"; exit 1; }
@@ -25,7 +25,7 @@ trap : PIPE # a worker that has died does not read
 
 # start_server [OPTION...]: on the server's host.  Sets SERVER_PID, and the endpoints: TCP and
 # IPC for clients of the same host, FAR for those of the other one.  PIN may be a command that
-# it is run by, such as taskset.
+# runs the server, such as taskset.
 start_server() {
     local tries=0 log
     servers=$((servers + 1))
@@ -77,7 +77,7 @@ worker() {
 
 in_process() { worker "$1" "$CLIENT" "${@:2}"; }
 
-# What makes a program's indexes those of the server FAISSX_SERVER.
+# The environment that redirects a program to the server FAISSX_SERVER.
 STAND_IN=(env LD_PRELOAD="$BUILD/faissx/libfaiss_c.so" FAISSX_FAISS_LIBRARY=/nonexistent)
 
 # remote NAME ENDPOINT ARGUMENT...: the client, on the server's host.
@@ -86,21 +86,21 @@ remote() {
 }
 
 # elsewhere NAME ARGUMENT...: the same on the other host, if there is one.  NAME has to begin
-# with "elsewhere": by_network looks for that.  FIRST may be a command that it is run by.
+# with "elsewhere": by_network looks for that.  FIRST may be a command that runs it.
 elsewhere() {
     # shellcheck disable=SC2086
     [ -z "$NETNS" ] ||
         worker "$1" ${FIRST:-} "${OTHER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$FAR" "$CLIENT" "${@:2}" -p "$SERVER_PID"
 }
 
-# Did the queries of those on the other host cross the network?  Each takes 512 bytes, which
-# nothing else could have sent: the workers have their turns one by one.
+# Checks that the queries of clients on the other host crossed the network.  Each takes 512 bytes,
+# which nothing else can have sent, because the workers take turns.
 by_network() {
     awk -F '\t' '$2 ~ /^elsewhere/ && $3 == "network" && $4 < 512 { print $2 ": " $4; exit 1 }' "$RAW" ||
         bail "$BENCH: these bytes for each call crossed the network; the client found another way to the server"
 }
 
-# need_other_host: says so, and fails, where there is none.
+# need_other_host: fails, with a message, if there is none.
 need_other_host() {
     [ -n "$NETNS" ] || { note "$BENCH is left out: there is no second host"; return 1; }
 }
@@ -115,13 +115,13 @@ answer() {
     bail "$BENCH: $1 does not answer"
 }
 
-# one NAME: its turn.
+# one NAME: gives it one turn.
 one() {
     echo >&"${to[$1]}"
     answer "$1" "$RAW"
 }
 
-# turns N: so many rounds, in which each worker has one turn.
+# turns N: N rounds, in each of which every worker has one turn.
 turns() {
     local name
     for ROUND in $(seq $((ROUND + 1)) $((ROUND + $1))); do
@@ -141,7 +141,7 @@ stop_workers() {
     [ -z "${RAW:-}" ] || by_network
 }
 
-# begin NAME: what is measured from now on is in build/bench/NAME.tsv.
+# begin NAME: writes what is measured from now on to build/bench/NAME.tsv.
 begin() {
     BENCH=$1 RAW=$OUT/$1.tsv ROUND=0
     : >"$RAW"
@@ -155,7 +155,7 @@ together() {
     for name; do answer "$name" "$RAW"; done
 }
 
-# index KEY VECTORS [DIMENSION]: sets INDEX, the file of such an index, which is kept.
+# index KEY VECTORS [DIMENSION]: sets INDEX to the file of such an index; builds it only once.
 index() {
     INDEX=$OUT/$1-$2${3:+-$3}.index
     if [ ! -f "$INDEX" ] || [ "$CLIENT" -nt "$INDEX" ]; then
@@ -165,6 +165,6 @@ index() {
     fi
 }
 
-# rounds QUICK FULL: how many.
+# rounds QUICK FULL: the number of rounds.
 rounds() { if [ -n "$FULL" ]; then echo "$2"; else echo "$1"; fi; }
 

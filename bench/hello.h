@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages of a client that does hardly anything: see proto/wire.md. */
+/* The messages of a minimal client; see proto/wire.md. */
 #ifndef FX_BENCH_HELLO_H
 #define FX_BENCH_HELLO_H
 
@@ -41,7 +41,7 @@ static inline void pack_session(msgpack_packer *pk, const uint8_t *token)
     fx_pack_bin(pk, token, FX_TOKEN_SIZE);
 }
 
-/* A first call: a Flat index of 128 dimensions is made. */
+/* A first call, which creates a Flat index of 128 dimensions. */
 static inline void pack_call(msgpack_sbuffer *buf, const uint8_t *token, uint64_t id)
 {
     msgpack_packer pk;
@@ -62,8 +62,8 @@ static inline void pack_bye(msgpack_sbuffer *buf, const uint8_t *token, uint64_t
 
 /*
  * Read the header of a reply, which must be "ok".  `token`, if not NULL, receives the session
- * of a hello.  A client of another host must not be told of a Unix socket: it could connect to
- * it, as the file systems are the same here, and would not use the network any more.
+ * of a hello.  The server must not offer a Unix socket to a client on the other host: as both hosts
+ * share a file system here, the client could connect to it and would bypass the network.
  */
 static inline void read_reply(const void *reply, size_t n, uint8_t *token, int other_host)
 {
@@ -93,7 +93,7 @@ static inline int is_loopback(const char *endpoint)
     return strncmp(endpoint, "tcp://127.", 10) == 0;
 }
 
-/* So many descriptors besides the usual ones. */
+/* Allows n descriptors besides the usual ones. */
 static inline void need_files(size_t n)
 {
     struct rlimit files;

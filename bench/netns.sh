@@ -7,8 +7,8 @@
 #     SERVER_HOST, OTHER_HOST   arrays: a command that runs the command after it on that host
 #     SERVER_ADDRESS            where the other host reaches the first
 #     NETNS                     the other host's namespace, a file
-# or, where there can be no such namespaces, leaves all of them empty, and says why in
-# NO_NETNS.  remove_hosts takes the namespaces away; what runs in them has to end first.
+# or, if namespaces cannot be created, leaves all of them empty and sets NO_NETNS to the
+# reason.  remove_hosts removes the namespaces; what runs in them has to end first.
 #
 # A Unix socket that is known by its path can be reached from every network namespace; so a
 # client is on another host only if it uses TCP.  See by_network in harness.sh.
@@ -19,7 +19,7 @@ SERVER_ADDRESS=
 NETNS=
 NO_NETNS=
 
-# The addresses exist in the two namespaces only: they cannot be in anyone's way.
+# The addresses exist only in the two namespaces, so they conflict with nothing.
 two_hosts() {
     local server=faissx-bench-$$-server other=faissx-bench-$$-other
     NO_NETNS=$(make_hosts "$server" "$other" 2>&1) || { remove_hosts; return 1; }
@@ -42,13 +42,13 @@ make_hosts() {
         ip -n "$2" address add 10.77.0.2/30 dev other || return 1
     for ns; do ip -n "$ns" link set lo up || return 1; done
     ip -n "$1" link set server up && ip -n "$2" link set other up || return 1
-    # A port may be used again a second after its connection has ended: there are thousands
-    # of connections a second.
+    # Let a port be reused a second after its connection has ended: there are thousands of
+    # connections per second.
     nsenter "--net=/run/netns/$2" sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse
         echo 10000 65000 >/proc/sys/net/ipv4/ip_local_port_range'
 }
 
-# Namespaces of runs that were killed.
+# Remove the namespaces of runs that were killed.
 remove_old_hosts() {
     local ns pid
     for ns in $(ip netns list | sed -n 's/^\(faissx-bench-[0-9]*-[a-z]*\).*/\1/p'); do

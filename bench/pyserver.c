@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same work for the Python FAISSx server, in its own wire format: one msgpack map in
- * one frame of a REQ socket, vectors as lists of numbers.  A worker, see bench.h.  What
- * a client needs to make requests and to read replies is not counted.
+ * The same work on the Python FAISSx server, in its own wire format: one msgpack map in
+ * one frame of a REQ socket, vectors as lists of numbers.  A worker, see bench.h.  The
+ * time that a client needs to make requests and read replies is not counted.
  *
  *     pyserver ENDPOINT
  */
@@ -23,7 +23,7 @@ static void pack(const char *s)
     msgpack_pack_str_body(&pk, s, strlen(s));
 }
 
-/* Begin a request of so many keys. */
+/* Begins a request with n keys. */
 static void begin(const char *action, const char *index, size_t keys)
 {
     msgpack_sbuffer_clear(&buf);
@@ -41,12 +41,12 @@ static void pack_vectors(const char *key, const float *x, size_t n)
     msgpack_pack_array(&pk, n);
     for (size_t i = 0; i < n; i++) {
         msgpack_pack_array(&pk, D);
-        for (size_t j = 0; j < D; j++) /* as Python's numbers are */
+        for (size_t j = 0; j < D; j++) /* as Python sends numbers */
             msgpack_pack_double(&pk, (double)x[i * D + j]);
     }
 }
 
-/* Microseconds until the reply is there. */
+/* Returns the microseconds until the reply arrives. */
 static double ask(void)
 {
     zmq_msg_t m;

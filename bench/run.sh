@@ -3,7 +3,7 @@
 # Run the benchmarks: bench/run.sh [--full] [NAME...].  Each measures what it compares
 # in turns (see bench.h) and leaves a table in build/bench/NAME.csv; summary.tsv has
 # the ratios.  Clients of another host are in a network namespace of their own, which only
-# root may make; without, what is measured from there is left out.
+# root can create; without root, what is measured from there is left out.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -39,8 +39,8 @@ bench_local() {
     done
 }
 
-# One query at a time, in an index so small that FAISS's own time, which varies by more than
-# the transport takes, does not hide it.
+# One query at a time, in an index so small that the variation of FAISS's own time does not hide
+# what the transport takes.
 bench_query() {
     begin query
     index Flat 1000
@@ -57,8 +57,8 @@ bench_query() {
     stop_server
 }
 
-# A thousand queries in one call.  Idle threads of OpenMP spin by default, which costs a lot
-# where other work waits for the core; the server's do not, and those of local_passive.
+# A thousand queries in one call.  Idle OpenMP threads spin by default, which costs a lot if other
+# work waits for the core; those of the server and of local_passive do not.
 bench_batch() {
     local key n
     for key in Flat IVF1024,Flat; do
@@ -99,7 +99,7 @@ bench_clients_flat() {
     stop_server "$first"
 }
 
-# The same where a search costs little, against the CPU time that it has to take.
+# The same with searches that cost little, compared with the CPU time that they need at least.
 bench_clients_quick() {
     local key
     for key in IVF1024,Flat HNSW32; do
@@ -115,7 +115,7 @@ bench_clients_quick() {
     done
 }
 
-# How long a query takes while 64 clients ask for half of what is possible.
+# The time of a query while 64 clients together use half of the possible throughput.
 bench_half() {
     begin half
     index IVF1024,Flat 100000
@@ -164,7 +164,7 @@ bench_add() {
     stop_server
 }
 
-# One vector a call.
+# One vector per call.
 bench_small() {
     begin small
     start_server
@@ -177,7 +177,7 @@ bench_small() {
     stop_server
 }
 
-# Searches, and now and then some vectors more.
+# Searches, with some adds in between.
 bench_mixed() {
     begin mixed
     index IVF1024,Flat 100000
@@ -209,7 +209,7 @@ bench_tenants() {
     stop_server
 }
 
-# Does a call take longer the more indexes there are?  (In process, too: caches miss.)
+# Whether a call takes longer the more indexes there are.  (It does in process, too: cache misses.)
 bench_live() {
     local first
     begin live
@@ -248,7 +248,7 @@ bench_sessions() {
     stop_server
 }
 
-# Connect, say hello, make an index, say bye; the server has one core, the clients another.
+# Connect, send hello, create an index, send bye; the server has one core, the clients another.
 bench_connects() {
     local cores
     begin connects
@@ -264,10 +264,10 @@ bench_connects() {
     stop_server
 }
 
-# The p99 of one tenant's client beside another tenant's crowd, over without.  First as if the
-# clients had machines of their own: the crowd's run at the lowest priority and the one that is
-# measured at the highest, so that it is the server's processes that compete.  Then all at the
-# usual priority.  What an echo process suffers shows how much of it the kernel's scheduler does.
+# The p99 of one tenant's client beside another tenant's busy clients, divided by that without.  First
+# as if the clients had machines of their own: the busy ones run at the lowest priority and the
+# measured one at the highest, so that only the server's processes compete.  Then all at the usual
+# priority.  An echo process shows how much of the effect is the kernel's scheduler.
 bench_neighbour() {
     local how first="chrt --rr --reset-on-fork 1"
     begin neighbour

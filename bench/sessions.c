@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions that do nothing any more, each with a connection of its own as its client would
- * have.  A worker (see bench.h): it keeps them until it is told to end, and reports the memory
- * that each took in the server, all processes together.
+ * Idle sessions, each with a connection of its own, as clients have.  A worker (see bench.h): it
+ * keeps them until it is told to end, and reports the memory that each takes in all processes of
+ * the server.
  *
  *     sessions ENDPOINT COUNT SERVER_PID
  *
- * Each has had one call answered: what a server keeps for a connection that was used counts.
+ * Each has made one call, so what the server keeps for a connection that was used counts.
  */
 #include "hello.h"
 #include "proto/client/conn.h"
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     need_files(count + 1);
     server_pid = atoi(argv[3]);
     msgpack_sbuffer_init(&buf);
-    all[count] = begin(argv[1], &buf); /* the engine is there now */
+    all[count] = begin(argv[1], &buf); /* now the engine runs */
     double before = server_memory();
     for (size_t i = 0; i < count; i++)
         all[i] = begin(argv[1], &buf);

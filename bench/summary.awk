@@ -20,7 +20,7 @@ function sort(i, j, t) {
 function lower() { return x_of[1 + int((n - 1) / 4)] }
 function upper() { return x_of[n - int((n - 1) / 4)] }
 
-# What was noted, against a target: sign is "<=", "<", ">=" or "" for none.
+# Prints what was noted, with its target; sign is "<=", "<", ">=" or "" for no target.
 function put(name, sign, target, value, met) {
     if (n == 0) {
         if (sign != "") print name, "n/a", sign " " target, "n/a", "", ""
@@ -42,7 +42,7 @@ function ratio(b, above, below, name, r) {
             note(get(b, r, above, name) / get(b, r, below, name))
 }
 
-# What a remote query takes beyond one in process, over an echo.
+# What a remote query takes longer than one in process, divided by the time of an echo.
 function over_echo(way, worker, echo, r) {
     for (r = 1; r <= rounds["query"]; r++)
         if (has("query", r, way, "p50"))
@@ -56,7 +56,7 @@ function python(theirs, worker, ours, r) {
             note(get("python", r, "python", theirs) / get("python", r, worker, ours))
 }
 
-# Throughput over that of the best of some ways to do it in process.
+# Throughput, divided by that of the best of several runs in process.
 function over_best(b, worker, locals, r, best, i, w, ways) {
     split(locals, ways, " ")
     for (r = 1; r <= rounds[b]; r++) {
@@ -69,14 +69,14 @@ function over_best(b, worker, locals, r, best, i, w, ways) {
     }
 }
 
-# What one worker reports.
+# A value that one worker reports.
 function plain(b, worker, name, r) {
     for (r = 1; r <= rounds[b]; r++)
         if (has(b, r, worker, name))
             note(get(b, r, worker, name))
 }
 
-# CPU time of front and engine for a call of one worker over that for a call of another.
+# CPU time of front and engine for a call of one worker, divided by that for a call of another.
 function server_cpu(b, above, below, r) {
     for (r = 1; r <= rounds[b]; r++)
         if (has(b, r, above, "cpu_engine") && has(b, r, below, "cpu_engine"))
@@ -84,7 +84,7 @@ function server_cpu(b, above, below, r) {
                 (get(b, r, below, "cpu_engine") + get(b, r, below, "cpu_front")))
 }
 
-# Every second round is beside a crowd: over the round before it.
+# Every second round has busy neighbours: its value, divided by that of the round before.
 function beside(worker, name, r) {
     for (r = 2; r <= rounds["neighbour"]; r += 2)
         if (has("neighbour", r, worker, name))

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a round trip costs by the way it takes: bare sockets (the floor), libzmq at both
- * ends, and our own ZMTP client with a libzmq ROUTER.  Echo processes do nothing but
- * answer.  A worker (see bench.h) that measures all ways in each turn.
+ * The cost of a round trip over bare sockets (the lower bound), with libzmq at both ends, and
+ * with our own ZMTP client and a libzmq ROUTER.  Echo processes do nothing but answer.  A worker
+ * (see bench.h) that measures all of these in each turn.
  *
  *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down] [-w WINDOW]
  *               [-a ADDRESS] [-c NAMESPACE]
  *
  * The default is a query: a header and 128 floats up; a header, ten labels and ten
- * distances down (-d is the size of the labels' frame).  With a window, so many requests
- * of libzmq are under way at a time.  The echo processes are at ADDRESS (127.0.0.1) of the
+ * distances down (-d is the size of the labels' frame).  With -w, libzmq has WINDOW
+ * requests in transit at a time.  The echo processes are at ADDRESS (127.0.0.1) of the
  * network namespace that this is started in; with -c it connects to them from another one, a
  * file such as /run/netns/NAME (which takes root).
  */
@@ -80,7 +80,7 @@ static void keep(void *data, void *hint)
     (void)hint;
 }
 
-/* Large frames without a copy, as anyone who cares would send them. */
+/* Sends large frames without a copy. */
 static int zsend(void *s, size_t n, int flags)
 {
     zmq_msg_t m;
@@ -90,7 +90,7 @@ static int zsend(void *s, size_t n, int flags)
     return zmq_msg_send(&m, s, flags);
 }
 
-/* All frames of one message; each is touched where it lies. */
+/* Receives all frames of a message, and reads each in place. */
 static int zreceive(void *s)
 {
     int more = 1;
@@ -192,7 +192,8 @@ static int connect_raw(const struct sockaddr *addr, socklen_t len)
     return fd;
 }
 
-/* The sockets that this thread makes from now on, and the threads it starts, are there. */
+/* Moves this thread, and the threads that it starts, to the namespace: sockets it opens are there.
+ */
 static void enter(const char *namespace)
 {
     int fd = open(namespace, O_RDONLY | O_CLOEXEC);
@@ -200,7 +201,7 @@ static void enter(const char *namespace)
     close(fd);
 }
 
-/* An echo process with a ROUTER bound to `where`; says where that is. */
+/* Starts an echo process with a ROUTER bound to `where`.  Sets `endpoint` to the actual one. */
 static void start_router(const char *where, char *endpoint, size_t len)
 {
     int fd[2];
@@ -304,7 +305,7 @@ int main(int argc, char **argv)
     snprintf(ipc, sizeof(ipc), "ipc://%s/zmq", dir);
     snprintf(bind_to, sizeof(bind_to), "tcp://%s:*", at);
 
-    /* All processes first: a libzmq context does not live through a fork. */
+    /* All processes first: a libzmq context does not survive fork(). */
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sockaddr_in in = {.sin_family = AF_INET};
     if (inet_pton(AF_INET, at, &in.sin_addr) != 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What client and server use: CPU time, memory, and the network.  The server is known once
- * server_pid is set: its front is that process, its engines are that process's children.
+ * What client and server use: CPU time, memory and network.  server_pid is the server's front;
+ * its engines are that process's children.
  */
 #ifndef FX_BENCH_USAGE_H
 #define FX_BENCH_USAGE_H
@@ -48,13 +48,13 @@ static inline double kib_of(pid_t pid, const char *file, const char *format)
     return kib * 1024;
 }
 
-/* The most memory a process ever had, in bytes. */
+/* The peak memory of a process, in bytes. */
 static inline double peak_memory(pid_t pid)
 {
     return kib_of(pid, "status", "VmHWM: %lf");
 }
 
-/* Its memory now, in bytes; what several processes share is divided among them. */
+/* Its memory at present, in bytes; memory shared by several processes is divided among them. */
 static inline double memory(pid_t pid)
 {
     return kib_of(pid, "smaps_rollup", "Pss: %lf");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <getopt.h>
+/* One request to a server, over a connection of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,45 +8,6 @@
 #include "proto/client/conn.h"
 
 enum { TIMEOUT_MS = 5000 };
-
-static const char *env(const char *name, const char *otherwise)
-{
-    const char *v = getenv(name);
-    return v && *v ? v : otherwise;
-}
-
-int cli_options(int argc, char **argv, struct cli_server *s, const char *help)
-{
-    static const struct option options[] = {
-        {"server", required_argument, NULL, 's'}, {"api-key", required_argument, NULL, 'k'},
-        {"tenant", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    int c;
-    *s = (struct cli_server){env("FAISSX_SERVER", FX_DEFAULT_SERVER), env("FAISSX_API_KEY", NULL),
-                             env("FAISSX_TENANT_ID", NULL), 0};
-    while ((c = getopt_long(argc, argv, "+hv", options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            s->server = optarg;
-            break;
-        case 'k':
-            s->key = optarg;
-            break;
-        case 't':
-            s->tenant = optarg;
-            break;
-        case 'v':
-            s->verbose = 1;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            exit(0);
-        default:
-            return -1;
-        }
-    }
-    return optind;
-}
 
 static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *operation,
                  const char *name, uint64_t from)
@@ -74,7 +35,8 @@ static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *ope
     }
 }
 
-/* The second frame of the reply, behind the delimiter, is its header. */
+/* Reads a reply and returns its header, the frame after the delimiter, which the caller frees; or
+ * NULL. */
 static char *receive(struct fx_conn *c, size_t *len, int64_t deadline)
 {
     char *buf = NULL;
@@ -120,11 +82,11 @@ int cli_ask(const struct cli_server *s, const char *operation, const char *name,
     struct fx_frame frame = {b.data, b.size};
     if (fx_conn_send(c, &frame, 1, deadline) != 0 || !(*buf = receive(c, &len, deadline))) {
         const char *e = fx_conn_error(c);
-        fprintf(stderr, "faissx: %s: %s\n", s->server, e && *e ? e : "no answer in time");
+        fprintf(stderr, "faissx: %s: %s\n", s->server, e && *e ? e : "no answer within 5 seconds");
         goto fail;
     }
     if (fx_header_read(reply, *buf, len, &why) != 0) {
-        fprintf(stderr, "faissx: %s answered with nonsense: %s\n", s->server, why);
+        fprintf(stderr, "faissx: %s sent a malformed reply: %s\n", s->server, why);
         goto fail;
     }
     if (!fx_header_is(reply, "status", "ok")) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands of faissx, each its own main(), and what they share. */
+/*
+ * The commands of faissx: each is a struct cli_command, listed in faissx.c.  Everything runs on the
+ * program's one thread.
+ */
 #ifndef FX_CLI_H
 #define FX_CLI_H
 
@@ -7,32 +10,44 @@
 
 #define FX_DEFAULT_SERVER "tcp://127.0.0.1:45678"
 
-int cli_run(int argc, char **argv);
-int cli_stats(int argc, char **argv);
-int cli_health(int argc, char **argv);
-int cli_list(int argc, char **argv);
-int cli_rm(int argc, char **argv);
-
-/* --server, --api-key and --tenant, with FAISSX_SERVER, FAISSX_API_KEY and
- * FAISSX_TENANT_ID as defaults. */
-struct cli_server {
-    const char *server, *key, *tenant;
-    int verbose; /* for `faissx run` */
+/* Exit statuses.  `faissx run` ends with that of the program, or as a shell does. */
+enum {
+    CLI_OK = 0,
+    CLI_FAILED = 1, /* the server does not answer or refuses; a message says why */
+    CLI_USAGE = 2,  /* the command line is wrong; a message says what */
+    CLI_CANNOT_RUN = 126,
+    CLI_NOT_FOUND = 127
 };
 
-/* Read the common options.  Returns the index of the first other argument, or -1 after a
- * message; on --help prints `help` and ends the program. */
-int cli_options(int argc, char **argv, struct cli_server *s, const char *help);
+/* Which server, and as whom: from the options, or else the environment. */
+struct cli_server {
+    const char *server, *key, *tenant; /* key, tenant: NULL if not given */
+    int verbose;                       /* of `faissx run` */
+};
 
-/* One operation without a session; `name` may be NULL.  Returns 0 and the reply's header (`buf`
- * holds its bytes; free both), or -1 after a message. */
+struct cli_command {
+    const char *name;
+    const char *operands; /* as the help writes them: "NAME..."; "" if there are none */
+    int min, max;         /* how many operands there must and may be; max < 0: any number */
+    const char *summary;  /* one line */
+    const char *help;     /* what the command does, for its --help */
+    /* Returns the exit status; `operands` ends with NULL. */
+    int (*run)(const struct cli_server *s, char **operands);
+};
+
+extern const struct cli_command cli_run, cli_stats, cli_health, cli_list, cli_rm;
+
+/*
+ * Parse the options of `command`, whose name is argv[0], into *s.  Returns the number of the first
+ * operand.  On --help, or after a message about what is wrong, ends the program.
+ */
+int cli_options(const struct cli_command *command, int argc, char **argv, struct cli_server *s);
+
+/*
+ * Make a request that needs no session; `name` may be NULL.  Returns 0 and the reply's header,
+ * whose bytes are in *buf (the caller frees both), or -1 after a message on stderr.
+ */
 int cli_ask(const struct cli_server *s, const char *operation, const char *name, uint64_t from,
             struct fx_header *reply, char **buf);
-
-#define CLI_OPTIONS                                                                           \
-    "  --server ADDRESS  tcp://HOST:PORT or ipc://PATH (FAISSX_SERVER, or " FX_DEFAULT_SERVER \
-    ")\n"                                                                                     \
-    "  --api-key KEY     (FAISSX_API_KEY)\n"                                                  \
-    "  --tenant NAME     (FAISSX_TENANT_ID)\n"
 
 #endif

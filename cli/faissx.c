@@ -1,45 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faissx: run programs remotely, and look at a server. */
+/* faissx: runs programs with their indexes on a server, and shows what a server does. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 
-static const struct {
-    const char *name;
-    int (*main)(int argc, char **argv);
-    const char *what;
-} commands[] = {
-    {"run", cli_run, "run a program that uses FAISS, with its indexes on a server"},
-    {"list", cli_list, "names of the published indexes of this tenant"},
-    {"rm", cli_rm, "unpublish indexes"},
-    {"stats", cli_stats, "counters of this tenant on a server"},
-    {"health", cli_health, "is the server there, and since when"},
-};
+static const struct cli_command *const commands[] = {&cli_run, &cli_list, &cli_rm, &cli_stats,
+                                                     &cli_health};
 
 static void usage(FILE *f)
 {
-    fputs("usage: faissx COMMAND [OPTION]...\n\n", f);
+    fputs("Usage: faissx COMMAND [OPTION]...\n"
+          "       faissx --help | --version\n\n",
+          f);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].what);
-    fputs("\nfaissx COMMAND --help tells more; faissx --version.\n", f);
+        fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\nfaissx COMMAND --help describes a command and its options.\n", f);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
         usage(stdout);
-        return 0;
+        return CLI_OK;
     }
-    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+    if (name && strcmp(name, "--version") == 0) {
         puts("faissx " FAISSX_VERSION);
-        return 0;
+        return CLI_OK;
     }
-    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].main(argc - 1, argv + 1);
-    if (argc >= 2)
-        fprintf(stderr, "faissx: unknown command '%s'\n", argv[1]);
+    for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i]->name) == 0) {
+            struct cli_server server;
+            int first = cli_options(commands[i], argc - 1, argv + 1, &server);
+            return commands[i]->run(&server, argv + 1 + first);
+        }
+    if (name)
+        fprintf(stderr, "faissx: unknown command '%s'\n", name);
+    else
+        fputs("faissx: missing command\n", stderr);
     usage(stderr);
-    return 2;
+    return CLI_USAGE;
 }

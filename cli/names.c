@@ -1,29 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faissx list, faissx rm: indexes that were published under a name. */
+/* faissx list, faissx rm: published indexes. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli.h"
 
-int cli_list(int argc, char **argv)
+static int list(const struct cli_server *s, char **operands)
 {
-    static const char help[] =
-        "usage: faissx list [OPTION]...\n\n"
-        "The names of this tenant's published indexes, one a line.  A program publishes an\n"
-        "index by writing it to faissx://NAME, and opens it by reading from there.\n\n" CLI_OPTIONS;
-    struct cli_server s;
     uint64_t total = 0, seen = 0;
-    int first = cli_options(argc, argv, &s, help);
-    if (first < 0 || first < argc) {
-        fputs(help, stderr);
-        return 2;
-    }
+    (void)operands;
     do {
         struct fx_header h;
         char *buf;
-        if (cli_ask(&s, "list", NULL, seen, &h, &buf) != 0)
-            return 1;
+        if (cli_ask(s, "list", NULL, seen, &h, &buf) != 0)
+            return CLI_FAILED;
         const msgpack_object *names = fx_header_get(&h, "names");
         uint32_t n = names && names->type == MSGPACK_OBJECT_ARRAY ? names->via.array.size : 0;
         fx_header_uint(&h, "total", &total);
@@ -37,29 +28,41 @@ int cli_list(int argc, char **argv)
             break;
         seen += n;
     } while (seen < total);
-    return 0;
+    return CLI_OK;
 }
 
-int cli_rm(int argc, char **argv)
+const struct cli_command cli_list = {
+    "list",
+    "",
+    0,
+    0,
+    "print the names of the tenant's published indexes",
+    "Prints the names of the tenant's published indexes, one per line.  A program publishes\n"
+    "an index by writing it to faissx://NAME and opens it by reading from there.\n",
+    list};
+
+static int rm(const struct cli_server *s, char **operands)
 {
-    static const char help[] =
-        "usage: faissx rm [OPTION]... NAME...\n\n"
-        "Unpublish indexes.  Each is freed when no program has it open any more.\n\n" CLI_OPTIONS;
-    struct cli_server s;
-    int first = cli_options(argc, argv, &s, help), failed = 0;
-    if (first < 0 || first == argc) {
-        fputs(help, stderr);
-        return 2;
-    }
-    for (int i = first; i < argc; i++) {
+    int status = CLI_OK;
+    for (; *operands; operands++) {
         struct fx_header h;
         char *buf;
-        if (cli_ask(&s, "unpublish", argv[i], 0, &h, &buf) == 0) {
-            fx_header_free(&h);
-            free(buf);
-        } else {
-            failed = 1;
+        if (cli_ask(s, "unpublish", *operands, 0, &h, &buf) != 0) {
+            status = CLI_FAILED;
+            continue;
         }
+        fx_header_free(&h);
+        free(buf);
     }
-    return failed;
+    return status;
 }
+
+const struct cli_command cli_rm = {
+    "rm",
+    "NAME...",
+    1,
+    -1,
+    "unpublish indexes",
+    "Unpublishes indexes.  NAME is a name as `faissx list` prints it.  The server frees an\n"
+    "index when no program has it open any more.\n",
+    rm};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faissx run PROGRAM: the environment that makes a FAISS program a remote one. */
+/* faissx run: sets the environment that redirects a program's libfaiss_c, and executes it. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,20 +9,8 @@
 
 #include "cli.h"
 
-static const char help[] =
-    "usage: faissx run [OPTION]... [--] PROGRAM [ARGUMENT]...\n\n"
-    "Runs PROGRAM, unchanged, with its FAISS indexes on a server: the library that\n"
-    "stands in for libfaiss_c.so is preloaded and first on the library path, and\n"
-    "whatever else the program opens as libfaiss_c, by any path and as any of its\n"
-    "variants, is that library, too.  Should it map a real FAISS all the same, that is\n"
-    "said on stderr.\n\n"
-    "  --server ADDRESS  tcp://HOST:PORT or ipc://PATH (FAISSX_SERVER, or\n"
-    "                    " FX_DEFAULT_SERVER ")\n"
-    "  --api-key KEY     (FAISSX_API_KEY)\n"
-    "  --tenant NAME     (FAISSX_TENANT_ID)\n"
-    "  -v, --verbose     name on stderr what is redirected\n";
-
-/* The stand-in lies in the folder above (a build) or in ../lib (installed). */
+/* Finds the folder of the stand-in libfaiss_c.so, relative to this program: ../faissx in a build,
+ * ../lib/faissx and the like if installed.  Returns 0, or -1 after a message. */
 static int find_stand_in(char folder[PATH_MAX])
 {
     static const char *const places[] = {"../faissx", "../lib/faissx",
@@ -41,12 +29,13 @@ static int find_stand_in(char folder[PATH_MAX])
             return 0;
         }
     }
-    fprintf(stderr, "faissx: no stand-in libfaiss_c.so beside %s or in its lib folder\n", self);
+    fprintf(stderr, "faissx run: found no faissx/libfaiss_c.so in %s/.. or its lib folders\n",
+            self);
     return -1;
 }
 
-/* Join `value` and the list that the variable held: before it, or behind.  Once is enough
- * where `faissx run` runs another. */
+/* Adds `value` to the list in the variable, at its beginning or its end, unless the list has it:
+ * `faissx run` may run another `faissx run`. */
 static int add(const char *name, const char *value, int before)
 {
     const char *old = getenv(name);
@@ -64,30 +53,36 @@ static int add(const char *name, const char *value, int before)
     return rc;
 }
 
-int cli_run(int argc, char **argv)
+static int run(const struct cli_server *s, char **operands)
 {
     char folder[PATH_MAX], library[PATH_MAX + 32], audit[PATH_MAX + 32];
-    struct cli_server s;
-    int first = cli_options(argc, argv, &s, help);
-    if (first < 0)
-        return 2;
-    if (first == argc) {
-        fputs(help, stderr);
-        return 2;
-    }
     if (find_stand_in(folder) != 0)
-        return 1;
+        return CLI_FAILED;
     snprintf(library, sizeof library, "%s/libfaiss_c.so", folder);
     snprintf(audit, sizeof audit, "%s/libfaissx_audit.so", folder);
-    /* What is preloaded already may insist on being first, as sanitizers do. */
-    if (setenv("FAISSX_SERVER", s.server, 1) || (s.key && setenv("FAISSX_API_KEY", s.key, 1)) ||
-        (s.tenant && setenv("FAISSX_TENANT_ID", s.tenant, 1)) ||
-        (s.verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||
+    /* A library that is preloaded already may insist on being the first, as sanitizers do. */
+    if (setenv("FAISSX_SERVER", s->server, 1) || (s->key && setenv("FAISSX_API_KEY", s->key, 1)) ||
+        (s->tenant && setenv("FAISSX_TENANT_ID", s->tenant, 1)) ||
+        (s->verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||
         add("LD_AUDIT", audit, 0) || add("LD_LIBRARY_PATH", folder, 1)) {
-        fputs("faissx: out of memory\n", stderr);
-        return 1;
+        fputs("faissx run: out of memory\n", stderr);
+        return CLI_FAILED;
     }
-    execvp(argv[first], argv + first);
-    fprintf(stderr, "faissx: cannot run %s: %s\n", argv[first], strerror(errno));
-    return errno == ENOENT ? 127 : 126;
+    execvp(operands[0], operands);
+    fprintf(stderr, "faissx run: cannot run '%s': %s\n", operands[0], strerror(errno));
+    return errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
 }
+
+const struct cli_command cli_run = {
+    "run",
+    "[--] PROGRAM [ARGUMENT]...",
+    1,
+    -1,
+    "run a program with its FAISS indexes on a server",
+    "Runs PROGRAM, unchanged, with its FAISS indexes on a server.  Wherever the program, or\n"
+    "a program that it starts, loads libfaiss_c.so or one of its variants, by name or by\n"
+    "path, it gets the library that forwards the calls.  If a real FAISS is loaded all the\n"
+    "same, a message on stderr names it.\n\n"
+    "The exit status is that of PROGRAM; 127 if PROGRAM is not found, 126 if it cannot be\n"
+    "run, 2 if the command line is wrong.\n",
+    run};

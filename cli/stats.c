@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faissx stats, faissx health: what a server tells of itself, a line for each value. */
+/* faissx stats, faissx health: what a server reports about itself, one value per line. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,20 +35,12 @@ static void print(const char *prefix, const msgpack_object *key, const msgpack_o
     }
 }
 
-static int show(int argc, char **argv, const char *operation, const char *help)
+static int show(const struct cli_server *s, const char *operation)
 {
-    struct cli_server s;
     struct fx_header h;
     char *buf;
-    int first = cli_options(argc, argv, &s, help);
-    if (first < 0)
-        return 2;
-    if (first < argc) {
-        fprintf(stderr, "faissx %s: unexpected '%s'\n", operation, argv[first]);
-        return 2;
-    }
-    if (cli_ask(&s, operation, NULL, 0, &h, &buf) != 0)
-        return 1;
+    if (cli_ask(s, operation, NULL, 0, &h, &buf) != 0)
+        return CLI_FAILED;
     for (uint32_t i = 0; i < h.map->size; i++) {
         const msgpack_object *k = &h.map->ptr[i].key;
         if (k->type == MSGPACK_OBJECT_STR &&
@@ -57,21 +49,43 @@ static int show(int argc, char **argv, const char *operation, const char *help)
     }
     fx_header_free(&h);
     free(buf);
-    return 0;
+    return CLI_OK;
 }
 
-int cli_stats(int argc, char **argv)
+static int stats(const struct cli_server *s, char **operands)
 {
-    return show(argc, argv, "stats",
-                "usage: faissx stats [OPTION]...\n\n"
-                "Counters of the engine of this tenant: requests, errors, live objects, the\n"
-                "FAISS it runs, and how often each function was called.\n\n" CLI_OPTIONS);
+    (void)operands;
+    return show(s, "stats");
 }
 
-int cli_health(int argc, char **argv)
+const struct cli_command cli_stats = {
+    "stats",
+    "",
+    0,
+    0,
+    "print the counters of the tenant's engine",
+    "Prints the counters of the tenant's engine, one per line:\n\n"
+    "  requests, errors             since the engine started\n"
+    "  batches, batched_searches    searches done together: how often, and how many\n"
+    "  objects, sessions, pending   at present; pending: requests being worked on or waiting\n"
+    "  operation FUNCTION           how often each function was called\n\n"
+    "An engine that is not running is started.\n",
+    stats};
+
+static int health(const struct cli_server *s, char **operands)
 {
-    return show(argc, argv, "health",
-                "usage: faissx health [OPTION]...\n\n"
-                "Is the server there?  Prints its version and uptime in seconds; exit status 1\n"
-                "when it does not answer.\n\n" CLI_OPTIONS);
+    (void)operands;
+    return show(s, "health");
 }
+
+const struct cli_command cli_health = {
+    "health",
+    "",
+    0,
+    0,
+    "check that the server answers",
+    "Checks that the server answers, and prints its version and its uptime in seconds.  If\n"
+    "the server has API keys and one is given, the tenant's engine answers, and is started\n"
+    "if it is not running.  Otherwise the front answers, and adds the number of its engines\n"
+    "and connections.  The exit status is 1 if there is no answer within 5 seconds.\n",
+    health};

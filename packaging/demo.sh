@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # make demo: FAISS's own example program, compiled once, run in process, through the
-# shim with nothing configured, and on a server; then what the three had in common.
-# It leaves nothing running and nothing outside build/ behind.
+# shim with nothing configured, and on a server; then compares the three runs.
+# Leaves nothing running, and no files outside build/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -62,7 +62,7 @@ line example "c_api/example_c.c of $(basename "$source"): 100,000 vectors, 10,00
 line FAISS "$faiss"
 
 # run NAME VARIABLE=VALUE...: one run of the example in a folder of its own.  Its clock
-# stands still, for it makes its data from the time; what measures durations does not.
+# stands still, because it makes its data from the time; clocks that measure durations run.
 seconds=
 run() {
     local name=$1 start
@@ -121,7 +121,7 @@ verdict() { # NAME TEXT COMMAND...
     if "$@" >/dev/null 2>&1; then
         printf '  %-10s %s%s%s\n' "$name" "$green" "$text" "$plain"
     else
-        printf '  %-10s %snot so: %s%s\n' "$name" "$red" "$text" "$plain"
+        printf '  %-10s %sno: %s%s\n' "$name" "$red" "$text" "$plain"
         failed=1
     fi
 }

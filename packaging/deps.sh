@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what FAISSx is built, checked or linted with, on Debian and its kin.
+# Install the packages that building, checking or linting needs, on Debian and its derivatives.
 #
 #   packaging/deps.sh build|engine|check|lint|demo|bench...
 #
-# Does nothing when all of it is there.  Without root (or sudo that asks for no
-# password) it prints the command to type instead, and stops with status 1.
+# Does nothing if all of them are installed.  Without root, or sudo without a password, it
+# prints the command to run and exits with status 1.
 set -eu
 
 packages() {
@@ -60,6 +60,6 @@ install() {
     # shellcheck disable=SC2086 # a list
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
 }
-# The lists of a fresh machine are missing or old: then fetch them, and once more.
+# On a fresh machine apt's package lists are missing or old: fetch them and try again.
 install || { as_root apt-get update >"$log" 2>&1 && install; } ||
     { cat "$log" >&2; echo "deps: apt-get could not install$missing" >&2; exit 1; }

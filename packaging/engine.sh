@@ -1,14 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Make a real libfaiss_c for a machine that has none, out of Debian's own
-# FAISS source package.
+# Build a real libfaiss_c from Debian's FAISS source package.
 #
 #   packaging/engine.sh source    fetch and unpack; print the source folder
 #   packaging/engine.sh library   build (once) and print the path of libfaiss_c.so
 #
 # Nothing outside the cache folder is written: apt runs with a private state
-# directory and a private list of sources, the deb-src twins of those that this
-# machine is configured with.  The cache is ${XDG_CACHE_HOME:-~/.cache}/faissx,
+# directory and a private list of sources: for each source that this machine is
+# configured with, its deb-src.  The cache is ${XDG_CACHE_HOME:-~/.cache}/faissx,
 # keyed by the package's version and the compiler flags.
 set -eu
 
@@ -20,11 +19,11 @@ mkdir -p "$cache"
 say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# One at a time: two builds in one cache would trample on each other.
+# One at a time: two builds in one cache would overwrite each other.
 exec 9>"$cache/lock"
 flock 9
 
-# x86-64-v3 (AVX2, FMA, F16C) doubles the speed of a search where the CPU has it.
+# x86-64-v3 (AVX2, FMA, F16C) doubles the speed of a search, if the CPU has it.
 arch_flags() {
     [ "$(uname -m)" = x86_64 ] || return 0
     for flag in avx2 fma f16c bmi2; do
@@ -50,7 +49,7 @@ fetch_source() {
         [ -e "$f" ] || continue
         sed 's/^Types:.*/Types: deb-src/' "$f" >"$cache/apt/sources.list.d/${f##*/}"
     done
-    # A configured source without source packages is no reason to stop.
+    # A configured source may have no source packages: continue with the others.
     apt_private update >"$cache/apt/update.log" 2>&1 || :
     (cd "$cache" && apt_private source --download-only faiss) >"$cache/apt/source.log" 2>&1 ||
         { cat "$cache/apt/update.log" "$cache/apt/source.log" >&2

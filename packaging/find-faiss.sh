@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Print the path of the real libfaiss_c to use: $FAISS_C where that is set, else the
+# Print the path of the real libfaiss_c to use: $FAISS_C if set, else the
 # best installed one that this CPU can run, else one built from source (engine.sh).
 set -eu
 

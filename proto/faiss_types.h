@@ -1,5 +1,5 @@
-/* Numbers and structures of the C API.  Where a FAISS header that defines one was
- * included before, its definition stands. */
+/* Types of the C API.  Those that a FAISS header defined before are used as it defined
+ * them. */
 
 typedef int64_t faiss_idx_t; /* every id, count of vectors and k */
 typedef faiss_idx_t idx_t;
@@ -22,9 +22,9 @@ typedef enum FaissMetricType {
 #ifndef FAISS_ERROR_C_H
 typedef enum FaissErrorCode {
     OK = 0,
-    UNKNOWN_EXCEPT = -1, /* neither of those below */
-    FAISS_EXCEPT = -2,   /* FAISS said no; faiss_get_last_error() says why */
-    STD_EXCEPT = -4      /* a standard C++ exception, or (remote) the connection */
+    UNKNOWN_EXCEPT = -1, /* an exception of neither kind below */
+    FAISS_EXCEPT = -2,   /* an exception of FAISS */
+    STD_EXCEPT = -4      /* a standard C++ exception; on a server also any other failure */
 } FaissErrorCode;
 #endif
 
@@ -37,9 +37,9 @@ typedef enum FaissQuantizerType {
     QT_fp16,
     QT_8bit_direct,
     QT_6bit,
-    QT_bf16,               /* from here on v1.9.0 and later */
+    QT_bf16,               /* this one and the following: v1.9.0 and later */
     QT_8bit_direct_signed,
-    QT_0bit,               /* from here on v1.15.0 and later */
+    QT_0bit,               /* this one and the following: v1.15.0 and later */
     QT_1bit_tqmse,
     QT_2bit_tqmse,
     QT_3bit_tqmse,
@@ -120,7 +120,7 @@ typedef struct FaissBuffer {
 #define FAISS_IO_FLAG_READ_ONLY 2
 #endif
 
-/* Of the blevesearch fork. */
+/* From the blevesearch fork. */
 #ifndef FAISS_IO_FLAG_SKIP_PREFETCH
 #define FAISS_IO_FLAG_SKIP_PREFETCH 32
 #endif
@@ -129,6 +129,6 @@ typedef struct FaissBuffer {
 #define FAISS_IO_FLAG_ONDISK_IVF 0x646f0000
 #endif
 
-/* As CUDA's own headers declare them; repeating a typedef is no conflict. */
+/* As in CUDA's own headers; C allows a typedef to be repeated. */
 typedef struct CUstream_st* cudaStream_t;
 typedef struct cublasContext* cublasHandle_t;

@@ -34,40 +34,40 @@ static const struct option_info table[] = {
      "where to listen: tcp://HOST:PORT or ipc://PATH; may be given several times (default: "
      "tcp://127.0.0.1:45678)"},
     {"--port", NUMBER, RUN, AT(port), "N", "FAISSX_PORT", 0, 65535,
-     "the default endpoint's port; 0 takes a free one"},
+     "port of the default endpoint; 0: any free port; not together with --bind"},
     {"--threads", NUMBER, BOTH, AT(threads), "N", NULL, 1, 4096,
      "worker threads of each tenant's engine (default: number of cores)"},
     {"--library", TEXT, BOTH, AT(library), "PATH", "FAISSX_FAISS_LIBRARY", 0, 0,
-     "the real libfaiss_c (default: the best that is found)"},
+     "the real libfaiss_c (default: the best one that is installed)"},
     {"--coalesce", CHOICE, BOTH, AT(coalesce), "exact|fast|off", NULL, 0, 0,
-     "do searches that wait for the same index together: exact, where each gets the bits that it "
-     "would get alone (default); fast, also where the last bits may differ; or off"},
+     "do searches of several clients in the same index together: exact: if each gets the same bits "
+     "as alone (default); fast: also if the last bits may differ; off: never"},
     {"--lease", NUMBER, BOTH, AT(lease), "SECONDS", NULL, 1, 86400,
-     "how long the objects of a client are kept after its last connection has ended (default: 30)"},
+     "how long to keep a client's objects after its last connection has ended (default: 30)"},
     {"--call-limit", NUMBER, BOTH, AT(call_limit), "SECONDS", NULL, 0, 1 << 30,
-     "after this time the caller of a call gets an error, while the call goes on; 0: no limit "
+     "a call that takes longer fails for its caller, while FAISS continues with it; 0: no limit "
      "(default)"},
     {"--max-pending", NUMBER, BOTH, AT(max_pending), "MIB", NULL, 1, MIB_MAX,
-     "requests and replies of one tenant on their way, beyond which new requests are refused "
+     "memory for requests and replies of one tenant, beyond which new requests are refused "
      "(default: 1024)"},
     {"--total-memory", NUMBER, BOTH, AT(total_memory), "MIB", NULL, 64, 1 << 30,
-     "memory of all engines together; a call that needs more fails, and its engine goes on "
-     "(default: 80 % of what the machine or its container has)"},
+     "memory of all engines together; a call that would exceed it fails (default: 80 % of what the "
+     "machine or its container has)"},
     {"--memory", NUMBER, BOTH, AT(memory), "MIB", NULL, 64, 1 << 30,
-     "memory of each tenant's engine (default: what the others leave of the total)"},
+     "memory of each tenant's engine (default: what the other engines leave of the total)"},
     {"--max-unauthenticated", NUMBER, RUN, AT(max_unauthenticated), "N", NULL, 1, 1 << 20,
-     "connections that have not yet shown an API key; beyond that the oldest is closed (default: "
+     "connections that have not sent an API key yet; beyond that the oldest is closed (default: "
      "1024)"},
     {"--log-level", CHOICE, BOTH, AT(log_level), FXS_LEVELS, NULL, 0, 0,
-     "the least important lines that are written to the log (default: info)"},
+     "the lowest level that is written to the log, on stderr (default: info)"},
     {"--auth-file", TEXT, RUN, AT(auth_file), "FILE", NULL, 0, 0,
      "API keys: a JSON object of \"key\": \"tenant\""},
     {"--auth-keys", TEXT, RUN, AT(auth_keys), "LIST", NULL, 0, 0,
-     "API keys: key1:tenant1,key2:tenant2; other users of the machine can read them in the list of "
-     "processes"},
+     "API keys: key1:tenant1,key2:tenant2; other users of the machine can see them in the list of "
+     "processes, so prefer --auth-file"},
     {"--enable-auth", SWITCH, RUN, AT(enable_auth), NULL, NULL, 0, 0,
-     "ask for API keys; giving keys does so too"},
-    {"--help", SWITCH, RUN, AT(help), NULL, NULL, 0, 0, "print this"},
+     "require API keys; --auth-file and --auth-keys imply this"},
+    {"--help", SWITCH, RUN, AT(help), NULL, NULL, 0, 0, "print this text and exit"},
     {"--link", NUMBER, ENGINE, AT(link), NULL, NULL, 0, INT_MAX, NULL},
     {"--tenant", TEXT, ENGINE, AT(tenant), NULL, NULL, 0, 0, NULL},
     {"--near", TEXT, ENGINE, AT(near), NULL, NULL, 0, 0, NULL},
@@ -321,8 +321,8 @@ void fxs_options_help(FILE *f)
         if (i->environment)
             fprintf(f, "%*s (environment: %s)\n", INDENT - 1, "", i->environment);
     }
-    fputs(
-        "\nEach tenant is served by a process of its own. Without keys there is one tenant and\n"
-        "anybody who reaches the server may use it. Keys and data are not encrypted on the way.\n",
-        f);
+    fputs("\nEach tenant is served by a process of its own. Without keys there is one tenant, and "
+          "anyone\n"
+          "who can connect to the server may use it. Connections are not encrypted.\n",
+          f);
 }

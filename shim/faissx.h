@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What libfaissx_c adds to FAISS's C API.  A program that only sets FAISSX_SERVER in
- * its environment needs none of this.
+ * What libfaissx_c adds to FAISS's C API: choosing a server from within the program, and the reason
+ * why a call failed.  A program that only sets FAISSX_SERVER in its environment needs none of this.
+ * docs/remote.md lists everything in which a call on a server differs from a call in process.
  *
- * Threads: every function may be called from any thread.
+ * Threads: every function may be called from any thread at any time.  Errors are kept for each
+ * thread.  No function takes ownership of an argument or returns memory that has to be freed.
  */
 #ifndef FAISSX_H
 #define FAISSX_H
@@ -12,40 +14,60 @@
 extern "C" {
 #endif
 
-/* Why the last faiss_* or faissx_* call of this thread failed. */
+/*
+ * Why a call failed.  The same FaissErrorCode can have several reasons; faiss_get_last_error() has
+ * the text.  Values are never changed, and new ones are added at the end.
+ */
 enum {
-    FAISSX_OK = 0,
-    FAISSX_E_FAISS,       /* FAISS itself failed */
-    FAISSX_E_MISSING,     /* the real library lacks the function, or there is none */
-    FAISSX_E_CONFIG,      /* an address or setting is invalid */
-    FAISSX_E_CONNECT,     /* no connection to the server, or it broke */
-    FAISSX_E_TIMEOUT,     /* the server did not answer in time */
-    FAISSX_E_AUTH,        /* no or wrong API key */
-    FAISSX_E_SESSION,     /* the server no longer knows this process: it was restarted */
-    FAISSX_E_HANDLE,      /* no such object: freed, lost, or of another class */
-    FAISSX_E_ENGINE,      /* the process that held this tenant's objects died */
-    FAISSX_E_UNSUPPORTED, /* cannot be done remotely */
-    FAISSX_E_ARGUMENT,    /* refused before FAISS saw it */
-    FAISSX_E_LIMIT,       /* too large for the protocol or the server */
-    FAISSX_E_PROTOCOL,    /* the two sides do not understand each other */
-    FAISSX_E_MEMORY       /* out of memory in this process */
+    FAISSX_OK = 0,        /* no call of this thread has failed */
+    FAISSX_E_FAISS,       /* FAISS refused the call, or a file could not be read or written */
+    FAISSX_E_MISSING,     /* the FAISS in use lacks the function, or no FAISS was found */
+    FAISSX_E_CONFIG,      /* the server's address or a FAISSX_* setting is invalid */
+    FAISSX_E_CONNECT,     /* the server cannot be reached, is stopping, or the connection broke */
+    FAISSX_E_TIMEOUT,     /* no answer within FAISSX_TIMEOUT or the server's --call-limit */
+    FAISSX_E_AUTH,        /* the API key is missing or wrong, or belongs to another tenant */
+    FAISSX_E_SESSION,     /* the objects are gone: the server was restarted, or the program ends */
+    FAISSX_E_HANDLE,      /* the object was freed, or is of another class; no index has this name */
+    FAISSX_E_ENGINE,      /* the process that held the tenant's objects crashed, or cannot start */
+    FAISSX_E_UNSUPPORTED, /* the function cannot work remotely */
+    FAISSX_E_ARGUMENT,    /* an argument was refused before FAISS was called */
+    FAISSX_E_LIMIT,       /* too large for the protocol, or for the server's memory at present */
+    FAISSX_E_PROTOCOL,    /* the peer is not a FAISSx server of a compatible version */
+    FAISSX_E_MEMORY       /* this process is out of memory */
 };
 
 /*
- * Use a server from now on.  `server` is tcp://HOST:PORT or ipc://PATH, the same as in
- * FAISSX_SERVER; NULL or "" returns to the real library of this process.  `api_key`
- * and `tenant_id` may be NULL.  Objects that were made before stay where they are.
- * Connects at once.  Returns OK, or STD_EXCEPT (-4) with a text in faiss_get_last_error().
+ * Use another server, or none, for objects that are created from now on.
+ *
+ *     server     tcp://HOST:PORT or ipc://PATH, as in FAISSX_SERVER; NULL or "": create objects in
+ *                this process, with the local libfaiss_c
+ *     api_key    the API key, or NULL if the server requires none
+ *     tenant_id  the tenant, which must be the key's; NULL: that of the key
+ *
+ * Overrides FAISSX_SERVER, FAISSX_API_KEY and FAISSX_TENANT_ID, and reads the other FAISSX_*
+ * variables again.  The strings are copied.  Connects before it returns, which takes at most 5
+ * seconds.  Local objects stay usable.  Objects on a server stay usable if `server` names the same one
+ * again, and become invalid otherwise.
+ *
+ * Returns 0, or -4 with the reason in faiss_get_last_error() and faissx_last_error_code().  If the
+ * server cannot be reached, it is configured all the same, and later calls try again.
  */
 int faissx_configure(const char *server, const char *api_key, const char *tenant_id);
 
-/* One of FAISSX_*: why this thread's last failing call failed. */
+/*
+ * Returns the reason for the last failure of a faiss_* or faissx_* call on this thread, one of
+ * FAISSX_*.  Like faiss_get_last_error(), it is not reset by calls that succeed.
+ */
 int faissx_last_error_code(void);
 
-/* 1 if the handle belongs to a server or to the shim, 0 if to the real library. */
+/*
+ * Returns 1 if the handle belongs to a server or to this library (selectors, search parameters and
+ * range search results that were created while a server was configured), and 0 if it belongs to the
+ * local libfaiss_c or is NULL.  Does not check that the object still exists.
+ */
 int faissx_is_remote(const void *handle);
 
-/* Version of this library, "0.1.0". */
+/* Returns the version of this library, such as "0.1.0": a string constant. */
 const char *faissx_version(void);
 
 #ifdef __cplusplus

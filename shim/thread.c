@@ -8,7 +8,7 @@
 #include "proto/client/conn.h"
 #include "shim/faissx.h"
 
-enum { EXIT_MS = 10 };
+enum { EXIT_MS = 100 };
 
 static _Thread_local struct fx_thread *self;
 static pthread_key_t key;

@@ -91,16 +91,26 @@ void emit_header(const struct table *t, const char *types_path, FILE *f)
     fprintf(f, "%s to v%s", t->first, t->releases[t->nreleases - 1]);
     fputs(" and the blevesearch\n"
           " * fork, in one header for C and C++.  Generated from proto/faiss.api; a check\n"
-          " * of `make check` fails when the two differ.\n"
+          " * of `make check` fails when the two differ.  docs/remote.md lists everything in\n"
+          " * which a call on a server differs from a call in process.\n"
           " *\n"
-          " * A function that the loaded libfaiss_c lacks returns -2 (a getter 0 or NULL)\n"
-          " * and faiss_get_last_error() names the function, the library and its version.\n"
-          " * Shapes: x and xq hold n rows of d floats, one after the other; distances and\n"
-          " * labels n rows of k.\n"
+          " * Shapes: x and xq are n rows of d floats (binary indexes: n rows of d / 8\n"
+          " * bytes), one after the other; distances and labels are n rows of k.  Arrays\n"
+          " * belong to the caller and must stay valid until the call returns.\n"
           " *\n"
-          " * FAISS's own headers, of any release from 1.7.1 on, may be included before this\n"
-          " * one or after it.  After it they are empty.  Before it their types stand, so\n"
-          " * that an old release's enumerations and structures stay as short as they are.\n"
+          " * Errors: a function that returns int returns 0 or a FaissErrorCode, unless its\n"
+          " * name is that of a value.  The others return 0 or NULL on failure.\n"
+          " * faiss_get_last_error() is the text of the calling thread's last error, valid\n"
+          " * until its next one.  A function that the loaded libfaiss_c lacks fails with -2,\n"
+          " * and the text names the function, the library and its version.\n"
+          " *\n"
+          " * Ownership: each object that a function creates has to be freed with the\n"
+          " * faiss_*_free of its class.  Pointers into another object end with that object.\n"
+          " *\n"
+          " * FAISS's own headers, of any release from 1.7.1 on, may be included before or\n"
+          " * after this one.  Included after it, they declare nothing.  Included before it,\n"
+          " * their types are used, so an old release's enumerations and structures keep\n"
+          " * their size.\n"
           " */\n"
           "#ifndef FAISS_C_COMPAT_H\n#define FAISS_C_COMPAT_H\n\n"
           "#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n\n"
@@ -115,7 +125,8 @@ void emit_header(const struct table *t, const char *types_path, FILE *f)
         fprintf(f, "typedef struct Faiss%s_H Faiss%s;\n", c_struct(t, i), t->classes[i].name);
         end_unless(t->classes[i].unless, f);
     }
-    fputs("\n/* Functions; the comment names the releases that have each. */\n", f);
+    fputs("\n/* Functions.  The comment above each names the releases of FAISS that have it. */\n",
+          f);
     EACH_FN(t, fn)
     {
         fprintf(f, "\n/* %s%s%s%s%s */\n", strcmp(fn->since, "fork") == 0 ? "" : "v", fn->since,
@@ -127,7 +138,7 @@ void emit_header(const struct table *t, const char *types_path, FILE *f)
         end_unless(fn->unless, f);
     }
     fputs("\n#ifdef __cplusplus\n}\n#endif\n\n"
-          "/* All of it is declared: FAISS's own headers are empty from here on. */\n",
+          "/* Everything is declared: FAISS's own headers declare nothing from here on. */\n",
           f);
     for (size_t i = 0; i < sizeof faiss_headers / sizeof *faiss_headers; i++)
         fprintf(f, "#ifndef %s\n#define %s\n#endif\n", faiss_headers[i], faiss_headers[i]);

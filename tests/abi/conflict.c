@@ -44,7 +44,7 @@ CHECK(FAISS_IO_FLAG_MMAP == 1 && FAISS_IO_FLAG_READ_ONLY == 2);
 CHECK(FAISS_IO_FLAG_SKIP_PREFETCH == 32 && FAISS_IO_FLAG_READ_MMAP == 64);
 CHECK(FAISS_IO_FLAG_ONDISK_IVF == 0x646f0000);
 
-/* Of every release's headers and of ours, whichever came first. */
+/* From every release's headers and from ours, in either order. */
 int use(FaissIndex *index, FaissIndexIDMap2 *map, FaissClusteringParameters *p);
 int use(FaissIndex *index, FaissIndexIDMap2 *map, FaissClusteringParameters *p)
 {

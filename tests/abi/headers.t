@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# faiss_c_compat.h by itself, strictly, in C and C++; and before and after the C headers of
-# each FAISS release that is at hand: FAISS_HEADERS (folders that contain c_api/, separated by
+# faiss_c_compat.h compiles by itself, strictly, in C and C++, and before and after the C headers of
+# each FAISS release that is available: FAISS_HEADERS (folders that contain c_api/, separated by
 # colons), or else those that $FAISS_C was built or installed with and the source that
 # `make engine` fetched.
 set -u

@@ -11,8 +11,8 @@ trap 'rm -rf "$work"' EXIT
 grep -rHoE '^#include "[^"]+"' --include='*.[ch]' proto shim server cli bench audit |
     sed 's/:#include "\(.*\)"$/ \1/' >"$work/includes"
 
-# FILE INCLUDED, one in a line -> those that are not allowed.  A name without a folder is of a
-# file beside it, or made by the build (names.h, api_gen.h, ...).
+# Reads lines "FILE INCLUDED" and prints those that are not allowed.  A name without a folder is a
+# file beside it, or is generated (names.h, api_gen.h, ...).
 wrong() {
     awk '
     function is_in(folder) { return index($2, folder) == 1 }
@@ -33,9 +33,9 @@ result() { # NUMBER NAME STATUS
 }
 echo 1..4
 [ "$(wc -l <"$work/includes")" -gt 300 ]
-result 1 "there are includes" $?
+result 1 "includes are found" $?
 
-# What the rule is for.
+# The check itself works.
 cat >"$work/crooked" <<'END'
 proto/wire.c shim/error.h
 shim/calls/call.c server/log.h
@@ -46,14 +46,14 @@ cli/ask.c shim/error.h
 bench/client.c shim/error.h
 END
 [ "$(wrong <"$work/crooked" | wc -l)" = 7 ]
-result 2 "one that goes the wrong way is found" $?
+result 2 "the check finds an include that goes the wrong way" $?
 
 wrong <"$work/includes" >"$work/wrong"
 [ ! -s "$work/wrong" ]
-result 3 "none goes the wrong way" $?
+result 3 "no include goes the wrong way" $?
 sed 's/^/# /' "$work/wrong"
 
-# By their path: two headers may have one name.
+# Headers are named by their path, because two may have the same name.
 awk '$2 !~ "/" { dir = $1; sub("[^/]*$", "", dir); print dir $2, $1 }' "$work/includes" |
     while read -r beside file; do
         case $file in shim/* | server/* | proto/*.c | proto/*.h)
@@ -65,5 +65,5 @@ awk '$2 !~ "/" { dir = $1; sub("[^/]*$", "", dir); print dir $2, $1 }' "$work/in
         esac
     done >"$work/short"
 [ ! -s "$work/short" ]
-result 4 "a header is named by its path" $?
+result 4 "headers are named by their path" $?
 sed 's/^/# /' "$work/short"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The support matrix against what the selected FAISS exports.
+# The support matrix agrees with what the selected FAISS exports.
 set -u
 FAISS_C=${FAISS_C:-$(packaging/find-faiss.sh)} || exit 1
 work=$(mktemp -d)

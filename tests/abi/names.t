@@ -7,7 +7,7 @@ export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Of FAISS and its forks, made by the build or by a test, or an example.
+# Files of FAISS and its forks, files made by the build or by a test, and examples.
 cat >"$work/others" <<'END'
 c_api/example_c.c
 faiss_c.h
@@ -37,7 +37,7 @@ awk '{ for (name = $0; name != ""; name = substr(name, at + 1)) {
     if (!(at = index(name, "/"))) break
 } }' "$work/files" | cat - "$work/others" | sort -u >"$work/known"
 
-# What of a file is for people: all of a document, else the comments.
+# The text for readers: all of a document, the comments of another file.
 for_people() {
     case $1 in
     *.md | *.in) cat "$1" ;;
@@ -72,7 +72,7 @@ result() { # NUMBER NAME STATUS
 }
 echo 1..2
 [ "$(wc -l <"$work/named")" -gt 200 ]
-result 1 "comments and documents name files" $?
+result 1 "file names are found in comments and documents" $?
 [ ! -s "$work/unknown" ]
-result 2 "each of them exists" $?
+result 2 "each named file exists" $?
 join "$work/unknown" "$work/named" | sed 's/^\([^ ]*\) \(.*\)/# \2 names \1/'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Exported symbols against the table: the shim has all of them and nothing else but
-# faissx_*; a real libfaiss_c has none that the table lacks.
+# Exported symbols: the shim has all functions of the table and nothing else except faissx_*; a real
+# libfaiss_c has no function that the table lacks.
 set -u
 
 build=${BUILD:-build}
@@ -48,7 +48,7 @@ done
 
 real=${FAISS_C:-${FAISSX_FAISS_LIBRARY:-}}
 if [ -f "$real" ]; then
-    # Data and weak symbols are not of the API.
+    # Data and weak symbols are not part of the API.
     nm -D --defined-only "$real" | awk '$2 == "T" && $3 ~ /^faiss_/ { print $3 }' |
         LC_ALL=C sort -u >"$work/real"
     LC_ALL=C comm -23 "$work/real" "$work/table" >"$work/wrong"

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The generator: what it makes of good specs is in good/*.out, and what it says of
-# bad ones in their first line, as "#! LINE: MESSAGE".
+# The generator: good/*.out has its output for good specs, and the first line of a bad spec has the
+# error that it must give, as "#! LINE: MESSAGE".
 #
-#   UPDATE=1 tests/apigen/apigen.t    take the present output as the right one
+#   UPDATE=1 tests/apigen/apigen.t    take the present output as the expected one
 set -u
 
 here=$(dirname "$(realpath "$0")")

@@ -33,7 +33,7 @@ struct bytes {
 };
 
 void put(struct bytes *b, const void *p, size_t n);
-void put_head(struct bytes *b, int flags, uint64_t size); /* of a frame; LONG where needed */
+void put_head(struct bytes *b, int flags, uint64_t size); /* of a frame; LONG is set if needed */
 void put_frame(struct bytes *b, int flags, const void *p, size_t n);
 void put_command(struct bytes *b, const char *name, const void *data, size_t n);
 void put_greeting(struct bytes *b, int major, const char *mechanism);
@@ -51,7 +51,7 @@ void mp_true(struct bytes *b);
 
 /* --- requests (request.c): whole messages, from the delimiter on --- */
 
-/* With a key, where it is not NULL. */
+/* With the key, if it is not NULL. */
 void put_simple(struct bytes *b, const char *operation, const char *key, uint64_t id);
 void put_hello(struct bytes *b, const char *key, uint64_t id);
 void put_attach(struct bytes *b, const char *key, const uint8_t *token, uint64_t id);
@@ -103,10 +103,10 @@ int peer_shake(struct peer *p);
 void peer_hello(struct peer *p, const char *endpoint, const char *key, uint8_t *token);
 void peer_close(struct peer *p);
 void peer_reset(struct peer *p); /* RST instead of FIN */
-/* All of it: 0, or -1 when the peer has closed or takes nothing for WAIT_MS. */
+/* Sends all of it.  Returns 0, or -1 if the peer has closed or takes nothing for WAIT_MS. */
 int peer_send(struct peer *p, const struct bytes *b);
 int peer_send_raw(struct peer *p, const void *data, size_t n);
-/* As much as goes without waiting: bytes, or -1 when the peer has closed. */
+/* Sends as much as possible without waiting.  Returns the bytes, or -1 if the peer has closed. */
 long peer_send_now(struct peer *p, const void *data, size_t n);
 /* The next message: 1; 0 when none came in time; -1 at the end, or for bad framing. */
 int peer_recv(struct peer *p, struct reply *r, int ms);
@@ -127,7 +127,7 @@ long reply_str(const struct reply *r, const char *key, char *out, size_t room);
 /* A Flat index with n vectors in that session: its handle. */
 uint64_t make_index(struct peer *p, const uint8_t *token, size_t n, uint32_t seed);
 
-/* The limit of descriptors, raised as far as it goes. */
+/* Raises the limit of descriptors as far as possible, and returns it. */
 long raise_nofile(void);
 
 /* --- the attacks: arguments as main.c's table says --- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peers that claim an identity.  libzmq's ROUTER gives peers without one a number of its
- * own, \0 and 32 bits, and believes those that bring one: whoever claims the next number,
- * or that of somebody else, gets what is not for him, or ends the process.
+ * Peers that claim an identity.  libzmq's ROUTER assigns peers without one a number, \0 and 32
+ * bits, and trusts peers that bring one: a peer that claims the next number, or another peer's,
+ * gets messages for others, or ends the process.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,13 +25,13 @@ static void ping(struct peer *p, uint64_t id)
     bytes_free(&b);
 }
 
-/* One reply, to that request, and none after it. */
+/* Succeeds if there is one reply, to that request, and none after it. */
 static int expect_own(struct peer *p, uint64_t id, const char *who)
 {
     struct reply r;
     int rc = peer_recv(p, &r, WAIT_MS);
     if (rc != 1)
-        return 0; /* refused: as good */
+        return 0; /* refused, which is as good */
     if (reply_id(&r) != id)
         fault("%s: got the reply to request %llu instead of %llu", who,
               (unsigned long long)reply_id(&r), (unsigned long long)id);
@@ -43,7 +43,7 @@ static int expect_own(struct peer *p, uint64_t id, const char *who)
     return 1;
 }
 
-/* The numbers that a ROUTER would give next, from 0 and from random places. */
+/* The numbers that a ROUTER would assign next, from 0 and from random starts. */
 static long numbered(const char *endpoint, int n)
 {
     enum { AT_ONCE = 50 };
@@ -73,7 +73,7 @@ static long numbered(const char *endpoint, int n)
     return answered;
 }
 
-/* The identity of one that is there, and goes on. */
+/* The identity of a connected peer that keeps working. */
 static void living(const char *endpoint, const char *key)
 {
     struct peer owner, thief;
@@ -100,7 +100,7 @@ static void living(const char *endpoint, const char *key)
     peer_close(&owner);
 }
 
-/* The identity of one that has asked, and left before the reply came. */
+/* The identity of a peer that has left before its reply came. */
 static void departed(const char *endpoint, const char *key)
 {
     struct peer owner, thief;

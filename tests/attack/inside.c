@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* With a good key, in an engine that others use, too. */
+/* Attacks with a valid key, on an engine that others use, too. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -63,7 +63,7 @@ int attack_strangers(char **argv)
         for (uint64_t k = 0; k < EACH; k++)
             put_search(&s->requests, token, 100 + k, index, x, QUERIES, K);
     }
-    /* Until nothing is taken any more, and no reply grows. */
+    /* Sends until the server takes no more and no reply grows. */
     int64_t begin = now_ms(), moved = begin;
     while (now_ms() - moved < SETTLED_MS && now_ms() - begin < GIVE_UP_MS) {
         for (int i = 0; i < n; i++) {
@@ -79,7 +79,7 @@ int attack_strangers(char **argv)
     }
     printf("%d strangers wait\n", n);
     hold();
-    /* Those that read after all get what they asked for, or are told why not. */
+    /* Connections that read late get their results, or an error. */
     int read = 0, refused = 0;
     for (int i = 0; i < n; i++) {
         struct reply r;
@@ -105,8 +105,8 @@ int attack_strangers(char **argv)
 
 /* --- many at once --- */
 
-/* The second connection asks once it is certain that the first one's work has begun, and must
- * have its reply before the first has all of its own. */
+/* The second connection sends its request when the first one's work has certainly begun, and must
+ * have its reply before the first has all of its replies. */
 int attack_pipeline(char **argv)
 {
     enum { QUERIES = 200, VECTORS = 20000 };
@@ -204,8 +204,8 @@ int attack_pong(char **argv)
             die("no clustering was made");
         reply_free(&r);
     }
-    /* Two at once: the second waits in the connection while the first runs, which must not
-     * keep what comes behind it from being seen later. */
+    /* Two at once: the second waits in the connection while the first runs.  What follows it must
+     * still be noticed later. */
     put_train(&b, token, 6, clusterings[0], index, x, POINTS);
     put_train(&b, token, 7, clusterings[1], index, x, POINTS);
     peer_ask(&p, &b, &r);
@@ -243,7 +243,7 @@ static void no_session(const char *endpoint, const char *key, const uint8_t *tok
     }
     bytes_free(&b);
     peer_close(&p);
-    peer_hello(&p, endpoint, key, own); /* and on a connection that is in order */
+    peer_hello(&p, endpoint, key, own); /* and on a connection without errors */
     put_factory(&b, token, 2);
     if (peer_send(&p, &b) == 0 && peer_recv(&p, &r, WAIT_MS) == 1) {
         if (reply_ok(&r))
@@ -297,7 +297,7 @@ static void send_fds(struct peer *p, const void *data, size_t n, const int *fds,
         peer_send_raw(p, (const char *)data + sent, n - (size_t)sent);
 }
 
-/* Of all kinds, none of which is a sealed memfd with an array in it. */
+/* Descriptors of all kinds, except a sealed memfd with an array in it. */
 static int wrong_fd(int i)
 {
     static const char *const names[] = {"/dev/zero", "/", "/proc/self/status"};

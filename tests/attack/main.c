@@ -102,32 +102,37 @@ uint64_t make_index(struct peer *p, const uint8_t *token, size_t n, uint32_t see
 
 static const struct {
     const char *name;
-    int nargs, more; /* at least; and how many may follow */
+    int nargs, more; /* required, and optional arguments */
     int (*run)(char **argv);
     const char *help;
 } attacks[] = {
     {"identity", 3, 0, attack_identity,
-     "ENDPOINT KEY N: identities of ROUTER's own, and of others"},
+     "ENDPOINT KEY N: identities that a ROUTER assigns, and those of other peers"},
     {"flood", 3, 2, attack_flood,
      "ENDPOINT KIND MIB [KEY [N]]: more | empty | messages | commands | pings"},
     {"huge", 1, 1, attack_huge, "ENDPOINT [KEY]: frames that announce 2^31 to 2^64 - 1 bytes"},
     {"announce", 2, 1, attack_announce, "ENDPOINT N [KEY]: N times 8 MiB announced, 75 bytes sent"},
-    {"silent", 2, 0, attack_silent, "ENDPOINT N: connections that stop at each step of opening"},
-    {"places", 2, 0, attack_places, "ENDPOINT N: the oldest gives its place up, out of N"},
+    {"silent", 2, 0, attack_silent,
+     "ENDPOINT N: connections that stop at each step of the handshake"},
+    {"places", 2, 0, attack_places,
+     "ENDPOINT N: N connections without a key: the oldest is closed"},
     {"idle", 2, 1, attack_idle, "ENDPOINT N [KEY]: N idle connections"},
     {"slow", 2, 0, attack_slow, "ENDPOINT KEY: byte by byte"},
-    {"cut", 2, 0, attack_cut, "ENDPOINT KEY: a good conversation, ended behind each of its bytes"},
+    {"cut", 2, 0, attack_cut,
+     "ENDPOINT KEY: a valid conversation, cut off after each of its bytes"},
     {"storm", 2, 0, attack_storm, "ENDPOINT N: N connections that come and go at once"},
-    {"keyless", 2, 0, attack_keyless, "ENDPOINT KEY: first messages without a key, and odd ones"},
+    {"keyless", 2, 0, attack_keyless,
+     "ENDPOINT KEY: first messages without a key, or with invalid ones"},
     {"first", 1, 1, attack_first, "ENDPOINT [KEY]: how large the first message may be"},
     {"refused", 1, 0, attack_refused, "ENDPOINT: other versions, mechanisms and socket types"},
-    {"fds", 3, 0, attack_fds, "ENDPOINT KEY N: descriptors that nobody asked for"},
+    {"fds", 3, 0, attack_fds, "ENDPOINT KEY N: unexpected descriptors"},
     {"strangers", 3, 0, attack_strangers, "ENDPOINT KEY N: large results that are not read"},
-    {"pipeline", 3, 0, attack_pipeline, "ENDPOINT KEY N: many at once, beside one at a time"},
-    {"pong", 2, 0, attack_pong, "ENDPOINT KEY: PING while a request is under way"},
+    {"pipeline", 3, 0, attack_pipeline,
+     "ENDPOINT KEY N: many requests at once, beside one at a time"},
+    {"pong", 2, 0, attack_pong, "ENDPOINT KEY: PING during a request"},
     {"tokens", 3, 0, attack_tokens, "ENDPOINT KEY KEY2: sessions of another tenant"},
     {"mutate", 4, 0, attack_mutate, "ENDPOINT KEY N SEED: N requests that are nearly right"},
-    {"victim", 2, 0, attack_victim, "ENDPOINT KEY: honest work until the input ends"},
+    {"victim", 2, 0, attack_victim, "ENDPOINT KEY: valid requests until the input ends"},
     {"watch", 1, 30, attack_watch, "PID...: memory and descriptors until the input ends"},
     {"cpu", 2, 30, attack_cpu, "SECONDS PID...: processor time used meanwhile, in ms"},
     {"requests", 3, 0, attack_requests, "ENDPOINT KEY N: N small requests, one after the other"},

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that are nearly right: good ones of every kind, in which bytes, numbers, types,
- * lengths or frames have been changed.  Six of ten keep the framing, and have one reply each
- * or lose the connection.  Three break it, and one of those does so before the key is known;
- * then the sending side is closed, so that the server cannot wait for more.  The same seed
- * makes the same changes.
+ * Requests that are nearly right: valid ones of every kind, with changed bytes, numbers, types,
+ * lengths or frames.  Six of ten keep the framing: each gets one reply, or the connection ends.
+ * Three break the framing, one of them before the key is known; then the sending side is closed,
+ * so that the server cannot wait for more.  The same seed makes the same changes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -232,7 +231,7 @@ static void framed(struct run *x)
     recipe_free(&m);
 }
 
-/* What is left of the bytes, and the end. */
+/* Sends the rest of the bytes and closes the sending side. */
 static void finish(struct run *x, struct peer *p, struct bytes *b)
 {
     peer_send(p, b);

@@ -32,7 +32,7 @@ static void sleep_ms(long ms)
 
 /* --- endless --- */
 
-/* Some of what there will be no end of, 64 KiB of it or more. */
+/* The beginning of something endless, 64 KiB of it or more. */
 static void endless(struct bytes *b, const char *kind)
 {
     static const uint8_t zeros[1000];
@@ -74,7 +74,7 @@ static void flood(char **argv)
         }
     }
     const char *end = n < 0 ? "closed" : sent < total ? "stalled" : "all sent";
-    /* A message without an end, or of too many frames, is never one that may go on. */
+    /* A connection with an endless message, or one of too many frames, must be closed. */
     if (strcmp(kind, "more") == 0 || strcmp(kind, "empty") == 0)
         if (peer_drain(&p, CLOSED_MS) != 0)
             fault("%s: the connection is still open", kind);
@@ -116,7 +116,7 @@ int attack_huge(char **argv)
         struct peer *p = &peers[i];
         struct bytes b = {0};
         int place = i % PLACES;
-        if (place == 0) { /* of the opening: the same with a key and without */
+        if (place == 0) { /* of the handshake: the same with a key and without */
             if (peer_connect(p, argv[0]) != 0)
                 die("cannot connect to %s: %s", argv[0], strerror(errno));
             put_greeting(&b, 3, "NULL");
@@ -185,7 +185,7 @@ static struct bytes opening(const char *key)
     return b;
 }
 
-/* Who is slow, but within the time, is served. */
+/* A slow client is served if it keeps within the time. */
 static void quick_bytes(const char *endpoint, const struct bytes *b)
 {
     struct peer p;

@@ -30,7 +30,7 @@ static int connect_unix(const char *path)
     return fd;
 }
 
-/* The address is looked up once: a resolver would be the slowest part of an attack. */
+/* Looks up the address once: the resolver would be the slowest part of an attack. */
 static int connect_tcp(const char *where)
 {
     static char last[256];
@@ -111,7 +111,7 @@ int peer_send(struct peer *p, const struct bytes *b)
 
 /* --- receiving --- */
 
-/* Until n bytes are in the buffer: 1; 0 when they are not there by then; -1 at the end. */
+/* Reads until n bytes are in the buffer.  Returns 1, 0 at the deadline, or -1 at the end. */
 static int need(struct peer *p, size_t n, int64_t deadline)
 {
     while (p->have - p->at < n) {
@@ -152,7 +152,7 @@ static void command(struct peer *p, const uint8_t *body, size_t n)
     }
 }
 
-/* A whole frame is taken only when all of it is there, so that a time out loses nothing. */
+/* Takes a frame only when it is complete, so that a timeout loses nothing. */
 static int frame(struct peer *p, int *flags, const uint8_t **body, size_t *n, int64_t deadline)
 {
     int rc = need(p, 2, deadline);

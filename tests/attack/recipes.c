@@ -261,7 +261,7 @@ static void save(R *r, C *c)
     option(r, "flags", 0);
 }
 
-/* The bytes of an index are not changed: FAISS itself does not survive all of them. */
+/* The bytes of an index are not changed: some changes crash FAISS itself. */
 static void load(R *r, C *c)
 {
     operation(r, c, "load", 3);

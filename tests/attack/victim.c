@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is to notice nothing of an attack, and who measures it. */
+/* Clients that must not notice an attack, and the process that measures it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +32,8 @@ struct victim {
     long searches, wrong, failed, opens, retries, shut_out;
 };
 
-/* A search for two of the index's own vectors: the first label of each is known.  1: right,
- * 0: wrong, -1: no reply. */
+/* Searches for two of the index's own vectors, whose first labels are known.  Returns 1 if they are
+ * right, 0 if they are wrong, -1 if there is no reply. */
 static int search(struct victim *v, struct peer *p)
 {
     size_t at = random32() % (VECTORS - QUERIES);
@@ -68,7 +68,7 @@ static int search(struct victim *v, struct peer *p)
     return rc;
 }
 
-/* One more connection of the session.  A flood may take its place away before it has shown
+/* One more connection of the session.  During a flood the server may close it before it has sent
  * its key: then it tries again, as a client would. */
 static void newcomer(struct victim *v)
 {
@@ -102,8 +102,8 @@ static int by_size(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Has the test stopped this process (SIGSTOP) and let it go on since the last time it was asked?
- * SIGCONT is blocked, and waits to be looked at. */
+/* Returns whether the test has stopped this process (SIGSTOP) and continued it since the last call.
+ * SIGCONT is blocked, so it stays pending. */
 static int was_stopped(const sigset_t *cont)
 {
     const struct timespec now = {0, 0};
@@ -204,7 +204,7 @@ static struct figures measure(const char *pid, int peak)
     return f;
 }
 
-/* The kernel then counts VmHWM from now. */
+/* Resets VmHWM. */
 static void reset_peak(const char *pid)
 {
     char path[64];

@@ -17,7 +17,7 @@
 
 #include "proto/api.h"
 
-extern struct fx_api api; /* NULL where the library lacks the function */
+extern struct fx_api api; /* NULL if the library lacks the function */
 
 /* --- grammar.c --- */
 
@@ -111,7 +111,7 @@ struct life {
 
 void life_lead(const struct life *l);
 
-/* Are the calls made by a server?  Then shapes are not asked for. */
+/* Whether a server makes the calls; then shapes are not recorded. */
 extern int remote;
 
 /* Milliseconds of processor time that a step may take. */

@@ -164,7 +164,7 @@ static const char *const coarse_codecs[] = {"Flat",    "SQ8",      "PQ4x4np", "P
                                             "RQ2x4",   "PQ4+4",    "RaBitQ",  "EDEN4",   "RaBitQfs",
                                             "RQ2x4fs", "ITQ16,SH", NULL};
 
-/* Around all kinds, and around some. */
+/* Prefixes and suffixes of all kinds, and of some. */
 static const char *const around_all[] = {"IDMap2,%s", "PCA8,%s", NULL};
 static const char *const around_some[] = {"IDMap,%s",
                                           "%s,Refine(SQ8)",
@@ -220,7 +220,7 @@ static const char *const binary[] = {"BFlat",
                                      "IDMap,BIVF8_HNSW8",
                                      NULL};
 
-/* Numbers that make no sense, or that are too large for most memories. */
+/* Numbers that are invalid, or too large for most memories. */
 static const char *const numbers[] = {"PQ0",
                                       "PQ0x4",
                                       "PQ4x0",

@@ -280,7 +280,8 @@ static int dead(const struct cell *c)
     return c->died + c->hung > 0 && c->good == 0;
 }
 
-/* How many uncovered cells the rule is for; -1 when it would do wrong to another. */
+/* The number of uncovered cells that the rule covers; -1 if it also covers a cell that it must not.
+ */
 static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
 {
     const unsigned char *fits = fitting(r->pattern);
@@ -325,7 +326,7 @@ static void conditions(struct rule *best, const char *pattern, int general, cons
     consider(best, r, c, wanted_dead);
 }
 
-/* A word, as wide as `level` says; 0 when that is no other than a level before. */
+/* A word, generalised to `level`; 0 if that is the same as at a lower level. */
 static int widen(const char *word, int level, char *out, size_t len)
 {
     int metric = -1, type = -1;
@@ -403,7 +404,8 @@ static void cover(const struct rule *r, enum fxe_act act, int *hung, int *died)
     }
 }
 
-/* For a cell that nothing tells from others in which all is well: those are tried, too. */
+/* For a cell that no circumstance distinguishes from cells without crashes: those are tried, too.
+ */
 static int widest(struct rule *best, const struct cell *c)
 {
     best->with = c->given;

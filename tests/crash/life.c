@@ -128,7 +128,7 @@ static int adding(enum variant v)
     return v == VARIANT_one ? 1 : v == VARIANT_empty ? 0 : NB;
 }
 
-/* Most of what is odd about vectors would be refused in training. */
+/* Training would refuse most odd vectors. */
 static int only_added(enum variant v)
 {
     return v == VARIANT_nan || v == VARIANT_inf;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crash LIBRARY [OPTION...]: lead every life, or some, in children that may die.
+ * crash LIBRARY [OPTION...]: run every life, or some, in child processes that may crash.
  *
  * A line for each life: family, kind, metric, vectors, one character for each step, and
  * one for the state before it (see crash.h), the shape, and milliseconds.  For each death one more,
@@ -95,7 +95,7 @@ static void choose(const struct choice *c)
                 int at = number++;
                 if (c->sample > 1 && (unsigned)at * 2654435761u % (unsigned)c->sample != 0)
                     continue;
-                /* Neighbours go to the same child: what they need is warm. */
+                /* Neighbours go to the same child, whose caches have what they need. */
                 if (at / 64 % c->parts == c->part)
                     lives[nlives++] = (struct life){&kinds[i], metrics[m], (enum variant)v};
             }
@@ -110,8 +110,8 @@ static void print(const struct life *l)
            place->shape, place->ms);
 }
 
-/* A step that has ended several children with a kind and a metric, and never did not, is not
- * tried again with other vectors; and one that never ends, not with other metrics either. */
+/* A step that has ended several children with a kind and a metric, and has never succeeded, is not
+ * tried with other vectors; one that never returns is not tried with other metrics either. */
 static struct record {
     int life; /* the last one that it is about, or -1 */
     unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
@@ -204,7 +204,7 @@ static void last_words(char *text, size_t len)
         lseek(diary, 0, SEEK_SET);
 }
 
-/* Wait for the child; one that makes no progress, though it uses no processor, is ended. */
+/* Waits for the child, and kills one that makes no progress and uses no processor. */
 static int wait_for(pid_t pid)
 {
     int status, life = -1, step = -1, fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Lives of which some calls end FAISS in process (tests/crash): led on a server, they end no
-# engine.  One in LIVES of them, for all take hours.  Not a part of make check: calls that never
-# end, by chance, hold it up.  BUILD=build tests/run tests/crash/remote.sh does not work, for the
-# tests find BUILD by their path: FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh.
+# Lives in which some calls crash FAISS in process (tests/crash): on a server they end no engine.
+# One in LIVES of them, because all take hours.  Not a part of make check: calls that occasionally
+# never end block it.  BUILD=build tests/run tests/crash/remote.sh does not work, because
+# tests/run finds BUILD by the path of a test: FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh.
 . tests/e2e/lib.sh
 [ -z "$SANITIZER_RUNTIME" ] || LIVES=${LIVES:-2000}
 
@@ -11,10 +11,10 @@ start_server
 stat_of pid >"$TMP/pid"
 FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
     "$BUILD/tests/crash/crash" "$STAND_IN" --remote --sample "${LIVES:-300}" >"$TMP/lives" 2>"$TMP/log"
-is "lives are led: $(tail -n 1 "$TMP/log")" $? 0 || diag "$(tail "$TMP/log")"
-ok "some of them" [ "$(grep -c '^[a-z]*	' "$TMP/lives")" -gt 15 ]
+is "the lives run: $(tail -n 1 "$TMP/log")" $? 0 || diag "$(tail "$TMP/log")"
+ok "enough lives run" [ "$(grep -c '^[a-z]*	' "$TMP/lives")" -gt 15 ]
 # The fifth field has a D for a step in which the engine died.
-is "none ends the engine" "$(awk -F'\t' '$1 != "died" && $5 ~ /D/' "$TMP/lives" | head)" ""
-is "it is the same" "$(stat_of pid)" "$(cat "$TMP/pid")"
-is "nor does the client die or wait for ever" "$(grep '^died' "$TMP/lives")" ""
+is "no life ends the engine" "$(awk -F'\t' '$1 != "died" && $5 ~ /D/' "$TMP/lives" | head)" ""
+is "the engine has not died" "$(stat_of pid)" "$(cat "$TMP/pid")"
+is "no client dies or waits forever" "$(grep '^died' "$TMP/lives")" ""
 ok "the server stops" stop_server

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Lead every life with each release of FAISS, and make the table of refusals of what died:
-# tests/crash/run.sh RELEASE=LIBRARY...  Takes ten minutes on two cores for each release; what
-# has been done stays in build/refusals/RELEASE, and is not done again.
+# Run every life with each release of FAISS, and make the table of refusals from what crashed:
+# tests/crash/run.sh RELEASE=LIBRARY...  Takes ten minutes on two cores for each release; results
+# are kept in build/refusals/RELEASE and used again.
 #
-# Of the nested kinds, which are many and differ little, one life in NESTED (4) is led.
+# Of the nested kinds, which are many and differ little, one life in NESTED (4) is run.
 set -eu
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build}

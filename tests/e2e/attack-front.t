@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Attacks of those who have no key, over TCP and the local socket: the front spends fixed
-# memory on them, nobody gets what is another's, and two tenants work on meanwhile.
+# Attacks by clients without a key, over TCP and the local socket: the front's memory for them is
+# bounded, no client gets another's data, and two tenants keep working.
 . tests/e2e/attack.sh
 
 FRONT_MIB=16 # 1024 places of 8 KiB, and as much again
@@ -25,7 +25,7 @@ for AT in "$TCP" "$IPC"; do
     HOLD=3 under "$on: 20000 that shook hands" $FRONT_MIB 16 attack idle "$AT" 20000
 done
 
-# Those that the front's deadline ends take ten seconds: on both at once.
+# Attacks that end with the front's deadline take ten seconds: run them on both endpoints at once.
 both() {
     attack "$1" "$TCP" "$2" &
     attack "$1" "$IPC" "$2" && wait $!
@@ -38,5 +38,5 @@ AT=$IPC
 under "descriptors in openings" $FRONT_MIB 32 attack fds "$AT" key-a 120
 
 is "the log has no error" "$(grep -E ' error ' "$SERVER_LOG")" ""
-like "and is not flooded" "$(wc -c <"$SERVER_LOG")" '^[0-9]{1,6}$'
+like "the log is not flooded" "$(wc -c <"$SERVER_LOG")" '^[0-9]{1,6}$'
 ok "the server stops" stop_server

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Another user of the server's host: with a key he is a client like any other; without one he
-# gets no further than from another host.  He cannot put a socket of his own in the place of the
-# server's, reach the processes, or make the server take him for its own user.
+# Another user on the server's host: with a key, a client like any other; without one, no more than
+# a client on another host.  Such a user cannot replace the server's socket, access its processes, or
+# make the server take him for its own user.
 . tests/e2e/attack.sh
 
 [ "$(id -u)" = 0 ] || skip_all "only root can be another user"
@@ -10,7 +10,7 @@ command -v setpriv >/dev/null || skip_all "setpriv (util-linux) is not installed
 NOBODY=65534
 as_nobody() { setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups --no-new-privs "$@"; }
 
-# The folder of the build may be one that he cannot look into.
+# The other user may have no access to the folder of the build.
 THEIRS=$(mktemp -d "${TMPDIR:-/tmp}/faissx-theirs.XXXXXX")
 cp "$BUILD/tests/attack/attack" "$THEIRS/"
 chown -R $NOBODY "$THEIRS"
@@ -26,49 +26,49 @@ start_tenants
 near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
 path=${near#ipc://}
 dir=$(dirname "$path")
-like "a client that came by TCP is told a local socket" "$near" '^ipc:///.*/faissx-'
-is "it is a socket" "$([ -S "$path" ] && echo yes)" yes
-is "the folder is the server's own" "$(stat -c %u "$dir")" "$(id -u)"
-ok "nobody else can write there" [ $((0$(stat -c %a "$dir") & 022)) = 0 ]
+like "a client that came by TCP is told of a local socket" "$near" '^ipc:///.*/faissx-'
+is "the path is a socket" "$([ -S "$path" ] && echo yes)" yes
+is "the server owns its folder" "$(stat -c %u "$dir")" "$(id -u)"
+ok "only the owner can write to it" [ $((0$(stat -c %a "$dir") & 022)) = 0 ]
 parent=$dir
 while [ "$parent" != / ]; do
     parent=$(dirname "$parent")
     mode=$(stat -c %a "$parent")
-    # Where others can write, the sticky bit keeps them from what is not theirs.
-    ok "nor take the folder away from $parent" \
+    # In a folder that others can write to, the sticky bit protects files that are not theirs.
+    ok "another user cannot remove the folder from $parent" \
         [ "$(stat -c %u "$parent")" = 0 -a $((0$mode & 022 && !(0$mode & 01000))) = 0 ]
 done
-ok "he cannot list the folder" refused ls "$dir"
-ok "nor make a file in it" refused touch "$dir/mine"
-ok "nor remove the socket" refused rm -f "$path"
-ok "nor rename it" refused mv -f "$path" "$dir/other"
-ok "nor put another in its place" refused perl -MIO::Socket::UNIX -e \
+ok "another user cannot list the folder" refused ls "$dir"
+ok "cannot create a file in it" refused touch "$dir/mine"
+ok "cannot remove the socket" refused rm -f "$path"
+ok "cannot rename the socket" refused mv -f "$path" "$dir/other"
+ok "cannot bind a socket in its place" refused perl -MIO::Socket::UNIX -e \
     'IO::Socket::UNIX->new(Local => shift, Listen => 1) or exit 1' "$path"
-ok "nor link his own there" refused ln -sf "$THEIRS/attack" "$path"
-ok "nor rename the folder" refused mv "$dir" "$dir.mine"
-is "it is still there" "$([ -S "$path" ] && echo yes)" yes
+ok "cannot link a socket of his own there" refused ln -sf "$THEIRS/attack" "$path"
+ok "cannot rename the folder" refused mv "$dir" "$dir.mine"
+is "the socket is still there" "$([ -S "$path" ] && echo yes)" yes
 
 # --- with a key ---
 
 for at in "$TCP" "$near"; do
-    ok "${at%%:*}: he is served with a key" theirs ./attack requests "$at" key-b 100 </dev/null
+    ok "${at%%:*}: with a key, another user is served" theirs ./attack requests "$at" key-b 100 </dev/null
 done
-ok "the test's own socket is in a folder that he cannot enter" refused ./attack storm "$IPC" 1
+ok "another user cannot use a socket in a folder that he cannot enter" refused ./attack storm "$IPC" 1
 
 # --- processes ---
 
 for pid in $FRONT $ALPHA; do
-    ok "he cannot see what process $pid has open" refused ls "/proc/$pid/fd/"
-    ok "nor its memory" refused cat "/proc/$pid/maps"
-    ok "nor end it" refused kill "$pid"
+    ok "another user cannot list the descriptors of process $pid" refused ls "/proc/$pid/fd/"
+    ok "cannot read its memory map" refused cat "/proc/$pid/maps"
+    ok "cannot kill it" refused kill "$pid"
 done
 is "the keys are not on a command line" "$(cat /proc/$FRONT/cmdline /proc/$ALPHA/cmdline | grep -c key-a)" 0
-is "nor in the environment of an engine" "$(tr '\0' '\n' </proc/$ALPHA/environ | grep -c key-a)" 0
+is "the keys are not in the environment of an engine" "$(tr '\0' '\n' </proc/$ALPHA/environ | grep -c key-a)" 0
 
 # --- attacks ---
 
 attack() { theirs ./attack "$@"; }
-# They measure and work as the server's user.
+# The clients that measure and work run as the server's user.
 own() { timeout 280 "$BUILD/tests/attack/attack" "$@"; }
 under_own() {
     attack_of=$1
@@ -83,10 +83,10 @@ under_own() {
     ended beta
     unharmed "$attack_of" beta
     within "$attack_of" 16 64
-    ok "$attack_of: the same processes" same_processes
+    ok "$attack_of: the processes are the same" same_processes
     for pid in $FRONT $ALPHA $BETA; do
         eval "fds=\$FDS_$pid"
-        ok "$attack_of: no descriptor is left over" wait_for back "$pid" "$fds"
+        ok "$attack_of: no descriptor is leaked" wait_for back "$pid" "$fds"
     done
 }
 baseline
@@ -103,7 +103,7 @@ done
 under_own "another user: descriptors" fds "$near" key-a 120
 
 ok "the server stops" stop_server
-is "and its folder is gone" "$([ -e "$dir" ] && echo "$dir")" ""
+is "the server removes its folder when it stops" "$([ -e "$dir" ] && echo "$dir")" ""
 
 # --- a folder that he made first ---
 
@@ -116,5 +116,5 @@ XDG_RUNTIME_DIR=$squat
 export XDG_RUNTIME_DIR
 start_tenants
 near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
-is "the folder is a new one of the server's" "$(stat -c %u "$(dirname "${near#ipc://}")")" "$(id -u)"
+is "a server that finds the folder taken makes a new one" "$(stat -c %u "$(dirname "${near#ipc://}")")" "$(id -u)"
 ok "the server stops" stop_server

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# `faissx run` reaches programs that open libfaiss_c by a path or under the name of a variant;
-# what it does not reach is said.
+# `faissx run` redirects programs that open libfaiss_c by a path or under the name of a variant, and
+# reports a real FAISS that is loaded all the same.
 . tests/e2e/lib.sh
 
 real=$(realpath "$FAISS_C")
@@ -13,7 +13,7 @@ run() {
         LD_LIBRARY_PATH="$(dirname "$real")" "$BUILD/bin/faissx" run --server "$SERVER" "$@" \
         2>"$TMP/err"
 }
-# Of what is on stderr, the lines that are ours, without process numbers.
+# Our lines on stderr, without process numbers.
 said() { sed -n '/^faissx: /s/\[[0-9]*\]//p' "$TMP/err"; }
 adds() { "$BUILD/bin/faissx" stats --server "$SERVER" | awk '$2 == "faiss_Index_add" { print $3 }'; }
 
@@ -23,15 +23,15 @@ remote_once="2
 maps $stand_in"
 ok "a program that is not linked with FAISS" \
     ${CC:-gcc} -std=gnu11 -O2 tests/e2e/dl.c -o "$TMP/dl" -ldl
-# The last file that is called libfaissx_audit.so is not of the program.
+# The audit library itself is not the program's.
 dl() { run "$@" maps | grep -v '/libfaissx_audit\.so$'; }
 
 # opens NAME PATH: what the program opens as PATH is the stand-in, and what it does is remote.
 opens() {
     fx_before=$(adds)
     is "$1 is remote, and FAISS is not mapped" "$(cd "$TMP" && dl "$TMP/dl" "$2")" "$remote_once"
-    is "so the server had one add more" "$(adds)" $((${fx_before:-0} + 1))
-    is "and nothing is said" "$(said)" ""
+    is "the server has counted one more add" "$(adds)" $((${fx_before:-0} + 1))
+    is "nothing is reported on stderr" "$(said)" ""
 }
 ln -s "$real" "$TMP/libfaiss_c.so"
 opens "a bare name" libfaiss_c.so
@@ -43,7 +43,7 @@ for variant in avx2 avx512 avx512_spr sve; do
 done
 opens "the path of a variant" "$(dirname "$real")/libfaiss_c_avx2.so"
 
-is "a linked program has the stand-in and no FAISS" \
+is "a linked program maps the stand-in and no FAISS" \
     "$(run "$BUILD/tests/e2e/client" 'new 0 Flat' 'add 0 3' 'total 0' 'maps libfaiss_' 'maps libfaiss.')" \
     "new 0 Flat: ok
 add 0 3: ok
@@ -51,9 +51,9 @@ total 0: 3
 maps libfaiss_: $stand_in .
 maps libfaiss.: ."
 
-# The variants are files, too, for programs that are started without `faissx run`.
+# The variants are also files, for programs that are started without `faissx run`.
 for variant in avx2 avx512 avx512_spr sve; do
-    is "the library path is enough for $variant" "$(env FAISSX_SERVER="$SERVER" \
+    is "LD_LIBRARY_PATH alone redirects $variant" "$(env FAISSX_SERVER="$SERVER" \
         LD_PRELOAD="$SANITIZER_RUNTIME" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
         LD_LIBRARY_PATH="$BUILD/faissx" "$TMP/dl" libfaiss_c_$variant.so)" "2
 -2 1"
@@ -62,15 +62,17 @@ done
 # --- what is said ---
 
 dl -v "$TMP/dl" "$real" libfaiss_c_avx2.so >/dev/null
-is "-v names what was redirected" "$(said)" \
+is "-v reports what was redirected" "$(said)" \
     "faissx: dl has $stand_in for libfaiss_c.so
 faissx: dl asked for $real and gets $stand_in
 faissx: dl asked for libfaiss_c_avx2.so and gets $stand_in"
+FAISSX_VERBOSE=0 dl "$TMP/dl" "$real" >/dev/null
+is "FAISSX_VERBOSE=0 reports nothing" "$(said)" ""
 
 ln -s "$real" "$TMP/libhidden.so"
-is "under a name of its own a real FAISS is used" "$(run "$TMP/dl" "$TMP/libhidden.so")" "2
+is "a real FAISS under another name is not redirected" "$(run "$TMP/dl" "$TMP/libhidden.so")" "2
 -2 1"
-is "which is said when it is mapped and when the program ends" \
+is "this is reported when it is mapped and when the program ends" \
     "$(said)" \
     "faissx: dl maps a real FAISS: what it does with $TMP/libhidden.so is done in the process
 faissx: dl ran with a real FAISS: what it did with $TMP/libhidden.so was done in the process"
@@ -82,10 +84,10 @@ is "the program's status is that of faissx run" $? 7
 
 # (A sanitizer that was there before the C++ library cannot see its exceptions.)
 if [ -z "$SANITIZER_RUNTIME" ]; then
-    is "a program that leaves the server has FAISS in process" \
+    is "faissx_configure(NULL) loads FAISS into the process" \
         "$(FAISSX_FAISS_LIBRARY=$real run "$TMP/dl" libfaiss_c.so local libfaiss_c.so maps |
             grep -Fxc -e "maps $real" -e 2 -e '-2 1')" 5
-    is "which is not an accident" "$(said)" ""
+    is "this is intended, and not reported" "$(said)" ""
 fi
 
 port=$(free_port)
@@ -94,13 +96,13 @@ env LD_PRELOAD="$SANITIZER_RUNTIME" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:
     "$BUILD/faissx-server" run --bind "tcp://127.0.0.1:$port" 2>"$TMP/err" &
 server=$!
 fx_servers="$fx_servers $server"
-ok "a server can be started with faissx run" wait_for accepts "tcp://127.0.0.1:$port"
-is "and has its FAISS" "$(FAISSX_SERVER=tcp://127.0.0.1:$port preloaded "$BUILD/tests/e2e/client" \
+ok "faissx run starts a server" wait_for accepts "tcp://127.0.0.1:$port"
+is "that server uses the real FAISS" "$(FAISSX_SERVER=tcp://127.0.0.1:$port preloaded "$BUILD/tests/e2e/client" \
     'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
 add 0 3: ok
 total 0: 3"
-ok "and it stops" stop_server "$server"
-is "of which nothing is said" "$(said)" ""
+ok "that server stops" stop_server "$server"
+is "nothing is reported about it" "$(said)" ""
 
 # --- other languages ---
 
@@ -118,7 +120,7 @@ END
     fx_before=$(adds)
     is "Python, by an absolute path" "$(run python3 "$TMP/program.py" "$real")" "2
 $stand_in"
-    is "the server had one add more" "$(adds)" $((fx_before + 1))
+    is "the server has counted one more add" "$(adds)" $((fx_before + 1))
 fi
 
 # (Without a sanitizer, which a Java machine does not get along with.)

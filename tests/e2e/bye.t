@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A program that ends normally leaves nothing on the server for the lease to end; one that cannot
-# say that it ends leaves its session.
+# A program that ends normally ends its session at once.  If it cannot tell the server, its session
+# stays until the lease is over.
 . tests/e2e/lib.sh
 
 bye=$BUILD/tests/e2e/bye
@@ -15,9 +15,9 @@ for transport in --tcp ''; do
     over=${transport:+ over TCP}
 
     while read -r how what; do
-        ok "$what$over: it ends" remote "$bye" "$how"
-        ok "$what$over: its session ends, too" wait_for sessions 0
-        ok "$what$over: nothing is left" wait_for objects 0
+        ok "$what$over: the program ends" remote "$bye" "$how"
+        ok "$what$over: its session ends" wait_for sessions 0
+        ok "$what$over: no object is left" wait_for objects 0
     done <<'END'
 return a program that returns from main
 exit a program that calls exit() in a thread
@@ -25,30 +25,30 @@ spare a program whose thread has ended
 idle a program whose other threads do nothing
 END
 
-    ok "a program that saves its index when it ends$over" remote "$bye" save "$TMP/saved"
-    ok "its session ends, too" wait_for sessions 0
-    ok "and has saved it" test "$(wc -c <"$TMP/saved")" -gt 64000
+    ok "a program that saves its index when it ends$over: the program ends" remote "$bye" save "$TMP/saved"
+    ok "its session ends" wait_for sessions 0
+    ok "its index is saved" test "$(wc -c <"$TMP/saved")" -gt 64000
     rm "$TMP/saved"
 
     for i in 1 2 3 4 5; do
-        ok "a program whose other threads make calls$over" remote "$bye" calls
-        ok "its session ends, too" wait_for sessions 0
+        ok "a program whose other threads make calls$over: the program ends" remote "$bye" calls
+        ok "its session ends" wait_for sessions 0
     done
-    # The call may hold what is needed to say bye: then the session stays.
+    # The interrupted call may hold a lock that bye needs: then the session stays.
     for i in 1 2 3 4 5; do
-        ok "exit() in a signal handler, in the middle of a call$over" remote "$bye" signal
+        ok "exit() in a signal handler during a call$over: the program ends" remote "$bye" signal
     done
     ok "the server stops" stop_server
 done
 
 start_server --lease 3600
-ok "a program whose other threads are in long calls" remote "$bye" busy
-ok "its session ends when they do" wait_for sessions 0
+ok "a program whose other threads are in long calls ends" remote "$bye" busy
+ok "its session ends when these calls end" wait_for sessions 0
 
-is "a child that ends leaves its parent's session alone" "$(remote "$bye" fork)" "0 1000"
-ok "a parent whose child goes on" remote "$bye" daemon "$TMP/found"
+is "a child that ends does not end its parent's session" "$(remote "$bye" fork)" "0 1000"
+ok "a parent whose child continues ends" remote "$bye" daemon "$TMP/found"
 wait_for test -s "$TMP/found"
-like "leaves it the session" "$(cat "$TMP/found")" '^1000 '
+like "the child keeps the session" "$(cat "$TMP/found")" '^1000 '
 n=$(stat_of sessions)
 for how in _exit abort kill exec; do
     remote "$bye" $how 2>/dev/null

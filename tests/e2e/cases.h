@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For programs that ask FAISS for what it crashes on: each case is a call that has to
+ * For programs that make calls that crash FAISS: each case is a call that has to
  * end, in an error or in a result, with the engine still alive.  What is not as it
  * should be is printed; so is a line for every case when the program has an argument -v.
  *
@@ -93,7 +93,7 @@ static inline void after(const char *what, enum outcome want, int rc)
         after(#call, want, 0); \
     } while (0)
 
-/* What a case needs: NULL where the library cannot make it. */
+/* An object for a case; NULL if the library cannot create it. */
 static inline FaissIndex *make(int d, const char *description)
 {
     FaissIndex *index = NULL;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client that does what it is told, one command a line, from its arguments or else from
- * its standard input, and answers each with a line: the command, and its result.  A failure
- * is told as FAISS's code and text.
+ * A client that executes commands, one per line, from its arguments or else from its standard
+ * input, and answers each with a line: the command and its result.  A failure is shown as FAISS's
+ * code and text.
  *
  *     new I DESCRIPTION    a new index, number I (0 to 9)
  *     add I N              add N vectors
  *     total I
- *     search I             search it, and print a checksum of what was found
+ *     search I             search it, and print a checksum of the results
  *     slow I N             add 100000 vectors, then search for N: a second for some thousands
- *     train I N            k-means on it, N times over: 1000000000 are without end
+ *     train I N            k-means on it, N times: 1000000000 never end
  *     busy I SECONDS       the same, for about that time
  *     threads N            faiss_set_omp_threads, which only forks of FAISS have
  *     free I
  *     maps PATTERN         the files that this process has mapped, of those names
- *     abort                end without saying goodbye
+ *     abort                end without bye
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -58,7 +58,7 @@ static void search(FaissIndex *index, size_t n, size_t k)
     free(labels);
 }
 
-/* More rounds of one k-means would not do: it may stop when it has converged. */
+/* Not more iterations of one k-means: it may stop when it has converged. */
 static int train(FaissIndex *index, int n)
 {
     FaissClusteringParameters p;

@@ -12,7 +12,7 @@
 
 #include "faiss_c_compat.h"
 
-/* The same numbers everywhere, whatever the C library's rand() does. */
+/* The same numbers with every C library. */
 static inline void fill(float *x, size_t n, uint32_t seed)
 {
     uint32_t s = seed * 2654435761u + 1;
@@ -46,7 +46,7 @@ static inline const char *last_error(void)
     return e ? e : "(no error)";
 }
 
-/* A call that must succeed for the rest to make sense. */
+/* A call that must succeed; ends the program otherwise. */
 #define MUST(call)                                                                       \
     do {                                                                                 \
         int rc_ = (call);                                                                \

@@ -6,7 +6,7 @@
  * queries are vectors of the index, so that there are ties.
  *
  *   coalesce THREADS [FILE]        and leaves the results in the file
- *   coalesce compare FILE FILE     are they the same but for rounding?
+ *   coalesce compare FILE FILE     are they the same except for rounding?
  */
 #include <math.h>
 #include <pthread.h>

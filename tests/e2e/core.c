@@ -18,8 +18,8 @@ static void code(const char *what, int rc)
 }
 #define RUN(call) code(#call, call)
 
-/* What happens to the client's files is not FAISS's to tell when that is elsewhere: the
- * place in FAISS's source, with which its texts begin, is missing then. */
+/* Errors about the client's files come from the client if FAISS is on a server: they lack the place
+ * in FAISS's source, with which its texts begin. */
 static void file_code(const char *what, int rc)
 {
     const char *text = last_error(), *from = strstr(text, "could not");
@@ -143,10 +143,10 @@ static void files(FaissIndex *index, const char *name)
     file_code("write", faiss_write_index_fname(index, "no/such/folder/x"));
 }
 
-/* The life of an index of any kind; what it cannot do must fail in the same words. */
+/* The life of an index of any kind.  What it cannot do must fail with the same text. */
 static void factory(const char *description, FaissMetricType metric)
 {
-    /* FAISS ends the process over what these cannot: see faiss_Index_reconstruct_n. */
+    /* FAISS crashes on what these cannot do: see faiss_Index_reconstruct_n. */
     int can_reconstruct = !strstr(description, "IDMap") && !strstr(description, "PCA");
     FaissIndex *index = NULL;
     idx_t keys[N];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arguments on which FAISS ends the process. */
+/* Arguments that crash FAISS. */
 #include <math.h>
 
 #include "cases.h"
@@ -10,7 +10,7 @@ static float *x, out[MAX * D];
 static idx_t ids[MAX];
 static uint8_t bytes[MAX * D];
 
-/* Trained, with N vectors; NULL where the library knows no such type. */
+/* Trained, with N vectors; NULL if the library does not know the type. */
 static FaissIndex *full(const char *description)
 {
     FaissIndex *index = make(D, description);
@@ -177,7 +177,7 @@ static void inverted(FaissIndex *index)
     }
     CODE(ENDS, F(IndexIVF_make_direct_map)(copy, 99));
     CODE(ENDS, F(IndexIVF_set_direct_map)(copy, 99));
-    /* Vectors in the quantizer that have no list. */
+    /* The quantizer has more vectors than there are lists. */
     FaissIndex *quantizer = F(IndexIVF_quantizer)(copy);
     CODE(ENDS, F(Index_add)(quantizer, 30, x + 64));
     CODE(ENDS, F(Index_add)(copy, 200, x));

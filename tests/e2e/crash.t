@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What crashes FAISS in process ends as an error, or as a result, of a program that was
-# started with `faissx run`, and its engine lives on.
+# Calls that crash FAISS in process return an error, or a result, in a program that was started with
+# `faissx run`, and its engine survives.
 . tests/e2e/lib.sh
 
 stats() { "$BUILD/bin/faissx" stats --server "$SERVER"; }
@@ -19,11 +19,11 @@ engine=$(pid_of_engine)
 
 run "$BUILD/tests/e2e/crash" >"$TMP/crash.out" 2>&1
 is "arguments that crash FAISS: $(tail -n 1 "$TMP/crash.out")" $? 0 || diag "$(cat "$TMP/crash.out")"
-is "the engine is the same" "$(pid_of_engine)" "$engine"
+is "the engine has not died" "$(pid_of_engine)" "$engine"
 
 nm -D --defined-only "$STAND_IN" | sed -n 's/.* \(faiss_.*\)/\1/p' >"$TMP/names"
 run "$BUILD/tests/e2e/lifetime" <"$TMP/names" >"$TMP/lifetime.out" 2>&1
 is "objects freed or of another kind: $(tail -n 1 "$TMP/lifetime.out")" $? 0 ||
     diag "$(cat "$TMP/lifetime.out")"
-is "the engine is the same" "$(pid_of_engine)" "$engine"
+is "the engine has not died" "$(pid_of_engine)" "$engine"
 ok "the server stops" stop_server

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs with ideas of their own about descriptors.  What they find wrong, or "ok" at the end,
- * goes to the file named by the first argument.
+ * Programs that close and reuse descriptors.  They write what they find wrong, or "ok" at the end,
+ * to the file named by the first argument.
  *
  *     FILE standard      run with 0, 1 and 2 closed: prints between its calls
  *     FILE reuse KIND    closes all descriptors after its first calls, and opens others (sockets,
@@ -135,7 +135,7 @@ static void *endless(void *arg)
     return NULL;
 }
 
-/* The first line of standard input says that the call is under way. */
+/* A line on standard input says that the call is in progress. */
 static void under_way(void)
 {
     pthread_t thread;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The shim leaves other people's descriptors alone, and limits on files end nobody.
+# The shim does not touch descriptors of the program, and limits on files end no process.
 . tests/e2e/lib.sh
 
 program() { FAISSX_TIMEOUT=100 remote "$BUILD/tests/e2e/descriptors" "$TMP/report" "$@"; }
@@ -12,7 +12,7 @@ for transport in --tcp ''; do
 
     # --- 0, 1 and 2 ---
 
-    # A memfd is gone before its program can look: this looks for it.
+    # A memfd is closed before the program could see it: this library looks for it.
     cat >"$TMP/look.c" <<'END'
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -33,14 +33,14 @@ END
         ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
         "$BUILD/tests/e2e/descriptors" "$TMP/report" standard <&- >&- 2>&-
     is "the standard descriptors stay closed where they are$over" "$(cat "$TMP/report")" ok
-    ok "nor is one of them a memfd for a moment" test ! -e "$TMP/low"
+    ok "none of them is a memfd for a moment" test ! -e "$TMP/low"
 
     # --- closed and opened again ---
 
     for kind in sockets files pipes; do
         rm -f "$TMP/report"
         program reuse $kind
-        is "$kind of the program in the places of the shim's descriptors are left alone$over" \
+        is "the shim does not touch $kind of the program that took the numbers of its descriptors$over" \
             "$(cat "$TMP/report")" ok
     done
 
@@ -82,6 +82,6 @@ engine=$(stat_of pid)
 perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Peer => $ARGV[0])->close for 1 .. 200' \
     "${SERVER#ipc://}"
 ok "the log has reached the limit" test "$(wc -c <"$SERVER_LOG")" -ge 4096
-is "the server goes on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
-is "and so does the engine" "$(stat_of pid)" "$engine"
+is "the server continues to work" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+is "the engine has not died" "$(stat_of pid)" "$engine"
 ok "the server stops" stop_server

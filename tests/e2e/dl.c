@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that opens the library at run time, as runtimes of other languages do: by the
- * names and paths that it is given, or else as libfaiss_c.so.  Two words are not names:
+ * A program that opens the library at run time, as runtimes of other languages do: by the names
+ * and paths in its arguments, or else as libfaiss_c.so.  Two arguments are not names:
  *
  *     maps     print the files mapped that have FAISS in their names
- *     local    leave the server: what is opened next is used in process
+ *     local    stop using the server: what is opened next is used in process
  */
 #include <dlfcn.h>
 #include <stdint.h>

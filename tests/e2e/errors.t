@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What a client is told when the server is silent, stops or is gone: always why; and of a call
-# that would have changed something, whether it did.
+# When the server is silent, stops or is gone, the error says why, and for a call that changes
+# something, whether the change was made.
 . tests/e2e/lib.sh
 
 FAISSX_TIMEOUT=2 # real seconds: nothing here depends on how many
 export FAISSX_TIMEOUT
 
-# peer STAGE: a server that speaks as far as STAGE.
+# peer STAGE: a server that speaks the protocol up to STAGE.
 peer() {
     rm -f "$TMP/peer"
     perl tests/e2e/peer.pl "$TMP/peer" "$1" 2>"$TMP/peer.err" &
@@ -25,7 +25,7 @@ peer_ends() {
 
 while read -r stage why; do
     peer "$stage"
-    like "$stage: why there is no session" "$(client 'new 0 Flat')" \
+    like "$stage: the error says why there is no session" "$(client 'new 0 Flat')" \
         "^new 0 Flat: -4 faissx: (cannot connect to )?$SERVER: $why\$"
     peer_ends
 done <<'END'
@@ -45,8 +45,8 @@ END
 
 while IFS='|' read -r stage change look; do
     peer "$stage"
-    [ -z "$change" ] || like "$stage: a change" "$(client 'new 0 Flat' 'add 0 3' | tail -n 1)" "^add 0 3: -4 faissx: $change\$"
-    [ -z "$look" ] || like "$stage: a search" "$(client 'new 0 Flat' 'search 0' | tail -n 1)" \
+    [ -z "$change" ] || like "$stage: the error says whether the change was made" "$(client 'new 0 Flat' 'add 0 3' | tail -n 1)" "^add 0 3: -4 faissx: $change\$"
+    [ -z "$look" ] || like "$stage: the error of a search says why" "$(client 'new 0 Flat' 'search 0' | tail -n 1)" \
         "^search 0: -4 faissx: $look\$"
     peer_ends
 done <<'END'
@@ -79,31 +79,31 @@ for transport in --tcp ''; do
     ask "$name" 'add 0 3' >/dev/null
     engine=$(stat_of pid)
     stop "$engine"
-    is "a stopped engine, a search" "$(ask "$name" 'search 0')" \
+    is "a search on a stopped engine times out" "$(ask "$name" 'search 0')" \
         "-4 faissx: the server did not answer within FAISSX_TIMEOUT, 2 seconds"
     kill -CONT "$engine"
     wait_for pending 0
-    is "it goes on, and so does the client" "$(ask "$name" 'total 0')" 3
+    is "both continue when the engine does" "$(ask "$name" 'total 0')" 3
     stop "$engine"
-    like "a stopped engine, a change" "$(ask "$name" 'add 0 3')" \
+    like "a change on a stopped engine may have been made" "$(ask "$name" 'add 0 3')" \
         "^-4 faissx: .*; the change may have been made\$"
-    like "a change for which there is no connection" "$(ask "$name" 'add 0 3')" \
+    like "a change without a connection was not made" "$(ask "$name" 'add 0 3')" \
         "^-4 faissx: $SERVER: no answer to hello within the time allowed; the change was not made\$"
     kill -CONT "$engine"
     wait_for pending 0
-    like "the change that may have been made" "$(ask "$name" 'total 0')" '^[36]$'
+    like "the change was made, or not, completely" "$(ask "$name" 'total 0')" '^[36]$'
     kill -STOP "$SERVER_PID"
-    like "a stopped server and a new client" "$(client 'new 0 Flat')" \
+    like "a new client of a stopped server times out" "$(client 'new 0 Flat')" \
         "^new 0 Flat: -4 faissx: cannot connect to $SERVER: timed out waiting for a ZeroMQ handshake\$"
     kill -CONT "$SERVER_PID"
     stop "$engine"
-    like "an array that is sent in parts, or an upload" "$(ask "$name" 'add 0 400000')" \
+    like "a change whose array was not sent completely was not made" "$(ask "$name" 'add 0 400000')" \
         '^-4 faissx: .*; the change was not made$'
     kill -CONT "$engine"
     kill -9 "$SERVER_PID"
     wait "$SERVER_PID" 2>/dev/null
     wait_for gone "$engine"
-    like "a server that is gone" "$(ask "$name" 'add 0 3')" \
+    like "a change on a server that is gone was not made" "$(ask "$name" 'add 0 3')" \
         "^-4 faissx: cannot connect to $SERVER: .*; the change was not made\$"
 done
 
@@ -112,7 +112,7 @@ done
 unset FAISSX_TIMEOUT
 start_server --memory 300
 # (A sanitizer's engine has no limit.)
-[ -n "$SANITIZER_RUNTIME" ] || like "more than there is memory for" "$(client 'new 0 Flat' 'add 0 6000000')" \
+[ -n "$SANITIZER_RUNTIME" ] || like "a change that exceeds the memory was not made" "$(client 'new 0 Flat' 'add 0 6000000')" \
     '^add 0 6000000: -4 faissx: the server has no memory .*; the change was not made$'
-is "what FAISS itself refuses keeps its words" "$(client 'new 0 IVF4,Flat' 'add 0 3' | grep -c 'the change')" 0
+is "the text of an error of FAISS is not changed" "$(client 'new 0 IVF4,Flat' 'add 0 3' | grep -c 'the change')" 0
 ok "the server stops" stop_server

@@ -11,8 +11,8 @@ ok "compiles against the real library" \
     ${CC:-gcc} -w -O2 -I"$src" -I"$src/c_api" "$src/c_api/example_c.c" -o "$TMP/example_c" \
     "$FAISS_C" -Wl,-rpath,"$engine" || exit 1
 
-# The example seeds its data from time(): the same for every run.
-ok "a clock that stands still" ${CC:-gcc} -shared -fPIC -x c -o "$TMP/clock.so" - <<'END'
+# The example seeds its data from time(): make it the same for every run.
+ok "the stand-in for the clock compiles" ${CC:-gcc} -shared -fPIC -x c -o "$TMP/clock.so" - <<'END'
 long time(long *t)
 {
     if (t)
@@ -29,7 +29,7 @@ run() (
         LD_DEBUG_OUTPUT="$TMP/loader" exec "$TMP/example_c"' >out 2>err
 )
 
-# The libraries that the loader started for the last run of the example.
+# The libraries that the loader initialised for the last run of the example.
 mapped() {
     for f in "$TMP"/loader.*; do
         if grep -q 'initialize program: .*/example_c$' "$f"; then
@@ -42,7 +42,7 @@ mapped() {
 ok "runs in process" run direct env LD_PRELOAD=
 like "in process it maps FAISS" "$(mapped)" 'libfaiss[_a-z0-9]*\.so'
 ok "runs through the shim, nothing configured" run local preloaded
-like "then, too, it maps FAISS" "$(mapped)" 'libfaiss[_a-z0-9]*\.so'
+like "through the shim it maps FAISS" "$(mapped)" 'libfaiss[_a-z0-9]*\.so'
 
 start_server
 ok "runs on a server" run remote remote
@@ -50,7 +50,7 @@ libraries=$(mapped)
 like "on a server it maps the stand-in" "$libraries" "^$STAND_IN"
 # (The stand-in stands in for libfaiss_c.so, not for a variant of another name.)
 [ "$(basename "$FAISS_C")" != libfaiss_c.so ] ||
-    is "and neither FAISS nor a BLAS" "$(printf '%s\n' "$libraries" | grep -E 'libfaiss|blas|gomp' | grep -vFx "$STAND_IN")" ""
+    is "on a server it maps neither FAISS nor a BLAS" "$(printf '%s\n' "$libraries" | grep -E 'libfaiss|blas|gomp' | grep -vFx "$STAND_IN")" ""
 
 same "the shim prints the same" "$TMP/direct/out" "$TMP/local/out"
 same "the server prints the same" "$TMP/direct/out" "$TMP/remote/out"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions of forks, against what they are made of.  Where the library has none of
- * them, they are only there on a server. */
+/* Functions of forks, compared with the functions they are made of.  If the library lacks them,
+ * they exist only on a server. */
 #include "cases.h"
 
 enum { D = 8, N = 300, NLIST = 4, K = 3, NQ = 2 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fork before and after the first use, from the only thread and beside others, with both
- * sides going on.  Each process prints a line for what it saw: fork
+ * fork() before and after the first use, with one thread and with several; parent and child both
+ * continue.  Each process prints a line for each thing it saw.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,7 +37,7 @@ static long long nearest(FaissIndex *index, int i)
     return label;
 }
 
-/* Everything of the library, in a process that has not used it, or has. */
+/* Creates, searches and frees an index, in a process that may have used the library before. */
 static void alone(const char *who, int n)
 {
     FaissIndex *index = make(n);
@@ -78,7 +78,7 @@ int main(void)
 
     FaissIndex *index = make(30), *freed = make(5);
     if (fork() == 0) {
-        /* What the parent made may be used; freeing it is the parent's. */
+        /* The child may use the parent's objects; freeing them has no effect. */
         line("child after use", "sees", faiss_Index_ntotal(index));
         line("child after use", "found", nearest(index, 7));
         faiss_Index_free(freed);

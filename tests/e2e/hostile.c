@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Index files that were cut short or changed, loaded and searched: hostile FILE CUTS FLIPS
+ * Loads and searches index files that were truncated or changed: hostile FILE CUTS FLIPS
  *
  * A newer FAISS checks what it reads.  An older one may crash, which costs the tenant its
- * engine: that must be told, once, and the next call must work.
+ * engine: that must be reported once, and the next call must work.
  */
 #include <unistd.h>
 
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     uint32_t s = 4711;
     for (int i = 0; i < flips; i++) {
         s = s * 1664525u + 1013904223u;
-        /* Most of a file are vectors; what matters are the headers. */
+        /* Most of a file is vectors; change mostly the headers. */
         size_t at = (i & 1 ? s >> 4 : (s >> 8) % 400) % size;
         uint8_t old = data[at];
         data[at] ^= (uint8_t)(1u << (s >> 29));

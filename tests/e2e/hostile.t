@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Index files that somebody has cut, changed, or made to name a file of the server.
+# Index files that were truncated, changed, or made to name a file on the server.
 . tests/e2e/lib.sh
 
-# A file may claim to have more vectors than there is memory; FAISS makes room for them
+# A file may claim to have more vectors than fit in memory; FAISS allocates memory for them
 # before it reads.  Sanitizers need all of the address space.
 [ -z "$SANITIZER_RUNTIME" ] || skip_all "not with a sanitizer"
 limit=$(ulimit -v)
@@ -24,17 +24,17 @@ int main(int argc, char **argv)
     return argc != 3;
 }
 END
-ok "a program to make indexes" ${CC:-gcc} -I. -D_GNU_SOURCE "$TMP/make.c" -o "$TMP/make" \
+ok "the program that makes indexes compiles" ${CC:-gcc} -I. -D_GNU_SOURCE "$TMP/make.c" -o "$TMP/make" \
     "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
 
-# How an engine of each FAISS bears it is told, not asked for: old ones check little.
+# What each FAISS does is reported, not tested: old releases check little.
 for type in Flat IVF4,Flat HNSW8,Flat IVF4,SQ8 IVF4,PQ4x4; do
     remote "$TMP/make" "$type" "$TMP/index" || fail "make $type"
     remote "$BUILD/tests/e2e/hostile" "$TMP/index" 40 100 >"$TMP/out" 2>&1
     is "$type: $(cat "$TMP/out")" $? 0
 done
 
-# Inverted lists on disk: the same index, but its lists are said to lie in a file.
+# Inverted lists on disk: the same index, but it claims that its lists are in a file.
 remote "$TMP/make" IVF4,Flat "$TMP/index"
 printf 'secret' >"$TMP/secret"
 ondisk() {
@@ -58,21 +58,21 @@ int main(int argc, char **argv)
     return 0;
 }
 END
-ok "a program to load them" ${CC:-gcc} -I. -D_GNU_SOURCE "$TMP/load.c" -o "$TMP/load" \
+ok "the program that loads them compiles" ${CC:-gcc} -I. -D_GNU_SOURCE "$TMP/load.c" -o "$TMP/load" \
     "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
 if landlocked; then
     head -c 4096 /dev/zero >"$TMP/there"
     ondisk "$TMP/index" "$TMP/evil" "$TMP/there"
-    like "its lists cannot be in a file of the server" "$(remote "$TMP/load" "$TMP/evil")" \
+    like "inverted lists cannot be in a file on the server" "$(remote "$TMP/load" "$TMP/evil")" \
         '^-2 .*could not open .*Permission denied'
-    like "not even to read" "$(remote "$TMP/load" "$TMP/evil" 2)" \
+    like "not even to be read" "$(remote "$TMP/load" "$TMP/evil" 2)" \
         '^-2 .*could not open .*Permission denied'
     ok "in process they can" sh -c \
         "'$TMP/load' '$TMP/evil' | grep -q '^0 '"
 else
     diag "no Landlock here: $(grep event=sandbox "$SERVER_LOG")"
 fi
-# FAISS reads a transform from a name only: a file in memory has one all the same.
+# FAISS reads a transform only from a file name: the server uses the name of a memfd.
 cat >"$TMP/transform.c" <<'END'
 #include "tests/e2e/cases.h"
 int main(int argc, char **argv)
@@ -84,9 +84,9 @@ int main(int argc, char **argv)
 }
 END
 perl -e 'print "VNrm", pack("fllC", 2, 8, 8, 1)' >"$TMP/transform"
-ok "a program to load a transform" ${CC:-gcc} -I. -Itests/e2e -D_GNU_SOURCE "$TMP/transform.c" \
+ok "the program that loads a transform compiles" ${CC:-gcc} -I. -Itests/e2e -D_GNU_SOURCE "$TMP/transform.c" \
     -o "$TMP/load-transform" "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
-ok "it is loaded" remote "$TMP/load-transform" "$TMP/transform"
+ok "a transform is loaded" remote "$TMP/load-transform" "$TMP/transform"
 
 ok "the engine still works" remote "$TMP/make" Flat "$TMP/index"
 ok "the server stops" stop_server

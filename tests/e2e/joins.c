@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many small adds, which a remote index gets together.
+ * Many small adds, which are sent together to a remote index.
  *
  *   joins results         what is found among them, by several threads and a forked child;
  *                         prints checksums
  *   joins named NAME      publishes an index and adds to it; another process looks
  *   joins look NAME       how many vectors are there
- *   joins memory          until the server has none left: who is told, and what is there then
- *   joins memory totals   the same, asking for the number of vectors in between
+ *   joins memory          adds until the server has no memory: which call fails, and how many
+ * vectors there are joins memory totals   the same, asking for the number of vectors in between
  */
 #include <pthread.h>
 #include <sys/wait.h>
@@ -148,7 +148,7 @@ static void memory(int totals)
         rc = faiss_Index_add(index, 1, x);
         ok += rc == 0;
         if (totals && rc == 0 && ok % 5 == 0 && faiss_Index_ntotal(index) != ok)
-            break; /* it cannot say why; the next one has to */
+            break; /* it has no error code; the next call has to report it */
     }
     if (totals) {
         printf("add %d, ", rc);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Small adds in a row are sent together: nobody can tell, but by the number of requests, and
-# an error reaches the program before anything that depends on it.
+# Small adds in a row are sent together: the only difference is the number of requests, and an error
+# is reported before any call that depends on the add.
 . tests/e2e/lib.sh
 
 joins=$BUILD/tests/e2e/joins
@@ -15,17 +15,17 @@ ok "in process" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$joins" results
 mv "$TMP/ok.out" "$TMP/direct"
 start_server
 together=$(requests_of remote "$joins" results)
-same "the same is found" "$TMP/direct" "$TMP/out"
+same "the results are the same" "$TMP/direct" "$TMP/out"
 one_by_one=$(FAISSX_JOIN=0 requests_of remote "$joins" results)
-same "and without joining" "$TMP/direct" "$TMP/out"
-ok "in fewer requests: $together instead of $one_by_one" [ "$together" -lt $((one_by_one / 20)) ]
+same "without joining the results are the same" "$TMP/direct" "$TMP/out"
+ok "joining takes fewer requests: $together instead of $one_by_one" [ "$together" -lt $((one_by_one / 20)) ]
 
-is "an index with a name has at once what is added" \
+is "adds to a published index are visible at once" \
     "$(remote "$joins" named faissx://shared)" "50 seen"
 
 [ -z "$SANITIZER_RUNTIME" ] || exit 0 # they need all of the address space
 start_server --memory 400
-is "no memory: an add is told" "$(remote "$joins" memory)" \
+is "without memory, an add reports the failure" "$(remote "$joins" memory)" \
     "error -4, joined, as many as were told, search 0"
-is "by the next function that can tell, and once" "$(remote "$joins" memory totals)" \
+is "otherwise the next function with an error code reports it, once" "$(remote "$joins" memory totals)" \
     "add 0, error -4, joined, as many as were told, search 0"

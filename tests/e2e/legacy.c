@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that knows the structures as the headers of a FAISS before v1.7.2 had them,
- * with guards behind. */
+/* A program with the structures of the headers of a FAISS before v1.7.2, and guard bytes after
+ * them. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

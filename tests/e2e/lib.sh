@@ -1,13 +1,13 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
-# What the end-to-end tests share.  A test starts with
+# Functions that the end-to-end tests share.  A test starts with
 #
 #     #!/bin/sh
 #     . tests/e2e/lib.sh
 #
 # and runs in the repository, under tests/run or by hand after `make check-e2e`.
-# It has $TMP, a folder of its own, and what it starts through these functions is
-# gone when it ends, however it ends.
+# It has $TMP, a folder of its own.  Whatever it starts through these functions is stopped
+# when it ends, however it ends.
 
 set -u
 BUILD=${BUILD:-build}
@@ -16,7 +16,7 @@ STAND_IN=$BUILD/faissx/libfaiss_c.so
 FAISS_C=${FAISS_C:-$(packaging/find-faiss.sh)} || exit 1
 FAISSX_FAISS_LIBRARY=$FAISS_C
 export FAISS_C FAISSX_FAISS_LIBRARY
-# Memory that is not to be had is an answer, not the end, as without a sanitizer.
+# A failed allocation returns NULL instead of ending the process, as without a sanitizer.
 ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
 export ASAN_OPTIONS
 unset FAISSX_SERVER FAISSX_API_KEY FAISSX_TENANT_ID FAISSX_PATH_MAP
@@ -28,7 +28,7 @@ fx_servers=
 fx_count=0
 fx_failed=0
 
-# The sanitizers' runtime has to come first in a program that was built without it.
+# A sanitizer's runtime has to be loaded first in a program that was built without it.
 SANITIZER_RUNTIME=
 case $BUILD in
 *-address) SANITIZER_RUNTIME=$(${CC:-gcc} -print-file-name=libasan.so) ;;
@@ -48,7 +48,7 @@ pass() { fx_count=$((fx_count + 1)); echo "ok $fx_count - $1"; }
 fail() { fx_count=$((fx_count + 1)); fx_failed=$((fx_failed + 1)); echo "not ok $fx_count - $1"; return 1; }
 diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
 
-# ok NAME COMMAND...: the command succeeds.  What it printed is shown when it does not.
+# ok NAME COMMAND...: the command succeeds.  If it fails, its output is shown.
 ok() {
     fx_name=$1
     shift
@@ -100,7 +100,7 @@ free_port() {
         LocalAddr => "127.0.0.1", LocalPort => 0)->sockport'
 }
 
-# accepts ENDPOINT: does something listen there?
+# accepts ENDPOINT: succeeds if something listens there.
 accepts() {
     perl -MIO::Socket::INET -MIO::Socket::UNIX -e '
         my $e = shift;
@@ -136,7 +136,7 @@ start_server() {
     done
 }
 
-# stop_server [PID]: end it kindly and return its status.
+# stop_server [PID]: stop it with SIGTERM and return its status.
 stop_server() {
     fx_pid=${1:-$SERVER_PID}
     kill "$fx_pid" 2>/dev/null
@@ -146,32 +146,32 @@ stop_server() {
     return $fx_status
 }
 
-# preloaded COMMAND...: with the stand-in, nothing configured.
+# preloaded COMMAND...: run it with the stand-in preloaded and nothing configured.
 preloaded() {
     env LD_PRELOAD="${SANITIZER_RUNTIME:+$SANITIZER_RUNTIME }$STAND_IN" \
         ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" "$@"
 }
 
-# remote COMMAND...: with the stand-in, on $SERVER.  Should it try a local FAISS, it finds none.
+# remote COMMAND...: run it with the stand-in preloaded, on $SERVER.  It can load no local FAISS.
 remote() {
     preloaded env FAISSX_SERVER="$SERVER" FAISSX_FAISS_LIBRARY=/nonexistent "$@"
 }
 
 # --- clients ---
 
-# The client that does what it is told (client.c), and the one without manners (raw.c).
+# The client that executes commands (client.c), and the one that sends arbitrary messages (raw.c).
 client() { remote "$BUILD/tests/e2e/client" "$@"; }
 raw() { "$BUILD/tests/e2e/raw" "$SERVER" "$@"; }
 
-# Out of a reply that raw printed: a value, and the handle that a function returned.
+# From a reply that raw printed: the value of a key, and the handle that a function returned.
 value() { printf '%s\n' "$2" | sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'; }
 handle() { printf '%s\n' "$1" | sed -n 's/.*"out":\[\[*\([0-9][0-9]*\).*/\1/p'; }
 
-# stat_of NAME [KEY]: one of the counters of the tenant with that key.
+# stat_of NAME [KEY]: a counter of the tenant with that API key.
 stat_of() { value "$1" "$(raw '{"operation":"stats","api_key":"'"${2:-}"'"}')"; }
 
-# talk NAME: a client in the background that gets its commands through `tell NAME COMMAND`.
-# `hear NAME` waits for its answer to the last one.
+# talk NAME: start a client in the background that takes commands from `tell NAME COMMAND`.
+# `hear NAME` waits for its answer to the last command.
 talk() {
     mkfifo "$TMP/$1.in"
     client <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
@@ -204,10 +204,10 @@ wait_for() {
     done
 }
 
-# The process has ended (nobody may have waited for it).
+# Succeeds if the process has ended (it may be a zombie).
 gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
-# pending N [KEY]: so many requests are under way in the engine.
+# pending N [KEY]: succeeds if the engine has N requests in progress.
 pending() { [ "$(value pending "$(raw "{\"operation\":\"stats\"${2:+,\"api_key\":\"$2\"}}")")" = "$1" ]; }
 
 # --- the end ---
@@ -225,7 +225,7 @@ fx_end() {
         done
         kill -9 "$fx_pid" 2>/dev/null
     done
-    # A sanitizer's report in a server's log is a failure of the test.
+    # A sanitizer's report in a server's log fails the test.
     for fx_log in "$TMP"/server*.log; do
         if grep -Eq 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$fx_log" 2>/dev/null; then
             fail "$fx_log has a sanitizer's report"

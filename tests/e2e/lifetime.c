@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects that are freed too early, twice, by two owners, or are none of the kind that is
- * asked for; objects made empty; and every function with NULL for everything, and with
- * each kind of object where another is meant (their names are read from stdin). */
+/* Objects that are freed too early, twice, or by two owners, or are of the wrong class; objects
+ * created empty; and every function with NULL for everything, and with objects of each wrong class
+ * (their names are read from stdin). */
 #include "cases.h"
 
 enum { D = 8, N = 200 };
@@ -203,8 +203,8 @@ static void spaces(void)
     CALL(FAILS, F(ParameterRange_name)(two));
 }
 
-/* Integers and pointers go into the same registers, so any function can be called with
- * zeros; what is a double is whatever it is. */
+/* Integers and pointers are passed in the same registers, so any function can be called with zeros;
+ * a double is undefined. */
 static void each_function(void)
 {
     typedef void *(*any)(void *, void *, void *, void *, void *, void *, void *, void *, void *,

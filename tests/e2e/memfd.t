@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A large array reaches an engine of the same host as a memfd.  What comes must not be
-# changeable any more, nor have holes; where there can be no memfd, it comes in pieces.
+# A large array reaches an engine on the same host as a memfd, which must be sealed and have no
+# holes.  If no memfd can be made, the array is sent in pieces.
 . tests/e2e/lib.sh
 [ -z "$SANITIZER_RUNTIME" ] || skip_all "another library has to be preloaded first"
 
@@ -48,34 +48,35 @@ int fcntl(int fd, int cmd, ...)
     return (int)syscall(SYS_fcntl, fd, cmd, arg);
 }
 END
-ok "a library that lies" ${CC:-gcc} -shared -fPIC "$TMP/lie.c" -o "$TMP/lie.so"
+ok "the library that makes bad memfds compiles" ${CC:-gcc} -shared -fPIC "$TMP/lie.c" -o "$TMP/lie.so"
 
 start_server
 talk honest
 ask honest 'new 0 Flat' >/dev/null
 ask honest 'add 0 100000' >/dev/null # 6.4 MB
-found=$(ask honest 'search 0')
 engine=$(stat_of pid)
+found=$(ask honest 'search 0') # meanwhile the engine closes the connection of stat_of
 descriptors() { ls "/proc/$engine/fd" | wc -l; }
 before=$(descriptors)
 
-# lie MODE: what a client finds, or is told.
+# lie MODE: the results, or the error, of a client with that kind of memfd.
 lie() {
     LIE=$1 FAISSX_SERVER=$SERVER LD_PRELOAD="$TMP/lie.so $STAND_IN" "$BUILD/tests/e2e/client" \
         'new 0 Flat' 'add 0 100000' 'total 0' 'search 0'
 }
-is "no memfd: in pieces" "$(lie none | tail -1)" "search 0: $found"
-is "no room for one: in pieces" "$(lie full | tail -1)" "search 0: $found"
-like "one that is not sealed" "$(lie unsealed)" '^add 0 100000: -4 faissx: .* sealed memfd'
-like "one with holes" "$(lie hole)" '^add 0 100000: -4 faissx: .* sealed memfd'
-like "one that is too short" "$(lie short)" '^add 0 100000: -4 faissx: a piece of 3200000 bytes'
-like "and nothing was added" "$(lie short)" '^total 0: 0'
-is "the engine is the same" "$(stat_of pid)" "$engine"
-is "and has no descriptors left over" "$(descriptors)" "$before"
-is "nor has an honest client less" "$(ask honest 'search 0')" "$found"
+is "without memfds the array is sent in pieces" "$(lie none | tail -1)" "search 0: $found"
+is "without room for a memfd the array is sent in pieces" "$(lie full | tail -1)" "search 0: $found"
+like "a memfd that is not sealed is refused" "$(lie unsealed)" '^add 0 100000: -4 faissx: .* sealed memfd'
+like "a memfd with holes is refused" "$(lie hole)" '^add 0 100000: -4 faissx: .* sealed memfd'
+like "a memfd that is too short is refused" "$(lie short)" '^add 0 100000: -4 faissx: a piece of 3200000 bytes'
+like "nothing was added" "$(lie short)" '^total 0: 0'
+is "the engine has not died" "$(stat_of pid)" "$engine"
+as_before() { [ "$(descriptors)" = "$before" ]; }
+ok "the engine has leaked no descriptor" wait_for as_before
+is "another client's index is unchanged" "$(ask honest 'search 0')" "$found"
 ok "the server stops" stop_server
 
 start_server --memory 300
-like "more than the engine may map" "$(client 'new 0 Flat' 'add 0 6000000' 'total 0')" \
+like "more than the engine may map is refused" "$(client 'new 0 Flat' 'add 0 6000000' 'total 0')" \
     '^add 0 6000000: -4 faissx: the server has no memory for an array of 384000000 bytes'
-like "and it goes on" "$(client 'new 0 Flat' 'add 0 10' 'total 0')" '^total 0: 10'
+like "the engine continues to work" "$(client 'new 0 Flat' 'add 0 10' 'total 0')" '^total 0: 10'

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Named indexes: published by one process, used by others, and alive without any.
+# Named indexes: one process publishes them, others use them, and they outlive all of these.
 . tests/e2e/lib.sh
 
 named=$BUILD/tests/e2e/named
@@ -13,18 +13,18 @@ is "another process adds to it" "$(remote "$named" add faissx://a/b)" 15
 is "a third sees that" "$(remote "$named" add faissx://a/b)" 20
 is "and searches it" "$(remote "$named" search faissx://a/b)" 3
 sleep 3
-is "it outlives the sessions of all of them" "$(remote "$named" add faissx://a/b)" 25
-is "a path can be mapped to it" \
+is "the index outlives all their sessions" "$(remote "$named" add faissx://a/b)" 25
+is "FAISSX_PATH_MAP maps a path to it" \
     "$(FAISSX_PATH_MAP=/none=faissx://x,/data/=faissx://a/ remote "$named" search /data/b)" 3
 like "an unknown name is an error" "$(remote "$named" search faissx://none)" "^-4 faissx: no index is published as 'none'"
 ok "publishing under the same name replaces it" remote "$named" publish faissx://a/b
-is "by a new one" "$(remote "$named" add faissx://a/b)" 15
-is "who published what is replaced keeps it" "$(remote "$named" over faissx://a/b)" "3 8"
+is "the name is that of the new index" "$(remote "$named" add faissx://a/b)" 15
+is "a session keeps the index whose name was replaced" "$(remote "$named" over faissx://a/b)" "3 8"
 objects() { [ "$(cli stats | sed -n 's/^objects //p')" = "$1" ]; }
-ok "until it is freed" wait_for objects 1
-ok "unpublish" cli rm a/b
-is "nothing is listed" "$(cli list)" ""
-like "nor to be had" "$(remote "$named" search faissx://a/b)" "no index is published"
+ok "that index is gone when it is freed" wait_for objects 1
+ok "faissx rm unpublishes an index" cli rm a/b
+is "no name is listed any more" "$(cli list)" ""
+like "an unpublished index cannot be opened" "$(remote "$named" search faissx://a/b)" "no index is published"
 like "unpublishing it again is an error" "$(cli rm a/b 2>&1)" "no index is published as 'a/b'"
 ok "and the engine has nothing left" wait_for objects 0
 

@@ -1,20 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# faiss_set_omp_threads holds for the session that called it, and for no other.
+# faiss_set_omp_threads is effective for the session that called it, and for no other.
 . tests/e2e/lib.sh
 
 OMP_NUM_THREADS=2
 export OMP_NUM_THREADS
 start_server
 
-# Of each thread of the engine: its number, and the nanoseconds that it has run.
+# Prints for each thread of the engine its number and the nanoseconds that it has run.
 run_times() {
     for t in "/proc/$engine/task"/*; do
         echo "${t##*/} $(cut -d ' ' -f 1 "$t/schedstat")"
     done
 }
 
-# workers COMMAND...: how many threads did the work, each at least a fiftieth of it.
+# workers COMMAND...: the number of threads that did at least a fiftieth of the work each.
 workers() {
     run_times >"$TMP/before"
     "$@" >"$TMP/said"
@@ -29,11 +29,11 @@ talk b
 ask a 'new 0 Flat' >/dev/null
 ask b 'new 0 Flat' >/dev/null
 engine=$(stat_of pid)
-is "without it: as many as OMP_NUM_THREADS says" "$(workers ask a 'train 0 50')" 2
-is "it is called" "$(ask a 'threads 3')" "done"
-is "the session that called it has what it asked for" "$(workers ask a 'train 0 50')" 3
-is "and its training worked" "$(cat "$TMP/said")" ok
-is "another session has not" "$(workers ask b 'train 0 50')" 2
+is "without the call, work runs on OMP_NUM_THREADS threads" "$(workers ask a 'train 0 50')" 2
+is "faiss_set_omp_threads can be called" "$(ask a 'threads 3')" "done"
+is "work of the session that called it runs on that many threads" "$(workers ask a 'train 0 50')" 3
+is "its training succeeded" "$(cat "$TMP/said")" ok
+is "work of another session does not" "$(workers ask b 'train 0 50')" 2
 ask a 'threads 1' >/dev/null
 is "it can be called again" "$(workers ask a 'train 0 50')" 1
 ok "the server stops" stop_server

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ordinary arguments with which some releases of FAISS end the process, or never return. */
+/* Ordinary arguments with which some releases of FAISS crash or never return. */
 #include "cases.h"
 
 enum { D = 16, NT = 400, NB = 200, K = 5 };
@@ -82,8 +82,8 @@ static void lattice(void)
     F(Index_free)(index);
 }
 
-/* More neighbours than there are vectors, by far: what FAISS would give in process, or an
- * error where that needs more memory than there is. */
+/* k far larger than the number of vectors: the results of FAISS in process, or an error if that
+ * needs more memory than is available. */
 static void many_neighbours(void)
 {
     static const struct {
@@ -123,7 +123,7 @@ static void many_neighbours(void)
     }
 }
 
-/* The same bits as in process, though FAISS is asked for fewer. */
+/* The same bits as in process, although the engine asks FAISS for fewer. */
 static void far(void)
 {
     static const char *const kinds[] = {"Flat",        "IVF8,Flat", "HNSW8",     "SQ8",

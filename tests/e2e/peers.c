@@ -12,7 +12,7 @@
  *     peers refused ENDPOINT TYPE      no handshake with a socket of that type, or, when
  *                                      TYPE is PLAIN or CURVE, a DEALER with that mechanism
  *
- * Prints what happened, and ends with status 1 when that is not what should.
+ * Prints what happened, and exits with status 1 if it is not as expected.
  */
 #include <errno.h>
 #include <msgpack.h>
@@ -359,7 +359,7 @@ static int wait_event(void *m, int wanted, const char *name)
     die("no event: %s", name);
 }
 
-/* A k-means on D numbers, nredo times over: sent, not awaited. */
+/* Sends a k-means on D numbers, nredo times, and does not wait for the reply. */
 static void send_train(struct client *c, int nredo)
 {
     enum { POINTS = 2000 };
@@ -402,7 +402,7 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Did libzmq give the connection up?  It does so when no PONG comes in time. */
+/* Returns whether libzmq has given the connection up, which it does if no PONG arrives in time. */
 static int disconnected(void *m)
 {
     int value, e, n = 0;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Processes of all kinds: with many threads, that fork, that are killed, that load the
-# library in other ways than by linking it.
+# Processes of all kinds: with many threads, that fork, that are killed, and that load the library
+# in other ways than by linking.
 . tests/e2e/lib.sh
 
 e2e=$BUILD/tests/e2e
@@ -9,11 +9,11 @@ start_server --lease 1
 
 # --- threads ---
 
-is "64 threads find what one finds" "$(remote "$e2e/threads")" ok
+is "64 threads find what one thread finds" "$(remote "$e2e/threads")" ok
 
 # --- fork ---
 
-# What a child prints comes in any order: each process's own lines do not.
+# The order of lines is fixed only within each process: sort them by process.
 [ -z "$SANITIZER_RUNTIME" ] || export FORK_WITHOUT_THREADS=1
 remote "$e2e/fork" | sort -s -t : -k 1,1 >"$TMP/remote.fork"
 cat >"$TMP/wanted.fork" <<'END'
@@ -37,34 +37,34 @@ END
 [ -z "$SANITIZER_RUNTIME" ] && for i in 1 2 3 4 5 6 7 8 9 10; do
     echo "parent with threads: its child ended with 0" >>"$TMP/wanted.fork"
 done
-same "both sides of a fork go on" "$TMP/remote.fork" "$TMP/wanted.fork"
+same "parent and child work after fork()" "$TMP/remote.fork" "$TMP/wanted.fork"
 
-# --- clients that do not say goodbye ---
+# --- clients that do not end normally ---
 
 objects() { [ "$(stat_of objects)" = "$1" ]; }
-ok "clients that ended have left nothing" wait_for objects 0
+ok "clients that ended leave no objects" wait_for objects 0
 talk a
 ask a 'new 0 Flat' >/dev/null
 ask a 'new 1 IVF4,Flat' >/dev/null
 talk b
 ask b 'new 0 Flat' >/dev/null
-is "what clients have" "$(stat_of objects)" 3
+is "the objects of running clients are counted" "$(stat_of objects)" 3
 tell a abort
-ok "what a killed one had is freed" wait_for objects 1
-is "once its lease is over, the session ends" "$(stat_of sessions)" 1
+ok "a killed client's objects are freed after its lease" wait_for objects 1
+is "a killed client's session ends after its lease" "$(stat_of sessions)" 1
 sleep 3
-is "a silent one keeps its own" "$(ask b 'add 0 5'; ask b 'total 0')" "ok
+is "a silent client keeps its objects" "$(ask b 'add 0 5'; ask b 'total 0')" "ok
 5"
-# One that is stopped cannot answer, but its connection is there.
+# A stopped client cannot answer, but its connection is open.
 kill -STOP "$PID_b"
 sleep 3
 kill -CONT "$PID_b"
-is "so does a stopped one" "$(ask b 'total 0')" 5
+is "a stopped client keeps its objects" "$(ask b 'total 0')" 5
 
 # --- ways to load the library ---
 
 libraries() { client 'maps faiss' 'maps blas' 'maps libgomp'; }
-# The stand-in stands in for libfaiss_c.so, not for a variant of another name.
+# The preloaded library replaces libfaiss_c.so, not a variant of another name.
 if [ "$(basename "$FAISS_C")" = libfaiss_c.so ]; then
     is "a client maps the stand-in and no FAISS" "$(libraries)" "maps faiss: $STAND_IN .
 maps blas: .
@@ -76,15 +76,15 @@ wanted="2
 by_name() { env LD_LIBRARY_PATH="$BUILD/faissx" ${SANITIZER_RUNTIME:+LD_PRELOAD=$SANITIZER_RUNTIME} \
     ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" FAISSX_SERVER="$SERVER" \
     FAISSX_FAISS_LIBRARY=/nonexistent "$@"; }
-# Built here, so that nothing but dlopen asks for the library.
-ok "a program that is not linked with it" ${CC:-gcc} -std=gnu11 -O2 tests/e2e/dl.c -o "$TMP/dl" -ldl
+# Built here, so that only dlopen asks for the library.
+ok "a program that is not linked with FAISS compiles" ${CC:-gcc} -std=gnu11 -O2 tests/e2e/dl.c -o "$TMP/dl" -ldl
 is "dlopen by name, remote" "$(by_name "$TMP/dl")" "$wanted"
 # (A sanitizer that was there before the C++ library cannot see its exceptions.)
 if [ -z "$SANITIZER_RUNTIME" ]; then
     is "dlopen by name, local" \
         "$(by_name env -u FAISSX_SERVER FAISSX_FAISS_LIBRARY="$FAISS_C" "$TMP/dl")" "$wanted"
 fi
-is "a program that was linked, by the library path" "$(by_name "$e2e/client" 'new 0 Flat' 'add 0 3' 'total 0')" \
+is "a linked program is redirected by LD_LIBRARY_PATH" "$(by_name "$e2e/client" 'new 0 Flat' 'add 0 3' 'total 0')" \
     "new 0 Flat: ok
 add 0 3: ok
 total 0: 3"
@@ -109,13 +109,13 @@ fi
 
 ok "compiles with all symbols bound at start" ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -O2 -I. \
     tests/e2e/client.c -o "$TMP/now" "$FAISS_C" -Wl,-z,now -Wl,-rpath,"$(dirname "$FAISS_C")"
-is "and runs" "$(remote "$TMP/now" 'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
+is "it runs on the server" "$(remote "$TMP/now" 'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
 add 0 3: ok
 total 0: 3"
 ok "compiles against the stand-in itself" ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -O2 -I. \
     tests/e2e/client.c -o "$TMP/linked" -L"$BUILD" -lfaissx_c -Wl,-rpath,"$BUILD" \
     -Wl,--allow-shlib-undefined
-is "and runs" "$(LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0" FAISSX_SERVER=$SERVER \
+is "it runs on the server" "$(LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0" FAISSX_SERVER=$SERVER \
     FAISSX_FAISS_LIBRARY=/nonexistent "$TMP/linked" 'new 0 Flat' 'add 0 3' 'total 0')" "new 0 Flat: ok
 add 0 3: ok
 total 0: 3"

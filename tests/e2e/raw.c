@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client without manners: sends what it is told to, and prints what comes back.
+ * A client that sends arbitrary messages, valid or not, and prints the replies.
  *
  *     raw ENDPOINT REQUEST...
  *
@@ -14,7 +14,7 @@
  * with "hex:" is a list of frames as they are, instead of delimiter, header and payload:
  * "hex:,81" has two, of which the first is empty.
  *
- * With RAW_KEY the connection shows that API key first, with a ping that is not printed.
+ * With RAW_KEY the connection first sends that API key, with a ping that is not printed.
  *
  * Each reply is one line of JSON, with "_frames": the sizes of its payload frames.  When
  * none comes within RAW_SECONDS (20), the line is "no reply" and the status 1.

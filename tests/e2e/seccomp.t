@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# An engine runs FAISS on what clients send: should one of them take it over, it has given up
-# making sockets, connecting, opening files and starting programs.
+# An engine runs FAISS on data from clients.  If one of them takes it over, it can still not create
+# sockets, connect, open files or start programs.
 . tests/e2e/lib.sh
 
 (umask 077 && echo '{"key-a": "alpha"}' >"$TMP/keys")
@@ -28,29 +28,29 @@ sockets "$SERVER_PID" >"$TMP/front"
 sockets "$engine" >"$TMP/engine"
 is "the front listens, on TCP and on a local socket" \
     "$(comm -12 "$TMP/listening" "$TMP/front" | wc -l | tr -d ' ')" 2
-is "an engine does not" "$(comm -12 "$TMP/listening" "$TMP/engine")" ""
-is "it has no socket of the front's" "$(comm -12 "$TMP/front" "$TMP/engine")" ""
+is "the engine listens on nothing" "$(comm -12 "$TMP/listening" "$TMP/engine")" ""
+is "the engine has no socket of the front" "$(comm -12 "$TMP/front" "$TMP/engine")" ""
 if command -v ss >/dev/null; then
-    is "ss sees none, either" "$(ss -Hlxtnp 2>/dev/null | grep "pid=$engine,")" ""
+    is "ss lists no socket of the engine" "$(ss -Hlxtnp 2>/dev/null | grep "pid=$engine,")" ""
 fi
-like "no program of its own has it started" "$(cat "/proc/$engine/task/"*/children 2>/dev/null)" '^$'
+like "the engine has started no program" "$(cat "/proc/$engine/task/"*/children 2>/dev/null)" '^$'
 
 # --- what the kernel has to offer ---
 
 if grep -q ' errno ' /proc/sys/kernel/seccomp/actions_avail 2>/dev/null; then
-    is "its system calls are filtered" "$(status Seccomp "$engine")" 2
+    is "the engine's system calls are filtered" "$(status Seccomp "$engine")" 2
     for task in "/proc/$engine/task/"*; do
         status Seccomp "$engine/task/${task##*/}"
     done | sort -u >"$TMP/threads"
-    is "those of all its threads" "$(cat "$TMP/threads")" 2
+    is "the system calls of all its threads are filtered" "$(cat "$TMP/threads")" 2
 else
     like "without seccomp there is a line in the log" "$(cat "$SERVER_LOG")" 'event=sandbox.*seccomp'
 fi
-is "the front's are not, for it starts engines" "$(status Seccomp "$SERVER_PID")" "$(status Seccomp $$)"
+is "the front's system calls are not filtered: it starts engines" "$(status Seccomp "$SERVER_PID")" "$(status Seccomp $$)"
 
 # --- what a program in its place gets ---
 
-# gdb makes the engine itself call socket() and open(), where it may.
+# gdb makes the engine itself call socket() and open(), if gdb is allowed to.
 if command -v gdb >/dev/null && [ "$(id -u)" = 0 ] && [ -z "$SANITIZER_RUNTIME" ]; then
     calls() {
         timeout 60 gdb -batch -nx -p "$engine" "$@" 2>"$TMP/gdb.err" | sed -n 's/^\$[0-9]* = //p'
@@ -58,11 +58,11 @@ if command -v gdb >/dev/null && [ "$(id -u)" = 0 ] && [ -z "$SANITIZER_RUNTIME" 
     got=$(calls -ex 'print (int)socket(2, 1, 0)' -ex 'print (int)socket(1, 1, 0)' \
         -ex 'print (int)open("/etc/passwd", 0)' | tr '\n' ' ')
     if [ -n "$got" ]; then
-        is "it can neither make a socket nor open a file" "$got" "-1 -1 -1 "
+        is "the engine can neither create a socket nor open a file" "$got" "-1 -1 -1 "
     else
         diag "gdb cannot look into it: $(tail -n 1 "$TMP/gdb.err")"
     fi
 fi
-like "and it goes on" "$(FAISSX_API_KEY=key-a client 'new 0 Flat' 'add 0 100' 'search 0')" ': found '
-is "the same engine" "$(stat_of pid key-a)" "$engine"
+like "the engine continues to work" "$(FAISSX_API_KEY=key-a client 'new 0 Flat' 'add 0 100' 'search 0')" ': found '
+is "the engine has not died" "$(stat_of pid key-a)" "$engine"
 ok "the server stops" stop_server

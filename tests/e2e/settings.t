@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A setting that makes no sense is an error that names it, and what was expected: of the client, and
-# of the server.
+# An invalid setting of the client or the server gives an error that names it, and says what was
+# expected.
 . tests/e2e/lib.sh
 
-# with NAME=VALUE COMMAND...: the client, with a setting.
+# with NAME=VALUE COMMAND...: run the client with that setting.
 with() {
     setting=$1
     shift
@@ -13,7 +13,7 @@ with() {
 
 start_server
 while read -r name value expected; do
-    is "$name='$value' is refused by every call" "$(with "$name=$value" 'new 0 Flat' 'new 1 Flat')" \
+    is "with $name='$value' every call fails" "$(with "$name=$value" 'new 0 Flat' 'new 1 Flat')" \
         "new 0 Flat: -4 faissx: $name is '$value', but must be $expected
 new 1 Flat: -4 faissx: $name is '$value', but must be $expected"
 done <<'END'
@@ -36,10 +36,10 @@ FAISSX_JOIN -1 a number of bytes from 0 to 1073741824
 END
 for setting in FAISSX_TIMEOUT=30 FAISSX_TIMEOUT=20.5 FAISSX_TIMEOUT=020.12345 FAISSX_TIMEOUT=1000000000 \
     FAISSX_TIMEOUT= FAISSX_SPIN=0 FAISSX_SPIN=1000000 FAISSX_JOIN=0 FAISSX_JOIN=100; do
-    is "$setting is taken" "$(with "$setting" 'new 0 Flat')" "new 0 Flat: ok"
+    is "$setting is accepted" "$(with "$setting" 'new 0 Flat')" "new 0 Flat: ok"
 done
 if [ -z "$SANITIZER_RUNTIME" ]; then
-    is "it does not matter to a program without a server" \
+    is "without a server, an invalid setting has no effect" \
         "$(preloaded env FAISSX_TIMEOUT=abc "$BUILD/tests/e2e/client" 'new 0 Flat' 2>&1)" "new 0 Flat: ok"
 fi
 
@@ -59,9 +59,9 @@ int main(void)
     printf("%d %d\n", rc, rc ? 0 : faiss_index_factory(&index, 4, "Flat", METRIC_L2));
 }
 END
-ok "a program that asks for the code compiles" ${CC:-gcc} -std=gnu11 -I. -Ishim "$TMP/code.c" \
+ok "the program that prints faissx_last_error_code() compiles" ${CC:-gcc} -std=gnu11 -I. -Ishim "$TMP/code.c" \
     -o "$TMP/code" -L"$BUILD" -lfaissx_c -Wl,-rpath,"$BUILD" -Wl,--allow-shlib-undefined
-is "the code says that it is a setting, and configuring anew reads it anew" \
+is "the code is FAISSX_E_CONFIG, and faissx_configure() reads the settings again" \
     "$(LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0" FAISSX_SERVER=$SERVER FAISSX_SPIN=x \
         FAISSX_FAISS_LIBRARY=/nonexistent "$TMP/code")" "-4 1
 0 0"
@@ -71,8 +71,8 @@ ok "the server stops" stop_server
 
 while read -r option value; do
     text=$(timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" "$option" "$value" 2>&1)
-    is "$option $value: the status" $? 1
-    like "$option $value: the text" "$text" "^faissx-server: $option: '$value' is not a number from [0-9]+ to [0-9]+\$"
+    is "$option $value: exit status" $? 1
+    like "$option $value: message" "$text" "^faissx-server: $option: '$value' is not a number from [0-9]+ to [0-9]+\$"
 done <<'END'
 --lease 5x
 --lease nan
@@ -85,6 +85,6 @@ done <<'END'
 END
 for value in abc -5 nan 5x 99999; do
     text=$(FAISSX_PORT=$value timeout 20 "$BUILD/faissx-server" run 2>&1)
-    is "FAISSX_PORT=$value: the status" $? 1
-    like "FAISSX_PORT=$value: the text" "$text" "^faissx-server: FAISSX_PORT: '$value' is not a number from 0 to 65535\$"
+    is "FAISSX_PORT=$value: exit status" $? 1
+    like "FAISSX_PORT=$value: message" "$text" "^faissx-server: FAISSX_PORT: '$value' is not a number from 0 to 65535\$"
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# How a server ends, and why it does not begin.
+# How a server ends, and what it says if it cannot start.
 . tests/e2e/lib.sh
 
 # --- a call that does not end in time: begun first, for the server waits ten seconds ---
@@ -11,7 +11,7 @@ talk p
 ask p 'new 0 Flat' >/dev/null
 patient_engine=$(stat_of pid)
 tell p 'train 0 1000000000'
-ok "a call without end is under way" wait_for pending 1
+ok "an endless call is in progress" wait_for pending 1
 kill "$patient_pid"
 
 # --- a call in flight ---
@@ -24,19 +24,19 @@ for signal in TERM INT; do
     ask "c$signal" 'new 0 Flat' >/dev/null
     engine=$(stat_of pid)
     tell "c$signal" 'busy 0 3'
-    # Two short trainings measure, the third is the long one; a call about sizes is between.
+    # Two short trainings to measure the time, then a long one; a getter is called in between.
     wait_for last_training
     wait_for pending 1
     sleep 0.2
-    ok "a call is under way" wait_for pending 1
+    ok "a long call is in progress" wait_for pending 1
     kill "-$signal" "$SERVER_PID"
     wait_for grep -q 'event=stopping signal=' "$SERVER_LOG"
-    like "SIG$signal: it came in between" "$(cat "$SERVER_LOG")" 'event=stopping signal=[0-9]+'
-    like "new work is refused meanwhile" "$(raw '{"operation":"hello","protocol":1}')" \
+    like "SIG$signal arrives during the call" "$(cat "$SERVER_LOG")" 'event=stopping signal=[0-9]+'
+    like "new requests are refused meanwhile" "$(raw '{"operation":"hello","protocol":1}')" \
         '"kind":"shutdown","message":"faissx: the server is stopping"|no reply'
-    is "the client has its answer" "$(hear "c$signal")" ok
+    is "the client gets its result" "$(hear "c$signal")" ok
     wait "$SERVER_PID"
-    is "the status" $? 0
+    is "exit status" $? 0
     ok "no engine is left" gone "$engine"
     is "no socket is left" "$(ls "${SERVER#ipc://}" 2>&1 | grep -c 'No such')" 1
 done
@@ -53,8 +53,8 @@ kill "$SERVER_PID"
 wait_for grep -q 'event=stopping signal=15' "$SERVER_LOG"
 kill -INT "$SERVER_PID"
 wait "$SERVER_PID"
-is "a second signal ends it at once" $? 130
-like "the client learns it" "$(hear d)" '^-4 faissx: '
+is "a second signal ends the server at once" $? 130
+like "the client gets an error" "$(hear d)" '^-4 faissx: '
 ok "no engine is left" wait_for gone "$engine"
 
 # --- an idle server ---
@@ -71,27 +71,27 @@ ok "so does one that was never used" stop_server
 
 start_server --tcp
 text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)
-is "the address is taken: the status" $? 1
-like "the text" "$text" "event=cannot-listen .*${SERVER#tcp://}.* why=\"address already in use\""
-is "the first one works on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+is "address in use: exit status" $? 1
+like "message" "$text" "event=cannot-listen .*${SERVER#tcp://}.* why=\"address already in use\""
+is "the first server continues to work" "$(client 'new 0 Flat')" "new 0 Flat: ok"
 start_server
 text=$(timeout 20 "$BUILD/faissx-server" run --bind "$SERVER" 2>&1)
-is "a path is taken: the status" $? 1
-like "the text" "$text" "${SERVER#ipc://}"
-is "the first one works on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+is "path in use: exit status" $? 1
+like "message" "$text" "${SERVER#ipc://}"
+is "the first server continues to work" "$(client 'new 0 Flat')" "new 0 Flat: ok"
 text=$(timeout 20 "$BUILD/faissx-server" run --bind ipc:///nonexistent/socket 2>&1)
-is "a path that cannot be: the status" $? 1
-like "the text" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
+is "path in a folder that does not exist: exit status" $? 1
+like "message" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
 
 # --- no FAISS ---
 
 text=$(FAISSX_FAISS_LIBRARY=/nonexistent timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" 2>&1)
-is "no FAISS: the status" $? 1
-like "the text" "$text" 'no real libfaiss_c at ./nonexistent'
+is "no FAISS: exit status" $? 1
+like "message" "$text" 'no real libfaiss_c at ./nonexistent'
 text=$(env -u FAISSX_FAISS_LIBRARY timeout 20 "$BUILD/faissx-server" run --library "$STAND_IN" --bind "ipc://$TMP/none" 2>&1)
-is "the stand-in is no FAISS: the status" $? 1
-like "the text" "$text" "$STAND_IN is this shim itself"
-like "a program without a server has none either" \
+is "the stand-in as --library: exit status" $? 1
+like "message" "$text" "$STAND_IN is this shim itself"
+like "FAISSX_FAISS_LIBRARY cannot be the stand-in for a program without a server" \
     "$(preloaded env FAISSX_FAISS_LIBRARY=/nonexistent "$BUILD/tests/e2e/client" 'new 0 Flat')" \
     ': -2 faissx: .*/nonexistent'
 
@@ -101,5 +101,5 @@ SERVER=$patient SERVER_PID=$patient_pid
 like "a call that does not end is given up" "$(hear p)" \
     '^-4 faissx: the server (stopped before faiss_Clustering_train was finished|closed the connection)'
 wait "$patient_pid"
-is "the status" $? 0
+is "exit status" $? 0
 ok "no engine is left" wait_for gone "$patient_engine"

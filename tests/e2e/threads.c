@@ -65,7 +65,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* One grows the index that another counts: what a call that returned did, later calls see. */
+/* One thread adds to the index that another counts: a call sees what calls before it have done. */
 static FaissIndex *growing;
 static atomic_int added;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server counts the requests of.
+ * A program whose requests a server counts.
  *
  *     trips ROUNDS      in each round getters whose answers do not change, a search and a removal
  *     trips pieces      create, train, add a thousand vectors one by one, ten searches, free

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# How often a program asks the server: never for what cannot have changed, once for a
-# search or a removal, its selector included, and once for hundreds of small adds.
+# How many requests a program makes: none for results that cannot have changed, one for a search or a
+# removal with its selector, and one for hundreds of small adds.
 . tests/e2e/lib.sh
 
 requests_of() {
@@ -19,6 +19,6 @@ none=$(requests_of 0)
 ten=$(requests_of 10)
 is "ten rounds of getters, a search and a removal are twenty requests" "$((ten - none))" 20
 
-# To create, train, two adds, 512 and 486 together, ten searches, to free; hello, bye, and
-# the count.
-is "create, train, add in a thousand pieces, search" "$(requests_of pieces)" 20
+# Create, train, two adds, then 512 and 486 together, ten searches, free; hello, bye, and the
+# request that counts.
+is "create, train, a thousand adds, ten searches and free are twenty requests" "$(requests_of pieces)" 20

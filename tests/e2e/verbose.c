@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What FAISS prints by the way.
+ * Programs during which FAISS prints.
  *
  *     warning POINTS [TIMES]   trains with so few points that FAISS warns
  *     verbose NREDO            verbose training, which fails in the end when NREDO is 0

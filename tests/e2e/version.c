@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints what faiss_get_version says, or "missing" where the library has no such function,
- * and the error if it says nothing. */
+/* Prints the result of faiss_get_version, the error if it is empty, or "missing" if the library has
+ * no such function. */
 #include <dlfcn.h>
 
 #include "client.h"

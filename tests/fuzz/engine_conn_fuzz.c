@@ -95,7 +95,7 @@ static int skip_commands(struct rest *r)
     }
 }
 
-/* The next message: 1, or 0 when there is no other. */
+/* Reads the next message.  Returns 1, or 0 if there is no other. */
 static int simple_message(struct rest *r, struct expected *e)
 {
     memset(e, 0, sizeof(*e));

@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         while (body.n < 6 || memcmp(body.p, "\5READY", 6) != 0);
         read_frames(c, r, how);
     }
-    /* The peer has nothing more to say: the connection has ended, with a reason. */
+    /* All of the peer's bytes are read: the connection must have ended, with a reason. */
     require(fx_conn_frame(c, &size, &more, NOW) == -1);
     require(fx_conn_error(c)[0] != '\0');
     require(fx_conn_is_dead(c) == 1);

@@ -256,7 +256,7 @@ static void from_file(void)
     if (RC(read_index_binary_fname, "life.index", 0, &x) == 0) {
         life_binary(x, 0);
         RC(IndexBinary_add, x, 20, bits(20 * BYTES, 1));
-        /* Not reconstruct_n: v1.7.3 writes eight times as much as there is. */
+        /* Not reconstruct_n: v1.7.3 writes eight times the size of the buffer. */
         RC(IndexBinary_reconstruct, x, 3, ROOM(uint8_t, BYTES));
         if (HAVE(IndexBinaryFlat_free))
             DO(IndexBinaryFlat_free, x);

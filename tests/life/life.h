@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that leads the life of every type of index through a libfaiss_c that it is
+ * A program that runs the life of every type of index through a libfaiss_c that it is
  * given, and prints all that comes back: codes, texts, numbers, checksums of arrays and
  * files.  What it prints must be the same in process and on a server.
  *
@@ -23,12 +23,12 @@
 
 #include "proto/api.h"
 
-extern struct fx_api api;   /* NULL where the real library lacks the function */
+extern struct fx_api api;   /* NULL if the real library lacks the function */
 extern const char *current; /* name of the life */
 
 enum { NT = 640, NB = 400, NOT_THERE = -99 };
 
-/* Is function `op` there?  Counts the call, or says that it is skipped. */
+/* Returns whether function `op` exists.  Counts the call, or prints that it is skipped. */
 int have(int op);
 #define HAVE(f) have(FX_OP_##f)
 

@@ -4,7 +4,7 @@
 
 enum { D = 16, NLIST = 16 };
 
-/* Lead its life and free it, unless `rc` says that there is none. */
+/* Runs its life and frees it, unless `rc` is an error. */
 static int lead(int rc, FaissIndex **x, int d, unsigned flags)
 {
     struct subject s = {NULL, d, flags, flags & WITH_IDS ? 100 : 0, flags & WITH_IDS ? 3 : 1, 0};
@@ -159,7 +159,8 @@ static void lsh(void)
         GET(IndexLSH_train_thresholds, x);
         DO(IndexLSH_free, x);
     }
-    /* Fewer bits than dimensions only with rotation: FAISS decodes the others to anything. */
+    /* Fewer bits than dimensions only with rotation: otherwise FAISS leaves the others undefined.
+     */
     for (int i = 0; i < 4; i++)
         if (lead(RC(IndexLSH_new_with_options, &x, D, i & 1 ? 12 : D, i & 1, i >> 1), &x, D, 0) ==
             0)

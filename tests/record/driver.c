@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls every function of the table through LIBRARY and prints what came back.
+ * Calls every function of the table through LIBRARY and prints the results.
  *
  *   driver LIBRARY [--remote] [--fail]
  *   driver --compared
  *
- * --remote    leave out what has no meaning in remote mode
+ * --remote    leave out what does not work in remote mode
  * --fail      every call fails: needs RECORD_FAIL='*' in the recording library's
  *             environment
  * --compared  list the functions whose calls reach the library one for one in
@@ -150,8 +150,8 @@ static void everything(void)
     }
     scenes();
     for (int op = 1; op < FX_NOPS; op++)
-        /* Without room for the centroids, without ids or parameters, FAISS crashes and the
-         * server says no. */
+        /* With NULL for the centroids, ids or parameters, FAISS crashes and the server refuses the
+         * call. */
         if (!in_scene(op) && !left_out(op) &&
             !(remote &&
               (op == FX_OP_kmeans_clustering || has_check(op, CHECK(ids) | CHECK(selected)))))

@@ -24,7 +24,7 @@ extern struct fx_api api;
 extern int called[FX_NOPS];
 extern int remote; /* leave out what does not work in remote mode */
 
-/* In place of a pointer: let call() find room for what is written, or contents. */
+/* In place of a pointer: call() provides a buffer for output, or contents for input. */
 extern char auto_room;
 #define AUTO            \
     {                   \
@@ -49,7 +49,7 @@ union fx_val call(int op, union fx_val *v);
 
 /* What the last call wrote to its n-th AUTO parameter. */
 void *written(int param);
-/* The object that the last call made, if it did. */
+/* The object that the last call created, if any. */
 void *made(void);
 
 struct handle *known(const void *p);

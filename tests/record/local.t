@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Local mode passes every call on as it is: the driver sees the same, and the
-# recording library is asked the same, with and without the shim between them.
+# Local mode passes every call on unchanged: with and without the shim, the driver gets the same
+# results, and the recording library gets the same calls.
 set -u
 
 build=$(realpath "${BUILD:-build}")
@@ -67,12 +67,12 @@ for shim in "$build/libfaissx_c.so.0" "$build/faissx/libfaiss_c.so"; do
     fi
     unset RECORD_FAIL
     run "$which" "$shim"
-    same "$which: what the program sees" "$work/direct/out" "$work/$which/out"
-    same "$which: what the library is asked" "$work/direct/calls" "$work/$which/calls"
+    same "$which: the program gets the same results" "$work/direct/out" "$work/$which/out"
+    same "$which: the library gets the same calls" "$work/direct/calls" "$work/$which/calls"
     export RECORD_FAIL='*'
     run "$which-fail" "$shim" --fail
-    same "$which: failures, as the program sees them" "$work/direct-fail/out" "$work/$which-fail/out"
-    same "$which: failures, as they are asked for" "$work/direct-fail/calls" \
+    same "$which, all calls fail: the program gets the same results" "$work/direct-fail/out" "$work/$which-fail/out"
+    same "$which, all calls fail: the library gets the same calls" "$work/direct-fail/calls" \
         "$work/$which-fail/calls"
 done
 echo "1..$count"

@@ -134,7 +134,7 @@ void rec_set_int(struct obj *o, const char *name, int64_t i)
     rec_set(o, name, 0, (union fx_val){.i = i});
 }
 
-/* What an object says that was never told: what the sizes need is fixed, the rest
+/* Values of a new object: those that sizes depend on are fixed, the rest
  * only has to be the same each time. */
 int64_t rec_int(struct obj *o, const char *name)
 {

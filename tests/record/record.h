@@ -4,7 +4,7 @@
  * and answers without computing anything.  One lock guards all of it.
  *
  *   RECORD_LOG=FILE   append a line for each call
- *   RECORD_FAIL=A,B   these functions return -2; '*' stands for all of them, but
+ *   RECORD_FAIL=A,B   these functions return -2; '*' stands for all of them, except
  *                     only while faiss_set_distance_compute_blas_threshold(-1) is
  *                     the last that was said about it, so that a client can make
  *                     its objects first
@@ -45,7 +45,7 @@ struct obj {
     int64_t nqueries;
 };
 
-/* An object of the library, or NULL for what is none (any more). */
+/* An object of the library; NULL if the pointer is not one, or was freed. */
 struct obj *rec_find(const void *p);
 struct obj *rec_new(int cls);
 void rec_kill(struct obj *o);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Remote mode: a program sees the same as in process, and the server's library is
-# asked the same, apart from what the client answers itself (normalise.awk).
+# Remote mode: a program gets the same results as in process, and the server's library gets the same
+# calls, except for those that the client answers itself (normalise.awk).
 set -u
 
 build=$(realpath "${BUILD:-build}")
@@ -48,7 +48,7 @@ run() { # NAME LIBRARY OPTION...
     mkdir -p "$folder"
     (cd "$folder" && timeout 120 "$driver" "$library" --remote "$@" >out 2>err)
     echo "status $?" >>"$folder/out"
-    # Which library that is may be told in the client's own words.
+    # The client may name the library in its own words.
     grep -v '^faiss_get_version ' "$folder/out" >"$folder/seen"
     sed 's/^/# /' "$folder/err"
 }
@@ -86,15 +86,15 @@ for mode in plain fail; do
     FAISSX_SERVER=ipc://$work/sock run "remote-$mode" "$shim" $option
     stop
     rm -f "$work/sock"
-    same "$mode: what the program sees" "$work/direct-$mode/seen" "$work/remote-$mode/seen"
+    same "$mode: the program gets the same results" "$work/direct-$mode/seen" "$work/remote-$mode/seen"
     for side in direct remote; do
         awk -f "$here/normalise.awk" "$work/compared" "$work/$side-$mode/log" \
             >"$work/$side-$mode/asked"
     done
-    # The server frees what the program has left when it ended.
+    # The server frees what the program has not freed when it ends.
     lines=$(wc -l <"$work/direct-$mode/asked")
     awk -v lines="$lines" 'NR <= lines || !/^free /' "$work/remote-$mode/asked" >"$work/remote-$mode/called"
-    same "$mode: what the library is asked" "$work/direct-$mode/asked" "$work/remote-$mode/called"
+    same "$mode: the library gets the same calls" "$work/direct-$mode/asked" "$work/remote-$mode/called"
 done
 echo "1..$count"
 exit $failed

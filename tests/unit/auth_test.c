@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* API keys: how they are given, and who is let in. */
+/* API keys: parsing them, and which clients are accepted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void without_keys_all_are_one(void **state)
+static void without_keys_there_is_one_tenant(void **state)
 {
     const char *whose;
     (void)state;
@@ -79,7 +79,7 @@ static void answers(void **state)
         "Invalid API key");
 }
 
-/* An engine is told the number, never the key. */
+/* An engine gets the number of a key, never the key. */
 static void each_key_has_its_own_number(void **state)
 {
     struct fxs_auth *a = *state;
@@ -176,7 +176,7 @@ static void files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_keys_all_are_one),
+        cmocka_unit_test(without_keys_there_is_one_tenant),
         TEST(answers),
         TEST(each_key_has_its_own_number),
         TEST(lengths),

@@ -165,7 +165,7 @@ static void test_large(void **state)
     free(data);
 }
 
-/* The body arrives in the caller's memory and nowhere else, in whatever pieces. */
+/* The body arrives in the caller's memory, however it is divided. */
 static void test_guards(void **state)
 {
     enum { SIZE = 3000001, GUARD = 64 };
@@ -228,7 +228,7 @@ static void ignore(int sig)
     (void)sig;
 }
 
-/* A deadline that passes does no harm, even where signals keep arriving. */
+/* After a deadline the connection is still usable, even if signals keep arriving. */
 static void test_deadline(void **state)
 {
     struct pair *p = *state;
@@ -279,7 +279,7 @@ static void test_peer_closes(void **state)
     expect_error(p->c, fx_conn_frame(p->c, &size, &more, in_ms(1000)), "closed");
 }
 
-/* What a child does with its copy of a connection is no concern of its parent. */
+/* A child's use of its copy of a connection does not affect its parent. */
 static void test_fork(void **state)
 {
     struct pair *p = *state;
@@ -408,7 +408,7 @@ static void test_endpoints(void **state)
     assert_null(fx_conn_open("tcp://127.0.0.1:0", in_ms(10), tiny, 4));
     assert_string_equal(tiny + 4, "567"); /* the text stays within its bounds */
 
-    /* One that accepts (the kernel does) and says nothing. */
+    /* A server that accepts (the kernel does) and sends nothing. */
     int fd = listener(endpoint, sizeof(endpoint));
     expect_refusal(endpoint, "timed out", 80);
     close(fd);
@@ -529,7 +529,7 @@ static void test_handshake(void **state)
     check_handshake(b, n, "claims 65536 bytes");
 }
 
-/* What the client itself says: version 3.1, for it answers PING, and that it is a DEALER. */
+/* The client's own handshake: version 3.1, because it answers PING, and Socket-Type DEALER. */
 static void test_own_greeting(void **state)
 {
     static const char ready[] = "\4\51\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0";
@@ -553,7 +553,7 @@ static void test_commands(void **state)
     size_t size;
     char got[40];
     (void)state;
-    /* A message with commands between its frames: they are seen by nobody. */
+    /* Commands between the frames of a message are not passed on. */
     struct fx_conn *c = scripted(LITERAL("\4\0\1\0\4\11\4PING\0\1ab\4\3\2XX\0\2hi"
                                          "\4\7\4PING\0\1\0\3end"),
                                  &peer);
@@ -671,7 +671,7 @@ static void *dribble(void *arg)
     }
 }
 
-static void test_dribble(void **state)
+static void test_byte_by_byte(void **state)
 {
     struct pair p;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -732,7 +732,7 @@ int main(void)
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_stalls),
         cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_dribble),
+        cmocka_unit_test(test_byte_by_byte),
     };
     if (!mkdtemp(dir))
         return 1;

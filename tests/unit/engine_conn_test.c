@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client's connection in an engine: what it makes of bytes, and what they cost. */
+/* A client's connection in an engine: how it reads bytes, and how much memory they take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,7 +106,7 @@ static void say_message(struct pair *p, const struct fx_frame *frames, int n, in
     assert_int_equal(sendmsg(p->client, &msg, MSG_NOSIGNAL), want);
 }
 
-/* What fxe_conn_read says, but for waiting: epoll would report it again. */
+/* The result of fxe_conn_read after waiting for bytes, as epoll would. */
 static int read_it(struct pair *p, struct fxe_msg **m)
 {
     *m = NULL;
@@ -197,7 +197,7 @@ static void a_message_byte_by_byte(void **state)
 }
 
 /* What the front has read comes first. */
-static void what_the_front_has_read_comes_first(void **state)
+static void bytes_read_by_the_front_are_used_first(void **state)
 {
     struct pair *p = *state, q;
     struct fx_frame first = {"first", 5}, second = {"second", 6};
@@ -217,7 +217,7 @@ static void what_the_front_has_read_comes_first(void **state)
     }
 }
 
-static void requests_in_a_row_come_one_by_one(void **state)
+static void requests_in_a_row_are_read_one_by_one(void **state)
 {
     struct pair *p = *state;
     enum { COUNT = 150 }; /* what a Unix socket holds */
@@ -259,7 +259,7 @@ static void a_large_frame_in_parts(void **state)
     free(data);
 }
 
-static void the_end_is_told_after_what_was_sent(void **state)
+static void the_end_is_reported_after_all_requests(void **state)
 {
     struct pair *p = *state;
     struct fx_frame one = {"a", 1};
@@ -347,7 +347,7 @@ static void broken(const void *bytes, size_t n)
     fxe_conn_unref(p.c);
 }
 
-static void what_is_no_zmtp_ends_the_connection(void **state)
+static void bytes_that_are_not_zmtp_end_the_connection(void **state)
 {
     (void)state;
     broken(LITERAL("\10\0"));                /* unknown flags */
@@ -427,7 +427,7 @@ static void endless_frames_are_refused(void **state)
 }
 
 /* After a refusal that nothing can follow, a bounded number of bytes is read and dropped. */
-static void what_follows_is_discarded_and_then_the_connection_ends(void **state)
+static void after_a_refused_message_bytes_are_discarded_and_the_connection_ends(void **state)
 {
     struct pair *p = *state;
     static char rest[MIB];
@@ -436,7 +436,7 @@ static void what_follows_is_discarded_and_then_the_connection_ends(void **state)
     say(p, LITERAL("\1\0"));
     say_head(p, 0, FX_HEADER_MAX + 1);
     expect_refusal(p, "limit", "the header");
-    assert_int_equal(fxe_conn_commands(p->c), 1); /* it is not looked for commands any more */
+    assert_int_equal(fxe_conn_commands(p->c), 1); /* no commands are read from it any more */
     memset(rest, 'r', sizeof(rest));
     int rc = 0;
     while (rc == 0) {
@@ -481,8 +481,9 @@ static size_t peak(struct pair *p, int n)
     return in_use() - before;
 }
 
-/* 75 bytes do not make an engine allocate what they announce: 32 MiB in all, then what comes. */
-static void memory_follows_what_has_arrived(void **state)
+/* 75 bytes do not make an engine allocate what they announce: at most 32 MiB, then as bytes arrive.
+ */
+static void memory_grows_with_what_has_arrived(void **state)
 {
     enum { N = 100 };
     static struct pair p[N];
@@ -493,7 +494,7 @@ static void memory_follows_what_has_arrived(void **state)
         open_pair(&p[i], "", 0);
     size_t all = peak(p, N); /* 800 MiB are announced */
     assert_in_range(all, 8 * MIB, 48 * MIB);
-    /* The last one has no room ahead.  What it costs stays in proportion to what it sends. */
+    /* For the last one nothing is allocated ahead: its memory is in proportion to what it sends. */
     size_t before = in_use();
     for (size_t sent = 0; sent < 4 * MIB; sent += 100000) {
         say(&p[N - 1], part, 100000);
@@ -523,8 +524,8 @@ static void say_half(struct pair *p, const char *data)
     say(p, data, 1000);
 }
 
-/* Beyond --max-pending a request is refused, but answered by its number; one alone never is. */
-static void what_is_kept_is_limited(void **state)
+/* Beyond --max-pending a request is refused, with its request_id; a single request never is. */
+static void memory_of_requests_and_replies_is_limited(void **state)
 {
     struct pair *p = *state, q, r;
     static char data[MIB];
@@ -628,7 +629,7 @@ static void a_descriptor_waits_for_the_rest_of_its_message(void **state)
     expect_message(p, frames, 3);
 }
 
-/* What is no sealed memory is closed, and the message has no such frame. */
+/* A descriptor that is not a sealed memfd is closed, and the message lacks that frame. */
 static void other_descriptors_are_closed(void **state)
 {
     struct pair *p = *state;
@@ -653,7 +654,7 @@ static size_t drain(struct pair *p, char *to, size_t room)
     return n;
 }
 
-static void a_small_reply_leaves_at_once(void **state)
+static void a_small_reply_is_sent_at_once(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -666,7 +667,7 @@ static void a_small_reply_leaves_at_once(void **state)
 }
 
 /* What does not fit into the socket is kept, counted, and leaves as the client reads. */
-static void a_large_reply_leaves_in_parts(void **state)
+static void a_large_reply_is_sent_in_parts(void **state)
 {
     struct pair *p = *state;
     enum { SIZE = 5 * MIB + 3 };
@@ -703,7 +704,7 @@ static void a_large_reply_leaves_in_parts(void **state)
     free(r);
 }
 
-static void a_reply_to_nobody_is_given_up(void **state)
+static void a_reply_to_a_closed_connection_is_dropped(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -723,7 +724,7 @@ static void a_reply_to_nobody_is_given_up(void **state)
 }
 
 /* The client hears why, and then the end. */
-static void the_answer_to_a_refused_message_is_the_last_word(void **state)
+static void the_connection_ends_after_the_reply_to_a_refused_message(void **state)
 {
     struct pair *p = *state;
     struct fxe_req *r = calloc(1, sizeof(*r));
@@ -745,29 +746,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_byte_by_byte),
-        TEST(what_the_front_has_read_comes_first),
-        TEST(requests_in_a_row_come_one_by_one),
+        TEST(bytes_read_by_the_front_are_used_first),
+        TEST(requests_in_a_row_are_read_one_by_one),
         TEST(a_large_frame_in_parts),
-        TEST(the_end_is_told_after_what_was_sent),
+        TEST(the_end_is_reported_after_all_requests),
         TEST(a_connection_that_was_killed_is_gone),
         TEST(pings_are_answered),
         TEST(pings_are_answered_while_busy),
-        TEST(what_is_no_zmtp_ends_the_connection),
+        TEST(bytes_that_are_not_zmtp_end_the_connection),
         TEST(a_header_that_is_too_large),
         TEST(a_frame_that_is_too_large),
         TEST(too_many_frames),
         TEST(messages_that_are_malformed),
         TEST(endless_frames_are_refused),
-        TEST(what_follows_is_discarded_and_then_the_connection_ends),
-        TEST(memory_follows_what_has_arrived),
-        TEST(what_is_kept_is_limited),
+        TEST(after_a_refused_message_bytes_are_discarded_and_the_connection_ends),
+        TEST(memory_grows_with_what_has_arrived),
+        TEST(memory_of_requests_and_replies_is_limited),
         TEST(a_descriptor_belongs_to_its_message),
         TEST(a_descriptor_waits_for_the_rest_of_its_message),
         TEST(other_descriptors_are_closed),
-        TEST(a_small_reply_leaves_at_once),
-        TEST(a_large_reply_leaves_in_parts),
-        TEST(a_reply_to_nobody_is_given_up),
-        TEST(the_answer_to_a_refused_message_is_the_last_word),
+        TEST(a_small_reply_is_sent_at_once),
+        TEST(a_large_reply_is_sent_in_parts),
+        TEST(a_reply_to_a_closed_connection_is_dropped),
+        TEST(the_connection_ends_after_the_reply_to_a_refused_message),
     };
     return cmocka_run_group_tests_name("engine_conn", tests, NULL, NULL);
 }

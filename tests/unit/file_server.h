@@ -17,7 +17,7 @@
 /* More pieces than are fetched at once, so that some are asked for after others have arrived. */
 enum { SMALL = 1000, LARGE = 5 * FX_PIECE + 77 };
 
-/* What the server does next, and what it was sent. */
+/* What the server does next, and what it has received. */
 static struct {
     size_t save_size;       /* of the index that is saved */
     uint64_t fail_download; /* at this offset, unless 0 */

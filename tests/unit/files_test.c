@@ -219,7 +219,7 @@ static void permissions_and_links_stay(void **state)
     assert_nothing_left_over();
 }
 
-static void what_is_no_file_is_written_directly(void **state)
+static void pipes_and_devices_are_written_in_place(void **state)
 {
     (void)state;
     char data[SMALL];
@@ -431,7 +431,7 @@ static void names_that_cannot_be_read(void **state)
     assert_null(index);
 }
 
-static void a_stream_is_left_behind_the_index(void **state)
+static void a_stream_is_read_up_to_the_end_of_the_index(void **state)
 {
     (void)state;
     FaissIndex *index = NULL;
@@ -475,7 +475,7 @@ static void read_from_a_pipe_by_name(void **state)
     }
 }
 
-static void a_server_that_asks_for_nonsense(void **state)
+static void a_server_that_asks_for_an_invalid_number_of_bytes(void **state)
 {
     (void)state;
     FaissIndex *index = NULL;
@@ -552,7 +552,7 @@ int main(void)
         cmocka_unit_test_setup(a_relative_name, fresh),
         cmocka_unit_test_setup(a_failure_leaves_the_file_as_it_was, fresh),
         cmocka_unit_test_setup(permissions_and_links_stay, fresh),
-        cmocka_unit_test_setup(what_is_no_file_is_written_directly, fresh),
+        cmocka_unit_test_setup(pipes_and_devices_are_written_in_place, fresh),
         cmocka_unit_test_setup(names_that_cannot_be_written, fresh),
         cmocka_unit_test_setup(written_into_memory, fresh),
         cmocka_unit_test_setup(written_into_a_callback, fresh),
@@ -560,9 +560,9 @@ int main(void)
         cmocka_unit_test_setup(read_from_a_callback, fresh),
         cmocka_unit_test_setup(read_from_a_file, fresh),
         cmocka_unit_test_setup(names_that_cannot_be_read, fresh),
-        cmocka_unit_test_setup(a_stream_is_left_behind_the_index, fresh),
+        cmocka_unit_test_setup(a_stream_is_read_up_to_the_end_of_the_index, fresh),
         cmocka_unit_test_setup(read_from_a_pipe_by_name, fresh),
-        cmocka_unit_test_setup(a_server_that_asks_for_nonsense, fresh),
+        cmocka_unit_test_setup(a_server_that_asks_for_an_invalid_number_of_bytes, fresh),
         cmocka_unit_test_setup(a_stream_is_begun_once_after_an_earlier_error, fresh),
         cmocka_unit_test_setup(the_version_is_the_servers, fresh),
     };

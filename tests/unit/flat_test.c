@@ -49,7 +49,7 @@ static void check(const struct fxe_flat_kernel *kernel, size_t d, size_t m, int 
         queries[q] = x[q < n ? q : n - 1];
         g.dis[q] = dis[q];
         g.ids[q] = ids[q];
-        /* Queries beyond n are nobody's: nothing is better than what they have. */
+        /* Queries beyond n do not exist: no vector may enter their results. */
         g.worst[q] = (q < n) != ip ? FLT_MAX : -FLT_MAX;
         for (size_t i = 0; i < m; i++) {
             dis[q][i] = ip ? -FLT_MAX : FLT_MAX;
@@ -73,7 +73,7 @@ static void check(const struct fxe_flat_kernel *kernel, size_t d, size_t m, int 
     free(g.packed);
 }
 
-/* Skipped, not passed, where the processor can run none of them. */
+/* Skipped, not passed, if the processor can run none of them. */
 static void check_all(const struct fxe_flat_kernel *const *kernels)
 {
     static const size_t dims[] = {8, 40, 128, 256}, blocks[] = {1, 5, 12, 13, 100};

@@ -119,8 +119,9 @@ static void a_descriptor_arrives_and_works(void **state)
     close(pipes[0]);
 }
 
-/* The sender is told to wait, keeps what it has, and can go on as soon as the other end reads. */
-static void a_full_socket_says_so(void **state)
+/* If the socket is full, the sender keeps its record and can send it as soon as the other end
+ * reads. */
+static void a_full_socket_is_reported(void **state)
 {
     struct ends *e = *state;
     static struct fxs_handover h;
@@ -231,7 +232,7 @@ static void garbage_is_refused(void **state)
 }
 
 /* Of more descriptors than one, the first is kept. */
-static void descriptors_that_nobody_wants_are_closed(void **state)
+static void unexpected_descriptors_are_closed(void **state)
 {
     struct ends *e = *state;
     struct fxs_handover h = *sent_record(e, 4);
@@ -245,8 +246,8 @@ static void descriptors_that_nobody_wants_are_closed(void **state)
     }
 }
 
-/* The record is read all the same: the engine goes on with the next one. */
-static void without_room_for_a_descriptor_there_is_none(void **state)
+/* The record is read nevertheless, and the next one as well. */
+static void a_descriptor_over_the_limit_is_dropped(void **state)
 {
     struct ends *e = *state;
     struct fxs_handover h;
@@ -272,14 +273,10 @@ static void without_room_for_a_descriptor_there_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_ends_are_private_and_do_not_wait),
-        TEST(records_of_every_size_arrive),
-        TEST(a_descriptor_arrives_and_works),
-        TEST(a_full_socket_says_so),
-        TEST(an_end_that_is_gone_is_noticed),
-        TEST(garbage_is_refused),
-        TEST(descriptors_that_nobody_wants_are_closed),
-        TEST(without_room_for_a_descriptor_there_is_none),
+        TEST(the_ends_are_private_and_do_not_wait), TEST(records_of_every_size_arrive),
+        TEST(a_descriptor_arrives_and_works),       TEST(a_full_socket_is_reported),
+        TEST(an_end_that_is_gone_is_noticed),       TEST(garbage_is_refused),
+        TEST(unexpected_descriptors_are_closed),    TEST(a_descriptor_over_the_limit_is_dropped),
     };
     return cmocka_run_group_tests_name("handover", tests, NULL, NULL);
 }

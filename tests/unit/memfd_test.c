@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arrays in memfds: what is sent arrives, and what could change or is not there is refused. */
+/* Arrays in memfds: what is sent arrives, and a memfd that can change or has holes is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 
 enum { PAGE = 4096 };
 
-/* A memfd of `size` bytes, the pages of which are written where `written` has an 'x'. */
+/* A memfd of `size` bytes, whose pages are written if `written` has an 'x' for them. */
 static int make(const char *written, size_t size, int seals)
 {
     char page[PAGE];
@@ -45,7 +45,7 @@ static void expect_size(int fd, size_t want)
 
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_WRITE };
 
-static void what_is_made_can_be_mapped(void **state)
+static void a_sealed_memfd_can_be_mapped(void **state)
 {
     static const size_t sizes[] = {1, 4095, 4096, 4097, 3000001};
     char *data = malloc(3000001);
@@ -68,7 +68,7 @@ static void what_is_made_can_be_mapped(void **state)
     free(data);
 }
 
-static void what_is_made_cannot_be_changed(void **state)
+static void a_sealed_memfd_cannot_be_changed(void **state)
 {
     int fd = fx_memfd_make("abc", 3);
     (void)state;
@@ -82,7 +82,7 @@ static void what_is_made_cannot_be_changed(void **state)
     close(fd);
 }
 
-static void only_sealed_memory_is_taken(void **state)
+static void only_sealed_memfds_are_accepted(void **state)
 {
     char path[] = "/tmp/fx-memfd-XXXXXX";
     int pipes[2];
@@ -112,14 +112,14 @@ static void holes_are_refused(void **state)
     expect_size(make("x-x", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 2 * PAGE + 1, SEALS), 0);
-    /* Memory behind the end does not make up for it. */
+    /* Pages beyond the end do not count. */
     int fd = make("x-x", 3 * PAGE, 0);
     assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, 3 * PAGE, 8 * PAGE), 0);
     assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
     expect_size(fd, 0);
 }
 
-/* Where there is no room, there is no memfd, and no descriptor is left over. */
+/* If there is no room, no memfd is returned and no descriptor leaked. */
 static void no_room(void **state)
 {
     struct rlimit before, none = {PAGE, RLIM_INFINITY};
@@ -151,9 +151,9 @@ static void buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_made_can_be_mapped),
-        cmocka_unit_test(what_is_made_cannot_be_changed),
-        cmocka_unit_test(only_sealed_memory_is_taken),
+        cmocka_unit_test(a_sealed_memfd_can_be_mapped),
+        cmocka_unit_test(a_sealed_memfd_cannot_be_changed),
+        cmocka_unit_test(only_sealed_memfds_are_accepted),
         cmocka_unit_test(holes_are_refused),
         cmocka_unit_test(no_room),
         cmocka_unit_test(buffers),

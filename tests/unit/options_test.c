@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server is told, and what of it its engines are told. */
+/* The options of a server, and those that it passes to its engines. */
 #include "server/options.h"
 
 #include <setjmp.h>
@@ -91,7 +91,7 @@ static void test_environment(void **state)
     unsetenv("FAISSX_PORT");
 }
 
-/* Every option that an engine is told arrives. */
+/* Every option that is passed to an engine arrives. */
 static void test_engine(void **state)
 {
     struct fxs_options o, e;
@@ -123,7 +123,7 @@ static void test_engine(void **state)
     assert_string_equal(e.previous, "signal 9, Killed");
 }
 
-/* What was not given stays so: 0 and NULL are no values to tell. */
+/* Options that were not given (0 and NULL) are not passed. */
 static void test_engine_defaults(void **state)
 {
     struct fxs_options o, e;

@@ -217,7 +217,7 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
-/* The rest of a request may come much later: nobody spins for it. */
+/* The rest of a request may come much later: no thread spins meanwhile. */
 static void half_a_request_costs_nothing(void **state)
 {
     uint8_t b[600];
@@ -242,7 +242,7 @@ static void half_a_request_costs_nothing(void **state)
     }
 }
 
-static void hello_tells_what_there_is(void **state)
+static void hello_returns_the_session_and_versions(void **state)
 {
     static const char *const here[] = {"protocol", "lease",   "table",
                                        "version",  "library", "faiss_version"};
@@ -266,7 +266,7 @@ static void hello_tells_what_there_is(void **state)
     }
 }
 
-/* An engine that knows the session not says how the one before it ended. */
+/* For an unknown session, an engine reports how the one before it ended. */
 static void a_lost_session_is_explained(void **state)
 {
     int fd = hand_over("", 0, 0);
@@ -306,7 +306,7 @@ static void expect_lease(const uint8_t *token)
     assert_int_equal(has_lease(token), 1);
 }
 
-static void a_session_lives_by_its_connections(void **state)
+static void a_session_lives_while_it_has_a_connection(void **state)
 {
     uint8_t token[FX_TOKEN_SIZE];
     size_t before = sessions();
@@ -349,9 +349,9 @@ int main(void)
         cmocka_unit_test(the_first_message_was_read_by_the_front),
         cmocka_unit_test(requests_in_a_row_are_answered_in_order),
         cmocka_unit_test(half_a_request_costs_nothing),
-        cmocka_unit_test(hello_tells_what_there_is),
+        cmocka_unit_test(hello_returns_the_session_and_versions),
         cmocka_unit_test(a_lost_session_is_explained),
-        cmocka_unit_test(a_session_lives_by_its_connections),
+        cmocka_unit_test(a_session_lives_while_it_has_a_connection),
     };
     return cmocka_run_group_tests_name("pool", tests, start_engine, NULL);
 }

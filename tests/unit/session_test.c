@@ -18,7 +18,7 @@ enum { LEASE_MS = 1000000 };
 
 static struct fxe_obj *doomed;
 
-/* A connection, which nobody reads from. */
+/* A connection that no thread reads from. */
 static struct fxe_conn *connect_one(void)
 {
     static const struct fxs_handover h;
@@ -142,14 +142,14 @@ static void a_connection_belongs_to_one_session(void **state)
     assert_ptr_equal(c->session, t);
     assert_null(s->conns);
     assert_ptr_equal(t->conns, c);
-    assert_true(s->ends_ms > 0); /* the one that it has left has none any more */
+    assert_true(s->ends_ms > 0); /* the session that it has left has no connection any more */
     assert_int_equal(t->ends_ms, 0);
     fxe_session_unbind(c);
     assert_true(t->ends_ms > 0);
     fxe_conn_unref(c);
 }
 
-static void leases_end_in_their_order(void **state)
+static void leases_end_in_the_order_in_which_they_began(void **state)
 {
     struct fxe_session *s[5];
     struct fxe_conn *c[5];
@@ -172,8 +172,8 @@ static void leases_end_in_their_order(void **state)
     assert_int_equal(fxe_sessions_count(), 0);
 }
 
-/* It waits for its requests, whatever ends it and however often. */
-static void nothing_is_freed_under_a_request(void **state)
+/* A session that was ended, even twice, stays until its requests are done. */
+static void nothing_is_freed_during_a_request(void **state)
 {
     (void)state;
     for (int by_lease = 0; by_lease < 2; by_lease++) {
@@ -191,7 +191,7 @@ static void nothing_is_freed_under_a_request(void **state)
         }
         assert_int_equal(s->ended, 1);
         assert_ptr_equal(find(token), s);
-        /* Its lease is no more; a connection that ends now begins no other. */
+        /* Its lease is over; a connection that ends now does not begin another. */
         fxe_session_unbind(c);
         assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
         assert_int_equal(s->ends_ms, 0);
@@ -245,8 +245,8 @@ int main(void)
         TEST(a_lease_begins_with_the_last_connection),
         TEST(a_new_connection_ends_the_lease),
         TEST(a_connection_belongs_to_one_session),
-        TEST(leases_end_in_their_order),
-        TEST(nothing_is_freed_under_a_request),
+        TEST(leases_end_in_the_order_in_which_they_began),
+        TEST(nothing_is_freed_during_a_request),
         TEST(connections_stay_when_a_session_ends),
         TEST(downloads_are_freed_with_it),
     };

@@ -11,7 +11,7 @@
 
 #include "proto/api.h"
 
-/* Objects that answer the getters which sizes ask, and what they were asked. */
+/* Objects for the getters that sizes call, and a record of these calls. */
 struct world {
     int64_t d, list_size, nlist, nprobe, own_nprobe;
     size_t code_size;
@@ -133,7 +133,7 @@ static void test_search(void **state)
     set(&c, "n", 0);
     expect(&c, "x", 0);
     expect(&c, "labels", 0);
-    set(&c, "n", -7); /* FAISS itself shall say what it thinks of that */
+    set(&c, "n", -7); /* FAISS itself checks this */
     expect(&c, "x", 0);
     expect(&c, "labels", 0);
 
@@ -142,7 +142,7 @@ static void test_search(void **state)
     expect(&c, "labels", REFUSED);
     set(&c, "n", INT64_MIN);
     expect(&c, "x", 0);
-    set(&c, "n", -5); /* two negative factors are no array either */
+    set(&c, "n", -5); /* two negative factors are an error, too */
     set(&c, "k", -3);
     expect(&c, "labels", 0);
     set(&c, "n", (int64_t)1 << 32);
@@ -340,7 +340,7 @@ static void test_table(void **state)
             const struct fx_param *p = i < fn->nparams ? &fn->params[i] : &fn->ret;
             if (p->size)
                 check_program(fn, p->size);
-            else if (p->kind == FX_ARRAY) /* else nobody could send it */
+            else if (p->kind == FX_ARRAY) /* else it could not be sent */
                 assert_true(fn->flags & (FX_UNSIZED | FX_CUSTOM | FX_PROCESS));
             if (p->kind == FX_ARRAY || p->kind == FX_LENT)
                 assert_in_range(p->elem, 0, FX_NELEMS - 1);

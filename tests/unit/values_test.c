@@ -24,7 +24,7 @@ static void assert_error(int code, const char *text)
         fail_msg("'%s' is not in '%s'", text, error);
 }
 
-/* The thread's last error, told from those before it by its text alone. */
+/* The thread's last error. */
 static void clear_error(void)
 {
     faiss_IDSelectorRange_imin(NULL);
@@ -141,7 +141,7 @@ static void a_batch_is_copied_and_a_bitmap_is_not(void **state)
     faiss_IDSelectorBitmap_free((FaissIDSelectorBitmap *)m);
 }
 
-static void selectors_tell_what_they_are(void **state)
+static void selectors_return_their_fields(void **state)
 {
     (void)state;
     const idx_t ids[5] = {0};
@@ -174,7 +174,8 @@ static void a_part_that_was_freed_is_noticed(void **state)
     assert_int_equal(faiss_IDSelector_is_member(t, 9), 1);
     faiss_IDSelector_free(b);
     clear_error();
-    assert_int_equal(faiss_IDSelector_is_member(t, 9), 1); /* not of b: wrong, but said */
+    assert_int_equal(faiss_IDSelector_is_member(t, 9),
+                     1); /* not of b: an error, which is reported */
     assert_error(FAISSX_E_HANDLE, "the FaissIDSelector was freed before");
     faiss_IDSelector_free(t); /* frees none of its parts */
     clear_error();
@@ -534,7 +535,7 @@ static void readers_and_writers(void **state)
 
 /* --- freeing --- */
 
-static void freeing_null_is_nothing(void **state)
+static void freeing_null_does_nothing(void **state)
 {
     (void)state;
     clear_error();
@@ -598,7 +599,7 @@ static void another_class_is_an_error(void **state)
     assert_int_equal(faiss_BufferList_buffer_size(l), 1);
 }
 
-static void a_pointer_of_someone_else_is_an_error(void **state)
+static void a_pointer_that_is_not_a_handle_is_an_error(void **state)
 {
     (void)state;
     int local = 0;
@@ -638,7 +639,7 @@ int main(void)
         cmocka_unit_test(there_is_no_server), /* first: no error was set yet */
         cmocka_unit_test(selectors_have_members),
         cmocka_unit_test(a_batch_is_copied_and_a_bitmap_is_not),
-        cmocka_unit_test(selectors_tell_what_they_are),
+        cmocka_unit_test(selectors_return_their_fields),
         cmocka_unit_test(a_part_that_was_freed_is_noticed),
         cmocka_unit_test(a_tree_can_be_too_deep),
         cmocka_unit_test(a_selector_needs_its_arguments),
@@ -653,10 +654,10 @@ int main(void)
         cmocka_unit_test(a_range_of_buffers_is_copied),
         cmocka_unit_test(a_range_beyond_the_buffers_is_refused),
         cmocka_unit_test(readers_and_writers),
-        cmocka_unit_test(freeing_null_is_nothing),
+        cmocka_unit_test(freeing_null_does_nothing),
         cmocka_unit_test(freeing_twice_is_an_error),
         cmocka_unit_test(another_class_is_an_error),
-        cmocka_unit_test(a_pointer_of_someone_else_is_an_error),
+        cmocka_unit_test(a_pointer_that_is_not_a_handle_is_an_error),
         cmocka_unit_test(iteration_stats_are_read_in_place),
     };
     setenv("FAISSX_SERVER", "ipc:///nonexistent/faissx", 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading of headers: what is good is understood, what is bad is refused unread. */
+/* Reading headers: valid ones are decoded, malformed ones are refused before they are decoded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,7 +118,7 @@ static void test_refused_types(void **state)
     }
 }
 
-static void test_lies(void **state)
+static void test_wrong_lengths(void **state)
 {
     (void)state;
     bad(LITERAL(""), EARLY);
@@ -135,7 +135,7 @@ static void test_lies(void **state)
     bad(LITERAL("\xc6\xff\xff\xff\xff"), EARLY);
     bad(LITERAL("\xda\xff\xffx"), EARLY);
     bad(LITERAL("\x92\xa2xy\xd9\x02y"), EARLY);
-    /* Each array may claim only what is left for it, and must then hold it. */
+    /* Each array may claim only as many elements as can follow, and must have them. */
     bad(LITERAL("\x94\x94\x94\x94\x01\x01\x01\x01"), EARLY);
 }
 
@@ -210,7 +210,7 @@ static void pack_all(msgpack_sbuffer *b)
     msgpack_pack_double(&pk, 0.5);
     fx_pack_str(&pk, "nothing");
     msgpack_pack_nil(&pk);
-    msgpack_pack_int(&pk, 7); /* a key that is no string */
+    msgpack_pack_int(&pk, 7); /* a key that is not a string */
     fx_pack_str(&pk, "seven");
     fx_pack_str(&pk, "");
     fx_pack_str(&pk, "empty");
@@ -313,7 +313,7 @@ static void test_twice(void **state)
     fx_header_free(&h);
 }
 
-/* Freeing what was never read, or twice, is harmless. */
+/* Freeing a header that was never read, or freeing it twice, is harmless. */
 static void test_freeing(void **state)
 {
     struct fx_header h = {0};
@@ -328,11 +328,11 @@ static void test_freeing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_refused_types),
-        cmocka_unit_test(test_lies),    cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_size),    cmocka_unit_test(test_not_a_map),
-        cmocka_unit_test(test_getters), cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_twice),   cmocka_unit_test(test_freeing),
+        cmocka_unit_test(test_types),         cmocka_unit_test(test_refused_types),
+        cmocka_unit_test(test_wrong_lengths), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_size),          cmocka_unit_test(test_not_a_map),
+        cmocka_unit_test(test_getters),       cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_twice),         cmocka_unit_test(test_freeing),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ZMTP codec: every value, every prefix of it, and what is malformed. */
+/* The ZMTP codec: every value, every prefix of it, and malformed bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static int head(const void *data, size_t n, struct fx_zmtp_head *h)
     return r;
 }
 
-static void heads_come_back_as_they_were_put(void **state)
+static void heads_are_decoded_as_they_were_encoded(void **state)
 {
     static const uint64_t sizes[] = {
         0,         1, 254, 255, 256, 65535, 65536, 8 << 20, UINT64_C(1) << 32, UINT64_C(1) << 60,
@@ -97,7 +97,7 @@ static void a_greeting_is_right_when_it_is_complete(void **state)
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
 }
 
-/* Wrong from byte `at` on, and told as soon as that has come. */
+/* Wrong from byte `at` on, which is reported as soon as that byte has arrived. */
 static void wrong_at(size_t at, uint8_t value, const char *text)
 {
     uint8_t b[FX_ZMTP_GREETING];
@@ -184,7 +184,7 @@ static void ready_names_the_socket_type(void **state)
         assert_non_null(metadata);
         assert_int_equal(socket_type(metadata, n, type), 0);
         assert_string_equal(type, types[i / 2]);
-        /* Cut anywhere, it is malformed, but where the second property would begin. */
+        /* Truncated anywhere it is malformed, except before the second property. */
         for (size_t cut = 0; cut < n; cut++)
             assert_int_equal(socket_type(metadata, cut, type), i % 2 && cut == n - 13 ? 0 : -1);
     }
@@ -194,7 +194,7 @@ static void metadata_of_all_kinds(void **state)
 {
     char type[FX_ZMTP_TYPE_MAX + 1];
     (void)state;
-    /* Whatever the case, and wherever it stands. */
+    /* In any case of letters and at any position. */
     assert_int_equal(socket_type(LITERAL("\1X\0\0\0\0\13sOCKET-tYPE\0\0\0\3REQ\0\0\0\0\1z"), type),
                      0);
     assert_string_equal(type, "REQ");
@@ -287,7 +287,7 @@ static void a_message_is_the_delimiter_and_its_frames(void **state)
 }
 
 /* Sent in parts of every size, the bytes are the same. */
-static void what_has_left_is_not_sent_again(void **state)
+static void bytes_already_sent_are_not_sent_again(void **state)
 {
     static uint8_t whole[400], part[400];
     (void)state;
@@ -317,7 +317,7 @@ static void what_has_left_is_not_sent_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(heads_come_back_as_they_were_put),
+        cmocka_unit_test(heads_are_decoded_as_they_were_encoded),
         cmocka_unit_test(flags_of_no_version_3_are_refused),
         cmocka_unit_test(a_greeting_is_right_when_it_is_complete),
         cmocka_unit_test(a_wrong_greeting_is_refused_at_once),
@@ -327,7 +327,7 @@ int main(void)
         cmocka_unit_test(a_pong_returns_the_context),
         cmocka_unit_test(an_error_has_a_reason_of_200_bytes_at_most),
         cmocka_unit_test(a_message_is_the_delimiter_and_its_frames),
-        cmocka_unit_test(what_has_left_is_not_sent_again),
+        cmocka_unit_test(bytes_already_sent_are_not_sent_again),
     };
     return cmocka_run_group_tests_name("zmtp", tests, NULL, NULL);
 }

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# faissx: what it prints, its exit statuses, and its messages about a wrong command line.
+. tests/e2e/lib.sh
+
+cli() { "$BUILD/bin/faissx" "$@" 2>&1; }
+
+# --- the command line ---
+
+while IFS='|' read -r arguments text; do
+    # shellcheck disable=SC2086 # a list of words
+    said=$(cli $arguments)
+    is "faissx $arguments: exit status" $? 2
+    is "faissx $arguments: message" "$(printf '%s\n' "$said" | head -n 1)" "$text"
+done <<'END'
+|faissx: missing command
+nothing|faissx: unknown command 'nothing'
+stats more|faissx stats: unexpected operand 'more'
+stats -v|faissx stats: unknown or ambiguous option '-v'
+list --colour|faissx list: unknown or ambiguous option '--colour'
+list --server|faissx list: a value is missing after '--server'
+rm|faissx rm: missing operand 'NAME...'
+run|faissx run: missing operand '[--] PROGRAM [ARGUMENT]...'
+run --colour true|faissx run: unknown or ambiguous option '--colour'
+END
+for command in run list rm stats health; do
+    like "the list of commands has $command" "$(cli --help)" "^  $command +[a-z]"
+    said=$(cli $command --help)
+    is "$command --help: exit status" $? 0
+    like "$command --help: usage" "$said" "^Usage: faissx $command \[OPTION\]\.\.\."
+    like "$command --help: options" "$said" '^  --server ADDRESS +tcp://'
+done
+is "--version" "$(cli --version)" "faissx 0.1.0"
+
+# --- run ---
+
+env LD_PRELOAD="$SANITIZER_RUNTIME" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" "$BUILD/bin/faissx" run sh -c 'exit 7'
+is "run ends with the program's status" $? 7
+is "a program that does not exist" "$(cli run /nonexistent/program; echo $?)" \
+    "faissx run: cannot run '/nonexistent/program': No such file or directory
+127"
+is "a program that cannot be executed" "$(cli run /tmp; echo $?)" \
+    "faissx run: cannot run '/tmp': Permission denied
+126"
+
+# --- a server ---
+
+is "an address that is not one" "$(cli stats --server nonsense; echo $?)" \
+    "faissx: cannot connect to nonsense: endpoint must begin with tcp:// or ipc://
+1"
+is "a server that does not exist" "$(cli health --server "ipc://$TMP/none"; echo $?)" \
+    "faissx: cannot connect to ipc://$TMP/none: No such file or directory
+1"
+start_server
+like "health" "$(cli health --server "$SERVER")" '^uptime [0-9]+\.[0-9]+$'
+like "the server comes from the environment" "$(FAISSX_SERVER=$SERVER cli stats)" '^tenant default$'
+is "a name that is not published" "$(cli rm --server "$SERVER" none; echo $?)" \
+    "faissx: no index is published as 'none'
+1"
+ok "the server stops" stop_server
