@@ -46,8 +46,8 @@ enum {
  *
  * Overrides FAISSX_SERVER, FAISSX_API_KEY and FAISSX_TENANT_ID, and reads the other FAISSX_*
  * variables again.  The strings are copied.  Connects before it returns, which takes at most 5
- * seconds.  Local objects stay usable.  Objects on a server stay usable if `server` names the same one
- * again, and become invalid otherwise.
+ * seconds.  Local objects stay usable.  Objects on a server stay usable if `server` names the same
+ * one again, and become invalid otherwise.
  *
  * Returns 0, or -4 with the reason in faiss_get_last_error() and faissx_last_error_code().  If the
  * server cannot be reached, it is configured all the same, and later calls try again.
