@@ -321,8 +321,7 @@ void fxs_options_help(FILE *f)
         if (i->environment)
             fprintf(f, "%*s (environment: %s)\n", INDENT - 1, "", i->environment);
     }
-    fputs("\nEach tenant is served by a process of its own. Without keys there is one tenant, and "
-          "anyone\n"
-          "who can connect to the server may use it. Connections are not encrypted.\n",
+    fputs("\nEach tenant is served by a process of its own. Without keys there is one tenant,\n"
+          "and anyone who can connect to the server may use it. Connections are not encrypted.\n",
           f);
 }

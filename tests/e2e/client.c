@@ -78,13 +78,15 @@ static int train(FaissIndex *index, int n)
 static int busy(FaissIndex *index, double seconds)
 {
     struct timespec a, b;
-    int rc = train(index, 10); /* the first one also starts threads */
-    if (rc)
-        return rc;
-    clock_gettime(CLOCK_MONOTONIC, &a);
-    rc = train(index, 10);
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    double took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    double took = 0;
+    int rc = train(index, 10);           /* the first one also starts threads */
+    for (int i = 0; i < 3 && !rc; i++) { /* the fastest counts: others may have been held up */
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        rc = train(index, 10);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        double t = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+        took = i == 0 || t < took ? t : took;
+    }
     return rc ? rc : train(index, (int)(10 * seconds / took));
 }
 

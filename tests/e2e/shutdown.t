@@ -16,7 +16,7 @@ kill "$patient_pid"
 
 # --- a call in flight ---
 
-last_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 3 ]; }
+last_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 5 ]; }
 
 for signal in TERM INT; do
     start_server
@@ -24,7 +24,7 @@ for signal in TERM INT; do
     ask "c$signal" 'new 0 Flat' >/dev/null
     engine=$(stat_of pid)
     tell "c$signal" 'busy 0 3'
-    # Two short trainings to measure the time, then a long one; a getter is called in between.
+    # Four short trainings to measure the time, then a long one; a getter is called in between.
     wait_for last_training
     wait_for pending 1
     sleep 0.2

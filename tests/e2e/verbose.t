@@ -64,7 +64,7 @@ like "a request may have 'verbose'" \
         '"args":[true,8,"Flat",1]}')")" '"status":"ok"'
 is "FAISSX_VERBOSE that is neither 0 nor 1 is refused" \
     "$(remote env FAISSX_VERBOSE=yes "$BUILD/tests/e2e/client" 'new 0 Flat')" \
-    "new 0 Flat: -4 faissx: FAISSX_VERBOSE is 'yes', and must be 0 or 1"
+    "new 0 Flat: -4 faissx: FAISSX_VERBOSE is 'yes', but must be 0 or 1"
 ok "the server stops" stop_server
 
 # --- a log that cannot grow ---
