@@ -34,7 +34,7 @@ int64_t fxe_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Threads of the wide lane: what this process may use, or what OMP_NUM_THREADS says. */
+/* Returns how many threads wide work uses: OMP_NUM_THREADS, or the cores this process may use. */
 static int wide_cores(void)
 {
     const char *env = getenv("OMP_NUM_THREADS");
@@ -42,15 +42,15 @@ static int wide_cores(void)
     return n > 0 ? n : fxs_cores_of_machine();
 }
 
-/* FAISS's OpenMP threads and those of OpenBLAS spin while they wait, and each pool thinks
- * that all cores are its own: the same search is then 20 to 100 times slower as soon as
- * anything else runs.  Both read this when they are loaded. */
+/* By default the threads of OpenMP and of OpenBLAS spin while they wait, and each pool assumes
+ * that it has all cores to itself: as soon as anything else runs, a search becomes 20 to 100
+ * times slower.  Both libraries read these variables when they are loaded. */
 static void thread_policy(void)
 {
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
     setenv("OMP_DYNAMIC", "false", 0);
-    setenv("OMP_STACKSIZE", "4M", 0); /* stacks count in the limit of memory, touched or not */
+    setenv("OMP_STACKSIZE", "4M", 0); /* stacks count against RLIMIT_DATA in full */
 }
 
 static int load_library(const char *path)
@@ -64,11 +64,11 @@ static int load_library(const char *path)
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");
     memcpy(&fxe_engine.omp_set_num_threads, &omp, sizeof omp);
     fxe_blas_init(fxe_engine.lib.dl);
-    /* The one that the library itself finds: libzmq has brought a C++ runtime already. */
+    /* Prefer the operator delete[] that FAISS itself resolves: libzmq has loaded a C++ runtime. */
     void *delete_array = dlsym(RTLD_DEFAULT, "_ZdaPv");
     if (!delete_array)
         delete_array = dlsym(fxe_engine.lib.dl, "_ZdaPv");
-    fxe_engine.delete_array = free; /* for a library that is not C++ */
+    fxe_engine.delete_array = free; /* for a library not written in C++ */
     if (delete_array)
         memcpy(&fxe_engine.delete_array, &delete_array, sizeof delete_array);
     fxe_split_init(fxe_engine.lib.dl);
@@ -77,14 +77,14 @@ static int load_library(const char *path)
     return 0;
 }
 
-/* What needs more memory than there is must fail rather than end the engine: FAISS then
- * throws std::bad_alloc, which its C API reports as -4. */
+/* Makes an allocation beyond the limit fail rather than end the engine: FAISS
+ * then throws std::bad_alloc, which its C API reports as -4. */
 static void limit_memory(long mib)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they map terabytes */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* sanitizers map terabytes */
     struct rlimit limit;
     if (mib > 0 && getrlimit(RLIMIT_DATA, &limit) == 0) {
-        rlim_t want = (rlim_t)mib << 20; /* the front moves the soft limit later */
+        rlim_t want = (rlim_t)mib << 20; /* the front adjusts the soft limit later */
         limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
         setrlimit(RLIMIT_DATA, &limit);
     }
@@ -103,22 +103,22 @@ int fxe_main(int argc, char **argv)
         return 2;
     fxe_engine.max_pending = (size_t)o->max_pending << 20;
     limit_memory(o->memory ? o->memory : o->total_memory);
-    /* The front decides when the engine ends; Ctrl-C reaches the whole group. */
+    /* The front decides when the engine ends, but Ctrl-C signals the whole process group. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    /* The front sees the link end only when the core is written; a large one takes long,
-     * and this tenant's clients wait. */
+    /* No core dumps: the link to the front closes only after the core is written.  A large one
+     * takes long, and the tenant's clients would wait for it. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* one for each connection */
+        files.rlim_cur = files.rlim_max; /* each connection needs a descriptor */
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    /* Pieces of large arrays come and go: memory for them that went back to the kernel each
-     * time would have to be cleared each time, which takes longer than filling it. */
+    /* Keep the memory of freed array pieces for the next ones: the kernel clears every page that
+     * it hands out, which takes longer than filling it. */
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
-    mallopt(M_ARENA_MAX, o->threads + 2); /* each keeps memory for itself */
+    mallopt(M_ARENA_MAX, o->threads + 2); /* every arena retains freed memory */
     thread_policy();
     if (load_library(o->library) != 0)
         return 3;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside an engine: the process that runs FAISS for one tenant.
+ * An engine: the process that runs FAISS for one tenant.
  *
- * run/: connections, workers, threads for wide work, requests and what they lock.
- * objects/: handles, sessions, named indexes, large arrays that are being transferred.
- * call/: a function of the C API: its arguments, the call, its results; files; FAISS's output.
- * search/: searches that are done together, or divided among cores.
- * guard/: what must not be called, what the process must not reach, what does not fit into memory.
+ * run/      connections, worker threads, threads for wide work, requests and their locks
+ * objects/  handles, sessions, published indexes, large arrays in transfer
+ * call/     calls to the C API: arguments, the call, results; index files; FAISS's output
+ * search/   searches run in batches, or split among the cores
+ * guard/    refuses calls that would crash or exhaust memory; the process's sandbox
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and names, and the queues.
- * It is never held while FAISS runs or a socket is read or written.  Lock order: a connection's
- * lock, then engine.lock.
+ * No thread holds it while it calls FAISS or uses a socket.  Lock order: a connection's lock, then
+ * engine.lock.
  */
 #ifndef FXE_ENGINE_H
 #define FXE_ENGINE_H
@@ -33,11 +33,11 @@ struct fxe_engine {
     pthread_mutex_t lock;
     struct fx_library lib;
     struct fxs_options options;
-    int cores;          /* for wide work, see fxe_session_width */
-    size_t max_pending; /* bytes of requests and replies on their way */
+    int cores;          /* OpenMP threads for wide work; see fxe_session_width */
+    size_t max_pending; /* limit on the bytes of requests and replies in transit */
     void (*omp_set_num_threads)(int);
-    void (*delete_array)(void *); /* of what FAISS made with new[] */
-    uint64_t instance;            /* random: tells this process from the one before */
+    void (*delete_array)(void *); /* frees arrays that FAISS allocated with new[] */
+    uint64_t instance;            /* random: distinguishes this process from its predecessor */
     int64_t started_ms;
 };
 
@@ -58,7 +58,7 @@ static inline void fxe_unlock(void)
     pthread_mutex_unlock(&fxe_engine.lock);
 }
 
-/* The process: `faissx-server engine ...`, started by the front. */
+/* The main function of `faissx-server engine ...`, which the front starts. */
 int fxe_main(int argc, char **argv);
 
 int64_t fxe_now_ms(void); /* monotonic */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A function of the C API, driven by the table: arguments out of the message, the call,
- * results into the reply. */
+/* Calls a function of the C API as the table describes it: decodes the arguments, makes the
+ * call, and puts the results into the reply. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static int wrong_type(struct fxe_req *r, int i)
                     r->fn->params[i].name);
 }
 
-/* --- prepare: engine.lock is held --- */
+/* --- prepare: the caller holds engine.lock --- */
 
 static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls,
                       struct fxe_obj **o)
@@ -68,8 +68,8 @@ static int arg_handles(struct fxe_req *r, int i)
     return 0;
 }
 
-/* Work for all cores: vectors enough for FAISS to divide among its threads, or a function
- * that takes long without being told of how many. */
+/* A call is wide if it has enough vectors for FAISS to divide among threads, or if its function
+ * takes long and has no number of vectors. */
 static enum fxe_lane lane_of(const struct fxe_req *r)
 {
     int wide = r->fn->flags & FX_WIDE;
@@ -101,7 +101,7 @@ int fxe_call_prepare(struct fxe_req *r)
         r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
     }
     if (r->fn->flags & FX_FREE)
-        r->needs.n = 0; /* freeing waits for nobody: what is used is freed when it is not */
+        r->needs.n = 0; /* takes no locks: an object in use is freed after its last use */
     r->lane = lane_of(r);
     return 0;
 }
@@ -190,8 +190,8 @@ static int arg_array(struct fxe_req *r, int i)
         if (!r->v[i].p)
             return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
                             r->fn->name, want, p->name);
-        /* FAISS leaves the results of some searches of empty indexes as they are; other
-         * memory of the server must not be seen there. */
+        /* Some searches of empty indexes do not write their results: do not send the client
+         * whatever the server's memory held before. */
         memset(r->v[i].p, p->elem == FX_I64 ? 0xff : 0, want);
         return fxe_reply_array(r, r->v[i].p, want);
     }
@@ -233,7 +233,7 @@ void fxe_call_faiss(void *arg)
         fx_invoke(fxe_api(), r->op, r->v);
 }
 
-/* The call itself; an exception becomes the error it would have been. */
+/* Makes the call.  A C++ exception becomes the error that FAISS's C API would have returned. */
 static void invoke_faiss(struct fxe_req *r)
 {
     char text[2048];
@@ -242,7 +242,7 @@ static void invoke_faiss(struct fxe_req *r)
         fxe_fail_text(r, code, text);
 }
 
-/* Functions that print: what they print is their result. */
+/* For functions that print: their output is their result. */
 static void invoke_printing(struct fxe_req *r)
 {
     struct fxe_printed p = {0};
@@ -257,14 +257,14 @@ static void invoke_printing(struct fxe_req *r)
         fxe_reply_array(r, p.text, p.size);
 }
 
-/* --- functions about ownership, which the table of objects answers --- */
+/* --- functions about ownership, answered by the object table --- */
 
 static int own_call(struct fxe_req *r)
 {
     struct fxe_obj *o = r->obj[0], *doomed = NULL;
     if (r->fn->flags & FX_FREE) {
         fxe_lock();
-        if (fxe_obj_is_shared(o)) /* what is published is the tenant's */
+        if (fxe_obj_is_shared(o)) /* published: it belongs to the tenant */
             fxe_obj_disown(o, r->session, &doomed);
         else
             fxe_obj_release(o, &doomed);

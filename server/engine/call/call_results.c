@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What FAISS returned, into the reply of a call. */
+/* Puts what FAISS returned into the reply to a call. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ struct fxe_obj *fxe_call_first(const struct fxe_req *r)
     return NULL;
 }
 
-/* A handle for what FAISS returned. */
+/* Returns the handle of an object that FAISS returned, or NULL with the reply set. */
 static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
 {
     struct fxe_obj *lender = r->fn->flags & FX_BORROW ? fxe_call_first(r) : NULL;
@@ -122,8 +122,8 @@ static int return_value(struct fxe_req *r)
     }
 }
 
-/* The order of frames is that of the parameters; outputs that FAISS fills were put into
- * the reply before the call, so lent arrays, which no such function has too, follow. */
+/* Frames are in the order of the parameters.  arg_array() added the arrays that FAISS fills before
+ * the call; appending lent arrays keeps the order, because no function has both kinds. */
 int fxe_call_results(struct fxe_req *r)
 {
     struct fxe_obj *made = NULL, *doomed = NULL, *first = fxe_call_first(r);

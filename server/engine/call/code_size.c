@@ -9,10 +9,10 @@ enum { MAX_SLOTS = 64 };
 
 static struct {
     int (*ask)(const FaissIndex *, size_t *);
-    int slot; /* of sa_code_size() in the table of virtual functions, or -1 */
+    int slot; /* of sa_code_size() in the vtable, or -1 */
 } original = {NULL, -1};
 
-/* The function's place in the table is that of its address in the table of the base class. */
+/* Returns the slot of sa_code_size(), from its address in the vtable of faiss::Index; or -1. */
 static int find_slot(void *dl)
 {
     void *function = dlsym(dl, "_ZNK5faiss5Index12sa_code_sizeEv");
@@ -20,21 +20,22 @@ static int find_slot(void *dl)
     Dl_info info;
     if (!function || !table || !dladdr(function, &info))
         return -1;
-    /* Two words come before the functions, and the destructors, which an abstract class may
-     * lack. */
+    /* Two words precede the functions; the first two functions are the destructors, which may be
+     * NULL in an abstract class. */
     for (int i = 4; i < MAX_SLOTS + 2; i++) {
         Dl_info next;
         if (table[i] == function)
             return i - 2;
-        /* Pure virtual functions belong to another library; what is no address at all is
-         * behind the end. */
+        /* The entry of a pure virtual function lies in another library.  An entry that is not an
+         * address is past the end of the vtable. */
         if (!table[i] || !dladdr(table[i], &next))
             return -1;
     }
     return -1;
 }
 
-/* The library's own tells whether the index can say, and sets the error if not. */
+/* Calls the library's function for its return code and error text, then the index's method for
+ * the size. */
 static int repaired(const FaissIndex *index, size_t *size)
 {
     typedef size_t (*method)(const FaissIndex *);
@@ -48,7 +49,7 @@ static int repaired(const FaissIndex *index, size_t *size)
     return 0;
 }
 
-/* Without the table nothing can be said about codes. */
+/* Used if the slot was not found. */
 static int unknown(const FaissIndex *index, size_t *size)
 {
     (void)index;

@@ -49,15 +49,15 @@ static int dist_compute(struct fxe_req *r)
                                                         ids);
 }
 
-/* Indexes of bits have a code of d bits for each vector. */
+/* A binary index stores d bits for each vector. */
 static int binary_code_size(struct fxe_req *r)
 {
     *(size_t *)r->v[1].p = (size_t)fxe_api()->IndexBinary_d(r->v[0].p) / 8;
     return 0;
 }
 
-/* The first four bytes of an index file name its class, and with too short a write the rest is
- * not made. */
+/* The first four bytes of an index file name its class.  Returning a short count makes FAISS stop
+ * writing. */
 static _Thread_local char first_word[4];
 static size_t write_first_word(const void *p, size_t size, size_t n)
 {
@@ -66,7 +66,7 @@ static size_t write_first_word(const void *p, size_t size, size_t n)
     return 0;
 }
 
-/* FAISS before v1.11 has neither that class nor the writer that is needed to see it. */
+/* FAISS before v1.11 has neither RaBitQ nor the custom writer that this check needs. */
 static int has_rabitq(struct fxe_req *r)
 {
     FaissCustomIOWriter *w = NULL;
@@ -84,8 +84,7 @@ static int has_rabitq(struct fxe_req *r)
 
 /* --- inverted files, float and binary --- */
 
-/* A quantizer's vector i: FAISS's binary one has vectors of d/8 bytes, which the fork puts
- * d bytes apart. */
+/* A binary quantizer's vectors have d/8 bytes; the fork writes them d bytes apart. */
 static int centroids(struct fxe_req *r, int binary)
 {
     size_t *cardinalities = r->v[2].p;
@@ -163,7 +162,8 @@ static int by_key(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The fork asks the index's direct map, which the C API does not show; the lists tell the same. */
+/* The fork uses the index's direct map, which the C API does not expose; scanning the lists gives
+ * the same answer. */
 static int lists_for_keys(struct fxe_req *r)
 {
     const idx_t *keys = r->v[1].p;
@@ -198,7 +198,7 @@ static int lists_for_keys(struct fxe_req *r)
     return rc;
 }
 
-/* The kind of selector in an argument, as the client described it (wire.md). */
+/* Is the selector in the search parameters of argument i of this kind?  See wire.md. */
 static int selects_by(const struct fxe_req *r, int i, const char *kind)
 {
     const msgpack_object *params = &r->args->via.array.ptr[i], *sel;
@@ -211,8 +211,8 @@ static int selects_by(const struct fxe_req *r, int i, const char *kind)
            memcmp(sel->via.array.ptr->via.str.ptr, kind, strlen(kind)) == 0;
 }
 
-/* How many of the ids selected are in each list is added to the counts.  Like the fork's,
- * this one takes no bit of a bitmap for an id beyond the number of vectors. */
+/* Adds to counts[list] the number of selected ids in that list.  Like the fork, it ignores bits of
+ * a bitmap for ids of ntotal or more. */
 static int list_counts(struct fxe_req *r, int binary)
 {
     idx_t *counts = r->v[1].p;
@@ -244,15 +244,15 @@ static int list_counts(struct fxe_req *r, int binary)
     return 0;
 }
 
-/* The fork tells the size of a pointer. */
+/* The fork returns the size of a pointer. */
 static int size_of(struct fxe_req *r)
 {
     (void)r;
     return (int)sizeof(void *);
 }
 
-/* The fork sets the threads of all later work of the caller; here that is the wide work of its
- * session. */
+/* In the fork this sets the threads of the caller's later work; here, those of its session's wide
+ * work. */
 static int set_omp_threads(struct fxe_req *r)
 {
     int64_t n = r->v[0].i;
@@ -264,9 +264,9 @@ static int set_omp_threads(struct fxe_req *r)
     return 0;
 }
 
-/* --- how it is called --- */
+/* --- the table --- */
 
-/* The function, and what it is made of. */
+/* An extra function, and the functions that the library must have for it. */
 static const struct extra {
     int op;
     int needs[4];

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of forks of FAISS that the server's library lacks, and whose exact result
- * other functions that it has can give.
+ * Functions of FAISS forks that the server's library lacks, emulated exactly with functions that
+ * it has.
  */
 #ifndef FXE_EXTRAS_H
 #define FXE_EXTRAS_H
 
 struct fxe_req;
 
-/* Can the result of operation `op` be had so? */
+/* Can operation `op` be emulated with this library? */
 int fxe_extra_has(int op);
 
-/* Have it: 1 and the result in v[], or the reply set; 0 if `op` is none of these. */
+/* Returns 1 if it made the call: the result is in v[], or the reply is set.  Returns 0 if the
+ * library's own function must be called. */
 int fxe_extra_call(struct fxe_req *r);
 
 #endif

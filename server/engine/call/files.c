@@ -36,7 +36,7 @@ static int prepare_save(struct fxe_req *r)
     return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
-/* FAISS's custom writer has no argument of its own. */
+/* The callback of FAISS's custom writer has no user pointer. */
 static _Thread_local FILE *custom_file;
 static size_t write_through_custom(const void *p, size_t size, size_t n)
 {
@@ -98,7 +98,7 @@ static int asked_class(struct fxe_req *r)
     return -1;
 }
 
-/* Bytes as a file with a name, for a function that takes nothing else. */
+/* Loads from a memfd by its name in /proc: FAISS reads a VectorTransform only by file name. */
 static int load_transform(struct fxe_req *r, const void *data, size_t size, void **out)
 {
     char name[64];
@@ -116,7 +116,7 @@ static int load_transform(struct fxe_req *r, const void *data, size_t size, void
     return rc;
 }
 
-/* A transform has no cast in the C API: what it is stands at its beginning. */
+/* The C API has no casts for transforms, so take the class from the first four bytes. */
 static int transform_class(const void *data, size_t size)
 {
     static const struct {
@@ -168,7 +168,7 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
     struct memory *m = ctx;
     if (n > m->left)
         n = m->left;
-    if (n) /* FAISS reads nothing into NULL */
+    if (n) /* buf may be NULL when FAISS reads 0 bytes */
         memcpy(buf, m->data, n);
     m->data += n;
     m->left -= n;
@@ -177,7 +177,7 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
 
 struct loading {
     int cls, flags;
-    struct memory bytes; /* where all are there */
+    struct memory bytes; /* used by load_bytes only */
     void *ptr;
     int rc;
 };
@@ -236,19 +236,19 @@ const struct fxe_operation fxe_load_operation = {"load", 1, NULL, run_load, NULL
 
 /* --- load from a stream ---
  *
- * FAISS reads from a FILE whose bytes the client sends when they are wanted.  A thread of
- * its own is in FAISS; each request of the client (load_stream, feed) is answered by it,
- * with what it needs next or with the result. */
+ * FAISS reads from a FILE, and the client sends the bytes on demand.  Each load has a thread, which
+ * runs FAISS and answers the client's requests (load_stream, then feed): either with the number of
+ * bytes that FAISS needs next, or with the result. */
 
-enum { STREAMS_MAX = 64 }; /* of a session: each is a thread */
+enum { STREAMS_MAX = 64 }; /* per session: each is a thread */
 
 struct fxe_stream {
     uint64_t id;
     struct fxe_session *session;
     int cls, flags;
     pthread_cond_t fed;
-    struct fxe_req *request; /* to be answered */
-    const char *data;        /* of the last feed, not read yet */
+    struct fxe_req *request; /* to answer next, or NULL */
+    const char *data;        /* of the last feed: the `left` bytes not read yet */
     size_t left;
     int ended, aborted;
     UT_hash_handle hh;
@@ -324,7 +324,7 @@ static void *stream_thread(void *arg)
         else
             reply_object(r, s->cls, ptr);
         fxe_req_finish(r);
-    } else if (rc == 0) { /* nobody waits for it any more */
+    } else if (rc == 0) { /* aborted: no request to answer */
         if (s->cls == FX_CLASS_Index)
             fxe_api()->Index_free(ptr);
         else
@@ -351,7 +351,7 @@ static int start_load_stream(struct fxe_req *r)
     struct fxe_stream *s = calloc(1, sizeof *s);
     if (!s || cls == FX_CLASS_VectorTransform) {
         free(s);
-        fxe_fail(r, "unsupported", "a VectorTransform is loaded from a whole file");
+        fxe_fail(r, "unsupported", "a VectorTransform cannot be loaded from a stream");
         return 0;
     }
     s->session = r->session;
@@ -364,12 +364,12 @@ static int start_load_stream(struct fxe_req *r)
         fxe_unlock();
         pthread_cond_destroy(&s->fed);
         free(s);
-        fxe_fail(r, "limit", "%d loads of the session wait for bytes already", STREAMS_MAX);
+        fxe_fail(r, "limit", "the session already has %d loads that wait for bytes", STREAMS_MAX);
         return 0;
     }
     s->id = ++last;
     HASH_ADD(hh, s->session->streams, id, sizeof s->id, s);
-    s->session->busy++; /* the thread's own share of it */
+    s->session->busy++; /* for the thread; it calls fxe_session_leave */
     fxe_unlock();
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -379,7 +379,7 @@ static int start_load_stream(struct fxe_req *r)
         return 1;
     fxe_lock();
     HASH_DELETE(hh, s->session->streams, s);
-    s->session->busy--; /* r has a share of its own */
+    s->session->busy--; /* cannot end the session: r counts too */
     fxe_unlock();
     pthread_cond_destroy(&s->fed);
     free(s);
@@ -405,7 +405,7 @@ static int start_feed(struct fxe_req *r)
     }
     fxe_unlock();
     if (!s)
-        fxe_fail(r, "argument", "there is no load that waits for these bytes");
+        fxe_fail(r, "argument", "no load is waiting for these bytes");
     return s != NULL;
 }
 

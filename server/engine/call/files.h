@@ -7,7 +7,7 @@
 
 struct fxe_operation;
 
-/* Loads of the session that wait for bytes fail.  With engine.lock. */
+/* Makes the session's loads that wait for bytes fail.  The caller holds engine.lock. */
 void fxe_streams_abort(struct fxe_session *s);
 
 extern const struct fxe_operation fxe_save_operation, fxe_load_operation, fxe_load_stream_operation,

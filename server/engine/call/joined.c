@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* Parameters of the functions flagged `join`; not all have ids. */
+/* Parameter numbers of the functions flagged `join`; IDS is optional. */
 enum { INDEX, N, X, IDS };
 
 int fxe_is_joined(const struct fxe_req *r)
@@ -22,7 +22,7 @@ static int check(struct fxe_req *r, const msgpack_object *calls)
     }
     return ok && left == 0
                ? 0
-               : fxe_fail(r, "protocol", "%s: the number of calls does not fit %lld vectors",
+               : fxe_fail(r, "protocol", "%s: the sizes in 'calls' do not add up to %lld vectors",
                           r->fn->name, (long long)r->v[N].i);
 }
 

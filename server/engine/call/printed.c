@@ -37,13 +37,13 @@ static void to_log(const char *data, size_t n)
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            return; /* nobody could be told */
+            return; /* there is nowhere to report it */
         data += done;
         n -= (size_t)done;
     }
 }
 
-/* Always all of it: a stream that has failed once would not be asked again. */
+/* Always returns n: after a short write, stdio would mark the stream as failed. */
 static ssize_t print(void *is_stdout, const char *data, size_t n)
 {
     int saved = errno;
@@ -58,7 +58,7 @@ static ssize_t print(void *is_stdout, const char *data, size_t n)
     return (ssize_t)n;
 }
 
-/* Without a buffer: what waits in one would be passed on by a thread that has not printed it. */
+/* Unbuffered: print() must run in the thread that printed, to find its listener. */
 static FILE *open_stream(void *is_stdout)
 {
     static const cookie_io_functions_t functions = {.write = print};
@@ -72,13 +72,13 @@ void fxe_printed_init(void)
 {
     static int yes;
     FILE *out = open_stream(&yes), *err = open_stream(NULL);
-    dup2(STDERR_FILENO, STDOUT_FILENO); /* for what does not print through streams */
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* for direct writes to descriptor 1 */
     if (!out || !err) {
         fxs_log(FXS_WARN, "engine", "event=no-streams errno=%d", errno);
         return;
     }
     fflush(NULL);
-    stdout = out; /* variables, in glibc */
+    stdout = out; /* glibc lets a program assign these */
     stderr = err;
 }
 

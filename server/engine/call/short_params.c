@@ -27,7 +27,7 @@ static void init_with_defaults(FaissClusteringParameters *params)
         .min_points_per_centroid = old.min_points_per_centroid,
         .max_points_per_centroid = old.max_points_per_centroid,
         .seed = old.seed,
-        .decode_block_size = 32768, /* what later releases have always used */
+        .decode_block_size = 32768, /* the default of all later releases */
     };
 }
 
@@ -55,7 +55,7 @@ static int new_with_params(struct fxe_req *r, const FaissClusteringParameters *n
 
 int fxe_short_params_call(struct fxe_req *r)
 {
-    if (fxe_api()->Clustering_decode_block_size) /* came with the field */
+    if (fxe_api()->Clustering_decode_block_size) /* added together with the last field */
         return 0;
     if (r->op == FX_OP_ClusteringParameters_init)
         init_with_defaults(r->v[0].p);

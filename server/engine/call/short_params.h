@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FaissClusteringParameters as FAISS had it before v1.7.2: 36 bytes instead of 48.  Clients and
- * the wire have the long one always.
+ * FaissClusteringParameters of FAISS before v1.7.2, which has 36 bytes instead of 48.  Clients and
+ * the wire always use the long one.
  *
  * Threads: keeps no state.
  */
@@ -10,8 +10,8 @@
 
 struct fxe_req;
 
-/* Call a function that takes the structure, with the short one where the library has that.
- * Returns 1, with the result in the request, or 0: it is another function or library. */
+/* Returns 1 if it made the call with the short structure: the result is in the request.  Returns 0
+ * if the library has the long structure, or the function does not take it. */
 int fxe_short_params_call(struct fxe_req *r);
 
 #endif

@@ -51,7 +51,7 @@ SPECIAL(get_indexIVF_stats, NULL, run_ivf_stats);
 SPECIAL(IndexIVFStats_reset, NULL, run_ivf_stats_reset);
 SPECIAL(Clustering_iteration_stats, prepare_iteration_stats, run_iteration_stats);
 
-/* All that the table flags: a function without its SPECIAL above does not link. */
+/* handlers.h lists the functions flagged `server`: one without a SPECIAL above does not link. */
 #define FX_FN(name) extern const struct fxe_operation fxe_special_##name;
 #include "handlers.h"
 #undef FX_FN

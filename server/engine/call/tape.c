@@ -10,11 +10,11 @@
 
 #include "server/log.h"
 
-/* A piece and its size fit into a pipe, which is empty when they are asked for: the engine never
- * waits for a child to read. */
+/* A piece and its size fit into the pipe, which is empty when the child asks for them: the engine
+ * never waits for the child to read. */
 enum { PIECE = 1 << 15, SECONDS = 600 };
 
-static const size_t LONGEST = (size_t)1 << 30; /* bytes that are kept; more is not tried */
+static const size_t LONGEST = (size_t)1 << 30; /* bytes kept; a longer load is not tried */
 
 static int read_exactly(int fd, void *to, size_t n)
 {
@@ -33,7 +33,7 @@ static int write_exactly(int fd, const void *from, size_t n)
     return n == 0 || write(fd, from, n) == (ssize_t)n ? 0 : -1;
 }
 
-/* --- the child: ask for n bytes, get the number that there are, and those --- */
+/* --- the child: sends the number of bytes it wants, receives their number and the bytes --- */
 
 static size_t read_through_engine(void *ctx, void *to, size_t n)
 {
@@ -84,7 +84,7 @@ static int serve(void *ctx)
     t->data = more;
     uint64_t have = t->read(t->ctx, t->data + t->size, want);
     t->size += have;
-    /* A child that is gone does not read this; its end is noticed. */
+    /* Ignore errors here: fxe_trial_served notices the child's death. */
     if (write_exactly(s->out, &have, sizeof have) == 0)
         write_exactly(s->out, t->data + t->size - have, have);
     return 0;
@@ -101,7 +101,7 @@ enum fxe_trial fxe_tape_try(struct fxe_tape *t, void (*load)(fxe_read_fn, void *
         struct service service = {t, asks[0], answers[1]};
         struct fxe_served served = {asks[0], {answers[0], asks[1]}, serve, &service};
         end = fxe_trial_served(load_in_child, &l, SECONDS, &served, why, len);
-        asks[1] = answers[0] = -1; /* were the child's */
+        asks[1] = answers[0] = -1; /* the child's ends: fxe_trial_served closed them */
     } else {
         fxs_log(FXS_WARN, "engine", "event=no-trial errno=%d", errno);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A load from a stream that is tried in a child first: what the child reads is kept, and
- * read again by the real load.  The stream itself can be read only once.
+ * Tries a load from a stream in a child process first.  The stream can be read only once, so the
+ * tape keeps what the child reads for the real load.
  *
  * Used by one thread.
  */
@@ -12,16 +12,16 @@
 #include "server/engine/guard/trial.h"
 
 struct fxe_tape {
-    fxe_read_fn read; /* of the stream */
+    fxe_read_fn read; /* reads the stream */
     void *ctx;
-    char *data; /* what was read; freed by fxe_tape_free */
-    size_t size, at;
+    char *data;      /* the `size` bytes read; freed by fxe_tape_free */
+    size_t size, at; /* at: where fxe_tape_read continues */
 };
 
-/* Reads what is kept, then the stream: an fxe_read_fn. */
+/* An fxe_read_fn: reads the kept bytes, then the stream. */
 size_t fxe_tape_read(void *tape, void *to, size_t n);
 
-/* load(read, ctx, arg) reads through `read`.  Try it. */
+/* Tries load(read, ctx, arg) in a child; `load` must read the stream through `read`. */
 enum fxe_trial fxe_tape_try(struct fxe_tape *t, void (*load)(fxe_read_fn, void *, void *),
                             void *arg, char *why, size_t len);
 

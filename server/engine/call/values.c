@@ -6,7 +6,7 @@
 
 #include "server/engine/run/request.h"
 
-/* Remember it, to be freed after the call. */
+/* Remembers an object, to free it after the call.  Frees it at once if there are too many. */
 static int free_later(struct fxe_req *r, void *ptr, int free_op)
 {
     struct fxe_values *v = &r->values;
@@ -43,9 +43,8 @@ static int get_int(const msgpack_object *o, int64_t *out)
 
 static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
-/* Brute force search takes the vectors from imin to imax without asking whether there are
- * so many, or whether imin is the lesser.  It does that for a range only, and not for the
- * union of the range with itself. */
+/* Is the range reversed, or past the index's last vector?  FAISS's brute-force search reads the
+ * vectors from imin to imax without checking that they exist or that imin <= imax. */
 static int outside(const struct fxe_req *r, int64_t imin, int64_t imax)
 {
     int64_t ntotal = 0;
@@ -65,6 +64,7 @@ static int range(struct fxe_req *r, const msgpack_object *e, FaissIDSelector **o
     *out = (FaissIDSelector *)s;
     if (rc != 0 || !outside(r, imin, imax) || !fxe_api()->IDSelectorOr_new)
         return rc;
+    /* FAISS's shortcut for ranges does not apply to the union of the range with itself. */
     if (free_later(r, s, FX_OP_IDSelector_free) != 0)
         return -1;
     rc = fxe_api()->IDSelectorOr_new(&twice, *out, *out);
@@ -157,8 +157,8 @@ static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSele
 
 /* --- search parameters --- */
 
-/* A field that came with a later release than the rest: set it if the library has it,
- * refuse if it cannot and the caller changed it. */
+/* Sets a field that older releases lack.  Refuses the call if the library lacks it and the value
+ * is not the default. */
 #define SET(Class, name, value, dflt)                          \
     do {                                                       \
         if (fxe_api()->Class##_set_##name)                     \
@@ -250,7 +250,7 @@ static int read_result(struct fxe_req *r, const msgpack_object *o, void **out)
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 2 ||
         get_int(&o->via.array.ptr[1], &nq) != 0 || nq < 0)
         return malformed(r);
-    /* FAISS writes as many limits, and clears them, whatever the call asks for. */
+    /* FAISS allocates and clears nq + 1 limits, however few queries the call has. */
     if (nq > 1 << 27)
         return fxe_fail(r, "limit", "a RangeSearchResult for %lld queries is too large",
                         (long long)nq);

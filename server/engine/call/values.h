@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Value objects of the client, rebuilt with the real library for the time of a call. */
+/* The client's value objects (selectors, search parameters, range results), rebuilt with the real
+ * library for the duration of a call. */
 #ifndef FXE_VALUES_H
 #define FXE_VALUES_H
 
@@ -11,6 +12,7 @@ struct fxe_req;
 
 enum { FXE_MAX_VALUES = 64 };
 
+/* The objects built for a call, parts before the objects that contain them. */
 struct fxe_values {
     struct {
         void *ptr;
@@ -19,14 +21,15 @@ struct fxe_values {
     int n;
 };
 
-/* Build what `o` describes (wire.md, "Value objects") as a `cls`; NULL for nil.  Returns 0
- * and the object in *out, or -1 with the reply set. */
+/* Builds the object that `o` describes (wire.md, "Value objects") as a `cls`.  Returns 0 with the
+ * object in *out, NULL for nil; or -1 with the reply set.  The request owns the object. */
 int fxe_value_build(struct fxe_req *r, const msgpack_object *o, int cls, void **out);
 
-/* Put the three arrays of a range search's result into the reply. */
+/* Adds the three arrays of a range search's result to the reply.  Returns 0, or -1 with the
+ * reply set. */
 int fxe_result_reply(struct fxe_req *r, void *result);
 
-/* Free all that was built, wholes first. */
+/* Frees everything that was built, in reverse order. */
 void fxe_values_free(struct fxe_values *v);
 
 #endif

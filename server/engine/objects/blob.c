@@ -8,24 +8,23 @@
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 
-/* Pieces may come in any order, and one may be sent twice after a broken connection, so
- * each piece is counted once: they all have the same size but for the last.  An array that
- * comes at once is one piece. */
+/* Pieces may arrive in any order, and twice if a connection broke, so `seen` notes each one.  All
+ * pieces have FX_PIECE bytes except the last; an array sent in one message is not divided. */
 struct fxe_blob {
     uint64_t id;
     int upload;
     struct fx_buffer data;
     size_t npieces, have;
     uint8_t *seen; /* of uploads, one for each piece */
-    int users;     /* requests that copy right now */
-    int gone;
+    int users;     /* requests that are copying from it or to it */
+    int gone;      /* removed from the session; the last user frees it */
     UT_hash_handle hh;
 };
 
-/* Bytes of uploads that are mapped: the limit of the engine's memory does not count them. */
-static size_t mapped; /* with engine.lock */
+/* Bytes of memory-mapped uploads, which RLIMIT_DATA does not count. */
+static size_t mapped; /* guarded by engine.lock */
 
-/* What this process may have at present: the front divides it among the engines. */
+/* Returns the engine's current share of memory, in bytes; the front changes it at run time. */
 static size_t memory_limit(void)
 {
     struct rlimit limit;
@@ -61,7 +60,7 @@ void fxe_blobs_free(struct fxe_session *s)
         remove_blob(s, s->blobs);
 }
 
-/* Uploads are named by the client, downloads here; the two must not meet. */
+/* Clients choose the ids of uploads, the engine those of downloads; the top bit separates them. */
 static uint64_t download_id(void)
 {
     static uint64_t last;
@@ -111,7 +110,8 @@ static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-/* With engine.lock.  The array is `whole`, or is put together. */
+/* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces.
+ * Returns NULL with the reply set if memory is out.  The caller holds engine.lock. */
 static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
                                    struct fx_buffer *whole)
 {
@@ -142,7 +142,8 @@ fail:
     return NULL;
 }
 
-/* The upload that the request has a piece of, if that piece is to be copied to it. */
+/* Returns the upload to copy the request's piece to, and counts the request as a user.  Returns
+ * NULL if there is nothing to copy, or with the reply set.  The caller holds engine.lock. */
 static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
 {
     struct fx_buffer *frame = &r->msg->frames[1];

@@ -19,11 +19,11 @@ static struct named *by_name; /* guarded by engine.lock */
 static int get_name(struct fxe_req *r, const char **name, size_t *len)
 {
     if (!fx_header_str(&r->header, "name", name, len) || *len == 0 || *len > NAME_MAX_BYTES)
-        return fxe_fail(r, "argument", "%s: a name has 1 to %d bytes", r->operation->name,
+        return fxe_fail(r, "argument", "%s: a name must have 1 to %d bytes", r->operation->name,
                         NAME_MAX_BYTES);
     for (size_t i = 0; i < *len; i++)
         if ((unsigned char)(*name)[i] < ' ')
-            return fxe_fail(r, "argument", "%s: a name has no control characters",
+            return fxe_fail(r, "argument", "%s: a name must not contain control characters",
                             r->operation->name);
     return 0;
 }
@@ -40,7 +40,7 @@ size_t fxe_named_count(void)
     return HASH_COUNT(by_name);
 }
 
-/* The name no longer stands for the index, which lives on only where it is open. */
+/* Removes the name.  The index lives on while a session still uses it. */
 static void drop(struct named *n, struct fxe_obj **doomed)
 {
     HASH_DELETE(hh, by_name, n);
@@ -81,7 +81,7 @@ static void run_publish(struct fxe_req *r)
     n->obj = fxe_obj_target(r->obj[0]);
     fxe_lock();
     struct named *old = find_name(name, len);
-    if (old && old->obj == n->obj) { /* published again: it is the same, and live */
+    if (old && old->obj == n->obj) { /* the name already stands for this index */
         free(n);
     } else {
         fxe_obj_share(n->obj);
@@ -109,8 +109,7 @@ static void run_open(struct fxe_req *r)
     if (!n) {
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
     } else if (wrong) {
-        fxe_fail(r, "handle", "the index that is published as '%.*s' is of another class", (int)len,
-                 name);
+        fxe_fail(r, "handle", "the index published as '%.*s' is of another class", (int)len, name);
     } else if (!o) {
         fxe_fail(r, "limit", "the server has no memory for another object");
     } else {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Published indexes: they belong to the tenant under a name, not to a session, and live until they
- * are unpublished or the engine ends.  Every session of the tenant can open them, and all that have
- * opened one use the same live index.
+ * Published indexes.  A published index has a name and belongs to the tenant, not to a session; it
+ * lives until it is unpublished or the engine ends.  Any session of the tenant can open it, and all
+ * of them use the same index, not copies.
  */
 #ifndef FXE_NAMED_H
 #define FXE_NAMED_H

@@ -10,19 +10,19 @@
 #include "server/engine/guard/guard.h"
 #include "server/engine/run/lock.h"
 
-/* By (address, family): a part may lie at the address of the whole. */
+/* Address and family: a part may have the same address as the whole. */
 struct ptr_key {
     void *ptr;
     uintptr_t root;
 };
 
-struct pointer_entry { /* of the table by address */
+struct pointer_entry { /* in table.by_ptr */
     struct ptr_key key;
     struct fxe_obj *obj;
     UT_hash_handle hh;
 };
 
-/* Owner of what is published; never ends. */
+/* Owns published objects; never ends. */
 static struct fxe_session tenant;
 
 static struct {
@@ -63,12 +63,11 @@ int fxe_obj_is(struct fxe_obj *o, int cls)
     if (!v[1].p)
         return 0;
     if (fx_is_a(cls, o->cls))
-        o->cls = cls; /* need not be asked again */
+        o->cls = cls; /* saves asking FAISS again */
     return 1;
 }
 
-/* Ids begin at a random number, so that one of an engine that died means nothing to
- * its successor. */
+/* Ids start at a random number, so an engine does not know the ids of its predecessor. */
 static uint64_t new_id(void)
 {
     if (!table.next_id) {
@@ -84,7 +83,7 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
                             int inherent)
 {
     struct pointer_entry *e = entry_of(ptr, cls);
-    if (lender) /* the part lives as long as the object, not as long as a handle */
+    if (lender) /* the part's life depends on the object, not on a handle of it */
         lender = fxe_obj_target(lender);
     if (e && !e->obj->released && e->obj->session == s)
         return e->obj;
@@ -117,7 +116,8 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
     return o;
 }
 
-/* The members of o's group, if `o` has lent some of them: they may be of several sessions. */
+/* Returns the members of o's group if `o` has lent any object, else NULL.  They may belong to
+ * several sessions. */
 static struct fxe_obj *around(const struct fxe_obj *o)
 {
     return o->nborrowed && o->group ? o->group->members : NULL;
@@ -152,11 +152,11 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
 {
     whole = fxe_obj_target(whole);
     if (whole->inherent && whole->owns) {
-        /* FAISS will free it with the whole, as it frees the parts born inside. */
+        /* FAISS will free it with the whole, like the parts that it created itself. */
         part->lender = whole;
         whole->nborrowed++;
         for (struct fxe_obj *o = whole; o; o = o->lender)
-            o->calls += part->calls; /* fxe_obj_let_go will take them off */
+            o->calls += part->calls; /* fxe_obj_let_go subtracts them */
         fxe_group_merge(whole, part);
         return 0;
     }
@@ -165,7 +165,7 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
         return -1;
     whole->keeps = more;
     more[whole->nkeeps++] = part;
-    /* What lends the part must stay as well. */
+    /* The part's lenders must live as long. */
     for (struct fxe_obj *o = part; o; o = o->lender)
         o->nkeepers++;
     fxe_group_merge(whole, part);
@@ -198,7 +198,7 @@ static void unkeep(struct fxe_obj *part, int owned, struct fxe_obj **doomed)
         reap(lender, doomed);
 }
 
-/* An object that `o` lent (of class cls, or any if that is -1). */
+/* Returns an object that `o` has lent, of class cls (-1: of any class); or NULL. */
 static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
 {
     for (struct fxe_obj *b = around(o); b; b = b->next_in_group)
@@ -209,7 +209,7 @@ static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
 
 static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed);
 
-/* The handle of a part that its lender frees. */
+/* Ends the handle of a lent object; FAISS frees the object with its lender. */
 static void end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
 {
     end_borrowed(b, -1, doomed);
@@ -222,7 +222,7 @@ static void end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
     free(b);
 }
 
-/* Handles lent by `o` end with it: FAISS frees what they name. */
+/* Ends all handles of class cls (-1: of any class) that `o` has lent. */
 static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed)
 {
     struct fxe_obj *b;
@@ -235,7 +235,7 @@ void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls, struct fxe_obj **doom
     end_borrowed(lender, cls, doomed);
 }
 
-/* The client took the parts away from it (own_fields = 0): they live on. */
+/* The client set own_fields to 0, so FAISS will not free the parts: they outlive `o`. */
 static void leave_borrowed(struct fxe_obj *o, struct fxe_obj **doomed)
 {
     struct fxe_obj *b;
@@ -259,7 +259,7 @@ static bool is_wanted(const struct fxe_obj *o)
     return !o->released || o->calls || o->nkeepers || o->lender || lent_is_used(o);
 }
 
-/* Free `o` if nobody wants or uses it. */
+/* Puts `o` on *doomed, with everything that depends on it, unless it is still wanted. */
 static void reap(struct fxe_obj *o, struct fxe_obj **doomed)
 {
     if (is_wanted(o))
@@ -313,7 +313,7 @@ void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed)
     reap(o, doomed);
 }
 
-/* Destructors are virtual within a family, but for those with a _free of their own. */
+/* Calls the _free function of the object's class or, if it has none, of its nearest base class. */
 static void destroy(struct fxe_obj *o)
 {
     char name[96];
@@ -383,7 +383,7 @@ void fxe_obj_share(struct fxe_obj *o)
     o->nkeepers++;
 }
 
-/* It is its creator's alone again, with the parts that nothing else of the tenant needs. */
+/* Moves an object without a name back to its creator, with its unnamed parts of that creator. */
 static void move_to_creator(struct fxe_obj *o)
 {
     struct fxe_session *to = o->creator;
@@ -410,11 +410,11 @@ void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed)
     if (o->creator)
         move_to_creator(o);
     else if (o->named == 0)
-        o->released = 1; /* for new handles; those that are open keep it */
+        o->released = 1; /* cannot be opened again; open handles keep it alive */
     reap(o, doomed);
 }
 
-/* Its creator does not want it any more: without a name, nobody does. */
+/* The creator no longer needs the object, so it is released unless it has a name. */
 static void lose_creator(struct fxe_obj *o)
 {
     o->creator = NULL;
@@ -460,8 +460,8 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
 
 /* --- sessions --- */
 
-/* Frees what nobody wants: wholes before parts, and freeing the one may free others, so it begins
- * again each time. */
+/* Frees all unwanted objects, wholes before parts.  Freeing one may free others, so the search
+ * starts again each time. */
 static void reap_all(struct fxe_session *s, struct fxe_obj **doomed)
 {
     for (struct fxe_obj *o = s->objects; o;) {
@@ -474,8 +474,7 @@ static void reap_all(struct fxe_session *s, struct fxe_obj **doomed)
     }
 }
 
-/* Handles for parts of an index that lives on: nothing needs them unless something hangs on them.
- */
+/* Ends the session's handles of lent objects that are idle and that nothing depends on. */
 static void end_idle_lent(struct fxe_session *s, struct fxe_obj **doomed)
 {
     for (struct fxe_obj *o = s->objects; o;) {
@@ -499,7 +498,7 @@ void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed)
     reap_all(s, doomed);
     reap_all(&tenant, doomed);
     end_idle_lent(s, doomed);
-    /* What others still need, an index that another session has open, outlives this session. */
+    /* Objects still in use, such as an index that another session has open, pass to the tenant. */
     while ((o = s->objects)) {
         DL_DELETE(s->objects, o);
         DL_PREPEND(tenant.objects, o);

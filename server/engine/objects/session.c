@@ -14,8 +14,8 @@
 
 static struct {
     struct fxe_session *by_token;
-    size_t ended;             /* that requests keep */
-    struct fxe_session *lost; /* without a connection, by the end of their leases */
+    size_t ended;             /* sessions in by_token that have ended but have requests running */
+    struct fxe_session *lost; /* without a connection, in order of the end of their leases */
 } sessions;
 
 static int random_token(uint8_t *token)
@@ -97,7 +97,7 @@ void fxe_session_unbind(struct fxe_conn *c)
         return;
     s->ends_ms = fxe_now_ms() + (int64_t)fxe_engine.options.lease * 1000;
     DL_APPEND2(sessions.lost, s, prev_lost, next_lost);
-    fxe_house_wake(); /* a new end to wait for */
+    fxe_house_wake(); /* it now waits for this lease, too */
 }
 
 static void reap(struct fxe_session *s, struct fxe_obj **doomed)

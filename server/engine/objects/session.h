@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions: what belongs to one client process, over any number of connections.
+ * Sessions: the state of one client process, shared by any number of connections.
  *
  * A connection belongs to the session that its last request named.  A session lives as long as it
- * has a connection, however long that is silent; the kernel tells when a connection has ended.
- * Without one, the session ends when its lease is over.  Its objects are freed as soon as no
- * request uses them.
+ * has a connection, even a silent one.  After the last connection has closed, the session ends when
+ * its lease is over.  Its objects are then freed as soon as no request uses them.
  *
  * The caller of every function here holds engine.lock, except for fxe_session_width.
  */
@@ -23,10 +22,10 @@ struct fxe_session {
     struct fxe_blob *blobs;  /* by id */
     struct fxe_stream *streams;
     struct fxe_conn *conns; /* list, through conn.next */
-    int busy;               /* requests under way */
-    int omp_threads;        /* of its wide work, 0: one for each core; atomic */
-    int ended;
-    int64_t ends_ms; /* with no connection: when the lease is over; else 0 */
+    int busy;               /* requests and loads from streams that are running */
+    int omp_threads;        /* threads of its wide work, 0: one for each core; atomic */
+    int ended;              /* freed when `busy` is 0 */
+    int64_t ends_ms;        /* without a connection: when the lease is over; else 0 */
     struct fxe_session *prev_lost, *next_lost;
     UT_hash_handle hh;
 };
@@ -35,23 +34,23 @@ struct fxe_session {
 struct fxe_session *fxe_session_new(void);
 struct fxe_session *fxe_session_find(const uint8_t token[FX_TOKEN_SIZE]);
 
-/* Makes the connection belong to this session, and to no other. */
+/* Moves the connection to this session. */
 void fxe_session_bind(struct fxe_session *s, struct fxe_conn *c);
-/* Takes the connection from its session, whose lease begins if it was the last. */
+/* Removes the connection from its session.  If it was the last one, the lease begins. */
 void fxe_session_unbind(struct fxe_conn *c);
 
-/* Ends the session.  What it owns is freed as soon as its requests are done; the objects to destroy
- * are put on *doomed. */
+/* Ends the session.  Its objects are put on *doomed as soon as its requests are done. */
 void fxe_session_end(struct fxe_session *s, struct fxe_obj **doomed);
-/* A request of the session has ended. */
+/* A request or a load from a stream has ended: decrements busy. */
 void fxe_session_leave(struct fxe_session *s, struct fxe_obj **doomed);
 
 /* Ends the sessions whose lease is over at `now` (milliseconds).  Returns when the next lease is
  * over, or INT64_MAX. */
 int64_t fxe_sessions_expire(int64_t now, struct fxe_obj **doomed);
 
+/* Returns how many sessions there are, including ended ones that are still busy. */
 size_t fxe_sessions_count(void);
-/* Those that have not ended. */
+/* Returns how many sessions have not ended. */
 size_t fxe_sessions_live(void);
 
 /* Returns how many OpenMP threads the session has asked for with faiss_set_omp_threads; 0 if it has

@@ -8,7 +8,7 @@
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
 
-/* Parameters of the functions flagged `queries`. */
+/* Parameter numbers of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
 int fxe_is_flat(struct fxe_obj *o)
@@ -45,7 +45,7 @@ int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other)
            arg(other, N) == 1 && arg(other, K) == arg(r, K);
 }
 
-/* By flat.c; -1 when it cannot. */
+/* Searches with flat.c.  Returns -1 if that is not possible. */
 static int flat(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
@@ -55,7 +55,7 @@ static int flat(struct fxe_req **b, int n)
     if (!fxe_is_flat(b[0]->obj[INDEX]) || !fxe_api()->IndexFlat_xb ||
         (fxe_api()->get_distance_compute_min_k_reservoir &&
          (int64_t)b[0]->v[K].i >= fxe_api()->get_distance_compute_min_k_reservoir()))
-        return -1; /* a reservoir breaks ties in another way than a heap */
+        return -1; /* FAISS then uses a reservoir, which breaks ties differently from a heap */
     fxe_api()->IndexFlat_xb(index, &xb, &floats);
     if (!xb || floats / d != (size_t)fxe_api()->Index_ntotal(index))
         return -1;
@@ -66,7 +66,7 @@ static int flat(struct fxe_req **b, int n)
                            (size_t)b[0]->v[K].i, q, n);
 }
 
-/* One call for all of them. */
+/* Makes one FAISS call for all n requests.  Returns 0, FAISS's error code, or -1: out of memory. */
 static int merged(struct fxe_req **b, int n)
 {
     FaissIndex *index = b[0]->obj[INDEX]->ptr;
@@ -107,7 +107,7 @@ void fxe_coalesce_run(struct fxe_req **batch, int n)
     for (int i = 0; i < n; i++)
         if (fxe_call_arguments(batch[i]) == 0)
             good[ngood++] = batch[i];
-    /* A call that FAISS refuses, for its k say, must be refused for each in its own name. */
+    /* If the batch fails, run each search alone, so that each caller gets its own error. */
     int done = ngood > 0 &&
                (flat(good, ngood) == 0 ||
                 (fxe_engine.options.coalesce == FXS_COALESCE_FAST && merged(good, ngood) == 0));

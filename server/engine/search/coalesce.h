@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Searches that wait for the same index with the same k, done together.
+ * Runs queued single-query searches of the same index, with the same k, as one batch.  Modes:
  *
- *     exact   (the default) only where each caller gets the bits it would have got alone:
- *             Flat indexes, by flat.c
- *     fast    Flat indexes by kernels whose sums differ in the last bits; also other indexes,
- *             by one call of FAISS for all of them, which may then use BLAS
+ *     exact   (the default) only if each result has the same bits as a search alone: Flat
+ *             indexes, with flat.c
+ *     fast    Flat indexes with kernels whose results differ in the last bits; other indexes
+ *             with one FAISS call for the whole batch, which may use BLAS
  *     off     never
  *
- * Nobody waits for company: a batch is what has arrived while the workers were busy, and
- * a worker leaves those that are idle their share.
+ * No search waits for a batch to fill: a batch consists of the searches that arrived while all
+ * workers were busy, and a worker leaves a fair share of them to idle workers.
  */
 #ifndef FXE_COALESCE_H
 #define FXE_COALESCE_H
 
 #include "server/engine/run/request.h"
 
-/* Is it exhaustive search over vectors as they are, by L2 or inner product? */
+/* Is it an IndexFlat (not an IndexFlat1D) with metric L2 or inner product? */
 int fxe_is_flat(struct fxe_obj *o);
 
-/* Could `r` be part of a batch?  With engine.lock. */
+/* Can `r` be part of a batch?  The caller holds engine.lock. */
 int fxe_may_coalesce(struct fxe_req *r);
 
-/* And together with `other`? */
+/* Can `other` be in the same batch as `r`?  The caller holds engine.lock. */
 int fxe_same_batch(const struct fxe_req *r, const struct fxe_req *other);
 
-/* Run and finish them all. */
+/* Runs and finishes the n requests; n is at most FXE_FLAT_MAX. */
 void fxe_coalesce_run(struct fxe_req **batch, int n);
 
 #endif

@@ -7,17 +7,17 @@
 #include "server/engine/guard/room.h"
 
 enum {
-    LEAST = 1024, /* neighbours: FAISS chooses its method by k, below this */
-    PART = 48,    /* queries: parts of so many give the same bits (split.c) */
-    RESULT = 12,  /* bytes: a label and a distance */
-    HELD = 3,     /* times that FAISS and the engine hold a result */
-    SHARE = 2     /* of the memory that is left a part may take 1/SHARE */
+    LEAST = 1024, /* least k to search with: below it, FAISS chooses its method by k */
+    PART = 48,    /* queries: parts of a multiple of this give the same bits (split.c) */
+    RESULT = 12,  /* bytes of one result: a label and a distance */
+    HELD = 3,     /* copies of a result that FAISS and the engine hold at a time */
+    SHARE = 2     /* a part may take 1/SHARE of the remaining memory */
 };
 
 /* --- k --- */
 
-/* Rows of k2 into rows of k, which are filled with each row's last: what FAISS puts where
- * there is no neighbour. */
+/* Copies n rows of k2 elements into rows of k elements, and fills each with its last element,
+ * which is what FAISS returns where there is no neighbour. */
 static void spread(void *to, const void *from, size_t size, size_t n, size_t k2, size_t k)
 {
     for (size_t i = 0; i < n; i++) {
@@ -77,7 +77,7 @@ static size_t element_size(const struct fxe_req *r, int binary)
                   : (size_t)fxe_api()->Index_d(r->v[0].p) * sizeof(float);
 }
 
-/* Room for `more` results after those that are there. */
+/* Makes room for `more` results after the first `have`. */
 static int more_room(struct fxe_found *f, size_t have, size_t more)
 {
     idx_t *labels = realloc(f->labels, (have + more + 1) * sizeof *labels);
@@ -89,7 +89,7 @@ static int more_room(struct fxe_found *f, size_t have, size_t more)
     return labels && distances ? 0 : -1;
 }
 
-/* Some of the queries; the results are appended. */
+/* Searches for n queries of `size` bytes each, starting at `from`, and appends the results. */
 static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, size_t size)
 {
     FaissRangeSearchResult *result = NULL;
@@ -112,8 +112,8 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
         size_t got = lims[n];
         if (got > fxe_room() / RESULT || more_room(f, have, got) != 0) {
             fxe_fail(r, "limit",
-                     "%s: %zu results of the first %zu queries do not fit the memory that is "
-                     "left; search for fewer at a time, or within a smaller radius",
+                     "%s: %zu results of the first %zu queries do not fit in the remaining "
+                     "memory; search for fewer at a time, or within a smaller radius",
                      r->fn->name, have + got, from + n);
         } else {
             for (size_t i = 1; i <= n; i++)
@@ -135,7 +135,7 @@ int fxe_far_range(struct fxe_req *r)
     int64_t ntotal =
         binary ? fxe_api()->IndexBinary_ntotal(r->v[0].p) : fxe_api()->Index_ntotal(r->v[0].p);
     size_t each = (size_t)(ntotal > 0 ? ntotal : 0) * RESULT * HELD;
-    if (n == 0 || n * each < 1 << 26) /* no matter */
+    if (n == 0 || n * each < 1 << 26) /* small in any case */
         return 0;
     size_t room = fxe_room() / SHARE, at_once = room / each;
     if (at_once >= n)
@@ -143,7 +143,7 @@ int fxe_far_range(struct fxe_req *r)
     at_once = at_once > PART ? at_once / PART * PART : at_once ? at_once : 1;
     struct fxe_found *f = &r->found;
     size_t size = element_size(r, binary);
-    size_t nq = fxe_api()->RangeSearchResult_nq(r->v[param(r, "result")].p); /* n at least */
+    size_t nq = fxe_api()->RangeSearchResult_nq(r->v[param(r, "result")].p); /* at least n */
     int rc = 0;
     if (!(f->lims = calloc(nq + 1, sizeof *f->lims)) || more_room(f, 0, 0) != 0) {
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);

@@ -14,8 +14,8 @@ enum { TILE_BYTES = 96 << 10, MAX_D = 4096, MAX_K = 100 };
 
 /* --- the k best of one query --- */
 
-/* Is a worse than b?  FAISS's heaps order by distance, then by id: the larger id is worse
- * for L2, the smaller for inner product. */
+/* Is a worse than b?  FAISS's heaps order by distance, then by id: for L2 the larger id is worse,
+ * for inner product the smaller. */
 static inline int worse(int ip, float a, idx_t ia, float b, idx_t ib)
 {
     if (a != b)
@@ -23,7 +23,7 @@ static inline int worse(int ip, float a, idx_t ia, float b, idx_t ib)
     return ip ? ia < ib : ia > ib;
 }
 
-/* Put (dis, id) in the place of the worst, which is the first of a binary heap. */
+/* Replaces the worst result, the root of the binary heap, with (v, id). */
 static void replace_worst(int ip, size_t k, float *dis, idx_t *ids, float v, idx_t id)
 {
     size_t i = 0;
@@ -43,7 +43,7 @@ static void replace_worst(int ip, size_t k, float *dis, idx_t *ids, float v, idx
     ids[i] = id;
 }
 
-/* Best first; places without a result at the end. */
+/* Turns the heap into a list, best first; empty places come last. */
 static void sort_results(int ip, size_t k, float *dis, idx_t *ids)
 {
     for (size_t n = k; n > 1; n--) {
@@ -63,13 +63,13 @@ void fxe_flat_offer(struct fxe_flat_group *g, int q, float dis, idx_t id)
 
 /* --- one search with one kernel --- */
 
-/* Of one group; the next is aligned, too. */
+/* Returns the floats of one packed group, rounded up so that the next one is aligned. */
 static size_t packed_floats(const struct fxe_flat_kernel *kernel, size_t d)
 {
     return ((size_t)kernel->width * (d + 1) + 15) / 16 * 16;
 }
 
-/* Room for the queries, as the kernel wants them. */
+/* Allocates memory for nq packed queries; the caller frees it. */
 static float *new_packed(const struct fxe_flat_kernel *kernel, size_t d, int nq)
 {
     size_t groups = (size_t)((nq + kernel->width - 1) / kernel->width);
@@ -92,7 +92,7 @@ static void search_flat(const struct fxe_flat_kernel *kernel, int ip, size_t d, 
         gr->k = k;
         gr->packed = packed + (size_t)g * packed_floats(kernel, d);
         for (int i = 0; i < width; i++) {
-            /* A group that is not full computes its last query again, for nobody. */
+            /* Pad a group that is not full with its last query; `worst` discards the results. */
             struct fxe_flat_query *one = &q[g * width + (i < gr->n ? i : gr->n - 1)];
             x[i] = one->x;
             gr->dis[i] = one->distances;
@@ -115,7 +115,7 @@ static void search_flat(const struct fxe_flat_kernel *kernel, int ip, size_t d, 
         sort_results(ip, k, q[i].distances, q[i].labels);
 }
 
-/* --- which kernel agrees with the library --- */
+/* --- choosing a kernel that agrees with the library --- */
 
 enum { TRY_N = 1500, TRY_Q = 11, TRY_K = 10 };
 
@@ -139,7 +139,7 @@ static int agrees(const struct fxe_flat_kernel *kernel, int ip, size_t d, struct
            memcmp(t->ids, t->want_ids, TRY_Q * TRY_K * sizeof *t->ids) == 0;
 }
 
-/* Random vectors, each second one a copy of another: ties of all kinds. */
+/* Random vectors, every second one a copy of another, for ties of all kinds. */
 static void fill_trial(struct trial *t, size_t d)
 {
     uint32_t s = 12345;
@@ -200,7 +200,7 @@ static const struct fxe_flat_kernel *kernel_for(int metric, size_t d)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static const struct fxe_flat_kernel none;
-    static const struct fxe_flat_kernel *known[2][MAX_D / 8 + 1]; /* NULL: not tried yet */
+    static const struct fxe_flat_kernel *known[2][MAX_D / 8 + 1]; /* NULL: not chosen yet */
     const struct fxe_flat_kernel **at = &known[metric == METRIC_INNER_PRODUCT][d / 8];
     const struct fxe_flat_kernel *kernel = __atomic_load_n(at, __ATOMIC_ACQUIRE);
     if (!kernel) {

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exhaustive search for several queries at once, with the bits that FAISS returns for each
- * of them alone.
+ * Exhaustive search for several queries at once, with the same bits that FAISS returns for each
+ * query alone.
  *
- * FAISS searches a Flat index for one query by one pass over all vectors, which is bound
- * by memory.  Here a block of vectors that fits the cache is compared with every query in
- * turn, and a vector in registers with several.  Each distance is summed in the order in
- * which FAISS sums it (eight partial sums, fused multiply-add, then pairwise), and ties are
- * broken as in FAISS's heaps; whether that is so for the library that is loaded is not
- * assumed but tried (fxe_flat_search, below).
+ * FAISS makes one pass over all vectors of a Flat index for each query, and memory bandwidth limits
+ * it.  Here every query is compared with a block of vectors while that is in the cache, and several
+ * queries with a vector while that is in registers.  Distances are summed in FAISS's order (eight
+ * partial sums, fused multiply-add, then pairwise), and ties are broken as in FAISS's heaps.
+ * fxe_flat_search tests whether that gives the loaded library's results.
  *
- * Any thread; no state but what was found out about the library.
+ * Any thread may call this.  The only state is which kernel agrees with the library.
  */
 #ifndef FXE_FLAT_H
 #define FXE_FLAT_H
@@ -28,15 +27,15 @@ struct fxe_flat_query {
 };
 
 /*
- * Search the n vectors of d floats at `y` for the k nearest of each of nq queries, by L2 or
- * inner product.  Returns 0, or -1 when nothing is known here that gives the loaded
- * library's own bits for this d and metric: then FAISS must be asked.
+ * Finds the k nearest of the n vectors at `y` (n * d floats) for each of nq queries, by L2 or inner
+ * product.  Returns 0; or -1 if no kernel gives the loaded library's bits for this d and metric, k
+ * is too large, or memory is out: the caller must then use FAISS.
  *
- * With `fast`, distances are computed from norms and inner products where there is a kernel
- * for that, as FAISS does for larger batches: more quickly, with other last bits.
+ * With `fast`, it computes distances from norms and inner products if there is a kernel for that,
+ * as FAISS does for larger batches.  This is faster, but the last bits differ.
  *
- * The first call for each d and metric tries every way of computing against FAISS's own
- * search on small data with many ties, and remembers the fastest that agrees.
+ * The first call for a d and metric compares the kernels, fastest first, with FAISS's own search of
+ * a small set with many ties, and remembers the first that agrees.
  */
 int fxe_flat_search(int fast, int metric, size_t d, const float *y, size_t n, size_t k,
                     struct fxe_flat_query *q, int nq);

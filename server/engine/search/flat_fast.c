@@ -2,9 +2,9 @@
 /*
  * |x - y|^2 = |x|^2 + |y|^2 - 2 x.y: half the arithmetic of the exact kernels.
  *
- * The queries of a group lie across the registers, one in each lane, so that no sum has to
- * be taken within a register; each of several vectors has its inner products with all of
- * them in one, or two.
+ * Each query of a group has its own lane, so no register has to be summed horizontally.  Several
+ * vectors are compared at a time; the inner products of one with all queries take one register
+ * (AVX-512) or two (AVX2).
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* Component by component; the squared norms follow. */
+/* Packs component c of all queries, then c + 1, and so on; the squared norms follow. */
 static void pack_query(const float *const *x, size_t d, float *packed)
 {
     float *norms = packed + FXE_FLAT_GROUP * d;
@@ -60,7 +60,7 @@ AVX512 static inline void offer512(struct fxe_flat_group *g, __m512 dis, idx_t i
     }
 }
 
-/* n is a constant where this is called: the sums stay in registers. */
+/* Every caller passes a constant n, so the sums stay in registers. */
 AVX512 static inline __attribute__((always_inline)) void
 block512(struct fxe_flat_group *g, size_t d, const float *y, idx_t id, int n)
 {

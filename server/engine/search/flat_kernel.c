@@ -5,7 +5,7 @@
 
 #include "server/engine/engine.h"
 
-/* --- by FAISS's own distances, block by block --- */
+/* --- distances computed by FAISS, block by block --- */
 
 static int any_usable(size_t d, int metric)
 {
@@ -46,8 +46,7 @@ static const struct fxe_flat_kernel any = {"library", FXE_FLAT_NARROW, any_usabl
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* The four partial sums of each of four registers, added pairwise: what two horizontal
- * additions of each would give. */
+/* Sums each of four registers pairwise: the same bits as two horizontal additions of each. */
 AVX2 static inline __m128 sum4(__m128 a, __m128 b, __m128 c, __m128 d)
 {
     return _mm_hadd_ps(_mm_hadd_ps(a, b), _mm_hadd_ps(c, d));
@@ -58,7 +57,7 @@ AVX2 static inline __m128 halves(__m256 v)
     return _mm_add_ps(_mm256_extractf128_ps(v, 1), _mm256_castps256_ps128(v));
 }
 
-/* Offer what is better than the worst of its query. */
+/* Offers vector `id` to the queries for which it is better than their worst result. */
 AVX2 static inline void offer(struct fxe_flat_group *g, __m256 dis, idx_t id)
 {
     __m256 worst = _mm256_load_ps(g->worst);
@@ -83,8 +82,8 @@ int fxe_flat_avx2(size_t d, int metric)
 
 enum { QUERIES = 4, VECTORS = 2 };
 
-/* `ip` and `nv` are constants where this is called, and the loops unrolled: the sums stay in
- * registers, of which there are 16. */
+/* Every caller passes constants for `ip` and `nv`, and the loops are unrolled, so the sums stay in
+ * the 16 registers. */
 AVX2 static inline __attribute__((always_inline)) void few(const float *x, size_t d, const float *y,
                                                            int ip, int nv, __m128 *dis)
 {
@@ -150,7 +149,7 @@ AVX2 static void avx2_scan(struct fxe_flat_group *g, size_t d, const float *y, s
 static const struct fxe_flat_kernel avx2 = {"avx2", FXE_FLAT_NARROW, fxe_flat_avx2, any_pack,
                                             avx2_scan};
 
-/* --- AVX-512: two queries share a register, each in its half, in AVX2's order --- */
+/* --- AVX-512: two queries in a register, each half summed in AVX2's order --- */
 
 int fxe_flat_avx512(size_t d, int metric)
 {
@@ -159,7 +158,7 @@ int fxe_flat_avx512(size_t d, int metric)
            __builtin_cpu_supports("avx512vl");
 }
 
-/* [q0 0..7][q1 0..7][q2 0..7] ... [q7 0..7], then components 8..15, and so on. */
+/* Packs components 0..7 of query 0, of query 1, ... of query 7, then components 8..15, etc. */
 static void avx512_pack(const float *const *x, size_t d, float *packed)
 {
     for (size_t c = 0; c < d; c += 8)

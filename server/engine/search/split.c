@@ -10,17 +10,17 @@
 #include "server/engine/search/coalesce.h"
 
 enum {
-    /* Parts are multiples of that many queries, but for the last.  FAISS uses BLAS from 20 on;
-     * BLAS takes 2 to 24 at a time, and what is left over in other ways. */
+    /* All parts but the last are multiples of this many queries.  FAISS uses BLAS from 20 queries
+     * on; BLAS computes 2 to 24 at a time, and the remainder in other ways. */
     PART = 48,
-    WORTH = 1 << 22, /* multiplications of a part at least */
+    WORTH = 1 << 22, /* least multiplications of a part */
     MAX_D = 4096,
-    TRY_N = 1100, /* more than one block of FAISS's */
+    TRY_N = 1100, /* vectors: more than one of FAISS's blocks */
     TRY_Q = 143,
     TRY_K = 10
 };
 
-/* Any OpenMP runtime has these: GCC's own, and LLVM's for code compiled by GCC. */
+/* GCC's OpenMP runtime has these, and so has LLVM's, for code compiled by GCC. */
 static struct {
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
     int (*thread_num)(void), (*num_threads)(void);
@@ -66,7 +66,7 @@ static void search_part(struct split_search *s, size_t from, size_t to)
         __atomic_store_n(&s->failed, 1, __ATOMIC_RELAXED);
 }
 
-/* Where part p begins. */
+/* Returns the first query of part p. */
 static size_t cut(const struct split_search *s, size_t p)
 {
     return p == s->parts ? s->n : s->n * p / s->parts / PART * PART;
@@ -80,7 +80,7 @@ static void search_parts(void *arg)
         search_part(s, cut(s, p), cut(s, p + 1));
 }
 
-/* --- is it the same? --- */
+/* --- do parts give the same bits? --- */
 
 static int same(struct split_search *whole)
 {
@@ -141,9 +141,9 @@ static int may_be_split(FaissMetricType metric, size_t d)
     return *at == 1;
 }
 
-/* --- */
+/* --- the search --- */
 
-/* Parameters of the functions flagged `queries`. */
+/* Parameter numbers of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
 
 int fxe_split_search(struct fxe_req *r)
@@ -167,5 +167,5 @@ int fxe_split_search(struct fxe_req *r)
         return 0;
     omp.parallel(search_parts, &s, (unsigned)s.parts, 0);
     r->v[RESULT].i = 0;
-    return !s.failed; /* else FAISS is asked again, in this thread, which then knows why */
+    return !s.failed; /* if failed, the caller searches again, to get the error */
 }

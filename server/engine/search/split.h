@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many queries for a Flat index, shared among the cores.
+ * Splits a search of a Flat index with many queries among the cores.
  *
- * FAISS leaves the parallel part of such a search to BLAS, whose threads an engine does not
- * use (see engine.c); here each OpenMP thread of the wide lane has FAISS search for some of
- * the queries, as FAISS itself does for inverted files.
+ * FAISS relies on BLAS for parallelism in such a search, but an engine runs BLAS with one thread
+ * (see engine.c).  So each OpenMP thread of the wide lane calls FAISS for some of the queries, as
+ * FAISS itself does for inverted files.
  *
- * What a query finds must not depend on its company.  Whether the loaded library's BLAS
- * gives the same bits then is tried once for each dimension and metric.
+ * A query's result must not depend on how the queries are split.  Whether that holds for the loaded
+ * library's BLAS is tested once for each dimension and metric.
  */
 #ifndef FXE_SPLIT_H
 #define FXE_SPLIT_H
 
 #include "server/engine/run/request.h"
 
-/* Look for the OpenMP runtime of the loaded library. */
+/* Finds the OpenMP runtime of the loaded library. */
 void fxe_split_init(void *dl);
 
-/* Do it, when the request is such a search and nothing speaks against it.  Returns 0 when it
- * has not been done. */
+/* Returns 1 if it made the search: the result is in v[].  Returns 0 if the request is not such a
+ * search, splitting it is not worth it or could change the result, or a part failed. */
 int fxe_split_search(struct fxe_req *r);
 
-/* Have libgomp make the OpenMP threads of this thread. */
+/* Starts the OpenMP threads of the calling thread. */
 void fxe_split_warm_up(void);
 
 #endif
