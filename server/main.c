@@ -31,7 +31,7 @@ static int run_front(int argc, char **argv)
         return 0;
     }
     if (fx_library_find(options.library, library, sizeof library, why, sizeof why) != 0) {
-        fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
+        fprintf(stderr, "faissx-server: found no libfaiss_c to serve\n%s\n", why);
         return 1;
     }
     options.library = library;

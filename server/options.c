@@ -289,8 +289,7 @@ void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
 
 enum { INDENT = 23, WIDTH = 90 };
 
-/* Prints `text` from column INDENT on, with line breaks before WIDTH.  `column`: the current one.
- */
+/* Prints `text` from column INDENT on, broken into lines of WIDTH.  `column`: the current one. */
 static void print_help(FILE *f, const char *text, int column)
 {
     if (column >= INDENT)

@@ -97,7 +97,7 @@ int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *
     size_t n = strlen(key);
     const char *wrong = n == 0                ? "the key is empty"
                         : n > FXS_KEY_MAX     ? "the key is longer than 256 characters"
-                        : find_key(a, key, n) ? "the key is there twice"
+                        : find_key(a, key, n) ? "the key is already defined"
                                               : bad_tenant(tenant);
     if (wrong) {
         snprintf(why, len, "%s", wrong);
@@ -138,7 +138,7 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
         item = trim(item);
         char *colon = strchr(item, ':');
         if (!colon) {
-            snprintf(reason, sizeof reason, "it is not of the form key:tenant");
+            snprintf(reason, sizeof reason, "expected key:tenant, found no ':'");
             rc = -1;
         } else {
             *colon = 0;
@@ -172,14 +172,14 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
         return -1;
     }
     if (!json_is_object(root)) {
-        snprintf(why, len, "not a JSON object of \"key\": \"tenant\"");
+        snprintf(why, len, "expected a JSON object of \"key\": \"tenant\"");
         rc = -1;
     }
     json_object_foreach(root, key, value)
     {
         i++;
         if (!json_is_string(value)) {
-            snprintf(reason, sizeof reason, "its tenant is not a string");
+            snprintf(reason, sizeof reason, "the tenant is not a string");
             rc = -1;
         } else {
             rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof reason);

@@ -70,7 +70,7 @@ static int timers(struct fxs_front *f)
     }
     if (f->stopping) {
         if (f->now >= f->give_up) {
-            fxs_log(FXS_WARN, "front", "event=killing-engines why=\"they do not stop\"");
+            fxs_log(FXS_WARN, "front", "event=killing-engines why=\"they did not stop in time\"");
             fxs_engines_kill(&f->engines);
             f->give_up = f->now + STOP_PATIENCE_MS;
         }

@@ -32,7 +32,7 @@ static void greet(int fd)
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
-        fxs_guest_close(f, f->guests.oldest, "newer connections need its place");
+        fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
     struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
@@ -158,7 +158,7 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
     uint8_t pong[FX_ZMTP_PONG_MAX];
     if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
         if (fx_zmtp_socket_type(rest, n, type) != 0) {
-            refuse_handshake(f, g, "READY names no socket type");
+            refuse_handshake(f, g, "READY has no valid Socket-Type");
             return false;
         }
         if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 &&
@@ -170,11 +170,11 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
     } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
         if (size && send(g->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-            fxs_guest_close(f, g, "it does not read");
+            fxs_guest_close(f, g, "the PONG could not be sent");
             return false;
         }
     } else if (fx_zmtp_command(body, &n, "ERROR")) {
-        fxs_guest_close(f, g, "it sent an ERROR");
+        fxs_guest_close(f, g, "it sent a ZMTP ERROR");
         return false;
     }
     consume(g, h->len + h->size);
@@ -268,8 +268,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
     g->has_id = fx_header_uint(h, "request_id", &g->id);
     if (!m->delimited)
         return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
-    /* With a key these are handled as other requests are: the client wants to know if it is valid.
-     */
+    /* With a key they go the way of other requests: the client wants to know if it is valid. */
     if ((ping || health) && (!f->auth || !api_key.data || f->stopping))
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
@@ -336,7 +335,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     case IS_COMMAND:
         return command(f, g, &h);
     case MALFORMED:
-        refuse_handshake(f, g, "the frame is not one of ZMTP 3");
+        refuse_handshake(f, g, "not a ZMTP 3 frame");
         return false;
     case TOO_LARGE:
         if (h.flags & FX_ZMTP_COMMAND || g->state == FXS_GUEST_READY)
@@ -355,7 +354,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     if (rc == 0)
         consume(g, m.size);
     else if (rc < 0)
-        fxs_guest_close(f, g, "it does not read");
+        fxs_guest_close(f, g, "the reply could not be sent");
     return rc == 0;
 }
 

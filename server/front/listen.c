@@ -68,7 +68,7 @@ static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
     if (lstat(addr->sun_path, &st) != 0)
         return errno == ENOENT ? 0 : refuse(endpoint, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
-        return refuse(endpoint, "there is a file of that name");
+        return refuse(endpoint, "a file of that name exists, and it is not a socket");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return refuse(endpoint, strerror(errno));
@@ -89,7 +89,7 @@ static int listen_unix(struct fxs_front *f, const char *endpoint)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
     if (len == 0 || strcmp(path, "*") == 0)
-        return refuse(endpoint, "there is no path");
+        return refuse(endpoint, "the path is missing; expected ipc://PATH");
     if (len >= sizeof addr.sun_path)
         return refuse(endpoint, "the path is too long for a socket");
     memcpy(addr.sun_path, path, len);
@@ -135,7 +135,7 @@ static int listen_near(struct fxs_front *f)
     }
     if (rc != 0) {
         f->near[0] = '\0';
-        fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients of this host stay on TCP\"");
+        fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients on this host stay on TCP\"");
     }
     return 0;
 }
@@ -160,7 +160,7 @@ static int split(const char *endpoint, char *host, size_t len, const char **port
         n -= 2;
     }
     if (n == 0 || n >= len)
-        return refuse(endpoint, "there is no host");
+        return refuse(endpoint, "the host is missing or too long; expected tcp://HOST:PORT");
     memcpy(host, rest, n);
     host[n] = '\0';
     *port = strcmp(colon + 1, "*") == 0 ? "0" : colon + 1;

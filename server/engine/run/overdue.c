@@ -91,7 +91,7 @@ bool fxe_overdue_tick(void)
     fxe_unlock();
     if (expendable) {
         fxs_log(FXS_WARN, "engine",
-                "event=replaced why=\"a call does not end, and there is nothing else to be lost\"");
+                "event=replaced why=\"a call does not end, and nothing else would be lost\"");
         _exit(0);
     }
     return some;

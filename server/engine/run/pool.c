@@ -60,8 +60,8 @@ static int64_t now_ns(void)
 /* Looks for the next requests of the connections in `answered`.  A client often sends its next
  * request within microseconds.  Reading it here avoids waking another worker, and busy-waiting for
  * it keeps the core awake: waking a sleeping core costs 50 us in a virtual machine.  Busy-waits
- * only if there is nothing else to do (`alone`) and it has not been in vain lately.  Asks epoll now
- * and then all the same, or two busy clients could keep all others waiting. */
+ * only if there is nothing else to do (`alone`) and it has not been in vain lately.  Asks epoll at
+ * least every STREAK_NS: otherwise two busy clients could keep all others waiting. */
 static void look_again(bool alone)
 {
     struct fxe_conn *conn[FXE_FLAT_MAX];

@@ -110,7 +110,7 @@ static bool is_verbose(const struct fxe_req *r)
 void fxe_req_run(struct fxe_req *r)
 {
     if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
-        fxe_fail(r, "timeout", "its caller does not wait any more");
+        fxe_fail(r, "timeout", "the caller has had its timeout error already");
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;

@@ -96,8 +96,8 @@ struct fxe_req {
     int shares; /* 2 from fxe_req_finish on; atomic */
 };
 
-/* Returns a request, which may have failed already, or NULL if memory is out.  Takes the message,
- * and a reference of its own to the connection. */
+/* Returns a request, which may have failed already, or NULL if memory is out.  Takes the message in
+ * both cases; the request has its own reference to the connection. */
 struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn);
 
 /* Finds the session and the objects.  Returns 0; or -1 if the request has failed, and the caller
@@ -114,7 +114,7 @@ void fxe_req_sent(struct fxe_req *r);
 /* Returns `size` bytes, freed with the request, or NULL and the reply is set. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);
 
-/* Finds the object `id` and holds it until the request ends.  `what` names it in the error. Returns
+/* Finds the object `id` and holds it until the request ends.  `what` names it in an error.  Returns
  * 0, or -1 and the reply is set.  The caller holds engine.lock. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
 
@@ -146,8 +146,8 @@ static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)
 
 /* call_results.c */
 
-/* Puts what FAISS returned into the reply.  Returns 0, or -1 if memory is out or the reply is set.
- */
+/* Puts what FAISS returned into the reply.  Returns 0, or -1 if memory is out or the reply is an
+ * error. */
 int fxe_call_results(struct fxe_req *r);
 /* Returns the object that the call is about, or NULL. */
 struct fxe_obj *fxe_call_first(const struct fxe_req *r);

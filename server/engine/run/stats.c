@@ -94,9 +94,9 @@ static int prepare_hello(struct fxe_req *r)
 {
     uint64_t protocol;
     if (r->session)
-        return fxe_fail(r, "protocol", "hello makes a session and must not name one");
+        return fxe_fail(r, "protocol", "hello creates a session and must not name one");
     if (!fx_header_uint(&r->header, "protocol", &protocol))
-        return fxe_fail(r, "protocol", "hello does not say which protocol it speaks");
+        return fxe_fail(r, "protocol", "hello has no protocol number");
     if (protocol != FX_PROTOCOL)
         return fxe_fail(r, "protocol", "the client speaks protocol %llu, this server protocol %d",
                         (unsigned long long)protocol, FX_PROTOCOL);

@@ -42,8 +42,7 @@ int fxe_watch_start(void)
 bool fxe_watch_conn(struct fxe_conn *c, uint32_t events)
 {
     bool took = !c->armed;
-    /* Added to epoll only now, with a reference: epoll reports a hangup even if not asked for it.
-     */
+    /* Added only now, when epoll gets a reference: it reports a hangup even if not asked for it. */
     int op = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     c->armed = c->watched = true;
     if (fxs_event_watch(watch.epoll, &c->source, op, events | EPOLLONESHOT) == 0)
