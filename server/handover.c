@@ -44,14 +44,14 @@ int fxs_handover_send(int sock, struct fxs_handover *h, int fd)
     do
         n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    /* Too many descriptors on their way, or no memory for them: it passes as soon as the other
-     * end reads. */
+    /* Too many descriptors in flight, or no memory for them: works again when the other end has
+     * read. */
     if (n < 0 && (errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM))
         errno = EAGAIN;
     return n < 0 ? -1 : 0;
 }
 
-/* The descriptors of a message; all but the first are closed. */
+/* Returns the first descriptor of a message, or -1, and closes the others. */
 static int take_fd(struct msghdr *msg)
 {
     int fd = -1, next;

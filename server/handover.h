@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the front and an engine tell each other, over a socketpair of records (SOCK_SEQPACKET):
- * a connection whose key is known, with the bytes of it that have been read; that the engine is
- * ready; that it is to stop.  Requests and replies never pass here.
+ * Records that the front and an engine exchange over a SOCK_SEQPACKET socketpair.  The front hands
+ * over a connection whose key it has checked, with the bytes that it has read from it, or tells the
+ * engine to stop; the engine says that it is ready.  Later requests and replies do not pass here.
  *
- * A record is sent whole or not at all, and nothing waits.  Each end is used by one thread at a
- * time.
+ * A record is sent whole or not at all, and no call blocks.  One thread at a time uses an end.
  */
 #ifndef FXS_HANDOVER_H
 #define FXS_HANDOVER_H
@@ -24,24 +23,24 @@ enum fxs_handover_kind {
 struct fxs_handover {
     uint32_t magic;
     uint32_t kind;
-    uint32_t key;                /* number of the API key, from 1; 0: the server has none */
-    uint32_t near;               /* the client came by TCP from an address of this host */
-    char peer[FXS_PEER_MAX + 1]; /* its address, as text */
-    uint32_t size;
-    uint8_t bytes[FXS_HANDOVER_BYTES]; /* read already, from the first message on */
+    uint32_t key;                /* number of the API key, from 1; 0: the server has no keys */
+    uint32_t near;               /* 1: the client has connected over TCP from this host */
+    char peer[FXS_PEER_MAX + 1]; /* the client's address, as text */
+    uint32_t size;               /* of `bytes` */
+    uint8_t bytes[FXS_HANDOVER_BYTES]; /* read by the front, from the first message on */
 };
 
-/* Connected ends, close-on-exec and non-blocking.  Returns 0, or -1 and errno. */
+/* Makes the two connected ends, close-on-exec and non-blocking.  Returns 0, or -1 and errno. */
 int fxs_handover_pair(int ends[2]);
 
-/* Send a record; the caller fills all but magic.  fd is -1 where there is none, and stays the
- * caller's.  Returns 0, or -1 and errno: EAGAIN when the other end has to read first; others
- * mean that it is gone. */
+/* Sends a record with descriptor `fd`, or none if that is -1; the caller still owns fd.  The caller
+ * fills all of `h` but magic.  Returns 0, or -1 and errno: EAGAIN if the other end has to read
+ * first; any other means that it is gone. */
 int fxs_handover_send(int sock, struct fxs_handover *h, int fd);
 
-/* Receive a record.  Returns 1 and the descriptor, which is the caller's (-1 for none, or when
- * this process has no room for it); 0 when there is none now; -1 when the other end is gone or
- * sent something else. */
+/* Receives a record.  Returns 1, and in *fd a descriptor that the caller owns, or -1 if there is
+ * none or this process has too many open; 0 if no record is waiting; -1 if the other end is gone or
+ * has sent something else. */
 int fxs_handover_recv(int sock, struct fxs_handover *h, int *fd);
 
 #endif

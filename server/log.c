@@ -10,7 +10,7 @@
 
 static enum fxs_level threshold = FXS_INFO;
 
-static const char *const names[] = {"error", "warn", "info", "debug"}; /* as FXS_LEVELS */
+static const char *const names[] = {"error", "warn", "info", "debug"}; /* the words of FXS_LEVELS */
 
 void fxs_log_level(enum fxs_level level)
 {

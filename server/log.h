@@ -4,15 +4,16 @@
  *
  *     2026-05-04T09:08:07.654Z info front event=listening endpoint=tcp://127.0.0.1:45678
  *
- * The time, the level, the component (front or engine), and key=value pairs, of which the first is
- * the event.  A value that may contain blanks is in double quotes; `why` is a text for people.
+ * A line has the time (UTC), the level, the component (front or engine), and key=value pairs, of
+ * which the first is the event.  A value that may contain blanks is in double quotes; `why` is a
+ * text for people.
  *
  *     fxs_log(FXS_WARN, "front", "event=closed peer=\"%s\" why=\"%s\"", peer, why);
  *
- * A line is one write(), and control characters that a client put into a name become '?'.  API keys
- * are never passed to it.
+ * Each line is one write().  Control characters, which a client may have put into a name, become
+ * '?'.  Callers never log API keys.
  *
- * Any thread may log; the level is set once, before there are threads.
+ * Any thread may log; the level is set once, before other threads start.
  */
 #ifndef FXS_LOG_H
 #define FXS_LOG_H

@@ -16,11 +16,11 @@ static uint64_t read_number(const char *path)
     if (!fgets(text, sizeof text, f))
         text[0] = '\0';
     fclose(f);
-    return strtoull(text, NULL, 10); /* "max" is 0: no limit */
+    return strtoull(text, NULL, 10); /* 0 for "max": no limit */
 }
 
-/* The least limit of the control group of this process and of those around it (version 2, then
- * version 1), or 0. */
+/* Returns the lowest memory limit, in bytes, of this process's control groups (version 1 or 2) and
+ * their parents; 0 if there is none. */
 static uint64_t group_limit(void)
 {
     char line[4096], path[4300];

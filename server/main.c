@@ -31,7 +31,7 @@ static int run_front(int argc, char **argv)
         return 0;
     }
     if (fx_library_find(options.library, library, sizeof library, why, sizeof why) != 0) {
-        fprintf(stderr, "faissx-server: there is no libfaiss_c to serve\n%s\n", why);
+        fprintf(stderr, "faissx-server: found no libfaiss_c to serve\n%s\n", why);
         return 1;
     }
     options.library = library;
@@ -39,22 +39,23 @@ static int run_front(int argc, char **argv)
     return fxs_front_run(&options);
 }
 
-/* An engine: how the front starts this program for a tenant. */
+/* Runs as an engine: the front starts this program so for each tenant. */
 static int run_engine(int argc, char **argv)
 {
     sigset_t mask;
-    /* It ends when its link does.  Should it not come to read that, it dies anyway. */
+    /* An engine exits when its link is closed.  This kills it even if it cannot read that. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* Only the front says when to stop: signals to the whole group are not for us. */
+    /* Only the front tells an engine to stop: ignore signals to all processes of the service. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN); /* FAISS prints, and nobody may read it */
+    signal(SIGPIPE, SIG_IGN); /* FAISS prints, and the reader of stdout may be gone */
     sigemptyset(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     return fxe_main(argc, argv);
 }
 
-/* Without them, the first socket would become somebody's standard output. */
+/* Opens descriptors 0 to 2 if they are closed: otherwise the first socket would get such a number,
+ * and output would go to a client. */
 static void open_standard_files(void)
 {
     int fd;
@@ -69,7 +70,7 @@ int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
     open_standard_files();
-    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow any more (ulimit -f) is not the end */
+    signal(SIGXFSZ, SIG_IGN); /* survive a log file that has reached its limit (ulimit -f) */
     if (strcmp(command, "run") == 0)
         return run_front(argc - 1, argv + 1);
     if (strcmp(command, "engine") == 0)

@@ -19,16 +19,16 @@ struct option_info {
     enum kind kind;
     enum whose whose;
     size_t at;               /* of the member of struct fxs_options */
-    const char *value;       /* what the help calls it; of a CHOICE: the words, between '|' */
-    const char *environment; /* the variable that stands in for it */
+    const char *value;       /* its name in the help; for a CHOICE: the words, separated by '|' */
+    const char *environment; /* variable with the value if the option is not given, or NULL */
     long min, max;
-    const char *help; /* without it: not for people */
+    const char *help; /* NULL: an internal option, which the help does not show */
 };
 
 #define AT(member) offsetof(struct fxs_options, member)
 #define MIB_MAX (1 << 24)
 
-/* Options of ENGINE are what the front tells an engine: each has a value when that is started. */
+/* The front passes options of ENGINE to each engine that it starts. */
 static const struct option_info table[] = {
     {"--bind", ENDPOINT, RUN, 0, "ENDPOINT", NULL, 0, 0,
      "where to listen: tcp://HOST:PORT or ipc://PATH; may be given several times (default: "
@@ -99,7 +99,7 @@ __attribute__((format(printf, 1, 2))) static int wrong_option(const char *format
     return -1;
 }
 
-/* --- values: `name` is what the value was given to, an option or a variable --- */
+/* --- values: `name` is the option or the variable, for errors --- */
 
 static int parse_number(const char *name, const char *text, long min, long max, int *out)
 {
@@ -112,7 +112,7 @@ static int parse_number(const char *name, const char *text, long min, long max, 
     return 0;
 }
 
-/* The nth of the words between '|', or NULL; its length in *len. */
+/* Returns the nth word (from 0) of a list separated by '|', and its length in *len; or NULL. */
 static const char *choice(const char *words, int n, size_t *len)
 {
     for (; n > 0; n--) {
@@ -187,7 +187,7 @@ static int from_environment(struct fxs_options *o)
     return 0;
 }
 
-/* Which options were given is set in `given`, by their places in the table. */
+/* Sets given[i] if the option table[i] is given. */
 static int parse_options(struct fxs_options *o, enum whose whose, int argc, char **argv,
                          char *given)
 {
@@ -278,7 +278,7 @@ void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
         else
             snprintf(a->text[i], sizeof a->text[i], "%d", *number_of(o, d));
         if (!value || (d->kind == NUMBER && *number_of(o, d) < d->min))
-            continue; /* it was not given, and 0 or NULL says so */
+            continue; /* not given: 0 or NULL, which the engine assumes without it */
         a->argv[n++] = d->name;
         a->argv[n++] = value;
     }
@@ -289,7 +289,7 @@ void fxs_options_argv(const struct fxs_options *o, struct fxs_arguments *a)
 
 enum { INDENT = 23, WIDTH = 90 };
 
-/* Words of `text` from column INDENT on, as many as fit in each line; `column` is where we are. */
+/* Prints `text` from column INDENT on, broken into lines of WIDTH.  `column`: the current one. */
 static void print_help(FILE *f, const char *text, int column)
 {
     if (column >= INDENT)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the front answers itself.  A guest gets small answers only, and one that does not take
- * them is closed: nothing is queued for it. */
+/* Replies that the front sends itself.  They are small, and nothing is queued: a guest whose socket
+ * does not accept one at once is closed. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
     return n == (ssize_t)want ? 0 : -1;
 }
 
-/* Begin a header of 1 + `more` keys, and the request_id if there is one. */
+/* Begins a header: the status, the request_id if the request had one, and `more` keys that the
+ * caller adds. */
 static void begin_header(msgpack_sbuffer *buf, msgpack_packer *pk, const struct fxs_guest *g,
                          const char *status, unsigned more)
 {

@@ -14,7 +14,7 @@
 
 struct key_entry {
     struct key_entry *next;
-    uint8_t key[FXS_KEY_MAX]; /* zero padded: every comparison takes the same time */
+    uint8_t key[FXS_KEY_MAX]; /* zero-padded, so that every comparison takes the same time */
     size_t key_size;
     unsigned number;
     char tenant[FXS_TENANT_MAX + 1];
@@ -48,7 +48,8 @@ size_t fxs_auth_count(const struct fxs_auth *a)
     return a ? a->count : 0;
 }
 
-/* 1 when equal.  No branch and no length depends on what the two hold. */
+/* Returns 1 if the keys are equal, else 0.  Runs in constant time: no branch and no loop length
+ * depends on the keys. */
 static unsigned equal(const uint8_t *a, const uint8_t *b, size_t a_size, size_t b_size)
 {
     uint64_t differ = (uint64_t)(a_size ^ b_size);
@@ -57,7 +58,8 @@ static unsigned equal(const uint8_t *a, const uint8_t *b, size_t a_size, size_t 
     return (unsigned)(((differ | (0 - differ)) >> 63) ^ 1);
 }
 
-/* All entries are looked at, so that the time tells nothing about which one fits. */
+/* Returns the entry of `key`, or NULL.  Looks at all entries, so that the time does not show which
+ * one matches. */
 static const struct key_entry *find_key(const struct fxs_auth *a, const char *key, size_t size)
 {
     uint8_t padded[FXS_KEY_MAX] = {0};
@@ -73,7 +75,8 @@ static const struct key_entry *find_key(const struct fxs_auth *a, const char *ke
     return found;
 }
 
-/* A tenant's name is an argument of its engine and a folder of its store. */
+/* Returns what is wrong with a tenant's name, or NULL.  The name is an argument of its engine and a
+ * folder in its store. */
 static const char *bad_tenant(const char *tenant)
 {
     size_t n = strlen(tenant);
@@ -94,7 +97,7 @@ int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *
     size_t n = strlen(key);
     const char *wrong = n == 0                ? "the key is empty"
                         : n > FXS_KEY_MAX     ? "the key is longer than 256 characters"
-                        : find_key(a, key, n) ? "the key is there twice"
+                        : find_key(a, key, n) ? "the key is already defined"
                                               : bad_tenant(tenant);
     if (wrong) {
         snprintf(why, len, "%s", wrong);
@@ -135,7 +138,7 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
         item = trim(item);
         char *colon = strchr(item, ':');
         if (!colon) {
-            snprintf(reason, sizeof reason, "it is not of the form key:tenant");
+            snprintf(reason, sizeof reason, "expected key:tenant, found no ':'");
             rc = -1;
         } else {
             *colon = 0;
@@ -164,19 +167,19 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
     json_t *root = json_loadf(f, JSON_REJECT_DUPLICATES, &error);
     fclose(f);
     if (!root) {
-        /* jansson's text may quote the file, and with it a key. */
+        /* Not jansson's own text: it may quote the file, and so a key. */
         snprintf(why, len, "not valid JSON near line %d, column %d", error.line, error.column);
         return -1;
     }
     if (!json_is_object(root)) {
-        snprintf(why, len, "not a JSON object of \"key\": \"tenant\"");
+        snprintf(why, len, "expected a JSON object of \"key\": \"tenant\"");
         rc = -1;
     }
     json_object_foreach(root, key, value)
     {
         i++;
         if (!json_is_string(value)) {
-            snprintf(reason, sizeof reason, "its tenant is not a string");
+            snprintf(reason, sizeof reason, "the tenant is not a string");
             rc = -1;
         } else {
             rc = fxs_auth_add(a, key, json_string_value(value), reason, sizeof reason);

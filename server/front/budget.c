@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One budget of memory for the whole server: each engine may have what it has and what all
- * engines together have not, as its limit of data (RLIMIT_DATA).  An allocation beyond that fails
- * in the engine, where FAISS reports it; without this, the kernel would kill some process of the
- * machine.
+ * One memory budget for the whole server.  The data limit (RLIMIT_DATA) of each engine is what it
+ * uses now, plus all that the engines together leave of the budget.  An allocation beyond that
+ * fails in the engine, where FAISS reports it.  Without this limit the kernel would kill some
+ * process of the machine.
  *
- * The limits follow what the engines take, a few times a second while that changes, so two
- * engines that both take all that is left at the same moment can get more than there is: the
- * budget leaves a fifth of the machine for that.
+ * The limits are updated every FAST_MS while memory use changes, otherwise every SLOW_MS.  So two
+ * engines that both take all that is left at the same moment can exceed the budget: by default it
+ * leaves a fifth of the machine's memory for that.
  */
 #include <stdio.h>
 #include <sys/resource.h>
@@ -18,16 +18,17 @@
 
 enum { FAST_MS = 100, SLOW_MS = 1000 };
 
-/* These map terabytes, which would leave nothing. */
+/* These sanitizers map terabytes of address space, which would use up any limit. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const bool is_limited = false;
 #else
 static const bool is_limited = true;
 #endif
 
-static const uint64_t change = 16 << 20; /* bytes that make it look again soon */
+static const uint64_t change = 16 << 20; /* bytes of change after which to look again soon */
 
-/* Bytes of a process that RLIMIT_DATA counts.  Not its mapped memfds: blob.c counts those. */
+/* Returns the bytes of a process that RLIMIT_DATA counts, or 0 if it cannot tell.  Mapped memfds
+ * are not among them: blob.c counts those. */
 static uint64_t used(pid_t pid)
 {
     char path[64];
@@ -45,7 +46,7 @@ static uint64_t used(pid_t pid)
 void fxs_budget_divide(struct fxs_front *f)
 {
     uint64_t budget = (uint64_t)f->options->total_memory << 20, sum = 0;
-    uint64_t most = (uint64_t)f->options->memory << 20; /* of one; 0: no more than the budget */
+    uint64_t most = (uint64_t)f->options->memory << 20; /* for each engine; 0: only the budget */
     bool changed = false;
     for (struct fxs_engine *e = f->engines.by_tenant; e; e = e->hh.next) {
         uint64_t now = e->state == FXS_RUNNING ? used(e->pid) : 0;
@@ -55,7 +56,7 @@ void fxs_budget_divide(struct fxs_front *f)
     }
     uint64_t left = sum < budget ? budget - sum : 0;
     struct rlimit hard;
-    getrlimit(RLIMIT_DATA, &hard); /* of this process, which the engines have inherited */
+    getrlimit(RLIMIT_DATA, &hard); /* the engines have inherited this process's hard limit */
     for (struct fxs_engine *e = f->engines.by_tenant; e; e = e->hh.next) {
         uint64_t limit = e->used + left;
         if (most && limit > most)

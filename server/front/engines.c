@@ -45,7 +45,7 @@ void fxs_engines_free(struct fxs_engines *t)
 
 /* --- start --- */
 
-/* Run this very program as an engine, with `fd` as its descriptor 3. */
+/* Runs this program as an engine, with `fd` as its descriptor LINK_FD.  Returns 0 or an errno. */
 static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
 {
     struct fxs_options options = *f->options;
@@ -63,9 +63,9 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fd, LINK_FD);
     posix_spawnattr_init(&attr);
-    /* SIGINT of a terminal and SIGTERM of a service manager go to all processes.  An
-     * engine must not die of them before it has finished what is in flight: they stay
-     * blocked until main() of the engine ignores them. */
+    /* A terminal sends SIGINT, and a service manager SIGTERM, to all processes.  An engine must not
+     * die of them before it has finished its requests, so they stay blocked until main() of the
+     * engine ignores them. */
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGTERM);
@@ -74,8 +74,8 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
-    /* A session of its own: where the kernel groups processes by session (autogroup), each
-     * tenant gets its share of the processor, however many threads another one keeps busy. */
+    /* A process session of its own: if the kernel schedules by session (autogroup), each tenant
+     * gets its share of the processor, however many threads another tenant keeps busy. */
     posix_spawnattr_setflags(&attr,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     int rc =
@@ -106,7 +106,7 @@ static int start_engine(struct fxs_front *f, struct fxs_engine *e, char *why, si
     e->started = f->now;
     e->used = 0;
     if (fxs_watch(f, &e->link, EPOLL_CTL_ADD, EPOLLIN) != 0)
-        abort(); /* only for a lack of memory or a bug */
+        abort(); /* out of memory, or a bug */
     fxs_log(FXS_INFO, "front", "event=engine-started tenant=%s pid=%d", e->tenant, (int)e->pid);
     return 0;
 fail:
@@ -120,7 +120,7 @@ fail:
 
 int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len)
 {
-    if (e->state != FXS_DOWN) /* one that dies is started again as soon as it is dead */
+    if (e->state != FXS_DOWN) /* ended() restarts a dying engine that guests wait for */
         return 0;
     if (f->now >= e->not_yet)
         return start_engine(f, e, why, len);
@@ -149,7 +149,7 @@ static void hand_over_waiting(struct fxs_front *f, struct fxs_engine *e)
         else if (errno == EAGAIN)
             full = true;
         else
-            return; /* it has died: the link's end is reported soon */
+            return; /* the engine has died: epoll reports the end of the link soon */
     }
     if (full != e->full && e->link.fd >= 0) {
         fxs_watch(f, &e->link, EPOLL_CTL_MOD, EPOLLIN | (full ? EPOLLOUT : 0));
@@ -189,7 +189,7 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
     static struct fxs_handover h; /* the front has one thread */
     int fd, rc = 0;
     if (e->link.fd < 0)
-        return; /* an event of the same round was its end */
+        return; /* an earlier event of this round has closed it */
     for (int i = 0; i < BATCH && (rc = fxs_handover_recv(s->fd, &h, &fd)) == 1; i++) {
         if (fd >= 0)
             close(fd);
@@ -200,7 +200,7 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
     if (rc < 0 || events & (EPOLLHUP | EPOLLERR)) {
         close_link(f, e);
         e->state = FXS_DYING;
-        kill(e->pid, SIGKILL); /* one that is ending anyway keeps its own exit status */
+        kill(e->pid, SIGKILL); /* if it has exited already, it keeps its own exit status */
         return;
     }
     hand_over_waiting(f, e);
@@ -225,7 +225,7 @@ static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
     close_link(f, e);
     e->state = FXS_DOWN;
     e->pid = 0;
-    if (!e->was_ready) { /* a new one would most likely end the same way */
+    if (!e->was_ready) { /* a new engine would most likely end the same way */
         e->not_yet = f->now + BACK_OFF_MS;
         snprintf(why, sizeof why,
                  "the engine of tenant '%s' cannot start (%s; the server's log says more)",
@@ -247,7 +247,7 @@ void fxs_engines_reap(struct fxs_front *f)
         if (e->state == FXS_DOWN || waitpid(e->pid, &status, WNOHANG) != e->pid)
             continue;
         if (e->link.fd >= 0)
-            on_link(f, &e->link, 0); /* it may have said that it is ready before it ended */
+            on_link(f, &e->link, 0); /* a FXS_READY from before its end may still be unread */
         ended(f, e, status);
     }
 }
@@ -257,7 +257,8 @@ void fxs_engines_stop(struct fxs_front *f)
     struct fxs_handover stop = {.kind = FXS_STOP};
     for (struct fxs_engine *e = f->engines.by_tenant; e; e = e->hh.next) {
         refuse_waiting(f, e, "shutdown", "the server is stopping");
-        /* One whose link is full is told when the time for stopping is over: it is killed. */
+        /* If the link is full the engine does not learn of this, and is killed after
+         * STOP_PATIENCE_MS. */
         if (e->link.fd >= 0)
             fxs_handover_send(e->link.fd, &stop, -1);
     }

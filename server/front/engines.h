@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine processes: one for each tenant, started when it is first needed and again
- * after it died.
+ * The engine processes: one for each tenant, started when it is first needed, and again when it is
+ * needed after it has died.
  *
- * A record of a tenant stays for the life of the server.  Used by the front's only thread;
- * nothing here waits for a process.
+ * The record of a tenant stays until the server exits.  Used by the front's only thread; no
+ * function here waits for a process.
  */
 #ifndef FXS_ENGINES_H
 #define FXS_ENGINES_H
@@ -23,9 +23,9 @@ struct fxs_guest;
 
 enum fxs_engine_state {
     FXS_DOWN,     /* no process */
-    FXS_STARTING, /* a process that loads the library */
+    FXS_STARTING, /* the process loads the library */
     FXS_RUNNING,  /* it takes connections */
-    FXS_DYING     /* its link is closed, the process not yet reaped */
+    FXS_DYING     /* its link is closed, and the process is not reaped yet */
 };
 
 struct fxs_engine {
@@ -33,12 +33,12 @@ struct fxs_engine {
     char tenant[FXS_TENANT_MAX + 1];
     enum fxs_engine_state state;
     pid_t pid;
-    bool was_ready;               /* this process has said that it is */
-    bool full;                    /* the link takes no more at present: EPOLLOUT is asked for */
+    bool was_ready;               /* this process has sent FXS_READY */
+    bool full;                    /* the link is full: epoll reports when it has room */
     struct fxs_guest *waiting;    /* connections to be handed over, in order */
-    int64_t started;              /* when this process was */
-    int64_t not_yet;              /* no new start before this time */
-    uint64_t used;                /* bytes of memory, as budget.c last saw it */
+    int64_t started;              /* when this process was started, ms */
+    int64_t not_yet;              /* when the next start is allowed, ms */
+    uint64_t used;                /* bytes of memory when budget.c last looked */
     char death[FX_PREVIOUS_SIZE]; /* how the last process ended: "signal 11, Segmentation fault" */
     UT_hash_handle hh;
 };
@@ -47,30 +47,29 @@ struct fxs_engines {
     struct fxs_engine *by_tenant;
 };
 
-/* The record of a tenant, new if need be; NULL without memory. */
+/* Returns the record of a tenant, and makes it if necessary; NULL if memory is out. */
 struct fxs_engine *fxs_engine_of(struct fxs_engines *t, const char *tenant);
 
-/* Make sure that it runs or starts.  Returns 0, or -1 and why not. */
+/* Starts the engine unless it has a process.  Returns 0, or -1 and the reason in `why`. */
 int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t len);
 
-/* Hand the connection over, now or when the engine is ready; it waits in e->waiting until
- * then. */
+/* Hands the connection over, now or when the engine is ready; until then it waits in e->waiting. */
 void fxs_engine_take(struct fxs_front *f, struct fxs_engine *e, struct fxs_guest *g);
-/* It does not wait any more. */
+/* Takes the guest out of e->waiting. */
 void fxs_engine_forget(struct fxs_engine *e, struct fxs_guest *g);
 
-/* Tell all to finish what is under way and to exit. */
+/* Tells all engines to finish their requests and exit. */
 void fxs_engines_stop(struct fxs_front *f);
 
-/* Reap what has ended, and start again what connections wait for. */
+/* Reaps engines that have ended, and restarts those that connections wait for. */
 void fxs_engines_reap(struct fxs_front *f);
 
-/* How many processes there are. */
+/* Returns the number of engine processes. */
 size_t fxs_engines_running(const struct fxs_engines *t);
 
-/* SIGKILL for all. */
+/* Sends SIGKILL to all engines. */
 void fxs_engines_kill(struct fxs_engines *t);
-/* Forget all tenants; their processes must be gone. */
+/* Frees all records; the processes must have ended. */
 void fxs_engines_free(struct fxs_engines *t);
 
 #endif

@@ -16,7 +16,7 @@
 #include "server/log.h"
 
 enum {
-    STOP_PATIENCE_MS = 10000, /* for engines to finish what is in flight */
+    STOP_PATIENCE_MS = 10000, /* time for engines to finish their requests */
     EVENTS = 64
 };
 
@@ -54,7 +54,7 @@ static void on_signal(void *ctx, struct fxs_event *s, uint32_t events)
     }
 }
 
-/* What has to be done by time.  Returns how long epoll_wait may wait, in ms; -1: any time. */
+/* Does what is due now.  Returns how long epoll_wait may wait, in milliseconds; -1: any time. */
 static int timers(struct fxs_front *f)
 {
     int64_t next = fxs_guests_expire(f);
@@ -70,7 +70,7 @@ static int timers(struct fxs_front *f)
     }
     if (f->stopping) {
         if (f->now >= f->give_up) {
-            fxs_log(FXS_WARN, "front", "event=killing-engines why=\"they do not stop\"");
+            fxs_log(FXS_WARN, "front", "event=killing-engines why=\"they did not stop in time\"");
             fxs_engines_kill(&f->engines);
             f->give_up = f->now + STOP_PATIENCE_MS;
         }
@@ -98,7 +98,7 @@ static int set_up(struct fxs_front *f)
 {
     sigset_t mask;
     struct rlimit files;
-    /* Each guest is a descriptor. */
+    /* Each guest needs a descriptor. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -108,7 +108,7 @@ static int set_up(struct fxs_front *f)
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
-    signal(SIGCHLD, SIG_DFL); /* where it is ignored, children cannot be waited for */
+    signal(SIGCHLD, SIG_DFL); /* if it is ignored, children cannot be waited for */
     signal(SIGPIPE, SIG_IGN);
     f->signals = (struct fxs_event){signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     f->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -142,8 +142,8 @@ int fxs_front_run(const struct fxs_options *options)
         return 1;
     }
     f.now = f.started = clock_ms();
-    /* For the engines, which read it when they start: adding vectors takes a quarter less time
-     * where the kernel gives huge pages to those who ask (transparent_hugepage). */
+    /* For the engines, whose glibc reads this when they start: adding vectors takes a quarter less
+     * time if the kernel gives huge pages on request (transparent_hugepage is "madvise"). */
     setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
     if (set_up(&f) == 0 && fxs_listen(&f) == 0) {
         loop(&f);

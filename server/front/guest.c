@@ -22,8 +22,9 @@ static void greet(int fd)
     uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
     fx_zmtp_greeting(hello);
     size_t n = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
-    /* At once: a client that waits for each step is served one round trip sooner, and a fresh
-     * socket has room for both.  A client that is gone already may have said bye before. */
+    /* Greeting and READY together: this saves one round trip for a client that waits for each step,
+     * and a new socket has room for both.  A failed send is not an error here: the client may
+     * have disconnected already. */
     if (send(fd, hello, n, MSG_NOSIGNAL) < 0)
         fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
 }
@@ -31,14 +32,14 @@ static void greet(int fd)
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
-        fxs_guest_close(f, f->guests.oldest, "newer connections need its place");
+        fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
     struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
         return;
     }
     greet(fd);
-    memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the rest is not touched yet */
+    memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the buffer is not used yet */
     g->source = (struct fxs_event){fd, on_guest};
     g->deadline = f->now + FXS_GUEST_MS;
     g->record.near = near;
@@ -53,12 +54,12 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
     f->accepted++;
 }
 
-/* Out of all lists but that of the gone. */
+/* Takes the guest out of all lists, closes its descriptor and puts it on the list `gone`. */
 static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
-    /* The descriptor may live on in an engine, and would be reported here. */
+    /* Needed before close(): if an engine has the connection open, epoll would still report it. */
     fxs_watch(f, &g->source, EPOLL_CTL_DEL, 0);
     close(g->source.fd);
     DL_DELETE(f->guests.oldest, g);
@@ -92,7 +93,7 @@ int64_t fxs_guests_expire(struct fxs_front *f)
 {
     struct fxs_guest *g, *next;
     int64_t first = INT64_MAX;
-    /* Not in the order of their ends: some wait for an engine, which they may for longer. */
+    /* The list is not in order of deadlines: guests that wait for an engine have more time. */
     DL_FOREACH_SAFE(f->guests.oldest, g, next)
     {
         if (f->now >= g->deadline)
@@ -107,8 +108,8 @@ int64_t fxs_guests_expire(struct fxs_front *f)
 
 /* --- refusing --- */
 
-/* The peer may still be sending: closing at once would reset the connection, and it would not
- * read what it has been told. */
+/* Ends our side of the connection and drops what the peer still sends.  Closing it at once would
+ * reset it if the peer is sending, and the peer might not read the error. */
 static void drain(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
@@ -126,7 +127,7 @@ void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind
         drain(f, g);
 }
 
-/* No message can be answered yet: say it as ZMTP does. */
+/* Refuses with a ZMTP ERROR command, because no message can be answered yet. */
 static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
     uint8_t error[FX_ZMTP_ERROR_MAX];
@@ -147,7 +148,8 @@ static void consume(struct fxs_guest *g, size_t n)
     memmove(g->record.bytes, g->record.bytes + n, g->record.size);
 }
 
-/* A whole command at the beginning of the buffer. Returns false when the guest is gone. */
+/* Handles a whole command at the beginning of the buffer.  Returns false if the guest was closed or
+ * refused. */
 static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zmtp_head *h)
 {
     const uint8_t *body = g->record.bytes + h->len, *rest;
@@ -156,7 +158,7 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
     uint8_t pong[FX_ZMTP_PONG_MAX];
     if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
         if (fx_zmtp_socket_type(rest, n, type) != 0) {
-            refuse_handshake(f, g, "READY names no socket type");
+            refuse_handshake(f, g, "READY has no valid Socket-Type");
             return false;
         }
         if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 &&
@@ -168,11 +170,11 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
     } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
         if (size && send(g->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-            fxs_guest_close(f, g, "it does not read");
+            fxs_guest_close(f, g, "the PONG could not be sent");
             return false;
         }
     } else if (fx_zmtp_command(body, &n, "ERROR")) {
-        fxs_guest_close(f, g, "it sent an ERROR");
+        fxs_guest_close(f, g, "it sent a ZMTP ERROR");
         return false;
     }
     consume(g, h->len + h->size);
@@ -189,6 +191,8 @@ struct message {
 
 enum found { INCOMPLETE, COMPLETE, IS_COMMAND, TOO_LARGE, MALFORMED };
 
+/* Looks for a command or a whole message at the beginning of the buffer.  `h` is the head of the
+ * last frame that was looked at. */
 static enum found find_message(const struct fxs_guest *g, struct message *m, struct fx_zmtp_head *h)
 {
     const uint8_t *p = g->record.bytes;
@@ -219,7 +223,8 @@ static enum found find_message(const struct fxs_guest *g, struct message *m, str
     }
 }
 
-/* The string value of a key.  A value of another type is one that cannot be right. */
+/* Returns the string value of a key.  A value of another type gives a text that matches no key and
+ * no tenant. */
 static struct fxs_text header_text(const struct fx_header *h, const char *key)
 {
     struct fxs_text t = {NULL, 0};
@@ -231,7 +236,7 @@ static struct fxs_text header_text(const struct fx_header *h, const char *key)
     return t;
 }
 
-/* To the engine of its tenant, as soon as that runs. */
+/* Hands the guest to the engine of `tenant`, as soon as that runs. */
 static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tenant, unsigned key)
 {
     char why[512];
@@ -250,8 +255,8 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     }
 }
 
-/* A whole message.  Returns 0 when it has been answered and another may follow, 1 when the guest
- * is not to be read any more, or -1 when it did not take the answer. */
+/* Decides about a whole message.  Returns 0 if it has been answered and another may follow, 1 if
+ * the guest must not be read from any more, -1 if the answer could not be sent. */
 static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message *m,
                   const struct fx_header *h)
 {
@@ -263,7 +268,7 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
     g->has_id = fx_header_uint(h, "request_id", &g->id);
     if (!m->delimited)
         return fxs_answer_error(f, g, "protocol", "the message does not begin with an empty frame");
-    /* Whoever shows a key wants to know whether it is valid. */
+    /* With a key they go the way of other requests: the client wants to know if it is valid. */
     if ((ping || health) && (!f->auth || !api_key.data || f->stopping))
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
@@ -289,6 +294,8 @@ static int first_message(struct fxs_front *f, struct fxs_guest *g, const struct 
     return rc;
 }
 
+/* The first message does not fit the buffer.  Without authentication nothing in it is needed here,
+ * and the engine reads the rest. */
 static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
@@ -304,7 +311,8 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
     fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
 }
 
-/* Deal with what is in the buffer.  Returns false when there is nothing more to be done now. */
+/* Handles the next command or message in the buffer.  Returns false if there is nothing more to do
+ * now. */
 static bool step(struct fxs_front *f, struct fxs_guest *g)
 {
     struct fx_zmtp_head h;
@@ -327,7 +335,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     case IS_COMMAND:
         return command(f, g, &h);
     case MALFORMED:
-        refuse_handshake(f, g, "the frame is not one of ZMTP 3");
+        refuse_handshake(f, g, "not a ZMTP 3 frame");
         return false;
     case TOO_LARGE:
         if (h.flags & FX_ZMTP_COMMAND || g->state == FXS_GUEST_READY)
@@ -346,7 +354,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     if (rc == 0)
         consume(g, m.size);
     else if (rc < 0)
-        fxs_guest_close(f, g, "it does not read");
+        fxs_guest_close(f, g, "the reply could not be sent");
     return rc == 0;
 }
 
@@ -355,7 +363,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
     struct fxs_front *f = ctx;
     struct fxs_guest *g = (struct fxs_guest *)s;
     if (g->state == FXS_GUEST_GONE)
-        return; /* an event of the same round was its end */
+        return; /* an earlier event of this round has closed it */
     if (g->state == FXS_GUEST_WAITING) {
         if (events & (EPOLLHUP | EPOLLERR))
             fxs_guest_close(f, g, "it closed the connection");
@@ -363,7 +371,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
     }
     if (g->state == FXS_GUEST_REFUSED)
         g->record.size = 0;
-    /* Once: others have their turn before its next bytes. */
+    /* One recv() each time, so that other guests have their turn. */
     ssize_t n = recv(s->fd, g->record.bytes + g->record.size, FXS_HANDOVER_BYTES - g->record.size,
                      MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))

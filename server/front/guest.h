@@ -2,9 +2,9 @@
 /*
  * Guests: connections that have not yet shown a valid key.
  *
- * A guest costs one of a limited number of places, one fixed buffer, and a limited time,
- * whatever it sends.  When all places are taken the oldest guest is closed.  A guest whose first
- * message names a valid key is handed to its tenant's engine and forgotten here.
+ * Whatever it sends, a guest costs one of a limited number of places, one fixed buffer, and a
+ * limited time.  When all places are taken, the oldest guest is closed.  A guest whose first
+ * message has a valid key is handed to its tenant's engine and freed here.
  *
  * Used by the front's only thread.
  */
@@ -19,8 +19,8 @@
 
 enum {
     FXS_GUEST_MS = 10000,         /* from accept to the first valid message */
-    FXS_GUEST_WAIT_MS = 30000,    /* with a valid key: for its engine to start */
-    FXS_GUEST_READ_MAX = 32 << 10 /* bytes that are read of one, in all */
+    FXS_GUEST_WAIT_MS = 30000,    /* with a valid key: until its engine has started */
+    FXS_GUEST_READ_MAX = 32 << 10 /* bytes to read from a guest, in total */
 };
 
 struct fxs_engine;
@@ -28,26 +28,26 @@ struct fxs_engine;
 struct fxs_guest {
     struct fxs_event source;       /* first: epoll's pointer is both */
     struct fxs_guest *prev, *next; /* by age */
-    struct fxs_engine *engine;     /* that it waits for, or NULL */
+    struct fxs_engine *engine;     /* the engine that it waits for, or NULL */
     struct fxs_guest *prev_waiting, *next_waiting;
     int64_t deadline;
     enum fxs_guest_state {
-        FXS_GUEST_GREETING, /* its greeting is awaited */
-        FXS_GUEST_READY,    /* READY */
-        FXS_GUEST_MESSAGE,  /* its first message */
-        FXS_GUEST_WAITING,  /* it has a key, and its engine starts */
-        FXS_GUEST_REFUSED,  /* it has been told so; what it still sends is dropped */
+        FXS_GUEST_GREETING, /* the front waits for its greeting, */
+        FXS_GUEST_READY,    /* for its READY, */
+        FXS_GUEST_MESSAGE,  /* for its first message */
+        FXS_GUEST_WAITING,  /* its key is valid, and it waits for its engine */
+        FXS_GUEST_REFUSED,  /* the error has been sent; what the guest still sends is dropped */
         FXS_GUEST_GONE      /* closed or handed over; freed after this round of events */
     } state;
-    bool has_id;                /* the request has an id */
-    uint64_t id;                /* request_id */
-    size_t total;               /* bytes read, in all */
-    struct fxs_handover record; /* what has been read of it, and what the engine is told */
+    bool has_id;                /* the request has a request_id, */
+    uint64_t id;                /* this one */
+    size_t total;               /* bytes read, in total */
+    struct fxs_handover record; /* the bytes read, and what the engine will be told */
 };
 
 struct fxs_guests {
     struct fxs_guest *oldest; /* by age (utlist, doubly linked) */
-    struct fxs_guest *gone;
+    struct fxs_guest *gone;   /* to be freed by fxs_guests_bury (through next) */
     int n;
 };
 

@@ -20,14 +20,15 @@
 
 enum {
     BACKLOG = 4096,
-    ACCEPTS = 64, /* before other events are looked at */
+    ACCEPTS = 64, /* connections to accept before other events have their turn */
     PAUSE_MS = 100,
     KEEPALIVE_IDLE_S = 30, /* a dead peer is noticed within idle + 4 x interval: 50 s */
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_COUNT = 4,
-    UNACKNOWLEDGED_MS = 120000 /* data that nobody acknowledges */
+    UNACKNOWLEDGED_MS = 120000 /* a connection ends if its data is not acknowledged for so long */
 };
 
+/* Logs why an endpoint cannot be used.  Returns -1. */
 static int refuse(const char *endpoint, const char *why)
 {
     fxs_log(FXS_ERROR, "front", "event=cannot-listen endpoint=%s why=\"%s\"", endpoint, why);
@@ -40,7 +41,7 @@ static void on_listener(void *ctx, struct fxs_event *s, uint32_t events)
     fxs_accept(ctx, (struct fxs_listener *)s);
 }
 
-/* Listen on a bound socket.  Takes the descriptor. */
+/* Listens on a bound socket.  Takes fd.  `path`: the socket file to remove at the end, or "". */
 static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, const char *path)
 {
     struct fxs_listener *l = &f->listeners[f->nlisteners];
@@ -59,22 +60,22 @@ static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, cons
 
 /* --- Unix sockets --- */
 
-/* A socket file that its server left behind is removed; a live server's socket, or a file that
- * somebody named by mistake, is not. */
+/* Removes a socket file that a dead server has left behind.  Returns 0 if the path is free now, or
+ * -1 if it is the socket of a live server or not a socket. */
 static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
 {
     struct stat st;
     if (lstat(addr->sun_path, &st) != 0)
         return errno == ENOENT ? 0 : refuse(endpoint, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
-        return refuse(endpoint, "there is a file of that name");
+        return refuse(endpoint, "a file of that name exists, and it is not a socket");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return refuse(endpoint, strerror(errno));
     int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
     int error = errno;
     close(fd);
-    if (rc == 0 || error == EAGAIN) /* EAGAIN: somebody listens and is busy */
+    if (rc == 0 || error == EAGAIN) /* EAGAIN: a server listens, and its backlog is full */
         return refuse(endpoint, "address already in use");
     if (error != ECONNREFUSED)
         return refuse(endpoint, strerror(error));
@@ -88,7 +89,7 @@ static int listen_unix(struct fxs_front *f, const char *endpoint)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
     if (len == 0 || strcmp(path, "*") == 0)
-        return refuse(endpoint, "there is no path");
+        return refuse(endpoint, "the path is missing; expected ipc://PATH");
     if (len >= sizeof addr.sun_path)
         return refuse(endpoint, "the path is too long for a socket");
     memcpy(addr.sun_path, path, len);
@@ -107,9 +108,10 @@ static int listen_unix(struct fxs_front *f, const char *endpoint)
     return add(f, endpoint, fd, false, path[0] == '@' ? "" : path);
 }
 
-/* Clients of this host that came by TCP are told of a Unix socket (memfds, lower latency).  Its
- * name cannot be guessed, and only this user can put another in its place: a client that is not
- * on this host after all, but behind a tunnel, finds nothing there. */
+/* Listens on a Unix socket for clients on this host that have connected over TCP: they are told of
+ * it, because it has lower latency and can pass memfds.  Its name cannot be guessed, and only this
+ * user can replace it, so a client that only seems to be on this host, behind a tunnel, finds no
+ * socket of that name on its own host.  Returns 0, also if it fails: clients then stay on TCP. */
 static int listen_near(struct fxs_front *f)
 {
     static const char *const where[] = {"/run", "/tmp"};
@@ -125,7 +127,7 @@ static int listen_near(struct fxs_front *f)
             f->near_dir[0] = '\0';
     }
     if (f->near_dir[0]) {
-        mode_t mask = umask(0111); /* whoever reaches the TCP port may come here */
+        mode_t mask = umask(0111); /* any user who can reach the TCP port may use this socket */
         snprintf(f->near, sizeof f->near, "ipc://%.99s/%08llx", f->near_dir,
                  (unsigned long long)(r[0] ^ r[1]));
         rc = chmod(f->near_dir, 0711) == 0 ? listen_unix(f, f->near) : -1;
@@ -133,7 +135,7 @@ static int listen_near(struct fxs_front *f)
     }
     if (rc != 0) {
         f->near[0] = '\0';
-        fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients of this host stay on TCP\"");
+        fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients on this host stay on TCP\"");
     }
     return 0;
 }
@@ -148,7 +150,7 @@ static bool is_loopback(const struct sockaddr *a)
     return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
-/* "HOST:PORT", "[IPv6]:PORT", "*:PORT"; a port of * is any free one. */
+/* Splits "HOST:PORT", "[IPv6]:PORT" or "*:PORT" after tcp://.  A port of "*" means any free one. */
 static int split(const char *endpoint, char *host, size_t len, const char **port)
 {
     const char *rest = endpoint + strlen("tcp://"), *colon = strrchr(rest, ':');
@@ -158,7 +160,7 @@ static int split(const char *endpoint, char *host, size_t len, const char **port
         n -= 2;
     }
     if (n == 0 || n >= len)
-        return refuse(endpoint, "there is no host");
+        return refuse(endpoint, "the host is missing or too long; expected tcp://HOST:PORT");
     memcpy(host, rest, n);
     host[n] = '\0';
     *port = strcmp(colon + 1, "*") == 0 ? "0" : colon + 1;
@@ -172,7 +174,7 @@ static int bind_to(const struct addrinfo *ai)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (ai->ai_family == AF_INET6) /* [::] takes IPv4 as well */
+    if (ai->ai_family == AF_INET6) /* [::] accepts IPv4, too */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
         return fd;
@@ -214,7 +216,7 @@ static int listen_tcp(struct fxs_front *f, const char *endpoint)
     if ((why = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list)) != 0)
         return refuse(endpoint, why == EAI_NONAME ? "not an address or name of this machine"
                                                   : gai_strerror(why));
-    /* For "*" the IPv6 address, which takes both, before that of IPv4. */
+    /* IPv6 first: for "*" that address accepts IPv4, too. */
     for (int v6 = 1; v6 >= 0 && fd < 0; v6--)
         for (ai = list; ai && fd < 0; ai = ai->ai_next)
             if ((ai->ai_family == AF_INET6) == v6) {
@@ -249,7 +251,7 @@ int fxs_listen(struct fxs_front *f)
 
 /* --- accepting --- */
 
-/* Did it come from an address of this host? */
+/* Returns true if the connection comes from an address of this host. */
 static bool is_near(int fd, const struct sockaddr_storage *peer)
 {
     struct sockaddr_storage own;
@@ -265,7 +267,7 @@ static bool is_near(int fd, const struct sockaddr_storage *peer)
                   &((const struct sockaddr_in6 *)peer)->sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
-/* The kernel tells the engine when the peer is gone. */
+/* Keepalive: the kernel ends the connection if the peer's host is gone. */
 static void tune_tcp(int fd)
 {
     static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the front share.  One thread. */
+/* What the source files of the front share.  Used by its only thread. */
 #ifndef FXS_STATE_H
 #define FXS_STATE_H
 
@@ -11,11 +11,11 @@
 #include "server/front/guest.h"
 #include "server/options.h"
 
-/* A socket that connections are accepted from. */
+/* A listening socket. */
 struct fxs_listener {
     struct fxs_event source; /* first: epoll's pointer is both */
     bool tcp;
-    char path[108]; /* of a Unix socket, to be removed at the end; or "" */
+    char path[108]; /* the file of a Unix socket, removed at the end; or "" */
 };
 
 struct fxs_front {
@@ -23,17 +23,17 @@ struct fxs_front {
     struct fxs_auth *auth; /* NULL: no authentication */
     int epoll;
     struct fxs_event signals;
-    struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* the last: clients of this host */
+    struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* one more for `near` */
     int nlisteners;
-    char near[FX_NEAR_SIZE]; /* endpoint for clients of this host that come by TCP, or "" */
+    char near[FX_NEAR_SIZE]; /* endpoint for clients on this host that connect over TCP, or "" */
     char near_dir[100];      /* its directory, or "" */
     struct fxs_engines engines;
     struct fxs_guests guests;
-    int64_t now; /* monotonic milliseconds, of this round of the loop */
+    int64_t now; /* monotonic clock of this round of the loop, ms; so are the following times */
     int64_t started;
-    int64_t resume;  /* when paused listeners accept again; 0: they do */
-    int64_t give_up; /* when stopping: time to kill what still runs */
-    int64_t budget;  /* when the memory is next divided */
+    int64_t resume;  /* when paused listeners accept again; 0: they are not paused */
+    int64_t give_up; /* while stopping: when to kill engines that still run */
+    int64_t budget;  /* when to divide the memory next */
     bool stopping;
     uint64_t accepted, refused;
 };
@@ -45,35 +45,35 @@ static inline int fxs_watch(struct fxs_front *f, struct fxs_event *s, int op, ui
 
 /* --- listen.c --- */
 
-/* Bind all endpoints, and the one for clients of this host.  Returns 0, or -1 after it has said
- * why in the log. */
+/* Listens on all endpoints, and on the one for clients on this host.  Returns 0, or logs why it
+ * cannot and returns -1. */
 int fxs_listen(struct fxs_front *f);
-/* Accepts connections that wait, up to a limit: other events have their turn. */
+/* Accepts waiting connections, up to a limit, so that other events have their turn. */
 void fxs_accept(struct fxs_front *f, struct fxs_listener *l);
-/* Stops accepting for PAUSE_MS: this process is out of descriptors. */
+/* Stops accepting for PAUSE_MS, because this process is out of descriptors or memory. */
 void fxs_listen_pause(struct fxs_front *f);
 void fxs_listen_resume(struct fxs_front *f);
-/* Close the listeners and remove the socket files. */
+/* Closes the listeners and removes the socket files. */
 void fxs_listen_end(struct fxs_front *f);
 
 /* --- guest.c --- */
 
-/* A connection has been accepted.  Takes fd. */
+/* Makes a guest of an accepted connection.  Takes fd. */
 void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer);
 /* Closes the connection; `why` is for the log. */
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
-/* The connection has been handed over to an engine: forgets it and sends nothing. */
+/* Removes a guest that has been handed over to an engine; sends nothing. */
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
-/* Its engine cannot be started: sends the error. */
+/* Sends an error, and closes the guest when it has ended its side. */
 void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why);
-/* Closes those whose deadline has passed.  Returns the next deadline, or INT64_MAX. */
+/* Closes guests whose deadline has passed.  Returns the next deadline, or INT64_MAX. */
 int64_t fxs_guests_expire(struct fxs_front *f);
-/* Frees those that are gone.  Called after the events of a round, which may still name them. */
+/* Frees guests that are gone.  Called after each round of events, which may still point to them. */
 void fxs_guests_bury(struct fxs_front *f);
 
-/* --- answer.c: what the front says itself; each returns 0, or -1 when it could not be sent --- */
+/* --- answer.c: each returns 0, or -1 if the reply could not be sent --- */
 
-/* `text` follows "faissx: ". */
+/* Replies with an error; "faissx: " is put before `text`. */
 __attribute__((format(printf, 4, 5))) int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g,
                                                            const char *kind, const char *text, ...);
 int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g);
@@ -81,7 +81,7 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g);
 
 /* --- budget.c --- */
 
-/* Divides the memory among the engines. */
+/* Sets the memory limit of each engine. */
 void fxs_budget_divide(struct fxs_front *f);
 
 #endif

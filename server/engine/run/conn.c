@@ -20,8 +20,8 @@ void fxe_msg_free(struct fxe_msg *m)
     free(m);
 }
 
-/* Connections that have ended.  Their memory is used for new ones and never freed, for a worker
- * may have got an event of one from epoll and not looked at it yet. */
+/* Connections that have ended.  Their memory is reused and never freed: epoll may have given a
+ * worker an event for one that the worker has not handled yet. */
 static struct {
     pthread_mutex_t lock;
     struct fxe_conn *first; /* through next_unread */
@@ -44,7 +44,8 @@ static struct fxe_conn *new_or_used(void)
     return c;
 }
 
-/* All but `source` and `lock`, which a late event reads, is as in new memory. */
+/* Adds the connection to the spare ones.  Zeroes everything from `phase` on; a late event may still
+ * read `source` and `lock`. */
 static void put_away(struct fxe_conn *c)
 {
     pthread_mutex_lock(&c->lock);
@@ -105,7 +106,7 @@ void fxe_conn_kill(struct fxe_conn *c)
 {
     pthread_mutex_lock(&c->lock);
     if (!c->dead)
-        shutdown(c->source.fd, SHUT_RDWR); /* epoll reports it, if it is armed */
+        shutdown(c->source.fd, SHUT_RDWR); /* if it is armed, epoll reports this */
     c->dead = true;
     pthread_mutex_unlock(&c->lock);
     __atomic_store_n(&c->gone, true, __ATOMIC_RELAXED);
@@ -113,7 +114,7 @@ void fxe_conn_kill(struct fxe_conn *c)
 
 bool fxe_conn_is_gone(const struct fxe_conn *c)
 {
-    /* Not a recv() that peeks: unread bytes would hide the end behind them. */
+    /* recv() with MSG_PEEK would not see the end while unread bytes are in front of it. */
     struct pollfd p = {.fd = c->source.fd, .events = POLLRDHUP};
     return __atomic_load_n(&c->gone, __ATOMIC_RELAXED) || (poll(&p, 1, 0) > 0 && p.revents != 0);
 }

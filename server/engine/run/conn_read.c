@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections: requests are read. */
+/* Reading requests from a connection. */
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -15,17 +15,18 @@
 #include "server/engine/run/kept.h"
 
 enum {
-    SMALL = 256, /* bytes of a body that are read through the buffer */
-    FIRST_ROOM = 64 << 10,
-    SOCKET = 64 << 10,
-    BURST = 32 << 10,
-    FRAME_MS = 2,
-    DISCARD = 2 * FX_FRAME_MAX /* of a connection that was refused, before it is closed */
+    SMALL = 256,           /* if fewer bytes of a body are missing, they go through the buffer */
+    FIRST_ROOM = 64 << 10, /* first allocation for a body whose announced size is not trusted */
+    SOCKET = 64 << 10,     /* wait for a body only if this many bytes are missing, */
+    BURST = 32 << 10,      /* and this many have come since the last wait, */
+    FRAME_MS = 2,          /* and for so long */
+    DISCARD = 2 * FX_FRAME_MAX /* bytes to drop from a refused connection before it is closed */
 };
 
 /* --- receiving --- */
 
-/* A descriptor that came with a message.  Only one is kept; the protocol has no use for more. */
+/* Keeps the last descriptor that came with a message and closes the others: the protocol has no use
+ * for more than one. */
 static void keep_fd(struct fxe_conn *c, struct msghdr *msg)
 {
     for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
@@ -42,7 +43,8 @@ static void keep_fd(struct fxe_conn *c, struct msghdr *msg)
     }
 }
 
-/* More bytes into the buffer: 1, 0 when there are none now, -1 at the end. */
+/* Reads more bytes into the buffer.  Returns 1 if it has, 0 if there are none now, -1 if the
+ * connection has ended. */
 static int fill(struct fxe_conn *c)
 {
     union {
@@ -86,8 +88,7 @@ static void use(struct fxe_conn *c, size_t n)
 
 /* --- refusing while reading --- */
 
-/* Nothing behind this can be understood: the request is answered with an error, and the
- * connection ends. */
+/* Marks the message that is being read as refused: the request is answered with this error. */
 __attribute__((format(printf, 3, 4))) static void refuse(struct fxe_conn *c, const char *kind,
                                                          const char *fmt, ...)
 {
@@ -113,8 +114,9 @@ static int discard(struct fxe_conn *c)
 
 /* --- frames --- */
 
-/* Room for the frame's body, or for a part of it.  What a client announces is taken at its word
- * as far as fxe_ahead_take allows for all of them; beyond that memory grows with what arrives. */
+/* Allocates memory for the frame's body: all of the announced size while fxe_ahead_take allows it,
+ * otherwise a first part, which grows as bytes arrive.  Returns 0, or -1 if there is no memory and
+ * the message is refused. */
 static int make_room(struct fxe_conn *c, size_t size)
 {
     struct fx_buffer *b = &c->msg->frames[c->msg->nframes];
@@ -130,11 +132,11 @@ static int make_room(struct fxe_conn *c, size_t size)
                "requests and replies of this tenant already take more than %zu MiB; see "
                "--max-pending",
                fxe_engine.max_pending >> 20);
-        if (c->msg->nframes) /* the header is small, and has the number that the answer needs */
+        if (c->msg->nframes) /* read the header all the same: the answer needs its request_id */
             return -1;
     }
-    /* FAISS reads arrays in place: malloc's alignment is enough for all of them.  Not NULL when
-     * empty: that means "no array" to many callers. */
+    /* FAISS reads arrays in place: malloc's alignment is enough for all types.  Not NULL for an
+     * empty frame, because many callers take NULL for "no array". */
     b->data = malloc(c->room ? c->room : 1);
     if (!b->data) {
         refuse(c, "limit", "the server has no memory for an array of %zu bytes", size);
@@ -149,7 +151,7 @@ static int make_room(struct fxe_conn *c, size_t size)
     return 0;
 }
 
-/* The room is full, and more is to come. */
+/* Enlarges the memory of a body that is full and not complete. */
 static int grow(struct fxe_conn *c)
 {
     struct fx_buffer *b = &c->msg->frames[c->msg->nframes - 1];
@@ -171,7 +173,8 @@ static int grow(struct fxe_conn *c)
     return 0;
 }
 
-/* A frame of a message begins.  Returns -1 when the message cannot be understood any further. */
+/* Begins a frame of a message.  Returns -1 if the connection has to end: the rest of the message
+ * cannot be read. */
 static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
 {
     int first = !c->msg;
@@ -198,7 +201,7 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
                (unsigned long long)h->size, FX_FRAME_MAX);
         return -1;
     }
-    /* Once the message is refused, or where there is no room, frames are read and dropped. */
+    /* If the message is refused, or there is no memory, its frames are read and dropped. */
     if (is_header)
         return make_room(c, c->left);
     if (!c->msg->kind)
@@ -206,7 +209,8 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
     return 0;
 }
 
-/* The rest of the frame's body: 1 when it is complete. */
+/* Reads the rest of the frame's body.  Returns 1 if it is complete, 0 if bytes are missing, -1 if
+ * the connection has ended. */
 static int fill_body(struct fxe_conn *c)
 {
     size_t burst = 0;
@@ -215,7 +219,7 @@ static int fill_body(struct fxe_conn *c)
         struct fx_buffer *b = c->body ? &c->msg->frames[c->msg->nframes - 1] : NULL;
         size_t room = b ? c->room - (size_t)(c->body - (char *)b->data) : 0;
         if (b && room == 0) {
-            grow(c); /* or the rest is dropped */
+            grow(c); /* if this fails, the rest of the frame is dropped */
             continue;
         }
         if (b && n > room)
@@ -232,9 +236,9 @@ static int fill_body(struct fxe_conn *c)
         } else {
             ssize_t got =
                 recv(c->source.fd, c->body, room < c->left ? room : c->left, MSG_DONTWAIT);
-            /* The rest of a large frame is on its way: waiting a moment is cheaper than handing
-             * the connection to another worker every 200 KB that a socket holds.  Only where it
-             * comes quickly: a client that trickles must not keep a worker. */
+            /* The rest of a large frame is probably on its way.  Waiting a moment for it is cheaper
+             * than handing the connection to another worker for each 200 KB that a socket holds.
+             * Only if bytes come quickly: a slow client must not occupy a worker. */
             struct pollfd p = {.fd = c->source.fd, .events = POLLIN};
             if (got < 0 && errno == EAGAIN && c->left >= SOCKET && burst >= BURST) {
                 burst = 0;
@@ -262,14 +266,14 @@ static int fill_body(struct fxe_conn *c)
     return 1;
 }
 
-/* A client of this host need not send a large array through the socket: the descriptor of
- * a memfd that comes with a message is its last frame. */
+/* Maps the memfd that came with a message as its last frame: a client on this host may send a large
+ * array this way instead of through the socket. */
 static void take_memfd(struct fxe_conn *c)
 {
     size_t size = fx_memfd_sealed_size(c->fd);
     struct fx_buffer *b = &c->msg->frames[c->msg->nframes];
     if (size && c->msg->nframes && c->msg->nframes < FX_FRAMES_MAX) {
-        b->data = fx_memfd_map(c->fd, size); /* NULL: the request fails, fxe_req_frame */
+        b->data = fx_memfd_map(c->fd, size); /* if NULL, fxe_req_frame fails the request */
         b->size = size;
         b->mapped = 1;
         c->msg->nframes++;
@@ -280,8 +284,9 @@ static void take_memfd(struct fxe_conn *c)
 
 static int message_done(struct fxe_conn *c, struct fxe_msg **m)
 {
-    /* A descriptor comes with the first bytes of its message, which end what was received
-     * together with it. */
+    /* A client sends a descriptor with the first bytes of its message, and recvmsg never returns
+     * bytes beyond those that a descriptor was sent with: it belongs to the first message that ends
+     * at or after fd_end. */
     if (c->fd >= 0 && c->consumed >= c->fd_end)
         take_memfd(c);
     if (c->msg->nframes == 0 && !c->msg->kind)
@@ -293,8 +298,8 @@ static int message_done(struct fxe_conn *c, struct fxe_msg **m)
 
 /* --- commands --- */
 
-/* A whole command lies in the buffer.  Others than these are ignored, as the specification wants
- * it. */
+/* Handles a whole command in the buffer.  Unknown commands are ignored, as the ZMTP specification
+ * requires.  Returns -1 if the connection has to end. */
 static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
 {
     const uint8_t *body = c->in + c->at + h->len, *rest;
@@ -302,7 +307,7 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
     uint8_t pong[FX_ZMTP_PONG_MAX];
     if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
-        /* One that the socket does not take is not missed: the peer is not reading. */
+        /* If the socket is full, no PONG is sent: the peer is not reading. */
         ssize_t sent = size ? send(c->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
         if (!size || (sent >= 0 && (size_t)sent < size) || (sent < 0 && errno != EAGAIN))
             return -1;
@@ -313,8 +318,8 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
     return 0;
 }
 
-/* Look at the next frame's head, deal with commands: 1 and a frame's head, of a message; 0 when
- * bytes are missing; -1.  libzmq sends its PING also between the frames of a message. */
+/* Handles commands up to the next frame of a message: libzmq sends PING between those, too.
+ * Returns 1 and that frame's head; 0 if bytes are missing; -1 if the connection has ended. */
 static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
 {
     for (;;) {
@@ -324,7 +329,7 @@ static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
         if (rc == 1 && !(h->flags & FX_ZMTP_COMMAND))
             return 1;
         if (rc == 1 && h->size > FXE_CONN_IN - FX_ZMTP_HEAD_MAX)
-            return -1; /* longer than any that is known */
+            return -1; /* longer than any known command */
         if (rc == 1 && c->have - c->at >= h->len + h->size) {
             if (command(c, h) != 0)
                 return -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections: replies leave.  Nobody waits for a client that does not read. */
+/* Sending replies.  No thread waits for a client that does not read. */
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -7,7 +7,8 @@
 #include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
 
-/* Send what is left of r's reply. */
+/* Sends as much of r's reply as the socket accepts.  Returns 1 if all of it has been sent, 0 if
+ * not, -1 if the connection is broken. */
 static int send_some(struct fxe_conn *c, struct fxe_req *r)
 {
     struct fx_zmtp_message *m = &r->wire;
@@ -23,14 +24,14 @@ static int send_some(struct fxe_conn *c, struct fxe_req *r)
     return 1;
 }
 
-/* It has left, or never will. */
+/* The reply has been sent (rc is 1), or never will be (-1).  Returns rc. */
 static int sent_all(struct fxe_conn *c, struct fxe_req *r, int rc)
 {
     fxe_kept_sub(r->unsent);
     r->unsent = 0;
     c->sending = NULL;
     if (rc == 1 && c->discard)
-        shutdown(c->source.fd, SHUT_WR); /* the error was the last word */
+        shutdown(c->source.fd, SHUT_WR); /* nothing follows the error */
     return rc;
 }
 

@@ -6,7 +6,7 @@
 #include "server/engine/run/under_way.h"
 #include "server/engine/run/watch.h"
 
-/* It has ended, or cannot be waited for any more. */
+/* The connection has ended, or epoll cannot watch it. */
 static void lost(struct fxe_conn *c)
 {
     fxe_conn_kill(c);
@@ -15,7 +15,7 @@ static void lost(struct fxe_conn *c)
     fxe_unlock();
 }
 
-/* A request has been read: if it can run now, it goes to the ready queue. */
+/* Prepares a request that has been read, and queues it if it gets all its locks now. */
 static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
 {
     struct fxe_req *r = fxe_req_new(m, c);
@@ -30,7 +30,7 @@ static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
     bool failed = fxe_req_prepare(r) != 0;
     if (!failed && fxe_needs_take(r, &r->needs, false))
         fxe_ready_add(r);
-    /* else it comes back through fxe_ready_retry */
+    /* If it did not get its locks, fxe_ready_retry queues it later. */
     fxe_unlock();
     if (failed)
         fxe_req_finish(r);
@@ -88,7 +88,7 @@ int fxe_exchange_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
         c->phase = FXE_FLUSHING;
         fxe_conn_ref(c);
         if (!fxe_watch_conn(c, EPOLLOUT))
-            fxe_conn_unref(c); /* r has another reference */
+            fxe_conn_unref(c); /* not the last one: r has another */
         if (c->dead)
             rc = fxe_conn_flush(c);
     }
@@ -98,23 +98,24 @@ int fxe_exchange_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
     return rc;
 }
 
-/* While a request is under way, its connection is watched for commands and for its end. */
+/* While a request is under way: answers commands, and looks for the connection's end.  Returns
+ * whether epoll took the caller's reference.  The caller holds conn.lock. */
 static bool while_busy(struct fxe_conn *c)
 {
     int rc = fxe_conn_commands(c);
     if (rc < 0 || fxe_conn_is_gone(c)) {
         __atomic_store_n(&c->gone, true, __ATOMIC_RELAXED);
         fxe_lock();
-        fxe_session_unbind(c); /* the lease begins, whatever the call still does */
+        fxe_session_unbind(c); /* the lease begins, even while the call still runs */
         fxe_unlock();
         return false;
     }
     return fxe_watch_conn(c, rc == 0 ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP);
 }
 
-/* Something happened to a connection.  What was asked for can have been changed after epoll had
- * reported it to this worker, and then be reported to another one as well: the first to come
- * gets the reference. */
+/* Handles an event of a connection.  If another thread re-arms the connection after epoll has
+ * reported it to this worker, a second worker may get an event, too: the first one to lock the
+ * connection takes the reference, and the other does nothing. */
 static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxe_conn *c = (struct fxe_conn *)s;
@@ -123,7 +124,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     bool took = false;
     int rc = 0;
     (void)ctx;
-    (void)events; /* it is looked at what is there now */
+    (void)events; /* they may be out of date: c->phase says what to do */
     pthread_mutex_lock(&c->lock);
     if (!c->armed) {
         pthread_mutex_unlock(&c->lock);
@@ -137,7 +138,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
         if (rc == 0 && (took = fxe_watch_conn(c, EPOLLOUT)))
             sent = NULL;
         else if (rc == 0)
-            rc = fxe_conn_flush(c); /* it cannot be waited for: -1 */
+            rc = fxe_conn_flush(c); /* epoll cannot watch it and it is dead now: -1 */
         break;
     case FXE_BUSY:
         took = c->dead ? false : while_busy(c);

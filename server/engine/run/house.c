@@ -21,7 +21,7 @@
 enum {
     TICK_MS = 25,
     EVENTS = 4,
-    BATCH = 64 /* connections from the front, before something else is looked after */
+    BATCH = 64 /* records to read from the front before other work has its turn */
 };
 
 static struct {
@@ -33,7 +33,7 @@ static struct {
 void fxe_house_wake(void)
 {
     static const uint64_t one = 1;
-    /* -1: it does not run yet, and will look for itself. */
+    /* -1: the housekeeper does not run yet, and looks at everything when it starts. */
     if (house.wake.fd >= 0 && write(house.wake.fd, &one, sizeof one) < 0 && errno != EAGAIN)
         fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
@@ -76,10 +76,10 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         }
     }
     if (rc < 0)
-        _exit(0); /* the front is gone: nobody could be told anything */
+        _exit(0); /* the front is gone, and no client can connect any more */
 }
 
-/* Sessions whose lease is over.  Returns when the next one's is. */
+/* Ends the sessions whose lease is over.  Returns when the next lease ends, or INT64_MAX. */
 static int64_t expire(void)
 {
     struct fxe_obj *doomed = NULL;
@@ -90,8 +90,8 @@ static int64_t expire(void)
     return next;
 }
 
-/* One tick: looks after what the workers cannot while they compute.  Returns whether there is to be
- * another one. */
+/* One tick: does what the workers cannot do while they compute.  Returns whether another tick is
+ * needed. */
 static bool tick(void)
 {
     bool given_up = fxe_overdue_tick();
@@ -112,6 +112,7 @@ static bool is_quiet(void)
     return quiet;
 }
 
+/* Returns how long epoll_wait may wait, in milliseconds; -1: any time. */
 static int timeout(int64_t next, bool ticking)
 {
     int64_t left = next == INT64_MAX ? -1 : next - fxe_now_ms();

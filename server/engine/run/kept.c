@@ -3,7 +3,7 @@
 
 #include "server/engine/engine.h"
 
-enum { AHEAD_MAX = 32 << 20 };
+enum { AHEAD_MAX = 32 << 20 }; /* bytes */
 
 static size_t kept, ahead; /* atomic */
 

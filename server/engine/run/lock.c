@@ -51,7 +51,7 @@ void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b)
         from->members = o->next_in_group;
         fxe_group_join(to, o);
     }
-    /* Those that wait for the old group look for the new one when it is given back. */
+    /* Requests that wait for the old group find the new one when the old one is given back. */
     free_if_empty(from);
 }
 
@@ -76,7 +76,7 @@ static bool is_free_for(const struct fxe_group *g, bool write)
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
 {
     struct fxe_group *busy = NULL;
-    /* Objects may have come together since they were added: one entry for each group. */
+    /* Groups may have been merged since they were added: keep one entry for each. */
     for (int i = 0; i < n->n; i++) {
         n->need[i].group = n->need[i].obj->group;
         for (int j = 0; j < i; j++)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers and writers of groups of objects.  No thread waits for a group: a request that cannot
- * have all that it needs is put aside, in order, and comes back through fxe_ready_retry when it
- * can.
+ * Read and write locks of groups of objects.  No thread waits for a lock: a request that cannot
+ * have all its locks is queued at a group that it lacks, and fxe_ready_retry runs it later.
  *
  * The caller of every function here holds engine.lock.
  */
@@ -15,8 +14,8 @@
 
 /* One group that a request needs. */
 struct fxe_need {
-    struct fxe_obj *obj; /* its group at the time */
-    struct fxe_group *group;
+    struct fxe_obj *obj;     /* the request needs its group, which a merge may change */
+    struct fxe_group *group; /* as taken; NULL: another entry has the same group */
     bool write;
 };
 
@@ -25,21 +24,21 @@ struct fxe_needs {
     int n;
 };
 
-/* Adds the group of `o`.  A request that reads and writes a group writes it.  Returns -1 if there
- * are too many. */
+/* Adds the group of `o`.  A request that both reads and writes a group locks it for writing.
+ * Returns 0, or -1 if there are more than FX_OBJECTS_MAX. */
 int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write);
 
-/* Takes all groups and returns true; or returns false, and the request waits for one of them.
- * `again`: the request has waited already, and does not go behind others. */
+/* Takes all groups and returns true; or takes none, queues the request at one of them and returns
+ * false.  `again`: the request has waited before, and so need not wait behind those that wait. */
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again);
-/* Gives all groups back; requests that waited for them come back through fxe_ready_retry. */
+/* Gives all groups back, and calls fxe_ready_retry for the requests that waited for them. */
 void fxe_needs_give(struct fxe_needs *n);
 
-/* A group of its own for a new object.  Returns -1 if memory is out. */
+/* Gives a new object a group of its own.  Returns 0, or -1 if memory is out. */
 int fxe_group_new(struct fxe_obj *o);
 void fxe_group_join(struct fxe_group *g, struct fxe_obj *o);
 void fxe_group_leave(struct fxe_obj *o);
-/* One group from now on.  The caller writes both. */
+/* Merges the groups of `a` and `b`.  The caller has locked both for writing. */
 void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b);
 
 #endif

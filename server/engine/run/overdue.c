@@ -11,10 +11,10 @@
 
 enum {
     BATCH = 16,
-    GRACE_MS = 2000 /* a request that is younger may be the first of a new client */
+    GRACE_MS = 2000 /* a younger request may be the first of a new client */
 };
 
-static int given_up; /* calls whose callers have had their answer; engine.lock */
+static int given_up; /* calls that still run and whose callers have had an error; engine.lock */
 
 bool fxe_overdue_ended(struct fxe_req *r)
 {
@@ -23,8 +23,8 @@ bool fxe_overdue_ended(struct fxe_req *r)
     return r->given_up;
 }
 
-/* A request that stands in for r, whose caller is not to wait any longer: it is answered, and r
- * is not.  NULL when memory is out: then it is tried again at the next tick. */
+/* Returns a request that carries the error to r's caller, so that r gets no reply of its own; NULL
+ * if memory is out, and the next tick tries again.  The caller holds engine.lock. */
 static struct fxe_req *stand_in(struct fxe_req *r)
 {
     struct fxe_req *s = calloc(1, sizeof *s);
@@ -66,7 +66,8 @@ static void give_up(int64_t now)
     }
 }
 
-/* Would anything be lost with this process but calls that nobody waits for? */
+/* Returns true if this process has nothing to lose but calls that no client waits for.  The caller
+ * holds engine.lock. */
 static bool is_expendable(int64_t now)
 {
     int runaways = given_up;
@@ -90,7 +91,7 @@ bool fxe_overdue_tick(void)
     fxe_unlock();
     if (expendable) {
         fxs_log(FXS_WARN, "engine",
-                "event=replaced why=\"a call does not end, and there is nothing else to be lost\"");
+                "event=replaced why=\"a call does not end, and nothing else would be lost\"");
         _exit(0);
     }
     return some;

@@ -19,21 +19,21 @@
 #include "server/log.h"
 
 enum {
-    STREAK = 64,        /* requests that a worker takes without a look at epoll, */
-    STREAK_NS = 500000, /* for so long */
-    LOOK_NS = 50000,
-    GIVE_UP = 32,
+    STREAK = 64,        /* a worker asks epoll again after this many requests of one client, */
+    STREAK_NS = 500000, /* or after this time */
+    LOOK_NS = 50000,    /* how long to busy-wait for a client's next request */
+    GIVE_UP = 32,       /* requests without a busy-wait after one in vain */
     SLICE_NS = 100000
 };
 
-/* Connections whose requests this worker has answered and not looked at since. */
+/* Connections whose requests this worker has answered, and has not read from since. */
 static _Thread_local struct {
     bool worker;
     struct fxe_conn *conn[FXE_FLAT_MAX];
     int n;
-    int streak;     /* requests taken without a look at epoll */
-    int64_t looked; /* when it last looked there, ns */
-    int in_vain;    /* requests before it waits for another one again */
+    int streak;     /* requests taken since it last asked epoll */
+    int64_t looked; /* when it last asked epoll, ns */
+    int in_vain;    /* requests to take before it busy-waits again */
 } answered;
 
 void fxe_pool_answered(struct fxe_conn *c)
@@ -57,11 +57,11 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* A client that asks again at once may have done so already, or will within microseconds.
- * Taking its request spares waking another worker for it; and looking for it a little while
- * spares a core that fell asleep, which costs a virtual machine 50 us.  Only while there is
- * nothing else to do, though, and where it is not in vain; and now and then epoll must be asked all
- * the same, or two busy clients could keep all others waiting. */
+/* Looks for the next requests of the connections in `answered`.  A client often sends its next
+ * request within microseconds.  Reading it here avoids waking another worker, and busy-waiting for
+ * it keeps the core awake: waking a sleeping core costs 50 us in a virtual machine.  Busy-waits
+ * only if there is nothing else to do (`alone`) and it has not been in vain lately.  Asks epoll at
+ * least every STREAK_NS: otherwise two busy clients could keep all others waiting. */
 static void look_again(bool alone)
 {
     struct fxe_conn *conn[FXE_FLAT_MAX];
@@ -98,8 +98,8 @@ static void set_omp(int threads)
         fxe_engine.omp_set_num_threads(threads);
 }
 
-/* Takes what epoll has, and a connection whose next request has come with the one before.
- * `wait`: until there is something. */
+/* Handles what epoll reports, and a connection whose next request has come with the one before.
+ * `wait`: waits until there is something. */
 static void look_everywhere(bool wait)
 {
     struct fxe_conn *unread = fxe_watch_events(wait);
@@ -128,8 +128,9 @@ static void run_batch(struct fxe_req **batch, int n)
     look_again(alone);
 }
 
-/* A short slice of processor time, ordered early: where another engine keeps all cores busy, a
- * query would wait for one until that engine's slice is over.  Kernels before 6.12 ignore it. */
+/* Asks the kernel for short time slices, which it schedules sooner.  Otherwise, while another
+ * engine keeps all cores busy, a query would wait until that engine's slice is over.  Kernels
+ * before 6.12 ignore this. */
 static void ask_for_short_slices(void)
 {
     struct {
@@ -162,7 +163,7 @@ static void *worker(void *arg)
             answered.streak = 0;
             answered.looked = now_ns();
         }
-        while (answered.n) /* requests that failed at once, and were answered */
+        while (answered.n) /* also requests that failed before they ran */
             look_again(false);
     }
     return NULL;

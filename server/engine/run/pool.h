@@ -2,12 +2,12 @@
 /*
  * The workers of an engine.
  *
- * There is a fixed number of them, each with one OpenMP thread; work that is worth more has threads
- * of its own (wide.h).  All idle workers wait in one epoll for all connections (watch.h).  The one
- * that the kernel wakes reads a request (exchange.h) and runs it, so a short call goes from thread
- * to thread only where two have to overlap.
+ * There is a fixed number of workers, each with one OpenMP thread; calls that are worth several
+ * cores have threads of their own (wide.h).  All idle workers wait in one epoll for all connections
+ * (watch.h).  The one that the kernel wakes reads a request (exchange.h) and runs it, so a short
+ * call usually stays on one thread.
  *
- * The caller of these functions holds no lock.
+ * The caller of every function here holds no lock.
  */
 #ifndef FXE_POOL_H
 #define FXE_POOL_H
@@ -16,14 +16,14 @@
 
 #include "server/engine/run/conn.h"
 
-/* Starts the workers, or ends the process and says why in the log. */
+/* Starts the workers, or logs why it cannot and ends the process. */
 void fxe_pool_start(void);
 
-/* The reply to the connection's request has left, and the connection may send the next request.
- * Takes the request's reference. */
+/* Called when the reply to the connection's request has been sent: makes the connection idle, and
+ * has some worker look for its next request.  Takes the request's reference. */
 void fxe_pool_answered(struct fxe_conn *c);
 
-/* Handles what has happened to connections: the housekeeper does this while all workers compute. */
+/* Handles events of connections without waiting: for the housekeeper, while all workers compute. */
 void fxe_pool_look(void);
 
 #endif

@@ -6,7 +6,7 @@
 #include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
 
-enum { SMALLEST_BATCH = 3 /* a batch of fewer costs more than each search alone */ };
+enum { SMALLEST_BATCH = 3 /* a smaller batch costs more than separate searches */ };
 
 struct queue {
     struct fxe_req *first, *last;

@@ -79,8 +79,8 @@ int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size)
     return fxe_reply_array(r, copy, data ? size : 0);
 }
 
-/* A file that is too large for a message stays here, to be fetched in pieces.  The results of a
- * call do not: the client reads them into the caller's memory. */
+/* Keeps a file that is too large for a message here, as a blob that the client downloads in pieces.
+ * Not the results of a call: the client reads those directly into its caller's memory. */
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
@@ -129,7 +129,7 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
     } else {
         int lost = r->kind && strcmp(r->kind, "session") == 0;
         msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made + prints);
-        if (lost) { /* how it was lost */
+        if (lost) { /* tell the client how its session was lost */
             fx_pack_str(&pk, "tenant");
             fx_pack_str(&pk, fxe_engine.options.tenant);
             fx_pack_str(&pk, "previous");
@@ -168,5 +168,5 @@ int fxe_reply_send(struct fxe_req *r)
     frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
     for (int i = 0; i < r->nout && !r->failed; i++)
         frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
-    return fxe_exchange_reply(r, frames, n); /* a peer that is gone needs no answer */
+    return fxe_exchange_reply(r, frames, n);
 }

@@ -13,7 +13,7 @@
 #include "server/engine/run/pool.h"
 #include "server/engine/run/stats.h"
 
-enum { PRINTED_MAX = 32 << 10 }; /* bytes that come back with a reply, in its header */
+enum { PRINTED_MAX = 32 << 10 }; /* bytes of FAISS's output that a reply's header can hold */
 
 static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
 
@@ -34,7 +34,7 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
     r->op = fx_op_by_name(name, len);
     if (!r->op || fx_fns[r->op].flags & FX_CUSTOM) {
         const struct fxe_operation *special = fxe_special(r->op);
-        r->op = 0; /* special, unknown, or of a value object, which lives in the client */
+        r->op = 0; /* special, unknown, or of a value object, which exists in the client only */
         return special;
     }
     r->fn = &fx_fns[r->op];
@@ -57,7 +57,7 @@ struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn)
     msgpack_sbuffer_init(&r->reply);
     int rc =
         m->nframes ? fx_header_read(&r->header, m->frames[0].data, m->frames[0].size, &why) : -1;
-    if (rc == 0) /* first of all: every answer names it if it can be had */
+    if (rc == 0) /* first: an error, too, should carry the request_id */
         fx_header_uint(&r->header, "request_id", &r->request_id);
     if (m->kind)
         fxe_fail(r, m->kind, "%s", m->why);
@@ -70,7 +70,7 @@ struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn)
     return r;
 }
 
-/* The session that the request names, if it does. */
+/* Finds the session if the request names one.  The caller holds engine.lock. */
 static int find_session(struct fxe_req *r)
 {
     const char *token;
@@ -100,7 +100,7 @@ int fxe_req_prepare(struct fxe_req *r)
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
 
-/* Does the client want to see what FAISS prints? */
+/* Returns true if the client wants to see what FAISS prints. */
 static bool is_verbose(const struct fxe_req *r)
 {
     const msgpack_object *o = fx_header_get(&r->header, "verbose");
@@ -110,7 +110,7 @@ static bool is_verbose(const struct fxe_req *r)
 void fxe_req_run(struct fxe_req *r)
 {
     if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
-        fxe_fail(r, "timeout", "its caller does not wait any more");
+        fxe_fail(r, "timeout", "the caller has had its timeout error already");
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
@@ -145,22 +145,22 @@ static void free_request(struct fxe_req *r)
     free(r);
 }
 
-/* The thread that finishes a request and the one that sends the last of its reply each have a
- * share in it; the second to be done frees it. */
+/* The thread that finishes a request and the one that sends the last of its reply each own a share
+ * of it; the last one to give up its share frees the request. */
 static void give_up_share(struct fxe_req *r)
 {
     if (__atomic_sub_fetch(&r->shares, 1, __ATOMIC_ACQ_REL) == 0)
         free_request(r);
 }
 
-/* The commit point: here a store makes the change durable, before anyone is told of it and while
- * its objects are still locked.  There is no store yet. */
+/* The commit point: a store would make the change durable here, before the client gets its reply
+ * and while the objects are still locked.  There is no store yet. */
 static void commit(const struct fxe_req *r)
 {
     (void)r;
 }
 
-/* Give back what the request used: locks, objects, its place in the session. */
+/* Gives back what the request used: locks, objects, its place in the session. */
 static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
@@ -174,7 +174,8 @@ static void release_used(struct fxe_req *r)
     fxe_obj_destroy_list(doomed);
 }
 
-/* Has the caller had an answer already?  From now on nobody else gives it one. */
+/* Returns true if the caller has had an answer already.  If not, no other thread answers it from
+ * now on. */
 static bool is_answered(struct fxe_req *r)
 {
     fxe_lock();
@@ -197,7 +198,7 @@ void fxe_req_finish(struct fxe_req *r)
     }
     int sent = fxe_reply_send(r);
     release_used(r);
-    if (sent != 0) /* at once, or never */
+    if (sent != 0) /* sent, or the connection is broken */
         fxe_req_sent(r);
     give_up_share(r);
 }
@@ -259,7 +260,7 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
         const struct fx_buffer *b = fxe_req_frame(r, o->via.u64, what);
         if (!b)
             return -1;
-        *data = b->data; /* FAISS reads whole numbers: frames are aligned */
+        *data = b->data; /* aligned for any type that FAISS reads */
         *size = b->size;
         return 0;
     }

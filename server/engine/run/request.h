@@ -2,15 +2,15 @@
 /*
  * One request of a client, from the connection to the reply.
  *
- *     fxe_req_new       decode the header, find the session and the operation
- *     op->prepare       look up objects; engine.lock is held; decides the lane
- *     lock.c            wait for them
- *     fxe_req_run       do it; engine.lock is not held
- *     fxe_req_finish    ends every request, whatever became of it: commit, reply, release
- *     fxe_req_sent      the reply has left, or never will
+ *     fxe_req_new       decodes the header and finds the operation
+ *     fxe_req_prepare   finds the session and the objects, and chooses the lane
+ *     lock.c            queues the request until it has its locks
+ *     fxe_req_run       runs it
+ *     fxe_req_finish    ends every request, also one that failed: commits, replies, releases
+ *     fxe_req_sent      ends its exchange: the reply has been sent, or never will be
  *
- * A request is handled by one thread at a time; from fxe_req_finish on also by the one that sends
- * the rest of its reply (shares).
+ * One thread at a time handles a request; from fxe_req_finish on also the one that sends the rest
+ * of its reply (see `shares`).
  */
 #ifndef FXE_REQUEST_H
 #define FXE_REQUEST_H
@@ -24,26 +24,26 @@
 
 enum fxe_lane { FXE_SMALL, FXE_WIDE };
 
-/* What an operation that is no function of the C API does. */
+/* How an operation is carried out. */
 struct fxe_operation {
     const char *name;
     int needs_session;
-    int (*prepare)(struct fxe_req *r); /* may be NULL; -1: failed, the reply is set */
+    int (*prepare)(struct fxe_req *r); /* or NULL; -1: failed, the reply is set; engine.lock */
     void (*run)(struct fxe_req *r);
-    int (*start)(struct fxe_req *r); /* instead of run: 1 when another thread finishes it */
+    int (*start)(struct fxe_req *r); /* if set, instead of run; 1: another thread finishes r */
 };
 
 struct fxe_blob;
 
-/* An array of the reply: memory that is freed, or given to a blob, after it was sent. */
+/* An array of the reply, allocated by malloc.  Freed with the request, unless a blob takes it. */
 struct fxe_out {
     void *data;
     size_t size;
 };
 
-/* What a range search found, where that is not in FAISS's object: far.c. */
+/* The results of a range search that far.c makes: they are not in an object of FAISS. */
 struct fxe_found {
-    size_t *lims, n; /* n + 1 limits; NULL: there is none */
+    size_t *lims, n; /* n + 1 limits; NULL: no such results */
     idx_t *labels;
     float *distances;
 };
@@ -58,8 +58,8 @@ struct fxe_req {
     struct fxe_session *session;
     enum fxe_lane lane;
     int64_t began_ms;
-    int ending;   /* it will be answered now; engine.lock */
-    int given_up; /* its caller has had an answer: overdue.h; engine.lock */
+    int ending;   /* its reply is about to be sent; engine.lock */
+    int given_up; /* its caller has had an error already (overdue.h); engine.lock */
 
     /* a function of the C API */
     int op;
@@ -68,7 +68,7 @@ struct fxe_req {
     union fx_val v[FX_PARAMS_MAX + 1];
     struct fxe_obj *obj[FX_PARAMS_MAX];
     uint64_t elems[FX_PARAMS_MAX];
-    void *lent[FX_PARAMS_MAX]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: what FAISS writes */
+    void *lent[FX_PARAMS_MAX]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: FAISS writes these */
     struct fx_buffer memory[FX_PARAMS_MAX * 2]; /* freed with the request */
     int nmemory;
     struct fxe_obj *held[FX_OBJECTS_MAX];
@@ -77,11 +77,11 @@ struct fxe_req {
     struct fxe_values values;
     struct fxe_found found;
 
-    struct fxe_printed printed; /* during the call, if the client wants to see it */
+    struct fxe_printed printed; /* FAISS's output during the call, if the client asked for it */
 
     /* the reply */
     int failed;
-    int made; /* what failed came after the call had been made */
+    int made; /* the call was made; what failed came after it */
     int code;
     const char *kind;
     char *message;
@@ -89,48 +89,55 @@ struct fxe_req {
     uint32_t nextra;
     struct fxe_out out[FX_FRAMES_MAX];
     int nout;
-    struct fxe_blob *piece_of; /* out[0] is part of that download, and not freed */
+    struct fxe_blob *piece_of; /* or NULL; out[0] is part of that download, and is not freed */
     msgpack_sbuffer reply;     /* its header */
     struct fx_zmtp_message wire;
     size_t unsent;
-    int shares; /* 2 from when it is finished; atomic */
+    int shares; /* 2 from fxe_req_finish on; atomic */
 };
 
-/* Takes the message.  NULL when memory is out. */
+/* Returns a request, which may have failed already, or NULL if memory is out.  Takes the message in
+ * both cases; the request has its own reference to the connection. */
 struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn);
 
-/* With engine.lock: find the objects.  -1: failed, finish it. */
+/* Finds the session and the objects.  Returns 0; or -1 if the request has failed, and the caller
+ * calls fxe_req_finish.  The caller holds engine.lock. */
 int fxe_req_prepare(struct fxe_req *r);
-/* Do it, and finish it. */
+/* Runs the request and finishes it.  The caller holds no lock. */
 void fxe_req_run(struct fxe_req *r);
+/* Replies, and releases all that the request holds.  The caller holds no lock and must not use r
+ * afterwards. */
 void fxe_req_finish(struct fxe_req *r);
+/* The reply has been sent, or never will be: the connection may have its next request. */
 void fxe_req_sent(struct fxe_req *r);
 
-/* Memory that lives as long as the request. */
+/* Returns `size` bytes, freed with the request, or NULL and the reply is set. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);
 
-/* The object named by `id`, held; -1 and the reply set.  engine.lock is held. */
+/* Finds the object `id` and holds it until the request ends.  `what` names it in an error.  Returns
+ * 0, or -1 and the reply is set.  The caller holds engine.lock. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
 
-/* Payload frame i (0 is the first): NULL and the reply set when there is none, or no memory
- * to map it. */
+/* Returns payload frame i (0 is the first), which the request owns; or NULL and the reply is set if
+ * there is no such frame, or if it could not be mapped. */
 struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what);
 
-/* The bytes that an argument names: a frame, or an upload, which is used up. */
+/* Finds the `*size` bytes that argument `o` names: a frame, or an upload, which the request takes.
+ * They live as long as the request.  Returns 0, or -1 and the reply is set. */
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size);
 
-/* [id, d, metric] of a new object, for `out`. */
+/* Packs the handle of a new object: [id, d, metric] of an index, the id of any other object. */
 void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o);
 
 /* call.c */
 int fxe_call_prepare(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
-/* Put the arguments into v[], and room for results into the reply. */
+/* Puts the arguments into v[], and memory for the results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);
-/* Make the call, without any check; the argument is the request. */
+/* Makes the call, without any check; the argument is the request. */
 void fxe_call_faiss(void *r);
-/* A function that the size of an array depends on (see fx_size), of the loaded library. */
+/* Calls a function of the loaded library that the size of an array depends on (see fx_size). */
 int fxe_call_ask(void *ctx, int op, union fx_val *v);
 static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)
 {
@@ -139,9 +146,10 @@ static inline const msgpack_object *fxe_call_arg(const struct fxe_req *r, int i)
 
 /* call_results.c */
 
-/* Put what FAISS returned into the reply; -1: memory is out, or the reply is set. */
+/* Puts what FAISS returned into the reply.  Returns 0, or -1 if memory is out or the reply is an
+ * error. */
 int fxe_call_results(struct fxe_req *r);
-/* The object that the call is about, or NULL. */
+/* Returns the object that the call is about, or NULL. */
 struct fxe_obj *fxe_call_first(const struct fxe_req *r);
 
 #endif

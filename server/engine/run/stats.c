@@ -10,8 +10,8 @@
 
 static struct {
     uint64_t requests, errors, batches, batched;
-    uint64_t by_op[FX_NOPS]; /* 0: what is no function of the C API */
-} stats;                     /* atomic, each for itself */
+    uint64_t by_op[FX_NOPS]; /* by_op[0]: operations that are not functions of the C API */
+} stats;                     /* each counter is atomic */
 
 void fxe_stats_count(const struct fxe_req *r)
 {
@@ -78,7 +78,7 @@ const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, N
 
 /* --- hello, attach, bye, ping, health --- */
 
-/* What a client has to know of the engine behind its connection. */
+/* Packs what a client has to know about the engine that it has reached. */
 static void pack_engine(struct fxe_req *r)
 {
     pack_uint(r, "instance", fxe_engine.instance);
@@ -89,14 +89,14 @@ static void pack_engine(struct fxe_req *r)
 
 const struct fxe_operation fxe_attach_operation = {"attach", 1, NULL, pack_engine, NULL};
 
-/* With engine.lock: the session is there before the request ends. */
+/* Creates the session here, with engine.lock held, so that the request counts as one of its own. */
 static int prepare_hello(struct fxe_req *r)
 {
     uint64_t protocol;
     if (r->session)
-        return fxe_fail(r, "protocol", "hello makes a session and must not name one");
+        return fxe_fail(r, "protocol", "hello creates a session and must not name one");
     if (!fx_header_uint(&r->header, "protocol", &protocol))
-        return fxe_fail(r, "protocol", "hello does not say which protocol it speaks");
+        return fxe_fail(r, "protocol", "hello has no protocol number");
     if (protocol != FX_PROTOCOL)
         return fxe_fail(r, "protocol", "the client speaks protocol %llu, this server protocol %d",
                         (unsigned long long)protocol, FX_PROTOCOL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters of an engine, and the operations that are about it and its sessions, not about
+/* Counters of an engine, and the operations that concern the engine and its sessions, not
  * objects. */
 #ifndef FXE_STATS_H
 #define FXE_STATS_H
@@ -7,9 +7,9 @@
 struct fxe_req;
 struct fxe_operation;
 
-void fxe_stats_count(const struct fxe_req *r); /* it is finished */
+void fxe_stats_count(const struct fxe_req *r); /* counts a finished request */
 
-void fxe_stats_batch(int n); /* so many searches were done as one */
+void fxe_stats_batch(int n); /* counts a batch of n searches */
 
 extern const struct fxe_operation fxe_stats_operation, fxe_hello_operation, fxe_attach_operation,
     fxe_bye_operation, fxe_ping_operation, fxe_health_operation;

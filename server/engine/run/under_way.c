@@ -11,8 +11,8 @@
 
 enum {
     BATCH = 64,
-    LONG_TICKS = 4,  /* a request that takes longer has its connection watched */
-    QUIET_TICKS = 40 /* without a request, until the housekeeper stops ticking */
+    LONG_TICKS = 4,  /* epoll watches the connection of a request that takes longer */
+    QUIET_TICKS = 40 /* ticks without a request after which the housekeeper stops ticking */
 };
 
 static struct {

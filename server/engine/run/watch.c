@@ -42,7 +42,7 @@ int fxe_watch_start(void)
 bool fxe_watch_conn(struct fxe_conn *c, uint32_t events)
 {
     bool took = !c->armed;
-    /* Added with its first reference only: an end is reported without being asked for. */
+    /* Added only now, when epoll gets a reference: it reports a hangup even if not asked for it. */
     int op = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     c->armed = c->watched = true;
     if (fxs_event_watch(watch.epoll, &c->source, op, events | EPOLLONESHOT) == 0)
@@ -57,7 +57,7 @@ bool fxe_watch_conn(struct fxe_conn *c, uint32_t events)
 
 bool fxe_watch_unread(struct fxe_conn *c)
 {
-    bool took = !c->unread; /* it may be there still, if epoll reported it meanwhile */
+    bool took = !c->unread; /* it is still in the list if epoll reported it in the meantime */
     if (took) {
         LL_APPEND2(watch.unread, c, next_unread);
         c->unread = true;

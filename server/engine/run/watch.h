@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What idle workers wait for: one epoll for all connections and for the event that wakes a
- * worker.  The kernel wakes one worker for each event.
+ * Idle workers wait in one epoll, for all connections and for the event that wakes a worker.  The
+ * kernel wakes one worker for each event.
  *
- * epoll reports a connection once, and then has to be asked again (EPOLLONESHOT), so one thread
- * handles a connection at a time.
+ * epoll reports a connection once, and then has to be re-armed (EPOLLONESHOT), so one thread at a
+ * time handles a connection.
  */
 #ifndef FXE_WATCH_H
 #define FXE_WATCH_H
@@ -16,24 +16,24 @@
 /* Called once, before there are workers.  Returns 0, or -1 and errno. */
 int fxe_watch_start(void);
 
-/* Lets epoll report `events` of the connection, once; the caller holds conn.lock.  Returns whether
- * this took the caller's reference: a connection that is watched already has one, and only what it
- * is watched for changes.  If it cannot be watched, it is marked dead. */
+/* Makes epoll report `events` of the connection, once; the caller holds conn.lock.  Returns whether
+ * this took the caller's reference: if the connection is armed already, epoll has a reference, and
+ * only the events change.  If epoll fails, the connection is marked dead. */
 bool fxe_watch_conn(struct fxe_conn *c, uint32_t events);
 
-/* The next request of the connection has been read together with the one before, and epoll does
- * not know of it: lets some worker look.  The caller holds conn.lock and engine.lock.  Returns
- * whether this took the caller's reference: a connection that is in the list already has one. */
+/* Makes some worker look at a connection whose next request has been read together with the one
+ * before: epoll does not report that.  The caller holds conn.lock and engine.lock.  Returns whether
+ * this took the caller's reference: if the connection is in the list already, the list has one. */
 bool fxe_watch_unread(struct fxe_conn *c);
 
-/* Wakes an idle worker, if there is one; the caller holds engine.lock. */
+/* Wakes an idle worker, if there is one.  The caller holds engine.lock. */
 void fxe_watch_wake(void);
 
-/* How many workers wait in epoll; the caller holds engine.lock. */
+/* Returns how many workers wait in epoll.  The caller holds engine.lock. */
 int fxe_watch_idle(void);
 
-/* Handles what epoll has, and with `wait` waits until it has something; the caller holds no lock.
- * Returns a connection given to fxe_watch_unread, with its reference, or NULL. */
+/* Handles what epoll reports; if `wait`, waits until there is something.  Returns a connection from
+ * fxe_watch_unread, with its reference, or NULL.  The caller holds no lock. */
 struct fxe_conn *fxe_watch_events(bool wait);
 
 #endif

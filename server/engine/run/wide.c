@@ -13,12 +13,12 @@
 #include "server/log.h"
 
 enum {
-    STACK = 4 << 20, /* of a lane; OMP_STACKSIZE is the same, see engine.c */
+    STACK = 4 << 20, /* bytes for a lane; OMP_STACKSIZE is the same, see engine.c */
     ROOM_TO_SPARE = 64 << 20,
-    NICE = 5 /* a call for one core does not wait for one that takes all */
+    NICE = 5 /* a call that needs one core should not wait for one that uses all */
 };
 
-/* Guarded by engine.lock, but statm. */
+/* engine.lock guards all but statm. */
 static struct {
     int statm; /* /proc/self/statm, opened before the sandbox */
     pthread_cond_t cond;
@@ -27,7 +27,8 @@ static struct {
     int lanes, idle;
 } wide = {.statm = -1, .cond = PTHREAD_COND_INITIALIZER};
 
-/* Is there memory for so many threads more?  libgomp ends the process when it cannot have one. */
+/* Returns 1 if there is memory for this many more threads: libgomp ends the process if it cannot
+ * create one. */
 static int has_room(int threads)
 {
     char text[128];
@@ -42,6 +43,7 @@ static int has_room(int threads)
     return data + (size_t)threads * STACK + fxe_blas_buffer() + ROOM_TO_SPARE <= limit.rlim_cur;
 }
 
+/* Returns 1, and reserves BLAS buffers, if there is memory for this many more threads. */
 static int may_have(int threads)
 {
     fxe_lock();
@@ -72,14 +74,15 @@ void fxe_wide_alone(void)
         set_width(1);
 }
 
-/* OpenMP threads of the nth lane: the first two have all cores, those that come when there are
- * many have fewer, so that all together never have more than about twice the cores for each. */
+/* Returns the number of OpenMP threads for the nth lane, from 1: the first two have a thread for
+ * each core, and the nth has 2 * cores / n, so that many lanes do not flood the cores. */
 static int width_of(int n)
 {
     int share = 2 * fxe_engine.cores / n;
     return share > fxe_engine.cores ? fxe_engine.cores : share > 1 ? share : 1;
 }
 
+/* Waits for a request and takes it.  The caller holds engine.lock. */
 static struct fxe_req *take_request(void)
 {
     wide.idle++;
@@ -92,7 +95,7 @@ static struct fxe_req *take_request(void)
     return r;
 }
 
-/* Its threads are made at once and stay: later there may be no memory for them. */
+/* A lane creates its threads at once and keeps them: later there may be no memory for them. */
 static void *run_lane(void *arg)
 {
     int own = (int)(intptr_t)arg, most = own;
@@ -105,7 +108,7 @@ static void *run_lane(void *arg)
         fxe_unlock();
         int asked = fxe_session_width(r->session), width = asked ? asked : own;
         if (width > most && !may_have(width - most))
-            width = most; /* as many as there are */
+            width = most; /* use those that there are */
         most = width > most ? width : most;
         set_width(width);
         if (fxe_conn_is_gone(r->conn)) {
