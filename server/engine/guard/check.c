@@ -114,7 +114,7 @@ static int result(struct fxe_req *r)
 
 static int ranges(struct fxe_req *r)
 {
-    /* FAISS takes the combination's number modulo the number of values of each range. */
+    /* FAISS computes the combination's number modulo the number of values, which is 0 here. */
     return r->obj[0]->nborrowed ? refuse(r, "a range of the space has no values") : 0;
 }
 
@@ -123,8 +123,8 @@ static int merge(struct fxe_req *r)
     return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
 }
 
-/* FAISS divides by a1 or by the number of vectors, and does not check the range of lists or vectors
- * that results. */
+/* FAISS divides by a1 or by the number of vectors, and reads the resulting range of lists or
+ * vectors without checking it. */
 static int subset(struct fxe_req *r)
 {
     enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
@@ -143,7 +143,7 @@ static int subset(struct fxe_req *r)
                          (long long)ntotal);
 }
 
-/* Before v1.12.0 scalar quantizers look for the extremes of no vectors. */
+/* Before v1.12.0 scalar quantizers looked for the extremes of no vectors. */
 static int training(struct fxe_req *r)
 {
     return rows(r) == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)

@@ -17,7 +17,7 @@ enum {
     STRINGS = 1 << 14
 };
 
-/* A description that did not die in a trial. */
+/* A description whose trial did not die. */
 struct tried {
     UT_hash_handle hh;
     char text[];

@@ -15,7 +15,7 @@
 #include "server/log.h"
 
 enum {
-    SHAPES = 4096,     /* that are remembered; further ones are not */
+    SHAPES = 4096,     /* to remember; nothing is learnt of further ones */
     REPEATABLE = 20000 /* vectors: up to so many are added by one thread, as in the trial */
 };
 
@@ -101,8 +101,7 @@ static void free_shape(struct fxe_shape *s)
 }
 
 /* An index that FAISS cannot write is known by its class only.  Its parts may be anything, so what
- * is learnt of it holds for no other object.  Shards are the exception: their parts are known here.
- */
+ * is learnt of it holds for no other index.  Shards are an exception: their parts are known. */
 static struct fxe_shape *shape_of(struct fxe_obj *o)
 {
     struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE), *none = NULL;
@@ -159,8 +158,7 @@ static int has_parts(const struct fxe_obj *o)
     return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
 }
 
-/* Shards and replicas may have threads, which do not exist in the child, so their parts are tried.
- */
+/* Shards and replicas may have threads, which the child lacks, so their parts are tried. */
 static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 {
     if (!has_parts(o)) {
@@ -347,8 +345,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     int exact;
     if (!s)
         return 0;
-    /* Looking at all numbers takes as long as copying them, so this is done only where it matters.
-     */
+    /* Looking at all numbers takes as long as copying them: do so only where it matters. */
     if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
         given |= fxe_has_odd(c->r) ? FXE_ODD : 0;
     if (!(c->state = known(s, act, given)))

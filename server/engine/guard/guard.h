@@ -31,7 +31,7 @@ int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg);
 int fxe_guard_loads(void);
 int fxe_guard_unloadable(struct fxe_req *r, const char *why);
 
-/* Call when the object is freed. */
+/* Call when the object is freed: frees what is known of this object alone. */
 void fxe_guard_forget(struct fxe_obj *o);
 
 #endif
