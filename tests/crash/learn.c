@@ -4,7 +4,7 @@
  * from what `crash` printed.
  *
  * The steps of all lives are counted in cells.  A cell is an act, its circumstances, and the shape
- * of the index.  It is dead if every step in it ended the process, mixed if some did. Rules are
+ * of the index.  It is dead if every step in it ended the process, mixed if some did.  Rules are
  * found greedily: for a dead cell, of all patterns and circumstances that cover it and only dead
  * cells, the one that covers most.  For a mixed cell the same, but a rule may cover any cell in
  * which a step ended the process.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The lives of tests/crash, in which some calls crash FAISS in process, must not end a server's
 # engine.  One life in LIVES is run, because all of them take hours.  Not part of make check,
-# because calls that sometimes never return would block it.  Run it directly, and not with tests/run, which
-# derives BUILD from the path of a test:
+# because calls that sometimes never return would block it.  Run it directly, and not with
+# tests/run, which derives BUILD from the path of a test:
 #
 #     FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh
 . tests/e2e/lib.sh
