@@ -64,8 +64,7 @@ int fxe_has_odd(const struct fxe_req *r)
     return i >= 0 && r->fn->params[i].elem == FX_F32 && r->v[i].p && odd(r->v[i].p, r->elems[i]);
 }
 
-/* Returns the circumstances in a search's parameters, as the client described them (proto/wire.md).
- */
+/* Returns the circumstances in a search's parameters, as the client sent them (proto/wire.md). */
 static unsigned params_of(const struct fxe_req *r)
 {
     int i = param(r, "params");

@@ -10,8 +10,8 @@
 /* Returns FXE_ACT_none for functions that need no guard. */
 enum fxe_act fxe_act_of(int op);
 
-/* Returns the first index among the arguments, or NULL.  For a second handle (an alias) that is the
- * object itself. */
+/* Returns the first index among the arguments, or NULL.  For an alias (a second handle), returns
+ * the object that it stands for. */
 struct fxe_obj *fxe_index_of(const struct fxe_req *r);
 
 /* Returns all circumstances except FXE_ODD.  fxe_has_odd finds that one, and has to look at every

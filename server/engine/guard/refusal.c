@@ -105,8 +105,7 @@ static int first_row(const char *version, int *exact)
     return first;
 }
 
-/* Returns the strictest row that fits, or NULL, among the rows of the release that begins at `i`.
- */
+/* Returns the strictest fitting row, or NULL, of the rows of the release that begins at `i`. */
 static const struct fxe_refusal *find_row(int i, enum fxe_act act, unsigned given,
                                           const char *shape)
 {

@@ -5,7 +5,7 @@
  * It keeps /dev/null, and read access to the folders of its libraries, because some libraries load
  * more files later.
  *
- * This needs Landlock; on a kernel without it the engine runs unrestricted and logs that.
+ * This needs Landlock.  On a kernel without it the engine keeps its access to files, and logs that.
  */
 #ifndef FXE_SANDBOX_H
 #define FXE_SANDBOX_H
@@ -16,7 +16,7 @@
 void fxe_sandbox(int devices);
 
 /* The same for system calls, by seccomp: the engine can open no socket, connect to nothing and
- * start no program.  Not with `devices`, because a GPU's driver needs these calls. */
+ * start no program.  With `devices` this does nothing, because a GPU's driver needs these calls. */
 void fxe_sandbox_syscalls(int devices);
 
 #endif
