@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which calls with ordinary arguments end the process that FAISS runs in?
+ * Finds calls with ordinary arguments that end the process in which FAISS runs.
  *
- *     grammar.c   every kind of index that FAISS's factory can make, two deep
- *     life.c      the short life that each of them leads, with every metric and with
- *                 ordinary and odd vectors; every call of it is a step
+ *     grammar.c   every kind of index that FAISS's factory can make, nested two deep
+ *     made.c      indexes that only constructors can make
+ *     life.c      the sequence of calls (the life) that each of them goes through, with
+ *                 every metric and with ordinary and odd vectors; each call is a step
  *     main.c      runs lives in children, and finds the step in which a child died
- *     learn.c     makes the table of refusals of what was found
+ *     learn.c     makes the table of refusals from the results
  *
- * The library is a real libfaiss_c, or the stand-in; then the calls go to a server.
+ * The library is a real libfaiss_c, or the stand-in, which sends the calls to a server.
  */
 #ifndef FX_TEST_CRASH_H
 #define FX_TEST_CRASH_H
@@ -17,23 +18,23 @@
 
 #include "proto/api.h"
 
-extern struct fx_api api; /* NULL if the library lacks the function */
+extern struct fx_api api; /* each pointer is NULL if the library lacks the function */
 
 /* --- grammar.c --- */
 
-/* How much of a kind is tried: with every metric and all vectors; with fewer, because its
- * training takes long; because it is nested in another; or because its numbers are odd. */
+/* How much of a kind is tried: FULL, with every metric and all vectors; less if training takes long
+ * (SLOW), if it is nested in another (NESTED), or if its numbers are odd (NUMBERS). */
 enum depth { FULL, SLOW, NESTED, NUMBERS };
 
 enum family { FACTORY, BINARY, MADE };
 
 struct kind {
-    char name[96]; /* the factory string, or the name of a constructor's index (made.c) */
+    char name[96]; /* the factory string, or a name in made.c */
     enum depth depth;
     enum family family;
 };
 
-/* All kinds; the array is the callee's and constant after the first call. */
+/* Returns all kinds, *n of them, in a static array that does not change after the first call. */
 const struct kind *grammar(int *n);
 
 /* --- made.c --- */
@@ -42,7 +43,7 @@ const struct kind *grammar(int *n);
 int made_count(void);
 const char *made_name(int i);
 int made_create(const char *name, int d, int metric, FaissIndex **out);
-/* The part that its parts are like, or NULL. */
+/* Returns the first shard or replica, which stands for the others, or NULL. */
 FaissIndex *made_part(const char *name, FaissIndex *index);
 
 /* --- life.c --- */
@@ -71,7 +72,7 @@ enum step {
 
 extern const char *const step_names[NSTEPS];
 
-/* What vectors the life is led with. */
+/* The vectors that a life uses. */
 /* clang-format off */
 #define VARIANTS(X) \
     X(usual) X(empty) X(one) X(nan) X(untrained) X(zero) X(same) X(dim1) X(huge) X(inf) \
@@ -86,17 +87,20 @@ enum variant {
 };
 
 extern const char *const variant_names[NVARIANTS];
-enum { NESTED_VARIANTS = VARIANT_one, SLOW_VARIANTS = VARIANT_zero }; /* those before it */
+enum {
+    NESTED_VARIANTS = VARIANT_one,
+    SLOW_VARIANTS = VARIANT_zero
+}; /* only variants before this one */
 
-/* Where a child is, for its parent to read. */
+/* Where a child is: its parent reads this. */
 struct place {
     volatile int life;    /* number of the life under way */
     volatile int done;    /* lives before this one are printed */
     volatile int step;    /* the step under way, or -1 */
-    volatile int ms;      /* what the life took */
+    volatile int ms;      /* milliseconds that the life took */
     char shape[1024];     /* of the index (server/engine/guard/shape.h) */
-    char state[NSTEPS];   /* before the step: 0, + 1 the index is empty, + 2 not trained */
-    char skip[NSTEPS];    /* steps that are not tried; the character to print */
+    char state[NSTEPS];   /* before each step: 0, + 1 index is empty, + 2 not trained */
+    char skip[NSTEPS];    /* if not 0, leave the step out, and print this character */
     char outcome[NSTEPS]; /* o ok, e error, x aborted, s another signal, h never ended,
                              - not reached, ~ not tried, D the server's engine died */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kinds of index that index_factory's source knows, and what they nest in. */
+/* The kinds of index that FAISS's index_factory accepts, and what they can be nested in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,14 +39,14 @@ static const char *const norms[] = {"",         "_Nnone",   "_Nfloat",  "_Nqint8
 
 static const char *const few_norms[] = {"", "_Nqint8", "_Ncqint8", "_Nrq2x4", NULL};
 
-/* With each norm; with few. */
+/* The first with every norm, the others with a few. */
 static const char *const additive[] = {"RQ2x4", "RQ2x4fs", NULL};
 static const char *const additive_few[] = {"LSQ2x3",     "PRQ2x1x4",    "PLSQ2x1x3", "LSQ2x4fs",
                                            "PRQ2x1x4fs", "PLSQ2x1x4fs", NULL};
 static const char *const additive_lists[] = {"RQ2x4fsr",   "LSQ2x4fsr",    "PRQ2x1x4fsr",
                                              "RQ2x4fs_64", "PLSQ2x1x4fsr", NULL};
 
-/* Alone and in lists. */
+/* Both alone and in inverted lists. */
 static const char *const both[] = {"Flat",     "PQ4x4np",    "PQ4np",       "PQ2x6np", "PQ2x9np",
                                    "PQ4x4fs",  "PQ4x4fs_64", "RaBitQ",      "RaBitQ2", "RaBitQ4",
                                    "RaBitQ9",  "EDEN",       "EDEN4",       "EDEN8",   "EDENBIASED",
@@ -89,7 +89,7 @@ static const char *const in_lists[] = {
     "PQ4x4fsr",   "PQ4x4fsr_64",   "ITQ16,SH",         "ITQ8,SH-1e10", "PCA8,SH2",
     "PCA8,SH-1g", "PCAR8,SH-1c",   "ITQ,SH-1m",        "RQ2x3_2x2",    NULL};
 
-/* One of each, for what holds other indexes. */
+/* One of each kind, to be nested in other indexes. */
 static const char *const some[] = {"Flat",
                                    "SQ8",
                                    "SQfp16",
@@ -164,7 +164,7 @@ static const char *const coarse_codecs[] = {"Flat",    "SQ8",      "PQ4x4np", "P
                                             "RQ2x4",   "PQ4+4",    "RaBitQ",  "EDEN4",   "RaBitQfs",
                                             "RQ2x4fs", "ITQ16,SH", NULL};
 
-/* Prefixes and suffixes of all kinds, and of some. */
+/* Prefixes and suffixes for all kinds, and for those in `some`. */
 static const char *const around_all[] = {"IDMap2,%s", "PCA8,%s", NULL};
 static const char *const around_some[] = {"IDMap,%s",
                                           "%s,Refine(SQ8)",
@@ -220,7 +220,7 @@ static const char *const binary[] = {"BFlat",
                                      "IDMap,BIVF8_HNSW8",
                                      NULL};
 
-/* Numbers that are invalid, or too large for most memories. */
+/* Numbers that are invalid, or need more memory than most machines have. */
 static const char *const numbers[] = {"PQ0",
                                       "PQ0x4",
                                       "PQ4x0",
@@ -380,7 +380,7 @@ const struct kind *grammar(int *n)
         if (!kinds)
             abort();
         singles();
-        int single = count; /* what follows holds one of these */
+        int single = count; /* the kinds that follow nest one of these */
         for (int i = 0; around_all[i]; i++)
             for (int k = 0; k < single; k++)
                 if (kinds[k].family == FACTORY)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crash-learn RELEASE FILE... [RELEASE FILE...]...: the table of refusals (server/engine/
- * refusals.h) out of what `crash` printed for each release, oldest first.
+ * crash-learn RELEASE FILE...: prints the rows of server/engine/guard/refusals.h for a release,
+ * from what `crash` printed.
  *
- * The steps of all lives are summed up in cells: an act, its circumstances, and the shape of
- * the index.  A cell is dead when every step in it ended the process, mixed when some did.
- * Rules are found greedily: of all patterns and circumstances that fit a dead cell, and no
- * cell that is not dead, the one that covers most dead cells.  For mixed cells the same, with
- * no cell covered in which nothing died.
+ * The steps of all lives are counted in cells.  A cell is an act, its circumstances, and the shape
+ * of the index.  It is dead if every step in it ended the process, mixed if some did.  Rules are
+ * found greedily: for a dead cell, of all patterns and circumstances that cover it and only dead
+ * cells, the one that covers most.  For a mixed cell the same, but a rule may cover any cell in
+ * which a step ended the process.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static const char *const act_names[] = {
 
 static void *grow(void *list, int n, size_t size)
 {
-    if (n & (n - 1)) /* grows at powers of two */
+    if (n & (n - 1)) /* the size doubles at powers of two */
         return list;
     list = realloc(list, size * (size_t)(n ? 2 * n : 1));
     if (!list)
@@ -124,13 +124,13 @@ static int meaning(enum step s, struct meaning *m)
         MEANS(remove_loaded, remove, 0);
         MEANS(reset, reset, 0);
         MEANS(free, free, 0);
-    default: /* the engine does it in another way, or it is no act on an index */
+    default: /* the engine makes this call in another way, or it is not an act on an index */
         return 0;
     }
 #undef MEANS
 }
 
-/* What the vectors of the life add to the circumstances; -1: leave the step out. */
+/* Adds the circumstances that the life's vectors imply.  Returns 0, or -1 to leave the step out. */
 static int of_variant(enum step s, const char *variant, struct meaning *m)
 {
     int one = strcmp(variant, "one") == 0, is_search = m->act == FXE_ACT_search;
@@ -162,7 +162,7 @@ static int of_variant(enum step s, const char *variant, struct meaning *m)
     default:
         break;
     }
-    /* An IDSelectorRange beyond the vectors is passed to FAISS in another way. */
+    /* The engine passes an IDSelectorRange that ends beyond the vectors in another way. */
     return s == STEP_params_sel && (one || m->given & FXE_EMPTY) ? -1 : 0;
 }
 
@@ -182,7 +182,7 @@ static int shape_number(const char *text)
 static void count(struct meaning m, int shape, char outcome)
 {
     enum { BUCKETS = 1 << 18 };
-    static int buckets[BUCKETS]; /* number of a cell, + 1 */
+    static int buckets[BUCKETS]; /* number of a cell + 1, or 0 */
     unsigned at =
         ((unsigned)shape * 2654435761u ^ (unsigned)m.act * 40503u ^ m.given * 69069u) % BUCKETS;
     while (buckets[at]) {
@@ -220,7 +220,7 @@ static void read_line(char *line)
         m.given |= (before & 1 ? FXE_EMPTY : 0) | (before & 2 ? FXE_UNTRAINED : 0);
         if (of_variant((enum step)s, field[3], &m) != 0)
             continue;
-        if (m.given & FXE_EMPTY) /* k > ntotal says nothing more */
+        if (m.given & FXE_EMPTY) /* FXE_MANY means k > ntotal > 0 */
             m.given &= ~(unsigned)FXE_MANY;
         count(m, shape, outcome);
     }
@@ -247,17 +247,17 @@ struct rule {
     unsigned with, without;
     char pattern[200];
     int covers;
-    int general; /* the less, the more */
+    int general; /* the lower, the more general */
 };
 
-/* Which shapes have the words of a pattern; remembered. */
+/* Returns which shapes fit the pattern, one byte for each.  Results are kept. */
 static const unsigned char *fitting(const char *pattern)
 {
     static struct {
         char *pattern;
         unsigned char *fits;
     } known[1 << 16];
-    static int of; /* number of shapes that this was made for */
+    static int of; /* nshapes when `known` was filled */
     unsigned h = 5381;
     if (of != nshapes) {
         memset(known, 0, sizeof known);
@@ -280,8 +280,7 @@ static int dead(const struct cell *c)
     return c->died + c->hung > 0 && c->good == 0;
 }
 
-/* The number of uncovered cells that the rule covers; -1 if it also covers a cell that it must not.
- */
+/* Returns how many uncovered cells the rule covers, or -1 if it covers one that it must not. */
 static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
 {
     const unsigned char *fits = fitting(r->pattern);
@@ -326,7 +325,7 @@ static void conditions(struct rule *best, const char *pattern, int general, cons
     consider(best, r, c, wanted_dead);
 }
 
-/* A word, generalised to `level`; 0 if that is the same as at a lower level. */
+/* Writes `word`, generalised to `level`.  Returns 0 if the level does not apply to this word. */
 static int widen(const char *word, int level, char *out, size_t len)
 {
     int metric = -1, type = -1;
@@ -404,8 +403,8 @@ static void cover(const struct rule *r, enum fxe_act act, int *hung, int *died)
     }
 }
 
-/* For a cell that no circumstance distinguishes from cells without crashes: those are tried, too.
- */
+/* Makes a rule for a cell that nothing distinguishes from cells without deaths.  It covers those,
+ * too: their calls will be tried. */
 static int widest(struct rule *best, const struct cell *c)
 {
     best->with = c->given;
@@ -434,7 +433,8 @@ static int learn(const char *release, int wanted_dead)
             continue;
         }
         cover(&best, c->act, &hung, &died);
-        /* Other vectors may do: what counts as odd is wide, and a graph needs enough. */
+        /* Never refuse where other vectors may work: FXE_ODD is wide, and a graph needs enough
+         * vectors. */
         int always =
             wanted_dead && !tolerated && !(best.with & FXE_ODD) && !strstr(best.pattern, "INS");
         const char *verdict = always ? (died == 0 ? "HANGS" : "REFUSE") : hung ? "MAY_HANG" : "TRY";
@@ -445,7 +445,7 @@ static int learn(const char *release, int wanted_dead)
     return rules;
 }
 
-/* With all words of all shapes. */
+/* Prints the first row of a release, with all words of all shapes. */
 static void print_release(const char *name)
 {
     char *known[1 << 12];

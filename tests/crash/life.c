@@ -29,12 +29,12 @@ int remote;
 
 /* --- steps --- */
 
-static const FaissIndex *subject; /* whose ntotal is looked at */
+static const FaissIndex *subject; /* the index whose state is recorded */
 static const FaissIndexBinary *binary_subject;
 
 static void limit(int ms)
 {
-    if (remote) /* it is not FAISS that runs here */
+    if (remote) /* FAISS runs in the server */
         return;
     struct itimerval t = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
     setitimer(ITIMER_PROF, &t, NULL);
@@ -77,7 +77,7 @@ static int leave(enum step s, int rc)
 
 /* --- data --- */
 
-static float *x; /* to train with, and to add */
+static float *x; /* vectors to train with and to add */
 static float *xq;
 static float dis[NQ * MANY];
 static int32_t hamming[NQ * MANY];
@@ -128,7 +128,7 @@ static int adding(enum variant v)
     return v == VARIANT_one ? 1 : v == VARIANT_empty ? 0 : NB;
 }
 
-/* Training would refuse most odd vectors. */
+/* Such vectors are only added: training would refuse most of them. */
 static int only_added(enum variant v)
 {
     return v == VARIANT_nan || v == VARIANT_inf;

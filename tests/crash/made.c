@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes that are made by constructors of the C API: what the factory cannot ask for, such
- * as types of scalar quantizers by number, and what it has no name for. */
+/* Indexes made by constructors of the C API because the factory has no name for them, such as
+ * scalar quantizers whose type is given by number. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@ int made_count(void)
     if (count)
         return count;
     for (int i = 0; i < QTYPES; i++) {
-        if (i > 9 && i < 18) /* have names for the factory */
+        if (i > 9 && i < 18) /* the factory has names for these */
             continue;
         put("%s%sSQ:%d", "", "", i);
         put("%s%sIVFSQ:%d", "", "", i);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crash LIBRARY [OPTION...]: run every life, or some, in child processes that may crash.
+ * crash LIBRARY [OPTION...]: runs every life, or some, in child processes that may crash.
  *
- * A line for each life: family, kind, metric, vectors, one character for each step, and
- * one for the state before it (see crash.h), the shape, and milliseconds.  For each death one more,
- * which begins with "died": the step, the signal, and what was printed on stderr last.
+ * Prints a line for each life: family, kind, metric, vectors, a character for each step, a
+ * character for the state before each step (see crash.h), the shape, and milliseconds.  Prints one
+ * more line for each death: "died", kind, metric, vectors, the step, the signal, and the last text
+ * on stderr.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,10 +29,10 @@
 
 struct fx_api api;
 
-/* A server may try a call for a while before it answers. */
+/* A server may try a call for a while before it answers, hence STUCK_SECONDS_REMOTE. */
 enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60, STUCK_SECONDS_REMOTE = 600 };
 
-/* The first are those for kinds that are not tried in full. */
+/* Kinds that are not tried in full get only the first of these. */
 static const int metrics[] = {1, 0, 2, 4, 22, 24, 3, 20, 21, 23, 25, 99};
 enum { METRICS = sizeof metrics / sizeof *metrics, SLOW_METRICS = 4, NESTED_METRICS = 3 };
 
@@ -95,7 +96,7 @@ static void choose(const struct choice *c)
                 int at = number++;
                 if (c->sample > 1 && (unsigned)at * 2654435761u % (unsigned)c->sample != 0)
                     continue;
-                /* Neighbours go to the same child, whose caches have what they need. */
+                /* Neighbours go to the same process, whose caches have what they need. */
                 if (at / 64 % c->parts == c->part)
                     lives[nlives++] = (struct life){&kinds[i], metrics[m], (enum variant)v};
             }
@@ -110,12 +111,12 @@ static void print(const struct life *l)
            place->shape, place->ms);
 }
 
-/* A step that has ended several children with a kind and a metric, and has never succeeded, is not
- * tried with other vectors; one that never returns is not tried with other metrics either. */
+/* A step that ended several children with a kind and a metric, and never succeeded, is not tried
+ * with other vectors.  A step that never returned is not tried with other metrics either. */
 static struct record {
-    int life; /* the last one that it is about, or -1 */
+    int life; /* the last life counted, or -1 */
     unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
-} * record; /* of the kind and metric at hand; shared by the children */
+} * record; /* for the current kind and metric; shared with children */
 
 static int enough(const struct life *l)
 {
@@ -204,7 +205,8 @@ static void last_words(char *text, size_t len)
         lseek(diary, 0, SEEK_SET);
 }
 
-/* Waits for the child, and kills one that makes no progress and uses no processor. */
+/* Waits for the child and returns its status.  Kills a child that stays in one step for too long:
+ * since processor time is limited as well, it must be waiting. */
 static int wait_for(pid_t pid)
 {
     int status, life = -1, step = -1, fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -305,7 +307,7 @@ int main(int argc, char **argv)
                text);
         deaths++;
         redo = 1;
-        if (step < 0) { /* not in a call: give the life up */
+        if (step < 0) { /* not in a call: give up on this life */
             print(l);
             place->done = place->life + 1;
             redo = 0;

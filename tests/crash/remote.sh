@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Lives in which some calls crash FAISS in process (tests/crash): on a server they end no engine.
-# One in LIVES of them, because all take hours.  Not a part of make check: calls that occasionally
-# never end block it.  BUILD=build tests/run tests/crash/remote.sh does not work, because
-# tests/run finds BUILD by the path of a test: FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh.
+# The lives of tests/crash, in which some calls crash FAISS in process, must not end a server's
+# engine.  One life in LIVES is run, because all of them take hours.  Not part of make check,
+# because calls that sometimes never return would block it.  Run it directly, and not with
+# tests/run, which derives BUILD from the path of a test:
+#
+#     FAISS_C=LIBRARY BUILD=build tests/crash/remote.sh
 . tests/e2e/lib.sh
 [ -z "$SANITIZER_RUNTIME" ] || LIVES=${LIVES:-2000}
 

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Run every life with each release of FAISS, and make the table of refusals from what crashed:
-# tests/crash/run.sh RELEASE=LIBRARY...  Takes ten minutes on two cores for each release; results
-# are kept in build/refusals/RELEASE and used again.
+# Runs every life with each release of FAISS, and makes the table of refusals from the deaths:
 #
-# Of the nested kinds, which are many and differ little, one life in NESTED (4) is run.
+#     tests/crash/run.sh RELEASE=LIBRARY...
+#
+# Each release takes ten minutes on two cores.  Results are kept in build/refusals/RELEASE and
+# used again.
+# Nested kinds are many and differ little, so only one of their lives in NESTED (default 4) is run.
 set -eu
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the recording library answers, from the table alone. */
+/* The answers of the recording library, made from the table alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "record.h"
 
-/* The class that a description makes: rough, but what a cast tells must be true. */
+/* Returns the class that a description makes.  It is a rough guess, but the casts must agree with
+ * it. */
 static int described(const char *s, int cls)
 {
     if (cls == FX_CLASS_IndexBinary)
@@ -33,7 +34,7 @@ static struct obj *create(const struct fn_call *c, const struct fx_param *p, str
         static int64_t fresh;
         if (!(c->fn->flags & FX_RENEW))
             return rec_lend(self, rec_prop_name(c->fn->name), 0, cls);
-        for (int64_t i = 1; i <= fresh; i++) { /* what was lent before ends */
+        for (int64_t i = 1; i <= fresh; i++) { /* a new range ends the earlier ones */
             union fx_val *old = rec_prop(self, "range", i);
             if (old && old->p) {
                 rec_kill(old->p);
@@ -51,7 +52,7 @@ static struct obj *create(const struct fn_call *c, const struct fx_param *p, str
     return rec_new(cls);
 }
 
-/* Under which name an object gives back what it keeps. */
+/* Stores a kept object under the name of the function that returns it. */
 static void keep(struct obj *o, const struct fx_param *p, void *kept)
 {
     const char *name = strcmp(p->name, "index") == 0 && fx_is_a(o->cls, FX_CLASS_IndexIDMap)
@@ -66,7 +67,8 @@ static void keep(struct obj *o, const struct fx_param *p, void *kept)
     rec_set(o, name, key, (union fx_val){.p = kept});
 }
 
-/* An owned part ends with its whole.  The log says so: a server frees parts itself. */
+/* Frees an owned part with its owner.  The log shows this as a call, because a server frees parts
+ * with calls of its own. */
 static void kill_owned(void *part)
 {
     struct obj *o = rec_find(part);
@@ -76,7 +78,7 @@ static void kill_owned(void *part)
     rec_kill(o);
 }
 
-/* Let go of what is kept, and end it where it is owned. */
+/* Removes a kept object, and frees it if it is owned. */
 static void drop(struct obj *o, void *kept)
 {
     int own = rec_int(o, "own_indices") || rec_int(o, "own_fields");
@@ -119,11 +121,11 @@ static void write_outputs(const struct fn_call *c, struct obj *self)
         if (!slot)
             continue;
         if (c->op == FX_OP_IndexBinary_reconstruct_n && p->dir == FX_INOUT) {
-            /* The same whether the vectors are asked for at once or one by one. */
+            /* The same values whether the vectors are asked for at once or one by one. */
             for (int64_t k = 0; k + 2 <= c->n[i]; k += 2)
                 rec_fill((char *)slot + k, 2, p->elem, FX_OP_IndexBinary_reconstruct + 2, 1);
         } else if (p->kind == FX_ARRAY && (p->dir & FX_OUT) && c->n[i] >= 0) {
-            /* Of what is read and written, a part stays as it was. */
+            /* Every second element of an array that is also read keeps its value. */
             rec_fill(slot, c->n[i], p->elem, c->op + i, p->dir == FX_INOUT ? 2 : 1);
         } else if (p->kind == FX_LENT && p->count >= 0) {
             int64_t n = 6;
@@ -147,7 +149,7 @@ static void write_outputs(const struct fn_call *c, struct obj *self)
     }
 }
 
-/* Vectors come and go. */
+/* Keeps ntotal and nprobe up to date. */
 static void count(const struct fn_call *c, const char *prop, struct obj *self)
 {
     if (strcmp(prop, "add") == 0 || strcmp(prop, "add_with_ids") == 0 ||

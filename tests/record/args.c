@@ -7,7 +7,7 @@
 static void *pool[FX_NCLASSES][2];
 static int reuse;
 
-/* Numbers by the name of their parameter, for the first and the second variant. */
+/* Values of numbers, by the name of the parameter, for the first and the second variant. */
 static const struct {
     const char *name;
     int value[2];
@@ -61,7 +61,8 @@ static int64_t number(const struct fx_fn *fn, const struct fx_param *p, int op, 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(numbers[i].name, p->name) == 0)
             return numbers[i].value[variant];
-    if (fn->flags & FX_OWN) /* given away, it would be freed with its owner: see scene.c */
+    if (fn->flags &
+        FX_OWN) /* do not give objects away: their owner would free them (see scene.c) */
         return 0;
     return strcmp(p->name, "val") == 0 || strcmp(p->name, "value") == 0 ? 1 + (op + variant) % 3
                                                                         : variant;
@@ -78,7 +79,8 @@ static const char *string(const struct fx_param *p, int variant)
     return "index.faiss";
 }
 
-/* What keeps pointers gets an object of its own; of two alike, the second differs. */
+/* A parameter whose pointer is kept gets a new object.  Two parameters of one class get different
+ * ones. */
 static void *object(const struct fx_fn *fn, int i, union fx_val *v)
 {
     const struct fx_param *p = &fn->params[i];
@@ -218,7 +220,7 @@ void *fresh(int cls)
         CALL(RangeSearchPartialResult_new_result, P(shared(FX_CLASS_RangeSearchPartialResult, 0)),
              I(1), AUTO);
         return made();
-    default: /* NULL where the API has no way to make one */
+    default: /* NULL if the API has no way to make one */
         return from_constructor(cls);
     }
 }
@@ -227,7 +229,7 @@ void *shared(int cls, int which)
 {
     void **p = &pool[cls][which];
     if (*p && !known(*p))
-        *p = NULL; /* it ended since */
+        *p = NULL; /* it has been freed */
     if (!*p && !reuse)
         *p = fresh(cls);
     return *p;

@@ -12,7 +12,7 @@ char auto_room;
 
 enum { GUARD = 64, UNSIZED = 4096 };
 
-/* Arrays stay until the end: a bitmap selector keeps a pointer to its own. */
+/* Arrays are freed at the end only, because a bitmap selector keeps a pointer to its array. */
 struct room {
     struct room *next;
     size_t bytes;
@@ -110,7 +110,7 @@ static unsigned char *guarded(size_t bytes)
     return r->data + GUARD;
 }
 
-/* Did anything write beside an array?  Arrays of earlier calls count too. */
+/* Exits if a call wrote outside an array, also one of an earlier call. */
 static void check_guards(const char *name)
 {
     for (const struct room *r = rooms; r; r = r->next)
@@ -121,7 +121,7 @@ static void check_guards(const char *name)
             }
 }
 
-/* Contents that are valid wherever they are used: ids are below 3. */
+/* Fills an array with contents that are valid for any function: ids are below 3. */
 static void fill(void *to, int64_t n, enum fx_elem elem, int seed)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -243,7 +243,7 @@ void *made(void)
     return last_made;
 }
 
-/* Each thread has its own message; the failed call was of this one. */
+/* Each thread has its own message; this thread made the failed call. */
 void print_last_error(void)
 {
     const char *e = api.get_last_error();
@@ -267,7 +267,7 @@ void free_object(struct handle *h)
     unlearn(h); /* FAISS has no way to free it */
 }
 
-/* Latest first, and those that keep pointers to others before the others. */
+/* Frees the newest objects first, and those that keep pointers to others before all others. */
 void free_all(void)
 {
     for (int keeps = 1; keeps >= 0; keeps--) {

@@ -39,7 +39,7 @@ static int load(const char *path)
 
 #define CHECK(name) (1u << FX_CHECK_##name)
 
-/* Does the server check one of these before it calls the library? */
+/* Returns whether the server makes one of these checks before it calls the library. */
 static int has_check(int op, unsigned checks)
 {
     return (fx_fns[op].checks & checks) != 0;
@@ -51,7 +51,7 @@ static int left_out(int op)
                       op == FX_OP_IndexShards_shard_indexes);
 }
 
-/* Functions of objects that nothing in the API makes: with NULL, in process only. */
+/* Calls a function of objects that the API cannot make: with NULL, and in process only. */
 static void call_with_nil(int op)
 {
     union fx_val v[FX_PARAMS_MAX + 1];
@@ -83,7 +83,7 @@ static void call_twice(int op)
     }
 }
 
-/* Without what may be NULL; no search parameters; no vectors. */
+/* Calls again without optional arguments, without search parameters, and with no vectors. */
 static void call_with_less(int op)
 {
     const struct fx_fn *fn = &fx_fns[op];
@@ -126,7 +126,7 @@ static void call_free(int op)
     call(op, (union fx_val[2]){P(NULL)});
 }
 
-/* Ids in the arguments are below 3: let them be there. */
+/* Adds vectors, so that the ids in the arguments, which are below 3, exist. */
 static void add_vectors(void)
 {
     if (!shared(FX_CLASS_Index, 0)) {
@@ -162,8 +162,8 @@ static void everything(void)
     free_all();
 }
 
-/* Does the server call something else first: rebuild a value object, ask for a size or
- * for the number of vectors (there are none where adding fails)? */
+/* Returns whether the server calls another function first: to rebuild a value object, or to ask for
+ * a size or for the number of vectors (0 here, because adding fails). */
 static int prepares(int op)
 {
     if (op == FX_OP_Index_reconstruct_n || has_check(op, CHECK(key) | CHECK(keys) | CHECK(labels) |
@@ -182,7 +182,8 @@ static int prepares(int op)
     return 0;
 }
 
-/* The client's own objects do not fail, and where all calls fail the first one tells. */
+/* Returns whether the call must fail.  In remote mode, objects of the client do not fail, and a
+ * call that the server prepares by another one fails with the error of that one. */
 static int fails(int op)
 {
     return fx_fns[op].ret.kind == FX_ERR && !left_out(op) &&
@@ -219,7 +220,7 @@ static int compared(void)
         "faiss_IndexIVF_get_list_size",
         "faiss_ScalarQuantizer_trained_size",
         "faiss_IndexBinaryIVF_get_list_size",
-        /* and what the server looks at before it lets a call through */
+        /* and those that the checks of the server call */
         "faiss_Index_ntotal",
         "faiss_IndexBinary_ntotal",
         "faiss_VectorTransform_is_trained",

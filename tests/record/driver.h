@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver calls every function of the table through a library that it is given
- * and prints what came back.  driver.c: order of things.  call.c: one call, and the
- * objects that are known.  args.c: arguments from the table.  scene.c: functions
- * that only make sense one after the other.  One thread; nothing is freed twice.
+ * The driver calls every function of the table through a given library and prints the
+ * results.  driver.c: the order of the calls.  call.c: one call, and the known objects.
+ * args.c: arguments from the table.  scene.c: functions that make sense only in sequence.
+ * There is one thread, and nothing is freed twice.
  */
 #ifndef FX_TEST_DRIVER_H
 #define FX_TEST_DRIVER_H
@@ -15,16 +15,16 @@ struct handle {
     void *p;
     int cls;
     int number;
-    int op;                /* that made it */
-    struct handle *parent; /* of a borrowed one */
-    int keeps;             /* keeps pointers to others: they are freed later */
+    int op;                /* operation that made it */
+    struct handle *parent; /* of a borrowed object, or NULL */
+    int keeps;             /* keeps pointers to others, which are freed later */
 };
 
 extern struct fx_api api;
 extern int called[FX_NOPS];
 extern int remote; /* leave out what does not work in remote mode */
 
-/* In place of a pointer: call() provides a buffer for output, or contents for input. */
+/* Instead of a pointer: call() provides a buffer for output, or contents for input. */
 extern char auto_room;
 #define AUTO            \
     {                   \
@@ -43,13 +43,13 @@ extern char auto_room;
         .p = (void *)(uintptr_t)(x) \
     }
 
-/* Call and print.  v has room for the result, which is also returned. */
+/* Makes a call and prints it.  `v` has room for the result, which is also returned. */
 union fx_val call(int op, union fx_val *v);
 #define CALL(name, ...) call(FX_OP_##name, (union fx_val[FX_PARAMS_MAX + 1]){__VA_ARGS__})
 
-/* What the last call wrote to its n-th AUTO parameter. */
+/* Returns the buffer that the last call used for AUTO in parameter `param`. */
 void *written(int param);
-/* The object that the last call created, if any. */
+/* Returns the object that the last call created, or NULL. */
 void *made(void);
 
 struct handle *known(const void *p);
@@ -59,16 +59,17 @@ void free_all(void);
 void print_last_error(void);
 void call_cleanup(void);
 
-/* Arguments of `op` by the table; variants differ in sizes and numbers.  Returns 0
- * when there is no object for a parameter that needs one. */
+/* Sets `v` to arguments for `op` from the table; variants differ in sizes and numbers.  Returns 0
+ * if there is no object for a parameter that needs one. */
 int arguments(int op, int variant, union fx_val *v);
 
-/* A new object of this class, or one that all calls share: the first, or another. */
+/* fresh: returns a new object of the class.  shared: returns one that all calls share, the first
+ * (0) or another (1).  NULL if none can be made. */
 void *fresh(int cls);
 void *shared(int cls, int which);
-void reuse_objects(void); /* from now on fresh() is shared() */
+void reuse_objects(void); /* from now on fresh(cls) is shared(cls, 0) */
 
-/* Functions that scenes() calls. */
+/* Returns whether scenes() calls the function. */
 int in_scene(int op);
 void scenes(void);
 

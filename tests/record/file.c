@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing of the recording library.  What stands for an index in a
- * file: "REC1", class, size of the rest, the rest.  Readers take exactly that,
- * so that what follows it in the file is still there.
+ * Reading and writing indexes in the recording library.  In a file, an index is "REC1", its class,
+ * the size of the rest, and the rest.  Readers take exactly that, so that the data after it stays
+ * in the file.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 typedef size_t (*read_fn)(void *, size_t, size_t);
 typedef size_t (*write_fn)(const void *, size_t, size_t);
 
-/* One of these is set. */
+/* A source or target of bytes: only the members of one kind are used. */
 struct stream {
     FILE *f;
     read_fn read;
@@ -64,7 +64,7 @@ static int put_index(struct stream *s, const struct obj *o)
     return put(s, "REC1", 4) || put(s, head, sizeof head) || put(s, rest, PAYLOAD) ? -1 : 0;
 }
 
-/* The class that was written, or -1. */
+/* Returns the class that was written, or -1. */
 static int get_index(struct stream *s)
 {
     char magic[4];
@@ -80,7 +80,7 @@ static int64_t finish_write(const struct fn_call *c, struct stream *s, struct ob
 {
     if (!o || (strstr(c->fn->name, "_custom") && !s->write))
         return rec_fail("recorded failure of %s: no index or writer", c->fn->name);
-    rec_unlock(); /* a callback may take its time */
+    rec_unlock(); /* a callback may block */
     int bad = put_index(s, o);
     rec_lock();
     return bad ? rec_fail("recorded failure of %s: write error", c->fn->name) : 0;
@@ -126,7 +126,7 @@ static void file_names(const struct fn_call *c, union fx_val *ret)
     fclose(s.f);
 }
 
-/* The calls that go through a callback, or memory. */
+/* Makes calls that use a callback or memory, and free_buf.  Returns 0 for other calls. */
 static int special(const struct fn_call *c, union fx_val *ret)
 {
     union fx_val *v = c->v, *io;
@@ -172,10 +172,11 @@ static int special(const struct fn_call *c, union fx_val *ret)
     }
 }
 
-/* Pointers into the object that the table has no kind for. */
+/* Makes calls that return pointers, or read from pointers, that the table has no kind for.  Returns
+ * 0 for other calls. */
 static int lent(const struct fn_call *c, union fx_val *ret)
 {
-    struct stats { /* as FAISS's own */
+    struct stats { /* the layout of FAISS's own */
         float obj;
         double time, time_search, imbalance_factor;
         int nsplit;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects of the recording library.  They are few: lists will do. */
+/* Objects of the recording library, in lists, because there are few. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +52,8 @@ struct obj *rec_new(int cls)
     return o;
 }
 
-/* Borrowed objects are named after their parent, not numbered: then it does not
- * matter to the log who asked first. */
+/* Borrowed objects are named after their parent and not numbered, so that the log does not depend
+ * on the order in which they are first asked for. */
 struct obj *rec_lend(struct obj *parent, const char *name, int64_t key, int cls)
 {
     union fx_val *have = rec_prop(parent, name, key);
@@ -134,8 +134,8 @@ void rec_set_int(struct obj *o, const char *name, int64_t i)
     rec_set(o, name, 0, (union fx_val){.i = i});
 }
 
-/* Values of a new object: those that sizes depend on are fixed, the rest
- * only has to be the same each time. */
+/* Properties of a new object: those that sizes depend on are fixed, the others only have to be the
+ * same each time. */
 int64_t rec_int(struct obj *o, const char *name)
 {
     static const struct {
@@ -158,7 +158,7 @@ int64_t rec_int(struct obj *o, const char *name)
     return 1 + (int64_t)(text_sum(name, strlen(name)) % 7);
 }
 
-/* Memory that ends with the object. */
+/* Returns memory that is freed with the object. */
 void *rec_memory(struct obj *o, const char *name, size_t bytes)
 {
     struct prop *p = find_prop(o, name, -1);
@@ -199,7 +199,7 @@ void rec_fill(void *to, int64_t n, enum fx_elem elem, int seed, int step)
         case FX_I64:
             ((int64_t *)to)[i] = v;
             break;
-        case FX_CHAR: /* text, ended like text */
+        case FX_CHAR: /* text, with a NUL at its end */
             ((char *)to)[i] = i + step < n ? (char)('a' + v % 26) : '\0';
             break;
         case FX_CLUSTERING_PARAMS:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entry points of the recording library: log, decide on failure, answer. */
+/* Entry points of the recording library: each logs the call and either fails or answers. */
 #include "record.h"
 
 #include <fcntl.h>
@@ -22,7 +22,8 @@ void rec_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* Values are written out, so that one which was rebuilt elsewhere reads the same. */
+/* Value objects are written with their contents, so that a copy that the server rebuilt reads the
+ * same. */
 static void describe(struct text *t, const void *p, int cls)
 {
     struct obj *o = rec_find(p);
@@ -44,7 +45,8 @@ static void answer(const struct fn_call *c, union fx_val *ret)
         rec_answer(c, ret);
 }
 
-/* What the sizes ask is not a call of the client, and leaves no line. */
+/* Calls a function that the size of an array depends on.  The client did not make this call, so it
+ * is not logged. */
 static int ask(void *ctx, int op, union fx_val *v)
 {
     struct fn_call c = {.op = op, .fn = &fx_fns[op], .v = v};
@@ -82,7 +84,7 @@ static void append(struct text *t)
         fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
     }
     text_add(t, "\n");
-    /* One write for each line: it is there even if the process dies next. */
+    /* One write for each line, so that the line is there even if the process dies next. */
     if (fd >= 0 && write(fd, t->s, t->len) != (ssize_t)t->len)
         abort();
 }

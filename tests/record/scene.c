@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that only make sense one after the other. */
+/* Calls that make sense only in sequence. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 static unsigned char bytes[4096];
 static size_t nbytes, position, calls_left = SIZE_MAX;
 
-/* Callbacks: how often they are called is the library's business, and not printed. */
+/* Callbacks.  How often they are called is up to the library, so it is not printed. */
 size_t give_bytes(void *p, size_t size, size_t n)
 {
     size_t want = size ? (nbytes - position) / size : 0;
@@ -46,7 +46,7 @@ static size_t file_bytes(const char *name)
     return n;
 }
 
-/* Two indexes and some text in one file: readers must leave what is not theirs. */
+/* Two indexes and some text in one file: readers must not take what follows their index. */
 static void streams(int binary)
 {
     void *index = shared(binary ? FX_CLASS_IndexBinary : FX_CLASS_Index, 0);
@@ -82,7 +82,7 @@ static void names(void)
     CALL(read_index_binary_fname, P("one.faiss"), I(0), AUTO);
     remove("one.faiss");
     CALL(read_index_fname, P("none.faiss"), I(0), AUTO);
-    if (!remote) /* a file is the client's, and so is the text about it */
+    if (!remote) /* the client opens the file, and words the error itself */
         print_last_error();
 
     /* FAISS reads transforms but does not write them. */
@@ -164,7 +164,7 @@ static void ranges(void)
     CALL(RangeSearchResult_new, AUTO, I(0));
     CALL(Index_range_search, P(shared(FX_CLASS_Index, 0)), I(0), AUTO, F(2.5), P(made()));
 
-    /* Filled by hand: limits are counts until do_allocation. */
+    /* A result that the program fills: its limits are counts until do_allocation. */
     CALL(RangeSearchResult_new_with, AUTO, I(2), I(1));
     result = made();
     CALL(RangeSearchResult_buffer_size, P(result));
@@ -253,7 +253,7 @@ static void shard_list(void)
     void *shards = made();
     for (int i = 0; i < 2; i++)
         CALL(IndexShards_add_shard, P(shards), P(fresh(FX_CLASS_Index)));
-    if (remote) { /* FAISS's own array of pointers: not to be had */
+    if (remote) { /* not available: an array of pointers inside FAISS */
         called[FX_OP_IndexShards_shard_indexes]++;
         return;
     }
@@ -277,7 +277,7 @@ static void owner(int make, int set, int get, int extra)
             kept[n++] = v[i].p;
     call(make, v);
     void *o = made();
-    if (extra) { /* what is added later is owned as well */
+    if (extra) { /* what is added later is owned, too */
         kept[n++] = fresh(FX_CLASS_Index);
         call(extra, (union fx_val[3]){P(o), P(kept[n - 1])});
     }
@@ -301,7 +301,7 @@ static void ownership(void)
     OWNER(IndexShards_new, IndexShards, own_indices, FX_OP_IndexShards_add_shard);
     OWNER(IndexReplicas_new, IndexReplicas, own_indices, FX_OP_IndexReplicas_add_replica);
 #undef OWNER
-    /* Taken out of an owner, a shard is gone. */
+    /* An owner frees a shard that is removed from it. */
     CALL(IndexShards_new, AUTO, I(8));
     void *shards = made(), *shard = fresh(FX_CLASS_Index);
     CALL(IndexShards_add_shard, P(shards), P(shard));
@@ -310,7 +310,7 @@ static void ownership(void)
     forget(shard);
 }
 
-/* Sub-objects are one pointer each: the one that was given, where one was. */
+/* A getter always returns the same pointer for a sub-object: the one passed in, if one was. */
 static void identity(void)
 {
     void *flat = fresh(FX_CLASS_Index);
@@ -320,7 +320,7 @@ static void identity(void)
     CALL(IndexIVF_quantizer, P(ivf));
     CALL(IndexIDMap_new, AUTO, P(ivf));
     CALL(IndexIDMap_sub_index, P(made()));
-    CALL(IndexIDMap_cast, P(ivf)); /* is none */
+    CALL(IndexIDMap_cast, P(ivf)); /* returns NULL: not an IDMap */
     CALL(IndexIVF_cast, P(ivf));
     CALL(IndexIVF_cast, P(flat));
     CALL(clone_index, P(ivf), AUTO);
@@ -332,7 +332,7 @@ static void identity(void)
     CALL(SearchParametersHNSW_cast, P(params));
 }
 
-/* Membership, and selectors of selectors in a call. */
+/* Membership, and calls with selectors, including nested ones. */
 static void selectors(void)
 {
     static const int classes[] = {FX_CLASS_IDSelectorRange,  FX_CLASS_IDSelectorBatch,

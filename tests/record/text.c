@@ -109,7 +109,7 @@ void text_args(struct text *t, const struct describe *how, const struct fn_call 
                 break;
             }
             /* fall through */
-        default: /* where something is written, and what has no meaning elsewhere */
+        default: /* outputs, and pointers that mean nothing in another process */
             text_add(t, v->p ? "given" : "nil");
         }
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Value objects of the recording library.  They behave like FAISS's own, because
- * in remote mode the client has its own, and what a program sees of them must be
- * the same.  Their plain getters and setters are left to rec_answer().
+ * Value objects of the recording library.  They behave like FAISS's own: in remote mode the client
+ * implements them itself, and a program must not see a difference.  Their plain getters and setters
+ * are left to rec_answer().
  */
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +105,7 @@ static void set_sel(struct obj *o, void *sel)
     rec_set(o, "sel", 0, (union fx_val){.p = sel});
 }
 
-/* Constructors: the class tells which members there are. */
+/* Constructors.  The class determines which members are used. */
 static struct obj *construct(const struct fn_call *c)
 {
     const union fx_val *v = c->v;
@@ -183,7 +183,7 @@ static struct obj *construct(const struct fn_call *c)
     return o;
 }
 
-/* Entries of a buffer list, as if its buffers lay one after the other. */
+/* Adds a buffer to a buffer list, whose buffers are stored as one array. */
 static void append_buffer(struct obj *o)
 {
     int64_t more = rec_int(o, "buffer_size");
@@ -245,7 +245,7 @@ static void copy_result(struct obj *o, int incremental)
     }
 }
 
-/* A query's handle is lent by the partial result, and numbered by `key`. */
+/* Returns the query behind a handle that the partial result lent; "number" is its position. */
 static struct range_query *query(struct obj *o)
 {
     return &o->parent->queries[rec_int(o, "number")];

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done with an index, as far as it matters for how FAISS bears it: the terms of
- * refusals.h, for the engine (guard.c) and for the program that finds them (tests/crash). */
+/* Acts on an index, and the circumstances that decide whether FAISS survives them.  The rows of
+ * refusals.h are written in these terms, which the engine (guard.c) shares with the programs that
+ * make that table (tests/crash). */
 #ifndef FXE_ACTS_H
 #define FXE_ACTS_H
 
 #include "proto/table.h"
 
-/* As enum fx_act, but from 0. */
+/* In the order of enum fx_act, but counted from 0. */
 #define FXE_ACTS FX_ACTS
 
 enum fxe_act {
@@ -17,20 +18,20 @@ enum fxe_act {
     FXE_ACT_none = -1
 };
 
-/* Circumstances, a bit each. */
+/* Circumstances: one bit each. */
 enum {
     FXE_EMPTY = 1,      /* the index has no vectors */
-    FXE_UNTRAINED = 2,  /* and is not trained */
+    FXE_UNTRAINED = 2,  /* the index is not trained */
     FXE_NOTHING = 4,    /* n = 0 */
-    FXE_ONE = 8,        /* n = 1: training only */
-    FXE_FEW = 16,       /* n < 39, FAISS's least for a centroid: training only */
-    FXE_BATCH = 32,     /* n >= 20, where FAISS uses BLAS: searches only */
+    FXE_ONE = 8,        /* training only, n = 1 */
+    FXE_FEW = 16,       /* training only, n < 39: FAISS wants 39 vectors for each centroid */
+    FXE_BATCH = 32,     /* searches only, n >= 20: FAISS uses BLAS */
     FXE_K0 = 64,        /* k = 0 */
     FXE_MANY = 128,     /* k > ntotal > 0 */
-    FXE_ODD = 256,      /* numbers that are not finite, or beyond 1e15 */
-    FXE_SELECTOR = 512, /* in the search parameters */
-    FXE_OF_IVF = 1024,  /* SearchParametersIVF */
-    FXE_OF_HNSW = 2048, /* SearchParametersHNSW */
+    FXE_ODD = 256,      /* a number is not finite, or beyond 1e15 */
+    FXE_SELECTOR = 512, /* the search parameters have a selector */
+    FXE_OF_IVF = 1024,  /* the parameters are SearchParametersIVF */
+    FXE_OF_HNSW = 2048, /* the parameters are SearchParametersHNSW */
     FXE_CIRCUMSTANCES = 4096
 };
 

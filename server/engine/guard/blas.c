@@ -9,19 +9,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MOST = 128 }; /* buffers; OpenBLAS has room for twice its cores, and some */
+enum { MOST = 128 }; /* buffers; OpenBLAS has slots for a few more than twice the cores */
 
-static const size_t SMALLEST = 1 << 20, LARGEST = 1 << 30; /* else this is not what it seems */
+static const size_t SMALLEST = 1 << 20, LARGEST = 1 << 30; /* bytes that one buffer may take */
 
 static struct {
     void *(*take)(int);
     void (*give)(void *);
     size_t size;
-    void *known[MOST]; /* buffers, which are kept for ever */
+    void *known[MOST]; /* buffers mapped anew by uncount(); never unmapped */
     int n;
 } blas;
 
-/* Bytes that count as data, now. */
+/* Returns the bytes that now count towards RLIMIT_DATA; 0 if that is unknown. */
 static size_t data(void)
 {
     unsigned long pages = 0;
@@ -33,7 +33,8 @@ static size_t data(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The same addresses, as a mapping that the kernel counts with the stacks.  Returns 0 or -1. */
+/* Maps the buffer anew, at the same addresses, so that the kernel counts it as stack and not as
+ * data.  Returns 0 or -1. */
 static int uncount(void *buffer)
 {
     void *p = mmap(buffer, blas.size, PROT_READ | PROT_WRITE,
@@ -83,8 +84,8 @@ static bool is_known(const void *buffer)
     return false;
 }
 
-/* Take buffers until enough new ones were among them, for some may be in use now; then give all
- * back. */
+/* Takes buffers until enough of them are new, then gives all of them back.  How many that takes
+ * depends on how many known buffers are in use now. */
 void fxe_blas_reserve(int threads)
 {
     void *taken[MOST];
@@ -93,7 +94,7 @@ void fxe_blas_reserve(int threads)
         void *buffer = blas.take(0);
         if (buffer && !is_known(buffer)) {
             if (uncount(buffer) != 0)
-                break; /* the addresses may be gone: it is not given back */
+                break; /* the addresses may be unmapped: do not give it back */
             blas.known[blas.n++] = buffer;
         }
         if (!buffer)

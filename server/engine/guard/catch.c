@@ -11,7 +11,7 @@
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
-/* int guard(f, arg, &exception): 1 and the exception when f threw. */
+/* Calls f(arg).  Returns 0, or 1 with *exception set if f threw. */
 int fxe_guard(void (*f)(void *), void *arg, void **exception);
 extern const char fxe_guard_landing[];
 
@@ -104,7 +104,7 @@ static int fxe_guard(void (*f)(void *), void *arg, void **exception)
 
 #endif
 
-/* The parts of libstdc++'s ABI that telling an exception's kind takes. */
+/* The parts of libstdc++'s ABI that are needed to tell an exception's type. */
 struct type_info {
     void *const *vtable;
     const char *name;
@@ -139,17 +139,16 @@ int fxe_has_classes(void)
 const char *fxe_class_name(const void *object)
 {
     if (!runtime.std_exception)
-        return ""; /* a library without C++, such as the recording one of the tests */
-    /* Each table of virtual functions has its class's type_info before it. */
+        return ""; /* a library without C++, such as the tests' recording library */
+    /* The slot before a vtable's first function points to the type_info of the class. */
     const struct type_info *const *table = *(const struct type_info *const *const *)object;
     return table[-1] ? table[-1]->name : "";
 }
 
-/* std::exception::what() of a caught object of type `type`; NULL if it is none. */
+/* Returns what() of a caught object of type `type`, or NULL if it is not a std::exception. */
 static const char *what(const struct type_info *type, void *object)
 {
-    /* Slots of the vtables: type_info::__do_catch is the fifth, exception::what the
-     * third. */
+    /* Vtable slots: type_info::__do_catch is the fifth, exception::what the third. */
     enum { DO_CATCH = 4, WHAT = 2 };
     typedef _Bool (*do_catch_fn)(const struct type_info *, const struct type_info *, void **,
                                  unsigned);
@@ -174,9 +173,9 @@ int fxe_catch(void (*f)(void *), void *arg, char *text, size_t len)
     snprintf(text, len, "Unknown error");
     if (!runtime.begin_catch || !runtime.end_catch || !runtime.current_type)
         return code;
-    /* The address that begin_catch returns is for a C++ personality to compute.  The
-     * object lies behind the unwinder's header; but not that of an exception which was
-     * thrown a second time from another thread (the last bit of its class is set). */
+    /* The address that begin_catch returns is unusable: a C++ personality routine would have to
+     * compute it.  The object follows the unwinder's header, except for an exception rethrown in
+     * another thread (the last bit of its class is set). */
     struct _Unwind_Exception *e = exception;
     int primary = (e->exception_class & 1) == 0;
     runtime.begin_catch(exception);

@@ -5,7 +5,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 
-/* A negative length passes FAISS's loops and wraps in its allocations. */
+/* FAISS's loops skip a negative length, but it wraps around in FAISS's allocations. */
 static int lengths(struct fxe_req *r)
 {
     for (int i = 0; i < r->fn->nparams; i++)
@@ -15,8 +15,8 @@ static int lengths(struct fxe_req *r)
     return 0;
 }
 
-/* An object from a constructor without arguments has no quantizer or sub-index, and most
- * functions follow that NULL.  Plain fields can be read and set. */
+/* An object made by a constructor without arguments has no quantizer or sub-index, and most
+ * functions dereference that NULL.  Plain fields can be read and set. */
 static int hollow(struct fxe_req *r)
 {
     const struct fx_fn *fn = r->fn;
@@ -39,7 +39,7 @@ static int trained(struct fxe_req *r)
                                                      : refuse(r, "the transform is not trained");
 }
 
-/* Of the first argument. */
+/* Returns the number of lists of the first argument. */
 static size_t nlist_of(const struct fxe_req *r)
 {
     return fxe_is_binary(r->obj[0]) ? fxe_api()->IndexBinaryIVF_nlist(r->v[0].p)
@@ -56,7 +56,7 @@ static int list_no(struct fxe_req *r)
                                    r->fn->name, (unsigned long long)list, nlist, nlist - 1);
 }
 
-/* Shards and replicas are the objects that were added and not removed. */
+/* The shards or replicas of an index are the objects that were added and not removed. */
 static int shard_no(struct fxe_req *r)
 {
     int64_t i = scalar(r, "i");
@@ -66,8 +66,8 @@ static int shard_no(struct fxe_req *r)
                     (long long)i, r->obj[0]->nkeeps);
 }
 
-/* A binary Flat index checks no key at all.  Where the library cannot tell what an index
- * is, ids must be positions. */
+/* A binary Flat index does not check keys.  Where the library cannot tell the class of an index,
+ * keys must be positions. */
 static int binary_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndexBinary *index = r->v[0].p;
@@ -94,8 +94,9 @@ static int key(struct fxe_req *r)
 static int keys(struct fxe_req *r)
 {
     if (IS(IndexBinaryIVF, r->v[0].p) && scalar(r, "ni") > 1)
-        return refuse(r, "FAISS writes beyond the buffer of more than one vector of an "
-                         "IndexBinaryIVF; reconstruct them one by one");
+        return refuse(r,
+                      "FAISS would write beyond the buffer if it reconstructed several vectors of "
+                      "an IndexBinaryIVF; reconstruct them one by one");
     return binary_keys(r, scalar(r, "i0"), scalar(r, "ni"));
 }
 
@@ -113,7 +114,7 @@ static int result(struct fxe_req *r)
 
 static int ranges(struct fxe_req *r)
 {
-    /* FAISS takes the combination's number modulo the number of values, which is 0. */
+    /* FAISS computes the combination's number modulo the number of values, which is 0 here. */
     return r->obj[0]->nborrowed ? refuse(r, "a range of the space has no values") : 0;
 }
 
@@ -122,8 +123,8 @@ static int merge(struct fxe_req *r)
     return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
 }
 
-/* FAISS divides by a1 or by the number of vectors, and reads the lists from and to where
- * that leads. */
+/* FAISS divides by a1 or by the number of vectors, and reads the resulting range of lists or
+ * vectors without checking it. */
 static int subset(struct fxe_req *r)
 {
     enum { ID_MOD = 1, ELEMENT_RANGE = 2, LIST_FRACTION = 3 };
@@ -142,7 +143,7 @@ static int subset(struct fxe_req *r)
                          (long long)ntotal);
 }
 
-/* Scalar quantizers look for the extremes of no vectors. */
+/* Before v1.12.0 scalar quantizers looked for the extremes of no vectors. */
 static int training(struct fxe_req *r)
 {
     return rows(r) == 0 && !since(12) && !IS(IndexFlat, r->v[0].p)
@@ -150,7 +151,7 @@ static int training(struct fxe_req *r)
                : 0;
 }
 
-/* Vectors beyond nlist in a quantizer are lists that the index does not have. */
+/* A quantizer with more than nlist vectors returns lists that the index does not have. */
 static int quantizer_size(struct fxe_req *r, FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
@@ -168,7 +169,7 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
                           r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
-/* NSG looks for k distinct vectors, or for 16, however few there are. */
+/* NSG looks for max(k, 16) distinct vectors, even if the index has fewer. */
 static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
     int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
@@ -183,7 +184,8 @@ static int graph_size(struct fxe_req *r, FaissIndex *index)
                     r->fn->name, (long long)fxe_api()->Index_ntotal(index), (long long)k);
 }
 
-/* Shards without a shard: FAISS begins with the first. */
+/* Returns whether the index is, or contains, an IndexShards without shards.  FAISS would use the
+ * first shard without checking that there is one. */
 static int is_empty(const struct fxe_obj *o)
 {
     int n = o->cls == FX_CLASS_IndexShards && !o->inherent && o->nkeeps == 0;
@@ -192,8 +194,8 @@ static int is_empty(const struct fxe_obj *o)
     return n;
 }
 
-/* Not every class looked at k and nprobe, and lists that are not there were noticed where
- * an exception ends the process. */
+/* Before v1.12.0 not every class checked k and nprobe, and a missing list was noticed only where an
+ * exception ends the process. */
 static int neighbours(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -225,9 +227,10 @@ static int selector(struct fxe_req *r)
     return r->v[param(r, "sel")].p ? 0 : refuse(r, "sel is NULL");
 }
 
+/* With blocks of no vectors FAISS's loops never end. */
 static int positive(struct fxe_req *r)
 {
-    return scalar(r, "value") > 0 ? 0 : refuse(r, "blocks of no vectors never end");
+    return scalar(r, "value") > 0 ? 0 : refuse(r, "value must be at least 1");
 }
 
 int fxe_check_scalars(struct fxe_req *r)

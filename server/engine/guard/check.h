@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arguments that would crash FAISS rather than make it say no, and functions that are
- * called in another way because FAISS's own way ends the process.  What FAISS refuses
- * itself is left to FAISS, so that the text is FAISS's.
+ * Checks that refuse arguments which would crash FAISS, and replacements for calls in which FAISS
+ * would end the process.  Arguments that FAISS itself refuses are left to FAISS, so that the error
+ * text is FAISS's.
  *
  * Sources: docs/crashes.md.
  */
@@ -11,14 +11,15 @@
 
 struct fxe_req;
 
-/* Scalars and objects are in place, arrays are not: -1 and the reply set if FAISS must
- * not see them. */
+/* Call when scalars and objects are in place, and arrays are not yet.  Returns 0, or -1 with the
+ * reply set if FAISS must not get these arguments. */
 int fxe_check_scalars(struct fxe_req *r);
 
-/* All arguments are in place. */
+/* The same, for when all arguments are in place. */
 int fxe_check_arrays(struct fxe_req *r);
 
-/* Call the function in another way, if it needs one: 1 and the result in v[]. */
+/* Makes the call in another way if the function needs that.  Returns 1 if the call was made (the
+ * result is in v[]) or refused (the reply is set), 0 if the caller must make it. */
 int fxe_call_otherwise(struct fxe_req *r);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What check.c (scalars and objects) and check_arrays.c share. */
+/* Shared by check.c (scalars and objects) and check_arrays.c. */
 #ifndef FXE_CHECK_ARGS_H
 #define FXE_CHECK_ARGS_H
 
@@ -27,13 +27,13 @@ static inline int64_t scalar(const struct fxe_req *r, const char *name)
     return i < 0 ? 0 : r->v[i].i;
 }
 
-/* How many vectors is the call about?  0 where that is not known. */
+/* Returns the number of vectors that the call is about; 0 if the table does not say. */
 static inline int64_t rows(const struct fxe_req *r)
 {
     return r->fn->rows < 0 ? 0 : r->v[r->fn->rows].i;
 }
 
-/* Is the server's FAISS at least 1.`minor`? */
+/* Returns whether the server's FAISS is 1.`minor` or newer. */
 static inline int since(int minor)
 {
     int major = 0, have = 0;
@@ -41,13 +41,14 @@ static inline int since(int minor)
     return major > 1 || have >= minor;
 }
 
-/* Is the index one (through the library's cast, where it has it)? */
+/* Whether the index is of this class; false if the library lacks the cast that tells. */
 #define IS(Class, index) (fxe_api()->Class##_cast && fxe_api()->Class##_cast(index))
 
 int fxe_is_fast_scan(FaissIndex *index);
 
-/* check_arrays.c: do the keys of the index mean something else than positions?  And keys
- * that must be positions. */
+/* In check_arrays.c.  fxe_own_ids: whether the index has ids of its own, so that its keys are not
+ * positions.  fxe_check_keys: refuses keys first to first + n - 1 if they must be positions and are
+ * not; returns 0, or -1 with the reply set. */
 int fxe_own_ids(FaissIndex *index);
 int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n);
 

@@ -5,7 +5,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 
-/* Do its keys mean something else than positions?  (Both kinds check them.) */
+/* Returns whether the keys of the index are ids and not positions.  Both classes check them. */
 int fxe_own_ids(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
@@ -13,14 +13,14 @@ int fxe_own_ids(FaissIndex *index)
     return IS(IndexIDMap2, index) || IS(IndexIVF, index);
 }
 
-/* FastScan classes keep their codes in blocks, and no cast tells them from others. */
+/* FastScan classes store codes in blocks.  The C API has no cast that identifies them. */
 int fxe_is_fast_scan(FaissIndex *index)
 {
     return strstr(fxe_class_name(index), "FastScan") != NULL;
 }
 
-/* Flat storage, also within HNSW and Refine, checks no lower bound of a key, and the upper
- * one only since v1.12.0. */
+/* Flat storage, also inside HNSW and Refine, does not check the lower bound of a key, and checks
+ * the upper bound only since v1.12.0. */
 int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
@@ -60,7 +60,7 @@ static int none_below(struct fxe_req *r, const char *name, int64_t limit)
     return 0;
 }
 
-/* Only an inverted file and shards number vectors themselves; others read the ids. */
+/* Only inverted files and shards number vectors themselves if xids is NULL; others read xids. */
 static int ids(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -92,8 +92,8 @@ static int given_lists(struct fxe_req *r)
     return lists(r);
 }
 
-/* The number of the inverted list, with which a code of an inverted file begins, is
- * checked where an exception ends the process. */
+/* A code of an inverted file begins with the number of its list, which FAISS checks where an
+ * exception ends the process. */
 static int codes(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -119,7 +119,7 @@ static int codes(struct fxe_req *r)
     return 0;
 }
 
-/* Newer releases check this where an exception can be caught, but not in all classes. */
+/* Since v1.12.0 FAISS checks this where an exception can be caught, but not in FastScan classes. */
 static int assigned(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -166,8 +166,8 @@ int fxe_check_arrays(struct fxe_req *r)
 
 /* --- calls that are made in another way --- */
 
-/* Has the class a reconstruct_n of its own, which checks before it begins?  The default
- * calls reconstruct() in an OpenMP loop, where an exception ends the process. */
+/* Returns whether the class has its own reconstruct_n, which checks its arguments first.  The
+ * default calls reconstruct() in an OpenMP loop, where an exception ends the process. */
 static int own_reconstruct_n(FaissIndex *index)
 {
     if (IS(IndexPreTransform, index))
@@ -200,7 +200,7 @@ static int residual_one_by_one(struct fxe_req *r)
     return rc;
 }
 
-/* v1.7.3 puts them d bytes apart, not d/8, and so writes beyond the buffer. */
+/* v1.7.3 writes the vectors d bytes apart instead of d / 8, and so beyond the buffer. */
 static int binary_one_by_one(struct fxe_req *r)
 {
     FaissIndexBinary *index = r->v[0].p;
@@ -219,22 +219,22 @@ int fxe_call_otherwise(struct fxe_req *r)
     switch (r->op) {
     case FX_OP_Index_reconstruct_n:
         if (__builtin_add_overflow(r->v[1].i, r->v[2].i, &end)) {
-            refuse(r, "i0 + ni does not fit"); /* FAISS's own check adds them too */
+            refuse(r, "i0 + ni does not fit"); /* FAISS's own check adds them, too */
             return 1;
         }
         if (own_reconstruct_n(r->v[0].p)) {
-            /* Before v1.7.2 only inverted files look at the numbers. */
+            /* Before v1.7.2 only inverted files check the keys. */
             int unchecked = !fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexIVF_cast(r->v[0].p);
             return unchecked && fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0;
         }
         if (fxe_check_keys(r, r->v[1].i, r->v[2].i) != 0)
             return 1;
-        /* Once all can be reconstructed, FAISS's own loop does not end the process, and
-         * rounds as it always does. */
+        /* All vectors can be reconstructed, so FAISS's own loop cannot throw.  The caller runs it
+         * as well, for FAISS's usual rounding. */
         ret->i = reconstruct_one_by_one(r);
         return ret->i != 0;
     case FX_OP_IndexBinary_reconstruct_n:
-        /* (Of an inverted file the first check lets one vector through.) */
+        /* check.c has refused more than one vector of an inverted file. */
         if (IS(IndexBinaryIVF, r->v[0].p))
             return 0;
         ret->i = binary_one_by_one(r);

@@ -12,12 +12,12 @@
 
 enum {
     LONGEST = 1024, /* characters */
-    PARTS = 32,     /* what it nests */
-    DIGITS = 6,     /* of a number; a larger one takes much memory */
+    PARTS = 32,     /* nested, or separated by commas */
+    DIGITS = 6,     /* of a number; a longer one may take much memory */
     STRINGS = 1 << 14
 };
 
-/* Descriptions that have been tried. */
+/* A description whose trial did not die. */
 struct tried {
     UT_hash_handle hh;
     char text[];
@@ -54,7 +54,7 @@ static void remember(const char *key)
     free(t);
 }
 
-/* Does the text before `at` end with one of the words? */
+/* Returns whether the text before `at` ends with one of the words. */
 static int follows(const char *text, const char *at, const char *const *words)
 {
     for (; *words; words++) {
@@ -67,8 +67,8 @@ static int follows(const char *text, const char *at, const char *const *words)
 
 static const char *const graphs[] = {"HNSW", "NSG", NULL};
 
-/* Where it asks for a graph with fewer than two neighbours for each vector, or NULL.  Adding to
- * one ends FAISS, takes for ever, or works, by chance. */
+/* Returns where `description` asks for a graph with fewer than two neighbours for each vector, or
+ * NULL.  Adding to such a graph may end the process, never return, or work. */
 static const char *graph_without_links(const char *description)
 {
     for (const char *c = description; *c; c++)
@@ -96,7 +96,8 @@ int fxe_is_odd_description(const char *description)
     return strchr(description, '-') != NULL; /* a negative number */
 }
 
-/* Could it end the process to make it?  Of what was tried, nothing else did. */
+/* Returns whether making this index could end the process.  Of the descriptions that tests/crash
+ * tries, no others did. */
 static int is_doubtful(const char *description)
 {
     int exact, digits = 0, most = 0;
@@ -123,12 +124,13 @@ int fxe_check_description(struct fxe_req *r)
     if (!fxe_has_classes())
         return 0;
     if (len > LONGEST)
-        return fxe_fail(r, "limit", "%s: the description has %zu characters; at most %d are taken",
+        return fxe_fail(r, "limit",
+                        "%s: the description has %zu characters; at most %d are allowed",
                         r->fn->name, len, LONGEST);
     for (const char *c = description; *c; c++)
         parts += *c == ',' || *c == '(';
     if (parts > PARTS)
-        return fxe_fail(r, "limit", "%s: the description has %d parts; at most %d are taken",
+        return fxe_fail(r, "limit", "%s: the description has %d parts; at most %d are allowed",
                         r->fn->name, parts, PARTS);
     const char *few = graph_without_links(description);
     if (few)
@@ -145,7 +147,7 @@ int fxe_check_description(struct fxe_req *r)
         return 0;
     if (fxe_trial(make, r, 10, why, sizeof why) == FXE_TRIAL_DIED)
         return fxe_fail(r, "argument",
-                        "%s: FAISS %s would end the engine (%s), as a trial in a copy of it showed",
+                        "%s: FAISS %s would end the engine; a trial in a copy of it ended with: %s",
                         r->fn->name, fxe_engine.lib.version, why);
     remember(key);
     return 0;

@@ -8,10 +8,10 @@
 enum {
     WORK = 100000000,  /* multiplications that a first trial may take */
     COPIED = 1 << 24,  /* numbers in an index that a first trial may copy */
-    BLAS = 20,         /* queries from which FAISS uses it */
-    CENTROID_MIN = 39, /* vectors for each centroid, or FAISS warns */
-    MUCH = 1 << 20,    /* bytes of arguments */
-    LITTLE = 64 << 20  /* bytes of memory */
+    BLAS = 20,         /* FAISS uses BLAS for this many queries or more */
+    CENTROID_MIN = 39, /* vectors for each centroid; FAISS warns if there are fewer */
+    MUCH = 1 << 20,    /* bytes of arguments: more need a fresh look at free memory */
+    LITTLE = 64 << 20  /* bytes of memory that must be free in any case */
 };
 
 enum fxe_act fxe_act_of(int op)
@@ -19,7 +19,6 @@ enum fxe_act fxe_act_of(int op)
     return (enum fxe_act)(fx_fns[op].act - 1);
 }
 
-/* The first index among the arguments. */
 struct fxe_obj *fxe_index_of(const struct fxe_req *r)
 {
     for (int i = 0; i < r->fn->nparams; i++) {
@@ -46,7 +45,7 @@ static int d_of(const struct fxe_obj *o)
     return fxe_is_binary(o) ? fxe_api()->IndexBinary_d(o->ptr) : fxe_api()->Index_d(o->ptr);
 }
 
-/* Are there numbers that are not finite, or whose squares' sums may not be? */
+/* Returns whether a number is not finite, or so large that a sum of squares may not be. */
 static int odd(const float *x, uint64_t n)
 {
     uint32_t most = 0;
@@ -65,7 +64,7 @@ int fxe_has_odd(const struct fxe_req *r)
     return i >= 0 && r->fn->params[i].elem == FX_F32 && r->v[i].p && odd(r->v[i].p, r->elems[i]);
 }
 
-/* A search's parameters, as the client described them (wire.md). */
+/* Returns the circumstances in a search's parameters, as the client sent them (proto/wire.md). */
 static unsigned params_of(const struct fxe_req *r)
 {
     int i = param(r, "params");
@@ -99,8 +98,6 @@ unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enu
     return given;
 }
 
-/* For the first trial a few vectors are enough, and work that takes long, or copies much, is
- * left out: -2. */
 int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
 {
     int64_t n = r->fn ? rows(r) : 0, ntotal = fxe_ntotal_of(o), d = d_of(o);
@@ -132,8 +129,6 @@ int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fx
     }
 }
 
-/* Little memory is left for what the call works with.  FAISS allocates in OpenMP regions,
- * where it cannot fail. */
 int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act)
 {
     uint64_t bytes = act == FXE_ACT_range ? (uint64_t)fxe_ntotal_of(o) * 36 : 0;

@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a request does with an index, and in which circumstances (acts.h): what can be known
- * before FAISS is called.  The arguments are in place. */
+/* The act and the circumstances (acts.h) of a request, as far as they can be known before FAISS is
+ * called.  The arguments must be in place. */
 #ifndef FXE_FACTS_H
 #define FXE_FACTS_H
 
 #include "server/engine/guard/acts.h"
 #include "server/engine/run/request.h"
 
-/* FXE_ACT_none for functions that need no guard. */
+/* Returns FXE_ACT_none for functions that need no guard. */
 enum fxe_act fxe_act_of(int op);
 
-/* The first index among the arguments, or NULL. */
+/* Returns the first index among the arguments, or NULL.  For an alias (a second handle), returns
+ * the object that it stands for. */
 struct fxe_obj *fxe_index_of(const struct fxe_req *r);
 
-/* All but FXE_ODD, for which every number has to be looked at. */
+/* Returns all circumstances except FXE_ODD.  fxe_has_odd finds that one, and has to look at every
+ * number. */
 unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
 int fxe_has_odd(const struct fxe_req *r);
 
-/* How many vectors are enough for a first trial: -1 all, -2 no trial, for it would take long or
- * copy much. */
+/* Returns how many vectors a first trial needs; -1: all; -2: no trial, because it would take long
+ * or copy much. */
 int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
 
-/* Is little memory left for what the call works with?  FAISS allocates in OpenMP regions, where
- * it cannot fail. */
+/* Returns whether there may be too little memory for the call.  FAISS allocates in OpenMP regions,
+ * where a failure ends the process. */
 int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
 
 int fxe_is_binary(const struct fxe_obj *o);

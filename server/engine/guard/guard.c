@@ -15,19 +15,19 @@
 #include "server/log.h"
 
 enum {
-    SHAPES = 4096,     /* beyond which nothing is remembered of a shape */
-    REPEATABLE = 20000 /* vectors: so many are added as they were in the trial */
+    SHAPES = 4096,     /* to remember; nothing is learnt of further ones */
+    REPEATABLE = 20000 /* vectors: up to so many are added by one thread, as in the trial */
 };
 
 static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
-                    HANG_SECONDS_EACH = .005; /* for each vector */
+                    HANG_SECONDS_EACH = .005; /* more for each vector */
 
-/* What is known of an act in given circumstances: nothing; it works; it is to be tried each
- * time; it is refused. */
+/* What is known of an act in given circumstances: nothing; it works; it must be tried before each
+ * call; it is refused. */
 enum { UNKNOWN, FINE, ASK, REFUSED };
 
 struct fxe_shape {
-    uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES each, when first needed */
+    uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
     UT_hash_handle hh;
     char text[];
 };
@@ -76,7 +76,7 @@ static uint8_t *known(struct fxe_shape *s, enum fxe_act act, unsigned given)
     return &all[given];
 }
 
-/* Parts that the object keeps, but that FAISS would not write with it: shards. */
+/* Appends the shapes of parts that FAISS does not write with the object, such as shards. */
 static void add_parts(const struct fxe_obj *o, char *text)
 {
     for (int i = 0; i < o->nkeeps; i++) {
@@ -100,8 +100,8 @@ static void free_shape(struct fxe_shape *s)
     free(s);
 }
 
-/* What FAISS cannot write may be made of anything, and what is learnt of one says nothing of
- * another, but for shards, whose parts are known here. */
+/* An index that FAISS cannot write is known by its class only.  Its parts may be anything, so what
+ * is learnt of it holds for no other index.  Shards are an exception: their parts are known. */
 static struct fxe_shape *shape_of(struct fxe_obj *o)
 {
     struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE), *none = NULL;
@@ -113,13 +113,13 @@ static struct fxe_shape *shape_of(struct fxe_obj *o)
         s = intern(text);
     else if (o->nkeeps) {
         add_parts(o, text);
-        return intern(text); /* it may get more parts */
+        return intern(text); /* not kept in `o`, which may get more parts */
     } else {
         o->own_shape = (s = new_shape(text)) != NULL;
     }
     if (s &&
         !__atomic_compare_exchange_n(&o->shape, &none, s, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        if (o->own_shape) /* another reader was faster */
+        if (o->own_shape) /* another thread was faster */
             free_shape(s);
         s = none;
     }
@@ -132,7 +132,8 @@ void fxe_guard_forget(struct fxe_obj *o)
         free_shape(o->shape);
 }
 
-/* Was it, or a part of it, or what it is a part of, made with numbers that make no sense? */
+/* Returns whether the object, a part of it, or an object it is a part of was made from an odd
+ * description. */
 static int is_odd(const struct fxe_obj *o)
 {
     int is = o->odd;
@@ -148,7 +149,7 @@ static int is_odd(const struct fxe_obj *o)
 struct sample {
     struct fxe_req *r;
     struct fxe_obj *o;
-    int64_t n; /* of so many vectors; -1: all */
+    int64_t n; /* vectors; -1: all */
 };
 
 static int has_parts(const struct fxe_obj *o)
@@ -157,7 +158,7 @@ static int has_parts(const struct fxe_obj *o)
     return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
 }
 
-/* Shards and replicas may have threads, which the child has not: their parts are tried. */
+/* Shards and replicas may have threads, which the child lacks, so their parts are tried. */
 static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 {
     if (!has_parts(o)) {
@@ -165,7 +166,7 @@ static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
         fxe_call_faiss(r);
         return;
     }
-    /* A result of a range search takes the results of one only. */
+    /* A RangeSearchResult takes the results of one search only. */
     for (int k = 0; k < o->nkeeps && (k == 0 || fxe_act_of(r->op) != FXE_ACT_range); k++)
         call_sample_on(r, i, o->keeps[k]);
 }
@@ -199,10 +200,10 @@ static int refuse_by_row(struct fxe_req *r, const char *what, const struct fxe_r
                     : row->with & FXE_SELECTOR ? " with a selector"
                                                : "",
                     until ? "it works since FAISS " : "", until ? until : "",
-                    until ? "" : "no release that was tried can do it");
+                    until ? "" : "it works in no tested release");
 }
 
-/* A call that is to be tried: f(arg) makes it, with *n vectors if that is not negative. */
+/* A call that may need a trial: f(arg) makes it, with *n vectors if *n is not negative. */
 struct candidate {
     struct fxe_req *r;
     const char *name;
@@ -211,8 +212,8 @@ struct candidate {
     int64_t *n;
     const char *shape;
     uint8_t *state;
-    int each;       /* it is tried each time: there is a reason to fear it */
-    int tight, odd; /* as fxe_is_tight, is_odd */
+    int each;       /* it must be tried each time */
+    int tight, odd; /* results of fxe_is_tight and is_odd */
     char why[FXE_WHY];
 };
 
@@ -226,7 +227,8 @@ static void set_state(const struct candidate *c, int state)
     __atomic_store_n(c->state, (uint8_t)state, __ATOMIC_RELAXED);
 }
 
-/* What dies with a few vectors is tried with all: a graph, say, needs enough of them. */
+/* A call that dies with a few vectors is tried again with all of them: a graph, for example, needs
+ * enough vectors. */
 static enum fxe_trial run_trial(struct candidate *c, double seconds)
 {
     static const char *const ends[] = {"ended", "died", "long", "unknown"};
@@ -253,7 +255,8 @@ static double ntotal_with(const struct candidate *c)
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
 }
 
-/* `row` may be NULL: nothing is known. */
+/* Tries the call.  Returns 0, or -1 with the reply set if it must not be made.  `row` is what the
+ * table has on the call, or NULL. */
 static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
 {
     const char *version = fxe_engine.lib.version;
@@ -264,37 +267,40 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
     enum fxe_trial end = run_trial(c, seconds);
     if (end == FXE_TRIAL_DIED && c->tight)
         return fxe_fail(c->r, "limit",
-                        "%s: the memory that is left, %zu bytes, is not enough: a trial in a copy "
-                        "of the engine ended with %s",
+                        "%s: there is not enough memory (%zu bytes are left): a trial in a copy of "
+                        "the engine ended with: %s",
                         c->name, fxe_room(), c->why);
     if (end == FXE_TRIAL_DIED) {
         set_state(c, ASK);
-        return fxe_fail(c->r, "argument",
-                        "%s: FAISS %s would end the engine (%s), as a trial in a copy of it "
-                        "showed; the index is %s",
-                        c->name, version, c->why, c->shape);
+        return fxe_fail(
+            c->r, "argument",
+            "%s: FAISS %s would end the engine; a trial in a copy of it ended with: %s; "
+            "the index is %s",
+            c->name, version, c->why, c->shape);
     }
     if (end == FXE_TRIAL_LONG && hangs)
         return fxe_fail(c->r, "argument",
                         "%s: FAISS %s sometimes never returns from this call, and a trial did not "
-                        "in %.0f seconds of processor time; the index is %s",
+                        "return in %.0f seconds of processor time; the index is %s",
                         c->name, version, seconds, c->shape);
     if (end == FXE_TRIAL_UNKNOWN && c->each)
         return fxe_fail(c->r, "limit",
-                        "%s: FAISS %s sometimes ends the process in this call, and the server "
-                        "cannot try it in a copy of itself",
+                        "%s: FAISS %s sometimes ends the process in this call, and the engine "
+                        "could not try the call in a copy of itself",
                         c->name, version);
     if (!c->each)
         set_state(c, FINE);
-    /* With several threads it could end otherwise than in the trial, which has one: an exception
-     * within an OpenMP region ends the process, and whether an NSG graph can be built depends on
-     * the order in which threads come to its nodes.  Large graphs would take too long. */
+    /* The trial had one thread.  With several the call could end differently: an exception inside
+     * an OpenMP region ends the process, and whether an NSG graph can be built depends on the order
+     * in which threads reach its nodes.  So one thread makes the call, unless the graph is large
+     * and would take too long. */
     if (c->r->fn && (row || (hangs && ntotal_with(c) <= REPEATABLE)))
         fxe_wide_alone();
     return 0;
 }
 
-/* The table is made of small examples: it is believed when a trial has ended badly too. */
+/* The table was made with small indexes, so a row is believed only after a trial has ended badly
+ * too. */
 static int is_confirmed(struct candidate *c)
 {
     int is = state_of(c);
@@ -313,13 +319,14 @@ static int is_nsg(const char *shape)
            fxe_shape_matches(shape, "INSs");
 }
 
-/* An NSG graph that cannot be built for these vectors is built for ever. */
+/* Returns whether the act may build an NSG graph.  If none exists for the vectors, FAISS never
+ * returns. */
 static int builds(enum fxe_act act)
 {
     return act == FXE_ACT_add || act == FXE_ACT_add_with_ids || act == FXE_ACT_train;
 }
 
-/* Is it known to work, if the numbers among the arguments are odd, too? */
+/* Returns whether the act is known to work in these circumstances, which may include FXE_ODD. */
 static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
 {
     uint8_t *state = known(s, act, given);
@@ -338,7 +345,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     int exact;
     if (!s)
         return 0;
-    /* Looking at all numbers takes as long as copying them: only where it matters. */
+    /* Looking at all numbers takes as long as copying them: do so only where it matters. */
     if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
         given |= fxe_has_odd(c->r) ? FXE_ODD : 0;
     if (!(c->state = known(s, act, given)))
@@ -412,10 +419,11 @@ int fxe_guard_loads(void)
 
 int fxe_guard_unloadable(struct fxe_req *r, const char *why)
 {
-    return fxe_fail(r, "argument",
-                    "faiss_read_index: FAISS %s would end the engine (%s), as a trial in a copy of "
-                    "it showed; the file was cut or changed, or this release cannot read it",
-                    fxe_engine.lib.version, why);
+    return fxe_fail(
+        r, "argument",
+        "faiss_read_index: FAISS %s would end the engine; a trial in a copy of it ended "
+        "with: %s; the file is truncated or damaged, or this release cannot read it",
+        fxe_engine.lib.version, why);
 }
 
 int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that end or hang the process of FAISS although nothing is wrong with them: a metric
- * that a class cannot search with, an index that is empty, vectors that are not finite.
+ * Guards against calls that end or hang FAISS's process although their arguments are valid: a
+ * search with a metric that the class lacks, a search in an empty index, vectors that are not
+ * finite.
  *
- * refusals.h lists them by release, as a run of tests/crash found them: calls that always
- * end the process are refused with a text, and those that sometimes do are tried in a child
- * first, every time (trial.h).  What the list does not know is tried in a child the first
- * time that an index of this shape (shape.h) is used in this way.
+ * refusals.h lists such calls by release, as found by tests/crash.  Calls that always end the
+ * process are refused.  Calls that sometimes do are tried in a child first, every time (trial.h).
+ * Calls that the list does not know are tried the first time that an index of this shape (shape.h)
+ * is used in this way.
  *
- * Any thread; the objects of the request are locked.  No lock of the engine is held.
+ * Any thread may call these functions, with the request's objects locked and none of the engine's
+ * locks held.
  */
 #ifndef FXE_GUARD_H
 #define FXE_GUARD_H
@@ -16,19 +18,20 @@
 struct fxe_req;
 struct fxe_obj;
 
-/* All arguments are in place: -1 and the reply set if the call must not be made. */
+/* Call when all arguments are in place.  Returns 0, or -1 with the reply set if the call must not
+ * be made. */
 int fxe_guard_call(struct fxe_req *r);
 
-/* The same for saving `o`, and for loading, which load(arg) does. */
+/* The same for saving `o`, and for loading an index by load(arg). */
 int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o);
 int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg);
 
-/* Are loads tried?  Old releases check little of what they read.  And the error of one that
- * was, and died. */
+/* fxe_guard_loads: whether loads are tried, because this release checks little of what it reads.
+ * fxe_guard_unloadable: sets the reply for a load that died in its trial, and returns -1. */
 int fxe_guard_loads(void);
 int fxe_guard_unloadable(struct fxe_req *r, const char *why);
 
-/* The object is freed. */
+/* Call when the object is freed: frees what is known of this object alone. */
 void fxe_guard_forget(struct fxe_obj *o);
 
 #endif

@@ -18,8 +18,8 @@ enum { NROWS = sizeof rows / sizeof *rows, DEEPEST = 4 };
 
 /* --- patterns --- */
 
-/* + stands for the metrics that the C API has names for, but L2 and inner product; # for those
- * that it has none for. */
+/* * fits any metric, + those that the C API names except L2 and inner product, # those that it does
+ * not name. */
 static int part_fits(const char *part, size_t n, const char *pattern, size_t pn)
 {
     int metric = atoi(part);
@@ -32,7 +32,7 @@ static int part_fits(const char *part, size_t n, const char *pattern, size_t pn)
     return n == pn && memcmp(part, pattern, n) == 0;
 }
 
-/* Does `word` (up to `end`) fit `pattern` (up to `pend`)? */
+/* Returns whether `word` (up to `end`) fits `pattern` (up to `pend`). */
 static int word_fits(const char *word, const char *end, const char *pattern, const char *pend)
 {
     while (pattern < pend) {
@@ -50,7 +50,8 @@ static size_t word_length(const char *word)
     return strcspn(word, " ,");
 }
 
-/* Does the shape begin with the words of the pattern up to one that may be anywhere? */
+/* Fits the words of the pattern that are joined by commas to the first words of the shape.  Returns
+ * the rest of the shape, or NULL if they do not fit. */
 static const char *begins(const char *shape, const char *pattern)
 {
     for (;;) {
@@ -90,7 +91,8 @@ static long number(const char *version)
     return a * 1000000L + b * 1000L + c;
 }
 
-/* The first row of the release at hand, or of the next older one, or of the oldest. */
+/* Returns the first row of release `version`, else of the next older one, else of the oldest.
+ * *exact: whether it is `version` itself. */
 static int first_row(const char *version, int *exact)
 {
     int first = 0;
@@ -103,7 +105,7 @@ static int first_row(const char *version, int *exact)
     return first;
 }
 
-/* The strictest that fits, of the rows of one release that begin at `i`. */
+/* Returns the strictest fitting row, or NULL, of the rows of the release that begins at `i`. */
 static const struct fxe_refusal *find_row(int i, enum fxe_act act, unsigned given,
                                           const char *shape)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of refusals.h: which acts on which indexes end the process, by release.
+ * The table in refusals.h: which acts on which indexes end the process, by release.
  *
- * A row holds for indexes whose shape (shape.h) has the words of its pattern, in that order,
- * and next to each other if there is a comma between them.  A word of a pattern is NAME,
- * NAME:METRIC or NAME:METRIC:TYPE, where METRIC may be * for any, + for those that the C API has
- * names for but L2 and inner product, and # for those that it has none for.
+ * A row holds for indexes whose shape (shape.h) has the words of its pattern, in that order; words
+ * joined by a comma must be next to each other.  A word is NAME, NAME:METRIC or NAME:METRIC:TYPE,
+ * where METRIC may be * (any metric), + (those that the C API names, except L2 and inner product)
+ * or # (those that it does not name).
  */
 #ifndef FXE_REFUSAL_H
 #define FXE_REFUSAL_H
@@ -15,36 +15,37 @@
 #include "server/engine/guard/acts.h"
 
 enum fxe_verdict {
-    FXE_REFUSE, /* always ends the process */
-    FXE_TRY,    /* sometimes does */
-    FXE_HANGS,  /* never ends, always */
-    FXE_MAY_HANG
+    FXE_REFUSE,  /* always ends the process */
+    FXE_TRY,     /* sometimes ends it */
+    FXE_HANGS,   /* never returns */
+    FXE_MAY_HANG /* sometimes never returns */
 };
 
 struct fxe_refusal {
-    const char *release; /* that this was found with */
+    const char *release; /* with which this was found */
     enum fxe_verdict verdict;
     enum fxe_act act;
-    unsigned with, without; /* circumstances that must be given, and must not */
-    const char *pattern;    /* of the row that begins a release: all words that were tried */
+    unsigned with, without; /* circumstances that must hold, and must not */
+    const char *pattern;    /* in the first row of a release: all words tried */
 };
 
-/* The row for an act on an index of that shape, or NULL.  Release `version` is taken for the
- * nearest tested one that is not newer; *exact tells whether that is itself. */
+/* Returns the row for an act on an index of that shape, or NULL.  If release `version` was not
+ * tested, the newest tested one before it is used; *exact tells whether it was. */
 const struct fxe_refusal *fxe_refusal_find(const char *version, enum fxe_act act, unsigned given,
                                            const char *shape, int *exact);
 
-/* Is every word of the shape one that the run with this very release has tried, and is the
- * nesting not deeper than what it tried?  Then an act without a row works. */
+/* Returns whether the run with exactly this release tried every word of the shape, and nesting as
+ * deep as this.  Then an act without a row works. */
 int fxe_refusal_knows(const char *version, const char *shape);
 
-/* The first tested release after `row`'s that has no such row: NULL if all have. */
+/* Returns the first tested release after that of `row` that has no such row, or NULL. */
 const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape);
 
-/* Has the shape the words of the pattern? */
+/* Returns whether the shape fits the pattern. */
 int fxe_shape_matches(const char *shape, const char *pattern);
 
-/* "an IndexHNSWSQ with METRIC_L1", for the first word of the row's pattern. */
+/* Writes the name of what fits the first word of the row's pattern: "an IndexHNSWSQ with
+ * METRIC_L1". */
 void fxe_refusal_name(const struct fxe_refusal *row, const char *shape, char *text, size_t len);
 
 #endif

@@ -15,7 +15,7 @@
 
 enum { LATELY_MS = 50 };
 
-/* Kept open: the sandbox lets nothing be opened later.  -1: there is none. */
+/* Descriptors, kept open because the sandbox allows no opening later; -1: no such file. */
 static int machine = -1, group_max = -1, group_now = -1, group_stat = -1;
 
 static int open_in_group(const char *group, const char *file)
@@ -43,7 +43,7 @@ void fxe_room_init(void)
         fclose(f);
 }
 
-/* The number after `key` in the file, in units of `unit`; SIZE_MAX when there is none. */
+/* Returns the number after `key` in the file, times `unit`; SIZE_MAX if there is none. */
 static size_t number_after(int fd, const char *key, size_t unit)
 {
     char buf[8192];
@@ -68,18 +68,18 @@ size_t fxe_room(void)
 {
     size_t room = number_after(machine, "MemAvailable:", 1024),
            group = number_after(group_max, "", 1);
-    if (group != SIZE_MAX) { /* files that were read count, but give way */
+    if (group != SIZE_MAX) { /* the page cache counts, but can be reclaimed */
         size_t now = number_after(group_now, "", 1),
                cache = number_after(group_stat, "inactive_file ", 1);
         now = now == SIZE_MAX ? 0 : now;
         group = left(group, cache < now ? now - cache : now);
         room = group < room ? group : room;
     }
-    struct rlimit data; /* which the front may move */
+    struct rlimit data; /* the front may change it */
     if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
         struct mallinfo2 used = mallinfo2();
         size_t limit = left(data.rlim_cur, used.arena + used.hblkhd);
-        limit += used.fordblks; /* freed, and not given back */
+        limit += used.fordblks; /* freed, but not returned to the kernel */
         room = limit < room ? limit : room;
     }
     return room;

@@ -19,8 +19,8 @@
 
 #include <linux/landlock.h>
 
-/* Rights by the version of the kernel's interface that came with them; headers may be
- * older than the kernel. */
+/* Access rights of Landlock, with the version of its interface that added them.  They are defined
+ * here because headers may be older than the kernel. */
 enum {
     EXECUTE = 1 << 0,
     WRITE_FILE = 1 << 1,
@@ -59,8 +59,8 @@ static void allow(const struct rules *r, const char *path, uint64_t access)
     close(rule.parent_fd);
 }
 
-/* The folder of a library, where that is one of libraries: .../lib, .../lib64/x, but not
- * somebody's home. */
+/* Allows reading the folder of a loaded library if it is a library folder, such as .../lib or
+ * .../lib64/x, and not, say, a home directory. */
 static int allow_folder(struct dl_phdr_info *info, size_t size, void *arg)
 {
     char path[PATH_MAX];
@@ -93,7 +93,7 @@ static int restrict_self(int devices)
         allow(&r, "/sys", READ_FILE | READ_DIR);
     }
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    allow(&r, "/", EXECUTE | READ_FILE | READ_DIR); /* reports read all kinds of files */
+    allow(&r, "/", EXECUTE | READ_FILE | READ_DIR); /* sanitizer reports read many files */
 #endif
     int rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (rc == 0)

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An index file can name another file, which FAISS then opens or creates (inverted lists
- * on disk).  On the server that is a file of the server's, so the engine gives up the file
- * system: what remains is reading the folders that libraries came from, for those which
- * load more of themselves later, and /dev/null.
+ * An index file can name another file, which FAISS then opens or creates (inverted lists on disk).
+ * On the server that would be one of the server's files, so the engine gives up the file system.
+ * It keeps /dev/null, and read access to the folders of its libraries, because some libraries load
+ * more files later.
  *
- * Uses Landlock; on a kernel without it the engine runs as before, and says so.
+ * This needs Landlock.  On a kernel without it the engine keeps its access to files, and logs that.
  */
 #ifndef FXE_SANDBOX_H
 #define FXE_SANDBOX_H
 
-/* For this thread and all that it starts from now on: after the library was loaded, before
- * there are other threads.  `devices`: the library uses a GPU, whose driver opens devices
- * whenever it likes. */
+/* Restricts the calling thread and all threads that it starts later.  Call after the library is
+ * loaded and before other threads start.  `devices`: the library uses a GPU, whose driver may open
+ * devices at any time. */
 void fxe_sandbox(int devices);
 
-/* The same for system calls: an engine opens no socket, connects to nothing and starts no
- * program.  Uses seccomp. */
+/* The same for system calls, by seccomp: the engine can open no socket, connect to nothing and
+ * start no program.  With `devices` this does nothing, because a GPU's driver needs these calls. */
 void fxe_sandbox_syscalls(int devices);
 
 #endif

@@ -18,12 +18,12 @@ struct shape_word {
 struct shape_stream {
     struct shape_word words[WORDS];
     int n;
-    /* What was written last, newest last. */
+    /* The last WINDOW writes, newest last: sizes in bytes, and first bytes. */
     size_t sizes[WINDOW];
     uint64_t values[WINDOW];
 };
 
-/* Classes with a scalar quantizer, and with an additive one. */
+/* Returns whether the class has a scalar quantizer or, if `scalar` is 0, an additive one. */
 static int has_type(const char *name, int scalar)
 {
     static const char additive[] = "IxRQ IxRq IxLS IxPR IxPL ILfs IRfs IPLf IPRf IVLf IVRf NPLf "
@@ -37,7 +37,7 @@ static int is_name(const unsigned char *p)
            isalnum(p[3]);
 }
 
-/* Types are written after what is nested: they belong to the last that lacks one. */
+/* FAISS writes a type after nested indexes, so it belongs to the last word that still lacks one. */
 static void set_type(struct shape_stream *s, int scalar, int type)
 {
     for (int i = s->n - 1; i >= 0; i--)
@@ -58,13 +58,13 @@ static int ends_with(const struct shape_stream *s, int n, const char *sizes)
 static void recognise(struct shape_stream *s)
 {
     const uint64_t *last = &s->values[WINDOW - 1];
-    /* d, ntotal, twice 1 << 20, is_trained, metric */
+    /* an index: d, ntotal, twice 1 << 20, is_trained, metric */
     if (ends_with(s, 6, "488814") && last[-2] == DUMMY && last[-3] == DUMMY && s->n)
         s->words[s->n - 1].metric = (int)last[0];
-    /* type, statistic, its argument, d, code size */
+    /* a scalar quantizer: type, statistic, its argument, d, code size */
     if (ends_with(s, 5, "44488") && last[-3] < 8)
         set_type(s, 1, (int)last[-4]);
-    /* type, two bounds of norms */
+    /* an additive quantizer: type, two bounds of norms */
     if (ends_with(s, 3, "444") && last[-2] < 64)
         set_type(s, 0, (int)last[-2]);
 }
@@ -83,7 +83,7 @@ static ssize_t pass(void *cookie, const char *data, size_t size)
         memcpy(w->name, data, 4);
         w->name[4] = '\0';
         w->metric = w->type = -1;
-        s->sizes[WINDOW - 1] = 0; /* no part of a pattern */
+        s->sizes[WINDOW - 1] = 0; /* not part of a pattern */
     } else if (size == 8 || size == 4 || size == 1) {
         recognise(s);
     }

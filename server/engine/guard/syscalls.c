@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an engine gives up of the kernel: new sockets and connections, other programs, other
- * processes.  It serves connections that are handed to it, and needs none of these. */
+/* System calls that an engine gives up: new sockets and connections, starting programs, access to
+ * other processes.  It serves connections that are handed to it and needs none of these. */
 #include <errno.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -17,17 +17,17 @@ static const int refused[] = {
     SCMP_SYS(listen),
     SCMP_SYS(accept),
     SCMP_SYS(accept4),
-    SCMP_SYS(io_uring_setup), /* sockets and files without a system call of their own */
+    SCMP_SYS(io_uring_setup), /* opens sockets and files without their system calls */
     SCMP_SYS(process_vm_readv),
     SCMP_SYS(process_vm_writev),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* reports need them */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their reports need these */
     SCMP_SYS(ptrace),
     SCMP_SYS(execve),
     SCMP_SYS(execveat),
 #endif
 };
 
-/* A negative errno, or 0. */
+/* Returns 0 or a negative errno. */
 static int restrict_self(void)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -19,9 +19,9 @@
 #include "server/log.h"
 
 enum {
-    LOOK_MS = 50,      /* how often the child's clock is looked at */
-    STUCK_MS = 4000,   /* without any progress: it waits for a lock that nobody holds */
-    STUCK_NS = 1000000 /* progress */
+    LOOK_MS = 50,      /* how often to read the clock of the child */
+    STUCK_MS = 4000,   /* without progress for so long: waits for a lock that nobody holds */
+    STUCK_NS = 1000000 /* processor time that counts as progress */
 };
 
 static struct {
@@ -46,8 +46,7 @@ static void close_from(int first)
         close(fd);
 }
 
-/* Connections of clients must not stay open for the child's sake, nor the child without
- * the engine. */
+/* The child must not keep clients' connections open, nor outlive the engine. */
 static void child(void (*f)(void *), void *arg, int diary, const struct fxe_served *served)
 {
     char text[256];
@@ -63,7 +62,7 @@ static void child(void (*f)(void *), void *arg, int diary, const struct fxe_serv
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     fxe_engine.cores = 1;
-    fxe_catch(f, arg, text, sizeof text); /* an exception is an answer */
+    fxe_catch(f, arg, text, sizeof text); /* an exception is a valid result */
     _exit(0);
 }
 
@@ -75,7 +74,8 @@ static long cpu_ns(clockid_t clock)
     return clock_gettime(clock, &t) == 0 ? t.tv_sec * 1000000000L + t.tv_nsec : -1;
 }
 
-/* Until the child has ended, or is to be.  Returns FXE_TRIAL_ENDED, whatever its end. */
+/* Waits until the child has ended or must be killed.  Returns FXE_TRIAL_ENDED if it has ended, in
+ * whatever way. */
 static enum fxe_trial watch_child(pid_t pid, double seconds, const struct fxe_served *served)
 {
     clockid_t clock;
@@ -84,7 +84,7 @@ static enum fxe_trial watch_child(pid_t pid, double seconds, const struct fxe_se
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     enum fxe_trial end = FXE_TRIAL_ENDED;
     if (clock_getcpuclockid(pid, &clock) != 0)
-        clock = CLOCK_PROCESS_CPUTIME_ID; /* it has ended already */
+        clock = CLOCK_PROCESS_CPUTIME_ID; /* the child has ended already */
     while (end == FXE_TRIAL_ENDED) {
         struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
                               {.fd = served ? served->asked : -1, .events = POLLIN}};
@@ -99,7 +99,7 @@ static enum fxe_trial watch_child(pid_t pid, double seconds, const struct fxe_se
         if (n > 0 && p[0].revents)
             break;
         if (n > 0 && p[1].revents) {
-            served = NULL; /* it has closed its end: it will not ask any more */
+            served = NULL; /* the child closed its end and will not ask again */
             continue;
         }
         if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) != 0 || info.si_pid)
@@ -118,8 +118,8 @@ static enum fxe_trial watch_child(pid_t pid, double seconds, const struct fxe_se
     return end;
 }
 
-/* What FAISS, or the C++ runtime, said last.  FAISS's asserts and uncaught exceptions end
- * with the interesting part. */
+/* Writes the last message of FAISS or of the C++ runtime to `text`: that of an uncaught exception
+ * or a failed assertion, or "". */
 static void last_words(int diary, char *text, size_t len)
 {
     char buf[2048];
