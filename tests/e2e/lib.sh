@@ -204,6 +204,13 @@ wait_for() {
     done
 }
 
+# Is it still the process that this script started?  Its number may have been given to another.
+is_child() {
+    fx_parent=
+    read -r _ _ _ fx_parent _ 2>/dev/null <"/proc/$1/stat"
+    [ "$fx_parent" = $$ ]
+}
+
 # Succeeds if the process has ended (it may be a zombie).
 gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
@@ -217,7 +224,7 @@ fx_end() {
     trap - EXIT
     trap '' PIPE
     for fx_pid in $fx_servers; do
-        kill "$fx_pid" 2>/dev/null || continue
+        is_child "$fx_pid" && kill "$fx_pid" 2>/dev/null || continue
         fx_tries=0
         while kill -0 "$fx_pid" 2>/dev/null && [ $fx_tries -lt 100 ]; do
             fx_tries=$((fx_tries + 1))
