@@ -31,7 +31,7 @@ int attack_requests(char **argv)
         put_search(&b, token, 100 + (uint64_t)i, index, x, 1, 1);
         peer_ask(&p, &b, &r);
         if (!reply_ok(&r) || reply_id(&r) != 100 + (uint64_t)i)
-            fault("request %d was not answered well", i);
+            fault("request %d got no good reply", i);
         reply_free(&r);
     }
     printf("%d requests\n", n);
@@ -210,13 +210,13 @@ int attack_pong(char **argv)
     put_train(&b, token, 7, clusterings[1], index, x, POINTS);
     peer_ask(&p, &b, &r);
     if (!reply_ok(&r) || reply_id(&r) != 6)
-        fault("the first of two requests was not answered well");
+        fault("the first of two requests got no good reply");
     reply_free(&r);
     poll(NULL, 0, 200);
     expect_pong(&p, "the second request is under way");
     expect_pong(&p, "once more");
     if (peer_recv(&p, &r, 4 * WAIT_MS) != 1 || !reply_ok(&r) || reply_id(&r) != 7)
-        fault("the second of two requests was not answered well");
+        fault("the second of two requests got no good reply");
     reply_free(&r);
     printf("%u PONG while a request is under way\n", p.pongs);
     peer_close(&p);
@@ -238,7 +238,7 @@ static void no_session(const char *endpoint, const char *key, const uint8_t *tok
     put_attach(&b, key, token, 1);
     if (peer_send(&p, &b) == 0 && peer_recv(&p, &r, WAIT_MS) == 1) {
         if (reply_ok(&r))
-            fault("attach with %s was taken", what);
+            fault("attach with %s was accepted", what);
         reply_free(&r);
     }
     bytes_free(&b);
@@ -247,7 +247,7 @@ static void no_session(const char *endpoint, const char *key, const uint8_t *tok
     put_factory(&b, token, 2);
     if (peer_send(&p, &b) == 0 && peer_recv(&p, &r, WAIT_MS) == 1) {
         if (reply_ok(&r))
-            fault("a call with %s was done", what);
+            fault("a call with %s was executed", what);
         reply_free(&r);
     }
     bytes_free(&b);

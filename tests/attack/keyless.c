@@ -215,12 +215,12 @@ int attack_first(char **argv)
         int frame = first(argv[0], argv[1], 1, sizes[i]);
         int fits = sizes[i] < (argv[1] ? 4000u : 65000u);
         if (header != fits)
-            fault("a header of %zu bytes was %s", sizes[i], header ? "taken" : "refused");
+            fault("a header of %zu bytes was %s", sizes[i], header ? "accepted" : "refused");
         /* hello ignores a payload, so only the limit matters. */
         if (frame && argv[1] && sizes[i] > 8192)
-            fault("a frame of %zu bytes was taken", sizes[i]);
-        printf("%zu: header %s, frame %s\n", sizes[i], header ? "taken" : "refused",
-               frame ? "taken" : "refused");
+            fault("a frame of %zu bytes was accepted", sizes[i]);
+        printf("%zu: header %s, frame %s\n", sizes[i], header ? "accepted" : "refused",
+               frame ? "accepted" : "refused");
     }
     return 0;
 }

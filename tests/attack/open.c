@@ -48,7 +48,7 @@ static void endless(struct bytes *b, const char *kind)
         else if (strcmp(kind, "pings") == 0)
             put_command(b, "PING", "\0\0sixteen bytes...", 18);
         else
-            die("there is no kind of flood named %s", kind);
+            die("unknown kind of flood: %s", kind);
     }
 }
 

@@ -255,7 +255,7 @@ static long cpu_ms(const char *pid)
     const char *at = slurp(pid, "stat", text, sizeof text) == 0 ? strrchr(text, ')') : NULL;
     if (!at ||
         sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        die("there is no process %s", pid);
+        die("no process %s", pid);
     return (long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }
 

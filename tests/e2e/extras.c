@@ -102,7 +102,7 @@ static void counts(void)
     CODE(FAILS, F(IndexIVF_list_vector_count)(ivf, got, NLIST - 1, params));
     before();
     int rc = F(IndexIVF_list_vector_count)(ivf, got, NLIST, params);
-    after("list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    after("list_vector_count", ENDS, rc); /* fails if the library has no search parameters */
     for (size_t i = 0; i < NLIST && rc == 0; i++) {
         size_t n = F(IndexIVF_get_list_size)(ivf, i);
         idx_t *ids = calloc(n + 1, sizeof *ids);
@@ -155,7 +155,7 @@ static void of_bindings(void)
     CODE(WORKS, F(SearchParametersIVF_new_with_sel)(&params, (FaissIDSelector *)batch));
     before();
     int rc = F(ivf_list_vector_count)(ivf, got, NLIST, params);
-    after("ivf_list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    after("ivf_list_vector_count", ENDS, rc); /* fails if the library has no search parameters */
     if (rc == 0)
         same("ivf_list_vector_count", got, want, sizeof got);
     MUST(F(SearchParametersIVF_new_with)(&same_params, (FaissIDSelector *)batch, 1, 0));

@@ -121,7 +121,7 @@ static void named(const char *program, const char *name)
         MUST(faiss_Index_add(index, 1, x + i * D));
     snprintf(look, sizeof look, "%s look %s", program, name);
     if (system(look) != 0)
-        puts("nobody could look");
+        puts("`joins look` failed");
     faiss_Index_free(index);
 }
 
