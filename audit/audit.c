@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loaded by the dynamic loader itself (LD_AUDIT, see rtld-audit(7)) into a program whose FAISS
- * is on a server: every search for libfaiss_c, by name or by path, finds the stand-in that lies
- * beside this file, and a FAISS that is mapped all the same is reported.
+ * An audit library: LD_AUDIT makes the dynamic loader load it (see rtld-audit(7)) into a program
+ * whose FAISS is on a server.  Every search for libfaiss_c, by name or by path, then finds the
+ * stand-in in the folder of this library.  If a real FAISS is mapped nevertheless, it reports that.
  *
- *     FAISSX_SERVER   unset or empty: this library takes itself out
- *     FAISSX_VERBOSE  1: each redirection is named on stderr; 0 or unset: none is
+ *     FAISSX_SERVER   unset or empty: this library does nothing
+ *     FAISSX_VERBOSE  1: reports each redirection on stderr; 0 or unset: does not
  *
- * The shim in local mode and faissx-server mean the real library: while a thread of theirs
- * opens it, a variable that they export is the number of that thread (proto/library.h).
+ * The shim in local mode and faissx-server need the real library.  They export a variable that
+ * holds the id of the thread that is opening it (proto/library.h); that thread is not redirected.
  *
- * Threads: the loader holds its lock while it calls the functions here.
+ * Threads: the loader calls these functions with its lock held.
  *
- * It needs no library, not even the C library: the loader would map another copy of that for
- * it, and take static TLS, which some programs have too little of.
+ * It uses no other library, not even the C library: the loader would map a second copy for it,
+ * which takes static TLS, and some programs have little of that left.
  */
 #include <limits.h>
 #include <link.h>
@@ -29,17 +29,17 @@ EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned flag);
 EXPORT unsigned la_objopen(struct link_map *map, Lmid_t namespace, uintptr_t *cookie);
 EXPORT unsigned la_objclose(uintptr_t *cookie);
 
-/* How libfaiss_c is named: by releases before 1.11, and from then on by instruction set. */
+/* The names of libfaiss_c: one before release 1.11, and from then on one per instruction set. */
 static const char *const names[] = {"libfaiss_c.so", "libfaiss_c_avx2.so", "libfaiss_c_avx512.so",
                                     "libfaiss_c_avx512_spr.so", "libfaiss_c_sve.so"};
 
-static char stand_in[PATH_MAX]; /* empty: there is nothing to do */
+static char stand_in[PATH_MAX]; /* if empty, this library does nothing */
 static const char *program = "?";
 static int verbose;
 
 static char found[PATH_MAX]; /* the first real FAISS that was mapped */
 
-/* The objects of ours, and where each has its variable. */
+/* FAISSx's own objects in this process, and the variable faissx_opens_faiss of each. */
 static struct {
     uintptr_t object;
     const int *opening;
@@ -68,7 +68,7 @@ static long system_call(long nr, long a, long b, long c)
     return x0;
 }
 enum { NR_WRITE = 64, NR_GETPID = 172, NR_GETTID = 178 };
-#else /* then with one */
+#else /* other processors: with one */
 #include <sys/syscall.h>
 #include <unistd.h>
 #define system_call syscall
@@ -84,7 +84,7 @@ static const char *base_of(const char *path)
     return base;
 }
 
-/* What comes after `prefix` in `s`, or NULL where it does not start with that. */
+/* The rest of `s` after `prefix`, or NULL if it does not start with it. */
 static const char *after(const char *s, const char *prefix)
 {
     for (; *prefix; prefix++, s++)
@@ -93,7 +93,8 @@ static const char *after(const char *s, const char *prefix)
     return s;
 }
 
-/* Append to the `used` bytes of a buffer, whose last byte stays free. */
+/* Append `s` after the first `used` bytes of a buffer, cutting it to leave the last byte free.
+ * Returns the new number of bytes. */
 static size_t append(char *buf, size_t size, size_t used, const char *s)
 {
     for (; *s && used + 1 < size; s++)
@@ -102,7 +103,8 @@ static size_t append(char *buf, size_t size, size_t used, const char *s)
     return used;
 }
 
-/* "faissx: PROGRAM[PID] ..." in one write, so that the lines of several processes stay whole. */
+/* Write "faissx: PROGRAM[PID] ..." to stderr, in one call so that lines of several processes do not
+ * mix. */
 static void say(const char *a, const char *b, const char *c, const char *d)
 {
     const char *parts[] = {a, b, c, d};
@@ -124,7 +126,7 @@ static void say(const char *a, const char *b, const char *c, const char *d)
 
 /* --- start and end --- */
 
-/* The stand-in lies in the folder from which this file was loaded. */
+/* Find the stand-in in the folder from which this library was loaded. */
 static void find_stand_in(const char *list)
 {
     while (*list) {
@@ -144,7 +146,7 @@ static void find_stand_in(const char *list)
     stand_in[0] = '\0';
 }
 
-/* The loader passes constructors what main() gets. */
+/* The loader passes main()'s arguments to constructors. */
 __attribute__((constructor)) static void start(int argc, char **argv, char **envp)
 {
     const char *server = NULL, *audit = NULL, *value;
@@ -177,7 +179,7 @@ unsigned la_version(unsigned version)
 
 /* --- searches --- */
 
-/* libfaiss_c.so and its variants, and with a number behind. */
+/* Is it libfaiss_c.so or one of its variants, perhaps followed by a version? */
 static int is_libfaiss_c(const char *path)
 {
     const char *base = base_of(path);
@@ -189,14 +191,15 @@ static int is_libfaiss_c(const char *path)
     return 0;
 }
 
-/* What that is made of counts, too, when it is mapped: libfaiss.so, libfaiss_avx2.so ... */
+/* Is it a library of FAISS, including those behind libfaiss_c: libfaiss.so, libfaiss_avx2.so ...?
+ */
 static int is_libfaiss(const char *path)
 {
     const char *rest = after(base_of(path), "libfaiss");
     return rest && (*rest == '.' || *rest == '_');
 }
 
-/* Does this thread open the real library on purpose? */
+/* Is this thread opening the real library on purpose? */
 static int is_meant(void)
 {
     for (size_t i = 0; i < OURS; i++) {
@@ -222,7 +225,7 @@ unsigned la_objopen(struct link_map *map, Lmid_t namespace, uintptr_t *cookie)
     const char *path = map->l_name && *map->l_name ? map->l_name : program;
     const void *opening;
     (void)namespace;
-    if (after(path, "linux-")) /* the kernel's own */
+    if (after(path, "linux-")) /* the kernel's vDSO */
         return 0;
     if ((opening = fx_exported(map, "faissx_opens_faiss"))) {
         for (size_t i = 0; i < OURS; i++) {

@@ -59,7 +59,8 @@ static const ElfW(Sym) * in_sysv_table(const struct tables *t, const char *name)
     return s;
 }
 
-/* Most loaders have added the load address to these already, but not for every object. */
+/* An address in the dynamic section.  Most loaders have already added the load address to these,
+ * but not for every object. */
 static const void *address(const struct link_map *map, ElfW(Addr) p)
 {
     return (const void *)(p < map->l_addr ? p + map->l_addr : p);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The symbols that a mapped object exports, looked up in its own hash table: before it is
- * relocated, and without a C library.
+ * Looks up the symbols that a mapped object exports, in the object's own hash table.  Works before
+ * the object is relocated, and without a C library.
  *
- * Threads: keeps no state.
+ * No state; any thread.
  */
 #ifndef FX_EXPORTS_H
 #define FX_EXPORTS_H
 
 #include <link.h>
 
-/* Where the object has `name`, which it defines for others, or NULL where it does not. */
+/* The address of the symbol `name`, if the object defines and exports it, or NULL. */
 const void *fx_exported(const struct link_map *map, const char *name);
 
-/* What a program without a C library has to bring along. */
+/* Are two strings equal?  (There is no C library for strcmp.) */
 int fx_same(const char *a, const char *b);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the benchmark programs share.
+ * Shared by the benchmark programs.
  *
- * Each program is a worker: it prepares, prints a line "." when it is ready, and then for
- * each line that it reads measures once and prints lines "name<TAB>value", followed by a line
- * ".".  bench/run.sh lets several workers take turns, so that other load on the machine affects
- * them alike.  By hand:  yes '' | head -3 | build/bench/client ...
+ * Each program is a worker.  It prepares, prints a line "." when it is ready, and then, for each
+ * line that it reads, measures once and prints lines "name<TAB>value", followed by a line ".".
+ * bench/run.sh lets several workers take turns, so that other load on the machine affects all of
+ * them equally.  By hand:  yes '' | head -3 | build/bench/client ...
  */
 #ifndef FX_BENCH_H
 #define FX_BENCH_H
@@ -44,7 +44,7 @@ static inline void *need(size_t n)
     return p;
 }
 
-/* Prints ".", and waits for the next turn.  Returns 0 at the end of the input, or at a line "q". */
+/* Prints "." and waits for the next turn.  Returns 0 at the end of the input or at a line "q". */
 static inline int turn(void)
 {
     char line[64];
@@ -72,7 +72,7 @@ static inline void sleep_until(int64_t ns)
         ;
 }
 
-/* Processor time of all threads of a process (0: this one), microseconds. */
+/* CPU time of all threads of a process (0: this one), in microseconds. */
 static inline double cpu_us(pid_t pid)
 {
     clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
@@ -88,7 +88,7 @@ static inline int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Report percentiles of n times, in microseconds; sorts them. */
+/* Reports percentiles, in microseconds, of n times in nanoseconds.  Sorts them. */
 static inline void report_times(const char *prefix, int64_t *ns, size_t n)
 {
     static const int percent[] = {50, 90, 99};
@@ -113,7 +113,8 @@ static inline float uniform(struct lcg *r) /* in [0, 1) */
     return (float)(r->state >> 40) / 16777216.0f;
 }
 
-/* n vectors, in clusters and between them.  The centres are the same for every seed. */
+/* Makes n vectors of d floats, in clusters and between them.  The centres do not depend on the
+ * seed.  The caller frees the array. */
 static inline float *clustered(size_t n, int d, uint64_t seed)
 {
     enum { CENTRES = 1000 };

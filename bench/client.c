@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A user of FAISS, linked against the real library: measures it in process when run
- * plainly, and on a server when run with the stand-in preloaded.  A worker; see bench.h.
+ * A user of FAISS, linked with the real library.  Run directly, it measures FAISS in process; run
+ * with the stand-in preloaded, on a server.  A worker (see bench.h).
  *
- *     client calls  -n N                      no turns: N calls that do nothing
+ *     client calls  -n N                      no turns: make N calls that do nothing
  *     client build  -k KEY -v VECTORS -i FILE no turns: make an index file
  *     client search -i FILE [-n CALLS] [-q NQ]
  *     client load   -i FILE [-t THREADS] [-s SECONDS] [-r FRACTION]
@@ -11,9 +11,9 @@
  *                                             with -r, every second turn runs at that
  *                                             fraction of the speed of the turn before
  *     client add    -v VECTORS                a Flat index, filled by one call
- *     client small  -v VECTORS                the same, one vector per call
- *     client mixed  -i FILE [-n CALLS]        nine searches, then ten vectors more
- *     client many   -m INDEXES [-n CALLS]     search in INDEXES small indexes in turn
+ *     client small  -v VECTORS                the same, with one vector per call
+ *     client mixed  -i FILE [-n CALLS]        nine searches, then an add of ten vectors, repeated
+ *     client many   -m INDEXES [-n CALLS]     search INDEXES small indexes in turn
  *     client idle   [-s SECONDS]              a client that does nothing
  *
  * -d and -j are the dimension and k (128 and 10).  With -p PID, of the server, also reports the
@@ -74,7 +74,7 @@ static void search(FaissIndex *index, size_t nq, const float *x, float *distance
         die("search: %s", faiss_get_last_error());
 }
 
-/* How many of the true k nearest are found, of 100 queries. */
+/* The fraction of the true k nearest neighbours that a search finds, over 100 queries. */
 static double recall(FaissIndex *index, const float *x)
 {
     enum { N = 100 };
@@ -116,7 +116,7 @@ static void build(void)
 
 /* --- one thread ------------------------------------------------------------------------ */
 
-/* A checksum of the labels, to show that all workers found the same. */
+/* Adds data to a checksum, which shows that all workers found the same labels. */
 static uint32_t digest(uint32_t sum, const void *data, size_t n)
 {
     for (const uint8_t *p = data; n > 0; n--)
@@ -124,7 +124,7 @@ static uint32_t digest(uint32_t sum, const void *data, size_t n)
     return sum;
 }
 
-/* Search in turns in each of the n indexes. */
+/* Searches the n indexes in turn. */
 static void search_turns(FaissIndex **index, size_t n)
 {
     float *distances = need(o.nq * o.k * sizeof(float));
@@ -169,9 +169,9 @@ static void many(void)
     free(x);
 }
 
-/* The host of a virtual machine may reclaim memory that was free for a while; the first access to
- * it then waits for the host, 3 us per page.  The best of three adds in a row uses memory that
- * was in use just before, in process and on the server alike. */
+/* Reports the best of three adds in a row, which uses memory that was in use just before, both in
+ * process and on the server.  The host of a virtual machine may reclaim memory that has been free
+ * for a while, and the first access then takes 3 us per page. */
 static void add(void)
 {
     enum { ROW = 3 };
@@ -222,7 +222,7 @@ static void small(void)
     free(x);
 }
 
-/* Nine searches, then ten vectors more. */
+/* Nine searches, then an add of ten vectors, repeated. */
 static void mixed(void)
 {
     enum { SEARCHES = 9, MORE = 10 };
@@ -283,11 +283,12 @@ struct thread {
 
 static pthread_barrier_t barrier; /* passed at the beginning and the end of each turn */
 static int64_t begin, end;        /* of the turn */
-static double interval;           /* ns between calls of one thread; 0: none */
+static double interval;           /* ns between the calls of one thread; 0: no pause */
 static int over;
 
-/* At a given speed, the time of a call begins when the call is due, even if the previous call has
- * not returned yet; but not before this thread wakes up, for which the server is not to blame. */
+/* Runs one thread for one turn.  At a given speed, a call's time starts when the call is due, even
+ * if the previous call has not returned yet.  If this thread wakes up late, the time starts then,
+ * since that is not the server's delay. */
 static void one_turn(struct thread *t)
 {
     float *distances = need(o.k * sizeof(*distances));

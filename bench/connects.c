@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients that connect, send hello, make one call, send bye and disconnect: how many per second,
- * if each is followed by another.  A worker (see bench.h).
+ * Measures how many clients per second can connect, send hello, make one call, send bye and
+ * disconnect, if each is followed by another.  A worker (see bench.h).
  *
  *     connects ENDPOINT SERVER_PID [CLIENTS AT A TIME] [SECONDS]
  *
- * Uses one thread and non-blocking sockets, so that the server is what is measured.  Each client
- * does what the shim does: it sends greeting and READY at once, hello when it has the server's,
- * and the call when it has its session.
+ * Uses one thread and non-blocking sockets, so that the server is the bottleneck.  Each client acts
+ * like the shim: it sends greeting and READY at once, hello after the server's READY, and the call
+ * when it has its session.
  */
 #include <netdb.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@
 
 enum { GREETING = 64, MORE = 1, LONG = 2, COMMAND = 4, REPLY_MAX = 8192, EVENTS = 64 };
 
-/* What a client waits for: the server's greeting and READY, and three replies. */
+/* What a client waits for: the server's greeting and READY, then three replies. */
 enum phase { SHAKE, HELLO, CALL, BYE };
 
 struct client {
@@ -35,7 +35,7 @@ struct client {
 
 static struct sockaddr_in address;
 static int epoll, other_host, running;
-static int64_t *ns; /* of each client of this turn, from connect to the answer to bye */
+static int64_t *ns; /* of each client of this turn, from connect to the reply to bye */
 static size_t done, room;
 static msgpack_sbuffer buf;
 
@@ -62,7 +62,7 @@ static void transmit(struct client *c, const void *data, size_t n)
         die("a socket takes %zd bytes only", r);
 }
 
-/* The delimiter, and the header in buf. */
+/* Sends the delimiter and the header in buf. */
 static void transmit_header(struct client *c)
 {
     uint8_t message[2 + 9 + 1024] = {MORE, 0, LONG};
@@ -235,7 +235,7 @@ int main(int argc, char **argv)
     msgpack_sbuffer_init(&buf);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     die_if(epoll < 0, "epoll");
-    one_turn(clients, n, 0); /* now the engine runs, and the file of its library is cached */
+    one_turn(clients, n, 0); /* starts the engine, and caches the file of its library */
     while (turn())
         one_turn(clients, n, seconds);
     close(epoll);

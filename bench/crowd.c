@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tenant that keeps the server as busy as it can: threads that search, threads that add, and
- * threads that train.  A user of FAISS like client.c; a worker (see
- * bench.h).
+ * A tenant that keeps the server as busy as it can, with threads that search, add and train.  A
+ * user of FAISS like client.c, and a worker (see bench.h).
  *
  *     crowd FILE SEARCHERS ADDERS TRAINERS SECONDS
  *
- * A turn lasts SECONDS, and until the calls in progress have returned.
+ * A turn lasts SECONDS, plus the time until the calls in progress have returned.
  */
 #include <pthread.h>
 
@@ -17,7 +16,7 @@ enum {
     D = 128,
     K = 10,
     VECTORS = 20480, /* vectors of a training: 40 for each list */
-    ADD = 1000,      /* of one add */
+    ADD = 1000,      /* vectors of one add */
     FULL = 100000    /* an index with this many is freed and replaced */
 };
 
@@ -25,7 +24,7 @@ struct thread {
     pthread_t id;
     void (*call)(struct thread *);
     size_t number, done;
-    FaissIndex *index; /* of an adder */
+    FaissIndex *index; /* for an adder */
 };
 
 static float *vectors;

@@ -41,7 +41,7 @@ static inline void pack_session(msgpack_packer *pk, const uint8_t *token)
     fx_pack_bin(pk, token, FX_TOKEN_SIZE);
 }
 
-/* A first call, which creates a Flat index of 128 dimensions. */
+/* Packs a first call, which creates a Flat index of 128 dimensions. */
 static inline void pack_call(msgpack_sbuffer *buf, const uint8_t *token, uint64_t id)
 {
     msgpack_packer pk;
@@ -61,9 +61,9 @@ static inline void pack_bye(msgpack_sbuffer *buf, const uint8_t *token, uint64_t
 }
 
 /*
- * Read the header of a reply, which must be "ok".  `token`, if not NULL, receives the session
- * of a hello.  The server must not offer a Unix socket to a client on the other host: as both hosts
- * share a file system here, the client could connect to it and would bypass the network.
+ * Reads the header of a reply, which must be "ok".  `token`, if not NULL, receives the session of a
+ * hello.  The server must not offer a Unix socket to a client on another host: both hosts share a
+ * file system here, so the client could connect to it and bypass the network.
  */
 static inline void read_reply(const void *reply, size_t n, uint8_t *token, int other_host)
 {
@@ -93,7 +93,7 @@ static inline int is_loopback(const char *endpoint)
     return strncmp(endpoint, "tcp://127.", 10) == 0;
 }
 
-/* Allows n descriptors besides the usual ones. */
+/* Allows n descriptors in addition to the usual ones. */
 static inline void need_files(size_t n)
 {
     struct rlimit files;

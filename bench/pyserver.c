@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same work on the Python FAISSx server, in its own wire format: one msgpack map in
- * one frame of a REQ socket, vectors as lists of numbers.  A worker, see bench.h.  The
- * time that a client needs to make requests and read replies is not counted.
+ * The same work on the Python FAISSx server, in its own wire format: one msgpack map in one frame
+ * of a REQ socket, with vectors as lists of numbers.  A worker (see bench.h).  The time for making
+ * requests and reading replies is not counted.
  *
  *     pyserver ENDPOINT
  */
@@ -41,12 +41,12 @@ static void pack_vectors(const char *key, const float *x, size_t n)
     msgpack_pack_array(&pk, n);
     for (size_t i = 0; i < n; i++) {
         msgpack_pack_array(&pk, D);
-        for (size_t j = 0; j < D; j++) /* as Python sends numbers */
+        for (size_t j = 0; j < D; j++) /* doubles, as Python sends them */
             msgpack_pack_double(&pk, (double)x[i * D + j]);
     }
 }
 
-/* Returns the microseconds until the reply arrives. */
+/* Sends the request.  Returns the microseconds until the reply arrives. */
 static double ask(void)
 {
     zmq_msg_t m;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Idle sessions, each with a connection of its own, as clients have.  A worker (see bench.h): it
- * keeps them until it is told to end, and reports the memory that each takes in all processes of
- * the server.
+ * Idle sessions, each with its own connection, as clients have.  A worker (see bench.h): it keeps
+ * them until it is told to end, and reports the memory that each takes in all processes of the
+ * server.
  *
  *     sessions ENDPOINT COUNT SERVER_PID
  *
- * Each has made one call, so what the server keeps for a connection that was used counts.
+ * Each has made one call, so the memory includes what the server keeps for a used connection.
  */
 #include "hello.h"
 #include "proto/client/conn.h"
@@ -30,7 +30,7 @@ static void ask(struct fx_conn *c, const msgpack_sbuffer *buf, uint8_t *token, i
     read_reply(reply, n, token, other_host);
 }
 
-/* A session with one small request done. */
+/* Opens a session and makes one small request. */
 static struct fx_conn *begin(const char *endpoint, msgpack_sbuffer *buf)
 {
     char err[512];
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     need_files(count + 1);
     server_pid = atoi(argv[3]);
     msgpack_sbuffer_init(&buf);
-    all[count] = begin(argv[1], &buf); /* now the engine runs */
+    all[count] = begin(argv[1], &buf); /* starts the engine */
     double before = server_memory();
     for (size_t i = 0; i < count; i++)
         all[i] = begin(argv[1], &buf);

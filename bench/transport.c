@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cost of a round trip over bare sockets (the lower bound), with libzmq at both ends, and
- * with our own ZMTP client and a libzmq ROUTER.  Echo processes do nothing but answer.  A worker
- * (see bench.h) that measures all of these in each turn.
+ * The cost of a round trip over bare sockets (the lower bound), with libzmq at both ends, and with
+ * our own ZMTP client and a libzmq ROUTER.  The other ends are echo processes, which only answer.
+ * A worker (see bench.h) that measures all of these in each turn.
  *
  *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down] [-w WINDOW]
  *               [-a ADDRESS] [-c NAMESPACE]
  *
  * The default is a query: a header and 128 floats up; a header, ten labels and ten
  * distances down (-d is the size of the labels' frame).  With -w, libzmq has WINDOW
- * requests in transit at a time.  The echo processes are at ADDRESS (127.0.0.1) of the
- * network namespace that this is started in; with -c it connects to them from another one, a
- * file such as /run/netns/NAME (which takes root).
+ * requests in transit at a time.  The echo processes listen on ADDRESS (127.0.0.1) in the
+ * network namespace that this program is started in.  With -c it connects to them from the
+ * network namespace of a file such as /run/netns/NAME, which needs root.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -31,8 +31,8 @@ enum { HEAD_UP = 89, HEAD_DOWN = 24, TAIL_DOWN = 40 };
 
 static size_t up = 512, down = 80;
 static int window = 1;
-static char *bytes; /* what is sent, whoever sends it */
-static char *sink;  /* where it arrives */
+static char *bytes; /* the data that every client sends */
+static char *sink;  /* the buffer for received data */
 
 /* --- bare sockets ------------------------------------------------------------------ */
 
@@ -90,7 +90,7 @@ static int zsend(void *s, size_t n, int flags)
     return zmq_msg_send(&m, s, flags);
 }
 
-/* Receives all frames of a message, and reads each in place. */
+/* Receives all frames of a message without copying them out. */
 static int zreceive(void *s)
 {
     int more = 1;
@@ -156,7 +156,7 @@ static int trip_ours(void *c)
 static pid_t children[4];
 static int nchildren;
 
-/* Ends when its parent does.  The child returns 0. */
+/* Forks an echo process, which ends when its parent does.  Returns 0 in the child. */
 static int spawn(void)
 {
     pid_t parent = getpid(), pid = fork();
@@ -171,7 +171,7 @@ static int spawn(void)
     return 1;
 }
 
-/* An echo process behind a bare socket, whose address is completed. */
+/* Starts an echo process with a bare socket bound to *addr.  Stores the actual address there. */
 static void start_raw(struct sockaddr *addr, socklen_t len)
 {
     int listener = socket(addr->sa_family, SOCK_STREAM, 0);
@@ -192,7 +192,7 @@ static int connect_raw(const struct sockaddr *addr, socklen_t len)
     return fd;
 }
 
-/* Moves this thread, and the threads that it starts, to the namespace: sockets it opens are there.
+/* Moves this thread, and threads that it starts later, to the namespace, for the sockets they open.
  */
 static void enter(const char *namespace)
 {
@@ -243,7 +243,7 @@ struct way {
     const char *name;
     int (*trip)(void *);
     void *to;
-    int echo; /* which of the echo processes answers */
+    int echo; /* number of the echo process that answers */
 };
 
 static void measure(const struct way *w, int64_t *ns, int trips)
@@ -255,7 +255,7 @@ static void measure(const struct way *w, int64_t *ns, int trips)
     for (int i = 0; i < trips; i++) {
         int64_t start = now_ns();
         if (window > trips - i)
-            window = trips - i; /* leave nothing under way */
+            window = trips - i; /* leave no reply in transit at the end */
         die_if(w->trip(w->to), w->name);
         ns[i] = now_ns() - start;
     }
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
     snprintf(ipc, sizeof(ipc), "ipc://%s/zmq", dir);
     snprintf(bind_to, sizeof(bind_to), "tcp://%s:*", at);
 
-    /* All processes first: a libzmq context does not survive fork(). */
+    /* Start all processes first: a libzmq context does not survive fork(). */
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sockaddr_in in = {.sin_family = AF_INET};
     if (inet_pton(AF_INET, at, &in.sin_addr) != 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What client and server use: CPU time, memory and network.  server_pid is the server's front;
- * its engines are that process's children.
+ * The CPU time, memory and network bytes that client and server use.  server_pid is the server's
+ * front; its engines are children of that process.
  */
 #ifndef FX_BENCH_USAGE_H
 #define FX_BENCH_USAGE_H
@@ -12,7 +12,7 @@
 
 static pid_t server_pid;
 
-/* The sum of what() over the children of all threads of a process. */
+/* Returns the sum of what(child) over the children of all threads of a process. */
 static inline double of_children(pid_t pid, double (*what)(pid_t))
 {
     char pattern[64];
@@ -33,7 +33,7 @@ static inline double of_children(pid_t pid, double (*what)(pid_t))
     return sum;
 }
 
-/* A figure in KiB of a file about a process (0: this one), in bytes. */
+/* Reads a value in KiB from a /proc file of a process (0: this one).  Returns bytes. */
 static inline double kib_of(pid_t pid, const char *file, const char *format)
 {
     char path[64], line[256];
@@ -54,13 +54,13 @@ static inline double peak_memory(pid_t pid)
     return kib_of(pid, "status", "VmHWM: %lf");
 }
 
-/* Its memory at present, in bytes; memory shared by several processes is divided among them. */
+/* Its current memory in bytes.  Memory shared by several processes is divided among them. */
 static inline double memory(pid_t pid)
 {
     return kib_of(pid, "smaps_rollup", "Pss: %lf");
 }
 
-/* Bytes that this network namespace sent and received, loopback aside. */
+/* Bytes that this network namespace has sent and received, except over loopback. */
 static inline double network_bytes(void)
 {
     char line[512], name[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands of faissx: each is a struct cli_command, listed in faissx.c.  Everything runs on the
- * program's one thread.
+ * The commands of faissx.  Each is a struct cli_command, listed in faissx.c.  The program has one
+ * thread.
  */
 #ifndef FX_CLI_H
 #define FX_CLI_H
@@ -10,7 +10,7 @@
 
 #define FX_DEFAULT_SERVER "tcp://127.0.0.1:45678"
 
-/* Exit statuses.  `faissx run` ends with that of the program, or as a shell does. */
+/* Exit statuses.  `faissx run` exits with the program's own, or with 126 or 127 as a shell does. */
 enum {
     CLI_OK = 0,
     CLI_FAILED = 1, /* the server does not answer or refuses; a message says why */
@@ -19,7 +19,7 @@ enum {
     CLI_NOT_FOUND = 127
 };
 
-/* Which server, and as whom: from the options, or else the environment. */
+/* The server and the credentials, from the options or else the environment. */
 struct cli_server {
     const char *server, *key, *tenant; /* key, tenant: NULL if not given */
     int verbose;                       /* of `faissx run` */
@@ -28,7 +28,7 @@ struct cli_server {
 struct cli_command {
     const char *name;
     const char *operands; /* as the help writes them: "NAME..."; "" if there are none */
-    int min, max;         /* how many operands there must and may be; max < 0: any number */
+    int min, max;         /* number of operands; max < 0: no upper limit */
     const char *summary;  /* one line */
     const char *help;     /* what the command does, for its --help */
     /* Returns the exit status; `operands` ends with NULL. */
@@ -38,14 +38,14 @@ struct cli_command {
 extern const struct cli_command cli_run, cli_stats, cli_health, cli_list, cli_rm;
 
 /*
- * Parse the options of `command`, whose name is argv[0], into *s.  Returns the number of the first
- * operand.  On --help, or after a message about what is wrong, ends the program.
+ * Parse the options of `command`, whose name is argv[0], into *s.  Returns the index in argv of the
+ * first operand.  Exits after --help, or after an error message.
  */
 int cli_options(const struct cli_command *command, int argc, char **argv, struct cli_server *s);
 
 /*
  * Make a request that needs no session; `name` may be NULL.  Returns 0 and the reply's header,
- * whose bytes are in *buf (the caller frees both), or -1 after a message on stderr.
+ * whose strings point into *buf (the caller frees both), or -1 after a message on stderr.
  */
 int cli_ask(const struct cli_server *s, const char *operation, const char *name, uint64_t from,
             struct fx_header *reply, char **buf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faissx: runs programs with their indexes on a server, and shows what a server does. */
+/* faissx: runs programs with their indexes on a server, and reports on a server. */
 #include <stdio.h>
 #include <string.h>
 

@@ -10,7 +10,7 @@
 static const struct {
     const char *name;
     char letter;       /* what getopt_long() returns; a short option if there is no value */
-    const char *value; /* as the help calls it; NULL: the option has none */
+    const char *value; /* its name in the help; NULL: the option has none */
     const char *environment;
     const char *help;
     const struct cli_command *only; /* NULL: all commands have it */

@@ -10,7 +10,7 @@
 #include "cli.h"
 
 /* Finds the folder of the stand-in libfaiss_c.so, relative to this program: ../faissx in a build,
- * ../lib/faissx and the like if installed.  Returns 0, or -1 after a message. */
+ * ../lib/faissx or similar in an installation.  Returns 0, or -1 after a message. */
 static int find_stand_in(char folder[PATH_MAX])
 {
     static const char *const places[] = {"../faissx", "../lib/faissx",
@@ -34,8 +34,8 @@ static int find_stand_in(char folder[PATH_MAX])
     return -1;
 }
 
-/* Adds `value` to the list in the variable, at its beginning or its end, unless the list has it:
- * `faissx run` may run another `faissx run`. */
+/* Adds `value` to the list in variable `name`, at the beginning or the end.  Skips a value that the
+ * list has already, since `faissx run` may run another `faissx run`. */
 static int add(const char *name, const char *value, int before)
 {
     const char *old = getenv(name);
@@ -60,7 +60,7 @@ static int run(const struct cli_server *s, char **operands)
         return CLI_FAILED;
     snprintf(library, sizeof library, "%s/libfaiss_c.so", folder);
     snprintf(audit, sizeof audit, "%s/libfaissx_audit.so", folder);
-    /* A library that is preloaded already may insist on being the first, as sanitizers do. */
+    /* Append to LD_PRELOAD: a library in it, such as a sanitizer's, may have to come first. */
     if (setenv("FAISSX_SERVER", s->server, 1) || (s->key && setenv("FAISSX_API_KEY", s->key, 1)) ||
         (s->tenant && setenv("FAISSX_TENANT_ID", s->tenant, 1)) ||
         (s->verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||

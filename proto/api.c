@@ -10,7 +10,7 @@ int fx_op_by_name(const char *name, size_t len)
     /* apigen sorts this index by name. */
     int lo = 0, hi = FX_NOPS - 2;
     if (memchr(name, '\0', len))
-        return 0; /* no name has one, and strncmp would stop there */
+        return 0; /* no function name contains a NUL, and strncmp would stop at it */
     while (lo <= hi) {
         int mid = (lo + hi) / 2;
         const char *have = fx_fns[fx_ops_by_name[mid]].name;
@@ -67,7 +67,7 @@ static int binary(int op, int64_t a, int64_t b, int64_t *out)
     case FX_SZ_SUB:
         return __builtin_sub_overflow(a, b, out) ? -1 : 0;
     case FX_SZ_MUL:
-        /* Two negative factors are no array either. */
+        /* Two negative factors must not give a positive size. */
         if (a < 0 || b < 0) {
             *out = 0;
             return 0;
@@ -93,7 +93,7 @@ static int rows(const int64_t *s, int64_t *out)
     return 0;
 }
 
-/* Run a getter of one handle (and perhaps a number) and take its integer result. */
+/* Call a getter that takes a handle, and perhaps a number, and store its integer result. */
 static int ask(fx_call_fn call, void *ctx, int op, union fx_val a, union fx_val b, int64_t *out)
 {
     union fx_val v[3] = {a, b};
@@ -103,8 +103,8 @@ static int ask(fx_call_fn call, void *ctx, int op, union fx_val a, union fx_val 
     return 0;
 }
 
-/* How many lists a search visits: min(nprobe, nlist), nprobe from the parameters where
- * they have one, else from the index. */
+/* The number of lists that a search visits: min(nprobe, nlist).  nprobe is the parameters' if they
+ * have one, else the index's. */
 static int probes(fx_call_fn call, void *ctx, int binary, union fx_val index, union fx_val params,
                   int64_t *out)
 {
@@ -179,7 +179,7 @@ int fx_size(const struct fx_fn *fn, const int16_t *prog, const union fx_val *v, 
         case FX_SZ_ARG:
             s[n] = v[*++prog].i;
             if (s[n] < 0 && fn->params[*prog].kind == FX_UINT)
-                return -1; /* a size_t beyond the signed range */
+                return -1; /* a size_t above INT64_MAX */
             n++;
             break;
         case FX_SZ_NUM:

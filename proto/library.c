@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Names, best first, and whether this CPU can run them. */
+/* Fill names with the variants of libfaiss_c that this CPU can run, best first.  Returns how many.
+ */
 static int variants(const char *names[3])
 {
     int n = 0;
@@ -28,8 +29,8 @@ static int variants(const char *names[3])
     return n;
 }
 
-/* Is the file at `path` our own shim?  Its string table holds a name that no other
- * library has; reading it, rather than loading it, runs no foreign code. */
+/* Is the file at `path` our own shim?  The shim's string table holds a name that no other library
+ * has.  The file is read rather than loaded, so none of its code runs. */
 static int is_shim(const char *path)
 {
     static const char mark[] = "faissx_configure";
@@ -89,7 +90,7 @@ static int take_from_folder(struct library_search *s, const char *folder)
     int n = variants(names);
     char path[PATH_MAX];
     if (!*folder)
-        return 0; /* an empty entry means the current folder: never search that */
+        return 0; /* an empty entry means the current folder, which is never searched */
     for (int i = 0; i < n; i++)
         if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) < (int)sizeof path &&
             take(s, path))
@@ -117,7 +118,7 @@ static int take_from_list(struct library_search *s, const char *list)
     return found;
 }
 
-/* The folders of ld.so.conf's files, then those that are built in. */
+/* Search the folders listed in ld.so.conf.d, then the loader's usual ones. */
 static int take_from_loader(struct library_search *s)
 {
     static const char *const builtin[] = {"/usr/local/lib", "/usr/lib/x86_64-linux-gnu",
@@ -144,7 +145,7 @@ static int take_from_loader(struct library_search *s)
     return found;
 }
 
-/* What `make engine` built for this user, the newest version first. */
+/* Search the builds that `make engine` made for this user, newest version first. */
 static int take_from_cache(struct library_search *s)
 {
     const char *home = secure_getenv("HOME"), *xdg = secure_getenv("XDG_CACHE_HOME");
@@ -191,8 +192,8 @@ int fx_library_find(const char *wanted, char *path, size_t pathlen, char *why, s
     return -1;
 }
 
-/* The release that a library without faiss_get_version() is at least: that of the
- * newest function it has.  (From v1.9.0 on it can say so itself.) */
+/* Guess the version of a library that lacks faiss_get_version() (before v1.9.0): the release that
+ * introduced the newest function it has. */
 static void version_by_symbols(struct fx_library *lib)
 {
     int best[3] = {0, 0, 0};
@@ -221,8 +222,8 @@ int fx_library_load(struct fx_library *lib, const char *path, char *why, size_t 
     _Static_assert(sizeof(struct fx_api) == (FX_NOPS - 1) * sizeof(fx_any_fn),
                    "one pointer for each function");
     snprintf(lib->path, sizeof lib->path, "%s", path);
-    /* No RTLD_DEEPBIND: it breaks sanitizers and allocators, and FAISS's C API never
-     * calls itself through its exported names. */
+    /* No RTLD_DEEPBIND: it breaks sanitizers and allocators.  FAISS's C API does not need it,
+     * because it never calls itself through its exported names. */
     __atomic_store_n(&faissx_opens_faiss, gettid(), __ATOMIC_RELAXED);
     lib->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     __atomic_store_n(&faissx_opens_faiss, 0, __ATOMIC_RELAXED);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Limits that more than one program depends on: the generator, the client and the server.  A
- * table that needs more of something raises the number here, and the assertions below say what
- * else has to grow with it.
+ * Limits shared by the generator, the client and the server.  If the table outgrows one, raise it
+ * here; the assertions below show what else has to grow with it.
  */
 #ifndef FX_LIMITS_H
 #define FX_LIMITS_H
@@ -15,24 +14,24 @@
 
 enum {
     /* The table of functions. */
-    FX_FNS_MAX = 1024,    /* operation numbers, with 0, which is no function */
+    FX_FNS_MAX = 1024,    /* operation numbers, including 0, which is not used */
     FX_CLASSES_MAX = 128, /* classes */
     FX_NAME_MAX = 100,    /* characters of a function's name */
     FX_PARAMS_MAX = 12,   /* parameters of a function */
-    FX_SIZE_WORDS = 32,   /* words of a size program, its end included */
-    FX_SIZE_DEPTH = 8,    /* numbers on the stack of a size program */
+    FX_SIZE_WORDS = 32,   /* words of a size program, including its end */
+    FX_SIZE_DEPTH = 8,    /* stack of a size program, in numbers */
 
     /* Messages. */
     FX_HEADER_MAX = 64 << 10, /* bytes of a header */
-    FX_HEADER_DEPTH = 16,     /* nesting of a header: selectors within selectors */
-    FX_FRAME_MAX = 8 << 20,   /* bytes of one payload frame; more goes in pieces */
-    FX_PIECE = 4 << 20,       /* bytes of a piece of a large array */
-    FX_FRAMES_MAX = 16,       /* frames of a message, the header included */
+    FX_HEADER_DEPTH = 16,     /* nesting of a header, for selectors within selectors */
+    FX_FRAME_MAX = 8 << 20,   /* bytes of one payload frame; larger arrays go in pieces */
+    FX_PIECE = 4 << 20,       /* bytes of one piece of a large array */
+    FX_FRAMES_MAX = 16,       /* frames of a message, including the header */
     FX_OBJECTS_MAX = 32,      /* objects of one call */
     FX_TOKEN_SIZE = 16,       /* bytes of a session's token */
     FX_TENANT_MAX = 128,      /* bytes of a tenant's name */
     FX_VERSION_SIZE = 64,     /* bytes of FAISS's version, with NUL */
-    FX_NEAR_SIZE = 128,       /* bytes of the endpoint for clients of the server's host, with NUL */
+    FX_NEAR_SIZE = 128,       /* bytes of the endpoint for clients on the server's host, with NUL */
     FX_PREVIOUS_SIZE = 128    /* bytes of the text that says how an engine ended, with NUL */
 };
 

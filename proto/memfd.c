@@ -25,7 +25,8 @@ void fx_buffer_free(struct fx_buffer *b)
     *b = (struct fx_buffer){0};
 }
 
-/* `ulimit -f` applies to memfds, and a write beyond it raises SIGXFSZ, which ends the program. */
+/* Does `ulimit -f` allow a memfd of this size?  A write beyond the limit raises SIGXFSZ, which
+ * would end the program. */
 static int is_allowed(size_t size)
 {
     struct rlimit limit;
@@ -58,7 +59,7 @@ size_t fx_memfd_sealed_size(int fd)
 {
     struct stat st;
     int want = F_SEAL_WRITE | F_SEAL_SHRINK, seals = fcntl(fd, F_GET_SEALS);
-    /* Not st_blocks, which may count blocks behind the end. */
+    /* Not st_blocks, which may count blocks beyond the end. */
     if (seals < 0 || (seals & want) != want || fstat(fd, &st) != 0 || st.st_size <= 0 ||
         lseek(fd, 0, SEEK_HOLE) != st.st_size)
         return 0;
@@ -70,6 +71,6 @@ void *fx_memfd_map(int fd, size_t size)
     void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return NULL;
-    madvise(at, size, MADV_POPULATE_READ); /* cheaper than a fault for each page */
+    madvise(at, size, MADV_POPULATE_READ); /* cheaper than one fault per page */
     return at;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words of faiss.api and what they mean, for the generator, which reads them, and for the
- * client and the server, which act on them.  faiss.api explains the words.
+ * The words of faiss.api as constants, for the generator, which parses them, and for the client
+ * and the server, which act on them.  faiss.api explains each word.
  */
 #ifndef FX_TABLE_H
 #define FX_TABLE_H
 
-/* What a parameter or a return value is. */
+/* The kind of a parameter or return value. */
 enum fx_kind {
     FX_VOID,
     FX_ERR,        /* int: a FaissErrorCode */
@@ -16,11 +16,11 @@ enum fx_kind {
     FX_STRING,     /* const char *, NUL terminated */
     FX_HANDLE,     /* FaissX * */
     FX_HANDLES,    /* FaissX *const *: an array of handles */
-    FX_OUT_HANDLE, /* FaissX **: a handle is written */
+    FX_OUT_HANDLE, /* FaissX **: receives a handle */
     FX_ARRAY,      /* an array of numbers; see dir, elem and size */
     FX_LENT,       /* T **: receives a pointer into the callee's memory */
     FX_COUNT,      /* size_t *: the number of elements of the lent array */
-    FX_OPAQUE      /* FILE *, callbacks, CUDA handles: no meaning elsewhere */
+    FX_OPAQUE      /* FILE *, callbacks, CUDA handles: only valid in their process */
 };
 
 enum fx_dir { FX_IN = 1, FX_OUT = 2, FX_INOUT = 3 };
@@ -29,7 +29,7 @@ enum fx_elem { FX_F32, FX_F64, FX_I32, FX_I64, FX_U8, FX_CHAR, FX_CLUSTERING_PAR
 
 enum { FX_KEPT = 1, FX_DROPPED = 2 }; /* fx_param.kept */
 
-/* Flags of a function: FX_GPU, ... and the word in the table. */
+/* Flags of a function: X(GPU, "gpu") is FX_GPU, the word gpu in faiss.api. */
 /* clang-format off */
 #define FX_FLAGS(X) \
     X(GPU, "gpu") X(CUSTOM, "custom") X(SERVER, "server") X(CLIENT, "client") \
@@ -39,14 +39,15 @@ enum { FX_KEPT = 1, FX_DROPPED = 2 }; /* fx_param.kept */
     X(OWN, "own") X(OWNED, "owned") X(FIXED, "fixed") X(D, "d") X(RESIZE, "resize") \
     X(READ, "read") X(WIDE, "wide") X(JOIN, "join") X(QUERIES, "queries") X(PRINTS, "prints")
 
-/* What a function does with an index, as far as it matters for how FAISS bears it (act=). */
+/* What a function does with an index (act=).  The table of refusals names the acts that crash
+ * FAISS. */
 #define FX_ACTS(X) \
     X(train) X(add) X(add_with_ids) X(search) X(params) X(range) X(reconstruct) X(residual) \
     X(encode) X(decode) X(set) X(save) X(load) X(clone) X(merge) X(copy_subset) X(direct_map) \
     X(remove) X(reset) X(free) X(preassigned) X(other)
 
-/* Checks of the server (check=), of scalars and objects, and then of arrays; each is a function
- * of that name in server/engine/guard/check.c or check_arrays.c. */
+/* Checks that the server makes (check=): first those of scalars and objects, then those of arrays.
+ * Each is a function of that name in server/engine/guard/check.c or check_arrays.c. */
 #define FX_SCALAR_CHECKS(X) \
     X(trained) X(list_no) X(shard_no) X(key) X(keys) X(result) X(neighbours) X(ranges) X(merge) \
     X(subset) X(training) X(adding) X(selector) X(positive)
@@ -86,9 +87,9 @@ _Static_assert(FX_NFLAGS <= 31 && FX_NCHECKS <= 31, "fx_fn holds them as bits of
 /* Size programs: postfix code over 16-bit words, ended by FX_SZ_END. */
 enum fx_size_op {
     FX_SZ_END,
-    FX_SZ_ARG,  /* index of a scalar parameter follows */
-    FX_SZ_NUM,  /* a number follows */
-    FX_SZ_ATTR, /* fx_attr, index of the handle, index of a second argument or -1 */
+    FX_SZ_ARG,  /* followed by the index of a scalar parameter */
+    FX_SZ_NUM,  /* followed by a number */
+    FX_SZ_ATTR, /* followed by fx_attr, index of the handle, index of the 2nd argument or -1 */
     FX_SZ_ADD,
     FX_SZ_SUB,
     FX_SZ_MUL,
@@ -96,7 +97,7 @@ enum fx_size_op {
     FX_SZ_ROWS /* n, ld, dflt, w -> n <= 0 ? 0 : (n-1)*(ld==-1 ? dflt : ld)+w */
 };
 
-/* What a size may ask of an object. */
+/* Attributes of an object that a size may use. */
 enum fx_attr {
     FX_ATTR_D,
     FX_ATTR_CODE_SIZE,

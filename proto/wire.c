@@ -26,7 +26,7 @@ static int skip(struct cursor *c, uint64_t n)
     return 0;
 }
 
-/* A length of n bytes follows the type byte. */
+/* Read the length that follows the type byte, in n bytes. */
 static int length(struct cursor *c, int n, uint64_t *len)
 {
     const uint8_t *at = c->p;
@@ -40,7 +40,7 @@ static int value(struct cursor *c, int depth);
 
 static int values(struct cursor *c, uint64_t count, int depth)
 {
-    /* Every value takes a byte at least: a larger count is a lie. */
+    /* Every value takes at least one byte, so no larger count can be true. */
     if (count > (uint64_t)(c->end - c->p)) {
         c->why = "header claims more elements than it has bytes";
         return -1;

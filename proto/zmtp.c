@@ -40,7 +40,7 @@ void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING])
     to[0] = 0xff;
     to[9] = 0x7f;
     to[10] = 3;
-    to[11] = 1; /* ZMTP 3.1: PING is understood */
+    to[11] = 1; /* ZMTP 3.1: this side answers PING */
     memcpy(to + 12, "NULL", 4);
 }
 
@@ -49,7 +49,7 @@ int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why)
     static const char mechanism[20] = "NULL";
     size_t n = have < 32 ? have : 32;
     *why = NULL;
-    /* What is not a ZeroMQ peer may never send 64 bytes, so check those that have arrived. */
+    /* A peer that does not speak ZeroMQ may never send 64 bytes, so check what has arrived. */
     if ((have > 0 && p[0] != 0xff) || (have > 9 && p[9] != 0x7f))
         *why = "not a ZeroMQ peer";
     else if (have > 10 && p[10] < 3)
@@ -124,7 +124,7 @@ int fx_zmtp_socket_type(const uint8_t *p, size_t n, char type[FX_ZMTP_TYPE_MAX +
 
 void fx_zmtp_ping(uint8_t to[FX_ZMTP_PING])
 {
-    memcpy(to, "\4\7\4PING\0", FX_ZMTP_PING); /* with the NUL at the end: no time to live */
+    memcpy(to, "\4\7\4PING\0", FX_ZMTP_PING); /* the time to live is 0: this \0 and the NUL */
 }
 
 size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n)
@@ -134,7 +134,7 @@ size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n)
     to[0] = FX_ZMTP_COMMAND;
     to[1] = (uint8_t)(5 + n - 2);
     memcpy(to + 2, "\4PONG", 5);
-    memcpy(to + 7, ping + 2, n - 2); /* the context, behind the time to live */
+    memcpy(to + 7, ping + 2, n - 2); /* the context, after the time to live */
     return 7 + n - 2;
 }
 

@@ -21,11 +21,11 @@ enum { FX_ZMTP_MORE = 1, FX_ZMTP_LONG = 2, FX_ZMTP_COMMAND = 4 }; /* flags of a 
 enum {
     FX_ZMTP_GREETING = 64,
     FX_ZMTP_HEAD_MAX = 9,      /* flags and a long size */
-    FX_ZMTP_READY_MAX = 64,    /* bytes that fx_zmtp_ready writes at most */
-    FX_ZMTP_PING = 2 + 5 + 2,  /* a PING as fx_zmtp_ping writes it */
+    FX_ZMTP_READY_MAX = 64,    /* most bytes that fx_zmtp_ready writes */
+    FX_ZMTP_PING = 2 + 5 + 2,  /* the PING that fx_zmtp_ping writes */
     FX_ZMTP_PING_MAX = 2 + 16, /* body of a PING: time to live and context */
     FX_ZMTP_PONG_MAX = 2 + 5 + 16,
-    FX_ZMTP_REASON_MAX = 200, /* bytes of an ERROR command's reason: more is cut */
+    FX_ZMTP_REASON_MAX = 200, /* bytes of an ERROR command's reason; longer ones are cut */
     FX_ZMTP_ERROR_MAX = 2 + 7 + FX_ZMTP_REASON_MAX,
     FX_ZMTP_TYPE_MAX = 7 /* the longest name of a socket type */
 };
@@ -37,44 +37,44 @@ struct fx_zmtp_head {
     uint64_t size;
 };
 
-/* Decode the head at p.  Returns 1, 0 when more bytes are needed, or -1 when the flags are not
- * those of ZMTP 3. */
+/* Decode the head at p.  Returns 1, 0 if more bytes are needed, or -1 if the flags are not valid
+ * in ZMTP 3. */
 int fx_zmtp_head(const uint8_t *p, size_t have, struct fx_zmtp_head *h);
 
-/* Encode a head; FX_ZMTP_LONG is set as needed.  Returns its length. */
+/* Encode a head, setting FX_ZMTP_LONG if needed.  Returns its length. */
 size_t fx_zmtp_put_head(uint8_t to[FX_ZMTP_HEAD_MAX], int flags, uint64_t size);
 
-/* The greeting that opens a connection. */
+/* Write the greeting that opens a connection. */
 void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING]);
 
-/* Check the part of the peer's greeting that has arrived.  Returns 1 when it is complete and right,
- * 0 when more bytes are needed, or -1 and the reason as soon as it is wrong. */
+/* Check the part of the peer's greeting that has arrived.  Returns 1 if it is complete and valid,
+ * 0 if more bytes are needed, or -1 and the reason as soon as a byte is wrong. */
 int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why);
 
-/* Encode READY as the frame of a command.  `identity`: with an empty Identity, as clients send
- * it.  Returns its length. */
+/* Encode a READY command frame.  `identity`: add an empty Identity, as clients do.  Returns its
+ * length. */
 size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity);
 
-/* If the command with that body has that name: the rest of the body and, in *n, its length.  Else
- * NULL, and *n is not changed. */
+/* If `body`, of *n bytes, is the command `name`, returns the rest of the body and sets *n to its
+ * length.  Else returns NULL and leaves *n unchanged. */
 const uint8_t *fx_zmtp_command(const uint8_t *body, size_t *n, const char *name);
 
-/* Find the socket type in READY's metadata.  Returns 0, or -1 when the metadata is malformed or
- * has none. */
+/* Find the socket type in READY's metadata.  Returns 0, or -1 if the metadata is malformed or
+ * lacks it. */
 int fx_zmtp_socket_type(const uint8_t *metadata, size_t n, char type[FX_ZMTP_TYPE_MAX + 1]);
 
-/* Encode a PING without a context, as the frame of a command. */
+/* Encode a PING command frame without a context. */
 void fx_zmtp_ping(uint8_t to[FX_ZMTP_PING]);
 
-/* Encode the answer to a PING, given the PING's body behind its name.  Returns its length, or 0
- * when the PING is malformed. */
+/* Encode the PONG for a PING, given the n bytes after the PING's name.  Returns its length, or 0
+ * if the PING is malformed. */
 size_t fx_zmtp_pong(uint8_t to[FX_ZMTP_PONG_MAX], const uint8_t *ping, size_t n);
 
 /* Encode an ERROR command.  Returns its length. */
 size_t fx_zmtp_error(uint8_t to[FX_ZMTP_ERROR_MAX], const char *reason);
 
-/* A message ready to be sent: the empty delimiter, then `n` frames (at most FX_FRAMES_MAX),
- * whose memory stays the caller's. */
+/* A message ready to be sent: the empty delimiter, then `n` frames (at most FX_FRAMES_MAX).  The
+ * caller still owns the frames' memory. */
 struct fx_zmtp_message {
     struct iovec iov[2 * FX_FRAMES_MAX];
     int niov;
@@ -83,8 +83,8 @@ struct fx_zmtp_message {
 
 void fx_zmtp_message(struct fx_zmtp_message *m, const struct fx_frame *frames, int n);
 
-/* Drop the first n bytes of an array of iovecs.  Returns how many of them remain, moved to the
- * front. */
+/* Drop the first n bytes of an array of iovecs and move the remaining iovecs to the front.  Returns
+ * how many remain. */
 int fx_iov_advance(struct iovec *iov, int niov, size_t n);
 
 #endif

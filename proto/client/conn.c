@@ -23,22 +23,22 @@
 
 enum {
     COMMAND_MAX = 8192, /* bytes of a command from the peer; all known ones are short */
-    TICK_MS = 1000,     /* a blocking recv() returns at least this often */
-    AT_ONCE_NS = 50000, /* how long the engine spins for the next request */
+    TICK_MS = 1000,     /* longest time that recv() blocks */
+    AT_ONCE_NS = 50000, /* time for which the engine spins for the next request */
     JUST_NOW_NS = 1000000,
-    GIVE_UP = 16 /* waits without spinning, after spinning was in vain */
+    GIVE_UP = 16 /* waits without spinning after spinning was in vain */
 };
 
 struct fx_conn {
     int fd;
-    dev_t dev; /* which socket it is, see is_ours() */
+    dev_t dev; /* identify the socket, see is_ours() */
     ino_t ino;
-    int64_t last_end; /* of a wait for the peer, in ns */
-    int in_vain;      /* waits until it spins again, see spin() */
-    uint64_t heard;   /* bytes received in all */
+    int64_t last_end; /* end of the last wait for the peer, in ns */
+    int in_vain;      /* waits left without spinning, see spin() */
+    uint64_t heard;   /* total bytes received */
     uint64_t left;    /* unread bytes of the current frame */
     size_t pos, end;  /* received but unread: buf[pos..end) */
-    char error[256];  /* not empty: the connection cannot be used any more */
+    char error[256];  /* if not empty, the connection is unusable */
     uint8_t buf[64 << 10];
 };
 
@@ -51,7 +51,7 @@ int64_t fx_now_ms(void)
 
 __attribute__((format(printf, 2, 3))) static int fail(struct fx_conn *c, const char *fmt, ...)
 {
-    if (c->error[0] == '\0') { /* the first error is the cause of those that follow */
+    if (c->error[0] == '\0') { /* keep the first error: it caused the others */
         va_list ap;
         va_start(ap, fmt);
         vsnprintf(c->error, sizeof(c->error), fmt, ap);
@@ -69,21 +69,21 @@ static int fail_errno(struct fx_conn *c)
 }
 
 /* Is the descriptor still the socket that was opened?  Some programs close all descriptors, for
- * example to become daemons, and what they open next gets the same numbers. */
+ * example to become daemons, and their next files get the same numbers. */
 static int is_ours(const struct fx_conn *c)
 {
     struct stat st;
     return fstat(c->fd, &st) == 0 && st.st_ino == c->ino && st.st_dev == c->dev;
 }
 
-/* After a wait, during which another thread may have closed the descriptor. */
+/* Check again after a wait, since another thread may have closed the descriptor. */
 static int check_ours(struct fx_conn *c)
 {
     return is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
 }
 
-/* Send everything, in one system call if the socket takes it.  If fd is not -1, it goes with the
- * first byte. */
+/* Send everything, in one system call if the socket has room.  fd, unless it is -1, is sent with
+ * the first byte. */
 static int send_iov(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
 {
     union {
@@ -131,11 +131,12 @@ static int64_t now_ns(void)
 
 int64_t fx_conn_spin_ns = 300000;
 
-/* Poll for the answer before sleeping, because waking a core that went to sleep costs a virtual
- * machine 50 us or more.  Only if this request followed the last answer at once: then the engine is
- * still polling, too.  (If it sleeps, the kernel wakes it on the core of the sender, which it
- * expects to go to sleep.)  Only while no other thread of the process waits, which could use the
- * core.  And rarely after it was in vain. */
+/* Poll for the answer before sleeping, because waking a sleeping core costs a virtual machine 50 us
+ * or more.  Spin only if
+ * - this request followed the last answer at once: then the engine is still polling, too.  (If it
+ *   sleeps, the kernel wakes it on the sender's core, which it expects to become idle.)
+ * - no other thread of the process waits, since it could use the core;
+ * - spinning was not in vain within the last GIVE_UP waits. */
 static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 {
     static const struct fx_conn *latest; /* atomic; only compared */
@@ -158,9 +159,9 @@ static ssize_t spin(struct fx_conn *c, struct msghdr *m, int64_t start)
 }
 
 /*
- * Receive what there is, at least one byte.  Returns the number of bytes, -1, or FX_CONN_LATE.  A
- * deadline that is far off costs no poll(): recv() blocks for TICK_MS at most (SO_RCVTIMEO), so a
- * reply takes one system call.
+ * Receive the bytes that are there, waiting for at least one.  Returns their number, -1, or
+ * FX_CONN_LATE.  recv() itself blocks for at most TICK_MS (SO_RCVTIMEO), so with a distant deadline
+ * a reply takes one system call and no poll().
  */
 static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int64_t deadline)
 {
@@ -190,8 +191,8 @@ static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int
     }
 }
 
-/* Have n bytes in the buffer.  Returns 0, -1, or FX_CONN_LATE, after which it may be called again:
- * nothing was consumed. */
+/* Receive until the buffer holds n bytes.  Returns 0, -1, or FX_CONN_LATE, after which it may be
+ * called again: nothing was consumed. */
 static int need(struct fx_conn *c, size_t n, int64_t deadline)
 {
     if (c->pos == c->end) {
@@ -211,7 +212,8 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     return 0;
 }
 
-/* Look at the next frame's head, and at the whole of a command, without consuming it. */
+/* Wait for the next frame's head, or for the whole frame if it is a command, without consuming it.
+ */
 static int peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
 {
     int r, found;
@@ -253,7 +255,7 @@ static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
     return fail(c, "the server refused the connection: %s", text);
 }
 
-/* Handle a command that may come at any time.  Others are ignored, as the specification demands. */
+/* Handle a command that may come at any time; ignore unknown ones, as the specification demands. */
 static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
 {
     const uint8_t *body;
@@ -281,7 +283,7 @@ static int check_greeting(struct fx_conn *c, int64_t deadline)
     return r;
 }
 
-/* The metadata of READY: is the peer a socket that answers? */
+/* Check READY's metadata: the peer must be a socket type that answers. */
 static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
 {
     char type[FX_ZMTP_TYPE_MAX + 1];
@@ -294,8 +296,7 @@ static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
 
 int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
 {
-    /* Greeting and READY together, which saves a round trip: there is no peer to which this side
-     * would send another READY. */
+    /* Send greeting and READY together to save a round trip: READY does not depend on the peer. */
     uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
     fx_zmtp_greeting(hello);
     size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1);
@@ -443,7 +444,7 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
     return r;
 }
 
-/* Consume n bytes of the body; they go to `to`, or are dropped if that is NULL. */
+/* Consume n bytes of the body: copy them to `to`, or drop them if it is NULL. */
 static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
 {
     if (c->error[0] != '\0')
@@ -462,7 +463,7 @@ static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
         n -= have;
         if (n == 0)
             return 0;
-        /* The buffer is empty.  What follows the body is received into it along with the rest. */
+        /* The buffer is empty; bytes after the body are received into it in the same call. */
         c->pos = c->end = 0;
         struct iovec iov[2] = {{to, n}, {c->buf, sizeof(c->buf)}};
         ssize_t r =
@@ -493,11 +494,11 @@ int fx_conn_is_dead(struct fx_conn *c)
 {
     if (c->error[0] != '\0' || !is_ours(c))
         return 1;
-    /* Not right after an answer: poll() takes as long as is_ours() does, and if the peer has ended
-     * since, the next request notices. */
+    /* Skip this right after an answer: poll() takes as long as is_ours(), and if the peer has
+     * closed since, the next request notices. */
     if (now_ns() - c->last_end < JUST_NOW_NS)
         return 0;
-    /* Not recv() with MSG_PEEK, which unread bytes would keep from seeing the end. */
+    /* Not recv() with MSG_PEEK, which does not see the end behind unread bytes. */
     struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
     return poll(&p, 1, 0) > 0 && p.revents != 0;
 }

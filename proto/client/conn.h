@@ -3,14 +3,14 @@
  * The client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, NULL mechanism) over a plain
  * blocking socket.  Any ZeroMQ ROUTER or REP can be the peer.
  *
- * Why not libzmq: the shim lives in other people's processes.  libzmq starts threads, aborts the
- * process when an internal check fails, and does not survive fork().  Its thread hops also make a
- * small call take half as long again and three times the processor time (docs/decisions.md).
+ * Why not libzmq: the shim runs in other people's processes.  libzmq starts threads, aborts the
+ * process if an internal check fails, and does not survive fork().  Its thread switches also make a
+ * small call take 50 % longer and three times the processor time (docs/decisions.md).
  *
  * A connection belongs to one thread at a time.  Every function that can wait takes a deadline
  * (CLOCK_MONOTONIC, milliseconds; see fx_now_ms) and returns 0, or -1 with a text in
- * fx_conn_error(); after an error the connection can only be closed.  No function raises a signal
- * (MSG_NOSIGNAL), EINTR is retried, descriptors are close-on-exec.
+ * fx_conn_error(); after an error the connection can only be closed.  No function raises SIGPIPE;
+ * EINTR is retried; descriptors are close-on-exec.
  */
 #ifndef FX_CONN_H
 #define FX_CONN_H
@@ -22,62 +22,63 @@
 
 struct fx_conn;
 
-/* What fx_conn_frame() returns when the deadline passes before the first byte of a frame: the
- * connection is still good. */
+/* Returned by fx_conn_frame() if the deadline passes before the first byte of a frame.  The
+ * connection is still usable. */
 enum { FX_CONN_LATE = -2 };
 
 int64_t fx_now_ms(void);
 
-/* How long a thread polls for an answer before it sleeps, at most; 0: not at all.  Set it before
- * there are connections. */
+/* How long a thread polls for an answer before it sleeps, at most, in ns; 0: not at all.  Set it
+ * before opening connections. */
 extern int64_t fx_conn_spin_ns;
 
 /* Connect to tcp://HOST:PORT (names, IPv4, [IPv6]) or ipc://PATH (ipc://@NAME: the
- * abstract namespace) as a DEALER and shake hands.  Returns NULL and a text in err
- * that names the endpoint. */
+ * abstract namespace) as a DEALER and shake hands.  Returns the connection, which the
+ * caller closes, or NULL and a text in err that names the endpoint. */
 struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
 
-/* Close and free; NULL is ignored.  A descriptor that the program has closed, and perhaps opened
- * again for something else, is left alone.  Nothing is sent, so after fork() a child may close its
- * copy of its parent's connection. */
+/* Close and free; NULL is ignored.  If the program has closed the descriptor, and perhaps reused
+ * its number, it is left alone.  Nothing is sent, so a child may close its copy of its parent's
+ * connection after fork(). */
 void fx_conn_close(struct fx_conn *c);
 
 /* Send one message: the empty delimiter, then `n` frames. */
 int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline);
 
-/* The same with a descriptor, over a Unix socket, unless fd is -1.  The caller keeps owning fd. */
+/* The same with a descriptor, unless fd is -1; needs a Unix socket.  The caller still owns fd. */
 int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int fd,
                     int64_t deadline);
 
-/* Begin the next frame of the incoming message: its size, and whether more follow.  The body of
- * the previous frame must have been read or skipped.  The delimiter of a message is a frame like
- * any other, of size 0.  May return FX_CONN_LATE. */
+/* Begin the next frame of the incoming message: its size, and whether more frames follow.  The body
+ * of the previous frame must have been read or skipped.  A message's delimiter is a frame like any
+ * other, of size 0.  May return FX_CONN_LATE. */
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
 
-/* Connect, send one message, and close, without waiting for anything; for an endpoint of this host.
- * Returns 0 when the kernel has taken all of it.  Allocates nothing. */
+/* Connect to an endpoint of this host, send one message and close, without waiting.  Returns 0 if
+ * the kernel has taken all of it.  Allocates nothing. */
 int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n);
 
-/* Send PING; and how many bytes were received so far, which tells whether the peer answered. */
+/* Send PING.  A change of fx_conn_heard(), the total of bytes received, shows that the peer
+ * answered. */
 int fx_conn_ping(struct fx_conn *c, int64_t deadline);
 uint64_t fx_conn_heard(const struct fx_conn *c);
 
-/* Read n bytes of the current frame's body straight into buf, or drop them. */
+/* Read n bytes of the current frame's body directly into buf, or drop them. */
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline);
 int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline);
 
-/* Is the peer on this host: at a Unix socket or a loopback address? */
+/* Is the peer on this host, at a Unix socket or a loopback address? */
 int fx_conn_is_local(const struct fx_conn *c);
 
-/* Has the peer closed the connection, or this program its descriptor?  Does not wait.  A peer that
- * closes within a millisecond after its last answer is noticed a little later. */
+/* Has the peer closed the connection, or this program closed its descriptor?  Does not wait.  Does
+ * not notice a close until a millisecond after the last answer. */
 int fx_conn_is_dead(struct fx_conn *c);
 
 const char *fx_conn_error(const struct fx_conn *c);
 
-/* What fx_conn_open does after connect(), for tests: make a connection over a connected stream
- * socket, which the connection then owns unless NULL is returned; and shake hands.  Without the
- * handshake, messages may follow at once. */
+/* For tests, the two steps of fx_conn_open after connect(): make a connection over a connected
+ * stream socket, which it then owns unless NULL is returned; and shake hands.  A test that skips
+ * the handshake may send messages at once. */
 struct fx_conn *fx_conn_from_fd(int fd);
 int fx_conn_handshake(struct fx_conn *c, int64_t deadline);
 

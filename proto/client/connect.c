@@ -60,7 +60,7 @@ int fx_wait_fd(int fd, short events, int64_t deadline)
     }
 }
 
-/* Wait for a connect() that is under way.  Returns 0 or an errno. */
+/* Wait for a connect() in progress.  Returns 0 or an errno. */
 static int finish_connect(int fd, int64_t deadline)
 {
     int e = 0;
@@ -84,7 +84,7 @@ static int connect_to(const struct sockaddr *addr, socklen_t len, int64_t deadli
         e = errno;
         if (e == EINPROGRESS || e == EINTR)
             e = finish_connect(fd, deadline);
-        /* A Unix socket whose queue is full fails at once, and poll() does not tell when there is
+        /* A Unix socket whose queue is full fails at once, and poll() does not report when it has
          * room. */
         if (e != EAGAIN || addr->sa_family != AF_UNIX || fx_now_ms() >= deadline)
             break;
@@ -110,13 +110,13 @@ static int connect_local(const struct destination *a, const char *path, int64_t 
     memcpy(un.sun_path, path, len);
     if (path[0] == '@')
         un.sun_path[0] = '\0';
-    /* The length is part of an abstract name, so it must not count a NUL. */
+    /* Every byte is part of an abstract name, so do not count the NUL. */
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     int fd = connect_to((struct sockaddr *)&un, size, deadline);
     return fd < 0 ? cannot_connect_errno(a, errno) : fd;
 }
 
-/* Split "HOST:PORT" or "[IPv6]:PORT" in place.  Returns the port's text or NULL. */
+/* Split "HOST:PORT" or "[IPv6]:PORT" in place.  Returns the port's text, or NULL if malformed. */
 static char *split_port(char **host)
 {
     char *colon = strrchr(*host, ':');
@@ -147,12 +147,12 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     char *port = split_port(&host);
     if (!port)
         return cannot_connect(a, "expected tcp://HOST:PORT");
-    /* The resolver has time limits of its own. */
+    /* The resolver ignores the deadline: it has time limits of its own. */
     if ((e = getaddrinfo(host, port, &hints, &list)) != 0)
         return cannot_connect(a, "%s", gai_strerror(e));
     for (ai = list; ai; ai = ai->ai_next)
         count++;
-    /* Each address gets a share of the time, since the first may drop packets. */
+    /* Give each address a share of the time, since the first may drop packets. */
     for (ai = list; ai && fd < 0; ai = ai->ai_next, count--) {
         int64_t now = fx_now_ms();
         int64_t share = deadline > now ? (deadline - now) / count : 0;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the text of a ZeroMQ endpoint to a connected socket.  The caller owns the descriptor.  No
- * state; any thread.
+ * Opens the socket for a ZeroMQ endpoint.  The caller owns the descriptor.  No state; any thread.
  */
 #ifndef FX_CONNECT_H
 #define FX_CONNECT_H
@@ -9,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Wait until fd has one of the poll() events, or an error, or the deadline passes.
- * Returns 1, 0 when the deadline passed, -1 with errno. */
+/* Wait until fd has one of the poll() events or an error, or the deadline passes.  Returns 1, 0 if
+ * the deadline passed, or -1 with errno. */
 int fx_wait_fd(int fd, short events, int64_t deadline);
 
 /* Connect to tcp://HOST:PORT or ipc://PATH.  Returns a non-blocking, close-on-exec

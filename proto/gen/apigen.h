@@ -14,16 +14,16 @@ enum { RELEASES_MAX = 8 };
 struct cls {
     int line;
     char *name;
-    int base;  /* itself where it has none */
-    int alias; /* shares the base's C type */
+    int base;  /* the base class, or the class itself if it has none */
+    int alias; /* it shares the base's C type */
     int value, single;
-    char *unless; /* as in struct fn */
+    char *unless; /* see struct fn */
 };
 
 struct param {
-    char *decl; /* the C declaration */
+    char *decl; /* its C declaration */
     char *name;
-    char *ctype; /* without the name */
+    char *ctype; /* its C type, without the name */
     const char *kind;
     const char *dir;
     const char *elem;
@@ -32,7 +32,7 @@ struct param {
     int constant;
     int kept;
     int nullable;
-    int length; /* a size depends on it, and FAISS does not check it */
+    int length; /* a size depends on it, and FAISS does not check its sign */
     int count;  /* parameter that receives the count of a lent array, or -1 */
     int16_t prog[FX_SIZE_WORDS];
     int nprog;
@@ -46,12 +46,12 @@ struct fn {
     struct param params[FX_PARAMS_MAX];
     int nparams;
     char *since, *until;
-    char *made;      /* first release with what it can be made of */
-    char *unless;    /* FAISS's header with this guard declares it, and maybe differently */
+    char *made;      /* first release with the functions that it can be made of */
+    char *unless;    /* guard of the FAISS header that declares it, perhaps differently */
     unsigned flags;  /* enum fx_flag */
     unsigned checks; /* 1 << enum fx_check */
     enum fx_act act;
-    int rows; /* wide=, or -1 */
+    int rows; /* the parameter of wide=, or -1 */
 };
 
 struct table {
@@ -59,26 +59,26 @@ struct table {
     int nclasses;
     struct fn fns[FX_FNS_MAX];    /* by operation number; name is NULL where unused */
     int nops;                     /* highest number + 1 */
-    char *releases[RELEASES_MAX]; /* those with a column in the support matrix */
+    char *releases[RELEASES_MAX]; /* the columns of the support matrix */
     int nreleases;
     char *first; /* the lowest since= */
     uint64_t hash;
 };
 
 /* apigen_parse.c */
-void parse(const char *path, struct table *t); /* exits with file:line: on a mistake */
-int at_most(const char *a, const char *b);     /* is release a at most release b? */
-int find_param(const struct fn *fn, const char *name, size_t len); /* or -1 */
-/* Ends the program with "FILE:LINE: FUNCTION: what is wrong". */
+void parse(const char *path, struct table *t);                     /* on a mistake, calls die() */
+int at_most(const char *a, const char *b);                         /* is release a <= release b? */
+int find_param(const struct fn *fn, const char *name, size_t len); /* its index, or -1 */
+/* Prints "FILE:LINE: FUNCTION: " and the message, and exits. */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 char *copy(const char *s, size_t n);
-char *release(const char *s); /* a copy of a release's number */
+char *release(const char *s); /* a checked copy of a release's number */
 
-/* apigen_size.c: one item of the column SIZES. */
+/* apigen_size.c: parses one item of the column SIZES. */
 void parse_size(struct fn *fn, char *item);
 
-/* apigen_flags.c: one item of the column FLAGS, and what must hold of a function. */
+/* apigen_flags.c: parses one item of the column FLAGS, and checks a complete function. */
 extern const char *const flag_names[], *const act_names[], *const check_names[]; /* end in NULL */
 void parse_flag(struct fn *fn, char *item);
 void expect_consistent(const struct table *t, const struct fn *fn);
@@ -92,7 +92,7 @@ void emit_entry(const struct table *t, FILE *f);
 void emit_names(const struct table *t, FILE *f);
 void emit_remote(const struct table *t, FILE *f);
 void emit_handlers(const struct table *t, FILE *f);
-/* "TYPE NAME(PARAMETERS)" */
+/* Writes "TYPE NAME(PARAMETERS)". */
 void emit_prototype(const struct fn *fn, const char *prefix, const char *name, FILE *f);
 
 /* apigen_docs.c */

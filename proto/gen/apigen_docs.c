@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What apigen makes of the table for people: the public header and the support matrix. */
+/* Writes the output for people: the public header and the support matrix. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +14,8 @@ static const char *c_struct(const struct table *t, int cls)
 
 /* --- the public header --- */
 
-/* The guards of FAISS's own headers, and of its forks'.  faiss_c.h is not among them: a program
- * may want its macros, and its types may be declared twice. */
+/* The guards of the headers of FAISS and its forks.  faiss_c.h's is missing on purpose: a program
+ * may need its macros, and its types may be declared twice. */
 static const char *const faiss_headers[] = {
     "FAISS_AUTO_TUNE_C_H",
     "FAISS_AUX_INDEX_STRUCTURES_C_H",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes what apigen makes of the table.  Emitted code is thin: it fills or
- * empties an argument array; the logic is in hand-written files. */
+/* Writes the generated C code.  It is thin: it fills or empties an array of arguments.  The logic
+ * is in hand-written files. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static int is_void(const struct fn *fn)
     return strcmp(fn->ret.kind, "FX_VOID") == 0;
 }
 
-/* A type, and the space that belongs before a name. */
+/* The space between a type and a name: none after a '*'. */
 static const char *gap(const char *type)
 {
     return type[strlen(type) - 1] == '*' ? "" : " ";
@@ -84,8 +84,8 @@ void emit_api_h(const struct table *t, FILE *f)
     fputs("};\n\nextern const uint16_t fx_ops_by_name[];\n#endif\n", f);
 }
 
-/* Does the call change the object?  Every lock, and every text about a lost answer, follows this.
- */
+/* Does the call change the object?  Decides which lock the call takes, and what an error about a
+ * lost answer says. */
 static int changes(const struct table *t, const struct fn *fn, const struct param *p)
 {
     if (p->constant || p->cls < 0 || t->classes[p->cls].value ||
@@ -115,21 +115,21 @@ static void size_data(const struct param *p, const char *fn, FILE *f)
     fputs("};\n", f);
 }
 
-/* Read argument i of v[] as the C type of the parameter. */
+/* Writes the expression that reads v[i] as the parameter's C type. */
 static void from_val(const struct param *p, int i, FILE *f)
 {
     if (strcmp(p->kind, "FX_REAL") == 0)
         fprintf(f, "(%s)v[%d].f", p->ctype, i);
     else if (strcmp(p->kind, "FX_INT") == 0 || strcmp(p->kind, "FX_UINT") == 0)
         fprintf(f, "(%s)v[%d].i", p->ctype, i);
-    else if (strstr(p->ctype, "(*")) /* a callback: its type without the name */
+    else if (strstr(p->ctype, "(*")) /* a callback: omit the name from its type */
         fprintf(f, "(size_t(*)(%svoid *, size_t, size_t))(fx_any_fn)(intptr_t)v[%d].i",
                 strstr(p->ctype, "const void") ? "const " : "", i);
     else
         fprintf(f, "(%s)v[%d].p", p->ctype, i);
 }
 
-/* A C value as a member of union fx_val. */
+/* The member of union fx_val that holds the parameter. */
 static const char *member(const struct param *p)
 {
     if (strcmp(p->kind, "FX_REAL") == 0)
@@ -164,7 +164,7 @@ static void invoke(const struct table *t, FILE *f)
     fputs("    }\n}\n", f);
 }
 
-/* "0 | PREFIXname | ..." of the bits that are set. */
+/* Writes "0 | PREFIXname | ..." for the bits that are set. */
 static void bits_data(unsigned bits, const char *const *names, const char *format, FILE *f)
 {
     fputs("0", f);
@@ -174,7 +174,7 @@ static void bits_data(unsigned bits, const char *const *names, const char *forma
     fputs(", ", f);
 }
 
-/* The class of the object that the function returns or writes, or -1. */
+/* The class of the object that the function returns or stores, or -1. */
 static int makes(const struct fn *fn)
 {
     if (strcmp(fn->ret.kind, "FX_HANDLE") == 0)
@@ -275,7 +275,8 @@ static void stub(const struct table *t, const struct fn *fn, FILE *f)
                 member(&fn->ret));
 }
 
-/* Every function once, packing its arguments for FX_STUB_CALL(op, v), a union fx_val. */
+/* Writes a stub for each function, which packs its arguments into v, an array of union fx_val, for
+ * FX_STUB_CALL(op, v). */
 void emit_stubs(const struct table *t, FILE *f)
 {
     fputs(GENERATED, f);
@@ -283,7 +284,7 @@ void emit_stubs(const struct table *t, FILE *f)
     stub(t, fn, f);
 }
 
-/* The exported symbols: one indirect jump each. */
+/* Writes the exported symbols: one indirect jump each. */
 void emit_entry(const struct table *t, FILE *f)
 {
     fputs(GENERATED "#include \"shim/export.h\"\n#include \"shim/init.h\"\n\n", f);
@@ -298,14 +299,14 @@ void emit_entry(const struct table *t, FILE *f)
     }
 }
 
-/* FX_FN(name) for every function. */
+/* Writes FX_FN(name) for every function. */
 void emit_names(const struct table *t, FILE *f)
 {
     EACH_FN(t, fn)
     fprintf(f, "FX_FN(%s)\n", fn->name + 6);
 }
 
-/* Declarations of the functions whose remote form is written by hand, and their table. */
+/* Writes declarations and a table of the functions whose remote form is written by hand. */
 void emit_remote(const struct table *t, FILE *f)
 {
     fputs(GENERATED "/* Written by hand, in shim/calls/custom.c, shim/values/ or shim/files/. */\n"
@@ -327,7 +328,7 @@ void emit_remote(const struct table *t, FILE *f)
     fputs("#endif\n", f);
 }
 
-/* FX_FN(name) for every function whose remote form needs a handler in the server. */
+/* Writes FX_FN(name) for every function whose remote form needs a handler in the server. */
 void emit_handlers(const struct table *t, FILE *f)
 {
     fputs(GENERATED "/* Each has a SPECIAL(name, ...) in server/engine/call/special.c. */\n", f);

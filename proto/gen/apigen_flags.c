@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flags of a function, and what must hold of a function with them. */
+/* Parses the flags of a function, and checks that its prototype fits them. */
 #include <string.h>
 
 #include "apigen.h"
@@ -15,7 +15,7 @@ const char *const act_names[] = {"none", FX_ACTS(X) NULL};
 const char *const check_names[] = {FX_SCALAR_CHECKS(X) FX_ARRAY_CHECKS(X) NULL};
 #undef X
 
-/* The index of `word` in a list that NULL ends, or -1. */
+/* The index of `word` in a NULL-terminated list, or -1. */
 static int find_word(const char *const *list, const char *word)
 {
     for (int i = 0; list[i]; i++)
@@ -24,7 +24,7 @@ static int find_word(const char *const *list, const char *word)
     return -1;
 }
 
-/* Parameters that a flag names: one, or several with commas between them. */
+/* Calls set() for each parameter in a flag's comma-separated list. */
 static void each_param(struct fn *fn, const char *flag, char *list, void (*set)(struct param *))
 {
     char *save;
@@ -92,7 +92,7 @@ void parse_flag(struct fn *fn, char *w)
     char *eq = strchr(w, '=');
     if (!eq) {
         int i = find_word(flag_names, w);
-        if (i < 0 || i == FX_BIT_FORK || i == FX_BIT_COMPOSED) /* since=fork, made=V */
+        if (i < 0 || i == FX_BIT_FORK || i == FX_BIT_COMPOSED) /* written since=fork and made=V */
             die("unknown flag '%s'", w);
         fn->flags |= 1u << i;
         return;
@@ -129,9 +129,9 @@ void parse_flag(struct fn *fn, char *w)
     }
 }
 
-/* --- what must hold of a function --- */
+/* --- checks of a function --- */
 
-/* A flag or an act whose code takes the parameters by their place, or by their names. */
+/* The code behind some flags and acts finds the parameters by position or by name: check them. */
 static void expect_shape(const struct fn *fn)
 {
     static const struct {
@@ -167,7 +167,7 @@ static void expect_shape(const struct fn *fn)
     }
 }
 
-/* Who frees the object that a function returns has to be said, for it shows nowhere else. */
+/* The flags must say who frees the object that a function returns: the prototype does not. */
 static void expect_owner(const struct fn *fn)
 {
     unsigned owner = fn->flags & (FX_NEW | FX_WHOLE | FX_BORROW | FX_CAST);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads faiss.api.  Every mistake ends the program with "FILE:LINE: what is wrong". */
+/* Parses faiss.api.  Any mistake ends the program, see die(). */
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "apigen.h"
 
-/* Where the parser is, for die(). */
+/* The parser's position, for die(). */
 static const char *path, *function;
 static int line;
 
@@ -153,7 +153,7 @@ static const struct {
     {"cublasHandle_t", "FX_OPAQUE", NULL},
 };
 
-/* What is a value of C type `type` (no name)?  Fills kind, dir, elem, cls, constant. */
+/* Classify the C type `type`, given without a name: set kind, dir, elem, cls and constant. */
 static void classify(const struct table *t, struct param *p, const char *type)
 {
     char base[64];
@@ -334,7 +334,7 @@ void parse(const char *file, struct table *t)
         perror(file);
         exit(1);
     }
-    t->hash = 0xcbf29ce484222325u; /* FNV-1a of what matters */
+    t->hash = 0xcbf29ce484222325u; /* FNV-1a of every line but comments and blank ones */
     while (getline(&buf, &cap, f) > 0) {
         line++;
         char *s = trim(buf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sizes of arrays: EXPR of the column SIZES, into the postfix code that fx_size() runs. */
+/* Compiles the column SIZES: turns each EXPR into the postfix code that fx_size() runs. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 static const struct {
     const char *name;
     enum fx_attr attr;
-    int min, max; /* arguments */
+    int min, max; /* number of arguments */
 } attrs[] = {
     {"d", FX_ATTR_D, 1, 1},
     {"code_size", FX_ATTR_CODE_SIZE, 1, 1},
@@ -25,8 +25,8 @@ struct expr {
     struct fn *fn;
     struct param *p;
     const char *s;
-    int depth;     /* numbers on the stack of fx_size() at this point */
-    int is_stride; /* no length: it may be -1 */
+    int depth;     /* numbers on fx_size()'s stack at this point */
+    int is_stride; /* parsing the argument ld of rows(), which may be -1 */
 };
 
 static void put(struct expr *e, int word)
@@ -36,7 +36,7 @@ static void put(struct expr *e, int word)
     e->p->prog[e->p->nprog++] = (int16_t)word;
 }
 
-/* A word that leaves so many numbers more on the stack. */
+/* Append a word that makes the stack grow by `more` numbers. */
 static void put_op(struct expr *e, int word, int more)
 {
     put(e, word);

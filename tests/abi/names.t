@@ -13,6 +13,7 @@ c_api/example_c.c
 faiss_c.h
 api_gen.c
 api_gen.h
+handlers.h
 entry.c
 stubs.h
 names.h

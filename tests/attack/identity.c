@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peers that claim an identity.  libzmq's ROUTER assigns peers without one a number, \0 and 32
- * bits, and trusts peers that bring one: a peer that claims the next number, or another peer's,
- * gets messages for others, or ends the process.
+ * Peers that claim an identity.  libzmq's ROUTER assigns a number (\0 and 32 bits) to peers without
+ * one, and trusts the identity that a peer claims.  A peer that claims the next number, or another
+ * peer's identity, gets other peers' messages or crashes the process.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,13 +25,14 @@ static void ping(struct peer *p, uint64_t id)
     bytes_free(&b);
 }
 
-/* Succeeds if there is one reply, to that request, and none after it. */
+/* A fault unless the peer gets exactly one reply, to that request, or is refused.  Returns whether
+ * it got a reply. */
 static int expect_own(struct peer *p, uint64_t id, const char *who)
 {
     struct reply r;
     int rc = peer_recv(p, &r, WAIT_MS);
     if (rc != 1)
-        return 0; /* refused, which is as good */
+        return 0; /* refused, which is fine */
     if (reply_id(&r) != id)
         fault("%s: got the reply to request %llu instead of %llu", who,
               (unsigned long long)reply_id(&r), (unsigned long long)id);
@@ -43,7 +44,7 @@ static int expect_own(struct peer *p, uint64_t id, const char *who)
     return 1;
 }
 
-/* The numbers that a ROUTER would assign next, from 0 and from random starts. */
+/* Claims the numbers that a ROUTER would assign next, from 0 and from random starts. */
 static long numbered(const char *endpoint, int n)
 {
     enum { AT_ONCE = 50 };
@@ -73,7 +74,7 @@ static long numbered(const char *endpoint, int n)
     return answered;
 }
 
-/* The identity of a connected peer that keeps working. */
+/* Claims the identity of a connected peer, which must keep working. */
 static void living(const char *endpoint, const char *key)
 {
     struct peer owner, thief;
@@ -100,7 +101,7 @@ static void living(const char *endpoint, const char *key)
     peer_close(&owner);
 }
 
-/* The identity of a peer that has left before its reply came. */
+/* Claims the identity of a peer that has left before its reply came. */
 static void departed(const char *endpoint, const char *key)
 {
     struct peer owner, thief;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks with a valid key, on an engine that others use, too. */
+/* Attacks with a valid key, on an engine that others also use. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 #include "attack.h"
 
-/* --- one after the other --- */
+/* --- one after another --- */
 
 int attack_requests(char **argv)
 {
@@ -31,7 +31,7 @@ int attack_requests(char **argv)
         put_search(&b, token, 100 + (uint64_t)i, index, x, 1, 1);
         peer_ask(&p, &b, &r);
         if (!reply_ok(&r) || reply_id(&r) != 100 + (uint64_t)i)
-            fault("request %d was not answered well", i);
+            fault("request %d got no good reply", i);
         reply_free(&r);
     }
     printf("%d requests\n", n);
@@ -40,7 +40,7 @@ int attack_requests(char **argv)
     return 0;
 }
 
-/* --- who does not read --- */
+/* --- clients that do not read --- */
 
 struct stranger {
     struct peer p;
@@ -48,7 +48,7 @@ struct stranger {
     size_t sent;
 };
 
-/* Each asks for 20 results of 4.8 MB, and reads none of them. */
+/* Each client asks for 20 results of 4.8 MB and reads none of them. */
 int attack_strangers(char **argv)
 {
     enum { EACH = 20, QUERIES = 1000, K = 400, SETTLED_MS = 3000, GIVE_UP_MS = 60000 };
@@ -63,7 +63,7 @@ int attack_strangers(char **argv)
         for (uint64_t k = 0; k < EACH; k++)
             put_search(&s->requests, token, 100 + k, index, x, QUERIES, K);
     }
-    /* Sends until the server takes no more and no reply grows. */
+    /* Send until the server accepts no more and no reply grows. */
     int64_t begin = now_ms(), moved = begin;
     while (now_ms() - moved < SETTLED_MS && now_ms() - begin < GIVE_UP_MS) {
         for (int i = 0; i < n; i++) {
@@ -105,8 +105,8 @@ int attack_strangers(char **argv)
 
 /* --- many at once --- */
 
-/* The second connection sends its request when the first one's work has certainly begun, and must
- * have its reply before the first has all of its replies. */
+/* The second connection sends its request when work for the first has certainly begun, and must get
+ * its reply before the first has all of its replies. */
 int attack_pipeline(char **argv)
 {
     enum { QUERIES = 200, VECTORS = 20000 };
@@ -145,7 +145,7 @@ int attack_pipeline(char **argv)
                 fault("the second connection's call failed");
             reply_free(&r);
             before = got;
-            while (peer_recv(&many, &r, 0) == 1) { /* what had come before that */
+            while (peer_recv(&many, &r, 0) == 1) { /* replies that came before that */
                 if (reply_id(&r) != 100 + (uint64_t)got)
                     fault("reply %d is to request %lld", got, (long long)reply_id(&r) - 100);
                 got++, before++;
@@ -167,7 +167,7 @@ int attack_pipeline(char **argv)
 
 /* --- heartbeats --- */
 
-/* PONG before the next reply. */
+/* PONG must come before the next reply. */
 static void expect_pong(struct peer *p, const char *when)
 {
     struct bytes b = {0};
@@ -204,19 +204,19 @@ int attack_pong(char **argv)
             die("no clustering was made");
         reply_free(&r);
     }
-    /* Two at once: the second waits in the connection while the first runs.  What follows it must
-     * still be noticed later. */
+    /* Two requests at once: the second waits in the connection while the first runs.  Bytes after
+     * it must still be noticed later. */
     put_train(&b, token, 6, clusterings[0], index, x, POINTS);
     put_train(&b, token, 7, clusterings[1], index, x, POINTS);
     peer_ask(&p, &b, &r);
     if (!reply_ok(&r) || reply_id(&r) != 6)
-        fault("the first of two requests was not answered well");
+        fault("the first of two requests got no good reply");
     reply_free(&r);
     poll(NULL, 0, 200);
     expect_pong(&p, "the second request is under way");
     expect_pong(&p, "once more");
     if (peer_recv(&p, &r, 4 * WAIT_MS) != 1 || !reply_ok(&r) || reply_id(&r) != 7)
-        fault("the second of two requests was not answered well");
+        fault("the second of two requests got no good reply");
     reply_free(&r);
     printf("%u PONG while a request is under way\n", p.pongs);
     peer_close(&p);
@@ -238,16 +238,16 @@ static void no_session(const char *endpoint, const char *key, const uint8_t *tok
     put_attach(&b, key, token, 1);
     if (peer_send(&p, &b) == 0 && peer_recv(&p, &r, WAIT_MS) == 1) {
         if (reply_ok(&r))
-            fault("attach with %s was taken", what);
+            fault("attach with %s was accepted", what);
         reply_free(&r);
     }
     bytes_free(&b);
     peer_close(&p);
-    peer_hello(&p, endpoint, key, own); /* and on a connection without errors */
+    peer_hello(&p, endpoint, key, own); /* the same on a connection that has had no errors */
     put_factory(&b, token, 2);
     if (peer_send(&p, &b) == 0 && peer_recv(&p, &r, WAIT_MS) == 1) {
         if (reply_ok(&r))
-            fault("a call with %s was done", what);
+            fault("a call with %s was executed", what);
         reply_free(&r);
     }
     bytes_free(&b);
@@ -297,7 +297,7 @@ static void send_fds(struct peer *p, const void *data, size_t n, const int *fds,
         peer_send_raw(p, (const char *)data + sent, n - (size_t)sent);
 }
 
-/* Descriptors of all kinds, except a sealed memfd with an array in it. */
+/* A descriptor of kind i: any kind but a sealed memfd with an array. */
 static int wrong_fd(int i)
 {
     static const char *const names[] = {"/dev/zero", "/", "/proc/self/status"};
@@ -323,7 +323,7 @@ int attack_fds(char **argv)
         int fds[250], kind = i % KINDS, nfds = counts[kind % 4];
         for (int k = 0; k < nfds; k++)
             fds[k] = k < 12 ? wrong_fd(i + k) : dup(fds[k % 12]);
-        if (kind < 4) { /* with the opening */
+        if (kind < 4) { /* with the greeting */
             if (peer_connect(&p, argv[0]) != 0)
                 die("cannot connect to %s: %s", argv[0], strerror(errno));
             put_greeting(&b, 3, "NULL");
@@ -339,7 +339,7 @@ int attack_fds(char **argv)
             put_frame(&b, MORE, "", 0);
         }
         send_fds(&p, b.p, b.n, fds, nfds);
-        for (int k = 0; k < 20 && kind >= 8; k++) /* over and over in one message */
+        for (int k = 0; k < 20 && kind >= 8; k++) /* many times within one message */
             send_fds(&p, "\1\0", 2, fds, nfds);
         for (int k = 0; k < nfds; k++)
             close(fds[k]);

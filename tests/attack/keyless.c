@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First messages without a key, with invalid keys, too large; and handshakes that are refused. */
+/* First messages that have no key, an invalid key or too many bytes; and refused handshakes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,8 @@ static void message(struct bytes *b, const struct bytes *header, size_t payload)
         put_frame(b, 0, zeros, payload);
 }
 
-/* The message must be refused.  After that the connection may be closed, or the next message be
- * served, which has the key. */
+/* The message must be refused.  After that the server may close the connection, or serve the next
+ * message, which has the key. */
 static void refused(const char *endpoint, const char *what, struct bytes *first, const char *key)
 {
     struct peer p;
@@ -76,7 +76,7 @@ static void operations(const char *endpoint, const char *key)
     refused(endpoint, "ping with a wrong key", &b, key);
 }
 
-/* hello with an api_key that is not a string; the caller packs its value. */
+/* The beginning of hello.  The caller packs `more` pairs, with an api_key that is not a string. */
 static struct bytes hello_with(unsigned more)
 {
     struct bytes h = {0};
@@ -144,7 +144,7 @@ static void odd_keys(const char *endpoint, const char *key)
     }
 }
 
-/* Operations that are answered without a key, and then a key on the same connection. */
+/* Operations that are answered without a key, then hello with a key on the same connection. */
 static void ping_first(const char *endpoint, const char *key)
 {
     static const char *const names[] = {"ping", "health", "ping"};
@@ -178,7 +178,7 @@ int attack_keyless(char **argv)
 
 /* --- sizes --- */
 
-/* Returns whether a first message with that many bytes beside the key is answered with ok. */
+/* Returns whether a first message with the key and that many more bytes is answered with ok. */
 static int first(const char *endpoint, const char *key, size_t pad, size_t payload)
 {
     static char text[PAD];
@@ -215,19 +215,19 @@ int attack_first(char **argv)
         int frame = first(argv[0], argv[1], 1, sizes[i]);
         int fits = sizes[i] < (argv[1] ? 4000u : 65000u);
         if (header != fits)
-            fault("a header of %zu bytes was %s", sizes[i], header ? "taken" : "refused");
+            fault("a header of %zu bytes was %s", sizes[i], header ? "accepted" : "refused");
         /* hello ignores a payload, so only the limit matters. */
         if (frame && argv[1] && sizes[i] > 8192)
-            fault("a frame of %zu bytes was taken", sizes[i]);
-        printf("%zu: header %s, frame %s\n", sizes[i], header ? "taken" : "refused",
-               frame ? "taken" : "refused");
+            fault("a frame of %zu bytes was accepted", sizes[i]);
+        printf("%zu: header %s, frame %s\n", sizes[i], header ? "accepted" : "refused",
+               frame ? "accepted" : "refused");
     }
     return 0;
 }
 
-/* --- openings that are refused --- */
+/* --- refused handshakes --- */
 
-/* Only a refusal may come back, never a reply; with a reason if `reason` is set. */
+/* The server must refuse, with a reason if `reason` is set, and never send a reply. */
 static void no_way_in(const char *endpoint, const char *what, const struct bytes *opening,
                       int reason)
 {
@@ -240,7 +240,7 @@ static void no_way_in(const char *endpoint, const char *what, const struct bytes
     put(&b, opening->p, opening->n);
     put_simple(&b, "ping", NULL, 1);
     peer_send(&p, &b);
-    shutdown(p.fd, SHUT_WR); /* else the server would wait for the other half */
+    shutdown(p.fd, SHUT_WR); /* otherwise the server would wait for the rest */
     while ((rc = peer_recv(&p, &r, CLOSED_MS)) == 1) {
         fault("%s: a request was answered", what);
         reply_free(&r);

@@ -89,7 +89,7 @@ uint64_t make_index(struct peer *p, const uint8_t *token, size_t n, uint32_t see
     peer_ask(p, &b, &r);
     uint64_t index = reply_handle(&r);
     if (!index)
-        die("faiss_index_factory made nothing");
+        die("faiss_index_factory failed");
     reply_free(&r);
     put_add(&b, token, 3, index, x, n);
     peer_ask(p, &b, &r);

@@ -32,8 +32,8 @@ static int left_open(struct peer *peers, int n)
 
 /* --- silent --- */
 
-/* The handshake up to a step: nothing, half a greeting, a greeting, READY, a delimiter, half a
- * header. */
+/* Opens a connection up to a step: nothing, half a greeting, a greeting, READY, a delimiter, half
+ * a header. */
 static void open_until(struct peer *p, const char *endpoint, int step)
 {
     struct bytes b = {0};
@@ -50,7 +50,7 @@ static void open_until(struct peer *p, const char *endpoint, int step)
         put_head(&b, 0, 16);
         put(&b, "\x81\xa9opera", 7);
     }
-    peer_send(p, &b); /* it may have been closed to make room */
+    peer_send(p, &b); /* may fail: closed to make room */
     bytes_free(&b);
 }
 
@@ -82,7 +82,7 @@ int attack_places(char **argv)
     for (int i = 0; i < n + NEW; i++) {
         if (i != n - 1)
             open_until(&peers[i], argv[0], i % 6);
-        if (i == n - 1) { /* when the last is answered, all are connected */
+        if (i == n - 1) { /* once the last is answered, all are connected */
             struct bytes b = {0};
             struct reply r;
             if (peer_open(&peers[i], argv[0]) != 0)
@@ -110,7 +110,7 @@ int attack_places(char **argv)
 
 /* --- idle --- */
 
-/* A connection after its handshake and, with a key, after a reply from the engine. */
+/* Opens a connection and, with a key, waits for a reply from the engine. */
 static int idle_one(struct peer *p, const char *endpoint, const char *key)
 {
     struct bytes b = {0};
@@ -140,7 +140,7 @@ static int idle_some(const char *endpoint, const char *key, struct peer *peers, 
     return ok;
 }
 
-/* A process may have fewer descriptors than there are to be connections. */
+/* Uses several processes, since one may not have enough descriptors. */
 int attack_idle(char **argv)
 {
     enum { EACH = 8000, CHILDREN = 16 };

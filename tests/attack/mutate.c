@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that are nearly right: valid ones of every kind, with changed bytes, numbers, types,
- * lengths or frames.  Six of ten keep the framing: each gets one reply, or the connection ends.
- * Three break the framing, one of them before the key is known; then the sending side is closed,
- * so that the server cannot wait for more.  The same seed makes the same changes.
+ * Requests that are nearly valid: requests of every kind, with changed bytes, numbers, types,
+ * lengths or frames.  Six of ten keep the framing, and each must get one reply or end the
+ * connection.  Three break the framing, one of them before the key is sent; they then close the
+ * sending side, so that the server does not wait for more.  The same seed makes the same changes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static const uint64_t numbers[] = {
     UINT64_MAX,
 };
 
-/* Puts bytes in the place of `old` bytes at `at`. */
+/* Replaces `old` bytes at offset `at` with n other bytes. */
 static void splice(struct bytes *b, size_t at, size_t old, const void *p, size_t n)
 {
     struct bytes tail = {0};
@@ -115,7 +115,7 @@ static void change(struct bytes *b)
     case 4:
         splice(b, at, 0, noise, n);
         break;
-    case 5: { /* a piece from elsewhere */
+    case 5: { /* a copy of other bytes */
         struct bytes piece = {0};
         put(&piece, b->p + from, n < b->n - from ? n : b->n - from);
         splice(b, at, 0, piece.p, piece.n);
@@ -125,7 +125,7 @@ static void change(struct bytes *b)
     case 6:
         b->n = below(4) ? b->n : at;
         break;
-    default: /* a small number, or what looks like one */
+    default: /* a small number, or bytes that look like one */
         for (size_t i = at; i < b->n; i++)
             if (b->p[i] < 0x80) {
                 change_number(b, i);
@@ -134,7 +134,7 @@ static void change(struct bytes *b)
     }
 }
 
-/* Another value for one of the arguments, which stand at the end. */
+/* Changes one of the arguments, which are at the end of the header. */
 static void change_argument(struct recipe *r)
 {
     if (r->nargs == 0)
@@ -196,7 +196,7 @@ static void lost(struct run *x)
     x->closed++;
 }
 
-/* One reply, or the end of the connection. */
+/* Sends a request with valid framing: one reply must come, or the end of the connection. */
 static void framed(struct run *x)
 {
     struct recipe m = {0};

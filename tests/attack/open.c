@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection at a time, or a few: endless, huge, slow, and cut off. */
+/* Attacks with one or a few connections: endless, huge, slow and truncated messages. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,7 +15,7 @@
 
 enum { STALL_MS = 3000, CLOSED_MS = 40000 };
 
-/* Opened, and known to an engine when there is a key. */
+/* Opens a connection; with a key, says hello, so that an engine has it. */
 static void open_with(struct peer *p, const char *endpoint, const char *key, uint8_t *token)
 {
     if (key)
@@ -32,7 +32,7 @@ static void sleep_ms(long ms)
 
 /* --- endless --- */
 
-/* The beginning of something endless, 64 KiB of it or more. */
+/* Makes the beginning of an endless stream, 64 KiB or more. */
 static void endless(struct bytes *b, const char *kind)
 {
     static const uint8_t zeros[1000];
@@ -48,7 +48,7 @@ static void endless(struct bytes *b, const char *kind)
         else if (strcmp(kind, "pings") == 0)
             put_command(b, "PING", "\0\0sixteen bytes...", 18);
         else
-            die("there is no kind of flood named %s", kind);
+            die("unknown kind of flood: %s", kind);
     }
 }
 
@@ -83,7 +83,7 @@ static void flood(char **argv)
     peer_close(&p);
 }
 
-/* N at once, each from a process of its own. */
+/* N floods at once, each from its own process. */
 int attack_flood(char **argv)
 {
     int n = argv[3] && argv[4] ? atoi(argv[4]) : 1, status;
@@ -116,7 +116,7 @@ int attack_huge(char **argv)
         struct peer *p = &peers[i];
         struct bytes b = {0};
         int place = i % PLACES;
-        if (place == 0) { /* of the handshake: the same with a key and without */
+        if (place == 0) { /* during the handshake, where a key makes no difference */
             if (peer_connect(p, argv[0]) != 0)
                 die("cannot connect to %s: %s", argv[0], strerror(errno));
             put_greeting(&b, 3, "NULL");
@@ -129,7 +129,7 @@ int attack_huge(char **argv)
             put_frame(&b, MORE, "\x81\xa9operation\xa4ping", 16);
         put_head(&b, place == 0 || place == 4 ? COMMAND : MORE, sizes[i / PLACES]);
         put(&b, some, sizeof some);
-        peer_send(p, &b); /* it may be closed already */
+        peer_send(p, &b); /* may fail: closed already */
         bytes_free(&b);
     }
     for (int i = 0; i < SIZES * PLACES; i++) {
@@ -185,7 +185,7 @@ static struct bytes opening(const char *key)
     return b;
 }
 
-/* A slow client is served if it keeps within the time. */
+/* A slow client is served if it finishes in time. */
 static void quick_bytes(const char *endpoint, const struct bytes *b)
 {
     struct peer p;
@@ -254,7 +254,7 @@ int attack_cut(char **argv)
     }
     size_t total = b.n;
     bytes_free(&b);
-    /* The same inside an engine. */
+    /* The same on a connection of an engine. */
     uint8_t token[TOKEN];
     float *x = vectors(4, 1);
     for (size_t n = 0, size = 1; n <= size; n++, total++) {

@@ -30,7 +30,7 @@ static int connect_unix(const char *path)
     return fd;
 }
 
-/* Looks up the address once: the resolver would be the slowest part of an attack. */
+/* Connects over TCP.  Looks up an address only once, since the resolver is slow. */
 static int connect_tcp(const char *where)
 {
     static char last[256];
@@ -152,7 +152,8 @@ static void command(struct peer *p, const uint8_t *body, size_t n)
     }
 }
 
-/* Takes a frame only when it is complete, so that a timeout loses nothing. */
+/* Reads the next frame, but consumes it only when it is complete, so that a timeout loses nothing.
+ */
 static int frame(struct peer *p, int *flags, const uint8_t **body, size_t *n, int64_t deadline)
 {
     int rc = need(p, 2, deadline);
@@ -231,7 +232,7 @@ int peer_recv(struct peer *p, struct reply *r, int ms)
     int flags = 0, rc = greeting(p, deadline);
     r->n = 0;
     while (rc > 0) {
-        /* Inside a message the rest must come. */
+        /* The rest of a message must come. */
         rc = frame(p, &flags, &body, &n, r->n ? now_ms() + WAIT_MS : deadline);
         if (rc <= 0)
             break;
@@ -260,7 +261,7 @@ int peer_drain(struct peer *p, int ms)
     int64_t deadline = now_ms() + ms;
     struct reply r;
     int rc;
-    /* Messages first, for the reason in an ERROR; then whatever else. */
+    /* Read messages first, to get the reason in an ERROR; then any other bytes. */
     while ((rc = peer_recv(p, &r, (int)(deadline > now_ms() ? deadline - now_ms() : 0))) > 0)
         reply_free(&r);
     while (rc < 0) {
@@ -319,7 +320,7 @@ void reply_free(struct reply *r)
     r->n = 0;
 }
 
-/* The value of that key, in u, which the caller destroys. */
+/* The value of that key, or NULL.  It is in *u, which the caller destroys. */
 static const msgpack_object *lookup(const struct reply *r, const char *key, msgpack_unpacked *u)
 {
     msgpack_unpacked_init(u);

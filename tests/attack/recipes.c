@@ -4,7 +4,7 @@
 
 #include "recipes.h"
 
-enum { N = 4 }; /* vectors of a request */
+enum { N = 4 }; /* vectors in a request */
 
 /* --- headers --- */
 
@@ -261,7 +261,7 @@ static void save(R *r, C *c)
     option(r, "flags", 0);
 }
 
-/* The bytes of an index are not changed: some changes crash FAISS itself. */
+/* Loads an index, whose bytes are not changed: some changes crash FAISS. */
 static void load(R *r, C *c)
 {
     operation(r, c, "load", 3);
@@ -314,7 +314,7 @@ static void list(R *r, C *c)
 static void plain(R *r, C *c)
 {
     static const char *const names[] = {"ping", "health", "stats", "attach", "bye", "hello"};
-    uint32_t which = random32() % 50; /* sessions that end make the rest shallow */
+    uint32_t which = random32() % 50; /* rarely bye: without a session, later requests fail early */
     operation(r, c, names[which < 5 ? which : which % 4], 0);
 }
 

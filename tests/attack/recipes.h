@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Good requests of every kind, in parts that can be changed one by one. */
+/* Valid requests of every kind, in parts that can be changed one by one. */
 #ifndef ATTACK_RECIPES_H
 #define ATTACK_RECIPES_H
 
@@ -16,13 +16,13 @@ struct recipe {
     const char *name;
     struct bytes header, frames[RECIPE_FRAMES];
     int nframes, nargs;
-    size_t args[RECIPE_ARGS]; /* where in the header the arguments of one byte are */
-    int payload_is_data;      /* numbers only: any bytes will do, whatever FAISS makes of them */
+    size_t args[RECIPE_ARGS]; /* offsets in the header of the one-byte arguments */
+    int payload_is_data;      /* numbers only, so FAISS survives any bytes */
 };
 
 void recipe_random(struct recipe *r, const struct recipe_context *c);
 void recipe_bye(const struct recipe_context *c, struct bytes *b);
-/* Delimiter, header and frames. */
+/* Appends the whole message: delimiter, header and frames. */
 void recipe_message(const struct recipe *r, struct bytes *b);
 void recipe_free(struct recipe *r);
 

@@ -16,7 +16,8 @@ static void pair_uint(struct bytes *h, const char *key, uint64_t value)
     mp_uint(h, value);
 }
 
-/* The delimiter, the header, and payload frames of these sizes; frees the header. */
+/* Appends the delimiter, the header and, unless payload is NULL, a payload frame; frees the header.
+ */
 static void put_message(struct bytes *b, struct bytes *header, const void *payload, size_t n)
 {
     put_frame(b, MORE, "", 0);
@@ -108,7 +109,7 @@ void put_search(struct bytes *b, const uint8_t *token, uint64_t id, uint64_t ind
     put_message(b, &h, x, n * D * sizeof *x);
 }
 
-/* FaissClusteringParameters, as the C API has it. */
+/* The C API's FaissClusteringParameters. */
 struct clustering {
     int niter, nredo, verbose, spherical, int_centroids, update_index, frozen_centroids, min, max,
         seed;

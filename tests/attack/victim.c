@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients that must not notice an attack, and the process that measures it. */
+/* A client that must not notice an attack, and the measurement of the server's processes. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -68,8 +68,8 @@ static int search(struct victim *v, struct peer *p)
     return rc;
 }
 
-/* One more connection of the session.  During a flood the server may close it before it has sent
- * its key: then it tries again, as a client would. */
+/* Opens one more connection of the session.  During a flood the server may close it before it has
+ * sent its key; then this tries again, as a client would. */
 static void newcomer(struct victim *v)
 {
     v->opens++;
@@ -117,7 +117,7 @@ int attack_victim(char **argv)
     struct peer p;
     uint32_t seed = 1;
     for (const char *k = v.key; *k; k++)
-        seed = seed * 31 + (uint8_t)*k; /* each tenant has data of its own */
+        seed = seed * 31 + (uint8_t)*k; /* each tenant has different data */
     int *ms = malloc(LATENCIES * sizeof *ms);
     peer_hello(&p, v.endpoint, v.key, v.token);
     v.x = vectors(VECTORS, seed);
@@ -156,7 +156,7 @@ int attack_victim(char **argv)
 /* --- measuring --- */
 
 struct figures {
-    long rss, data, fds; /* KiB, KiB, number; -1: the process is gone */
+    long rss, data, fds; /* KiB, KiB, number; -1: the process has ended */
 };
 
 static long status_line(const char *text, const char *name)
@@ -220,7 +220,7 @@ static long max(long a, long b)
     return a > b ? a : b;
 }
 
-/* Growth from the beginning to the highest point, of each process. */
+/* Prints the peak growth of each process. */
 int attack_watch(char **argv)
 {
     enum { PROCESSES = 30 };
@@ -255,7 +255,7 @@ static long cpu_ms(const char *pid)
     const char *at = slurp(pid, "stat", text, sizeof text) == 0 ? strrchr(text, ')') : NULL;
     if (!at ||
         sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        die("there is no process %s", pid);
+        die("no process %s", pid);
     return (long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }
 

@@ -4,14 +4,14 @@
  *
  *     return        from main
  *     exit          in a thread, while main waits
- *     spare         the thread that used FAISS has ended before
- *     idle          the threads that used FAISS are there, and do nothing
- *     busy          they are in the middle of calls that take seconds
- *     calls         they make one call after the other
- *     save FILE     writes its index to FILE when it ends
+ *     spare         after the thread that used FAISS has ended
+ *     idle          while the threads that used FAISS exist but do nothing
+ *     busy          while those threads are in calls that take seconds
+ *     calls         while those threads make one call after another
+ *     save FILE     writes its index to FILE at exit
  *     signal        calls exit() in a signal handler, in the middle of a call
  *     fork          a child ends before its parent, which then uses the index
- *     daemon FILE   the parent ends before its child, which then writes what it finds to FILE
+ *     daemon FILE   the parent ends before its child, which then writes its findings to FILE
  *     _exit, abort, kill, exec
  */
 #include <pthread.h>
@@ -110,7 +110,7 @@ static void end_by_signal(void)
     float *x = random_vectors(N, D, 1);
     signal(SIGALRM, on_alarm);
     setitimer(ITIMER_REAL, &t, NULL);
-    for (;;) { /* somewhere in here */
+    for (;;) { /* the signal comes somewhere in here */
         faiss_Index_ntotal(index_);
         faiss_Index_add(index_, N / 10, x);
     }
@@ -133,7 +133,7 @@ static void parent_first(void)
     if (pipe(ends) != 0 || fork() > 0)
         return;
     close(ends[1]);
-    if (read(ends[0], &byte, 1) != 0) /* until the parent has ended */
+    if (read(ends[0], &byte, 1) != 0) /* wait until the parent has ended */
         abort();
     FILE *f = fopen(file, "w");
     fprintf(f, "%lld %s\n", (long long)faiss_Index_ntotal(index_), last_error());
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
         pthread_join(t, NULL);
         return 0;
     }
-    if (strcmp(how, "idle") == 0) { /* main has made none of the calls */
+    if (strcmp(how, "idle") == 0) { /* main itself has made no call */
         pthread_create(&t, NULL, make_and_exit, NULL);
         pthread_join(t, NULL);
         with_threads(use_and_wait);

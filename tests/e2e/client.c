@@ -8,13 +8,13 @@
  *     add I N              add N vectors
  *     total I
  *     search I             search it, and print a checksum of the results
- *     slow I N             add 100000 vectors, then search for N: a second for some thousands
- *     train I N            k-means on it, N times: 1000000000 never end
+ *     slow I N             add 100000 vectors, then search for N: some thousands take a second
+ *     train I N            k-means on it, N times; with N = 1000000000 it never ends
  *     busy I SECONDS       the same, for about that time
- *     threads N            faiss_set_omp_threads, which only forks of FAISS have
+ *     threads N            call faiss_set_omp_threads, which only forks of FAISS have
  *     free I
- *     maps PATTERN         the files that this process has mapped, of those names
- *     abort                end without bye
+ *     maps PATTERN         print the mapped files whose names match
+ *     abort                end without saying bye
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -58,7 +58,7 @@ static void search(FaissIndex *index, size_t n, size_t k)
     free(labels);
 }
 
-/* Not more iterations of one k-means: it may stop when it has converged. */
+/* Repeats k-means instead of raising its iterations, since it may stop once it has converged. */
 static int train(FaissIndex *index, int n)
 {
     FaissClusteringParameters p;
@@ -109,7 +109,7 @@ static void maps(const char *pattern)
 
 static void set_threads(int n)
 {
-    /* Looked up here: the library that this is linked with lacks it. */
+    /* Use dlsym(): the library that this program is linked with lacks it. */
     __typeof__(&faiss_set_omp_threads) set = NULL;
     *(void **)&set = dlsym(RTLD_DEFAULT, "faiss_set_omp_threads");
     if (set)
@@ -117,7 +117,7 @@ static void set_threads(int n)
     printf(set ? "done\n" : "no such function\n");
 }
 
-/* The other words of a command: a number, and text. */
+/* Runs one command, given its first word, its number and the rest of its text. */
 static void run(const char *what, int i, const char *rest)
 {
     FaissIndex **index = &indexes[i];

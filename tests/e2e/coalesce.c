@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many threads search one Flat index at once, then one thread for many queries, which an
- * engine shares among its cores; prints checksums of every result's bits for each metric,
- * dimension and k.  Half of the vectors are copies of others and half of the
- * queries are vectors of the index, so that there are ties.
+ * Many threads search one Flat index at once; then one thread searches for many queries, which an
+ * engine splits among its cores.  Prints checksums of the bits of all results for each metric,
+ * dimension and k.  Half of the vectors are copies of others and half of the queries are vectors of
+ * the index, so that there are ties.
  *
- *   coalesce THREADS [FILE]        and leaves the results in the file
- *   coalesce compare FILE FILE     are they the same except for rounding?
+ *   coalesce THREADS [FILE]        also write the results to FILE
+ *   coalesce compare FILE FILE     check that two files are equal except for rounding
  */
 #include <math.h>
 #include <pthread.h>
@@ -25,7 +25,7 @@ static struct {
     int d, k;
 } job;
 
-/* One search. */
+/* The results of one search. */
 struct found {
     int k;
     float dis[MAX_K];
@@ -55,7 +55,7 @@ static void *search(void *arg)
     t->sum = 0xcbf29ce484222325u;
     for (uint64_t i = 0; i < EACH; i++) {
         struct found *f = &t->found[i];
-        f->k = job.k - (job.k > 1 && t->number % 3 == 0); /* not all want as many */
+        f->k = job.k - (job.k > 1 && t->number % 3 == 0); /* not all use the same k */
         memcpy(x, job.xb + (t->number * 977 + i * 131) % NB * (size_t)job.d,
                (size_t)job.d * sizeof *x);
         if (i % 2)
@@ -131,11 +131,11 @@ static void run_all(int threads)
         for (int metric = 0; metric < 2; metric++)
             run(dims[i], metric ? METRIC_L2 : METRIC_INNER_PRODUCT, ks[(i + (size_t)metric) % 4],
                 threads);
-    run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS does each */
+    run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS runs each search */
 }
 
-/* Norms are up to 140, and distances their differences.  Among results that are nearly as
- * near as each other another one may be found, but seldom. */
+/* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the
+ * tolerance.  Of vectors at nearly equal distances a different one may be found, but rarely. */
 static int compare(FILE *a, FILE *b)
 {
     struct found f, g;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Uses the core of the API, as far as all releases have it, and prints every result to the
- * last bit, so that two runs can be compared: core FOLDER */
+/* Uses the part of the API that all releases have, and prints every result to the last bit, so that
+ * two runs can be compared: core FOLDER */
 #include <unistd.h>
 
 #include "client.h"
@@ -18,8 +18,8 @@ static void code(const char *what, int rc)
 }
 #define RUN(call) code(#call, call)
 
-/* Errors about the client's files come from the client if FAISS is on a server: they lack the place
- * in FAISS's source, with which its texts begin. */
+/* Prints the error of a call about a file, without the position in FAISS's source with which FAISS
+ * begins its texts: if FAISS is on a server, the client makes the text, without it. */
 static void file_code(const char *what, int rc)
 {
     const char *text = last_error(), *from = strstr(text, "could not");
@@ -143,10 +143,10 @@ static void files(FaissIndex *index, const char *name)
     file_code("write", faiss_write_index_fname(index, "no/such/folder/x"));
 }
 
-/* The life of an index of any kind.  What it cannot do must fail with the same text. */
+/* The life of an index of any kind.  Unsupported calls must fail with the same text. */
 static void factory(const char *description, FaissMetricType metric)
 {
-    /* FAISS crashes on what these cannot do: see faiss_Index_reconstruct_n. */
+    /* FAISS crashes instead of refusing faiss_Index_reconstruct_n for these. */
     int can_reconstruct = !strstr(description, "IDMap") && !strstr(description, "PCA");
     FaissIndex *index = NULL;
     idx_t keys[N];
@@ -218,7 +218,7 @@ static void flat(void)
 
     RUN(faiss_IndexFlatL2_new_with(&l2, D));
     RUN(faiss_Index_add(l2, N, xb));
-    /* Long enough to be sent in pieces. */
+    /* Large enough to be sent in pieces. */
     float *many = random_vectors(60000, D, 3);
     RUN(faiss_Index_add(l2, 60000, many));
     faiss_IndexFlat_xb(l2, &x, &size);

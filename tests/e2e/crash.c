@@ -10,7 +10,7 @@ static float *x, out[MAX * D];
 static idx_t ids[MAX];
 static uint8_t bytes[MAX * D];
 
-/* Trained, with N vectors; NULL if the library does not know the type. */
+/* Makes a trained index with N vectors.  Returns NULL if the library does not know the type. */
 static FaissIndex *full(const char *description)
 {
     FaissIndex *index = make(D, description);
@@ -247,7 +247,7 @@ static void flat(void)
     F(Index_free)(index);
 }
 
-/* Negative numbers of elements, which FAISS takes for very large ones. */
+/* Negative sizes, which FAISS treats as very large ones. */
 static void lengths(void)
 {
     static const idx_t labels[] = {0, 1};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs that close and reuse descriptors.  They write what they find wrong, or "ok" at the end,
- * to the file named by the first argument.
+ * Programs that close and reuse descriptors.  They write errors, or "ok" at the end, to the file
+ * named by the first argument.
  *
  *     FILE standard      run with 0, 1 and 2 closed: prints between its calls
  *     FILE reuse KIND    closes all descriptors after its first calls, and opens others (sockets,
  *                        files or pipes) in their places
- *     FILE under-way     the same, while another thread waits for the server
+ *     FILE under-way     the same, while another thread waits for a reply
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -50,7 +50,7 @@ static void standard(void)
         fwrite(text, 1, sizeof text, stdout);
         fwrite(text, 1, sizeof text, stderr);
         add(3);
-        add(MANY); /* as a memfd, where that is possible */
+        add(MANY); /* sent as a memfd if possible */
         expect(faiss_write_index_fname(index_, "/dev/null"), "write_index");
         expect(faiss_Index_ntotal(index_) != MANY + 3, "ntotal");
         faiss_Index_free(index_);
@@ -59,7 +59,7 @@ static void standard(void)
         expect(fcntl(fd, F_GETFD) != -1, "a standard descriptor was opened");
 }
 
-/* --- descriptors that come instead of those of the shim --- */
+/* --- descriptors with the numbers that the shim's had --- */
 
 static int mine[PLACES], other[PLACES];
 
@@ -87,7 +87,7 @@ static void reopen(const char *kind)
     }
 }
 
-/* They have what was written into them, no more and no less, and are open. */
+/* They are open, and hold exactly what was written to them. */
 static void check_all(const char *kind)
 {
     char buf[64];
@@ -135,7 +135,7 @@ static void *endless(void *arg)
     return NULL;
 }
 
-/* A line on standard input says that the call is in progress. */
+/* The test writes a line to standard input once the call is in progress. */
 static void under_way(void)
 {
     pthread_t thread;

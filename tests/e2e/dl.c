@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program that opens the library at run time, as runtimes of other languages do: by the names
- * and paths in its arguments, or else as libfaiss_c.so.  Two arguments are not names:
+ * and paths in its arguments, or else by the name libfaiss_c.so.  Two arguments are commands:
  *
- *     maps     print the files mapped that have FAISS in their names
- *     local    stop using the server: what is opened next is used in process
+ *     maps     print the mapped files with FAISS in their names
+ *     local    stop using the server: libraries opened from then on run in process
  */
 #include <dlfcn.h>
 #include <stdint.h>

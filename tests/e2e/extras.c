@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions of forks, compared with the functions they are made of.  If the library lacks them,
- * they exist only on a server. */
+/* Compares functions of forks with the functions that implement them (made= in proto/faiss.api).
+ * If the library lacks them, they exist only with a server. */
 #include "cases.h"
 
 enum { D = 8, N = 300, NLIST = 4, K = 3, NQ = 2 };
@@ -47,7 +47,7 @@ static void of_any(void)
     size_t size = F(Index_size)(flat), pointer = sizeof(void *);
     same("size", &size, &pointer, sizeof size);
     CALL(WORKS, F(set_omp_threads)(1));
-    MUST(F(Index_add)(flat, N, x)); /* by the lane whose width that was */
+    MUST(F(Index_add)(flat, N, x)); /* runs on the lane whose width was just set */
     F(Index_free)(flat);
     F(Index_free)(a);
     F(Index_free)(b);
@@ -102,7 +102,7 @@ static void counts(void)
     CODE(FAILS, F(IndexIVF_list_vector_count)(ivf, got, NLIST - 1, params));
     before();
     int rc = F(IndexIVF_list_vector_count)(ivf, got, NLIST, params);
-    after("list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    after("list_vector_count", ENDS, rc); /* fails if the library has no search parameters */
     for (size_t i = 0; i < NLIST && rc == 0; i++) {
         size_t n = F(IndexIVF_get_list_size)(ivf, i);
         idx_t *ids = calloc(n + 1, sizeof *ids);
@@ -118,7 +118,7 @@ static void counts(void)
     F(Index_free)(ivf);
 }
 
-/* Names that a binding used in some of its releases. */
+/* Functions under the names that a language binding used in some of its releases. */
 static void of_bindings(void)
 {
     FaissIndex *ivf = full("IVF4,Flat"), *rabitq = make(D, "IVF4,RaBitQ");
@@ -155,7 +155,7 @@ static void of_bindings(void)
     CODE(WORKS, F(SearchParametersIVF_new_with_sel)(&params, (FaissIDSelector *)batch));
     before();
     int rc = F(ivf_list_vector_count)(ivf, got, NLIST, params);
-    after("ivf_list_vector_count", ENDS, rc); /* not where there are no search parameters */
+    after("ivf_list_vector_count", ENDS, rc); /* fails if the library has no search parameters */
     if (rc == 0)
         same("ivf_list_vector_count", got, want, sizeof got);
     MUST(F(SearchParametersIVF_new_with)(&same_params, (FaissIDSelector *)batch, 1, 0));

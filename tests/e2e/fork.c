@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fork() before and after the first use, with one thread and with several; parent and child both
- * continue.  Each process prints a line for each thing it saw.
+ * continue.  Each process prints a line for each result.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -98,7 +98,7 @@ int main(void)
     line("parent", "still has", faiss_Index_ntotal(index));
     line("parent", "and", faiss_Index_ntotal(freed));
 
-    /* A sanitizer's allocator may be locked in the child for ever. */
+    /* In the child of a threaded process, a sanitizer's allocator may stay locked for ever. */
     int rounds = getenv("FORK_WITHOUT_THREADS") ? 0 : 10;
     pthread_create(&t, NULL, busy, NULL);
     for (int i = 0; i < rounds; i++) {

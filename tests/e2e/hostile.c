@@ -2,8 +2,8 @@
 /*
  * Loads and searches index files that were truncated or changed: hostile FILE CUTS FLIPS
  *
- * A newer FAISS checks what it reads.  An older one may crash, which costs the tenant its
- * engine: that must be reported once, and the next call must work.
+ * A newer FAISS checks what it reads.  An older one may crash and end the tenant's engine; the
+ * client must report that once, and the next call must work.
  */
 #include <unistd.h>
 
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     uint32_t s = 4711;
     for (int i = 0; i < flips; i++) {
         s = s * 1664525u + 1013904223u;
-        /* Most of a file is vectors; change mostly the headers. */
+        /* Most of a file is vectors, so aim half of the changes at the headers. */
         size_t at = (i & 1 ? s >> 4 : (s >> 8) % 400) % size;
         uint8_t old = data[at];
         data[at] ^= (uint8_t)(1u << (s >> 29));

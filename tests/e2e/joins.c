@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many small adds, which are sent together to a remote index.
+ * Many small adds, which the shim sends to a remote index together.
  *
- *   joins results         what is found among them, by several threads and a forked child;
- *                         prints checksums
- *   joins named NAME      publishes an index and adds to it; another process looks
- *   joins look NAME       how many vectors are there
- *   joins memory          adds until the server has no memory: which call fails, and how many
- * vectors there are joins memory totals   the same, asking for the number of vectors in between
+ *   joins results         search among them, with several threads and a forked child; print
+ *                         checksums
+ *   joins named NAME      publish an index and add to it; run `joins look` in another process
+ *   joins look NAME       print how many vectors it has
+ *   joins memory          add until the server is out of memory; print which call fails, and how
+ *                         many vectors there are
+ *   joins memory totals   the same, also getting the number of vectors in between
  */
 #include <pthread.h>
 #include <sys/wait.h>
@@ -63,7 +64,7 @@ static void results_of(const char *type, int ids, int forks)
             pthread_create(&thread, NULL, look, index);
             pthread_join(thread, NULL);
         }
-        if (calls == 333 && forks) /* from then on each is sent at once */
+        if (calls == 333 && forks) /* from here on each add is sent at once */
             check_child(index, total);
     }
     printf(" %llx total %lld of %d\n", (unsigned long long)found(index),
@@ -71,7 +72,7 @@ static void results_of(const char *type, int ids, int forks)
     faiss_Index_free(index);
 }
 
-/* One index for each of several threads. */
+/* A thread that fills its own index. */
 static void *fill_one(void *arg)
 {
     FaissIndex *own;
@@ -120,12 +121,12 @@ static void named(const char *program, const char *name)
         MUST(faiss_Index_add(index, 1, x + i * D));
     snprintf(look, sizeof look, "%s look %s", program, name);
     if (system(look) != 0)
-        puts("nobody could look");
+        puts("`joins look` failed");
     faiss_Index_free(index);
 }
 
-/* How many vectors there are after the error in `text`, if `ok` adds had succeeded before the
- * call that was told. */
+/* How many vectors there must be after the error in `text`, if `ok` adds had succeeded before the
+ * call that reported it. */
 static long left_after(const char *text, long ok, int told_by_add)
 {
     unsigned failed, joined;
@@ -148,7 +149,7 @@ static void memory(int totals)
         rc = faiss_Index_add(index, 1, x);
         ok += rc == 0;
         if (totals && rc == 0 && ok % 5 == 0 && faiss_Index_ntotal(index) != ok)
-            break; /* it has no error code; the next call has to report it */
+            break; /* ntotal has no error code; the next call must report the error */
     }
     if (totals) {
         printf("add %d, ", rc);

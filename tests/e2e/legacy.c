@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program with the structures of the headers of a FAISS before v1.7.2, and guard bytes after
- * them. */
+/* A program built with the structures of FAISS's headers before v1.7.2, with guard bytes after
+ * each. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects that are freed too early, twice, or by two owners, or are of the wrong class; objects
- * created empty; and every function with NULL for everything, and with objects of each wrong class
- * (their names are read from stdin). */
+/* Objects that are freed too early, twice, or by two owners, that are of the wrong class, or that
+ * were created empty.  Also every function, whose names are read from stdin, with NULL for all
+ * arguments and with objects of each wrong class. */
 #include "cases.h"
 
 enum { D = 8, N = 200 };
@@ -203,8 +203,8 @@ static void spaces(void)
     CALL(FAILS, F(ParameterRange_name)(two));
 }
 
-/* Integers and pointers are passed in the same registers, so any function can be called with zeros;
- * a double is undefined. */
+/* Calls each function with zeros: integers and pointers are passed in the same registers.  A double
+ * gets an undefined value. */
 static void each_function(void)
 {
     typedef void *(*any)(void *, void *, void *, void *, void *, void *, void *, void *, void *,
@@ -227,10 +227,10 @@ static void each_function(void)
         name[strcspn(name, "\n")] = '\0';
         size_t len = strlen(name);
         if ((len > 5 && strcmp(name + len - 5, "_free") == 0) ||
-            strcmp(name, "faiss_Index_reset") == 0) /* which empties the canary */
+            strcmp(name, "faiss_Index_reset") == 0) /* would empty the canary */
             continue;
         any f = (any)(uintptr_t)symbol(name);
-        /* The first argument of these is not an object but memory. */
+        /* The first argument of these is memory, not an object. */
         int memory = name[6] >= 'a' || strstr(name, "_new") || strstr(name, "_init") ||
                      strstr(name, "IVFStats_");
         for (size_t i = 0; i < (memory ? 1 : sizeof wrong / sizeof *wrong); i++) {

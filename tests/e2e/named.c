@@ -4,11 +4,11 @@
  *
  *   named publish PATH    make an index of 10 vectors and write it to PATH
  *   named add PATH        open it, add 5 vectors, print how many there are
- *   named search PATH     open it twice, free it twice, search: prints the nearest
+ *   named search PATH     open it twice, free it twice, search, print the nearest
  *   named over PATH       publish two indexes as PATH, one after the other, and use the first
  *   named hollow PATH     publish an index without a quantizer, open it and search
  *   named ivf PATH        publish an index with a part
- *   named part PATH       open it and ask for that part: prints how many vectors that has
+ *   named part PATH       open it, get that part, print how many vectors the part has
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ int main(int argc, char **argv)
         TRY(faiss_index_factory(&index, 4, "Flat", METRIC_L2));
         TRY(faiss_Index_add(index, 10, x));
         TRY(faiss_write_index_fname(index, argv[2]));
-        faiss_Index_free(index); /* the tenant's: it stays */
+        faiss_Index_free(index); /* the index belongs to the tenant and stays */
     } else if (strcmp(argv[1], "add") == 0) {
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         TRY(faiss_Index_add(index, 5, x));

@@ -82,8 +82,8 @@ static void lattice(void)
     F(Index_free)(index);
 }
 
-/* k far larger than the number of vectors: the results of FAISS in process, or an error if that
- * needs more memory than is available. */
+/* k far above the number of vectors gives the same results as in process, or an error if there is
+ * not enough memory. */
 static void many_neighbours(void)
 {
     static const struct {
@@ -123,7 +123,7 @@ static void many_neighbours(void)
     }
 }
 
-/* The same bits as in process, although the engine asks FAISS for fewer. */
+/* The results have the same bits as in process, although the engine asks FAISS for fewer. */
 static void far(void)
 {
     static const char *const kinds[] = {"Flat",        "IVF8,Flat", "HNSW8",     "SQ8",
@@ -212,7 +212,7 @@ static void descriptions(void)
         CODE(FAILS, F(index_factory)(&index, D, no_links[i], METRIC_L2));
     printf("%s\n", last_error());
     F(Index_free)(make(D, "HNSW16"));
-    /* (Before v1.7.2 FAISS cannot nest them, nor knows IDMap2.) */
+    /* (FAISS before v1.7.2 cannot nest them and does not know IDMap2.) */
     FaissIndex *id_map2 = make(D, "IDMap2,Flat");
     int nests = id_map2 != NULL;
     F(Index_free)(id_map2);

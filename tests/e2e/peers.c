@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ordinary ZeroMQ peers: libzmq's own sockets, as a client written with nothing but the
- * protocol's document would use them.
+ * Ordinary ZeroMQ peers: libzmq's own sockets, used as by a client that was written from
+ * proto/wire.md alone.
  *
  *     peers req ENDPOINT KEY N         a REQ: hello, N calls, bye
  *     peers dealer ENDPOINT KEY N      a DEALER: N calls before the first reply is read
@@ -9,7 +9,7 @@
  *     peers heartbeat ENDPOINT KEY     PING every 200 ms while a request takes long
  *     peers between ENDPOINT KEY N     N requests of several large frames, and PING all the time
  *     peers reconnect ENDPOINT KEY     waits until the server closes, and asks again
- *     peers refused ENDPOINT TYPE      no handshake with a socket of that type, or, when
+ *     peers refused ENDPOINT TYPE      the server must refuse a socket of that type, or, if
  *                                      TYPE is PLAIN or CURVE, a DEALER with that mechanism
  *
  * Prints what happened, and exits with status 1 if it is not as expected.
@@ -63,7 +63,7 @@ static void connect_to(void *s, const char *endpoint)
 
 struct client {
     void *s;
-    int req; /* puts the delimiter itself */
+    int req; /* a REQ, which adds the delimiter itself */
     const char *key;
     char token[TOKEN];
     uint64_t index;
@@ -75,7 +75,7 @@ static void str(msgpack_packer *pk, const char *text)
     msgpack_pack_str_body(pk, text, strlen(text));
 }
 
-/* A header with room for `more` pairs, and the session, or else the key. */
+/* Begins a header with the session, or else the key; the caller packs `more` pairs. */
 static void begin(struct client *c, msgpack_packer *pk, const char *operation, uint64_t id,
                   int session, unsigned more)
 {
@@ -140,7 +140,7 @@ static void read_header(struct reply *r, const void *data, size_t n)
     msgpack_unpacked_destroy(&u);
 }
 
-/* The next reply; die() when none comes. */
+/* Receives the next reply.  Calls die() if none comes. */
 static struct reply receive(struct client *c)
 {
     struct reply r = {.id = UINT64_MAX};
@@ -170,7 +170,7 @@ static struct reply must(struct client *c, const msgpack_sbuffer *header, const 
     return r;
 }
 
-/* hello, with protocol 1. */
+/* Says hello, with protocol 1. */
 static void hello(struct client *c)
 {
     msgpack_sbuffer b;
@@ -325,7 +325,7 @@ static void *monitor(void *s)
     return m;
 }
 
-/* The next event, or 0 when there is none in time. */
+/* The next event, or 0 if there is none in time. */
 static int event(void *m, int ms, int *value)
 {
     uint8_t data[6];
@@ -345,7 +345,7 @@ static int event(void *m, int ms, int *value)
     return number;
 }
 
-/* Waits for one of these, and returns it; die() when it is not there in time. */
+/* Waits for one of the wanted events and returns it.  Calls die() if none comes in time. */
 static int wait_event(void *m, int wanted, const char *name)
 {
     struct timespec start, now;
@@ -359,7 +359,7 @@ static int wait_event(void *m, int wanted, const char *name)
     die("no event: %s", name);
 }
 
-/* Sends a k-means on D numbers, nredo times, and does not wait for the reply. */
+/* Requests a k-means on D numbers, repeated nredo times, without waiting for the reply. */
 static void send_train(struct client *c, int nredo)
 {
     enum { POINTS = 2000 };
@@ -402,7 +402,7 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Returns whether libzmq has given the connection up, which it does if no PONG arrives in time. */
+/* Returns whether libzmq has closed the connection, as it does if no PONG arrives in time. */
 static int disconnected(void *m)
 {
     int value, e, n = 0;
@@ -444,7 +444,7 @@ static void heartbeat(const char *endpoint, const char *key)
     zmq_close(c.s);
 }
 
-/* libzmq sends a PING between the frames of a message, too. */
+/* libzmq also sends PING between the frames of a message. */
 static void between(const char *endpoint, const char *key, int n)
 {
     enum { VECTORS = 4000, PING_MS = 1, TIMEOUT_MS = 20000 };
@@ -463,7 +463,7 @@ static void between(const char *endpoint, const char *key, int n)
     msgpack_sbuffer_init(&b);
     msgpack_packer_init(&pk, &b, msgpack_sbuffer_write);
     for (int i = 0; i < n; i++) {
-        /* A Flat index takes no numbers of its own: the reply is an error of FAISS's. */
+        /* A Flat index does not accept ids, so the reply is an error of FAISS. */
         msgpack_sbuffer_clear(&b);
         begin(&c, &pk, "faiss_Index_add_with_ids", 100 + (uint64_t)i, 1, 1);
         str(&pk, "args");

@@ -4,20 +4,20 @@
  *
  *     raw ENDPOINT REQUEST...
  *
- * A request is a JSON object, which is sent as a msgpack map.  Where JSON has no type for
- * it, a string stands for a value: "hex:00ff" are bytes, "uint:N" an unsigned number.
- * "_frames" is not part of the header but a list of payload frames:
+ * A request is a JSON object, which is sent as a msgpack map.  Strings stand for values that JSON
+ * has no type for: "hex:00ff" for bytes, "uint:N" for an unsigned number.  "_frames" is not part of
+ * the header but a list of payload frames:
  *
  *     "f32 1 2.5"   "i64 -1 7"   "zero 4096"   "hex 00ff"   ""
  *
- * "_repeat": N sends the request N times before the replies are read.  A request that begins
- * with "hex:" is a list of frames as they are, instead of delimiter, header and payload:
- * "hex:,81" has two, of which the first is empty.
+ * "_repeat": N sends the request N times before reading the replies.  A request that begins with
+ * "hex:" is a list of raw frames, instead of delimiter, header and payload: "hex:,81" is two
+ * frames, the first of them empty.
  *
- * With RAW_KEY the connection first sends that API key, with a ping that is not printed.
+ * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
- * Each reply is one line of JSON, with "_frames": the sizes of its payload frames.  When
- * none comes within RAW_SECONDS (20), the line is "no reply" and the status 1.
+ * Each reply is printed as one line of JSON, in which "_frames" lists the sizes of its payload
+ * frames.  If none comes within RAW_SECONDS (default 20), it prints "no reply" and exits with 1.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -217,7 +217,7 @@ static void send_as_is(void *socket, const char *text)
     free(bytes);
 }
 
-/* Returns how many replies there will be. */
+/* Sends a request.  Returns how many replies to expect. */
 static long send_request(void *socket, const char *text)
 {
     if (strncmp(text, "hex:", 4) == 0) {
@@ -256,7 +256,7 @@ static int more(void *socket)
     return yes;
 }
 
-/* Returns 0 when a reply came. */
+/* Receives a reply.  Returns 0 if one came. */
 static int take_reply(void *socket, int print)
 {
     zmq_msg_t frame;

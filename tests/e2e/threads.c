@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 64 threads on one index, and each on indexes of its own, all at once; every search must
- * find what one thread alone finds.  Prints "ok", or what was wrong. */
+/* 64 threads use one index, and each its own indexes, all at once.  Every search must find what a
+ * single thread finds.  Prints "ok", or what was wrong. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -51,7 +51,7 @@ static void *work(void *arg)
         FaissIndex *mine = make(N), *bad = NULL;
         expect(search(shared, round) == wanted[round], "the shared index", me, round);
         expect(search(mine, round) == wanted[round], "its own index", me, round);
-        /* Errors are a thread's own. */
+        /* Each thread has its own last error. */
         int d = 8 + me;
         char text[32];
         snprintf(text, sizeof text, "Nonsense%d", me);
@@ -65,7 +65,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* One thread adds to the index that another counts: a call sees what calls before it have done. */
+/* One thread adds to the index whose vectors another counts: a call sees the effects of all earlier
+ * calls. */
 static FaissIndex *growing;
 static atomic_int added;
 

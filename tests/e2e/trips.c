@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program whose requests a server counts.
+ * A program for tests that count its requests on the server.
  *
- *     trips ROUNDS      in each round getters whose answers do not change, a search and a removal
+ *     trips ROUNDS      in each round: getters whose results do not change, a search, a removal
  *     trips pieces      create, train, add a thousand vectors one by one, ten searches, free
  */
 #include <stdio.h>
@@ -56,13 +56,13 @@ int main(int argc, char **argv)
         faiss_IndexIVF_nlist(index) != 2)
         return 1;
     for (int i = 0; i < rounds; i++) {
-        /* Known since the index was made, or asked before: no request. */
+        /* No request: known since the index was created, or from an earlier call. */
         if (faiss_Index_d(index) != 8 || faiss_Index_metric_type(index) != METRIC_L2 ||
             !faiss_IndexIVF_cast(index) || faiss_IndexFlat_cast(index) ||
             faiss_IndexIVF_nlist(index) != 2 || faiss_IDSelectorRange_imin(sel) != 1000)
             return 1;
-        check(faiss_Index_search(index, 1, x, 5, dis, ids));                    /* one */
-        check(faiss_Index_remove_ids(index, (FaissIDSelector *)sel, &removed)); /* one */
+        check(faiss_Index_search(index, 1, x, 5, dis, ids));                    /* one request */
+        check(faiss_Index_remove_ids(index, (FaissIDSelector *)sel, &removed)); /* one request */
     }
     faiss_IDSelectorRange_free(sel);
     faiss_Index_free(index);

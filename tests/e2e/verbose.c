@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs during which FAISS prints.
+ * Programs in which FAISS prints.
  *
  *     warning POINTS [TIMES]   trains with so few points that FAISS warns
- *     verbose NREDO            verbose training, which fails in the end when NREDO is 0
- *     display                  a function that is for printing
+ *     verbose NREDO            verbose training, which fails in the end if NREDO is 0
+ *     display                  a function whose purpose is to print
  */
 #include "client.h"
 

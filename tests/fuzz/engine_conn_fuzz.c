@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as what a client sends to an engine.  The first two bytes of the input say how they
- * arrive; the messages that come out must be those that a second, simpler parser finds, and what
- * they cost must be given back.
+ * Feeds arbitrary bytes to an engine as a client's.  The first two bytes of the input say how the
+ * rest arrives.  The engine must read the messages that a second, simpler parser finds, and must
+ * return all memory that it counted for them.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 struct fxe_engine fxe_engine;
 
-enum { LIMITED = 1, BUSY = 2, REST = 4 }; /* the other bits: bytes that arrive together */
+enum { LIMITED = 1, BUSY = 2, REST = 4 }; /* the other bits: how many bytes arrive together */
 
 #define SEED(dir, name, text) seed((dir), (name), (text), sizeof(text) - 1)
 
@@ -55,12 +55,12 @@ struct rest {
 };
 
 struct expected {
-    int refused, last; /* nothing is understood behind it */
+    int refused, last; /* last: nothing after it can be parsed */
     int nframes;
     struct rest frames[FX_FRAMES_MAX];
 };
 
-/* The head of a frame: its flags, or -1 when it ends too early or is none. */
+/* Reads a frame's head.  Returns its flags, or -1 if it is incomplete or invalid. */
 static int head(struct rest *r, uint64_t *size)
 {
     size_t len = r->n > 0 && r->p[0] & 2 ? 9 : 2;
@@ -75,7 +75,7 @@ static int head(struct rest *r, uint64_t *size)
     return flags;
 }
 
-/* Commands up to the next frame of a message.  Returns 0, or -1: the connection ends. */
+/* Skips commands up to the next frame of a message.  Returns 0, or -1 if the connection ends. */
 static int skip_commands(struct rest *r)
 {
     for (;;) {
@@ -95,7 +95,7 @@ static int skip_commands(struct rest *r)
     }
 }
 
-/* Reads the next message.  Returns 1, or 0 if there is no other. */
+/* Reads the next message.  Returns 1, or 0 if there are no more. */
 static int simple_message(struct rest *r, struct expected *e)
 {
     memset(e, 0, sizeof(*e));
@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     h.size = (uint32_t)at;
     memcpy(h.bytes, r.p, at);
     fxe_engine.max_pending = how & LIMITED ? 100 : SIZE_MAX;
-    fxe_kept_add(60); /* by others */
+    fxe_kept_add(60); /* as if by other connections */
     struct fxe_conn *c = fxe_conn_new(fd[0], &h);
     require(c != NULL);
     for (;;) {
@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (how & REST && !fxe_conn_has_more(c) && !c->msg)
             fxe_conn_rest(c);
         if (at == r.n && fd[1] < 0)
-            continue; /* it will find the end */
+            continue; /* it will notice the end */
         if (at == r.n) {
             close(fd[1]);
             fd[1] = -1;
@@ -189,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             ;
         at += take;
     }
-    /* At the end of its bytes, or of what can be understood. */
+    /* All bytes were read, or nothing more can be parsed. */
     struct expected e;
     if (!(how & LIMITED) && !last && at == r.n && fd[1] < 0)
         require(simple_message(&simple, &e) == 0);
@@ -198,6 +198,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         close(fd[1]);
     fxe_kept_sub(60);
     fxe_engine.max_pending = 0;
-    require(!fxe_kept_is_full(SIZE_MAX / 2, 0)); /* all that was kept has been given back */
+    require(!fxe_kept_is_full(SIZE_MAX / 2, 0)); /* all counted memory has been returned */
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as what a peer sends.  The first byte of the input says how they are read;
- * the frames that come out must be those that a second, simpler parser finds.
+ * Feeds arbitrary bytes to the client's connection as a peer's.  The first byte of the input says
+ * how they are read.  The frames must be those that a second, simpler parser finds.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 enum { HANDSHAKE = 1, SKIP = 2, PIECES = 4 };
 
-/* Long past: nothing may wait, and all that will ever come is there. */
+/* A deadline long past: nothing may wait, since all bytes have arrived. */
 #define NOW INT64_MIN
 
 #define SEED(dir, name, text) seed((dir), (name), (text), sizeof(text) - 1)
@@ -44,13 +44,14 @@ static void require(int condition)
         abort();
 }
 
-/* What is left of the input, as the simple parser sees it. */
+/* The input that the simple parser has not read yet. */
 struct rest {
     const uint8_t *p;
     size_t n;
 };
 
-/* The next frame's flags, with its body (what there is of it); -1: no more frames. */
+/* Reads the next frame, whose body may be incomplete.  Returns its flags, or -1 if there are no
+ * more frames. */
 static int simple(struct rest *r, uint64_t *size, struct rest *body)
 {
     size_t head = r->n > 0 && r->p[0] & 2 ? 9 : 2;
@@ -68,7 +69,7 @@ static int simple(struct rest *r, uint64_t *size, struct rest *body)
     return flags;
 }
 
-/* The next frame of a message: commands do not show. */
+/* Reads the next frame of a message, skipping commands. */
 static int simple_message(struct rest *r, uint64_t *size, struct rest *body)
 {
     int flags;
@@ -87,13 +88,13 @@ static void read_frames(struct fx_conn *c, struct rest r, int how)
         uint64_t want;
         int flags = simple_message(&r, &want, &body);
         require(flags >= 0 && (flags & ~3) == 0 && size == want && !!more == (flags & 1));
-        size_t n = size < 8192 ? size : 8192; /* more was never sent */
+        size_t n = size < 8192 ? size : 8192; /* no more than this was sent */
         if (how & SKIP) {
             if (fx_conn_skip(c, size, NOW) != 0)
                 require(body.n < size);
             continue;
         }
-        char *to = malloc(n ? n : 1); /* exactly as large: writing behind it is seen */
+        char *to = malloc(n ? n : 1); /* exact size, so that a sanitizer sees any overrun */
         size_t got = 0, step = how & PIECES ? 1 + (n >> 3) : n;
         int ok = 1;
         while (ok && got < n) {
@@ -130,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         require(r.n > 64);
         r.p += 64;
         r.n -= 64;
-        do /* up to READY */
+        do /* skip up to READY */
             require(simple(&r, &ready, &body) == 4 || r.n > 0);
         while (body.n < 6 || memcmp(body.p, "\5READY", 6) != 0);
         read_frames(c, r, how);

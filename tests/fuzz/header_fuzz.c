@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a message header.  What fx_header_check lets pass must decode, in memory
- * that is in proportion to its size, and every getter must stay within it.
+ * Reads arbitrary bytes as a message header.  A header that passes fx_header_check must decode, in
+ * memory proportional to its size, and every getter must stay within it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +10,11 @@
 #include "proto/wire.h"
 #include "seed.h"
 
-/* Of <sanitizer/allocator_interface.h>, which only clang has on its path. */
+/* From <sanitizer/allocator_interface.h>, which only clang finds. */
 size_t __sanitizer_get_current_allocated_bytes(void);
 
-/* msgpack-c: a zone of 8 KiB, chunks of up to twice what is asked for, and 48 bytes for
- * the pair that two bytes of a header can stand for. */
+/* Limits on msgpack-c's memory: a zone of 8 KiB, chunks of up to twice the requested size, and 48
+ * bytes for a pair, which may take only two bytes of a header. */
 enum { DECODED_MIN = 64 << 10, DECODED_PER_BYTE = 128 };
 
 static void require(int condition)
@@ -57,7 +57,7 @@ static void seeds(const char *dir)
 
     msgpack_pack_map(&pk, 3);
     fx_pack_str(&pk, "operation");
-    msgpack_pack_str(&pk, 20); /* with a NUL byte behind a function's name */
+    msgpack_pack_str(&pk, 20); /* a function's name followed by a NUL byte */
     msgpack_pack_str_body(&pk, "faiss_Index_ntotal\0x", 20);
     fx_pack_str(&pk, "radius");
     msgpack_pack_double(&pk, 0.25);
@@ -89,7 +89,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* Every string of a decoded value lies within the header. */
+/* Checks that every string of a decoded value lies within the header. */
 static void check_value(const msgpack_object *o, const char *buf, size_t n)
 {
     switch (o->type) {
@@ -109,7 +109,7 @@ static void check_value(const msgpack_object *o, const char *buf, size_t n)
         }
         break;
     case MSGPACK_OBJECT_EXT:
-        abort(); /* the check refuses these */
+        abort(); /* fx_header_check refuses these */
     default:
         break;
     }
@@ -143,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     size_t used = __sanitizer_get_current_allocated_bytes() - before;
     if (refused) {
         require(unread && strcmp(why, why2) == 0);
-        require((ptrdiff_t)used <= 0); /* refused before anything was allocated */
+        require((ptrdiff_t)used <= 0); /* refused before any allocation */
     } else {
         require(used <= DECODED_MIN + DECODED_PER_BYTE * n);
         require(!unread || strcmp(why2, "header is not a map") == 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A fuzz target brings its own seeds: LLVMFuzzerInitialize runs before libFuzzer reads
- * its corpus, so what is put into its first directory by then is part of it.
+ * A fuzz target writes its own seeds: LLVMFuzzerInitialize runs before libFuzzer reads the corpus,
+ * so files that it writes to the first corpus directory become part of it.
  */
 #ifndef FX_SEED_H
 #define FX_SEED_H

@@ -104,7 +104,7 @@ static void binary_ivf(B *x)
         DO(IndexBinaryIVF_set_per_invlist_search, x, i >> 1);
         GET(IndexBinaryIVF_use_heap, x);
         GET(IndexBinaryIVF_per_invlist_search, x);
-        /* By list, FAISS writes beyond its memory when there are more lists than queries. */
+        /* Counting by list, FAISS overruns its memory if there are more lists than queries. */
         search_binary(x, i >> 1 ? 25 : 7, 5);
     }
     DO(IndexBinaryIVF_set_per_invlist_search, x, 0);
@@ -236,7 +236,7 @@ static void by_factory(void)
     }
 }
 
-/* An empty IndexBinaryFlat, as FAISS saves it: for releases that have no factory. */
+/* Loads an empty IndexBinaryFlat, as FAISS saves it, for releases without a binary factory. */
 static void from_file(void)
 {
     struct __attribute__((packed)) {
@@ -256,7 +256,7 @@ static void from_file(void)
     if (RC(read_index_binary_fname, "life.index", 0, &x) == 0) {
         life_binary(x, 0);
         RC(IndexBinary_add, x, 20, bits(20 * BYTES, 1));
-        /* Not reconstruct_n: v1.7.3 writes eight times the size of the buffer. */
+        /* Not reconstruct_n: v1.7.3 writes eight times the buffer's size. */
         RC(IndexBinary_reconstruct, x, 3, ROOM(uint8_t, BYTES));
         if (HAVE(IndexBinaryFlat_free))
             DO(IndexBinaryFlat_free, x);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions of the classes that an index is of. */
+/* The functions of an index's own class. */
 #include <stdio.h>
 
 #include "life.h"
@@ -69,7 +69,7 @@ static void merge(FaissIndex *x, const struct subject *s)
         if (!(s->flags & NO_EMPTY))
             search(&sa, 7, 5);
         RC(Index_reset, b);
-        /* The copy reads codes of FastScan where they are not. */
+        /* For a FastScan index, FAISS reads the codes to copy from a wrong place. */
         if (!(s->flags & WHOLE)) {
             RC(IndexIVF_copy_subset_to, x, b, 0, 10, 60);
             GET(Index_ntotal, b);

@@ -9,7 +9,7 @@
 
 static const char name[] = "life.index", before[] = "before the index", after[] = "after it";
 
-/* Look at what was loaded, and free it. */
+/* Examine a loaded index, and free it. */
 static void loaded(const struct subject *s, FaissIndex *index)
 {
     struct subject copy = *s;
@@ -118,7 +118,7 @@ void binary_callbacks(FaissIndexBinary *x)
     if (RC(CustomIOWriter_new, &w, take) != 0)
         return;
     store.limit = 20;
-    BARE(write_index_binary_custom, x, (FaissIOWriter *)w); /* which takes no more */
+    BARE(write_index_binary_custom, x, (FaissIOWriter *)w); /* the writer takes 20 bytes */
     store.limit = store.size = 0;
     if (RC(write_index_binary_custom, x, (FaissIOWriter *)w) == 0)
         show("written", store.data, store.size);
@@ -128,7 +128,7 @@ void binary_callbacks(FaissIndexBinary *x)
             GET(IndexBinary_ntotal, y);
             DO(IndexBinary_free, y);
         }
-        BARE(read_index_binary_custom, (FaissIOReader *)r, 0, &y); /* which has no more */
+        BARE(read_index_binary_custom, (FaissIOReader *)r, 0, &y); /* the reader is at its end */
         DO(CustomIOReader_free, r);
     }
     free(store.data);
@@ -145,10 +145,10 @@ void saves(const struct subject *s)
     memset(&store, 0, sizeof store);
 }
 
-/* --- what cannot be read ---
+/* --- files that cannot be read ---
  *
- * Without texts: FAISS's name the errno of the last call, whichever that was, and on a
- * server files are opened by the client. */
+ * Without error texts: those of FAISS include a stale errno, and with a server the client opens the
+ * files. */
 
 static void read_bad(const char *what, const char *data, size_t size)
 {

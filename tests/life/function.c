@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What belongs to no index: distances, parameters of the process, values, clustering. */
+/* Functions without an index: distances, parameters of the process, values, clustering. */
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static void distances(void)
     out = ROOM(float, NX *NY);
     DO(pairwise_L2sqr, D, NX, x, NY, y, out, -1, -1, -1);
     SHOW("pairwise", out, NX * NY);
-    /* Rows of a part of the dimensions, and of a wider result. */
+    /* Strides: vectors of some of the dimensions, and results in wider rows. */
     out = ROOM(float, NX * 20);
     DO(pairwise_L2sqr, D - 3, NX, x, NY, y, out, D, D, 20);
     SHOW("pairwise", out, NX * 20);
@@ -135,13 +135,14 @@ static void partial_results(void)
     GET(RangeSearchResult_buffer_size, r);
     RC(RangeSearchPartialResult_new, &p, r);
     same("res", ASK(RangeSearchPartialResult_res, p), r);
-    /* No results of queries: FAISS's C API returns the address of a local variable. */
+    /* Not the results of queries: for them FAISS's C API returns the address of a local variable.
+     */
     for (idx_t q = 0; q < 3; q++)
         RC(RangeSearchPartialResult_new_result, p, q, NULL);
     RC(RangeSearchPartialResult_set_lims, p);
     DO(RangeSearchResult_lims, r, &lims);
     SHOW("lims", lims, 3);
-    RC(RangeSearchPartialResult_finalize, p); /* FAISS frees it as well */
+    RC(RangeSearchPartialResult_finalize, p); /* FAISS also frees it */
     DO(RangeSearchResult_lims, r, &lims);
     DO(RangeSearchResult_labels, r, &ids, &dis);
     SHOW("lims", lims, 4);
@@ -229,7 +230,7 @@ static void clustering_of(FaissClustering *c, FaissIndex *index, int k)
     GET(Clustering_max_points_per_centroid, c);
     GET(Clustering_seed, c);
     GET(Clustering_decode_block_size, c);
-    RC(Clustering_train, c, k - 1, floats((size_t)k * D, 1), index); /* too few */
+    RC(Clustering_train, c, k - 1, floats((size_t)k * D, 1), index); /* too few points */
     if (RC(Clustering_train, c, NT, floats(NT * D, 1), index) != 0)
         return;
     DO(Clustering_centroids, c, &centroids, &n);
@@ -248,7 +249,7 @@ static void clustering_of(FaissClustering *c, FaissIndex *index, int k)
                          ASK(ClusteringIterationStats_time_search, stats) >= 0);
 }
 
-/* As programs know the parameters that are as old as a library before v1.7.2. */
+/* The parameters as programs built with the headers before v1.7.2 define them. */
 struct short_params {
     int niter, nredo, verbose, spherical, update_index, frozen_centroids;
     int min_points_per_centroid, max_points_per_centroid, seed;

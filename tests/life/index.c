@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of an index, from the first look to the reset. */
+/* The life of an index, from the first look at it to its reset. */
 #include "life.h"
 
 static void casts(FaissIndex *x)
@@ -77,7 +77,7 @@ void searches(const struct subject *s)
     idx_t *labels = ROOM(idx_t, 7 * 3);
     if (RC(Index_assign, s->index, 7, floats((size_t)(7 * s->d), 7), labels, 3) == 0)
         SHOW("labels", labels, 7 * 3);
-    /* A radius that some are within and some are not. */
+    /* A radius with some vectors inside and some outside. */
     if (s->least < 2 && RC(Index_search, s->index, 1, floats((size_t)s->d, 7), 5, dis, ids) == 0) {
         range_search(s, 7, dis[4]);
         range_search(s, 25, dis[1]);
@@ -88,12 +88,12 @@ static void reconstruct(const struct subject *s)
 {
     float *x = ROOM(float, s->d * 20), *y = floats((size_t)s->d * 9, 5), *r;
     if (ASK(Index_ntotal, s->index) == 0)
-        return; /* adding failed; FAISS reads from nowhere, or says something else */
+        return; /* adding failed: FAISS would read invalid memory, or the texts would differ */
     idx_t key = s->first + 2 * s->step;
     int rc = RC(Index_reconstruct, s->index, key, x);
     if (rc == 0)
         SHOW("vector", x, s->d);
-    /* FAISS's own loop over reconstruct() ends the process when that fails. */
+    /* FAISS's own loop over reconstruct() ends the process if that fails. */
     if (s->flags & LISTS || (rc == 0 && s->step == 1)) {
         if (RC(Index_reconstruct_n, s->index, s->first + 5, 9, x) == 0)
             SHOW("vectors", x, s->d * 20);
@@ -114,8 +114,8 @@ static void codes(const struct subject *s)
     enum { ROOMY = 1 << 16 };
     float *x = floats((size_t)s->d * 9, 3), *y = ROOM(float, s->d * 9);
     uint8_t *c = ROOM(uint8_t, ROOMY);
-    /* Without the text: when an index has no codes, it is the question for their size that
-     * fails on a server. */
+    /* Without the text: for an index without codes, the call that fails on a server is the one for
+     * their size. */
     if (BARE(Index_sa_encode, s->index, 9, x, c) != 0)
         return;
     SHOW("codes", c, ROOMY);

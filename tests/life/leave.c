@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the calls that FAISS does not survive, and leaves them out. */
+/* Finds the calls that crash FAISS, and skips them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +12,21 @@
 
 enum { MOST = 4096, TRIES = 300, SECONDS = 60 };
 
-/* A call of a life, counted from its beginning. */
+/* The calls to leave out: the number of the call within its life. */
 static struct {
     char life[64];
     int call;
 } list[MOST];
 static int length;
 
-/* Of the present life.  In memory that the asking process shares with its children. */
+/* The position in the current life.  With --ask, in memory that the process shares with its
+ * children. */
 static struct place {
     char life[64];
     int call, op;
 } * at, own;
 
-static FILE *answer; /* the list, being made */
+static FILE *answer; /* the file for the list, with --ask */
 
 static void fail(const char *what)
 {
@@ -83,7 +84,7 @@ static void child(void (*run)(void *), void *arg, int out)
     _exit(0);
 }
 
-/* What it printed is the life's. */
+/* Copy the output of the child to our own. */
 static void copy(int out)
 {
     char buf[65536];

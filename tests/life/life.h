@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that runs the life of every type of index through a libfaiss_c that it is
- * given, and prints all that comes back: codes, texts, numbers, checksums of arrays and
- * files.  What it prints must be the same in process and on a server.
+ * A program that runs the life of every type of index, from its creation to its end, with a given
+ * libfaiss_c.  It prints all results: codes, texts, numbers, checksums of arrays and files.  The
+ * output must be the same in process and on a server.
  *
  *     main.c       the library, the table of lives, the summary
  *     print.c      printing, memory, made-up data
@@ -10,11 +10,11 @@
  *     index.c      the life of an index          params.c   search parameters, selectors
  *     class.c      functions of its classes      files.c    saving and loading
  *     made.c       indexes from constructors     transform.c, many.c, binary.c
- *     function.c   what belongs to no index      leave.c    what FAISS does not survive
+ *     function.c   functions without an index    leave.c    calls that crash FAISS
  *
- * Left out is what cannot be the same: texts of FAISS about selectors and results that
- * are no part of an index (they name a line of FAISS, and these objects live in the
- * client), times, addresses, and calls that crash FAISS itself.
+ * It leaves out what cannot be the same: times, addresses, FAISS's error texts about selectors and
+ * results that do not belong to an index (the texts name a line of FAISS, but these objects live in
+ * the client), and calls that crash FAISS.
  *
  * One thread; files are made in the current folder.
  */
@@ -28,40 +28,42 @@ extern const char *current; /* name of the life */
 
 enum { NT = 640, NB = 400, NOT_THERE = -99 };
 
-/* Returns whether function `op` exists.  Counts the call, or prints that it is skipped. */
+/* Returns whether to call function `op`: the library has it, and the call is not left out.  Counts
+ * the call, or prints that it is skipped. */
 int have(int op);
 #define HAVE(f) have(FX_OP_##f)
 
-/* Call and print: a function that returns a code; one that returns a number. */
+/* Call a function and print its result: RC an error code and the text, BARE the code alone, GET a
+ * number. */
 #define RC(f, ...) (HAVE(f) ? code(#f, api.f(__VA_ARGS__)) : NOT_THERE)
 #define BARE(f, ...) (HAVE(f) ? bare(#f, api.f(__VA_ARGS__)) : NOT_THERE)
 #define GET(f, ...) (HAVE(f) ? number(#f, (double)api.f(__VA_ARGS__)) : NOT_THERE)
-/* Call without a word. */
+/* Call without printing. */
 #define ASK(f, ...) (HAVE(f) ? api.f(__VA_ARGS__) : 0)
 #define DO(f, ...) (HAVE(f) ? (void)api.f(__VA_ARGS__) : (void)0)
 
 /* --- leave.c --- */
 
-/* Calls that end the process with this library are left out, on both sides.  Which they are is
- * asked first (life --ask FILE): each life runs in a child, again and again, until it survives. */
-void leave_start(const char *file); /* begin to ask; the file will have the list */
+/* Calls that crash this library are left out, on both sides.  `life --ask FILE` finds them: it runs
+ * each life in a child, again and again, until the child survives. */
+void leave_start(const char *file); /* begin --ask, which writes the list to the file */
 void leave_ask(void (*run)(void *), void *arg);
-void leave_load(const char *file); /* a list that was made so, or NULL */
+void leave_load(const char *file); /* the file of a list, or NULL */
 void leave_begin(void);            /* a life begins */
-int left_out(int op);              /* is the next call one of them?  Then says so */
+int left_out(int op);              /* is the next call to be left out?  If so, prints that */
 
 /* --- print.c --- */
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-int code(const char *what, int rc); /* with the error's text; returns rc */
-int bare(const char *what, int rc); /* without */
+int code(const char *what, int rc); /* prints rc and the error's text; returns rc */
+int bare(const char *what, int rc); /* without the text */
 double number(const char *what, double value);
 void show(const char *what, const void *data, size_t size);
 #define SHOW(what, x, n) show(what, x, (size_t)(n) * sizeof *(x))
 void show_file(const char *what, const char *name);
 void same(const char *what, const void *a, const void *b); /* are they one object? */
 
-/* Memory until the end of this life, filled with a pattern. */
+/* Memory that lasts until the end of this life, filled with a pattern. */
 void *room(size_t size);
 void clear_rooms(void);
 #define ROOM(type, n) ((type *)room((size_t)(n) * sizeof(type)))
@@ -76,11 +78,11 @@ enum {
     WITH_IDS = 1, /* vectors are added with ids */
     ANY_IDS = 2,  /* with ids or without */
     LISTS = 4,    /* reconstruct_n works whatever reconstruct says */
-    /* What crashes FAISS, or never ends: */
+    /* Not tried, because FAISS crashes or never returns: */
     NO_EMPTY = 8,   /* a search of an index that was reset */
     NO_REMOVE = 16, /* remove_ids */
     WHOLE = 32,     /* search_preassigned, copy_subset_to */
-    FEW = 64        /* a search for more than there are */
+    FEW = 64        /* a search for more vectors than there are */
 };
 
 struct subject {
@@ -88,22 +90,22 @@ struct subject {
     int d;
     unsigned flags;
     idx_t first, step; /* ids: first, first + step, ... */
-    idx_t least;       /* fewer queries at once crash FAISS */
+    idx_t least;       /* fewer queries in one call crash FAISS */
 };
 
-/* All of it, for an empty index.  The caller frees it. */
+/* The whole life of an index, which must be empty.  The caller frees it. */
 void life(struct subject *s);
 void look(const struct subject *s);     /* counts and flags */
-void searches(const struct subject *s); /* of several shapes */
+void searches(const struct subject *s); /* with various n and k */
 int search(const struct subject *s, idx_t n, idx_t k);
 void class_functions(const struct subject *s);
 void saves(const struct subject *s);
 void binary_callbacks(FaissIndexBinary *x);
 void bad_files(void);
 void params(const struct subject *s);
-void tune(FaissIndex *index); /* every parameter by name */
+void tune(FaissIndex *index); /* sets every parameter by name */
 
-/* Selectors of every kind, nested.  Slots of kinds that are missing are NULL. */
+/* Selectors of every kind, nested.  Those of a kind that the library lacks are NULL. */
 enum { SELECTORS = 8 };
 void selectors_new(FaissIDSelector *sel[SELECTORS], idx_t first, idx_t step);
 void selectors_free(FaissIDSelector *sel[SELECTORS]);
@@ -116,7 +118,7 @@ struct life {
 extern const struct life made_lives[], transform_lives[], many_lives[], binary_lives[],
     function_lives[];
 
-/* Types by factory string: run number i; NULL when there are no more. */
+/* Types by factory string: the name of number i, or NULL if there are no more; and its life. */
 const char *type_name(int i);
 void type_run(int i);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes made by constructors, some of other indexes. */
+/* Indexes made by constructors, some from other indexes. */
 #include "life.h"
 
 enum { D = 16, NLIST = 16 };
@@ -47,7 +47,7 @@ static void flats(void)
         DO(IndexFlat1D_free, x);
 }
 
-/* Constructors without arguments: nothing but their flags can be asked. */
+/* Constructors without arguments: only the flags of their indexes can be read. */
 static void defaults(void)
 {
     FaissIndex *x = NULL;
@@ -99,10 +99,10 @@ static void ivf_flat(void)
         DO(IndexIVF_set_own_fields, x, 1);
         GET(IndexIVF_own_fields, x);
         lead(0, &x, D, ANY_IDS | LISTS);
-        DO(IndexIVF_free, x); /* and the quantizer */
+        DO(IndexIVF_free, x); /* also frees the quantizer */
     }
     q = flat(METRIC_L2);
-    RC(IndexIVFFlat_new_with, &x, q, D + 1, NLIST); /* another d than the quantizer's */
+    RC(IndexIVFFlat_new_with, &x, q, D + 1, NLIST); /* d differs from the quantizer's */
     DO(Index_free, q);
 }
 
@@ -137,7 +137,7 @@ static void ivf_sq(void)
 static void sq(void)
 {
     FaissIndex *x = NULL;
-    /* FAISS takes any number, and ends the process at the first use of one that it lacks. */
+    /* FAISS accepts any number, but ends the process when an unknown one is first used. */
     int last = api.ScalarQuantizer_qtype ? QT_8bit_eden /* both came with v1.15.0 */
                : api.get_version         ? QT_8bit_direct_signed
                                          : QT_6bit;
@@ -159,7 +159,7 @@ static void lsh(void)
         GET(IndexLSH_train_thresholds, x);
         DO(IndexLSH_free, x);
     }
-    /* Fewer bits than dimensions only with rotation: otherwise FAISS leaves the others undefined.
+    /* Fewer bits than dimensions only with rotation: without it, FAISS leaves dimensions undefined.
      */
     for (int i = 0; i < 4; i++)
         if (lead(RC(IndexLSH_new_with_options, &x, D, i & 1 ? 12 : D, i & 1, i >> 1), &x, D, 0) ==
@@ -209,7 +209,7 @@ static void id_map(void)
         DO(Index_free, x);
     }
     GET(Index_ntotal, part);
-    RC(IndexIDMap_new, &x, part); /* which is not empty */
+    RC(IndexIDMap_new, &x, part); /* fails: part is not empty */
     DO(Index_free, part);
     part = made("IVF16,SQ8");
     if (RC(IndexIDMap2_new, &x, part) == 0) {

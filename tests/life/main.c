@@ -27,8 +27,8 @@ int have(int op)
     return 0;
 }
 
-/* The functions of `library` that the file `names` lists: those of the real library, for
- * the stand-in has them all. */
+/* Load the functions of `library` that the file `names` lists.  These are the real library's: the
+ * stand-in has all functions. */
 static void load(const char *library, const char *names)
 {
     fx_any_fn *slots = (fx_any_fn *)&api;
@@ -89,7 +89,7 @@ static void run_life(void *life)
     end();
 }
 
-/* Run it, or see what has to be left out of it. */
+/* Run a life, or find out what has to be left out of it. */
 static void lead(void (*run)(void *), const void *what, int asking)
 {
     if (asking)
@@ -109,7 +109,7 @@ static int run_all(const struct life *table, char **only, int n, int asking)
     return ran;
 }
 
-/* Say which functions of the library no life calls. */
+/* Print which functions of the library no life calls. */
 static void summary(int ran)
 {
     int functions = 0, missing = 0;

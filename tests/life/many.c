@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes of several: shards and replicas. */
+/* Indexes made of several: shards and replicas. */
 #include "life.h"
 
 enum { D = 16, PARTS = 3 };
@@ -55,7 +55,7 @@ static void shards(void)
     shards_of("IDMap,Flat", 0, 0, WITH_IDS);
     shards_of("IVF8,Flat", 0, 0, ANY_IDS);
     shards_of("IVF8,SQ8", 1, 0, WITH_IDS);
-    /* d comes from the first shard; the shards are the index's own where that can be set. */
+    /* d comes from the first shard.  The index owns its shards if the library can set that. */
     if (RC(IndexShards_new, &x, 0) != 0)
         return;
     FaissIndex *a = part("Flat", D);
@@ -74,7 +74,7 @@ static void shards(void)
         DO(Index_free, a);
 }
 
-/* Not of IDMap: replicas take no ids, and FAISS crashes when it searches empty ones. */
+/* Not with IDMap: replicas do not accept ids, and FAISS crashes in a search of empty ones. */
 static void replicas_of(const char *factory, int threaded, unsigned flags)
 {
     FaissIndex *x = NULL, *parts[PARTS];
@@ -100,7 +100,7 @@ static void replicas_of(const char *factory, int threaded, unsigned flags)
     GET(Index_ntotal, x);
     search(&s, 7, 5);
     FaissIndex *empty = part(factory, D);
-    RC(IndexReplicas_add_replica, x, empty); /* it has another ntotal */
+    RC(IndexReplicas_add_replica, x, empty); /* its ntotal differs */
     DO(IndexReplicas_free, x);
     DO(Index_free, empty);
     for (int i = 0; i < PARTS; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transforms by themselves, and indexes behind them. */
+/* Transforms alone, and in front of indexes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ static void apply(VT *vt, unsigned kind)
     }
 }
 
-/* Where the transform begins in the file of an index behind it. */
+/* Offset of the transform in the file of an IndexPreTransform. */
 enum { OFFSET = 4 + 4 + 3 * 8 + 1 + 4 + 4 };
 
 static void from_file(FaissIndex *x, unsigned kind)
@@ -67,7 +67,7 @@ static void from_file(FaissIndex *x, unsigned kind)
     unlink("life.vt");
 }
 
-/* `vt`, which stays the caller's, in front of an index, and another before it. */
+/* Put `vt` in front of an index, and another transform before it.  The caller still owns vt. */
 static void in_front(VT *vt, unsigned kind)
 {
     int in = ASK(VectorTransform_d_in, vt), out = ASK(VectorTransform_d_out, vt);
@@ -186,7 +186,7 @@ static void others(void)
     }
 }
 
-/* An index that owns what stands before it. */
+/* An index that owns its transform. */
 static void owned(void)
 {
     FaissIndex *part = NULL, *x = NULL;

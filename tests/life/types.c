@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Types of index by their factory string.  One that a release of FAISS does not know
- * fails, on both sides with the same text. */
+/* Types of index by factory string.  If a release of FAISS does not know one, it fails with the
+ * same text on both sides. */
 #include "life.h"
 
 struct type {
-    const char *name; /* of the life, where the factory string alone is not enough */
+    const char *name; /* of the life, if the factory string does not identify it */
     const char *factory;
     FaissMetricType metric;
     unsigned flags;

@@ -23,7 +23,7 @@ static const char *check(const struct fxs_auth *a, const char *key, const char *
 {
     unsigned number = 77;
     const char *why = fxs_auth_check(a, text(key), text(tenant), whose, &number);
-    assert_int_equal(number > 0, a && !why); /* only a valid key has a number */
+    assert_int_equal(number > 0, a && !why); /* a number is returned only for a valid key */
     return why;
 }
 
@@ -69,11 +69,11 @@ static void answers(void **state)
     assert_string_equal(check(a, "k3", NULL, &whose), "Invalid API key");
     assert_string_equal(check(a, "k1", "acm", &whose), "API key does not belong to tenant");
     assert_string_equal(check(a, "k1", "", &whose), "API key does not belong to tenant");
-    /* Bytes that count, though strings end before them. */
+    /* Bytes after a NUL count, too. */
     assert_string_equal(
         fxs_auth_check(a, (struct fxs_text){"k1\0", 3}, text(NULL), &whose, &number),
         "Invalid API key");
-    /* A length that nothing may be read for. */
+    /* A length that is too large: nothing may be read. */
     assert_string_equal(
         fxs_auth_check(a, (struct fxs_text){"", SIZE_MAX}, text(NULL), &whose, &number),
         "Invalid API key");
@@ -116,7 +116,7 @@ static void lengths(void **state)
     assert_string_equal(check(a, key, NULL, &whose), "Invalid API key");
 }
 
-/* What is refused, and that no text quotes a key. */
+/* Malformed lists are refused, and no error text quotes a key. */
 static void bad_lists(void **state)
 {
     static const char *const bad[] = {"",          "SECRET",        "SECRET:",          ":t",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the shim makes of replies, against a server of this process that sends the ones it is told
- * to: which error a refusal becomes, when a call is made again, and where results go. */
+/* How the shim handles replies: which error a refusal becomes, when a call is repeated, and where
+ * results go.  A server in this process sends the replies that a test sets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,19 +21,19 @@
 
 enum { FRAMES = 5 };
 
-/* One reply: an error of a kind, or payload frames. */
+/* One reply: an error, or payload frames. */
 struct answer {
-    const char *operation; /* that it answers */
-    const char *kind;      /* of error, or NULL */
+    const char *operation; /* the operation it answers */
+    const char *kind;      /* of the error; NULL if it is none */
     struct fx_frame frames[FRAMES];
     int n;
 };
 
-/* Replies to requests that are not listed here are an empty success. */
+/* The server's state.  It answers requests that are not listed with an empty success. */
 static struct {
     const struct answer *answers;
     int n, next;
-    int hellos; /* requests so far */
+    int hellos; /* number of hello requests so far */
 } script;
 
 static char endpoint[100];
@@ -111,7 +111,7 @@ static void *run_server(void *socket)
     }
 }
 
-/* The thread that serves reads these only when a request comes. */
+/* Sets the replies.  The server's thread reads them only when a request comes. */
 static void answer_with(const struct answer *answers, int n)
 {
     script.answers = answers;
@@ -156,7 +156,7 @@ static void configuring_the_same_server_again_keeps_the_session(void **state)
     assert_int_equal(script.hellos, 2);
 }
 
-/* No function of the table has its range result before another array, but one may come. */
+/* No function in the table has a range result before another array, but a future one may. */
 static void a_range_result_may_be_followed_by_other_results(void **state)
 {
     static const size_t lims[] = {0, 1};
@@ -231,7 +231,7 @@ static void a_failed_call_leaves_the_range_result_as_it_was(void **state)
     faiss_RangeSearchResult_free(result);
 }
 
-/* A clustering names no object.  Its vectors are so large that they are uploaded. */
+/* A clustering refers to no object.  Its vectors are large enough to be uploaded. */
 static void a_call_whose_upload_finds_the_session_lost_is_made_again(void **state)
 {
     enum { D = 4, N = (FX_PIECE + 4096) / (D * sizeof(float)) };

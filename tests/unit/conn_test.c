@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's ZMTP against a real libzmq ROUTER, and against peers that misbehave. */
+/* The client's ZMTP, with a real libzmq ROUTER and with peers that misbehave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static int64_t in_ms(int ms)
     return fx_now_ms() + ms;
 }
 
-/* A ROUTER in this process, and a client of it. */
+/* A ROUTER in this process, and its client. */
 struct pair {
     void *ctx, *router;
     char endpoint[128];
@@ -67,8 +67,8 @@ static void close_pair(struct pair *p)
     zmq_ctx_term(p->ctx);
 }
 
-/* Receive one message at the router and send it back.  Returns the frames of it behind
- * the peer's identity. */
+/* Receive one message at the router and send it back.  Returns the number of its frames after the
+ * peer's identity. */
 static int echo(void *router)
 {
     int frames = -1, more = 1;
@@ -139,7 +139,7 @@ static void test_small(void **state)
     assert_int_equal(fx_conn_send(p->c, f, 10, in_ms(5000)), 0);
     assert_int_equal(echo(p->router), 11);
     expect_message(p->c, f, 10);
-    for (int i = 0; i < 10; i++) { /* each size as the last frame */
+    for (int i = 0; i < 10; i++) { /* each size alone, so as the last frame */
         assert_int_equal(fx_conn_send(p->c, f + i, 1, in_ms(5000)), 0);
         assert_int_equal(echo(p->router), 2);
         expect_message(p->c, f + i, 1);
@@ -165,7 +165,7 @@ static void test_large(void **state)
     free(data);
 }
 
-/* The body arrives in the caller's memory, however it is divided. */
+/* The body arrives complete in the caller's memory, and nothing around it is overwritten. */
 static void test_guards(void **state)
 {
     enum { SIZE = 3000001, GUARD = 64 };
@@ -185,7 +185,7 @@ static void test_guards(void **state)
         assert_int_equal(fx_conn_read(p->c, got + GUARD + at, n, in_ms(5000)), 0);
         at += n;
         step = step * 7 + 1;
-        assert_true(at == SIZE || got[GUARD + at] == 0x5a); /* nothing too early */
+        assert_true(at == SIZE || got[GUARD + at] == 0x5a); /* nothing is written early */
     }
     assert_memory_equal(got, guard, GUARD);
     assert_memory_equal(got + GUARD + SIZE, guard, GUARD);
@@ -195,7 +195,7 @@ static void test_guards(void **state)
     assert_int_equal(fx_conn_read(p->c, got, 1, in_ms(5000)), 0);
     assert_int_equal(got[0], 'd');
 
-    /* Skipping: all of a large body, and the rest of one. */
+    /* Skip all of a large body, and the rest of another. */
     assert_int_equal(fx_conn_send(p->c, f, 2, in_ms(20000)), 0);
     echo(p->router);
     expect_frame(p->c, 0, 1);
@@ -264,7 +264,7 @@ static void test_peer_closes(void **state)
     assert_int_equal(fx_conn_is_dead(p->c), 0);
     assert_int_equal(fx_conn_send(p->c, &f, 1, in_ms(5000)), 0);
     echo(p->router);
-    expect_frame(p->c, 0, 1); /* the rest stays unread: it must not hide the end */
+    expect_frame(p->c, 0, 1); /* unread bytes must not hide the close */
     zmq_close(p->router);
     p->router = NULL;
     int64_t deadline = in_ms(5000);
@@ -321,7 +321,7 @@ static int teardown(void **state)
     struct pair *p = *state;
     close_pair(p);
     if (strncmp(p->endpoint, "ipc://", 6) == 0)
-        unlink(p->endpoint + 6); /* libzmq leaves the path it was given */
+        unlink(p->endpoint + 6); /* libzmq does not remove the path it was given */
     free(p);
     return 0;
 }
@@ -341,7 +341,7 @@ static void test_abstract(void **state)
     close_pair(&p);
 }
 
-/* A router that gives up peers which do not answer its PINGs. */
+/* A router that disconnects peers which do not answer its PINGs. */
 static void test_heartbeat(void **state)
 {
     struct pair p;
@@ -398,7 +398,7 @@ static void test_endpoints(void **state)
     expect_refusal("tcp://127.0.0.1:1x", "expected tcp://HOST:PORT", 100);
     expect_refusal("tcp://[::1:1", "expected tcp://HOST:PORT", 100);
     expect_refusal("ipc://", "the path is empty", 100);
-    /* A name that no resolver looks up. */
+    /* An invalid name, which no resolver looks up. */
     expect_refusal("tcp://no..such..host:1", "", 100);
     snprintf(path, sizeof(path), "ipc://%s/nobody", dir);
     expect_refusal(path, "No such file", 100);
@@ -408,7 +408,7 @@ static void test_endpoints(void **state)
     assert_null(fx_conn_open("tcp://127.0.0.1:0", in_ms(10), tiny, 4));
     assert_string_equal(tiny + 4, "567"); /* the text stays within its bounds */
 
-    /* A server that accepts (the kernel does) and sends nothing. */
+    /* A server that sends nothing; the kernel accepts the connection. */
     int fd = listener(endpoint, sizeof(endpoint));
     expect_refusal(endpoint, "timed out", 80);
     close(fd);
@@ -418,7 +418,7 @@ static void test_ipv6(void **state)
 {
     char err[300] = "";
     (void)state;
-    /* Nobody listens on port 1, if the machine has IPv6 at all. */
+    /* Nothing listens on port 1, if the machine has IPv6 at all. */
     assert_null(fx_conn_open("tcp://[::1]:1", in_ms(1000), err, sizeof(err)));
     assert_null(strstr(err, "expected"));
     assert_non_null(strstr(err, "tcp://[::1]:1"));
@@ -430,7 +430,7 @@ static void *web_server(void *arg)
     int fd = accept(*(int *)arg, NULL, NULL);
     assert_int_equal(send(fd, page, sizeof(page) - 1, MSG_NOSIGNAL), sizeof(page) - 1);
     char drop[100];
-    while (recv(fd, drop, sizeof(drop), 0) > 0) /* until the client goes: no reset */
+    while (recv(fd, drop, sizeof(drop), 0) > 0) /* until the client closes, to avoid a reset */
         ;
     close(fd);
     return NULL;
@@ -450,7 +450,7 @@ static void test_web_server(void **state)
 
 /* --- scripted peers --------------------------------------------------------------- */
 
-/* A connection whose peer has sent those bytes; the peer's end goes to *peer. */
+/* A connection whose peer has sent these bytes.  Stores the peer's end in *peer. */
 static struct fx_conn *scripted(const void *bytes, size_t n, int *peer)
 {
     int fd[2];
@@ -592,7 +592,8 @@ static void test_commands(void **state)
     fx_conn_close(NULL);
 }
 
-/* A deadline within a frame's head can be tried again; within a body it is the end. */
+/* After a timeout within a frame's head the call can be repeated; within a body, the connection is
+ * unusable. */
 static void test_stalls(void **state)
 {
     int peer, more;
@@ -642,7 +643,7 @@ static void test_misuse(void **state)
     assert_int_equal(fx_conn_send(c, f, 16, in_ms(1000)), 0);
     assert_int_equal(recv(peer, got, sizeof(got), MSG_DONTWAIT), 34);
     expect_error(c, fx_conn_send(c, f, 17, in_ms(1000)), "17 frames");
-    expect_error(c, fx_conn_send(c, f, 1, in_ms(1000)), "17 frames"); /* the first error stays */
+    expect_error(c, fx_conn_send(c, f, 1, in_ms(1000)), "17 frames"); /* the first error is kept */
     fx_conn_close(c);
     close(peer);
     assert_null(fx_conn_from_fd(-1));
@@ -654,7 +655,7 @@ struct proxy {
     int client, server;
 };
 
-/* Copies both ways until one side closes. */
+/* Copies in both directions until one side closes. */
 static void *dribble(void *arg)
 {
     struct proxy *x = arg;

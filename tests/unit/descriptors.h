@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many descriptors the test's process has: none may be left over. */
+/* The number of the process's open descriptors, to check that a test leaks none. */
 #ifndef FX_TEST_DESCRIPTORS_H
 #define FX_TEST_DESCRIPTORS_H
 

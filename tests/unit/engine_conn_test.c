@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client's connection in an engine: how it reads bytes, and how much memory they take. */
+/* A client's connection in an engine: how it reads requests, and how much memory they take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ struct pair {
 static void open_pair(struct pair *p, const void *read_by_front, size_t n)
 {
     static struct fxs_handover h;
-    struct timeval patience = {.tv_sec = 10}; /* a test that fills a socket fails */
+    struct timeval patience = {.tv_sec = 10}; /* a blocked test fails */
     int fd[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     setsockopt(fd[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -81,7 +81,7 @@ static void say_head(struct pair *p, int flags, uint64_t size)
     say(p, head, fx_zmtp_put_head(head, flags, size));
 }
 
-/* All of a message in one send, with a descriptor unless fd is -1. */
+/* Send a whole message in one call, with a descriptor unless fd is -1. */
 static void say_message(struct pair *p, const struct fx_frame *frames, int n, int fd)
 {
     union {
@@ -106,7 +106,7 @@ static void say_message(struct pair *p, const struct fx_frame *frames, int n, in
     assert_int_equal(sendmsg(p->client, &msg, MSG_NOSIGNAL), want);
 }
 
-/* The result of fxe_conn_read after waiting for bytes, as epoll would. */
+/* Wait for bytes, as epoll would, and return the result of fxe_conn_read. */
 static int read_it(struct pair *p, struct fxe_msg **m)
 {
     *m = NULL;
@@ -140,7 +140,7 @@ static void expect_nothing(struct pair *p)
     assert_null(m);
 }
 
-/* The message is refused, with that kind and text. */
+/* The message is refused with this kind of error and this text. */
 static void expect_refusal(struct pair *p, const char *kind, const char *why)
 {
     struct fxe_msg *m;
@@ -159,7 +159,7 @@ static void expect_end(struct pair *p)
     assert_null(m);
 }
 
-/* What the client has been sent. */
+/* The client has received exactly these bytes. */
 static void expect_heard(struct pair *p, const void *data, size_t n)
 {
     char got[600];
@@ -191,18 +191,18 @@ static void a_message_byte_by_byte(void **state)
         }
         expect_message(p, frames, 5);
         expect_nothing(p);
-        fxe_conn_rest(p->c); /* idle, it has no buffer */
+        fxe_conn_rest(p->c); /* an idle connection has no buffer */
         assert_null(p->c->in);
     }
 }
 
-/* What the front has read comes first. */
+/* Bytes that the front has read come before those in the socket. */
 static void bytes_read_by_the_front_are_used_first(void **state)
 {
     struct pair *p = *state, q;
     struct fx_frame first = {"first", 5}, second = {"second", 6};
     (void)p;
-    for (size_t have = 0; have <= 18; have++) { /* of 19 bytes, and more behind them */
+    for (size_t have = 0; have <= 18; have++) { /* of 19 bytes, followed by more */
         char bytes[] = "\1\0\0\5first\1\0\0\6second";
         open_pair(&q, bytes, have);
         assert_int_equal(q.c->key, 3);
@@ -220,7 +220,7 @@ static void bytes_read_by_the_front_are_used_first(void **state)
 static void requests_in_a_row_are_read_one_by_one(void **state)
 {
     struct pair *p = *state;
-    enum { COUNT = 150 }; /* what a Unix socket holds */
+    enum { COUNT = 150 }; /* as many as a Unix socket holds */
     for (int i = 0; i < COUNT; i++) {
         struct fx_frame frames[] = {{&i, sizeof(i)}, {p, (size_t)i % 7}};
         say_message(p, frames, 2, -1);
@@ -263,7 +263,7 @@ static void the_end_is_reported_after_all_requests(void **state)
 {
     struct pair *p = *state;
     struct fx_frame one = {"a", 1};
-    say(p, LITERAL("\1\0\0\1a\1\0\0\2b")); /* the second is cut short */
+    say(p, LITERAL("\1\0\0\1a\1\0\0\2b")); /* the second is incomplete */
     assert_int_equal(fxe_conn_is_gone(p->c), 0);
     close(p->client);
     p->client = -1;
@@ -294,7 +294,7 @@ static void pings_are_answered(void **state)
     say(p, LITERAL(PING "\4\3\2XX" PING "\1\0\0\1a"));
     expect_message(p, &one, 1);
     expect_heard(p, LITERAL(PONG PONG));
-    /* libzmq sends it between the frames of a message, too. */
+    /* libzmq also sends PING between the frames of a message. */
     struct fx_frame two[] = {{"a", 1}, {"b", 1}};
     say(p, LITERAL("\1\0" PING "\1\1a" PING "\0\1b"));
     p->c->drained = 0;
@@ -307,7 +307,7 @@ static void pings_are_answered(void **state)
     expect_heard(p, LITERAL(PONG));
 }
 
-/* While a request is under way, the next one waits, and PING does not. */
+/* While a request is in progress, the next request waits, but PING is answered. */
 static void pings_are_answered_while_busy(void **state)
 {
     struct pair *p = *state;
@@ -317,7 +317,7 @@ static void pings_are_answered_while_busy(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fxe_conn_commands(p->c), 0);
         say(p, LITERAL(PING));
-        p->c->drained = 0; /* as epoll would find out */
+        p->c->drained = 0; /* as after an epoll event */
         assert_int_equal(fxe_conn_commands(p->c), 0);
         expect_heard(p, LITERAL(PONG));
     }
@@ -326,7 +326,7 @@ static void pings_are_answered_while_busy(void **state)
     assert_int_equal(fxe_conn_commands(p->c), 1);
     expect_heard(p, LITERAL(PONG));
     assert_int_equal(fxe_conn_commands(p->c), 1);
-    expect_heard(p, "", 0); /* the one behind the message has its turn after it */
+    expect_heard(p, "", 0); /* the PING after the message is answered after it */
     assert_int_equal(fxe_conn_has_more(p->c), 1);
     expect_message(p, &two, 1);
     expect_nothing(p);
@@ -351,8 +351,8 @@ static void bytes_that_are_not_zmtp_end_the_connection(void **state)
 {
     (void)state;
     broken(LITERAL("\10\0"));                /* unknown flags */
-    broken(LITERAL("\5\0"));                 /* a command with more to come */
-    broken(LITERAL("\4\6\4PING\0"));         /* no context, half a time to live */
+    broken(LITERAL("\5\0"));                 /* a command with the flag MORE */
+    broken(LITERAL("\4\6\4PING\0"));         /* half a time to live, no context */
     broken(LITERAL("\4\7\5ERROR\0"));        /* the client gives up */
     broken(LITERAL("\6\0\0\0\0\0\0\100\0")); /* a command of 16 KiB */
     broken(LITERAL("\6\377\377\377\377\377\377\377\377"));
@@ -377,7 +377,7 @@ static void a_frame_that_is_too_large(void **state)
     assert_int_equal(read_it(p, &m), 1);
     assert_string_equal(m->kind, "limit");
     assert_non_null(strstr(m->why, "frame 1 has 1152921504606846976 bytes"));
-    assert_int_equal(m->nframes, 1); /* the header, for its number */
+    assert_int_equal(m->nframes, 1); /* the header, for its request_id */
     assert_memory_equal(m->frames[0].data, "abc", 3);
     fxe_msg_free(m);
 }
@@ -410,13 +410,14 @@ static void messages_that_are_malformed(void **state)
     assert_string_equal(m->kind, "protocol");
     assert_non_null(strstr(m->why, "does not begin with an empty frame"));
     assert_int_equal(m->nframes, 1);
-    assert_memory_equal(m->frames[0].data, "abc", 3); /* it may be a header, with a number */
+    assert_memory_equal(m->frames[0].data, "abc",
+                        3); /* kept, since it may be a header with a request_id */
     fxe_msg_free(m);
-    say(p, LITERAL("\1\0\0\1a")); /* the connection goes on with the next message */
+    say(p, LITERAL("\1\0\0\1a")); /* the connection accepts the next message */
     expect_message(p, &one, 1);
 }
 
-/* A message without an end is refused, even if all of it is dropped already. */
+/* An endless message is refused, even while its frames are being dropped. */
 static void endless_frames_are_refused(void **state)
 {
     struct pair *p = *state;
@@ -426,7 +427,7 @@ static void endless_frames_are_refused(void **state)
     expect_refusal(p, "limit", "more than 16 frames");
 }
 
-/* After a refusal that nothing can follow, a bounded number of bytes is read and dropped. */
+/* After a fatal refusal, a bounded number of bytes is read and dropped. */
 static void after_a_refused_message_bytes_are_discarded_and_the_connection_ends(void **state)
 {
     struct pair *p = *state;
@@ -436,7 +437,7 @@ static void after_a_refused_message_bytes_are_discarded_and_the_connection_ends(
     say(p, LITERAL("\1\0"));
     say_head(p, 0, FX_HEADER_MAX + 1);
     expect_refusal(p, "limit", "the header");
-    assert_int_equal(fxe_conn_commands(p->c), 1); /* no commands are read from it any more */
+    assert_int_equal(fxe_conn_commands(p->c), 1); /* no more commands are read from it */
     memset(rest, 'r', sizeof(rest));
     int rc = 0;
     while (rc == 0) {
@@ -481,8 +482,7 @@ static size_t peak(struct pair *p, int n)
     return in_use() - before;
 }
 
-/* 75 bytes do not make an engine allocate what they announce: at most 32 MiB, then as bytes arrive.
- */
+/* An announced size is allocated only up to 32 MiB, and beyond that as bytes arrive. */
 static void memory_grows_with_what_has_arrived(void **state)
 {
     enum { N = 100 };
@@ -494,7 +494,7 @@ static void memory_grows_with_what_has_arrived(void **state)
         open_pair(&p[i], "", 0);
     size_t all = peak(p, N); /* 800 MiB are announced */
     assert_in_range(all, 8 * MIB, 48 * MIB);
-    /* For the last one nothing is allocated ahead: its memory is in proportion to what it sends. */
+    /* Nothing is allocated ahead for the last one: its memory grows with the bytes it sends. */
     size_t before = in_use();
     for (size_t sent = 0; sent < 4 * MIB; sent += 100000) {
         say(&p[N - 1], part, 100000);
@@ -506,7 +506,7 @@ static void memory_grows_with_what_has_arrived(void **state)
         close(p[i].client);
         fxe_conn_unref(p[i].c);
     }
-    /* The room ahead has been given back. */
+    /* The memory allocated ahead has been returned. */
     for (int i = 0; i < 3; i++)
         open_pair(&p[i], "", 0);
     before = peak(p, 3);
@@ -524,7 +524,7 @@ static void say_half(struct pair *p, const char *data)
     say(p, data, 1000);
 }
 
-/* Beyond --max-pending a request is refused, with its request_id; a single request never is. */
+/* Beyond --max-pending a request is refused with its request_id, but a lone request never is. */
 static void memory_of_requests_and_replies_is_limited(void **state)
 {
     struct pair *p = *state, q, r;
@@ -534,7 +534,7 @@ static void memory_of_requests_and_replies_is_limited(void **state)
     fxe_engine.max_pending = MIB;
     open_pair(&q, "", 0);
     open_pair(&r, "", 0);
-    say_half(p, data); /* larger than the limit, and alone */
+    say_half(p, data); /* larger than the limit, but the only one */
     expect_nothing(p);
     say(&q, LITERAL("\1\0\1\3abc\0\3def"));
     assert_int_equal(read_it(&q, &m), 1);
@@ -555,7 +555,7 @@ static void memory_of_requests_and_replies_is_limited(void **state)
     whole = m;
     say(&r, LITERAL("\1\0\0\3abc"));
     expect_refusal(&r, "limit", "--max-pending");
-    fxe_msg_free(whole); /* it has been answered: there is room */
+    fxe_msg_free(whole); /* it has been answered, so there is room */
     say(&q, LITERAL("\1\0\0\3abc"));
     expect_message(&q, frames, 1);
     close(q.client);
@@ -575,7 +575,7 @@ static int memfd(const char *text)
 
 static void a_descriptor_belongs_to_its_message(void **state)
 {
-    /* Of messages that are read together, those with an 'x' have one. */
+    /* Each character is a message of a group that is read together; an 'x' has a descriptor. */
     static const char *const patterns[] = {"x",   "-x",  "x-",  "xx",   "-x-",
                                            "--x", "x-x", "xxx", "-xx-x"};
     struct pair *p = *state;
@@ -598,7 +598,7 @@ static void a_descriptor_belongs_to_its_message(void **state)
     }
 }
 
-/* It comes with the first bytes; the rest of the message may take its time. */
+/* It comes with the first bytes of a message; the rest may come later. */
 static void a_descriptor_waits_for_the_rest_of_its_message(void **state)
 {
     struct pair *p = *state;
@@ -640,7 +640,7 @@ static void other_descriptors_are_closed(void **state)
     expect_message(p, &one, 1);
     expect_message(p, &one, 1);
     assert_int_equal(descriptors(), before);
-    say_message(p, &one, 1, p->client); /* its connection ends before it is read */
+    say_message(p, &one, 1, p->client); /* the connection ends before this is read */
 }
 
 /* --- replies --- */
@@ -666,7 +666,7 @@ static void a_small_reply_is_sent_at_once(void **state)
     free(r);
 }
 
-/* What does not fit into the socket is kept, counted, and leaves as the client reads. */
+/* Bytes that do not fit into the socket are kept, counted, and sent as the client reads. */
 static void a_large_reply_is_sent_in_parts(void **state)
 {
     struct pair *p = *state;
@@ -682,10 +682,10 @@ static void a_large_reply_is_sent_in_parts(void **state)
     assert_ptr_equal(p->c->sending, r);
     assert_in_range(r->unsent, 1, total);
     fxe_engine.max_pending = r->unsent - 1;
-    assert_int_equal(fxe_kept_is_full(0, 0), 1); /* it counts */
+    assert_int_equal(fxe_kept_is_full(0, 0), 1); /* it is counted */
     fxe_engine.max_pending = r->unsent;
     assert_int_equal(fxe_kept_is_full(0, 0), 0);
-    assert_int_equal(fxe_conn_flush(p->c), 0); /* nobody has read */
+    assert_int_equal(fxe_conn_flush(p->c), 0); /* the client has read nothing */
     do {
         n += drain(p, got + n, 100000);
         rc = fxe_conn_flush(p->c);
@@ -714,7 +714,7 @@ static void a_reply_to_a_closed_connection_is_dropped(void **state)
     assert_int_equal(fxe_conn_send(p->c, r, frames, 2), 0);
     close(p->client);
     p->client = -1;
-    assert_int_equal(fxe_conn_flush(p->c), -1); /* and no SIGPIPE */
+    assert_int_equal(fxe_conn_flush(p->c), -1); /* without SIGPIPE */
     assert_null(p->c->sending);
     assert_int_equal(fxe_conn_send(p->c, r, frames, 2), -1);
     fxe_conn_kill(p->c);
@@ -723,7 +723,7 @@ static void a_reply_to_a_closed_connection_is_dropped(void **state)
     free(r);
 }
 
-/* The client hears why, and then the end. */
+/* The client receives the reason, and then the end of the connection. */
 static void the_connection_ends_after_the_reply_to_a_refused_message(void **state)
 {
     struct pair *p = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server of files_test.c, in one thread: it knows one index, whose bytes it makes up,
- * and does as `server` says, which the test sets between calls.
+ * The server of files_test.c, which runs in one thread.  It has one index, whose bytes it makes up.
+ * The test controls it with `server`, which it sets between calls.
  */
 #ifndef FX_FILE_SERVER_H
 #define FX_FILE_SERVER_H
@@ -14,15 +14,16 @@
 #include "faiss_c_compat.h"
 #include "proto/wire.h"
 
-/* More pieces than are fetched at once, so that some are asked for after others have arrived. */
+/* LARGE has more pieces than are requested at once, so some are requested after others have
+ * arrived. */
 enum { SMALL = 1000, LARGE = 5 * FX_PIECE + 77 };
 
-/* What the server does next, and what it has received. */
+/* How the server answers, and what it has received. */
 static struct {
     size_t save_size;       /* of the index that is saved */
-    uint64_t fail_download; /* at this offset, unless 0 */
+    uint64_t fail_download; /* fail at this offset, unless 0 */
     int refuse_save, lose_session, released, streams;
-    const char *needs; /* of a stream: one byte for each read, its size */
+    const char *needs; /* of a stream: the size of each read, as one byte */
     char got[LARGE];
     size_t ngot;
     char cls[32];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where files come from and go to, against a server of this process that makes up the
- * bytes: what matters here is which of them arrive, and what a failure leaves behind. */
+/* Reading and writing index files in the client, with a server in this process that makes up the
+ * bytes.  The tests check which bytes arrive, and what a failure leaves behind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +126,7 @@ static void written_into_a_stream(void **state)
         server.save_size = size;
         fputs("before", f);
         assert_int_equal(faiss_write_index(an_index, f), 0);
-        fputs("behind", f); /* it is still open */
+        fputs("behind", f); /* the FILE is still open */
         fclose(f);
         assert_int_equal(len, size + 12);
         assert_memory_equal(data, "before", 6);
@@ -148,7 +148,7 @@ static void a_stream_that_is_full(void **state)
     assert_failed(faiss_write_index(an_index, f), -2, "write error in the stream");
     assert_int_equal(server.released, 1);
     fclose(f);
-    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* the connection is in order */
+    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* the connection still works */
 }
 
 static void written_into_a_new_file(void **state)
@@ -208,7 +208,7 @@ static void permissions_and_links_stay(void **state)
     assert_true(S_ISLNK(st.st_mode));
     assert_file(in_dir("real"), SMALL);
     assert_int_equal(mode_of(in_dir("real")), 0604);
-    /* Another name of the file sees the new contents too. */
+    /* Another link to the file sees the new contents too. */
     put(in_dir("one"), "a text that is longer than nothing", 34);
     assert_int_equal(link(in_dir("one"), in_dir("two")), 0);
     assert_int_equal(faiss_write_index_fname(an_index, in_dir("one")), 0);
@@ -307,7 +307,7 @@ static size_t on_read(void *ptr, size_t size, size_t nitems)
     if (cb.ask)
         assert_int_equal(faiss_Index_ntotal(an_index), 42);
     if (n > 3)
-        n = 3; /* less than it was asked for, and there is more */
+        n = 3; /* fewer bytes than requested, though there are more */
     if (n > cb.limit - cb.size)
         n = cb.limit - cb.size;
     fill(ptr, cb.size, n);
@@ -340,7 +340,7 @@ static void written_into_a_callback(void **state)
     free(cb.data);
 }
 
-/* In a child, since memory that is left behind is no error then. */
+/* In a child, because there leaked memory is not an error. */
 static void a_callback_that_does_not_return(void **state)
 {
     (void)state;
@@ -410,7 +410,7 @@ static void read_from_a_file(void **state)
     }
     assert_int_equal(faiss_read_VectorTransform_fname(in_dir("file"), &vt), 0);
     assert_string_equal(server.cls, "VectorTransform");
-    /* A server that was restarted knows no session, and the next one is as good. */
+    /* A restarted server does not know the session; a new session works as well. */
     server.lose_session = 1;
     assert_int_equal(faiss_read_index_fname(in_dir("file"), 0, &an_index), 0);
 }
@@ -491,7 +491,7 @@ static void a_stream_is_begun_once_after_an_earlier_error(void **state)
     (void)state;
     FaissIndex *index = NULL;
     FILE *f = fopen("/dev/zero", "rb");
-    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* there is a connection */
+    assert_int_equal(faiss_Index_ntotal(an_index), 42); /* the connection still works */
     server.lose_session = 1;
     assert_int_equal(faiss_Index_ntotal(an_index), 0);
     assert_int_equal(faissx_last_error_code(), FAISSX_E_SESSION);
@@ -522,10 +522,10 @@ static int set_up(void **state)
         return -1;
     size_t len = sizeof endpoint;
     void *ctx = zmq_ctx_new(), *socket = zmq_socket(ctx, ZMQ_ROUTER);
-    int linger = 0; /* a client that is gone reads no more */
+    int linger = 0; /* do not wait for a client that is gone */
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     *state = ctx;
-    /* TCP: libzmq takes no memfds, as an engine does over a Unix socket. */
+    /* TCP, because libzmq cannot receive memfds over a Unix socket, as an engine does. */
     if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 ||
         zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0 ||
         pthread_create(&thread, NULL, run_server, socket) != 0)

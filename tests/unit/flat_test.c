@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each kernel of flat.c that this processor can run, against distances computed plainly. */
+/* Compares each kernel of flat.c that this processor can run with distances computed plainly. */
 #include "server/engine/search/flat_kernel.h"
 
 #include <float.h>
@@ -36,7 +36,7 @@ static float distance(const float *a, const float *b, size_t d, int ip)
     return (float)sum;
 }
 
-/* With room for all m results, each vector's distance is found under its id. */
+/* With room for all m results, each vector's id comes with its distance. */
 static void check(const struct fxe_flat_kernel *kernel, size_t d, size_t m, int n, int ip)
 {
     static float dis[FXE_FLAT_GROUP][M];
@@ -49,7 +49,7 @@ static void check(const struct fxe_flat_kernel *kernel, size_t d, size_t m, int 
         queries[q] = x[q < n ? q : n - 1];
         g.dis[q] = dis[q];
         g.ids[q] = ids[q];
-        /* Queries beyond n do not exist: no vector may enter their results. */
+        /* There are only n queries: no vector may enter the results of others. */
         g.worst[q] = (q < n) != ip ? FLT_MAX : -FLT_MAX;
         for (size_t i = 0; i < m; i++) {
             dis[q][i] = ip ? -FLT_MAX : FLT_MAX;

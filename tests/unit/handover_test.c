@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What front and engine tell each other: records and descriptors arrive whole, and nothing that
- * is not one is taken. */
+/* Messages between front and engine: records and descriptors arrive whole, and anything else is
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 
 struct ends {
     int front, engine;
-    int before; /* descriptors of this process */
+    int before; /* open descriptors of this process */
 };
 
 static int set_up(void **state)
@@ -36,7 +36,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* Whatever happened, no descriptor was left over. */
+/* No test may leak a descriptor. */
 static int tear_down(void **state)
 {
     struct ends *e = *state;
@@ -87,10 +87,10 @@ static void records_of_every_size_arrive(void **state)
         assert_int_equal(fxs_handover_recv(e->engine, &got, &fd), 1);
         assert_int_equal(fd, -1);
         assert_memory_equal(&got, h, offsetof(struct fxs_handover, bytes) + sizes[i]);
-        for (uint32_t j = sizes[i]; j < FXS_HANDOVER_BYTES; j++) /* no other byte was touched */
+        for (uint32_t j = sizes[i]; j < FXS_HANDOVER_BYTES; j++) /* no other byte was changed */
             assert_int_equal(got.bytes[j], 0xa5);
     }
-    /* The other way, and several in a row. */
+    /* From the engine to the front, several in a row. */
     assert_int_equal(fxs_handover_send(e->engine, record(FXS_READY, 0), -1), 0);
     assert_int_equal(fxs_handover_send(e->engine, record(FXS_STOP, 3), -1), 0);
     assert_int_equal(fxs_handover_recv(e->front, &got, &fd), 1);
@@ -108,7 +108,7 @@ static void a_descriptor_arrives_and_works(void **state)
     char b[4];
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(fxs_handover_send(e->front, record(FXS_CONNECTION, 10), pipes[1]), 0);
-    close(pipes[1]); /* the sender's own; the record has another */
+    close(pipes[1]); /* the sender's copy; the record has another */
     assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), 1);
     assert_true(fd >= 0);
     assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -119,8 +119,7 @@ static void a_descriptor_arrives_and_works(void **state)
     close(pipes[0]);
 }
 
-/* If the socket is full, the sender keeps its record and can send it as soon as the other end
- * reads. */
+/* If the socket is full, the send fails, and succeeds once the other end has read. */
 static void a_full_socket_is_reported(void **state)
 {
     struct ends *e = *state;
@@ -137,7 +136,7 @@ static void a_full_socket_is_reported(void **state)
         assert_true(fd >= 0);
         close(fd);
     }
-    assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), 0); /* none came in half */
+    assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), 0); /* no record was split */
     assert_int_equal(fxs_handover_send(e->front, record(FXS_CONNECTION, 0), pipes[0]), 0);
     close(pipes[0]);
     close(pipes[1]);
@@ -151,7 +150,7 @@ static void an_end_that_is_gone_is_noticed(void **state)
     assert_int_equal(fxs_handover_send(e->front, record(FXS_STOP, 0), -1), 0);
     close(e->front);
     e->front = -1;
-    assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), 1); /* what it said before is read */
+    assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), 1); /* earlier records are still read */
     assert_int_equal(h.kind, FXS_STOP);
     assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), -1);
     assert_int_equal(fd, -1);
@@ -159,9 +158,9 @@ static void an_end_that_is_gone_is_noticed(void **state)
     assert_int_equal(errno, EPIPE);
 }
 
-/* --- what is no record --- */
+/* --- invalid records --- */
 
-/* Send those bytes with n descriptors. */
+/* Send these bytes with n descriptors. */
 static void send_raw(int sock, const void *data, size_t size, int n)
 {
     union {
@@ -183,7 +182,7 @@ static void send_raw(int sock, const void *data, size_t size, int n)
     assert_int_equal(sendmsg(sock, &msg, 0), size);
 }
 
-/* A good record, as it is sent. */
+/* The bytes of a valid record. */
 static struct fxs_handover *sent_record(struct ends *e, uint32_t size)
 {
     static struct fxs_handover h;
@@ -196,7 +195,7 @@ static struct fxs_handover *sent_record(struct ends *e, uint32_t size)
 static void refused(struct ends *e, const void *data, size_t size)
 {
     static struct fxs_handover h;
-    for (int n = 0; n <= 2; n++) { /* its descriptors are closed */
+    for (int n = 0; n <= 2; n++) { /* with none, one and two descriptors */
         int fd = 5, before = descriptors();
         send_raw(e->front, data, size, n);
         assert_int_equal(fxs_handover_recv(e->engine, &h, &fd), -1);
@@ -216,22 +215,22 @@ static void garbage_is_refused(void **state)
     refused(e, garbage, sizeof(garbage));
     refused(e, "", 0);
     for (size_t n = 1; n < head + 10; n++)
-        refused(e, &h, n); /* cut short */
+        refused(e, &h, n); /* truncated */
     refused(e, &h, head + 11);
     refused(e, &h, sizeof(h));
     h.size = FXS_HANDOVER_BYTES + 1;
     refused(e, &h, sizeof(h));
-    h.size = UINT32_MAX; /* with the head, it is small again */
+    h.size = UINT32_MAX; /* the sum with the head's size overflows */
     refused(e, &h, head + 10);
     h = *sent_record(e, 0);
     h.magic++;
     refused(e, &h, head);
     h = *sent_record(e, 0);
-    memset(h.peer, 'p', sizeof(h.peer)); /* without an end */
+    memset(h.peer, 'p', sizeof(h.peer)); /* no terminating NUL */
     refused(e, &h, head);
 }
 
-/* Of more descriptors than one, the first is kept. */
+/* If there are several descriptors, the first is kept. */
 static void unexpected_descriptors_are_closed(void **state)
 {
     struct ends *e = *state;
@@ -246,13 +245,13 @@ static void unexpected_descriptors_are_closed(void **state)
     }
 }
 
-/* The record is read nevertheless, and the next one as well. */
+/* The record is still read, and so is the next one. */
 static void a_descriptor_over_the_limit_is_dropped(void **state)
 {
     struct ends *e = *state;
     struct fxs_handover h;
     struct rlimit before, full;
-    int fd, none = dup(e->front); /* the first number that is free */
+    int fd, none = dup(e->front); /* the lowest free number */
     close(none);
     assert_int_equal(fxs_handover_send(e->front, record(FXS_CONNECTION, 1), e->front), 0);
     assert_int_equal(fxs_handover_send(e->front, record(FXS_STOP, 2), -1), 0);

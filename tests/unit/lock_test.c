@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readers and writers of groups of objects: who may run with whom, in what order those come that
- * had to wait, and that each of them comes. */
+/* Readers and writers of groups of objects: which requests may run together, in which order waiting
+ * ones run, and that each of them runs in the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ enum { OBJECTS = 12, REQUESTS = 64, STEPS = 4000 };
 
 static struct fxe_obj objects[OBJECTS];
 static struct fxe_req requests[REQUESTS];
-static int family[OBJECTS]; /* which are one group, as the test sees it */
+static int family[OBJECTS]; /* the test's own record of the groups */
 static enum { UNUSED, WAITING, RUNNING } states[REQUESTS];
 
 static int set_up(void **state)
@@ -55,7 +55,7 @@ static bool begins(int r)
     return runs;
 }
 
-/* Those that can run now, of those that had to wait. */
+/* Returns the next waiting request that can run now. */
 static int next_ready(void)
 {
     struct fxe_req *batch[FXE_FLAT_MAX];
@@ -92,7 +92,7 @@ static void readers_run_together_and_writers_alone(void **state)
     assert_true(begins(0));
     assert_true(begins(1));
     assert_false(begins(2));
-    assert_true(begins(3)); /* another object */
+    assert_true(begins(3)); /* a different object */
     ends(0);
     assert_int_equal(next_ready(), -1);
     ends(1);
@@ -131,7 +131,7 @@ static void a_request_takes_all_or_nothing(void **state)
     need(2, 1, true);
     assert_true(begins(0));
     assert_false(begins(1));
-    assert_true(begins(2)); /* 1 waits for the first, and does not keep the second meanwhile */
+    assert_true(begins(2)); /* 1 waits for the first without holding the second */
     ends(0);
     assert_int_equal(next_ready(), -1);
     ends(2);
@@ -161,7 +161,7 @@ static void reading_and_writing_one_group_is_writing(void **state)
     ends(3);
 }
 
-/* An index becomes part of another while requests wait for either. */
+/* An index becomes part of another while requests for both wait. */
 static void those_that_wait_find_the_merged_group(void **state)
 {
     (void)state;
@@ -180,7 +180,7 @@ static void those_that_wait_find_the_merged_group(void **state)
     for (int left = 3; left > 0; left--) {
         while ((last = next_ready()) >= 0)
             running++;
-        for (int r = 1; r < 4; r++) /* the writer is alone, in the merged group */
+        for (int r = 1; r < 4; r++) /* only the writer runs in the merged group */
             assert_true(states[r] != RUNNING || r != 2 || running == 1);
         for (int r = 1; r < 4; r++)
             if (states[r] == RUNNING) {
@@ -201,7 +201,7 @@ static void there_is_a_limit(void **state)
     (void)state;
     for (int i = 0; i < FX_OBJECTS_MAX; i++)
         assert_int_equal(fxe_needs_add(&n, &many[i], false), 0);
-    assert_int_equal(fxe_needs_add(&n, &many[0], true), 0); /* has its place */
+    assert_int_equal(fxe_needs_add(&n, &many[0], true), 0); /* already listed: needs no place */
     assert_int_equal(fxe_needs_add(&n, &many[FX_OBJECTS_MAX], false), -1);
 }
 

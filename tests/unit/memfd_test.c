@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arrays in memfds: what is sent arrives, and a memfd that can change or has holes is refused. */
+/* Arrays in memfds: the data arrives, and a memfd that can change or has holes is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@
 
 enum { PAGE = 4096 };
 
-/* A memfd of `size` bytes, whose pages are written if `written` has an 'x' for them. */
+/* A memfd of `size` bytes.  `written` has a character for each page; the pages with 'x' are
+ * written, the others stay holes. */
 static int make(const char *written, size_t size, int seals)
 {
     char page[PAGE];
@@ -103,7 +104,7 @@ static void only_sealed_memfds_are_accepted(void **state)
     assert_int_equal(fx_memfd_sealed_size(-1), 0);
 }
 
-/* Their memory would be taken when FAISS reads them, which no limit of the engine counts. */
+/* Reading a hole would allocate memory that no limit of the engine counts. */
 static void holes_are_refused(void **state)
 {
     (void)state;
@@ -112,14 +113,14 @@ static void holes_are_refused(void **state)
     expect_size(make("x-x", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 3 * PAGE, SEALS), 0);
     expect_size(make("xx-", 2 * PAGE + 1, SEALS), 0);
-    /* Pages beyond the end do not count. */
+    /* Pages beyond the end of the file do not count. */
     int fd = make("x-x", 3 * PAGE, 0);
     assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, 3 * PAGE, 8 * PAGE), 0);
     assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
     expect_size(fd, 0);
 }
 
-/* If there is no room, no memfd is returned and no descriptor leaked. */
+/* Without room, no memfd is returned and no descriptor leaks. */
 static void no_room(void **state)
 {
     struct rlimit before, none = {PAGE, RLIM_INFINITY};
@@ -142,7 +143,7 @@ static void buffers(void **state)
     struct fx_buffer b = {malloc(10), 10, 0}, empty = {NULL, 0, 1};
     (void)state;
     fx_buffer_free(&b);
-    fx_buffer_free(&b); /* forgotten the first time */
+    fx_buffer_free(&b); /* does nothing: the first call cleared it */
     fx_buffer_free(&empty);
     assert_null(b.data);
     assert_int_equal(empty.mapped, 0);

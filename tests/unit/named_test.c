@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Published indexes: what a name stands for, and until when. */
+/* Published indexes: which index a name refers to, and for how long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,12 +13,12 @@
 #include "server/engine/objects/named.h"
 #include "server/engine/run/request.h"
 
-enum { LISTED = 200 }; /* names in one answer */
+enum { LISTED = 200 }; /* most names in one answer */
 
 static int nfreed;
 static struct fxe_session *a, *b;
 
-/* --- a FAISS that only counts --- */
+/* --- a FAISS that only counts calls --- */
 
 static void faiss_free(FaissIndex *index)
 {
@@ -42,16 +42,16 @@ static FaissMetricType faiss_metric(const FaissIndex *index)
 
 struct key {
     const char *name;
-    const char *text; /* NULL: the number */
+    const char *text; /* NULL: the value is the number */
     uint64_t number;
 };
 
 struct answer {
-    char kind[32]; /* of the error, or "" */
+    char kind[32]; /* of the error; "": none */
     char message[200];
     uint64_t id;    /* of the handle in `out`, or 0 */
-    uint64_t total; /* of a list, */
-    size_t names;   /* and how many are in it */
+    uint64_t total; /* of names, according to a list */
+    size_t names;   /* names in that list */
     char first[256];
 };
 
@@ -72,7 +72,7 @@ static msgpack_sbuffer pack_header(const struct key *keys, int n)
     return buf;
 }
 
-/* The keys that the reply has beside its status. */
+/* Reads the reply's keys other than its status. */
 static void read_reply(const struct fxe_req *r, struct answer *answer)
 {
     msgpack_unpacked u;
@@ -101,7 +101,7 @@ static void read_reply(const struct fxe_req *r, struct answer *answer)
     msgpack_unpacked_destroy(&u);
 }
 
-/* The operation with the header `keys`, as run by the engine. */
+/* Runs the operation as the engine does, with `keys` in the header. */
 static struct answer ask(const struct fxe_operation *op, struct fxe_session *s,
                          const struct key *keys, int n)
 {
@@ -214,7 +214,7 @@ static void all_that_open_it_use_one_index(void **state)
     uint64_t one = works(open_it(a, "news")).id, two = works(open_it(b, "news")).id;
     assert_ptr_equal(fxe_obj_find(a, one)->ptr, x->ptr);
     assert_ptr_equal(fxe_obj_find(b, two)->ptr, x->ptr);
-    assert_null(fxe_obj_find(b, one)); /* a handle is its session's */
+    assert_null(fxe_obj_find(b, one)); /* a handle belongs to one session */
     works(unpublish("news"));
 }
 
@@ -226,7 +226,7 @@ static void a_name_outlives_the_session_that_gave_it(void **state)
     assert_int_equal(nfreed, 0);
     works(open_it(b, "news"));
     works(unpublish("news"));
-    assert_int_equal(nfreed, 0); /* it is open */
+    assert_int_equal(nfreed, 0); /* it is still open */
     fails(open_it(b, "news"), "handle", "news");
     end_session(&b);
     assert_int_equal(nfreed, 1);
@@ -238,7 +238,7 @@ static void publishing_again_replaces(void **state)
     (void)state;
     works(publish(a, x->id, "news"));
     uint64_t old = works(open_it(b, "news")).id;
-    works(publish(a, x->id, "news")); /* the same: nothing changes */
+    works(publish(a, x->id, "news")); /* the same index: nothing changes */
     assert_int_equal(fxe_named_count(), 1);
     works(publish(a, y->id, "news"));
     assert_int_equal(fxe_named_count(), 1);
@@ -252,7 +252,7 @@ static void an_index_may_have_two_names(void **state)
     struct fxe_obj *x = new_index(a);
     (void)state;
     works(publish(a, x->id, "news"));
-    works(open_it(b, "news")); /* that somebody has it open makes it no part of another */
+    works(open_it(b, "news")); /* being open does not make it a part of another index */
     works(publish(a, x->id, "old news"));
     works(unpublish("news"));
     fails(open_it(b, "news"), "handle", "news");
@@ -261,7 +261,7 @@ static void an_index_may_have_two_names(void **state)
     works(unpublish("old news"));
 }
 
-/* The second name is given by a session that has only opened the index. */
+/* A session that has only opened the index gives it a second name. */
 static void a_name_does_not_depend_on_the_handle_it_was_given_by(void **state)
 {
     (void)state;
@@ -290,7 +290,7 @@ static void a_part_cannot_be_published(void **state)
     assert_int_equal(fxe_obj_keep(x, part), 0);
     fails(publish(a, part->id, "part"), "handle", "part");
     fails(publish(a, lent->id, "part"), "handle", "part");
-    fails(publish(b, x->id, "news"), "handle", "publish"); /* another session's */
+    fails(publish(b, x->id, "news"), "handle", "publish"); /* belongs to another session */
     assert_int_equal(fxe_named_count(), 0);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of objects, over a FAISS that only notes what is freed: nothing is freed twice, while
- * it is used, or before what holds a pointer to it; and in the end everything is. */
+/* The table of objects, with a FAISS that only records what is freed.  No object is freed twice,
+ * while a call uses it, or before an object with a pointer to it; and in the end all are freed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,18 +15,18 @@
 
 enum { THINGS = 4096, KEEPS = 8 };
 
-/* An object of the FAISS that there is not. */
+/* An object of the fake FAISS. */
 struct thing {
-    int freed;                   /* the how-manieth, or 0 */
-    int used;                    /* by calls under way */
-    struct thing *holds[KEEPS];  /* pointers to others, which it does not free */
-    struct thing *inside[KEEPS]; /* its own, freed with it */
+    int freed;                   /* 1 for the first that was freed, and so on; 0: not freed */
+    int used;                    /* number of calls that use it now */
+    struct thing *holds[KEEPS];  /* objects that it points to but does not free */
+    struct thing *inside[KEEPS]; /* objects that it frees with itself */
     int nholds, ninside;
 };
 
 static struct thing things[THINGS];
 static int nthings, nfreed;
-static size_t before; /* objects in the table when a test began */
+static size_t before; /* objects in the table at the start of a test */
 
 static struct thing *new_thing(void)
 {
@@ -40,7 +40,7 @@ static void free_thing(struct thing *t)
     assert_int_equal(t->used, 0);
     for (int i = 0; i < nthings; i++)
         for (int j = 0; j < things[i].nholds && !things[i].freed; j++)
-            assert_ptr_not_equal(things[i].holds[j], t); /* it would dangle */
+            assert_ptr_not_equal(things[i].holds[j], t); /* the pointer would dangle */
     t->freed = ++nfreed;
     for (int i = 0; i < t->ninside; i++)
         free_thing(t->inside[i]);
@@ -65,11 +65,11 @@ static void end_session(struct fxe_session *s)
     struct fxe_obj *doomed = NULL;
     fxe_obj_release_all(s, &doomed);
     fxe_obj_destroy_list(doomed);
-    memset(s, 0xa5, sizeof *s); /* nothing may look at it any more */
+    memset(s, 0xa5, sizeof *s); /* nothing may read it any more */
     free(s);
 }
 
-/* Made by a constructor: its parts are given to it, and it does not own them. */
+/* An object made by a constructor: it gets its parts later and does not own them. */
 static struct fxe_obj *construct(struct fxe_session *s)
 {
     struct fxe_obj *o = fxe_obj_add(s, FX_CLASS_Index, new_thing(), NULL, 0);
@@ -77,7 +77,7 @@ static struct fxe_obj *construct(struct fxe_session *s)
     return o;
 }
 
-/* Made by the factory, a file or a clone: its parts are born inside it. */
+/* An object made by the factory, from a file or as a clone: it creates and owns its parts. */
 static struct fxe_obj *make_whole(struct fxe_session *s)
 {
     struct fxe_obj *o = fxe_obj_add(s, FX_CLASS_Index, new_thing(), NULL, 1);
@@ -90,7 +90,7 @@ static struct thing *thing_of(const struct fxe_obj *o)
     return o->ptr;
 }
 
-/* A getter: a handle for a part that was born inside. */
+/* A getter's result: a handle for a part that `whole` created. */
 static struct fxe_obj *lend(struct fxe_session *s, struct fxe_obj *whole)
 {
     struct thing *t = thing_of(whole), *part = t->ninside ? t->inside[0] : new_thing();
@@ -101,7 +101,7 @@ static struct fxe_obj *lend(struct fxe_session *s, struct fxe_obj *whole)
     return o;
 }
 
-/* faiss_IndexShards_add_shard and its like: a request that uses both. */
+/* A request like faiss_IndexShards_add_shard, which uses both objects. */
 static void put_into(struct fxe_obj *whole, struct fxe_obj *part)
 {
     struct fxe_obj *doomed = NULL;
@@ -177,7 +177,7 @@ static void a_part_is_freed_after_the_whole(void **state)
     struct thing *w = whole->ptr, *p = part->ptr, *o = other->ptr;
     (void)state;
     put_into(whole, part);
-    release(s, part); /* too early: nothing may happen yet */
+    release(s, part); /* too early: nothing is freed yet */
     assert_int_equal(nfreed, 0);
     assert_null(fxe_obj_find(s, part->id));
     release(s, whole);
@@ -226,7 +226,7 @@ static void nothing_is_freed_during_a_call(void **state)
     (void)state;
     hold(part);
     release(s, whole);
-    assert_int_equal(w->freed, 0); /* it would take the part with it */
+    assert_int_equal(w->freed, 0); /* freeing it would free the part, too */
     let_go(part);
     assert_int_equal(w->freed, 1);
     end_session(s);
@@ -238,14 +238,14 @@ static void lent_handles_end_with_the_lender(void **state)
     struct fxe_obj *whole = make_whole(s), *part = lend(s, whole);
     uint64_t id = part->id;
     (void)state;
-    assert_ptr_equal(lend(s, whole), part); /* one handle, however often it is asked for */
+    assert_ptr_equal(lend(s, whole), part); /* the same handle each time */
     release(s, whole);
     assert_null(fxe_obj_find(s, id));
     assert_int_equal(nfreed, 2);
     end_session(s);
 }
 
-/* The calls that use it were counted for itself alone until it became a part. */
+/* Until the object became a part, the calls that use it were counted for it alone. */
 static void a_part_that_is_given_to_an_owner_is_counted_once(void **state)
 {
     struct fxe_session *s = new_session();
@@ -257,7 +257,7 @@ static void a_part_that_is_given_to_an_owner_is_counted_once(void **state)
     assert_int_equal(part->calls, 0);
     hold(whole);
     release(s, whole);
-    assert_int_equal(w->freed, 0); /* a call uses it */
+    assert_int_equal(w->freed, 0); /* a call still uses it */
     let_go(whole);
     assert_int_equal(nfreed, 2);
     end_session(s);
@@ -278,7 +278,7 @@ static void what_a_lent_part_keeps_is_released_with_it(void **state)
     end_session(s);
 }
 
-/* whole > part > more > whole: FAISS would go round and round. */
+/* whole > part > more > whole: FAISS would recurse without end. */
 static void a_circle_through_a_lent_part_is_seen(void **state)
 {
     struct fxe_session *s = new_session();
@@ -340,7 +340,8 @@ static void an_unpublished_index_is_its_creators_again(void **state)
     end_session(a);
 }
 
-/* It has gone back to its creator, whose session ends while somebody else has it open. */
+/* An unpublished index belongs to its creator again, whose session then ends while another has the
+ * index open. */
 static void an_open_index_outlives_its_creators_session(void **state)
 {
     struct fxe_session *a = new_session(), *b = new_session();
@@ -356,7 +357,7 @@ static void an_open_index_outlives_its_creators_session(void **state)
     end_session(b);
 }
 
-/* A getter of the creator, called after the index was published. */
+/* The creator calls a getter after the index was published. */
 static void parts_lent_by_a_published_index_end_with_it(void **state)
 {
     (void)state;
@@ -379,7 +380,7 @@ static void parts_lent_by_a_published_index_end_with_it(void **state)
     }
 }
 
-/* A shard that is added through another handle belongs to the index, not to that handle. */
+/* A shard that is added through an opened handle belongs to the index, not to that handle. */
 static void a_part_given_to_an_open_index_lasts_as_long_as_that(void **state)
 {
     struct fxe_session *a = new_session(), *b = new_session();
@@ -389,13 +390,13 @@ static void a_part_given_to_an_open_index_lasts_as_long_as_that(void **state)
     struct fxe_obj *mine = fxe_obj_alias(b, x);
     put_into(mine, construct(b));
     end_session(b);
-    assert_int_equal(nfreed, 0); /* FAISS's index has a pointer to it */
+    assert_int_equal(nfreed, 0); /* FAISS's index still points to it */
     end_session(a);
     unpublish(x);
     assert_int_equal(nfreed, 2);
 }
 
-/* A handle ends; the index and its parts stay, and so do handles for the parts. */
+/* Closing a handle frees neither the index nor its parts, and handles for the parts stay valid. */
 static void closing_an_open_index_leaves_its_parts_alone(void **state)
 {
     struct fxe_session *a = new_session(), *b = new_session();
@@ -406,7 +407,7 @@ static void closing_an_open_index_leaves_its_parts_alone(void **state)
     lend(b, fxe_obj_alias(b, x));
     end_session(b);
     assert_int_equal(nfreed, 0);
-    assert_int_equal(fxe_obj_count(), published); /* sessions that come and go leave nothing */
+    assert_int_equal(fxe_obj_count(), published); /* ended sessions leave nothing behind */
     b = new_session();
     struct fxe_obj *mine = fxe_obj_alias(b, x);
     uint64_t part = lend(b, mine)->id;
@@ -420,7 +421,7 @@ static void closing_an_open_index_leaves_its_parts_alone(void **state)
     end_session(b);
 }
 
-/* B gives the part of an open index something that lives in B's session: it must not go with B. */
+/* B gives the part of an open index an object of B's session, which must outlive that session. */
 static void what_is_given_to_a_part_of_an_open_index_stays_with_it(void **state)
 {
     struct fxe_session *a = new_session(), *b = new_session();
@@ -464,7 +465,8 @@ static void an_index_cannot_be_put_into_itself_by_another_handle(void **state)
     end_session(a);
 }
 
-/* Its creator has freed its handle, or has gone; it was not the whole's to free. */
+/* The part's creator has freed its handle, or its session has ended; the whole does not own the
+ * part. */
 static void a_part_of_a_published_index_is_freed_after_it(void **state)
 {
     (void)state;
@@ -484,7 +486,7 @@ static void a_part_of_a_published_index_is_freed_after_it(void **state)
     }
 }
 
-/* --- at random, against the rules of struct thing --- */
+/* --- random operations, checked by struct thing --- */
 
 enum { SESSIONS = 4, HANDLES = 24, STEPS = 3000 };
 
@@ -501,7 +503,7 @@ static unsigned random_below(unsigned n)
     return (seed >> 16) % n;
 }
 
-/* One of the client's objects that it may still name, or NULL. */
+/* One of the client's objects that it may still refer to, or NULL. */
 static struct fxe_obj *any_of(int c)
 {
     uint64_t id = clients[c].id[random_below(HANDLES)];
@@ -511,7 +513,7 @@ static struct fxe_obj *any_of(int c)
 static void remember(int c, const struct fxe_obj *o)
 {
     clients[c].id[random_below(HANDLES)] =
-        o->id; /* what it replaces lives until the session ends */
+        o->id; /* the object that it replaces lives until the session ends */
 }
 
 static const struct fxe_obj *outermost(const struct fxe_obj *o)
@@ -521,8 +523,8 @@ static const struct fxe_obj *outermost(const struct fxe_obj *o)
     return o;
 }
 
-/* Parts of one owner do not hold each other here: the table would keep such an owner for ever, and
- * FAISS has nothing that is built like that. */
+/* Here, parts of one owner do not point to each other: the table would never free such an owner,
+ * and FAISS has no such objects. */
 static void put_if_possible(struct fxe_obj *whole, struct fxe_obj *part)
 {
     if (outermost(whole) == outermost(part) ||
@@ -575,7 +577,7 @@ static void play(void)
                 unpublish(published[name]);
             published[name] = NULL;
             break;
-        case 9: /* as publish does: not a part */
+        case 9: /* as publish does, for objects that are not parts */
             if (o && !published[name] && !o->lender && o->nkeepers <= o->named &&
                 !fxe_obj_target(o)->lender)
                 fxe_obj_share(published[name] = fxe_obj_target(o));
@@ -587,7 +589,7 @@ static void play(void)
         default:
             if (random_below(20) != 0)
                 break;
-            /* Not while it has requests: session.c waits for them. */
+            /* Not while the session has requests: session.c waits for them. */
             for (h = 0; h < 8; h++)
                 if (held[h]) {
                     let_go(held[h]);
@@ -598,7 +600,7 @@ static void play(void)
             clients[c].session = new_session();
         }
     }
-    assert_in_range(nfreed, 100, nthings); /* it was not all refused */
+    assert_in_range(nfreed, 100, nthings); /* not everything was refused */
     for (int i = 0; i < 8; i++)
         if (held[i])
             let_go(held[i]);

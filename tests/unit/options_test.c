@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of a server, and those that it passes to its engines. */
+/* The server's options, and those that it passes to its engines. */
 #include "server/options.h"
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-/* What a test prints on purpose is not its output. */
+/* Parse without printing the error messages that a test provokes. */
 static int quietly(int (*parse)(struct fxs_options *, int, char **), struct fxs_options *o,
                    char **argv)
 {
@@ -91,7 +91,7 @@ static void test_environment(void **state)
     unsetenv("FAISSX_PORT");
 }
 
-/* Every option that is passed to an engine arrives. */
+/* An engine gets every option that the server passes to it. */
 static void test_engine(void **state)
 {
     struct fxs_options o, e;
@@ -140,7 +140,7 @@ static void test_engine_defaults(void **state)
     assert_int_equal(e.lease, 30);
 }
 
-/* Each option of the help can be given, and no line is too long for a terminal. */
+/* Each option in the help is accepted, and no line is too long for a terminal. */
 static void test_help(void **state)
 {
     char *text = NULL;

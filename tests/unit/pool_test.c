@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The workers of an engine, without FAISS: connections that are handed over, requests in a row,
- * and what idle ones cost. */
+/* The workers of an engine, without FAISS: handed-over connections, consecutive requests, and the
+ * cost of idle connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +57,7 @@ static int start_engine(void **state)
                : -1;
 }
 
-/* Hand a connection over, with bytes that the front has read.  Returns the client's end. */
+/* Hand over a connection, with n bytes that the front has read.  Returns the client's end. */
 static int hand_over(const void *bytes, size_t n, int near)
 {
     static struct fxs_handover h;
@@ -76,7 +76,7 @@ static int hand_over(const void *bytes, size_t n, int near)
     return fd[1];
 }
 
-/* A request, with `session` unless that is NULL.  Returns its length. */
+/* Write a request to `to`, with `session` unless it is NULL.  Returns its length. */
 static size_t put_request(uint8_t *to, const char *operation, uint64_t id, const uint8_t *session)
 {
     msgpack_sbuffer buf;
@@ -118,7 +118,7 @@ static void read_all(int fd, void *to, size_t n)
     assert_int_equal(recv(fd, to, n, MSG_WAITALL), n);
 }
 
-/* The next reply, of one frame; its strings are valid until the next. */
+/* Receive the next reply, of one frame.  Its strings are valid until the next call. */
 static struct fx_header *hear(int fd, uint64_t want_id)
 {
     static struct fx_header h;
@@ -156,7 +156,7 @@ static void expect_error(int fd, uint64_t id, const char *kind)
     assert_int_equal(fx_header_is(h, "kind", kind), 1);
 }
 
-/* Say hello; returns the session's token. */
+/* Send hello.  Returns the session's token. */
 static const uint8_t *hello(int fd, uint8_t token[FX_TOKEN_SIZE])
 {
     const char *s;
@@ -193,7 +193,7 @@ static void requests_in_a_row_are_answered_in_order(void **state)
         size_t n = 0;
         for (int j = 0; j < COUNT; j++)
             n += put_request(b[i] + n, j % 3 ? "ping" : "nonsense", 1000u * (unsigned)i + j, NULL);
-        /* Some of it is read by the front, the rest is in the socket. */
+        /* The front has read some bytes; the rest is in the socket. */
         size_t have = n < 500u * (unsigned)i ? n : 500u * (unsigned)i;
         fd[i] = hand_over(b[i], have, 0);
         assert_int_equal(send(fd[i], b[i] + have, n - have, MSG_NOSIGNAL), n - have);
@@ -217,13 +217,13 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
-/* The rest of a request may come much later: no thread spins meanwhile. */
+/* No thread spins while the rest of a request is missing. */
 static void half_a_request_costs_nothing(void **state)
 {
     uint8_t b[600];
     size_t n = put_request(b, "ping", 1, NULL), all = n + put_request(b + n, "ping", 2, NULL);
     (void)state;
-    for (size_t extra = 1; extra < 12; extra += 5) { /* of a head, and of a body */
+    for (size_t extra = 1; extra < 12; extra += 5) { /* part of a head, and part of a body */
         int fd[2];
         fd[0] = hand_over(b, n + extra, 0);
         fd[1] = hand_over("", 0, 0);
@@ -233,7 +233,7 @@ static void half_a_request_costs_nothing(void **state)
         usleep(20000);
         int64_t before = cpu_us();
         usleep(300000);
-        assert_in_range(cpu_us() - before, 0, 60000); /* spinning takes all that it gets */
+        assert_in_range(cpu_us() - before, 0, 60000); /* a spinning thread would use far more */
         for (int i = 0; i < 2; i++) {
             assert_int_equal(send(fd[i], b + n + extra, all - n - extra, 0), all - n - extra);
             expect_ok(fd[i], 2);
@@ -266,7 +266,7 @@ static void hello_returns_the_session_and_versions(void **state)
     }
 }
 
-/* For an unknown session, an engine reports how the one before it ended. */
+/* For an unknown session, an engine reports how the previous engine ended. */
 static void a_lost_session_is_explained(void **state)
 {
     int fd = hand_over("", 0, 0);
@@ -298,7 +298,8 @@ static int has_lease(const uint8_t *token)
     return ending;
 }
 
-/* The engine notices the end of a connection soon, not at once. */
+/* Wait until the session has a lease: the engine notices the end of a connection soon, but not at
+ * once. */
 static void expect_lease(const uint8_t *token)
 {
     for (int i = 0; i < 1000 && !has_lease(token); i++)
@@ -323,10 +324,10 @@ static void a_session_lives_while_it_has_a_connection(void **state)
     close(b);
     expect_lease(token);
     a = hand_over("", 0, 0);
-    say(a, "attach", 4, token); /* in time */
+    say(a, "attach", 4, token); /* before the lease ends */
     expect_ok(a, 4);
     assert_int_equal(has_lease(token), 0);
-    /* It belongs to the session that its last request named. */
+    /* A connection belongs to the session that its last request named. */
     uint8_t other[FX_TOKEN_SIZE];
     hello(a, other);
     expect_lease(token);

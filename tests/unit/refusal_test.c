@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Patterns of the table of refusals against shapes, and which row holds for a release. */
+/* Which shapes the patterns of the table of refusals match, and which row applies to a release. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static void patterns_match_words_in_their_order(void **state)
         {"IxFl:1", "IxF2", 0},
         {"IxFl:1", "IxFl:1", 1},
         {"IxFl:1", "IxFl:0", 0},
-        {"IxFl:1", "IxFl:1:0", 0}, /* it has no type */
+        {"IxFl:1", "IxFl:1:0", 0}, /* the shape lacks the type */
         {"IxSQ:1:3", "IxSQ:1", 1},
         {"IxSQ:1:3", "IxSQ:*:3", 1},
         {"IxSQ:1:3", "IxSQ:*:4", 0},
@@ -29,7 +29,7 @@ static void patterns_match_words_in_their_order(void **state)
         {"", "", 1},
         {"IxFl:1", "", 1},
         {"", "IxFl", 0},
-        /* metrics with a name, but L2 and inner product; and those without */
+        /* '+': a metric with a name other than L2 and inner product; '#': one without a name */
         {"IxFl:0", "IxFl:+", 0},
         {"IxFl:1", "IxFl:+", 0},
         {"IxFl:2", "IxFl:+", 1},
@@ -38,17 +38,17 @@ static void patterns_match_words_in_their_order(void **state)
         {"IxFl:22", "IxFl:#", 0},
         {"IxFl:23", "IxFl:#", 1},
         {"IxFl", "IxFl:+", 0},
-        /* several words: in order, with others between them */
+        /* several words: in this order, perhaps with others between them */
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT IxFl", 1},
         {"IxPT:1 IwFl:1 IxFl:1", "IxFl IxPT", 0},
         {"IxPT:1 IwFl:1 IxFl:1", "IwFl IwFl", 0},
         {"IwFl:1 IwFl:1", "IwFl IwFl", 1},
-        /* with a comma: next to each other */
+        /* with a comma: adjacent */
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT,IxFl", 0},
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT,IwFl", 1},
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT,IwFl,IxFl", 1},
         {"IxPT:1 IwFl:1 IxFl:1", "IwFl,IxFl,IxFl", 0},
-        {"IxPT:1 IxMp:1 IxPT:1 IwFl:1", "IxPT,IwFl", 1}, /* not at the first that begins it */
+        {"IxPT:1 IxMp:1 IxPT:1 IwFl:1", "IxPT,IwFl", 1}, /* the first candidate does not match */
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT IwFl,IxFl", 1},
         {"IxPT:1 IwFl:1 IxFl:1", "IxPT,IwFl IwFl,IxFl", 0}, /* each word is used once */
     };
@@ -67,7 +67,7 @@ static void a_release_is_the_nearest_older_one(void **state)
     assert_int_equal(exact, 1);
     fxe_refusal_find("1.7.4", FXE_ACT_add, 0, "", &exact);
     assert_int_equal(exact, 0);
-    fxe_refusal_find("1.0.0", FXE_ACT_add, 0, "", &exact); /* older than all: the oldest */
+    fxe_refusal_find("1.0.0", FXE_ACT_add, 0, "", &exact); /* older than all releases: the oldest */
     assert_int_equal(exact, 0);
     fxe_refusal_find("99.0.0", FXE_ACT_add, 0, "", &exact);
     assert_int_equal(exact, 0);
@@ -75,7 +75,7 @@ static void a_release_is_the_nearest_older_one(void **state)
     assert_int_equal(exact, 0);
 }
 
-/* Words that were tried are known, to the depth to which that was done. */
+/* A word is known if it was tried, to the depth to which it was tried. */
 static void what_was_not_tried_is_not_known(void **state)
 {
     (void)state;
@@ -89,7 +89,7 @@ static void what_was_not_tried_is_not_known(void **state)
     assert_false(fxe_refusal_knows("1.7.3", "IxPT:1 IxPT:1 IxPT:1 IxPT:1 IxF2:1"));
 }
 
-/* A row holds for the circumstances that it names, and for those with more of them. */
+/* A row applies if all the circumstances that it names are given, perhaps with others. */
 static void a_row_needs_its_circumstances(void **state)
 {
     int exact, rows = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions live by their connections, end once, and never under a request. */
+/* A session lasts as long as its connections, ends once, and never during a request. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static int set_up(void **state)
     return fxe_sessions_count() == 0 ? 0 : -1;
 }
 
-/* Nothing of a test may be left over. */
+/* No test may leave anything behind. */
 static int tear_down(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static void a_lease_begins_with_the_last_connection(void **state)
     memcpy(token, s->token, FX_TOKEN_SIZE);
     fxe_session_bind(s, a);
     fxe_session_bind(s, b);
-    fxe_session_bind(s, b); /* again: nothing new */
+    fxe_session_bind(s, b); /* again: changes nothing */
     assert_true(next_end() == INT64_MAX);
     fxe_session_unbind(a);
     fxe_session_unbind(a);
@@ -105,7 +105,7 @@ static void a_lease_begins_with_the_last_connection(void **state)
     assert_in_range(s->ends_ms, before + LEASE_MS, fxe_now_ms() + LEASE_MS);
     assert_true(next_end() == s->ends_ms);
 
-    /* Not a moment too early. */
+    /* It does not end early. */
     int64_t end = s->ends_ms;
     assert_true(fxe_sessions_expire(end - 1, &doomed) == end);
     assert_ptr_equal(find(token), s);
@@ -142,7 +142,7 @@ static void a_connection_belongs_to_one_session(void **state)
     assert_ptr_equal(c->session, t);
     assert_null(s->conns);
     assert_ptr_equal(t->conns, c);
-    assert_true(s->ends_ms > 0); /* the session that it has left has no connection any more */
+    assert_true(s->ends_ms > 0); /* the session that it left has no connections */
     assert_int_equal(t->ends_ms, 0);
     fxe_session_unbind(c);
     assert_true(t->ends_ms > 0);
@@ -172,7 +172,7 @@ static void leases_end_in_the_order_in_which_they_began(void **state)
     assert_int_equal(fxe_sessions_count(), 0);
 }
 
-/* A session that was ended, even twice, stays until its requests are done. */
+/* An ended session, even if ended twice, stays until its requests are done. */
 static void nothing_is_freed_during_a_request(void **state)
 {
     (void)state;
@@ -191,7 +191,7 @@ static void nothing_is_freed_during_a_request(void **state)
         }
         assert_int_equal(s->ended, 1);
         assert_ptr_equal(find(token), s);
-        /* Its lease is over; a connection that ends now does not begin another. */
+        /* Its lease has ended; a connection that ends now does not start another. */
         fxe_session_unbind(c);
         assert_true(fxe_sessions_expire(INT64_MAX, &doomed) == INT64_MAX);
         assert_int_equal(s->ends_ms, 0);
@@ -203,7 +203,7 @@ static void nothing_is_freed_during_a_request(void **state)
     }
 }
 
-/* A connection outlives its session: `bye`, and hello again. */
+/* A connection outlives its session: after bye it may say hello again. */
 static void connections_stay_when_a_session_ends(void **state)
 {
     struct fxe_session *s = fxe_session_new();
@@ -222,7 +222,7 @@ static void connections_stay_when_a_session_ends(void **state)
     fxe_conn_unref(b);
 }
 
-/* What a session owns ends with it: the leak check of a sanitizer build would see it. */
+/* A sanitizer build's leak check reports what a session does not free. */
 static void downloads_are_freed_with_it(void **state)
 {
     struct fxe_session *s = fxe_session_new();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The C API as data: sizes of arrays, names, classes. */
+/* The C API as data: array sizes, names, classes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +11,11 @@
 
 #include "proto/api.h"
 
-/* Objects for the getters that sizes call, and a record of these calls. */
+/* The values that the getters used by sizes return, and a record of the calls. */
 struct world {
     int64_t d, list_size, nlist, nprobe, own_nprobe;
     size_t code_size;
-    int64_t status; /* what sa_code_size returns */
+    int64_t status; /* sa_code_size's return value */
     int is_ivf;     /* the parameters are those of an IVF */
     int broken;     /* every call fails */
     int last_op, calls;
@@ -82,7 +82,7 @@ static int arg_of(const struct fx_fn *fn, const char *name)
     return -1;
 }
 
-/* A call in the making. */
+/* A call and its arguments. */
 struct call {
     const struct fx_fn *fn;
     union fx_val v[FX_PARAMS_MAX + 1];
@@ -120,7 +120,7 @@ static void test_search(void **state)
     struct call c = call_of("faiss_Index_search");
     (void)state;
     c.w.d = 128;
-    c.v[0].p = &c; /* the index: not looked at, only handed on */
+    c.v[0].p = &c; /* the index: only passed on, never read */
     set(&c, "n", 7);
     set(&c, "k", 10);
     expect(&c, "x", 7 * 128);
@@ -142,7 +142,7 @@ static void test_search(void **state)
     expect(&c, "labels", REFUSED);
     set(&c, "n", INT64_MIN);
     expect(&c, "x", 0);
-    set(&c, "n", -5); /* two negative factors are an error, too */
+    set(&c, "n", -5); /* two negative factors do not make a valid size */
     set(&c, "k", -3);
     expect(&c, "labels", 0);
     set(&c, "n", (int64_t)1 << 32);
@@ -156,7 +156,7 @@ static void test_search(void **state)
 
     c.w.broken = 1;
     expect(&c, "x", REFUSED);
-    expect(&c, "labels", INT64_MAX); /* asks no object */
+    expect(&c, "labels", INT64_MAX); /* needs no attribute of an object */
 }
 
 static void test_attributes(void **state)
@@ -251,7 +251,7 @@ static void test_rows(void **state)
     expect(&c, "xq", 24);
     expect(&c, "xb", 20);
     expect(&c, "dis", 17);
-    set(&c, "ldq", 0); /* every row the same */
+    set(&c, "ldq", 0); /* all rows are the same */
     expect(&c, "xq", 4);
     set(&c, "ldq", -2);
     expect(&c, "xq", REFUSED);
@@ -266,12 +266,12 @@ static void test_rows(void **state)
     set(&c, "ldq", 2);
     expect(&c, "xq", REFUSED);
     set(&c, "ldq", 1);
-    expect(&c, "xq", REFUSED); /* the sum */
+    expect(&c, "xq", REFUSED); /* the sum overflows */
     set(&c, "d", 1);
     expect(&c, "xq", INT64_MAX);
 }
 
-/* Operators that the table may use but a test cannot count on. */
+/* Operators that the language has, though perhaps no function in the table uses them. */
 static void test_operators(void **state)
 {
     static const struct {
@@ -299,14 +299,14 @@ static void test_operators(void **state)
     }
 }
 
-/* Words of an operator behind its code. */
+/* The number of words that follow an operator. */
 static int operands(int op)
 {
     return op == FX_SZ_ATTR ? 3 : op == FX_SZ_ARG || op == FX_SZ_NUM ? 1 : 0;
 }
 
-/* A program leaves one number, never needs more than the evaluator's stack, and
- * names parameters of the right kind. */
+/* A program leaves one number, never exceeds the evaluator's stack, and names parameters of the
+ * right kind. */
 static void check_program(const struct fx_fn *fn, const int16_t *prog)
 {
     int depth = 0;
@@ -340,7 +340,7 @@ static void test_table(void **state)
             const struct fx_param *p = i < fn->nparams ? &fn->params[i] : &fn->ret;
             if (p->size)
                 check_program(fn, p->size);
-            else if (p->kind == FX_ARRAY) /* else it could not be sent */
+            else if (p->kind == FX_ARRAY) /* without a size it could not be sent */
                 assert_true(fn->flags & (FX_UNSIZED | FX_CUSTOM | FX_PROCESS));
             if (p->kind == FX_ARRAY || p->kind == FX_LENT)
                 assert_in_range(p->elem, 0, FX_NELEMS - 1);
@@ -371,7 +371,8 @@ static void test_bytes(void **state)
     assert_int_equal(fx_bytes(UINT64_MAX, FX_U8, &b), -1);
     assert_int_equal(fx_bytes(PTRDIFF_MAX / 4, FX_F32, &b), 0);
     assert_int_equal(fx_bytes(PTRDIFF_MAX / 4 + 1, FX_F32, &b), -1);
-    assert_int_equal(fx_bytes((uint64_t)1 << 61, FX_I64, &b), -1); /* 2^64 is not 0 */
+    assert_int_equal(fx_bytes((uint64_t)1 << 61, FX_I64, &b),
+                     -1); /* 2^64 bytes: must not become 0 */
     assert_int_equal(fx_bytes(UINT64_MAX / 4 + 2, FX_F32, &b), -1);
 }
 
@@ -383,12 +384,12 @@ static void test_names(void **state)
         const char *name = fx_fns[op].name;
         size_t len = strlen(name);
         assert_int_equal(fx_op_by_name(name, len), op);
-        /* Not NUL terminated, as in a message. */
+        /* Without a NUL at the end, as in a message. */
         char *exact = malloc(len);
         memcpy(exact, name, len);
         assert_int_equal(fx_op_by_name(exact, len), op);
         free(exact);
-        /* What is near it is another function, or none. */
+        /* A longer or shorter name is another function, or none. */
         for (size_t n = 0; n < len; n++) {
             int other = fx_op_by_name(name, n);
             assert_int_not_equal(other, op);
@@ -411,7 +412,7 @@ static void test_names(void **state)
     assert_int_equal(fx_op_by_name("\xff\xff\xff", 3), 0);
 }
 
-/* A name from the network may hold NUL bytes: nothing is read behind a function's name. */
+/* A name from the network may contain NUL bytes: nothing is read beyond a function's name. */
 static void test_name_with_nul(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the table says about functions, beside their prototypes and the sizes of their arrays. */
+/* What the table says about functions, apart from prototypes and array sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,8 +30,7 @@ static const struct fx_param *param_of(const char *function, const char *name)
     return NULL;
 }
 
-/* Those of which FAISS itself says that they must not be negative, and distances from row to row,
- * which may be -1. */
+/* Arguments that may be negative: those that FAISS itself checks, and strides, which may be -1. */
 static int is_free(const struct fx_fn *fn, const char *name)
 {
     return (strcmp(name, "k") == 0 && (strstr(fn->name, "earch") || strstr(fn->name, "assign"))) ||
@@ -83,7 +82,7 @@ static void test_what_changes_an_object(void **state)
         {"faiss_Index_search_with_params", "params", 0},
         {"faiss_ParameterSpace_set_index_parameter", "space", 0},
         {"faiss_ParameterSpace_set_index_parameter", "cindex", 1},
-        {"faiss_ParameterSpace_add_range", "space", 1}, /* a new range, though it lends it */
+        {"faiss_ParameterSpace_add_range", "space", 1}, /* adds the range that it lends */
         {"faiss_index_cpu_to_gpu_multiple", "providers_vec", 1},
     };
     (void)state;
@@ -92,7 +91,8 @@ static void test_what_changes_an_object(void **state)
             fail_msg("%s: %s", cases[i].function, cases[i].param);
 }
 
-/* A function of a fork under two names, and one that only adds parameters to another. */
+/* Pairs of functions that do the same: a fork's function under two names, or one that only adds
+ * parameters to another. */
 static void test_twins_are_guarded_alike(void **state)
 {
     static const char *const twins[][2] = {
@@ -122,7 +122,7 @@ static void test_objects(void **state)
     assert_int_equal(fn_of("faiss_Index_add")->makes, FX_NO_CLASS);
     assert_true(fn_of("faiss_IndexIVFFlat_new_with")->flags & FX_NEW);
     assert_true(fn_of("faiss_index_factory")->flags & FX_WHOLE);
-    /* Single: so are the classes made of them, and not those they are made of. */
+    /* Derived classes inherit `single`; base classes do not get it. */
     assert_int_equal(fx_classes[FX_CLASS_GpuIndex].single, 1);
     assert_int_equal(fx_classes[FX_CLASS_GpuIndexIVF].single, 1);
     assert_int_equal(fx_classes[FX_CLASS_StandardGpuResources].single, 1);
@@ -155,12 +155,14 @@ static void test_special_handlers(void **state)
     assert_true(n > 0);
 }
 
-/* What a function is made of, where the library lacks it, is in extras.c. */
+/* A function with made= is implemented in extras.c, with other functions, if the library lacks it.
+ */
 static void test_functions_made_of_others(void **state)
 {
     int n = 0;
     (void)state;
-    memset(&fxe_engine.lib.api, 0xff, sizeof fxe_engine.lib.api); /* it lacks nothing */
+    memset(&fxe_engine.lib.api, 0xff,
+           sizeof fxe_engine.lib.api); /* a library with every function */
     for (int op = 1; op < FX_NOPS; op++) {
         unsigned plain = fx_fns[op].flags & FX_COMPOSED && !(fx_fns[op].flags & FX_CUSTOM);
         if (!fxe_extra_has(op) != !plain)

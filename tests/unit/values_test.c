@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Value objects, which live in the client: everything about them works while no server
- * can be reached, and nothing that is done to them wrongly crashes. */
+/* Value objects, which live in the client: they work without a server, and wrong use of them does
+ * not crash. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static void assert_error(int code, const char *text)
         fail_msg("'%s' is not in '%s'", text, error);
 }
 
-/* The thread's last error. */
+/* Clear the thread's last error. */
 static void clear_error(void)
 {
     faiss_IDSelectorRange_imin(NULL);
@@ -90,7 +90,7 @@ COMPOSE(both, And)
 COMPOSE(either, Or)
 COMPOSE(one, XOr)
 
-/* Which of the ids 0 to 15 are members, lowest bit first. */
+/* The members among the ids 0 to 15: bit i is set if i is one. */
 static unsigned members(const FaissIDSelector *s)
 {
     unsigned set = 0;
@@ -151,7 +151,7 @@ static void selectors_return_their_fields(void **state)
     assert_int_equal(faiss_IDSelectorRange_imax((FaissIDSelectorRange *)r), INT64_MAX);
     assert_int_equal(faiss_IDSelectorBitmap_n((FaissIDSelectorBitmap *)m), 3);
     assert_ptr_equal(faiss_IDSelectorBitmap_bitmap((FaissIDSelectorBitmap *)m), bits);
-    /* FAISS's Bloom filter: as many bits as count the ids, and 5 more. */
+    /* FAISS's Bloom filter: enough bits to count the ids, and 5 more. */
     const struct {
         size_t n;
         int nbits;
@@ -174,10 +174,9 @@ static void a_part_that_was_freed_is_noticed(void **state)
     assert_int_equal(faiss_IDSelector_is_member(t, 9), 1);
     faiss_IDSelector_free(b);
     clear_error();
-    assert_int_equal(faiss_IDSelector_is_member(t, 9),
-                     1); /* not of b: an error, which is reported */
+    assert_int_equal(faiss_IDSelector_is_member(t, 9), 1); /* b was freed: an error is reported */
     assert_error(FAISSX_E_HANDLE, "the FaissIDSelector was freed before");
-    faiss_IDSelector_free(t); /* frees none of its parts */
+    faiss_IDSelector_free(t); /* does not free its parts */
     clear_error();
     assert_int_equal(faiss_IDSelector_is_member(a, 3), 1);
     assert_no_error();
@@ -247,7 +246,7 @@ static void parameters_of_an_ivf(void **state)
     assert_int_equal(faiss_SearchParametersIVF_max_codes(q), 6);
     faiss_SearchParametersIVF_free(p);
     faiss_SearchParameters_free((FaissSearchParameters *)q);
-    assert_int_equal(faiss_IDSelector_is_member(sel, 9), 1); /* is not theirs to free */
+    assert_int_equal(faiss_IDSelector_is_member(sel, 9), 1); /* not freed with the parameters */
 }
 
 static void parameters_of_an_hnsw(void **state)
@@ -368,7 +367,7 @@ static void a_result_is_put_together_from_partial_ones(void **state)
     assert_int_equal(faiss_RangeSearchResult_new(&r, 3), 0);
     assert_int_equal(faiss_RangeSearchPartialResult_new(&p, r), 0);
     assert_ptr_equal(faiss_RangeSearchPartialResult_res(p), r);
-    /* As FAISS: one query is filled after the other. */
+    /* As in FAISS: one query is filled after another. */
     assert_int_equal(faiss_RangeSearchPartialResult_new_result(p, 2, &two), 0);
     assert_int_equal(faiss_RangeQueryResult_add(two, 0.5f, 20), 0);
     assert_int_equal(faiss_RangeQueryResult_add(two, 0.25f, 21), 0);
@@ -487,7 +486,7 @@ static void a_range_beyond_the_buffers_is_refused(void **state)
     assert_int_equal(faiss_BufferList_wp(l), 0);
     faiss_BufferList_free(l);
     assert_int_equal(faiss_BufferList_new(&l, 0), 0);
-    assert_int_equal(faiss_BufferList_add(l, 0, 0), -4); /* FAISS would divide by 0 */
+    assert_int_equal(faiss_BufferList_add(l, 0, 0), -4); /* in FAISS, a division by 0 */
     assert_int_equal(faiss_BufferList_copy_range(l, 0, 1, ids, dis), -4);
     faiss_BufferList_free(l);
 }
@@ -526,7 +525,7 @@ static void readers_and_writers(void **state)
     assert_error(FAISSX_E_HANDLE, "expected a FaissIndex, got a FaissCustomIOReader");
     faiss_CustomIOWriter_free((FaissCustomIOWriter *)r);
     assert_error(FAISSX_E_HANDLE, "expected a FaissCustomIOWriter, got a FaissCustomIOReader");
-    faiss_IOReader_free((FaissIOReader *)r); /* the base class's */
+    faiss_IOReader_free((FaissIOReader *)r); /* the base class's function */
     faiss_CustomIOWriter_free(w);
     assert_int_equal(faiss_read_index_custom((FaissIOReader *)r, 0, &index), -4);
     assert_error(FAISSX_E_HANDLE, "freed before");
@@ -593,9 +592,9 @@ static void another_class_is_an_error(void **state)
     assert_error(FAISSX_E_HANDLE, "expected a FaissIDSelectorBitmap, got a FaissIDSelectorRange");
     assert_int_equal(faiss_RangeSearchResult_nq((FaissRangeSearchResult *)l), 0);
     assert_error(FAISSX_E_HANDLE, "expected a FaissRangeSearchResult, got a FaissBufferList");
-    assert_int_equal(faiss_Index_reset((FaissIndex *)s), -4); /* FAISS's object is elsewhere */
+    assert_int_equal(faiss_Index_reset((FaissIndex *)s), -4); /* a selector is not an index */
     assert_error(FAISSX_E_HANDLE, "a FaissIDSelectorRange, not a FaissIndex");
-    assert_int_equal(faiss_IDSelector_is_member(s, 0), 1); /* both are still there */
+    assert_int_equal(faiss_IDSelector_is_member(s, 0), 1); /* both still exist */
     assert_int_equal(faiss_BufferList_buffer_size(l), 1);
 }
 
@@ -636,7 +635,7 @@ static void iteration_stats_are_read_in_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_is_no_server), /* first: no error was set yet */
+        cmocka_unit_test(there_is_no_server), /* first, because no error was set yet */
         cmocka_unit_test(selectors_have_members),
         cmocka_unit_test(a_batch_is_copied_and_a_bitmap_is_not),
         cmocka_unit_test(selectors_return_their_fields),
@@ -661,6 +660,6 @@ int main(void)
         cmocka_unit_test(iteration_stats_are_read_in_place),
     };
     setenv("FAISSX_SERVER", "ipc:///nonexistent/faissx", 1);
-    unsetenv("FAISSX_FAISS_LIBRARY"); /* no real library can say otherwise */
+    unsetenv("FAISSX_FAISS_LIBRARY"); /* so that no real library is used */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading headers: valid ones are decoded, malformed ones are refused before they are decoded. */
+/* Reading headers: valid ones are decoded, malformed ones are refused before decoding. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 
 #include "proto/wire.h"
 
-/* Check a copy whose end is the end of its allocation, so that AddressSanitizer sees
- * any byte read behind it. */
+/* Check a copy that ends where its allocation ends, so that AddressSanitizer sees any read beyond
+ * it. */
 static int check(const void *data, size_t n, const char **why)
 {
     uint8_t *copy = malloc(n ? n : 1);
@@ -28,7 +28,7 @@ static void good(const void *data, size_t n)
     struct fx_header h;
     if (check(data, n, &why) != 0)
         fail_msg("refused: %s", why);
-    /* Whatever passes can be decoded. */
+    /* A header that passes can be decoded. */
     int r = fx_header_read(&h, data, n, &why);
     assert_true(r == 0 || strcmp(why, "header is not a map") == 0);
     fx_header_free(&h);
@@ -135,7 +135,7 @@ static void test_wrong_lengths(void **state)
     bad(LITERAL("\xc6\xff\xff\xff\xff"), EARLY);
     bad(LITERAL("\xda\xff\xffx"), EARLY);
     bad(LITERAL("\x92\xa2xy\xd9\x02y"), EARLY);
-    /* Each array may claim only as many elements as can follow, and must have them. */
+    /* Each array claims only as many elements as could follow, but they are missing. */
     bad(LITERAL("\x94\x94\x94\x94\x01\x01\x01\x01"), EARLY);
 }
 
@@ -151,7 +151,7 @@ static void test_depth(void **state)
     b[FX_HEADER_DEPTH - 1] = b[FX_HEADER_DEPTH] = 0x91;
     b[FX_HEADER_DEPTH + 1] = 1;
     bad(b, FX_HEADER_DEPTH + 2, DEEP);
-    /* An empty one below the deepest is one too many as well: the rule is simple. */
+    /* Even an empty array below the deepest level is one too many. */
     b[FX_HEADER_DEPTH] = 0x90;
     bad(b, FX_HEADER_DEPTH + 1, DEEP);
     uint8_t *deep = malloc(FX_HEADER_MAX);
@@ -187,7 +187,7 @@ static void test_not_a_map(void **state)
     }
 }
 
-/* A header with a value of each type, as a client might make it. */
+/* Pack a header with a value of each type, as a client might send it. */
 static void pack_all(msgpack_sbuffer *b)
 {
     msgpack_packer pk;
@@ -235,7 +235,7 @@ static void test_getters(void **state)
     assert_int_equal(fx_header_str(&h, "operation", &s, &n), 1);
     assert_int_equal(n, 18);
     assert_memory_equal(s, "faiss_Index_search", n);
-    assert_true(s > b.data && s < b.data + b.size); /* no copy */
+    assert_true(s > b.data && s < b.data + b.size); /* points into the header */
     assert_int_equal(fx_header_str(&h, "session", &s, &n), 1);
     assert_int_equal(n, FX_TOKEN_SIZE);
     assert_memory_equal(s, "0123456789\0abcde", n);
@@ -284,7 +284,7 @@ static void test_getters(void **state)
     msgpack_sbuffer_destroy(&b);
 }
 
-/* No part of a header is a header. */
+/* No prefix of a header is a valid header. */
 static void test_truncation(void **state)
 {
     msgpack_sbuffer b;
@@ -300,7 +300,7 @@ static void test_truncation(void **state)
     msgpack_sbuffer_destroy(&b);
 }
 
-/* The first of two equal keys counts, on both sides. */
+/* If a key occurs twice, the first one counts, on both sides. */
 static void test_twice(void **state)
 {
     struct fx_header h;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ZMTP codec: every value, every prefix of it, and malformed bytes. */
+/* The ZMTP codec: valid values, every prefix of them, and malformed bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,7 @@
 
 #define LITERAL(s) (s), sizeof(s) - 1
 
-/* A copy whose end is the end of its allocation, so that AddressSanitizer sees any byte read
- * behind it. */
+/* A copy that ends where its allocation ends, so that AddressSanitizer sees any read beyond it. */
 static uint8_t *exact(const void *data, size_t n)
 {
     uint8_t *copy = malloc(n ? n : 1);
@@ -61,9 +60,9 @@ static void flags_of_no_version_3_are_refused(void **state)
     for (int flags = 0; flags < 256; flags++) {
         uint8_t b[FX_ZMTP_HEAD_MAX] = {(uint8_t)flags, 0, 0, 0, 0, 0, 0, 0, 7};
         struct fx_zmtp_head h;
-        int good = flags < 5 || flags == 6; /* a command has no other behind it */
+        int good = flags < 5 || flags == 6; /* a command cannot have the flag MORE */
         assert_int_equal(head(b, 9, &h), good ? 1 : -1);
-        assert_int_equal(head(b, 1, &h), good ? 0 : -1); /* at once */
+        assert_int_equal(head(b, 1, &h), good ? 0 : -1); /* without waiting for the size */
     }
 }
 
@@ -90,14 +89,14 @@ static void a_greeting_is_right_when_it_is_complete(void **state)
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
     b[11] = 0; /* ZMTP 3.0 */
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
-    b[10] = 4; /* one that will come down to 3 */
+    b[10] = 4; /* a later version, which will downgrade to 3 */
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
-    b[32] = 1; /* as-server means nothing without a mechanism */
+    b[32] = 1; /* as-server is ignored with the NULL mechanism */
     memset(b + 1, 0xa5, 8);
     assert_int_equal(check_greeting(b, sizeof(b), &why), 1);
 }
 
-/* Wrong from byte `at` on, which is reported as soon as that byte has arrived. */
+/* A greeting whose byte `at` is wrong is refused as soon as that byte has arrived. */
 static void wrong_at(size_t at, uint8_t value, const char *text)
 {
     uint8_t b[FX_ZMTP_GREETING];
@@ -134,7 +133,7 @@ static void commands_have_a_whole_name(void **state)
     static const struct {
         const char *body;
         size_t n;
-        size_t rest; /* or 99: it is not PING */
+        size_t rest; /* 99: it is not PING */
     } cases[] = {
         {LITERAL("\4PING"), 0},    {LITERAL("\4PING\0\1abc"), 5},
         {LITERAL("\4PIN"), 99},    {LITERAL("\4PINg"), 99},
@@ -184,7 +183,7 @@ static void ready_names_the_socket_type(void **state)
         assert_non_null(metadata);
         assert_int_equal(socket_type(metadata, n, type), 0);
         assert_string_equal(type, types[i / 2]);
-        /* Truncated anywhere it is malformed, except before the second property. */
+        /* Truncated anywhere but before the second property, it is malformed. */
         for (size_t cut = 0; cut < n; cut++)
             assert_int_equal(socket_type(metadata, cut, type), i % 2 && cut == n - 13 ? 0 : -1);
     }
@@ -194,7 +193,7 @@ static void metadata_of_all_kinds(void **state)
 {
     char type[FX_ZMTP_TYPE_MAX + 1];
     (void)state;
-    /* In any case of letters and at any position. */
+    /* The property's name in any letter case, at any position. */
     assert_int_equal(socket_type(LITERAL("\1X\0\0\0\0\13sOCKET-tYPE\0\0\0\3REQ\0\0\0\0\1z"), type),
                      0);
     assert_string_equal(type, "REQ");
@@ -242,7 +241,7 @@ static void an_error_has_a_reason_of_200_bytes_at_most(void **state)
         reason[lengths[i]] = '\0';
         assert_int_equal(fx_zmtp_error(b, reason), 9 + want);
         assert_int_equal(b[0], FX_ZMTP_COMMAND);
-        assert_int_equal(b[1], 7 + want); /* a short head: it never needs a long one */
+        assert_int_equal(b[1], 7 + want); /* always a short head */
         assert_memory_equal(b + 2, "\5ERROR", 6);
         assert_int_equal(b[8], want);
         assert_memory_equal(b + 9, reason, want);
@@ -286,7 +285,7 @@ static void a_message_is_the_delimiter_and_its_frames(void **state)
     }
 }
 
-/* Sent in parts of every size, the bytes are the same. */
+/* The bytes are the same however many are sent at a time. */
 static void bytes_already_sent_are_not_sent_again(void **state)
 {
     static uint8_t whole[400], part[400];
