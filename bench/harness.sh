@@ -45,7 +45,7 @@ start_server() {
     done
 }
 
-endpoint() { sed -n "s|.*endpoint=\(tcp://$2:[0-9]*\).*|\1|p" "$1"; }
+endpoint() { sed -n "s|.*event=listening endpoint=\(tcp://$2:[0-9]*\).*|\1|p" "$1"; }
 
 # stop_server [PID]: the workers, too.
 stop_server() {
