@@ -366,7 +366,12 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         set_state(c, FINE);
         return 0;
     }
-    return judge_by_trial(c, row);
+    if (judge_by_trial(c, row) != 0)
+        return -1;
+    /* Its centroids may not be numbers from now on, for which the table has no rows. */
+    if (act == FXE_ACT_train && given & FXE_ODD)
+        o->odd = 1;
+    return 0;
 }
 
 static int is_gpu(const struct fxe_obj *o)

@@ -43,7 +43,7 @@ struct fxe_obj {
                                     own_fields is FAISS's own */
     int flat;                    /* can coalesce.c search it?  0: not known, 1: yes, 2: no */
     int hollow;                  /* created without the sub-index that its class needs */
-    int odd;                     /* created with nonsensical numbers (description.h) */
+    int odd;                     /* made (description.h) or trained with nonsensical numbers */
     int own_shape;               /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
