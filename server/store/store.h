@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a tenant keeps on disk: one directory, which one process at a time has open.
+ *
+ * A store holds entries (indexes).  An entry has a class, any number of names, one snapshot (a
+ * file), and the records of the changes since that snapshot.  A record is whatever bytes the engine
+ * can make the change from again; the store knows nothing of FAISS.  Records are numbered 1, 2, 3,
+ * ... over the whole store, in the order in which they became durable; 0 is "before the first".
+ * The number of the newest record that a snapshot contains is its position.
+ *
+ * The store also keeps answers: what was replied to a caller's request, so that a request that is
+ * sent again is not carried out again.
+ *
+ * One thread of the store writes, in the order in which it was asked, and puts all that waits into
+ * one transaction (group commit).  Any thread may call any function, but for open and close.  What
+ * is asked for one entry takes effect in the order of the calls.
+ *
+ *     store.c      opening, the directory, its lock
+ *     writer.c     the thread that writes: group commit
+ *     sqlite.c     the tables, and all of SQLite that there is
+ *     snapshot.c   snapshot files: write, verify, remove
+ *     tenant.c     a tenant's directory name
+ */
+#ifndef FXS_STORE_H
+#define FXS_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/uio.h>
+
+enum {
+    FXS_CALLER_SIZE = 16,
+    FXS_NAME_MAX = 200, /* bytes of an index's name */
+    FXS_STORE_WHY = 1024 /* bytes for any `why` */
+};
+
+/* How a function ended.  Unless FXS_STORE_OK, `why` (FXS_STORE_WHY bytes, may be NULL) says what
+ * was wrong with which file. */
+enum fxs_store_rc {
+    FXS_STORE_OK,
+    FXS_STORE_FULL,    /* no space left: nothing of the change was kept; the store goes on */
+    FXS_STORE_FAILED,  /* a write or fsync failed: what is on disk is not known, and the process has
+                          to end; opening the store again finds out */
+    FXS_STORE_DAMAGED, /* a checksum or a number is wrong, or something is missing */
+    FXS_STORE_BUSY,    /* another process has it open; `why` names it */
+    FXS_STORE_NEWER,   /* written by a newer version of this program */
+    FXS_STORE_NONE,    /* there is no such thing */
+    FXS_STORE_MEMORY
+};
+
+enum fxs_durability {
+    FXS_DURABLE_ALWAYS,   /* fxs_change.done is called when the change is on disk */
+    FXS_DURABLE_INTERVAL, /* done is called at once; the change is on disk after interval_ms */
+    FXS_DURABLE_SNAPSHOT  /* changes are not recorded; only snapshots are kept */
+};
+
+struct fxs_store_options {
+    enum fxs_durability durability;
+    int interval_ms;
+    /* Called once by the store's thread when FXS_STORE_FAILED has happened, before any caller is
+     * told; usually logs and ends the process.  NULL: callers are told. */
+    void (*failed)(void *ctx, const char *why);
+    void *ctx;
+};
+
+struct fxs_store;
+
+/* Opens the store in `dir`, which is created if need be, and whose parent exists.  All files are
+ * opened relative to that directory, readable by the owner only. */
+enum fxs_store_rc fxs_store_open(struct fxs_store **s, const char *dir,
+                                 const struct fxs_store_options *o, char *why);
+/* Writes what waits, and closes.  No other call may be under way. */
+void fxs_store_close(struct fxs_store *s);
+
+/* --- catalogue --- */
+
+struct fxs_entry {
+    uint64_t id; /* never used twice in a store */
+    char cls[32]; /* FAISS's class, such as "Index" */
+    uint64_t position; /* of the snapshot */
+    uint64_t last;     /* number of the entry's newest record, or its position if there is none */
+    uint64_t snapshot_bytes, log_bytes; /* log_bytes: of the records after `position` */
+    int64_t snapshot_ms; /* when it was taken, milliseconds since 1970 */
+    uint32_t set_aside;  /* records that were set aside, see fxs_store_set_aside */
+    uint32_t nnames;
+    const char *const *names; /* valid during the callback */
+    const void *note; /* what the engine wants to know of it without loading it; valid during the
+                         callback */
+    size_t note_size;
+};
+
+/* Calls f for each entry, by id.  Ends early if f does not return 0. */
+enum fxs_store_rc fxs_store_entries(struct fxs_store *s,
+                                    int (*f)(void *ctx, const struct fxs_entry *e), void *ctx,
+                                    char *why);
+
+/* --- changes --- */
+
+/* Who sent a request, and which: for the answers.  number 0: nobody asks for it again. */
+struct fxs_caller {
+    uint8_t id[FXS_CALLER_SIZE];
+    uint64_t number;
+};
+
+/* A change to one entry.  The store uses the struct and what it points to until it has called
+ * `done`. */
+struct fxs_change {
+    uint64_t entry;
+    const struct iovec *parts; /* the record's bytes, in order */
+    int nparts;
+    struct fxs_caller caller;
+    /* Called by the store's thread, or by the thread that appends unless durability is ALWAYS, in
+     * the order of the records: the record has this number and is durable, or it is not kept. */
+    void (*done)(struct fxs_change *c, enum fxs_store_rc rc, uint64_t number, const char *why);
+    struct fxs_change *next; /* the store's */
+};
+
+/* Asks for the change to be recorded.  Returns at once. */
+void fxs_store_append(struct fxs_store *s, struct fxs_change *c);
+
+/* The entry's newest snapshot, and what became true with it; all of it in one transaction. */
+struct fxs_snapshot_commit {
+    uint64_t entry;    /* 0: a new entry, whose id is returned */
+    const char *cls;
+    uint64_t position;
+    const void *note; /* copied */
+    size_t note_size;
+    const char *name;  /* or NULL: gives this name to the entry, and takes it from another.  An entry
+                          that has no name any more is removed */
+    struct fxs_caller caller; /* whose request led to this state, or number 0 */
+    const void *answer;
+    size_t answer_size;
+};
+
+/* --- snapshots --- */
+
+/* A snapshot file being written, under a temporary name.  It is used by one thread, or by a forked
+ * child: everything it needs is in this struct and in its descriptor. */
+struct fxs_snapshot {
+    FILE *file; /* FAISS writes here; errors are found at the end */
+    void *hash; /* of what was written so far */
+    uint64_t bytes;
+    char tmp[64];
+};
+
+/* Begins a snapshot file.  Another may be under way for another entry. */
+enum fxs_store_rc fxs_snapshot_begin(struct fxs_store *s, struct fxs_snapshot *w, char *why);
+
+/* What the writer found out, to be passed from a child to its parent as bytes. */
+struct fxs_snapshot_sum {
+    uint64_t bytes, hash;
+};
+
+/* The file is complete: writes its end, and makes it durable. */
+enum fxs_store_rc fxs_snapshot_end(struct fxs_snapshot *w, struct fxs_snapshot_sum *sum, char *why);
+/* Removes the file, whether it is complete or not; frees what is left of w.  A parent calls it
+ * after a child has failed. */
+void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w);
+
+/* Puts a complete snapshot file in its place: renames it, makes the directory durable, and commits
+ * `c`.  Then the entry's records up to c->position are no longer needed, and are removed bit by bit
+ * in the background, as is the file of the snapshot before.  Frees what is left of w.  *entry is the
+ * id. */
+enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *w,
+                                      const struct fxs_snapshot_sum *sum,
+                                      const struct fxs_snapshot_commit *c, uint64_t *entry,
+                                      char *why);
+
+/* The content of an entry's snapshot, mapped and verified (size and checksum). */
+struct fxs_snapshot_bytes {
+    const void *data;
+    size_t size;   /* of what FAISS wrote */
+    void *map;     /* the store's */
+    size_t mapped;
+};
+enum fxs_store_rc fxs_snapshot_read(struct fxs_store *s, uint64_t entry,
+                                    struct fxs_snapshot_bytes *b, char *why);
+void fxs_snapshot_unmap(struct fxs_snapshot_bytes *b);
+
+/* --- recovery --- */
+
+struct fxs_record {
+    uint64_t number;
+    struct fxs_caller caller;
+    const void *data; /* aligned to 64 bytes; valid during the callback */
+    size_t size;
+    int answered; /* an answer to it is kept */
+};
+
+/* Calls f for each of the entry's records after `after`, in order, without those that were set
+ * aside or that failed (fxs_store_answer).  Each record's checksum, and the number of the one
+ * before, are verified.  Ends early if f does not return 0. */
+enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t after,
+                                   int (*f)(void *ctx, const struct fxs_record *r), void *ctx,
+                                   char *why);
+
+/* Notes that record `number` of `entry` is about to be replayed; number 0: that replay has ended.
+ * The note survives the death of the process, but need not survive loss of power.
+ * fxs_store_marked returns the note that the previous process has left; 0, 0 if none. */
+void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number);
+void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number);
+
+/* Removes the record from the entry's log, but keeps it for `verify`, with the reason. */
+enum fxs_store_rc fxs_store_set_aside(struct fxs_store *s, uint64_t entry, uint64_t number,
+                                      const char *reason, char *why);
+
+/* --- names --- */
+
+/* Gives the entry one more name; another entry that had it loses it, and is removed with its
+ * snapshot and records if that was its last name. */
+enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why);
+/* Takes the name away, and removes the entry if that was its last one. */
+enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
+                                   const struct fxs_caller *caller, char *why);
+
+/* --- answers --- */
+
+/* Keeps the answer to record `number`'s caller.  It goes with the next transaction, and nobody
+ * waits for it: if it is lost, replaying the record gives it again.  `failed`: the change was not
+ * made, and replay passes the record over.  A caller's older answers, but for those from `oldest`
+ * on, are dropped. */
+void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
+                      uint64_t entry, uint64_t number, int failed, const void *answer,
+                      size_t size);
+
+/* Looks up what became of a caller's request.  FXS_STORE_OK: *answer (malloc) is the answer; or it
+ * is NULL, and record *number of *entry has to be replayed to know it.  FXS_STORE_NONE: the store
+ * has not seen the request. */
+enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_caller *caller,
+                                        void **answer, size_t *size, uint64_t *entry,
+                                        uint64_t *number, char *why);
+
+/* --- upkeep --- */
+
+struct fxs_store_stats {
+    uint64_t appends, commits, log_bytes, snapshot_bytes, set_aside;
+    int full; /* the last write found no space */
+};
+void fxs_store_stats(struct fxs_store *s, struct fxs_store_stats *out);
+
+/* --- tenants --- */
+
+/* The name of a tenant's directory within the data directory: letters a-z, digits and '-' stand for
+ * themselves, any other byte is '_' and two hexadecimal digits; so no two tenants share one, also
+ * where upper and lower case are the same, and none leads elsewhere.  FXS_TENANT_DIR bytes. */
+enum { FXS_TENANT_DIR = 256 };
+int fxs_tenant_dir(const char *tenant, char *name);
+int fxs_tenant_of_dir(const char *name, char *tenant, size_t len);
+
+#endif
