@@ -17,7 +17,9 @@ enum { FXS_HANDOVER_BYTES = 6 << 10, FXS_PEER_MAX = 63 };
 enum fxs_handover_kind {
     FXS_CONNECTION = 1, /* front to engine, with a descriptor */
     FXS_STOP,           /* front to engine: finish what is under way, then exit */
-    FXS_READY           /* engine to front: the library is loaded */
+    FXS_READY,          /* engine to front: the library is loaded */
+    FXS_IDLE            /* engine to front: it could end, unless more than `key` connections have
+                           been handed to it */
 };
 
 struct fxs_handover {

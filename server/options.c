@@ -55,6 +55,18 @@ static const struct option_info table[] = {
      "machine or its container has)"},
     {"--memory", NUMBER, BOTH, AT(memory), "MIB", NULL, 64, 1 << 30,
      "memory of each tenant's engine (default: what the other engines leave of the total)"},
+    {"--data-dir", TEXT, RUN, AT(data_dir), "DIR", "FAISSX_DATA_DIR", 0, 0,
+     "keep published indexes in this directory, which only one server uses (default: nothing is "
+     "kept: an index is lost when its engine ends)"},
+    {"--durability", TEXT, BOTH, AT(durability_text), "MODE", NULL, 0, 0,
+     "always: a change is on disk before its reply (default); interval=MS: at most the changes of "
+     "the last MS milliseconds can be lost; snapshot: at most those since the last snapshot"},
+    {"--snapshot-interval", NUMBER, BOTH, AT(snapshot_interval), "SECONDS", NULL, 0, 1 << 30,
+     "how often to write a whole index that has changed; 0: only when its changes have grown large "
+     "(default: 300)"},
+    {"--idle", NUMBER, BOTH, AT(idle), "SECONDS", NULL, 0, 1 << 30,
+     "an engine ends after this time without sessions and requests, if nothing is lost by that; 0: "
+     "never (default: 300)"},
     {"--max-unauthenticated", NUMBER, RUN, AT(max_unauthenticated), "N", NULL, 1, 1 << 20,
      "connections that have not sent an API key yet; beyond that the oldest is closed (default: "
      "1024)"},
@@ -72,6 +84,7 @@ static const struct option_info table[] = {
     {"--tenant", TEXT, ENGINE, AT(tenant), NULL, NULL, 0, 0, NULL},
     {"--near", TEXT, ENGINE, AT(near), NULL, NULL, 0, 0, NULL},
     {"--previous", TEXT, ENGINE, AT(previous), NULL, NULL, 0, 0, NULL},
+    {"--store-dir", TEXT, ENGINE, AT(store_dir), NULL, NULL, 0, 0, NULL},
 };
 
 enum { COUNT = sizeof table / sizeof table[0] };
@@ -156,6 +169,23 @@ static int parse_endpoint(struct fxs_options *o, const char *name, const char *e
     return 0;
 }
 
+/* always, interval=MS or snapshot. */
+static int parse_durability(struct fxs_options *o)
+{
+    const char *text = o->durability_text;
+    o->durability.mode = FXS_ALWAYS;
+    if (!text || strcmp(text, "always") == 0)
+        return 0;
+    if (strcmp(text, "snapshot") == 0) {
+        o->durability.mode = FXS_SNAPSHOT;
+        return 0;
+    }
+    if (strncmp(text, "interval=", 9) != 0)
+        return wrong_option("--durability: '%s' is not one of always, interval=MS, snapshot", text);
+    o->durability.mode = FXS_INTERVAL;
+    return parse_number("--durability interval", text + 9, 1, 3600000, &o->durability.interval_ms);
+}
+
 static int set_option(struct fxs_options *o, const struct option_info *i, const char *name,
                       const char *text)
 {
@@ -234,6 +264,8 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .lease = 30,
                               .total_memory = (int)(fxs_memory_of_machine() / 5 * 4 >> 20),
                               .max_unauthenticated = 1024,
+                              .snapshot_interval = 300,
+                              .idle = 300,
                               .max_pending = 1024};
     if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
         return -1;
@@ -244,6 +276,10 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
         snprintf(o->default_bind, sizeof o->default_bind, "tcp://127.0.0.1:%d", o->port);
         o->binds[o->nbinds++] = o->default_bind;
     }
+    if (parse_durability(o) != 0)
+        return -1;
+    if (is_given(given, "--durability") && !o->data_dir)
+        return wrong_option("--durability: nothing is kept without --data-dir");
     if (o->auth_keys && o->auth_file)
         return wrong_option("--auth-keys and --auth-file cannot be used together");
     fxs_log_level(o->log_level);
@@ -253,8 +289,8 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
 int fxs_options_engine(struct fxs_options *o, int argc, char **argv)
 {
     char given[COUNT] = {0};
-    *o = (struct fxs_options){.near = "", .previous = ""};
-    if (parse_options(o, ENGINE, argc, argv, given) != 0)
+    *o = (struct fxs_options){.near = "", .previous = "", .store_dir = ""};
+    if (parse_options(o, ENGINE, argc, argv, given) != 0 || parse_durability(o) != 0)
         return -1;
     fxs_log_level(o->log_level);
     return 0;

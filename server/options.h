@@ -23,6 +23,9 @@ enum { FXS_BINDS_MAX = 16, FXS_OPTIONS_MAX = 32, FXS_LIBRARY_MAX = 4096 };
 /* In the order of the words of --coalesce. */
 enum fxs_coalesce { FXS_COALESCE_EXACT, FXS_COALESCE_FAST, FXS_COALESCE_OFF };
 
+/* See --durability. */
+enum fxs_durability_mode { FXS_ALWAYS, FXS_INTERVAL, FXS_SNAPSHOT };
+
 struct fxs_options {
     const char *binds[FXS_BINDS_MAX];
     int nbinds;
@@ -32,12 +35,20 @@ struct fxs_options {
     const char *library; /* the real libfaiss_c; NULL: search for one */
     int coalesce;        /* enum fxs_coalesce */
     int lease;           /* seconds to keep a session without a connection */
+    int idle;            /* seconds after which an engine that has nothing to lose ends; 0: never */
     int call_limit;      /* seconds after which a call's caller gets an error; 0: never */
     int max_pending;     /* MiB of a tenant's unanswered requests and unsent replies */
     int total_memory;    /* MiB for all engines together */
     int memory;          /* MiB for each engine; 0: what the others leave */
     int max_unauthenticated;
-    int log_level; /* enum fxs_level */
+    const char *data_dir; /* NULL: nothing is kept */
+    const char *durability_text;
+    struct {
+        enum fxs_durability_mode mode;
+        int interval_ms;
+    } durability;
+    int snapshot_interval; /* seconds; 0: snapshots by size only */
+    int log_level;         /* enum fxs_level */
     const char *auth_file, *auth_keys;
     int enable_auth;
     int help;
@@ -45,8 +56,9 @@ struct fxs_options {
     /* Internal options, from the front to an engine. */
     int link; /* descriptor of the socket to the front */
     const char *tenant;
-    const char *near;     /* the front's Unix socket for clients on this host, or "" */
-    const char *previous; /* how the engine before this one ended, or "" */
+    const char *near;      /* the front's Unix socket for clients on this host, or "" */
+    const char *store_dir; /* where the tenant's indexes are kept, or "" */
+    const char *previous;  /* how the engine before this one ended, or "" */
 };
 
 /* Parse argv[1..] of `faissx-server run` or of an engine.  Return 0; or print what is wrong to

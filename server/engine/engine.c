@@ -18,6 +18,7 @@
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/guard/sandbox.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/run/house.h"
 #include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
@@ -124,14 +125,17 @@ int fxe_main(int argc, char **argv)
         return 3;
     fxe_room_init();
     fxe_wide_init();
-    fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL);
+    fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL, o->store_dir);
     fxe_sandbox_syscalls(fxe_engine.lib.api.get_num_gpus != NULL);
     fxe_printed_init();
     if (getrandom(&fxe_engine.instance, sizeof fxe_engine.instance, 0) < 0)
         fxe_engine.instance = (uint64_t)getpid();
     fxs_log(FXS_INFO, "engine", "event=start tenant=%s pid=%d threads=%d faiss=%s library=%s",
             o->tenant, (int)getpid(), o->threads, fxe_engine.lib.version, fxe_engine.lib.path);
+    if (fxe_keep_open() != 0 || fxe_keep_start() != 0)
+        return 4;
     fxe_house_run(o->link);
+    fxe_keep_stop();
     fflush(NULL);
     _exit(0); /* FAISS's threads and destructors have nothing left to save */
 }

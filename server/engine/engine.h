@@ -6,6 +6,7 @@
  * objects/  handles, sessions, published indexes, large arrays in transfer
  * call/     calls to the C API: arguments, the call, results; index files; FAISS's output
  * search/   searches run in batches, or split among the cores
+ * keep/     published indexes on disk
  * guard/    refuses calls that would crash or exhaust memory; the process's sandbox
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and names, and the queues.

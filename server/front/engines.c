@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
 {
     struct fxs_options options = *f->options;
     struct fxs_arguments arguments;
+    char dir[PATH_MAX];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t mask, defaults;
@@ -58,6 +60,9 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     options.tenant = e->tenant;
     options.near = f->near;
     options.previous = e->death;
+    options.store_dir = dir;
+    if (fxs_data_dir_of(f, e->tenant, dir, sizeof dir) != 0)
+        return errno;
     fxs_options_argv(&options, &arguments);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -103,6 +108,7 @@ static int start_engine(struct fxs_front *f, struct fxs_engine *e, char *why, si
     e->link = (struct fxs_event){ends[0], on_link};
     e->state = FXS_STARTING;
     e->full = e->was_ready = false;
+    e->handed = 0;
     e->started = f->now;
     e->used = 0;
     if (fxs_watch(f, &e->link, EPOLL_CTL_ADD, EPOLLIN) != 0)
@@ -144,9 +150,10 @@ static void hand_over_waiting(struct fxs_front *f, struct fxs_engine *e)
     struct fxs_guest *g;
     bool full = false;
     while (e->state == FXS_RUNNING && !full && (g = e->waiting)) {
-        if (fxs_handover_send(e->link.fd, &g->record, g->source.fd) == 0)
+        if (fxs_handover_send(e->link.fd, &g->record, g->source.fd) == 0) {
+            e->handed++;
             fxs_guest_left(f, g);
-        else if (errno == EAGAIN)
+        } else if (errno == EAGAIN)
             full = true;
         else
             return; /* the engine has died: epoll reports the end of the link soon */
@@ -182,6 +189,14 @@ static void close_link(struct fxs_front *f, struct fxs_engine *e)
     e->link.fd = -1;
 }
 
+/* From now on connections wait for the engine that is started when this one has ended. */
+static void let_end(struct fxs_engine *e)
+{
+    struct fxs_handover stop = {.kind = FXS_STOP};
+    if (fxs_handover_send(e->link.fd, &stop, -1) == 0)
+        e->state = FXS_DYING;
+}
+
 static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
 {
     struct fxs_front *f = ctx;
@@ -196,6 +211,8 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         if (h.kind == FXS_READY && e->state == FXS_STARTING)
             e->state = FXS_RUNNING;
         e->was_ready |= h.kind == FXS_READY;
+        if (h.kind == FXS_IDLE && e->state == FXS_RUNNING && h.key == e->handed)
+            let_end(e);
     }
     if (rc < 0 || events & (EPOLLHUP | EPOLLERR)) {
         close_link(f, e);

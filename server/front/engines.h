@@ -25,7 +25,7 @@ enum fxs_engine_state {
     FXS_DOWN,     /* no process */
     FXS_STARTING, /* the process loads the library */
     FXS_RUNNING,  /* it takes connections */
-    FXS_DYING     /* its link is closed, and the process is not reaped yet */
+    FXS_DYING     /* it ends, or its link is closed, and the process is not reaped yet */
 };
 
 struct fxs_engine {
@@ -34,6 +34,7 @@ struct fxs_engine {
     enum fxs_engine_state state;
     pid_t pid;
     bool was_ready;               /* this process has sent FXS_READY */
+    uint32_t handed;              /* connections that this process was handed */
     bool full;                    /* the link is full: epoll reports when it has room */
     struct fxs_guest *waiting;    /* connections to be handed over, in order */
     int64_t started;              /* when this process was started, ms */

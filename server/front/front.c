@@ -16,7 +16,8 @@
 #include "server/log.h"
 
 enum {
-    STOP_PATIENCE_MS = 10000, /* time for engines to finish their requests */
+    STOP_PATIENCE_MS = 10000,  /* time for engines to finish their requests */
+    STORE_PATIENCE_MS = 60000, /* if they also write what they keep */
     EVENTS = 64
 };
 
@@ -31,7 +32,7 @@ static void stop(struct fxs_front *f, int signal)
 {
     fxs_log(FXS_INFO, "front", "event=stopping signal=%d", signal);
     f->stopping = true;
-    f->give_up = f->now + STOP_PATIENCE_MS;
+    f->give_up = f->now + (f->options->data_dir ? STORE_PATIENCE_MS : STOP_PATIENCE_MS);
     fxs_engines_stop(f);
 }
 
@@ -128,13 +129,17 @@ static void tear_down(struct fxs_front *f)
     fxs_guests_bury(f);
     fxs_engines_free(&f->engines);
     fxs_auth_free(f->auth);
-    close(f->epoll);
-    close(f->signals.fd);
+    if (f->epoll >= 0)
+        close(f->epoll);
+    if (f->signals.fd >= 0)
+        close(f->signals.fd);
+    if (f->data_lock >= 0)
+        close(f->data_lock);
 }
 
 int fxs_front_run(const struct fxs_options *options)
 {
-    struct fxs_front f = {.options = options, .epoll = -1};
+    struct fxs_front f = {.options = options, .epoll = -1, .data_lock = -1, .signals.fd = -1};
     char why[512];
     int status = 1;
     if (fxs_auth_load(&f.auth, options, why, sizeof why) != 0) {
@@ -145,7 +150,7 @@ int fxs_front_run(const struct fxs_options *options)
     /* For the engines, whose glibc reads this when they start: adding vectors takes a quarter less
      * time if the kernel gives huge pages on request (transparent_hugepage is "madvise"). */
     setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
-    if (set_up(&f) == 0 && fxs_listen(&f) == 0) {
+    if (fxs_data_dir_open(&f) == 0 && set_up(&f) == 0 && fxs_listen(&f) == 0) {
         loop(&f);
         fxs_log(FXS_INFO, "front", "event=stopped accepted=%llu refused=%llu",
                 (unsigned long long)f.accepted, (unsigned long long)f.refused);

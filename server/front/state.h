@@ -34,6 +34,7 @@ struct fxs_front {
     int64_t resume;  /* when paused listeners accept again; 0: they are not paused */
     int64_t give_up; /* while stopping: when to kill engines that still run */
     int64_t budget;  /* when to divide the memory next */
+    int data_lock;   /* descriptor that holds the lock of the data directory, or -1 */
     bool stopping;
     uint64_t accepted, refused;
 };
@@ -78,6 +79,15 @@ __attribute__((format(printf, 4, 5))) int fxs_answer_error(struct fxs_front *f, 
                                                            const char *kind, const char *text, ...);
 int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g);
 int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g);
+
+/* --- data_dir.c --- */
+
+/* Creates the data directory if need be, and locks it, so that only one server uses it.  Returns 0,
+ * or logs why it cannot and returns -1. */
+int fxs_data_dir_open(struct fxs_front *f);
+/* Creates the directory of a tenant's store and writes its path; "" if nothing is kept.  Returns 0,
+ * or -1 with errno set. */
+int fxs_data_dir_of(const struct fxs_front *f, const char *tenant, char *path, size_t len);
 
 /* --- budget.c --- */
 

@@ -12,6 +12,13 @@
  *     train I N            k-means on it, N times; with N = 1000000000 it never ends
  *     busy I SECONDS       the same, for about that time
  *     threads N            call faiss_set_omp_threads, which only forks of FAISS have
+ *     learn I N            train it with N vectors
+ *     drop I N             remove the vectors 0 to N - 1
+ *     probe I N            set nprobe, through a ParameterSpace
+ *     part I N             set nprobe of an IVF index through its own function
+ *     merge I J            move the vectors of J into I
+ *     write I PATH         faiss_write_index_fname
+ *     read I PATH          faiss_read_index_fname
  *     free I
  *     maps PATTERN         print the mapped files whose names match
  *     abort                end without saying bye
@@ -38,6 +45,35 @@ static int add(FaissIndex *index, size_t n, uint32_t seed)
     float *x = random_vectors(n, D, seed);
     int rc = faiss_Index_add(index, (idx_t)n, x);
     free(x);
+    return rc;
+}
+
+static int learn(FaissIndex *index, size_t n)
+{
+    float *x = random_vectors(n, D, 3);
+    int rc = faiss_Index_train(index, (idx_t)n, x);
+    free(x);
+    return rc;
+}
+
+static int drop(FaissIndex *index, int n)
+{
+    FaissIDSelectorRange *sel = NULL;
+    size_t removed = 0;
+    int rc = faiss_IDSelectorRange_new(&sel, 0, n);
+    if (!rc)
+        rc = faiss_Index_remove_ids(index, (FaissIDSelector *)sel, &removed);
+    faiss_IDSelector_free((FaissIDSelector *)sel);
+    return rc ? rc : removed == (size_t)n ? 0 : 1;
+}
+
+static int probe(FaissIndex *index, int n)
+{
+    FaissParameterSpace *space = NULL;
+    int rc = faiss_ParameterSpace_new(&space);
+    if (!rc)
+        rc = faiss_ParameterSpace_set_index_parameter(space, index, "nprobe", n);
+    faiss_ParameterSpace_free(space);
     return rc;
 }
 
@@ -139,6 +175,23 @@ static void run(const char *what, int i, const char *rest)
         result(train(*index, atoi(rest)));
     } else if (strcmp(what, "busy") == 0) {
         result(busy(*index, atof(rest)));
+    } else if (strcmp(what, "learn") == 0) {
+        result(learn(*index, strtoul(rest, NULL, 10)));
+    } else if (strcmp(what, "drop") == 0) {
+        result(drop(*index, atoi(rest)));
+    } else if (strcmp(what, "probe") == 0) {
+        result(probe(*index, atoi(rest)));
+    } else if (strcmp(what, "part") == 0) {
+        faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(*index), strtoul(rest, NULL, 10));
+        printf("done\n");
+    } else if (strcmp(what, "merge") == 0) {
+        result(faiss_Index_merge_from(*index, indexes[atoi(rest) % INDEXES], 0));
+    } else if (strcmp(what, "reset") == 0) {
+        result(faiss_Index_reset(*index));
+    } else if (strcmp(what, "write") == 0) {
+        result(faiss_write_index_fname(*index, rest));
+    } else if (strcmp(what, "read") == 0) {
+        result(faiss_read_index_fname(rest, 0, index));
     } else if (strcmp(what, "free") == 0) {
         faiss_Index_free(*index);
         printf("done\n");

@@ -41,7 +41,8 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
     snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
     if (fxe_req_object(r, a->via.u64, what, o) != 0)
         return -1;
-    if (!fxe_obj_is(*o, cls))
+    int known = (*o)->ptr || fx_root((*o)->cls) != fx_root(cls); /* else see fxe_call_resolve */
+    if (known && !fxe_obj_is(*o, cls))
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
     if (fxe_needs_add(&r->needs, *o, p->changed || fx_classes[(*o)->cls].single) != 0)
@@ -61,7 +62,7 @@ static int arg_handles(struct fxe_req *r, int i)
         struct fxe_obj *o;
         if (arg_object(r, i, &a->via.array.ptr[k], r->fn->params[i].cls, &o) != 0)
             return -1;
-        list[k] = o ? o->ptr : NULL;
+        list[k] = o; /* fxe_call_resolve replaces it by FAISS's object */
     }
     r->v[i].p = list;
     r->elems[i] = a->via.array.size;
@@ -98,7 +99,6 @@ int fxe_call_prepare(struct fxe_req *r)
             continue;
         if (arg_object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
             return -1;
-        r->v[i].p = r->obj[i] ? r->obj[i]->ptr : NULL;
     }
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* takes no locks: an object in use is freed after its last use */
@@ -107,6 +107,39 @@ int fxe_call_prepare(struct fxe_req *r)
 }
 
 /* --- run --- */
+
+static int check_class(struct fxe_req *r, int i, struct fxe_obj *o)
+{
+    int cls = r->fn->params[i].cls;
+    if (fx_is_a(o->cls, cls) || r->fn->flags & FX_FREE)
+        return 0;
+    fxe_lock();
+    int is = fxe_obj_is(o, cls);
+    fxe_unlock();
+    if (is)
+        return 0;
+    return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name,
+                    r->fn->params[i].name, fx_classes[o->cls].name, fx_classes[cls].name);
+}
+
+int fxe_call_resolve(struct fxe_req *r)
+{
+    for (int i = 0; i < r->fn->nparams; i++) {
+        if (r->obj[i]) {
+            r->v[i].p = r->obj[i]->ptr;
+            if (check_class(r, i, r->obj[i]) != 0)
+                return -1;
+        }
+        void **list = r->fn->params[i].kind == FX_HANDLES ? r->v[i].p : NULL;
+        for (uint64_t k = 0; list && k < r->elems[i]; k++) {
+            struct fxe_obj *o = list[k];
+            list[k] = o ? o->ptr : NULL;
+            if (o && check_class(r, i, o) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
 
 static int arg_scalar(struct fxe_req *r, int i)
 {

@@ -198,6 +198,14 @@ static void load_bytes(void *arg)
     load_through(read_memory, &m, l);
 }
 
+int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
+{
+    struct loading l = {.cls = cls, .bytes = {data, size}};
+    load_bytes(&l);
+    *ptr = l.ptr;
+    return l.rc;
+}
+
 static void run_load(struct fxe_req *r)
 {
     const msgpack_object *o = fx_header_get(&r->header, "data");

@@ -7,6 +7,10 @@
 
 struct fxe_operation;
 
+/* Reads an index of class cls (FX_CLASS_Index or FX_CLASS_IndexBinary) from memory.  Returns
+ * FAISS's error code. */
+int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr);
+
 /* Makes the session's loads that wait for bytes fail.  The caller holds engine.lock. */
 void fxe_streams_abort(struct fxe_session *s);
 

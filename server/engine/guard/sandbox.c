@@ -75,7 +75,7 @@ static int allow_folder(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-static int restrict_self(int devices)
+static int restrict_self(int devices, const char *dir)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
@@ -87,6 +87,8 @@ static int restrict_self(int devices)
         return -1;
     dl_iterate_phdr(allow_folder, &r);
     allow(&r, "/dev/null", READ_FILE | WRITE_FILE);
+    if (*dir)
+        allow(&r, dir, r.handled & ~(uint64_t)EXECUTE);
     if (devices) {
         allow(&r, "/dev", READ_FILE | READ_DIR | WRITE_FILE | IOCTL_DEV);
         allow(&r, "/proc", READ_FILE | READ_DIR | WRITE_FILE);
@@ -106,19 +108,20 @@ static int restrict_self(int devices)
 
 #else
 
-static int restrict_self(int devices)
+static int restrict_self(int devices, const char *dir)
 {
     (void)devices;
+    (void)dir;
     errno = ENOSYS;
     return -1;
 }
 
 #endif
 
-void fxe_sandbox(int devices)
+void fxe_sandbox(int devices, const char *dir)
 {
-    if (restrict_self(devices) == 0)
-        fxs_log(FXS_INFO, "engine", "event=sandbox files=none");
+    if (restrict_self(devices, dir) == 0)
+        fxs_log(FXS_INFO, "engine", "event=sandbox files=%s", *dir ? dir : "none");
     else
         fxs_log(FXS_INFO, "engine",
                 "event=sandbox files=all why=\"no Landlock: %s; index files with lists on disk "

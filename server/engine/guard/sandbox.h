@@ -12,8 +12,9 @@
 
 /* Restricts the calling thread and all threads that it starts later.  Call after the library is
  * loaded and before other threads start.  `devices`: the library uses a GPU, whose driver may open
- * devices at any time. */
-void fxe_sandbox(int devices);
+ * devices at any time.  `dir`: the directory of the tenant's store, which stays open to it, or "".
+ */
+void fxe_sandbox(int devices, const char *dir);
 
 /* The same for system calls, by seccomp: the engine can open no socket, connect to nothing and
  * start no program.  With `devices` this does nothing, because a GPU's driver needs these calls. */

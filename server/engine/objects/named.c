@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/keep/keep.h"
 #include "server/engine/run/request.h"
 
 enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
@@ -15,6 +16,8 @@ struct named {
 };
 
 static struct named *by_name; /* guarded by engine.lock */
+/* Held while names change on disk and here, so that both see the same order. */
+static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
 
 static int get_name(struct fxe_req *r, const char **name, size_t *len)
 {
@@ -44,8 +47,23 @@ size_t fxe_named_count(void)
 static void drop(struct named *n, struct fxe_obj **doomed)
 {
     HASH_DELETE(hh, by_name, n);
+    if (n->obj->named == 1)
+        fxe_keep_forget(n->obj);
     fxe_obj_unkeep_shared(n->obj, doomed);
     free(n);
+}
+
+int fxe_named_add(const char *name, struct fxe_obj *o)
+{
+    size_t len = strlen(name);
+    struct named *n = calloc(1, sizeof *n + len + 1);
+    if (!n)
+        return -1;
+    memcpy(n->name, name, len);
+    n->obj = o;
+    fxe_obj_share(o);
+    HASH_ADD_KEYPTR(hh, by_name, n->name, len, n);
+    return 0;
 }
 
 /* --- publish --- */
@@ -62,6 +80,8 @@ static int prepare_publish(struct fxe_req *r)
         return fxe_fail(r, "handle", "a Faiss%s cannot be published", fx_classes[root].name);
     if (fxe_obj_is_part(r->obj[0]))
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
+    if (fxe_keep_store())
+        r->lane = FXE_WIDE; /* it is written to disk */
     return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
@@ -79,6 +99,12 @@ static void run_publish(struct fxe_req *r)
     }
     memcpy(n->name, name, len);
     n->obj = fxe_obj_target(r->obj[0]);
+    pthread_mutex_lock(&naming);
+    if (fxe_keep_publish(r, n->obj, n->name) != 0) {
+        pthread_mutex_unlock(&naming);
+        free(n);
+        return;
+    }
     fxe_lock();
     struct named *old = find_name(name, len);
     if (old && old->obj == n->obj) { /* the name already stands for this index */
@@ -90,6 +116,7 @@ static void run_publish(struct fxe_req *r)
             drop(old, &doomed);
     }
     fxe_unlock();
+    pthread_mutex_unlock(&naming);
     fxe_obj_destroy_list(doomed);
 }
 
@@ -146,11 +173,17 @@ static void run_unpublish(struct fxe_req *r)
     size_t len;
     if (get_name(r, &name, &len) != 0)
         return;
+    pthread_mutex_lock(&naming);
+    if (fxe_keep_unpublish(r, name, len) != 0) {
+        pthread_mutex_unlock(&naming);
+        return;
+    }
     fxe_lock();
     struct named *n = find_name(name, len);
     if (n)
         drop(n, &doomed);
     fxe_unlock();
+    pthread_mutex_unlock(&naming);
     fxe_obj_destroy_list(doomed);
     if (!n)
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);

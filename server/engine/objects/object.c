@@ -116,6 +116,16 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
     return o;
 }
 
+/* A part may have its whole's address, so the entry may be another object's. */
+static void forget_pointer(struct fxe_obj *o)
+{
+    struct pointer_entry *e = o->ptr ? entry_of(o->ptr, o->cls) : NULL;
+    if (e && e->obj == o) {
+        HASH_DELETE(hh, table.by_ptr, e);
+        free(e);
+    }
+}
+
 /* Returns the members of o's group if `o` has lent any object, else NULL.  They may belong to
  * several sessions. */
 static struct fxe_obj *around(const struct fxe_obj *o)
@@ -174,13 +184,9 @@ int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part)
 
 static void remove_object(struct fxe_obj *o)
 {
-    struct pointer_entry *e = entry_of(o->ptr, o->cls);
     DL_DELETE(o->session->objects, o);
     HASH_DELETE(hh, table.by_id, o);
-    if (e && e->obj == o) {
-        HASH_DELETE(hh, table.by_ptr, e);
-        free(e);
-    }
+    forget_pointer(o);
     fxe_group_leave(o);
 }
 
@@ -313,17 +319,15 @@ void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed)
     reap(o, doomed);
 }
 
-/* Calls the _free function of the object's class or, if it has none, of its nearest base class. */
-static void destroy(struct fxe_obj *o)
+/* Calls the _free function of the class or, if it has none, of its nearest base class. */
+void fxe_obj_free_faiss(int cls, void *ptr)
 {
     char name[96];
-    if (o->alias)
-        return;
-    for (int cls = o->cls;; cls = fx_classes[cls].base) {
+    for (;; cls = fx_classes[cls].base) {
         snprintf(name, sizeof name, "faiss_%s_free", fx_classes[cls].name);
         int op = fx_op_by_name(name, strlen(name));
         if (op && fx_library_has(&fxe_engine.lib, op)) {
-            union fx_val v[2] = {{.p = o->ptr}};
+            union fx_val v[2] = {{.p = ptr}};
             fx_invoke(&fxe_engine.lib.api, op, v);
             return;
         }
@@ -336,7 +340,8 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
 {
     while (doomed) {
         struct fxe_obj *next = doomed->next_doomed;
-        destroy(doomed);
+        if (doomed->ptr && !doomed->alias)
+            fxe_obj_free_faiss(doomed->cls, doomed->ptr);
         fxe_guard_forget(doomed);
         free(doomed->keeps);
         free(doomed);
@@ -456,6 +461,44 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
     DL_PREPEND(s->objects, o);
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
     return o;
+}
+
+struct fxe_obj *fxe_obj_add_absent(int cls)
+{
+    struct fxe_obj *o = calloc(1, sizeof *o);
+    if (!o || fxe_group_new(o) != 0) {
+        free(o);
+        return NULL;
+    }
+    o->id = new_id();
+    o->cls = cls;
+    o->session = &tenant;
+    o->owns = o->inherent = 1;
+    DL_PREPEND(tenant.objects, o);
+    HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
+    return o;
+}
+
+void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
+{
+    struct pointer_entry *e = ptr ? calloc(1, sizeof *e) : NULL;
+    end_borrowed(o, -1, doomed);
+    while (o->nkeeps)
+        unkeep(o->keeps[--o->nkeeps], o->owns, doomed);
+    forget_pointer(o);
+    fxe_guard_forget(o);
+    o->shape = NULL;
+    o->own_shape = o->flat = o->hollow = 0;
+    o->owns = o->inherent = 1;
+    o->ptr = ptr;
+    if (e) { /* without it, FAISS's object gets a second handle if a call returns it */
+        e->key = (struct ptr_key){ptr, (uintptr_t)fx_root(o->cls)};
+        e->obj = o;
+        HASH_ADD(hh, table.by_ptr, key, sizeof e->key, e);
+    }
+    for (struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)
+        if (a->alias && a->keeps[0] == o)
+            a->ptr = ptr;
 }
 
 /* --- sessions --- */

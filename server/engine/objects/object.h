@@ -7,7 +7,8 @@
  * that the client set and frees the parts after the whole.  So no pointer dangles even if a client
  * frees a part too early, twice or never: an object in use is freed after its last use.
  *
- * The caller of every function here holds engine.lock, except for fxe_obj_destroy_list.
+ * The caller of every function here holds engine.lock, except for fxe_obj_destroy_list and
+ * fxe_obj_free_faiss.
  */
 #ifndef FXE_OBJECT_H
 #define FXE_OBJECT_H
@@ -19,12 +20,13 @@ struct fxe_group {
     int readers;
     bool writer;
     struct fxe_obj *members; /* list, through obj.next_in_group */
+    int nkept;               /* members that the store keeps */
     struct fxe_req *waiting, *last_waiting;
 };
 
 struct fxe_obj {
     uint64_t id;
-    void *ptr;
+    void *ptr; /* FAISS's object; NULL while it is on disk only (keep.h) */
     int cls;
     struct fxe_session *session;
     struct fxe_group *group;
@@ -46,6 +48,7 @@ struct fxe_obj {
     int odd;                     /* made (description.h) or trained with nonsensical numbers */
     int own_shape;               /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
+    struct fxe_kept *kept;       /* what the store has of it, or NULL */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
@@ -95,6 +98,12 @@ void fxe_obj_share(struct fxe_obj *o);
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 /* Returns a new handle of session s for `target`, or NULL if memory is out. */
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
+/* Returns a new object of the tenant, without a name and without an object of FAISS yet; or NULL if
+ * memory is out. */
+struct fxe_obj *fxe_obj_add_absent(int cls);
+/* FAISS's object is another one from now on, or NULL: none.  Handles of what the old one had lent
+ * end, and nothing is kept for it any more. */
+void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
 /* Is it part of another object? */
 bool fxe_obj_is_part(const struct fxe_obj *o);
 /* Does it belong to the tenant?  If so, freeing it ends only that client's handle. */
@@ -108,6 +117,9 @@ void fxe_obj_end_borrowed(struct fxe_obj *lender, int cls, struct fxe_obj **doom
 /* Frees the objects on the list with FAISS.  This can take long, so the caller must not hold
  * engine.lock. */
 void fxe_obj_destroy_list(struct fxe_obj *doomed);
+
+/* Frees an object of FAISS that is in no table.  The caller does not hold engine.lock. */
+void fxe_obj_free_faiss(int cls, void *ptr);
 
 /* Releases all objects of a session that has ended.  Those that others use pass to the tenant. */
 void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed);

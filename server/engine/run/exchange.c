@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/run/exchange.h"
 
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/ready.h"
 #include "server/engine/run/under_way.h"
@@ -28,7 +29,7 @@ static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
     if (fxe_under_way_is_stopping())
         fxe_fail(r, "shutdown", "the server is stopping");
     bool failed = fxe_req_prepare(r) != 0;
-    if (!failed && fxe_needs_take(r, &r->needs, false))
+    if (!failed && (fxe_keep_prepare(r) || fxe_needs_take(r, &r->needs, false)))
         fxe_ready_add(r);
     /* If it did not get its locks, fxe_ready_retry queues it later. */
     fxe_unlock();

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "server/engine/keep/keep.h"
+#include "server/engine/objects/named.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/exchange.h"
@@ -28,6 +30,8 @@ static struct {
     int epoll;
     struct fxs_event wake, link;
     bool stopping, ticking;
+    uint32_t handed; /* connections from the front */
+    int64_t busy_ms; /* when there was last a session, a request or a new connection */
 } house = {.wake.fd = -1};
 
 void fxe_house_wake(void)
@@ -64,10 +68,13 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
     (void)ctx;
     (void)events;
     for (int i = 0; i < BATCH && (rc = fxs_handover_recv(s->fd, &h, &fd)) == 1; i++) {
-        if (h.kind == FXS_CONNECTION)
+        if (h.kind == FXS_CONNECTION) {
+            house.handed++;
+            house.busy_ms = fxe_now_ms();
             connection(fd, &h);
-        else if (fd >= 0)
+        } else if (fd >= 0) {
             close(fd);
+        }
         if (h.kind == FXS_STOP) {
             house.stopping = true;
             fxe_lock();
@@ -112,6 +119,25 @@ static bool is_quiet(void)
     return quiet;
 }
 
+/* Tells the front when the engine has held nothing for --idle that would be lost with it.  Returns
+ * when to look again, or INT64_MAX. */
+static int64_t offer_end(int link, int64_t now)
+{
+    int64_t idle = (int64_t)fxe_engine.options.idle * 1000;
+    struct fxs_handover offer = {.kind = FXS_IDLE, .key = house.handed};
+    if (!idle || house.stopping)
+        return INT64_MAX;
+    fxe_lock();
+    if (fxe_sessions_count() || fxe_under_way_count() || (fxe_named_count() && !fxe_keep_store()))
+        house.busy_ms = now;
+    fxe_unlock();
+    if (now - house.busy_ms >= idle) {
+        house.busy_ms = now;
+        fxs_handover_send(link, &offer, -1);
+    }
+    return house.busy_ms + idle;
+}
+
 /* Returns how long epoll_wait may wait, in milliseconds; -1: any time. */
 static int timeout(int64_t next, bool ticking)
 {
@@ -143,14 +169,16 @@ void fxe_house_run(int link)
 {
     struct fxs_handover ready = {.kind = FXS_READY};
     int64_t next_tick = 0;
+    house.busy_ms = fxe_now_ms();
     set_up(link);
     fxe_pool_start();
     if (fxs_handover_send(link, &ready, -1) != 0)
         _exit(0);
     while (!house.stopping || !is_quiet()) {
         struct epoll_event events[EVENTS];
+        int64_t next = expire(), end = offer_end(link, fxe_now_ms());
         int n = epoll_wait(house.epoll, events, EVENTS,
-                           timeout(expire(), house.ticking || house.stopping));
+                           timeout(next < end ? next : end, house.ticking || house.stopping));
         fxs_events_handle(NULL, events, n);
         int64_t now = fxe_now_ms();
         if (house.ticking && now >= next_tick) {

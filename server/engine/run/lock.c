@@ -37,6 +37,7 @@ void fxe_group_leave(struct fxe_obj *o)
     while (*at != o)
         at = &(*at)->next_in_group;
     *at = o->next_in_group;
+    g->nkept -= o->kept != NULL;
     o->group = NULL;
     free_if_empty(g);
 }
@@ -46,6 +47,8 @@ void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b)
     struct fxe_group *from = b->group, *to = a->group;
     if (from == to)
         return;
+    to->nkept += from->nkept;
+    from->nkept = 0;
     while (from->members) {
         struct fxe_obj *o = from->members;
         from->members = o->next_in_group;

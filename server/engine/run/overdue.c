@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/under_way.h"
@@ -71,7 +72,7 @@ static void give_up(int64_t now)
 static bool is_expendable(int64_t now)
 {
     int runaways = given_up;
-    if (fxe_sessions_live() || fxe_named_count())
+    if (fxe_sessions_live() || (fxe_named_count() && !fxe_keep_store()))
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
         if (!c->running || now - c->running->began_ms < GRACE_MS)

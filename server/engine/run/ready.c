@@ -43,7 +43,7 @@ bool fxe_ready_is_empty(void)
 
 void fxe_ready_add(struct fxe_req *r)
 {
-    if (r->lane == FXE_WIDE)
+    if (r->lane == FXE_WIDE && r->keep != FXE_KEEP_RECORD) /* recording is short */
         fxe_wide_run(r);
     else
         push(&ready, r);

@@ -6,6 +6,7 @@
 
 #include "server/engine/call/files.h"
 #include "server/engine/call/special.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
@@ -107,10 +108,26 @@ static bool is_verbose(const struct fxe_req *r)
     return o && o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
 }
 
+/* What is on disk has to be carried out, even if nobody waits for it any more. */
+static bool is_useless(const struct fxe_req *r)
+{
+    return __atomic_load_n(&r->given_up, __ATOMIC_RELAXED) && r->keep != FXE_KEEP_RECORDED;
+}
+
 void fxe_req_run(struct fxe_req *r)
 {
-    if (__atomic_load_n(&r->given_up, __ATOMIC_RELAXED)) {
+    if (r->keep == FXE_KEEP_RECORD) {
+        fxe_change_record(r);
+        return;
+    }
+    if (fxe_keep_waits(r))
+        return;
+    if (r->keep == FXE_KEEP_REFUSED) {
+        /* the reply is set */
+    } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");
+    } else if (fxe_keep_load(r) != 0 || (r->fn && fxe_call_resolve(r) != 0)) {
+        /* the reply is set */
     } else if (r->operation->start) {
         if (r->operation->start(r))
             return;
@@ -142,6 +159,7 @@ static void free_request(struct fxe_req *r)
     fxe_msg_free(r->msg);
     free(r->message);
     free(r->printed.text);
+    fxe_change_free(r->change);
     free(r);
 }
 
@@ -153,19 +171,14 @@ static void give_up_share(struct fxe_req *r)
         free_request(r);
 }
 
-/* The commit point: a store would make the change durable here, before the client gets its reply
- * and while the objects are still locked.  There is no store yet. */
-static void commit(const struct fxe_req *r)
-{
-    (void)r;
-}
-
 /* Gives back what the request used: locks, objects, its place in the session. */
 static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
     fxe_lock();
     fxe_needs_give(&r->needs);
+    if (r->keep == FXE_KEEP_RECORDED)
+        fxe_change_end(r);
     for (int i = 0; i < r->nheld; i++)
         fxe_obj_let_go(r->held[i], &doomed);
     if (r->session)
@@ -188,7 +201,7 @@ void fxe_req_finish(struct fxe_req *r)
 {
     fxe_values_free(&r->values);
     fxe_stats_count(r);
-    commit(r);
+    fxe_keep_commit(r); /* before the reply, and while the objects are locked */
     r->shares = 2;
     if (is_answered(r)) {
         release_used(r);
@@ -287,6 +300,12 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
         int binary = root == FX_CLASS_IndexBinary;
         msgpack_pack_array(pk, 3);
         msgpack_pack_uint64(pk, o->id);
+        if (!o->ptr) { /* on disk only */
+            const struct fxe_kept *k = fxe_kept_of(o);
+            msgpack_pack_int64(pk, k ? k->note.d : 0);
+            msgpack_pack_int64(pk, k ? k->note.metric : 0);
+            return;
+        }
         msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));
         msgpack_pack_int64(pk, binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
                                       : (int64_t)api->Index_metric_type(o->ptr));

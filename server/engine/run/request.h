@@ -4,6 +4,7 @@
  *
  *     fxe_req_new       decodes the header and finds the operation
  *     fxe_req_prepare   finds the session and the objects, and chooses the lane
+ *     keep/change.c     records it first, if it changes an index that is kept on disk
  *     lock.c            queues the request until it has its locks
  *     fxe_req_run       runs it
  *     fxe_req_finish    ends every request, also one that failed: commits, replies, releases
@@ -34,6 +35,15 @@ struct fxe_operation {
 };
 
 struct fxe_blob;
+struct fxe_change;
+
+/* How a request changes an index that is kept on disk; see keep/keep.h. */
+enum fxe_keep {
+    FXE_KEEP_BY_STATE, /* or it changes none */
+    FXE_KEEP_RECORD,   /* is to be recorded, without its locks */
+    FXE_KEEP_RECORDED, /* is on disk, and has to be carried out */
+    FXE_KEEP_REFUSED   /* could not be recorded; the reply is set */
+};
 
 /* An array of the reply, allocated by malloc.  Freed with the request, unless a blob takes it. */
 struct fxe_out {
@@ -76,6 +86,10 @@ struct fxe_req {
     struct fxe_needs needs;
     struct fxe_values values;
     struct fxe_found found;
+
+    enum fxe_keep keep;
+    int kept_param;            /* of a request that is recorded: the index that it changes */
+    struct fxe_change *change; /* or NULL */
 
     struct fxe_printed printed; /* FAISS's output during the call, if the client asked for it */
 
@@ -132,6 +146,9 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o);
 
 /* call.c */
 int fxe_call_prepare(struct fxe_req *r);
+/* With its locks, before it is run: looks up FAISS's objects, and checks those that were on disk
+ * only when the request was prepared.  Returns 0, or -1 with the reply set. */
+int fxe_call_resolve(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
 /* Puts the arguments into v[], and memory for the results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);

@@ -111,7 +111,7 @@ static void *run_lane(void *arg)
             width = most; /* use those that there are */
         most = width > most ? width : most;
         set_width(width);
-        if (fxe_conn_is_gone(r->conn)) {
+        if (r->keep != FXE_KEEP_RECORDED && fxe_conn_is_gone(r->conn)) {
             fxe_fail(r, "gone", "the client has closed the connection");
             fxe_req_finish(r);
         } else {

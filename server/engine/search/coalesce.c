@@ -34,7 +34,7 @@ static uint64_t arg(const struct fxe_req *r, int i)
 int fxe_may_coalesce(struct fxe_req *r)
 {
     if (!r->fn || !(r->fn->flags & FX_QUERIES) || fxe_engine.options.coalesce == FXS_COALESCE_OFF ||
-        arg(r, N) != 1 || arg(r, K) > FXE_FAR)
+        arg(r, N) != 1 || arg(r, K) > FXE_FAR || !r->obj[INDEX]->ptr)
         return 0;
     return fxe_engine.options.coalesce == FXS_COALESCE_FAST || fxe_is_flat(r->obj[INDEX]);
 }
@@ -105,7 +105,7 @@ void fxe_coalesce_run(struct fxe_req **batch, int n)
     struct fxe_req *good[FXE_FLAT_MAX];
     int ngood = 0;
     for (int i = 0; i < n; i++)
-        if (fxe_call_arguments(batch[i]) == 0)
+        if (fxe_call_resolve(batch[i]) == 0 && fxe_call_arguments(batch[i]) == 0)
             good[ngood++] = batch[i];
     /* If the batch fails, run each search alone, so that each caller gets its own error. */
     int done = ngood > 0 &&

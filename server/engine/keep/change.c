@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recorded requests.
+ *
+ * Many may be on their way to the disk for one index, so that one fsync serves them all; their
+ * records become durable in the order in which they were appended.  Each then joins the queue of
+ * the index.  Only the first of that queue asks for the index's lock: so they run in that order,
+ * and searches get the lock in between.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/keep/keep.h"
+#include "server/engine/run/ready.h"
+#include "server/engine/run/watch.h"
+
+/* SQLite's limit for one value is 1,000,000,000 bytes. */
+enum { RECORD_MAX = 512 << 20 };
+
+struct fxe_change {
+    struct fxs_change store; /* first: `done` gets its address */
+    struct fxe_req *r;
+    struct fxe_kept *kept;
+    struct fxe_record record;
+    size_t bytes;
+    uint64_t number;
+    int64_t began_ms; /* to run it */
+    struct fxe_change *next;
+};
+
+/* Has the first of the queue ask for its locks.  The caller holds engine.lock. */
+static void run_first(struct fxe_kept *k)
+{
+    if (!k->due || k->running)
+        return;
+    k->running = true;
+    k->due->began_ms = fxe_now_ms();
+    fxe_ready_retry(k->due->r);
+}
+
+static void queue_again(struct fxe_req *r)
+{
+    fxe_ready_add(r);
+    fxe_watch_wake();
+}
+
+static void refused(struct fxe_change *c, enum fxs_store_rc rc, const char *why)
+{
+    fxe_fail(c->r, "limit", "%s: the change could not be stored, and was not made: %s",
+             c->r->fn->name, rc == FXS_STORE_FULL ? "the server's disk is full" : why);
+    c->r->keep = FXE_KEEP_REFUSED;
+    c->r->lane = FXE_SMALL;
+    c->kept->waiting--;
+    fxe_keep_free_if_gone(c->kept);
+    queue_again(c->r);
+}
+
+/* Called by the store's thread, or by fxs_store_append. */
+static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number, const char *why)
+{
+    struct fxe_change *c = (struct fxe_change *)s;
+    fxe_lock();
+    if (rc == FXS_STORE_OK) {
+        struct fxe_kept *k = c->kept;
+        c->number = number;
+        c->r->keep = FXE_KEEP_RECORDED;
+        if (k->due)
+            k->last_due->next = c;
+        else
+            k->due = c;
+        k->last_due = c;
+        run_first(k);
+    } else {
+        refused(c, rc, why);
+    }
+    fxe_unlock();
+}
+
+/* The request goes by state instead: it is too large for a record. */
+static void too_large(struct fxe_req *r)
+{
+    fxe_lock();
+    r->change->kept->waiting--;
+    r->keep = FXE_KEEP_BY_STATE;
+    if (fxe_needs_take(r, &r->needs, false))
+        queue_again(r);
+    fxe_unlock();
+}
+
+void fxe_change_record(struct fxe_req *r)
+{
+    struct fxe_change *c = r->change = calloc(1, sizeof *c);
+    fxe_lock();
+    struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+    if (c && k) {
+        c->kept = k;
+        k->waiting++;
+    }
+    fxe_unlock();
+    if (!c || !k) {
+        if (!c)
+            fxe_fail(r, "limit", "the server is out of memory");
+        else
+            fxe_fail(r, "handle", "%s: the index was unpublished meanwhile; repeat the call",
+                     r->fn->name);
+        fxe_req_finish(r);
+        return;
+    }
+    c->r = r;
+    if (fxe_record_make(r, &c->record) != 0) {
+        fxe_lock();
+        k->waiting--;
+        fxe_unlock();
+        fxe_req_finish(r);
+        return;
+    }
+    for (int i = 0; i < c->record.nparts; i++)
+        c->bytes += c->record.parts[i].iov_len;
+    if (c->bytes > RECORD_MAX) {
+        too_large(r);
+        return;
+    }
+    c->store = (struct fxs_change){
+        .entry = k->entry, .parts = c->record.parts, .nparts = c->record.nparts, .done = recorded};
+    fxs_store_append(fxe_keep_store(), &c->store);
+}
+
+void fxe_change_end(struct fxe_req *r)
+{
+    struct fxe_change *c = r->change;
+    struct fxe_kept *k = c->kept;
+    k->applied = c->number;
+    k->busy_ms += fxe_now_ms() - c->began_ms;
+    k->log_bytes += c->bytes;
+    k->due = c->next;
+    k->running = false;
+    k->waiting--;
+    if (k->obj->ptr) /* else it could not be read, and the call is made when it can */
+        fxs_store_answer(fxe_keep_store(), &c->store.caller, c->store.caller.number, k->entry,
+                         c->number, r->failed, "", 0);
+    run_first(k);
+    fxe_snapshot_if_due(k);
+    fxe_keep_free_if_gone(k);
+}
+
+void fxe_change_free(struct fxe_change *c)
+{
+    if (!c)
+        return;
+    fxe_record_free(&c->record);
+    free(c);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/keep/keep.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "server/engine/guard/facts.h"
+#include "server/engine/guard/guard.h"
+#include "server/engine/keep/note.h"
+#include "server/engine/objects/named.h"
+#include "server/engine/run/ready.h"
+#include "server/log.h"
+
+static struct fxs_store *store;
+static struct fxe_kept *all; /* engine.lock */
+
+struct fxs_store *fxe_keep_store(void)
+{
+    return store;
+}
+
+struct fxe_kept *fxe_keep_first(void)
+{
+    return all;
+}
+
+/* --- start --- */
+
+/* What is on disk is not known, and nothing more may be promised.  The next engine finds out. */
+static void store_failed(void *ctx, const char *why)
+{
+    (void)ctx;
+    fxs_log(FXS_ERROR, "engine", "event=store-failed why=\"%s\"", why);
+    _exit(4);
+}
+
+int fxe_keep_open(void)
+{
+    const struct fxs_options *o = &fxe_engine.options;
+    static const enum fxs_durability durability[] = {[FXS_ALWAYS] = FXS_DURABLE_ALWAYS,
+                                                     [FXS_INTERVAL] = FXS_DURABLE_INTERVAL,
+                                                     [FXS_SNAPSHOT] = FXS_DURABLE_SNAPSHOT};
+    struct fxs_store_options options = {.durability = durability[o->durability.mode],
+                                        .interval_ms = o->durability.interval_ms,
+                                        .failed = store_failed};
+    char why[FXS_STORE_WHY];
+    if (!*o->store_dir)
+        return 0;
+    if (fxs_store_open(&store, o->store_dir, &options, why) == FXS_STORE_OK)
+        return 0;
+    fxs_log(FXS_ERROR, "engine", "event=no-store dir=%s why=\"%s\"", o->store_dir, why);
+    return -1;
+}
+
+static int class_of(const char *name)
+{
+    static const int known[] = {FX_CLASS_Index, FX_CLASS_IndexBinary};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, fx_classes[known[i]].name) == 0)
+            return known[i];
+    return -1;
+}
+
+/* The caller holds engine.lock. */
+static void adopt(struct fxe_kept *k)
+{
+    k->obj->kept = k;
+    k->obj->group->nkept++;
+    DL_APPEND(all, k);
+}
+
+static int add_entry(void *ctx, const struct fxs_entry *e)
+{
+    struct fxe_kept *k = calloc(1, sizeof *k);
+    int cls = class_of(e->cls);
+    int *failed = ctx;
+    fxe_lock();
+    struct fxe_obj *o = k && cls >= 0 ? fxe_obj_add_absent(cls) : NULL;
+    if (o) {
+        *k = (struct fxe_kept){.entry = e->id,
+                               .obj = o,
+                               .applied = e->last,
+                               .snapshot_bytes = e->snapshot_bytes,
+                               .log_bytes = e->log_bytes};
+        fxe_note_read(&k->note, e->note, e->note_size);
+        o->odd = k->note.odd;
+        adopt(k);
+        for (uint32_t i = 0; i < e->nnames && !*failed; i++)
+            *failed = fxe_named_add(e->names[i], o) != 0;
+    }
+    fxe_unlock();
+    *failed |= !o;
+    return *failed;
+}
+
+int fxe_keep_start(void)
+{
+    char why[FXS_STORE_WHY];
+    int failed = 0;
+    if (!store)
+        return 0;
+    fxe_load_check_mark();
+    if (fxs_store_entries(store, add_entry, &failed, why) != FXS_STORE_OK) {
+        fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"%s\"", why);
+        return -1;
+    }
+    if (failed) {
+        fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"an entry cannot be added\"");
+        return -1;
+    }
+    fxe_snapshots_start();
+    return 0;
+}
+
+void fxe_keep_stop(void)
+{
+    if (!store)
+        return;
+    fxe_snapshots_at_end();
+    fxs_store_close(store);
+}
+
+/* --- the way a request goes --- */
+
+struct fxe_kept *fxe_kept_of(const struct fxe_obj *o)
+{
+    return o ? fxe_obj_target((struct fxe_obj *)(uintptr_t)o)->kept : NULL;
+}
+
+/* May parameter i, another handle than that of the index, be in a record? */
+static bool is_neutral(const struct fx_fn *fn, int i)
+{
+    const struct fx_param *p = &fn->params[i];
+    return fx_classes[p->cls].value ||
+           (p->cls == FX_CLASS_ParameterSpace && fn->act == FX_ACT_set && !p->changed);
+}
+
+/* Returns the parameter that is the kept index if the call can be made again from its request, and
+ * leads to the same state; else -1. */
+static int recordable(const struct fxe_req *r)
+{
+    static const unsigned never =
+        FX_FREE | FX_OWN | FX_OWNED | FX_BORROW | FX_NEW | FX_CAST | FX_GPU | FX_PRINTS | FX_RENEW;
+    int index = -1;
+    if (!r->fn || r->fn->flags & never || r->fn->act == FX_ACT_train || r->fn->act == FX_ACT_merge)
+        return -1;
+    for (int i = 0; i < r->fn->nparams; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kind == FX_HANDLES || p->kind == FX_OUT_HANDLE || p->kind == FX_LENT || p->kept)
+            return -1;
+        if (p->kind != FX_HANDLE || (!r->obj[i] && is_neutral(r->fn, i)))
+            continue;
+        if (p->changed && index < 0 && fxe_kept_of(r->obj[i]))
+            index = i;
+        else if (!is_neutral(r->fn, i))
+            return -1;
+    }
+    return index;
+}
+
+bool fxe_keep_prepare(struct fxe_req *r)
+{
+    if (!store)
+        return false;
+    for (int i = 0; i < r->nheld; i++)
+        if (fxe_kept_of(r->held[i]))
+            fxe_kept_of(r->held[i])->used_ms = r->began_ms;
+    r->kept_param = recordable(r);
+    if (r->kept_param < 0)
+        return false;
+    r->keep = FXE_KEEP_RECORD;
+    return true;
+}
+
+/* --- absent indexes --- */
+
+static bool is_absent(const struct fxe_obj *o)
+{
+    return !o->ptr;
+}
+
+static bool needs_absent(const struct fxe_req *r)
+{
+    bool absent = false;
+    if (r->fn && r->fn->flags & FX_FREE)
+        return false;
+    for (int i = 0; i < r->nheld && !absent; i++)
+        absent = is_absent(r->held[i]);
+    return absent;
+}
+
+bool fxe_keep_waits(struct fxe_req *r)
+{
+    bool write = true;
+    if (!store || !needs_absent(r) || !r->needs.n)
+        return false;
+    for (int i = 0; i < r->needs.n; i++)
+        write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
+    if (write && (r->lane == FXE_WIDE || r->keep == FXE_KEEP_RECORDED))
+        return false;
+    fxe_lock();
+    int n = r->needs.n;
+    fxe_needs_give(&r->needs);
+    r->needs.n = n;
+    for (int i = 0; i < n; i++)
+        r->needs.need[i].write |= is_absent(r->needs.need[i].obj);
+    r->lane = FXE_WIDE;
+    if (fxe_needs_take(r, &r->needs, false))
+        fxe_ready_add(r);
+    fxe_unlock();
+    return true;
+}
+
+int fxe_keep_load(struct fxe_req *r)
+{
+    char why[FXS_STORE_WHY];
+    if (!store || !needs_absent(r))
+        return 0;
+    for (int i = 0; i < r->nheld; i++) {
+        struct fxe_obj *o = fxe_obj_target(r->held[i]);
+        if (!is_absent(o))
+            continue;
+        struct fxe_kept *k = o->kept;
+        if (!k)
+            return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
+        if (fxe_load(k, why) != 0)
+            return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s",
+                            why,
+                            r->keep == FXE_KEEP_RECORDED
+                                ? "; the change is stored, and will be made when it can"
+                                : "");
+    }
+    return 0;
+}
+
+void fxe_keep_drop(struct fxe_kept *k)
+{
+    struct fxe_obj *doomed = NULL, *o = k->obj;
+    void *ptr = o->ptr;
+    fxe_lock();
+    fxe_obj_replace(o, NULL, &doomed);
+    fxe_unlock();
+    if (ptr)
+        fxe_obj_free_faiss(o->cls, ptr);
+    fxe_obj_destroy_list(doomed);
+}
+
+/* --- commit --- */
+
+static bool changes(const struct fxe_req *r)
+{
+    if (!r->fn || r->fn->flags & (FX_FREE | FX_OWN | FX_OWNED))
+        return false;
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].changed && (r->obj[i] || r->fn->params[i].kind == FX_HANDLES))
+            return true;
+    return false;
+}
+
+/* Returns the kept indexes in the groups that the request has locked for writing. */
+static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX])
+{
+    int n = 0;
+    fxe_lock();
+    for (int i = 0; i < r->needs.n; i++) {
+        const struct fxe_group *g = r->needs.need[i].group;
+        if (!g || !r->needs.need[i].write || !g->nkept)
+            continue;
+        for (struct fxe_obj *o = g->members; o && n < FX_OBJECTS_MAX; o = o->next_in_group)
+            if (o->kept)
+                some[n++] = o->kept;
+    }
+    fxe_unlock();
+    return n;
+}
+
+static bool has_other_size(const struct fxe_kept *k)
+{
+    return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
+}
+
+/* A call that failed may have changed something halfway: then the index is read again. */
+static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
+{
+    if (!has_other_size(k))
+        return;
+    fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
+            (unsigned long long)k->entry, r->fn->name);
+    fxe_keep_drop(k);
+}
+
+static void commit_state(struct fxe_req *r)
+{
+    struct fxe_kept *some[FX_OBJECTS_MAX];
+    char why[FXS_STORE_WHY];
+    int n = kept_by(r, some);
+    for (int i = 0; i < n; i++) {
+        if (!some[i]->obj->ptr) {
+            continue; /* not read, so not changed */
+        } else if (r->failed) {
+            after_failure(some[i], r);
+        } else if (fxe_snapshot_now(some[i], NULL, why) != 0) {
+            fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
+                     r->fn->name, why);
+            fxe_keep_drop(some[i]);
+        }
+    }
+}
+
+void fxe_keep_commit(struct fxe_req *r)
+{
+    if (!store)
+        return;
+    if (r->keep == FXE_KEEP_RECORDED) {
+        struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+        if (k && k->obj->ptr) {
+            if (r->failed)
+                after_failure(k, r);
+            else
+                k->note.ntotal = fxe_ntotal_of(k->obj);
+        }
+    } else if (changes(r)) {
+        commit_state(r);
+    }
+}
+
+/* --- names --- */
+
+static int cannot_store(struct fxe_req *r, const char *why)
+{
+    return fxe_fail(r, "limit", "%s: the index could not be stored: %s", r->operation->name, why);
+}
+
+int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
+{
+    char why[FXS_STORE_WHY];
+    if (!store)
+        return 0;
+    if (o->kept)
+        return fxs_store_name(store, o->kept->entry, name, why) == FXS_STORE_OK
+                   ? 0
+                   : cannot_store(r, why);
+    struct fxe_kept *k = calloc(1, sizeof *k);
+    if (!k)
+        return fxe_fail(r, "limit", "the server is out of memory");
+    k->obj = o;
+    if (fxe_guard_save(r, o) != 0) {
+        free(k);
+        return -1;
+    }
+    if (fxe_snapshot_now(k, name, why) != 0) {
+        free(k);
+        return cannot_store(r, why);
+    }
+    fxe_lock();
+    adopt(k);
+    fxe_unlock();
+    return 0;
+}
+
+int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len)
+{
+    char why[FXS_STORE_WHY], text[FXS_NAME_MAX + 1];
+    snprintf(text, sizeof text, "%.*s", (int)len, name);
+    enum fxs_store_rc rc =
+        store ? fxs_store_unname(store, text, &(struct fxs_caller){.number = 0}, why)
+              : FXS_STORE_OK;
+    if (rc == FXS_STORE_OK || rc == FXS_STORE_NONE)
+        return 0;
+    return fxe_fail(r, "limit", "unpublish: %s", why);
+}
+
+void fxe_keep_free_if_gone(struct fxe_kept *k)
+{
+    if (k->gone && !k->waiting && !k->wanted)
+        free(k);
+}
+
+void fxe_keep_forget(struct fxe_obj *o)
+{
+    struct fxe_kept *k = o->kept;
+    if (!k)
+        return;
+    o->kept = NULL;
+    o->group->nkept--;
+    DL_DELETE(all, k);
+    k->gone = true;
+    fxe_keep_free_if_gone(k);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeping published indexes on disk (--data-dir).
+ *
+ * A kept index is a published index with an entry in the tenant's store (server/store/store.h).
+ * Requests that change it go one of two ways:
+ *
+ *   recorded   Calls that can be made again from their request alone (add, remove_ids, reset,
+ *              settings).  The request is recorded first, without any lock (change.c).  When the
+ *              record is durable, the request takes its locks and is run, in the order of the
+ *              records.  So a reader never sees what a crash could take back, and never waits for
+ *              the disk.
+ *   by state   All other calls (train, merge, calls on a part of the index).  They run at once, and
+ *              before their locks are given back the index is written to disk as it then is
+ *              (snapshot.c).
+ *
+ * An index is read from its snapshot, and its records run again, when it is first used (load.c).
+ *
+ *     keep.c      which indexes are kept, and which way a request goes
+ *     record.c    a request as bytes
+ *     change.c    recorded requests, from the connection to the call
+ *     snapshot.c  writing indexes, at once or in the background
+ *     load.c      reading them
+ *     unload.c    freeing those in memory that have not been used for long
+ *     hold.c      lets a thread of the engine's own wait for the lock of an index
+ */
+#ifndef FXE_KEEP_H
+#define FXE_KEEP_H
+
+#include "server/engine/run/request.h"
+#include "server/store/store.h"
+
+struct fxe_change;
+
+/* A kept index.  engine.lock guards it. */
+struct fxe_kept {
+    uint64_t entry; /* in the store */
+    struct fxe_obj *obj;
+    uint64_t applied; /* number of the newest record that the index contains */
+    struct fxe_note { /* what clients are told without the index being read */
+        int64_t d, metric, ntotal;
+        int odd; /* see fxe_obj.odd */
+    } note;
+    /* Requests that are recorded, or about to be, and not run yet. */
+    int waiting;
+    struct fxe_change *due, *last_due; /* those whose record is durable, in order */
+    bool running;                      /* the first of these has been queued or runs */
+
+    int64_t used_ms; /* by the last request; monotonic */
+    uint64_t snapshot_bytes;
+    int64_t snapshot_ms;   /* when it was taken, or begun; monotonic */
+    uint64_t log_bytes;    /* of the records since */
+    int64_t busy_ms;       /* spent in recorded calls since, and so needed to run them again */
+    int64_t not_before_ms; /* the last snapshot failed: none before this */
+    bool wanted;           /* a snapshot is being taken */
+    bool gone;             /* unpublished: freed with its last waiting request */
+    struct fxe_kept *prev, *next;
+};
+
+/* Opens the store.  Called once, when the sandbox has started, because the store has a thread.
+ * Returns 0, or -1 after it has logged why not. */
+int fxe_keep_open(void);
+/* Adds the names of all indexes in the store, and starts the thread that takes snapshots. */
+int fxe_keep_start(void);
+/* Writes what would take long to run again, and closes the store.  Nothing else runs any more. */
+void fxe_keep_stop(void);
+
+/* The store, or NULL: nothing is kept. */
+struct fxs_store *fxe_keep_store(void);
+
+/* Returns the kept index that `o` is, or a handle of; or NULL.  The caller holds engine.lock. */
+struct fxe_kept *fxe_kept_of(const struct fxe_obj *o);
+
+/* Returns the first of all kept indexes; the others follow through `next`.  The caller holds
+ * engine.lock. */
+struct fxe_kept *fxe_keep_first(void);
+
+/* --- requests --- */
+
+/* After a request has been prepared, decides which way it goes.  Returns true if it is recorded
+ * first: it is then queued without its locks.  The caller holds engine.lock. */
+bool fxe_keep_prepare(struct fxe_req *r);
+
+/* With its locks: if an index of the request is absent and the request cannot read it, because it
+ * has it locked for reading only or is on a worker, queues the request again and returns true.  The
+ * caller must not use it then. */
+bool fxe_keep_waits(struct fxe_req *r);
+/* With its locks: reads the indexes of the request that are absent.  Returns 0, or -1 with the
+ * reply set. */
+int fxe_keep_load(struct fxe_req *r);
+
+/* With its locks, after it has run: makes durable what the request has changed "by state", or what
+ * became of a recorded one.  May set an error as the reply. */
+void fxe_keep_commit(struct fxe_req *r);
+
+/* --- names; the caller holds the index's lock, but not engine.lock, for the first --- */
+
+/* Publishes `o` in the store: takes a snapshot unless it is kept already.  Returns 0, or -1 with
+ * the reply set. */
+int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name);
+int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len);
+/* The object has no name any more.  The caller holds engine.lock. */
+void fxe_keep_forget(struct fxe_obj *o);
+/* Frees what is kept of an index that was unpublished, if nothing needs it.  engine.lock. */
+void fxe_keep_free_if_gone(struct fxe_kept *k);
+
+/* Frees the index in memory; the next request reads it again.  The caller holds its lock for
+ * writing, and not engine.lock. */
+void fxe_keep_drop(struct fxe_kept *k);
+
+/* --- change.c --- */
+
+/* Records the request, which has no locks; then it is queued again. */
+void fxe_change_record(struct fxe_req *r);
+/* A recorded request has run: the next one may.  The caller holds engine.lock. */
+void fxe_change_end(struct fxe_req *r);
+void fxe_change_free(struct fxe_change *c);
+
+/* --- record.c --- */
+
+struct fxe_record {
+    void *head; /* malloc: the record's beginning, up to the arrays */
+    struct iovec parts[2 * FX_FRAMES_MAX + 1];
+    int nparts;
+    struct fx_header header; /* decoded from `head` */
+};
+/* Describes the request's call as a record, which points into the request.  Takes the uploads that
+ * it names.  From then on the request uses the arguments in the record.  Returns 0, or -1 with the
+ * reply set. */
+int fxe_record_make(struct fxe_req *r, struct fxe_record *rec);
+void fxe_record_free(struct fxe_record *rec);
+/* Makes the call of a record on `o`.  Returns 0; or -1, with FAISS's or the engine's error in
+ * `why`; *temporary: memory was out, say, and the record is not to blame. */
+int fxe_record_run(const void *data, size_t size, struct fxe_obj *o, char *why, size_t len,
+                   bool *temporary);
+
+/* --- snapshot.c --- */
+
+void fxe_snapshots_start(void);
+/* Writes the index as it is, with `name` if that is not NULL.  The caller holds its lock, for
+ * reading at least.  Returns 0, or -1 with `why`. */
+int fxe_snapshot_now(struct fxe_kept *k, const char *name, char *why);
+/* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
+ * engine.lock. */
+void fxe_snapshot_if_due(struct fxe_kept *k);
+/* Writes what is not in a snapshot and would take long to run again. */
+void fxe_snapshots_at_end(void);
+
+/* --- load.c --- */
+
+/* Reads the index from the store.  The caller holds its lock for writing.  Returns 0, or -1 with
+ * `why`. */
+int fxe_load(struct fxe_kept *k, char *why);
+/* What an interrupted replay left: sets aside the record that ended the engine. */
+void fxe_load_check_mark(void);
+
+/* --- unload.c --- */
+
+/* Unloads indexes until there is room for so many bytes, or none is left that can be unloaded.  The
+ * caller does not hold engine.lock. */
+void fxe_unload_for(size_t bytes);
+
+/* --- hold.c --- */
+
+/* Waits for the lock of a kept index.  Returns what fxe_hold_end needs; or NULL if the index was
+ * unpublished, or if memory is out.  Not for a thread that runs requests. */
+struct fxe_req *fxe_hold(struct fxe_kept *k, bool write);
+void fxe_hold_end(struct fxe_req *hold);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/call/files.h"
+#include "server/engine/guard/facts.h"
+#include "server/engine/keep/keep.h"
+#include "server/engine/keep/note.h"
+#include "server/log.h"
+
+enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
+
+struct replay {
+    struct fxe_kept *k;
+    int64_t n;
+    bool again; /* a record turned out to have failed: it is skipped next time */
+    bool failed;
+    char *why;
+};
+
+/* A record whose outcome nobody was told may fail, as it may have when it was made. */
+static int record_failed(struct replay *p, const struct fxs_record *rec, bool temporary,
+                         const char *text)
+{
+    if (temporary || rec->answered) {
+        snprintf(p->why, FXS_STORE_WHY, "change %llu cannot be made again: %s",
+                 (unsigned long long)rec->number, text);
+        p->failed = true;
+    } else {
+        fxs_log(FXS_WARN, "engine", "event=change-failed entry=%llu number=%llu why=\"%s\"",
+                (unsigned long long)p->k->entry, (unsigned long long)rec->number, text);
+        fxs_store_answer(fxe_keep_store(), &rec->caller, rec->caller.number, p->k->entry,
+                         rec->number, 1, "", 0);
+        p->again = true;
+    }
+    return 1;
+}
+
+static int replay(void *ctx, const struct fxs_record *rec)
+{
+    struct replay *p = ctx;
+    char text[FXS_STORE_WHY / 2];
+    bool temporary;
+    if (rec->number > p->k->applied)
+        return 1;
+    fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number);
+    if (fxe_record_run(rec->data, rec->size, p->k->obj, text, sizeof text, &temporary) != 0)
+        return record_failed(p, rec, temporary, text);
+    p->n++;
+    return 0;
+}
+
+/* Reads the snapshot.  Returns FAISS's object, or NULL. */
+static void *read_snapshot(struct fxe_kept *k, char *why)
+{
+    struct fxs_snapshot_bytes b;
+    void *ptr = NULL;
+    fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
+    if (fxs_snapshot_read(fxe_keep_store(), k->entry, &b, why) != FXS_STORE_OK)
+        return NULL;
+    if (fxe_load_bytes(fx_root(k->obj->cls), b.data, b.size, &ptr) != 0) {
+        snprintf(why, FXS_STORE_WHY, "%s", fxe_api()->get_last_error());
+        ptr = NULL;
+    }
+    fxs_snapshot_unmap(&b);
+    return ptr;
+}
+
+static int load_once(struct fxe_kept *k, struct replay *p)
+{
+    struct fxe_obj *doomed = NULL;
+    void *ptr = read_snapshot(k, p->why);
+    if (!ptr)
+        return -1;
+    fxe_lock();
+    fxe_obj_replace(k->obj, ptr, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    enum fxs_store_rc rc = fxs_store_replay(fxe_keep_store(), k->entry, 0, replay, p, p->why);
+    fxs_store_mark(fxe_keep_store(), 0, 0);
+    if (rc == FXS_STORE_OK && !p->failed && !p->again)
+        return 0;
+    fxe_keep_drop(k);
+    return -1;
+}
+
+int fxe_load(struct fxe_kept *k, char *why)
+{
+    struct replay p = {.k = k, .why = why};
+    int64_t began = fxe_now_ms();
+    int rc;
+    do {
+        p.again = false;
+        p.n = 0;
+        rc = load_once(k, &p);
+    } while (p.again);
+    if (rc != 0) {
+        fxs_log(FXS_ERROR, "engine", "event=unreadable entry=%llu why=\"%s\"",
+                (unsigned long long)k->entry, why);
+        return -1;
+    }
+    fxe_note_take(&k->note, k->obj);
+    fxs_log(FXS_INFO, "engine", "event=loaded entry=%llu ntotal=%lld changes=%lld ms=%lld",
+            (unsigned long long)k->entry, (long long)k->note.ntotal, (long long)p.n,
+            (long long)(fxe_now_ms() - began));
+    return 0;
+}
+
+/* Did the engine before this one end by itself, and not because somebody killed it? */
+static bool has_crashed(const char *how)
+{
+    int number = 0;
+    return sscanf(how, "signal %d", &number) == 1 && number != 9 && number != 15;
+}
+
+void fxe_load_check_mark(void)
+{
+    uint64_t entry, number;
+    char why[FXS_STORE_WHY], reason[256];
+    fxs_store_marked(fxe_keep_store(), &entry, &number);
+    if (!number)
+        return;
+    fxs_store_mark(fxe_keep_store(), 0, 0);
+    if (!has_crashed(fxe_engine.options.previous))
+        return;
+    snprintf(reason, sizeof reason, "the engine ended with %s when this change was made again",
+             fxe_engine.options.previous);
+    enum fxs_store_rc rc = fxs_store_set_aside(fxe_keep_store(), entry, number, reason, why);
+    fxs_log(FXS_ERROR, "engine", "event=change-set-aside entry=%llu number=%llu why=\"%s\"",
+            (unsigned long long)entry, (unsigned long long)number,
+            rc == FXS_STORE_OK ? reason : why);
+}

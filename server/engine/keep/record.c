@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request as bytes, to be made again:
+ *
+ *     struct head, size of each array (uint64), header (msgpack), then the arrays
+ *
+ * all little-endian; the header and each array begin at a multiple of ALIGN.  The header is a map
+ * of `operation`, `args` and perhaps `calls`, as in a message, but names uploads as further arrays.
+ * Handles in it are those of the session that made the call, and mean nothing later: such a call
+ * names one index, the one whose record it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/guard/catch.h"
+#include "server/engine/keep/keep.h"
+#include "server/engine/objects/blob.h"
+
+enum { VERSION = 1, ALIGN = 64 };
+static const char padding[ALIGN];
+
+struct head {
+    char magic[4];
+    uint32_t version, header_size, narrays;
+};
+
+static size_t padded(size_t n)
+{
+    return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* --- make --- */
+
+struct making {
+    struct fxe_req *r;
+    msgpack_packer pk;
+};
+
+static bool is_upload(const msgpack_object *o)
+{
+    return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
+           o->via.array.ptr[0].type == MSGPACK_OBJECT_STR &&
+           o->via.array.ptr[0].via.str.size == 6 &&
+           memcmp(o->via.array.ptr[0].via.str.ptr, "upload", 6) == 0 &&
+           o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+}
+
+/* The upload becomes one more frame of the message. */
+static int pack_upload(struct making *m, uint64_t id)
+{
+    struct fxe_msg *msg = m->r->msg;
+    if (msg->nframes == FX_FRAMES_MAX)
+        return fxe_fail(m->r, "limit", "too many uploads in one call");
+    if (fxe_blob_take(m->r->session, id, &msg->frames[msg->nframes]) != 0)
+        return fxe_fail(m->r, "argument", "%s: an upload is unknown or incomplete", m->r->fn->name);
+    msgpack_pack_int(&m->pk, msg->nframes++ - 1);
+    return 0;
+}
+
+static int pack(struct making *m, const msgpack_object *o)
+{
+    if (is_upload(o))
+        return pack_upload(m, o->via.array.ptr[1].via.u64);
+    if (o->type != MSGPACK_OBJECT_ARRAY)
+        return msgpack_pack_object(&m->pk, *o);
+    msgpack_pack_array(&m->pk, o->via.array.size);
+    for (uint32_t i = 0; i < o->via.array.size; i++)
+        if (pack(m, &o->via.array.ptr[i]) != 0)
+            return -1;
+    return 0;
+}
+
+static int pack_header(struct making *m, msgpack_sbuffer *b)
+{
+    const msgpack_object *calls = fx_header_get(&m->r->header, "calls");
+    msgpack_packer_init(&m->pk, b, msgpack_sbuffer_write);
+    msgpack_pack_map(&m->pk, 2 + (calls != NULL));
+    fx_pack_str(&m->pk, "operation");
+    fx_pack_str(&m->pk, m->r->fn->name);
+    fx_pack_str(&m->pk, "args");
+    if (pack(m, m->r->args) != 0)
+        return -1;
+    if (calls) {
+        fx_pack_str(&m->pk, "calls");
+        msgpack_pack_object(&m->pk, *calls);
+    }
+    return 0;
+}
+
+static int lay_out(struct fxe_req *r, struct fxe_record *rec, const msgpack_sbuffer *header)
+{
+    const struct fxe_msg *msg = r->msg;
+    struct head h = {"FXRC", VERSION, (uint32_t)header->size, (uint32_t)msg->nframes - 1};
+    size_t at = padded(sizeof h + h.narrays * sizeof(uint64_t)), size = at + padded(header->size);
+    char *head = calloc(1, size);
+    const char *why;
+    if (!head)
+        return fxe_fail(r, "limit", "the server is out of memory");
+    rec->head = head;
+    memcpy(head, &h, sizeof h);
+    memcpy(head + at, header->data, header->size);
+    rec->parts[rec->nparts++] = (struct iovec){head, size};
+    for (uint32_t i = 0; i < h.narrays; i++) {
+        const struct fx_buffer *f = &msg->frames[i + 1];
+        uint64_t bytes = f->size;
+        memcpy(head + sizeof h + i * sizeof bytes, &bytes, sizeof bytes);
+        if (bytes && !f->data)
+            return fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes",
+                            f->size);
+        rec->parts[rec->nparts++] = (struct iovec){f->data, f->size};
+        rec->parts[rec->nparts++] =
+            (struct iovec){(void *)(uintptr_t)padding, padded(f->size) - f->size};
+    }
+    if (fx_header_read(&rec->header, head + at, header->size, &why) != 0)
+        return fxe_fail(r, "protocol", "%s: %s", r->fn->name, why);
+    r->args = fx_header_get(&rec->header, "args");
+    return 0;
+}
+
+int fxe_record_make(struct fxe_req *r, struct fxe_record *rec)
+{
+    struct making m = {.r = r};
+    msgpack_sbuffer header;
+    msgpack_sbuffer_init(&header);
+    int rc = pack_header(&m, &header);
+    if (rc == 0)
+        rc = lay_out(r, rec, &header);
+    msgpack_sbuffer_destroy(&header);
+    return rc;
+}
+
+void fxe_record_free(struct fxe_record *rec)
+{
+    fx_header_free(&rec->header);
+    free(rec->head);
+    rec->head = NULL;
+}
+
+/* --- run --- */
+
+/* Finds the parts of a record: the header, and the arrays as frames of a message.  Returns -1 if
+ * they do not fit. */
+static int take_apart(const char *data, size_t size, struct fxe_msg *msg, struct fx_buffer *header)
+{
+    struct head h;
+    if (size < sizeof h)
+        return -1;
+    memcpy(&h, data, sizeof h);
+    if (memcmp(h.magic, "FXRC", 4) != 0 || h.version != VERSION || h.narrays >= FX_FRAMES_MAX)
+        return -1;
+    size_t at = padded(sizeof h + h.narrays * sizeof(uint64_t));
+    if (at > size || h.header_size > size - at)
+        return -1;
+    *header = (struct fx_buffer){(void *)(uintptr_t)(data + at), h.header_size, 0};
+    at += padded(h.header_size);
+    msg->nframes = (int)h.narrays + 1;
+    for (uint32_t i = 0; i < h.narrays; i++) {
+        uint64_t n;
+        memcpy(&n, data + sizeof h + i * sizeof n, sizeof n);
+        if (at > size || n > size - at)
+            return -1;
+        msg->frames[i + 1] = (struct fx_buffer){(void *)(uintptr_t)(data + at), n, 0};
+        at += padded(n);
+    }
+    return 0;
+}
+
+static int find_call(struct fxe_req *r, const struct fx_buffer *header, char *why, size_t len)
+{
+    const char *name, *text;
+    size_t n;
+    if (fx_header_read(&r->header, header->data, header->size, &text) != 0) {
+        snprintf(why, len, "the record's header cannot be read: %s", text);
+        return -1;
+    }
+    r->args = fx_header_get(&r->header, "args");
+    if (fx_header_str(&r->header, "operation", &name, &n))
+        r->op = fx_op_by_name(name, n);
+    r->fn = r->op ? &fx_fns[r->op] : NULL;
+    if (!r->fn || !r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
+        r->args->via.array.size != r->fn->nparams) {
+        snprintf(why, len, "the record is of a function that this server does not have");
+        return -1;
+    }
+    return 0;
+}
+
+/* Sets the handles of the call: `o`, and for a ParameterSpace one that lives as long as the call,
+ * because setting parameters does not depend on what is in it. */
+static int set_handles(struct fxe_req *r, struct fxe_obj *o, FaissParameterSpace **space)
+{
+    for (int i = 0; i < r->fn->nparams; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kind != FX_HANDLE || fx_classes[p->cls].value ||
+            fxe_call_arg(r, i)->type == MSGPACK_OBJECT_NIL)
+            continue;
+        if (p->cls == FX_CLASS_ParameterSpace) {
+            if (fxe_api()->ParameterSpace_new(space) != 0)
+                return -1;
+            r->v[i].p = *space;
+        } else {
+            r->obj[i] = o;
+            r->v[i].p = o->ptr;
+        }
+    }
+    return 0;
+}
+
+static void free_reply(struct fxe_req *r)
+{
+    fxe_values_free(&r->values);
+    for (int i = 0; i < r->nmemory; i++)
+        fx_buffer_free(&r->memory[i]);
+    for (int i = 0; i < r->nout; i++)
+        free(r->out[i].data);
+    free(r->found.lims);
+    free(r->found.labels);
+    free(r->found.distances);
+    msgpack_sbuffer_destroy(&r->extra);
+    fx_header_free(&r->header);
+    free(r->message);
+}
+
+int fxe_record_run(const void *data, size_t size, struct fxe_obj *o, char *why, size_t len,
+                   bool *temporary)
+{
+    struct fxe_msg msg = {0};
+    struct fxe_req r = {.msg = &msg};
+    struct fx_buffer header;
+    FaissParameterSpace *space = NULL;
+    msgpack_sbuffer_init(&r.extra);
+    *temporary = false;
+    int rc = -1;
+    if (take_apart(data, size, &msg, &header) != 0)
+        snprintf(why, len, "the record's parts do not fit");
+    else if (find_call(&r, &header, why, len) == 0) {
+        if (set_handles(&r, o, &space) == 0)
+            fxe_call_run(&r);
+        else
+            fxe_fail_faiss(&r, -1);
+        rc = r.failed ? -1 : 0;
+        *temporary = r.failed && r.kind && strcmp(r.kind, "limit") == 0;
+        if (rc != 0)
+            snprintf(why, len, "%s: %s", r.fn->name, r.message ? r.message : "");
+    }
+    if (space)
+        fxe_api()->ParameterSpace_free(space);
+    free_reply(&r);
+    return rc;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots.
+ *
+ * In the background, a child process writes: a copy of the engine as it was when it was forked.  An
+ * index is locked, for reading, only while the kernel makes that copy, so neither searches nor
+ * changes wait for the disk.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/engine/guard/facts.h"
+#include "server/engine/keep/keep.h"
+#include "server/engine/keep/note.h"
+#include "server/log.h"
+
+enum {
+    LOG_MIN = 64 << 20, /* bytes: a shorter log needs no snapshot, */
+    LOG_FACTOR = 2,     /* nor one that is less than so many times the last snapshot, */
+    BUSY_MS = 10000,    /* unless running it again takes so long; */
+    WORTH = 8,          /* after --snapshot-interval, a log of this part of the last one does; */
+    CHEAP_BYTES = 16 << 20, /* at the end: a log that is shorter */
+    CHEAP_MS = 200,         /* and sooner run again than this is left */
+    PAUSE_MS = 30000,       /* after a snapshot that failed */
+    CHILD_NICE = 10
+};
+
+static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER; /* engine.lock */
+
+/* --- writing --- */
+
+static int write_index(const struct fxe_obj *o, struct fxs_snapshot *w, char *why)
+{
+    int rc = fxe_is_binary(o) ? fxe_api()->write_index_binary(o->ptr, w->file)
+                              : fxe_api()->write_index(o->ptr, w->file);
+    if (rc != 0)
+        snprintf(why, FXS_STORE_WHY, "%s", fxe_api()->get_last_error());
+    return rc;
+}
+
+/* What was true of the index when it was written. */
+struct moment {
+    uint64_t applied, log_bytes;
+    int64_t busy_ms, begun_ms;
+    struct fxe_note note;
+};
+
+/* The caller holds engine.lock, and the index's lock. */
+static void take_moment(struct fxe_kept *k, struct moment *m)
+{
+    fxe_note_take(&k->note, k->obj);
+    *m = (struct moment){k->applied, k->log_bytes, k->busy_ms, fxe_now_ms(), k->note};
+}
+
+static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
+                  const struct moment *m, const char *name, char *why)
+{
+    msgpack_sbuffer note;
+    msgpack_sbuffer_init(&note);
+    fxe_note_write(&m->note, &note);
+    struct fxs_snapshot_commit c = {.entry = k->entry,
+                                    .cls = fx_classes[fx_root(k->obj->cls)].name,
+                                    .position = m->applied,
+                                    .note = note.data,
+                                    .note_size = note.size,
+                                    .name = name};
+    uint64_t entry;
+    enum fxs_store_rc rc = fxs_snapshot_commit(fxe_keep_store(), w, sum, &c, &entry, why);
+    msgpack_sbuffer_destroy(&note);
+    if (rc != FXS_STORE_OK)
+        return -1;
+    fxe_lock();
+    k->entry = entry;
+    k->snapshot_bytes = sum->bytes;
+    k->snapshot_ms = m->begun_ms;
+    k->log_bytes -= m->log_bytes;
+    k->busy_ms -= m->busy_ms;
+    fxe_unlock();
+    return 0;
+}
+
+int fxe_snapshot_now(struct fxe_kept *k, const char *name, char *why)
+{
+    struct fxs_snapshot w;
+    struct fxs_snapshot_sum sum;
+    struct moment m;
+    enum fxs_store_rc rc = fxs_snapshot_begin(fxe_keep_store(), &w, why);
+    if (rc != FXS_STORE_OK)
+        return -1;
+    fxe_lock();
+    take_moment(k, &m);
+    fxe_unlock();
+    if (write_index(k->obj, &w, why) == 0 && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
+        return commit(k, &w, &sum, &m, name, why);
+    fxs_snapshot_abandon(fxe_keep_store(), &w);
+    return -1;
+}
+
+/* --- in a child --- */
+
+struct outcome {
+    int failed;
+    struct fxs_snapshot_sum sum;
+    char why[FXS_STORE_WHY];
+};
+
+/* The child must not keep clients' connections open. */
+static void close_sockets(void)
+{
+    struct rlimit limit;
+    struct stat st;
+    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int)limit.rlim_cur : 1024;
+    for (int fd = 3, misses = 0; fd < end && misses < 4096; fd++) {
+        misses = fstat(fd, &st) == 0 ? 0 : misses + 1;
+        if (misses == 0 && S_ISSOCK(st.st_mode))
+            close(fd);
+    }
+}
+
+_Noreturn static void child(const struct fxe_obj *o, struct fxs_snapshot *w, int out)
+{
+    struct outcome end = {.failed = 1};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpriority(PRIO_PROCESS, 0, CHILD_NICE);
+    close_sockets();
+    if (write_index(o, w, end.why) == 0)
+        end.failed = fxs_snapshot_end(w, &end.sum, end.why) != FXS_STORE_OK;
+    _exit(write(out, &end, sizeof end) == sizeof end ? 0 : 1);
+}
+
+/* Reads what the child has to say; it may die instead. */
+static void await(pid_t pid, int in, struct outcome *end)
+{
+    int status;
+    *end = (struct outcome){.failed = 1};
+    ssize_t n = read(in, end, sizeof *end); /* less than PIPE_BUF: written at once */
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (n != sizeof *end) {
+        end->failed = 1;
+        snprintf(end->why, sizeof end->why, "the process that wrote it ended with status 0x%x",
+                 (unsigned)status);
+    }
+}
+
+/* Forks a child that writes the index, with the lock of the index only as long as that takes. */
+static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, struct moment *m)
+{
+    struct fxe_req *hold = fxe_hold(k, false);
+    pid_t pid = -1;
+    if (!hold)
+        return -1;
+    fxe_lock();
+    bool absent = k->gone || !k->obj->ptr;
+    if (!absent)
+        take_moment(k, m);
+    fxe_unlock();
+    if (!absent && (pid = fork()) == 0)
+        child(k->obj, w, out);
+    fxe_hold_end(hold);
+    return pid;
+}
+
+static void snapshot_in_child(struct fxe_kept *k)
+{
+    struct fxs_snapshot w;
+    struct outcome end = {.failed = 1};
+    struct moment m;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return;
+    if (fxs_snapshot_begin(fxe_keep_store(), &w, end.why) == FXS_STORE_OK) {
+        pid_t pid = start_child(k, &w, ends[1], &m);
+        close(ends[1]);
+        ends[1] = -1;
+        if (pid > 0)
+            await(pid, ends[0], &end);
+        if (pid > 0 && !end.failed)
+            end.failed = commit(k, &w, &end.sum, &m, NULL, end.why) != 0;
+        else
+            fxs_snapshot_abandon(fxe_keep_store(), &w);
+    }
+    close(ends[0]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (end.failed && *end.why)
+        fxs_log(FXS_WARN, "engine", "event=no-snapshot entry=%llu why=\"%s\"",
+                (unsigned long long)k->entry, end.why);
+    else if (!end.failed)
+        fxs_log(FXS_INFO, "engine", "event=snapshot entry=%llu bytes=%llu ms=%lld",
+                (unsigned long long)k->entry, (unsigned long long)end.sum.bytes,
+                (long long)(fxe_now_ms() - m.begun_ms));
+}
+
+/* --- the thread --- */
+
+static bool is_due(const struct fxe_kept *k, int64_t now)
+{
+    uint64_t most = k->snapshot_bytes * LOG_FACTOR;
+    int64_t interval = (int64_t)fxe_engine.options.snapshot_interval * 1000;
+    if (!k->log_bytes || k->gone || !k->obj->ptr || now < k->not_before_ms)
+        return false;
+    if (interval && now - k->snapshot_ms >= interval &&
+        (fxe_engine.options.durability.mode == FXS_SNAPSHOT ||
+         k->log_bytes * WORTH >= k->snapshot_bytes))
+        return true;
+    return k->log_bytes >= (most > LOG_MIN ? most : LOG_MIN) || k->busy_ms >= BUSY_MS;
+}
+
+void fxe_snapshot_if_due(struct fxe_kept *k)
+{
+    if (!k->wanted && is_due(k, fxe_now_ms()))
+        pthread_cond_signal(&wanted);
+}
+
+static struct fxe_kept *next_due(void)
+{
+    int64_t now = fxe_now_ms();
+    struct fxe_kept *k = fxe_keep_first();
+    while (k && !is_due(k, now))
+        k = k->next;
+    return k;
+}
+
+static void *run(void *arg)
+{
+    (void)arg;
+    fxe_lock();
+    for (;;) {
+        struct fxe_kept *k = next_due();
+        if (!k) {
+            struct timespec t;
+            clock_gettime(CLOCK_REALTIME, &t);
+            t.tv_sec += 1;
+            pthread_cond_timedwait(&wanted, &fxe_engine.lock, &t);
+            continue;
+        }
+        k->wanted = true;
+        fxe_unlock();
+        snapshot_in_child(k);
+        fxe_lock();
+        k->wanted = false;
+        if (is_due(k, fxe_now_ms())) /* it failed */
+            k->not_before_ms = fxe_now_ms() + PAUSE_MS;
+        fxe_keep_free_if_gone(k);
+    }
+    return NULL;
+}
+
+void fxe_snapshots_start(void)
+{
+    pthread_t t;
+    int rc = pthread_create(&t, NULL, run, NULL);
+    if (rc != 0)
+        fxs_log(FXS_ERROR, "engine", "event=no-thread errno=%d", rc);
+    else
+        pthread_detach(t);
+}
+
+void fxe_snapshots_at_end(void)
+{
+    char why[FXS_STORE_WHY];
+    bool always = fxe_engine.options.durability.mode == FXS_SNAPSHOT;
+    for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next) {
+        if (!k->obj->ptr || !k->log_bytes || k->wanted ||
+            (!always && k->log_bytes < CHEAP_BYTES && k->busy_ms < CHEAP_MS))
+            continue;
+        if (fxe_snapshot_now(k, NULL, why) != 0)
+            fxs_log(FXS_WARN, "engine", "event=no-snapshot entry=%llu why=\"%s\"",
+                    (unsigned long long)k->entry, why);
+    }
+}
