@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "server/engine/objects/object.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/under_way.h"
@@ -41,6 +42,21 @@ static void pack_uint(struct fxe_req *r, const char *key, uint64_t value)
     msgpack_pack_uint64(&pk, value);
 }
 
+/* What is on disk, if anything is. */
+static void pack_store(struct fxe_req *r)
+{
+    struct fxs_store_stats s;
+    if (!fxe_keep_store())
+        return;
+    fxs_store_stats(fxe_keep_store(), &s);
+    pack_uint(r, "records", s.appends);
+    pack_uint(r, "commits", s.commits);
+    pack_uint(r, "log_bytes", s.log_bytes);
+    pack_uint(r, "snapshot_bytes", s.snapshot_bytes);
+    pack_uint(r, "set_aside", s.set_aside);
+    pack_uint(r, "disk_full", s.full != 0);
+}
+
 static void run_stats(struct fxe_req *r)
 {
     uint32_t used = 0;
@@ -60,6 +76,7 @@ static void run_stats(struct fxe_req *r)
     pack_uint(r, "objects", objects);
     pack_uint(r, "sessions", sessions);
     pack_uint(r, "pending", under_way > 0 ? (uint64_t)under_way : 0);
+    pack_store(r);
     uint64_t by_op[FX_NOPS];
     for (int op = 1; op < FX_NOPS; op++) {
         by_op[op] = __atomic_load_n(&stats.by_op[op], __ATOMIC_RELAXED);
