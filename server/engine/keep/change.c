@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/engine/keep/keep.h"
+#include "server/engine/run/answers.h"
 #include "server/engine/run/ready.h"
 #include "server/engine/run/watch.h"
 
@@ -23,6 +24,7 @@ struct fxe_change {
     struct fxe_kept *kept;
     struct fxe_record record;
     size_t bytes;
+    uint64_t oldest; /* the caller asks for no older answer */
     uint64_t number;
     int64_t began_ms; /* to run it */
     struct fxe_change *next;
@@ -125,6 +127,19 @@ void fxe_change_record(struct fxe_req *r)
     fxs_store_append(fxe_keep_store(), &c->store);
 }
 
+void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n)
+{
+    struct fxe_change *c = r->change;
+    const struct fxs_caller *caller = &c->store.caller;
+    size_t size = 0;
+    if (r->keep != FXE_KEEP_RECORDED || !c->kept->obj->ptr)
+        return; /* it could not be read, and the call is made when it can */
+    void *answer = caller->number ? fxe_answer_pack(frames, n, &size) : NULL;
+    fxs_store_answer(fxe_keep_store(), caller, c->oldest, c->kept->entry, c->number, r->failed,
+                     answer ? answer : "", size);
+    free(answer);
+}
+
 void fxe_change_end(struct fxe_req *r)
 {
     struct fxe_change *c = r->change;
@@ -135,9 +150,6 @@ void fxe_change_end(struct fxe_req *r)
     k->due = c->next;
     k->running = false;
     k->waiting--;
-    if (k->obj->ptr) /* else it could not be read, and the call is made when it can */
-        fxs_store_answer(fxe_keep_store(), &c->store.caller, c->store.caller.number, k->entry,
-                         c->number, r->failed, "", 0);
     run_first(k);
     fxe_snapshot_if_due(k);
     fxe_keep_free_if_gone(k);

@@ -112,6 +112,8 @@ void fxe_keep_drop(struct fxe_kept *k);
 
 /* Records the request, which has no locks; then it is queued again. */
 void fxe_change_record(struct fxe_req *r);
+/* A recorded request has run, and this is its reply: keeps it for a client that asks again. */
+void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
 /* A recorded request has run: the next one may.  The caller holds engine.lock. */
 void fxe_change_end(struct fxe_req *r);
 void fxe_change_free(struct fxe_change *c);
