@@ -16,8 +16,10 @@
  * is asked for one entry takes effect in the order of the calls.
  *
  *     store.c      opening, the directory, its lock
- *     writer.c     the thread that writes: group commit
- *     sqlite.c     the tables, and all of SQLite that there is
+ *     read.c       catalogue, replay, looking up answers
+ *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
+ *     sqlite.c     the database; rows.c: its tables; pages.c: checksums of its pages
+ *     segment.c    the files with the data of large records
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name
  */
@@ -31,7 +33,7 @@
 
 enum {
     FXS_CALLER_SIZE = 16,
-    FXS_NAME_MAX = 200, /* bytes of an index's name */
+    FXS_NAME_MAX = 200,  /* bytes of an index's name */
     FXS_STORE_WHY = 1024 /* bytes for any `why` */
 };
 
@@ -51,13 +53,16 @@ enum fxs_store_rc {
 
 enum fxs_durability {
     FXS_DURABLE_ALWAYS,   /* fxs_change.done is called when the change is on disk */
-    FXS_DURABLE_INTERVAL, /* done is called at once; the change is on disk after interval_ms */
-    FXS_DURABLE_SNAPSHOT  /* changes are not recorded; only snapshots are kept */
+    FXS_DURABLE_INTERVAL, /* done is called at once; the change is on disk after interval_ms.  While
+                             there is no space, such changes wait in memory, and new ones are
+                             refused */
+    FXS_DURABLE_SNAPSHOT  /* changes and their answers are not recorded; only snapshots are kept */
 };
 
 struct fxs_store_options {
     enum fxs_durability durability;
     int interval_ms;
+    int64_t keep_answers_ms; /* answers that are older are dropped; 0: none is */
     /* Called once by the store's thread when FXS_STORE_FAILED has happened, before any caller is
      * told; usually logs and ends the process.  NULL: callers are told. */
     void (*failed)(void *ctx, const char *why);
@@ -76,13 +81,13 @@ void fxs_store_close(struct fxs_store *s);
 /* --- catalogue --- */
 
 struct fxs_entry {
-    uint64_t id; /* never used twice in a store */
-    char cls[32]; /* FAISS's class, such as "Index" */
+    uint64_t id;       /* never used twice in a store */
+    char cls[32];      /* FAISS's class, such as "Index" */
     uint64_t position; /* of the snapshot */
     uint64_t last;     /* number of the entry's newest record, or its position if there is none */
     uint64_t snapshot_bytes, log_bytes; /* log_bytes: of the records after `position` */
-    int64_t snapshot_ms; /* when it was taken, milliseconds since 1970 */
-    uint32_t set_aside;  /* records that were set aside, see fxs_store_set_aside */
+    int64_t snapshot_ms;                /* when it was taken, milliseconds since 1970 */
+    uint32_t set_aside;                 /* records that were set aside, see fxs_store_set_aside */
     uint32_t nnames;
     const char *const *names; /* valid during the callback */
     const void *note; /* what the engine wants to know of it without loading it; valid during the
@@ -121,13 +126,13 @@ void fxs_store_append(struct fxs_store *s, struct fxs_change *c);
 
 /* The entry's newest snapshot, and what became true with it; all of it in one transaction. */
 struct fxs_snapshot_commit {
-    uint64_t entry;    /* 0: a new entry, whose id is returned */
+    uint64_t entry; /* 0: a new entry, whose id is returned */
     const char *cls;
     uint64_t position;
     const void *note; /* copied */
     size_t note_size;
-    const char *name;  /* or NULL: gives this name to the entry, and takes it from another.  An entry
-                          that has no name any more is removed */
+    const char *name; /* or NULL: gives this name to the entry, and takes it from another.  An entry
+                         that has no name any more is removed */
     struct fxs_caller caller; /* whose request led to this state, or number 0 */
     const void *answer;
     size_t answer_size;
@@ -160,8 +165,8 @@ void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w);
 
 /* Puts a complete snapshot file in its place: renames it, makes the directory durable, and commits
  * `c`.  Then the entry's records up to c->position are no longer needed, and are removed bit by bit
- * in the background, as is the file of the snapshot before.  Frees what is left of w.  *entry is the
- * id. */
+ * in the background, as is the file of the snapshot before.  Frees what is left of w.  *entry is
+ * the id. */
 enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *w,
                                       const struct fxs_snapshot_sum *sum,
                                       const struct fxs_snapshot_commit *c, uint64_t *entry,
@@ -170,8 +175,8 @@ enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *
 /* The content of an entry's snapshot, mapped and verified (size and checksum). */
 struct fxs_snapshot_bytes {
     const void *data;
-    size_t size;   /* of what FAISS wrote */
-    void *map;     /* the store's */
+    size_t size; /* of what FAISS wrote */
+    void *map;   /* the store's */
     size_t mapped;
 };
 enum fxs_store_rc fxs_snapshot_read(struct fxs_store *s, uint64_t entry,
@@ -221,8 +226,7 @@ enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
  * made, and replay passes the record over.  A caller's older answers, but for those from `oldest`
  * on, are dropped. */
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
-                      uint64_t entry, uint64_t number, int failed, const void *answer,
-                      size_t size);
+                      uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 
 /* Looks up what became of a caller's request.  FXS_STORE_OK: *answer (malloc) is the answer; or it
  * is NULL, and record *number of *entry has to be replayed to know it.  FXS_STORE_NONE: the store
