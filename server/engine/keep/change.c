@@ -78,12 +78,11 @@ static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number
     fxe_unlock();
 }
 
-/* The request goes by state instead: it is too large for a record. */
-static void too_large(struct fxe_req *r)
+/* The request goes another way, and takes its locks now. */
+static void go(struct fxe_req *r, enum fxe_keep way)
 {
     fxe_lock();
-    r->change->kept->waiting--;
-    r->keep = FXE_KEEP_BY_STATE;
+    r->keep = way;
     if (fxe_needs_take(r, &r->needs, false))
         queue_again(r);
     fxe_unlock();
@@ -91,6 +90,15 @@ static void too_large(struct fxe_req *r)
 
 void fxe_change_record(struct fxe_req *r)
 {
+    enum fxe_asked asked = fxe_keep_asked(r);
+    if (asked == FXE_ASKED_KNOWN) {
+        fxe_req_finish(r);
+        return;
+    }
+    if (asked == FXE_ASKED_RECORD) {
+        go(r, FXE_KEEP_ASKED);
+        return;
+    }
     struct fxe_change *c = r->change = calloc(1, sizeof *c);
     fxe_lock();
     struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
@@ -119,7 +127,10 @@ void fxe_change_record(struct fxe_req *r)
     for (int i = 0; i < c->record.nparts; i++)
         c->bytes += c->record.parts[i].iov_len;
     if (c->bytes > RECORD_MAX) {
-        too_large(r);
+        fxe_lock();
+        k->waiting--;
+        fxe_unlock();
+        go(r, FXE_KEEP_BY_STATE);
         return;
     }
     c->store = (struct fxs_change){

@@ -43,6 +43,7 @@ enum fxe_keep {
     FXE_KEEP_BY_STATE, /* or it changes none */
     FXE_KEEP_RECORD,   /* is to be recorded, without its locks */
     FXE_KEEP_RECORDED, /* is on disk, and has to be carried out */
+    FXE_KEEP_ASKED,    /* was recorded by an engine before this one: only its answer is wanted */
     FXE_KEEP_REFUSED   /* could not be recorded; the reply is set */
 };
 
