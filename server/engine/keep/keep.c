@@ -8,6 +8,7 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
@@ -219,9 +220,20 @@ bool fxe_keep_waits(struct fxe_req *r)
     return true;
 }
 
+/* FAISS's vectors double their memory when they grow, and copy. */
+static void make_room(const struct fxe_req *r)
+{
+    const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
+    if (need > fxe_room_lately())
+        fxe_unload_for(need);
+}
+
 int fxe_keep_load(struct fxe_req *r)
 {
     char why[FXS_STORE_WHY];
+    if (store && r->keep == FXE_KEEP_RECORDED)
+        make_room(r);
     if (!store || !needs_absent(r))
         return 0;
     for (int i = 0; i < r->nheld; i++) {
