@@ -580,6 +580,8 @@ static void power_loss_loses_nothing_acknowledged(void **state)
             snprintf(what, sizeof what, "power lost at operation %ld, seed %u", at, seed);
             srand(seed);
             disk_image(image, keep[i]);
+            if (i % 2)
+                disk_image_mark(r.place.dir, image);
             disk.on = false;
             check_store(&r, image, what);
             disk.on = true;
