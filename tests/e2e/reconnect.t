@@ -68,6 +68,27 @@ proxy half
 is "a half-closed connection is replaced" "$(ask half 'add 0 3'; ask half 'total 0')" "ok
 6"
 
+# --- what is made twice would not be seen by who makes it ---
+
+talk maker
+made=0
+for way in 'up 0' 'up 90' 'up 300' 'down 0' 'down 1' 'down 20'; do
+    ask maker "new 1 Flat" >/dev/null # so that the next call is the one that is cut
+    proxy "$way"
+    is "an index is made although its connection is cut ($way)" "$(ask maker 'new 0 Flat')" ok
+    proxy 'up -1' 'down -1'
+    made=$((made + 2))
+    ok "there is one" objects $((made + 1))
+done
+is "an index is published" "$(ask maker 'publish 0 once')" ok
+now=$(directly stat_of objects)
+proxy 'down 0'
+is "it is opened although the reply is cut" "$(ask maker 'open 2 once')" ok
+is "there is one handle of it more" "$(directly stat_of objects)" $((now + 1))
+proxy 'down 0'
+is "it is freed although the reply is cut" "$(ask maker 'free 2')" "done"
+is "the handle is gone" "$(directly stat_of objects)" "$now"
+
 # --- waiting and giving up ---
 
 proxy 'drop 4' cut
@@ -99,14 +120,14 @@ proxy 'drop 100000' cut
 like "gives up when the time is over" "$(ask late 'add 0 3')" '^-4 faissx: .*; the change was not made$'
 proxy 'drop 0' hold
 like "also if nothing answers" "$(ask late 'search 0')" \
-    '^-4 faissx: '
+    '^-4 faissx: .*timed out waiting for a ZeroMQ handshake'
 proxy go
 is "and goes on when it does" "$(ask late 'total 0')" 0
 FAISSX_CONNECT_TIMEOUT=0.2 FAISSX_RETRIES=3 talk quick
 is "a client that connects quickly" "$(ask quick 'new 0 Flat')" ok
 proxy cut hold
 like "gives up connecting after FAISSX_CONNECT_TIMEOUT" "$(ask quick 'add 0 3')" \
-    "^-4 faissx: .*; the change was not made\$"
+    '^-4 faissx: .*timed out waiting for a ZeroMQ handshake; the change was not made$'
 proxy go
 
 # --- the session ends ---
@@ -184,7 +205,10 @@ total_is() { [ "$(directly client 'open 0 other' 'total 0' | sed -n 's/^total 0:
 ok "the change is made, and its reply is lost" wait_for total_is 6
 kill -9 "$engine"
 wait_for gone "$engine"
-directly talk e
+THROUGH=$SERVER
+SERVER=$DIRECT
+talk e
+SERVER=$THROUGH
 is "another index gets the name" "$(ask e 'new 0 Flat'; ask e 'add 0 7'; ask e 'publish 0 other')" "ok
 ok
 ok"
