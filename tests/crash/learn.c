@@ -23,12 +23,14 @@ struct cell {
     int shape;
     int good, died, hung;
     int covered;
+    int next; /* cell of the same act and shape + 1, or 0 */
 };
 
 static struct cell *cells;
 static int ncells;
 static char **shapes;
 static int nshapes;
+static int *first[FXE_NACTS]; /* of each act and shape: its first cell + 1, or 0 */
 
 static const char *const act_names[] = {
 #define X(name) #name,
@@ -193,7 +195,7 @@ static void count(struct meaning m, int shape, char outcome)
     }
     if (!buckets[at]) {
         cells = grow(cells, ncells, sizeof *cells);
-        cells[ncells++] = (struct cell){m.act, m.given, shape, 0, 0, 0, 0};
+        cells[ncells++] = (struct cell){m.act, m.given, shape, 0, 0, 0, 0, 0};
         buckets[at] = ncells;
     }
     struct cell *c = &cells[buckets[at] - 1];
@@ -280,19 +282,35 @@ static int dead(const struct cell *c)
     return c->died + c->hung > 0 && c->good == 0;
 }
 
+static void link_cells(void)
+{
+    for (int act = 0; act < FXE_NACTS; act++) {
+        free(first[act]);
+        first[act] = calloc((size_t)nshapes + 1, sizeof **first);
+        if (!first[act])
+            abort();
+    }
+    for (int i = ncells - 1; i >= 0; i--) {
+        int *at = &first[cells[i].act][cells[i].shape];
+        cells[i].next = *at;
+        *at = i + 1;
+    }
+}
+
 /* Returns how many uncovered cells the rule covers, or -1 if it covers one that it must not. */
 static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
 {
     const unsigned char *fits = fitting(r->pattern);
     int n = 0;
-    for (int i = 0; i < ncells; i++) {
-        const struct cell *c = &cells[i];
-        if (c->act != act || !fits[c->shape] || (r->with & ~c->given) || (r->without & c->given))
-            continue;
-        if (wanted_dead ? !dead(c) : c->died + c->hung == 0)
-            return -1;
-        n += !c->covered && dead(c) == wanted_dead;
-    }
+    for (int shape = 0; shape < nshapes; shape++)
+        for (int i = fits[shape] ? first[act][shape] : 0; i; i = cells[i - 1].next) {
+            const struct cell *c = &cells[i - 1];
+            if ((r->with & ~c->given) || (r->without & c->given))
+                continue;
+            if (wanted_dead ? !dead(c) : c->died + c->hung == 0)
+                return -1;
+            n += !c->covered && dead(c) == wanted_dead;
+        }
     return n;
 }
 
@@ -481,6 +499,7 @@ static void release(const char *name, char **files, int n)
     for (int i = 0; i < ncells; i++)
         counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
     print_release(name);
+    link_cells();
     int always = learn(name, 1), sometimes = learn(name, 0);
     fprintf(stderr,
             "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "

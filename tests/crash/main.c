@@ -40,6 +40,7 @@ static struct life *lives;
 static int nlives;
 static int longest; /* milliseconds for each step; 0: by kind */
 static int diary;   /* memfd: stderr of the children */
+static int threads; /* of OpenMP */
 
 static void load(const char *path)
 {
@@ -116,7 +117,9 @@ static void print(const struct life *l)
 static struct record {
     int life; /* the last life counted, or -1 */
     unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
-} * record; /* for the current kind and metric; shared with children */
+    unsigned char mortal[NSTEPS]; /* steps that ended a child with this kind and any metric */
+    int any_mortal, total;        /* total: deaths of all kinds */
+} * record;                       /* for the current kind and metric; shared with children */
 
 static int enough(const struct life *l)
 {
@@ -132,7 +135,7 @@ static void look_back(int from)
 {
     const struct life *was = record->life < 0 ? NULL : &lives[record->life];
     if (!was || was->kind != lives[from].kind) {
-        memset(record, 0, sizeof *record);
+        *record = (struct record){.total = record->total};
     } else if (!is_same(was, &lives[from])) {
         memset(record->deaths, 0, sizeof record->deaths);
         memset(record->good, 0, sizeof record->good);
@@ -155,37 +158,6 @@ static char hopeless(const struct life *l, int step)
     return (record->deaths[step] >= enough(l) && !record->good[step]) || record->hangs[step] >= 1
                ? '~'
                : 0;
-}
-
-static void child(int from, int redo)
-{
-    struct rlimit memory = {(rlim_t)MEMORY << 30, (rlim_t)MEMORY << 30}, core = {0, 0};
-    if (!remote)
-        setrlimit(RLIMIT_AS, &memory);
-    setrlimit(RLIMIT_CORE, &core);
-    signal(SIGPROF, SIG_DFL);
-    if (!getenv("FX_CRASH_STDERR"))
-        dup2(diary, STDERR_FILENO);
-    for (int i = from; i < nlives && i < from + BATCH; i++) {
-        look_back(i);
-        if (i != from || !redo)
-            for (int k = 0; k < NSTEPS; k++)
-                place->skip[k] = hopeless(&lives[i], k);
-        static const int ms[] = {1000, 5000, 2000, 2000};
-        step_ms = longest ? longest : ms[lives[i].kind->depth];
-        place->life = i;
-        place->step = -1;
-        struct timespec a, b;
-        clock_gettime(CLOCK_MONOTONIC, &a);
-        life_lead(&lives[i]);
-        clock_gettime(CLOCK_MONOTONIC, &b);
-        place->ms = (int)((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
-        print(&lives[i]);
-        fflush(stdout);
-        remember();
-        place->done = i + 1;
-    }
-    _exit(0);
 }
 
 static void last_words(char *text, size_t len)
@@ -242,6 +214,79 @@ static int wait_for(pid_t pid)
     }
 }
 
+/* Prints how a child died in the current step and life, and returns the character for it. */
+static char report(int status)
+{
+    const struct life *l = &lives[place->life];
+    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0, step = place->step;
+    int hung = sig == SIGPROF || sig == SIGALRM;
+    char text[4096];
+    last_words(text, sizeof text);
+    printf("died\t%s\t%d\t%s\t%s\t%s\t%.200s\n", l->kind->name, l->metric,
+           variant_names[l->variant], step < 0 ? "?" : step_names[step],
+           hung  ? "hang"
+           : sig ? strsignal(sig)
+                 : "exit",
+           text);
+    fflush(stdout);
+    record->total++;
+    record->any_mortal = 1;
+    if (step >= 0)
+        record->mortal[step] = 1;
+    return hung ? 'h' : sig == SIGABRT ? 'x' : 's';
+}
+
+int rehearsing;
+
+/* A life whose child died is led again from the beginning, which takes long.  So where deaths are
+ * likely, because there were some with this kind, a call is made in a copy of the child first.  A
+ * copy has one thread only. */
+char rehearse(enum step s)
+{
+    int slow = s == STEP_create || s == STEP_shape || s == STEP_train || s == STEP_retrain;
+    if (remote || threads > 1 || rehearsing || !record->any_mortal || (slow && !record->mortal[s]))
+        return 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        rehearsing = 1;
+    if (pid <= 0)
+        return 0;
+    int status = wait_for(pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : report(status);
+}
+
+static void child(int from, int redo)
+{
+    struct rlimit memory = {(rlim_t)MEMORY << 30, (rlim_t)MEMORY << 30}, core = {0, 0};
+    if (!remote)
+        setrlimit(RLIMIT_AS, &memory);
+    setrlimit(RLIMIT_CORE, &core);
+    signal(SIGPROF, SIG_DFL);
+    if (!getenv("FX_CRASH_STDERR"))
+        dup2(diary, STDERR_FILENO);
+    for (int i = from; i < nlives && i < from + BATCH; i++) {
+        look_back(i);
+        if (i != from || !redo)
+            for (int k = 0; k < NSTEPS; k++)
+                place->skip[k] = hopeless(&lives[i], k);
+        static const int ms[] = {1000, 5000, 2000, 2000};
+        step_ms = longest ? longest : ms[lives[i].kind->depth];
+        place->life = i;
+        place->step = -1;
+        struct timespec a, b;
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        life_lead(&lives[i]);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        place->ms = (int)((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+        print(&lives[i]);
+        fflush(stdout);
+        remember();
+        place->done = i + 1;
+    }
+    _exit(0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -279,6 +324,7 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("OMP_NUM_THREADS", "1", 0);
+    threads = atoi(getenv("OMP_NUM_THREADS"));
     setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     choose(&c);
@@ -293,7 +339,6 @@ int main(int argc, char **argv)
     if (place == MAP_FAILED || record == MAP_FAILED || diary < 0)
         return 2;
     record->life = -1;
-    int deaths = 0;
     for (int redo = 0; place->done < nlives;) {
         int from = place->done;
         fflush(stdout);
@@ -308,28 +353,18 @@ int main(int argc, char **argv)
         redo = 0;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
             continue;
-        const struct life *l = &lives[place->life];
-        int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0, step = place->step;
-        int hung = sig == SIGPROF || sig == SIGALRM;
-        char text[4096];
-        last_words(text, sizeof text);
-        printf("died\t%s\t%d\t%s\t%s\t%s\t%.200s\n", l->kind->name, l->metric,
-               variant_names[l->variant], step < 0 ? "?" : step_names[step],
-               hung  ? "hang"
-               : sig ? strsignal(sig)
-                     : "exit",
-               text);
-        deaths++;
+        int step = place->step;
+        char outcome = report(status);
         redo = 1;
         if (step < 0) { /* not in a call: give up on this life */
-            print(l);
+            print(&lives[place->life]);
             place->done = place->life + 1;
             redo = 0;
             continue;
         }
-        place->skip[step] = hung ? 'h' : sig == SIGABRT ? 'x' : 's';
+        place->skip[step] = outcome;
         place->done = place->life;
     }
-    fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, deaths);
+    fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, record->total);
     return 0;
 }
