@@ -10,7 +10,7 @@
 #include "crash.h"
 #include "server/engine/guard/shape.h"
 
-enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000 };
+enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 1000 };
 
 const char *const step_names[NSTEPS] = {
 #define X(name) #name,
@@ -51,6 +51,12 @@ static char state(void)
     return '0';
 }
 
+/* Returns whether the step may train or build a graph, which may take longer than others. */
+static int trains(enum step s)
+{
+    return s < STEP_search_1 || s == STEP_retrain || s == STEP_add_again || s == STEP_add_loaded;
+}
+
 static int enter(enum step s)
 {
     place->state[s] = state();
@@ -64,7 +70,7 @@ static int enter(enum step s)
         place->outcome[s] = place->skip[s];
         return 0;
     }
-    limit(step_ms);
+    limit(trains(s) || step_ms < MS ? step_ms : MS);
     return 1;
 }
 
