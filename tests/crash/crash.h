@@ -124,7 +124,7 @@ extern int rehearsing;
 /* Whether a server makes the calls; then shapes are not recorded. */
 extern int remote;
 
-/* Milliseconds of processor time that a step may take; at most 1000 if it does not train. */
+/* Milliseconds of processor time that a step may take; at most 500 if it does not train. */
 extern int step_ms;
 
 #endif

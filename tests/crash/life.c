@@ -10,7 +10,7 @@
 #include "crash.h"
 #include "server/engine/guard/shape.h"
 
-enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 1000 };
+enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 500 };
 
 const char *const step_names[NSTEPS] = {
 #define X(name) #name,
