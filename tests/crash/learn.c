@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crash-learn RELEASE FILE...: prints the rows of server/engine/guard/refusals.h for a release,
- * from what `crash` printed.
+ * without its number, from what `crash` printed.
  *
  * The steps of all lives are counted in cells.  A cell is an act, its circumstances, and the shape
  * of the index.  It is dead if every step in it ended the process, mixed if some did.  Rules are
@@ -434,7 +434,7 @@ static int widest(struct rule *best, const struct cell *c)
     return 1;
 }
 
-static int learn(const char *release, int wanted_dead)
+static int learn(int wanted_dead)
 {
     int rules = 0;
     for (int i = 0; i < ncells; i++) {
@@ -456,8 +456,8 @@ static int learn(const char *release, int wanted_dead)
         int always =
             wanted_dead && !tolerated && !(best.with & FXE_ODD) && !strstr(best.pattern, "INS");
         const char *verdict = always ? (died == 0 ? "HANGS" : "REFUSE") : hung ? "MAY_HANG" : "TRY";
-        printf("ROW(\"%s\", %s, %s, %u, %u, \"%s\")\n", release, verdict, act_names[c->act],
-               best.with, best.without, best.pattern);
+        printf("ROW(%s, %s, %u, %u, \"%s\")\n", verdict, act_names[c->act], best.with, best.without,
+               best.pattern);
         rules++;
     }
     return rules;
@@ -500,7 +500,7 @@ static void release(const char *name, char **files, int n)
         counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
     print_release(name);
     link_cells();
-    int always = learn(name, 1), sometimes = learn(name, 0);
+    int always = learn(1), sometimes = learn(0);
     fprintf(stderr,
             "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "
             "sometimes; %d rows refuse, %d try\n",
