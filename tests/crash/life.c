@@ -51,12 +51,6 @@ static char state(void)
     return '0';
 }
 
-/* Returns whether the step may train or build a graph, which may take longer than others. */
-static int trains(enum step s)
-{
-    return s < STEP_search_1 || s == STEP_retrain || s == STEP_add_again || s == STEP_add_loaded;
-}
-
 static int enter(enum step s)
 {
     place->state[s] = state();
@@ -70,7 +64,7 @@ static int enter(enum step s)
         place->outcome[s] = place->skip[s];
         return 0;
     }
-    limit(trains(s) || step_ms < MS ? step_ms : MS);
+    limit(s == STEP_train || s == STEP_retrain || step_ms < MS ? step_ms : MS);
     return 1;
 }
 
