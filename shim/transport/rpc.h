@@ -68,6 +68,7 @@ struct fx_rpc {
     enum fx_outcome outcome;
     enum fx_trouble trouble;
     int repeats;           /* the caller repeats the request: see repeat.h */
+    size_t again_at;       /* where in the header it says whether it was sent before */
     int doubt;             /* it was sent before, and there was no answer */
     int tries, renewals;   /* reconnections, and new sessions, so far */
     int most;              /* reconnections that are allowed */

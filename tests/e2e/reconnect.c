@@ -44,7 +44,8 @@ static void proxy(const char *command, long long n, char *answer, size_t size)
 {
     char line[64];
     int len = snprintf(line, sizeof line, "%s %lld\n", command, n);
-    if (write(control, line, (size_t)len) != len || (len = (int)read(control, answer, size - 1)) <= 0) {
+    if (write(control, line, (size_t)len) != len ||
+        (len = (int)read(control, answer, size - 1)) <= 0) {
         say("the proxy is gone");
         exit(1);
     }
@@ -213,8 +214,8 @@ static void add_many(void)
 
 static void upload(void)
 {
-    static const long long at[] = {0, 10, 70, 1000, (4 << 20) - 1, (4 << 20) + 300, (8 << 20) + 500,
-                                   9000000, 9599000};
+    static const long long at[] = {
+        0, 10, 70, 1000, (4 << 20) - 1, (4 << 20) + 300, (8 << 20) + 500, 9000000, 9599000};
     long long c[3];
     many = random_vectors(MANY, D, 3);
     add_many();

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "server/engine/call/files.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/kept.h"
@@ -230,7 +231,8 @@ void fxe_answers_forget(const struct fxe_session *s)
 
 bool fxe_answers_are_durable(void)
 {
-    return false; /* there is no store yet */
+    /* Without records nobody knows which changes a snapshot has. */
+    return fxe_keep_store() && fxe_engine.options.durability.mode != FXS_SNAPSHOT;
 }
 
 size_t fxe_answers_callers(void)
