@@ -230,9 +230,9 @@ static int by_name(const void *a, const void *b)
 static bool remove_unwanted(void *ctx, const char *name)
 {
     struct files *w = ctx;
-    bool unwanted =
-        (is_snapshot(name) && !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name)) ||
-        (is_segment(name) && !fxs_segment_known(w->s, name));
+    bool unwanted = (is_snapshot(name) &&
+                     (!w->n || !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name))) ||
+                    (is_segment(name) && !fxs_segment_known(w->s, name));
     if (unwanted)
         fxs_remove_file(w->s, name);
     return true;

@@ -283,8 +283,8 @@ static void an_altered_byte_is_found(void **state)
         struct file *f = &original.files[i];
         struct counts n = {0, 0};
         /* The first page has the header; of the others every so many bytes. */
-        size_t step = stride(f, 400);
-        for (size_t at = 0; at < f->size; at += at < 100 ? 1 : step) {
+        size_t step = stride(f, 100);
+        for (size_t at = 0; at < f->size; at += at < 40 ? 1 : step) {
             uint8_t before = f->data[at];
             f->data[at] ^= (uint8_t)(1 << at % 8);
             try_damage(i, f->data, f->size, &n, "altered", at);
@@ -303,8 +303,8 @@ static void a_file_that_was_cut_is_found(void **state)
     for (int i = 0; i < original.n; i++) {
         struct file *f = &original.files[i];
         struct counts n = {0, 0};
-        size_t step = stride(f, 150);
-        for (size_t at = 0; at < f->size; at += at < 20 || at + 20 > f->size ? 1 : step)
+        size_t step = stride(f, 30);
+        for (size_t at = 0; at < f->size; at += at < 5 || at + 5 > f->size ? 1 : step)
             try_damage(i, f->data, at, &n, "cut", at);
         print_message("%s: cut at %ld lengths, damage found in %ld, else the same contents\n",
                       f->name, n.tried, n.damaged);

@@ -291,6 +291,14 @@ static inline void disk_reset(enum fault fault, long at)
     pthread_mutex_unlock(&disk.mutex);
 }
 
+/* There is space from now on. */
+static inline void disk_space(void)
+{
+    pthread_mutex_lock(&disk.mutex);
+    disk.failures = 0;
+    pthread_mutex_unlock(&disk.mutex);
+}
+
 /* --- the store's own files --- */
 
 static inline int disk_io_create(int dir, const char *name)
