@@ -102,6 +102,7 @@ static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, con
             close(fd);
         return fxs_io_error(why, "read the directory", s->path);
     }
+    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         if (!f(ctx, e->d_name))
             break;
