@@ -288,6 +288,9 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         rc = introduce(c, 0, deadline);
     }
     if (rc != 0) {
+        /* A server is there, and has closed the connection: its engine may be about to end. */
+        if (fx_error_kind() == FAISSX_E_CONNECT && fx_now_ms() < deadline)
+            __atomic_store_n(&session.was_connected, 1, __ATOMIC_RELAXED);
         fx_conn_close(c);
         return -1;
     }
