@@ -162,9 +162,9 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
         /* Something was wrong with one of them: each by itself.  Changes that were accepted stay in
          * their order. */
         if (!together && !single) {
-            if (kept && job->kind == FXS_JOB_KEPT)
-                own = kept_rc;
-            else if (job->kind == FXS_JOB_BARRIER)
+            /* Nor may the answer to a change be kept without it. */
+            if (job->kind == FXS_JOB_BARRIER ||
+                (kept && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
                 own = kept_rc;
             else if (s->broken)
                 own = FXS_STORE_FAILED;
