@@ -142,8 +142,6 @@ enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *par
         int ignored = ftruncate(g->fd, (off_t)g->tail); /* gives back the space */
         (void)ignored;
     } else {
-        /* Begins to write to disk while the rows are made. */
-        sync_file_range(g->fd, (off_t)g->tail, (off_t)row->size, SYNC_FILE_RANGE_WRITE);
         row->segment = g->last;
         row->offset = g->tail;
         g->tail += (row->size + FXS_SEGMENT_ALIGN - 1) / FXS_SEGMENT_ALIGN * FXS_SEGMENT_ALIGN;

@@ -293,12 +293,14 @@ static inline void disk_reset(enum fault fault, long at)
     pthread_mutex_unlock(&disk.mutex);
 }
 
-/* There is space from now on. */
-static inline void disk_space(void)
+/* How many writes find no space.  Returns how many it was before. */
+static inline long disk_failures(long n)
 {
     pthread_mutex_lock(&disk.mutex);
-    disk.failures = 0;
+    long before = disk.failures;
+    disk.failures = n;
     pthread_mutex_unlock(&disk.mutex);
+    return before;
 }
 
 /* --- the store's own files --- */
