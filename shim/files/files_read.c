@@ -143,8 +143,8 @@ static int take_stream(struct fx_rpc *r, void *ctx)
     return take_need(r, ctx);
 }
 
-/* Nothing was read of the source yet, so this can be repeated.  A stream that was begun in vain ends
- * with the session. */
+/* Nothing was read of the source yet, so this can be repeated.  A stream that was begun in vain
+ * ends with the session. */
 static int begin_stream(struct feeding *s)
 {
     struct fx_rpc r;

@@ -193,7 +193,8 @@ int main(int argc, char **argv)
         fds[0] = (struct pollfd){.fd = port, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = control < 0 ? controls : control, .events = POLLIN};
         for (int i = 0; i < 2 * PAIRS; i++)
-            fds[2 + i] = (struct pollfd){.fd = hold ? -1 : pairs[i / 2].fd[i % 2], .events = POLLIN};
+            fds[2 + i] =
+                (struct pollfd){.fd = hold ? -1 : pairs[i / 2].fd[i % 2], .events = POLLIN};
         if (poll(fds, 2 + 2 * PAIRS, -1) < 0 && errno != EINTR)
             die("poll");
         if (fds[1].revents && control < 0)

@@ -46,7 +46,8 @@ static void proxy(const char *command, long long n, char *answer, size_t size)
 {
     char line[64];
     int len = snprintf(line, sizeof line, "%s %lld\n", command, n);
-    if (write(control, line, (size_t)len) != len || (len = (int)read(control, answer, size - 1)) <= 0) {
+    if (write(control, line, (size_t)len) != len ||
+        (len = (int)read(control, answer, size - 1)) <= 0) {
         say("the proxy is gone");
         exit(1);
     }
@@ -215,8 +216,8 @@ static void add_many(void)
 
 static void upload(void)
 {
-    static const long long at[] = {0, 10, 70, 1000, (4 << 20) - 1, (4 << 20) + 300, (8 << 20) + 500,
-                                   9000000, 9599000};
+    static const long long at[] = {
+        0, 10, 70, 1000, (4 << 20) - 1, (4 << 20) + 300, (8 << 20) + 500, 9000000, 9599000};
     long long c[3];
     many = random_vectors(MANY, D, 3);
     add_many();
@@ -357,6 +358,8 @@ static void threads(void)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(t[i], NULL);
+    tell("up", -1); /* the next program's first connection must not be cut */
+    tell("down", -1);
 }
 
 static void on_event(int event, const char *text, void *user)

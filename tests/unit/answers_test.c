@@ -318,8 +318,14 @@ static void bye_forgets(void **state)
 
 static void what_only_reads_is_not_remembered(void **state)
 {
-    static const char *const operations[] = {"faiss_Index_search", "faiss_Index_ntotal", "upload",
-                                             "download", "feed", "load_stream", "ping", "stats"};
+    static const char *const operations[] = {"faiss_Index_search",
+                                             "faiss_Index_ntotal",
+                                             "upload",
+                                             "download",
+                                             "feed",
+                                             "load_stream",
+                                             "ping",
+                                             "stats"};
     struct fxe_req *r;
     (void)state;
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
