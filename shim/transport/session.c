@@ -25,7 +25,7 @@ enum state {
 static struct {
     pthread_mutex_t lock;
     struct fx_credentials who;
-    struct fx_welcome welcome; /* its token is valid in a session */
+    struct fx_welcome welcome;  /* its token is valid in a session */
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
     int configured;             /* a server is; atomic */

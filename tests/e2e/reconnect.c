@@ -358,6 +358,8 @@ static void threads(void)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(t[i], NULL);
+    tell("up", -1); /* the next program's first connection must not be cut */
+    tell("down", -1);
 }
 
 static void on_event(int event, const char *text, void *user)
