@@ -50,8 +50,8 @@ NO_UNDEFINED := $(if $(SANITIZER),,-Wl,-z,defs)
 
 MSGPACK_LIBS ?= -lmsgpackc
 SHIM_LIBS = $(MSGPACK_LIBS) -ldl -lpthread
-SERVER_LIBS = $(MSGPACK_LIBS) -ljansson -lseccomp -ldl -lpthread -lm
-TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -lseccomp -ldl -lpthread -lm
+SERVER_LIBS = $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
+TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
 
 ifneq ($(V),1)
 Q := @

@@ -10,7 +10,8 @@ set -eu
 
 packages() {
     case $1 in
-    build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev libseccomp-dev ;;
+    build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev libseccomp-dev \
+        libsqlite3-dev libxxhash-dev ;;
     engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
     check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils ;;
     lint) echo clang clang-format clang-tidy cppcheck ;;

@@ -16,8 +16,10 @@
  * is asked for one entry takes effect in the order of the calls.
  *
  *     store.c      opening, the directory, its lock
- *     writer.c     the thread that writes: group commit
- *     sqlite.c     the tables, and all of SQLite that there is
+ *     read.c       catalogue, replay, looking up answers
+ *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
+ *     sqlite.c     the database; rows.c: its tables; pages.c: checksums of its pages
+ *     segment.c    the files with the data of large records
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name
  */
@@ -51,13 +53,16 @@ enum fxs_store_rc {
 
 enum fxs_durability {
     FXS_DURABLE_ALWAYS,   /* fxs_change.done is called when the change is on disk */
-    FXS_DURABLE_INTERVAL, /* done is called at once; the change is on disk after interval_ms */
-    FXS_DURABLE_SNAPSHOT  /* changes are not recorded; only snapshots are kept */
+    FXS_DURABLE_INTERVAL, /* done is called at once; the change is on disk after interval_ms.  While
+                             there is no space, such changes wait in memory, and new ones are
+                             refused */
+    FXS_DURABLE_SNAPSHOT  /* changes and their answers are not recorded; only snapshots are kept */
 };
 
 struct fxs_store_options {
     enum fxs_durability durability;
     int interval_ms;
+    int64_t keep_answers_ms; /* answers that are older are dropped; 0: none is */
     /* Called once by the store's thread when FXS_STORE_FAILED has happened, before any caller is
      * told; usually logs and ends the process.  NULL: callers are told. */
     void (*failed)(void *ctx, const char *why);

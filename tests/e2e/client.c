@@ -16,7 +16,7 @@
  *     drop I N             remove the vectors 0 to N - 1
  *     probe I N            set nprobe, through a ParameterSpace
  *     part I N             set nprobe of an IVF index through its own function
- *     merge I J            move the vectors of J into I
+ *     merge I J            move the vectors of the IVF index J into I
  *     write I PATH         faiss_write_index_fname
  *     read I PATH          faiss_read_index_fname
  *     free I
@@ -185,7 +185,8 @@ static void run(const char *what, int i, const char *rest)
         faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(*index), strtoul(rest, NULL, 10));
         printf("done\n");
     } else if (strcmp(what, "merge") == 0) {
-        result(faiss_Index_merge_from(*index, indexes[atoi(rest) % INDEXES], 0));
+        result(faiss_IndexIVF_merge_from(faiss_IndexIVF_cast(*index),
+                                         faiss_IndexIVF_cast(indexes[atoi(rest) % INDEXES]), 0));
     } else if (strcmp(what, "reset") == 0) {
         result(faiss_Index_reset(*index));
     } else if (strcmp(what, "write") == 0) {

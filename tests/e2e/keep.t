@@ -21,7 +21,7 @@ again() {
 }
 
 # seen NAME: how many vectors the index has, and what a search finds.
-seen() { client "read 0 faissx://$1" 'total 0' 'search 0' | sed 's/^[^:]*: //' | sed 1d; }
+seen() { client "read 0 faissx://$1" 'total 0' 'search 0' | sed 's/.*: //' | sed 1d; }
 
 # survives WHAT NAME: an index is the same after each kind of end.
 survives() {
@@ -44,17 +44,17 @@ like "and is told which process uses it" "$refused" "^faissx-server: --data-dir 
 
 client 'new 0 Flat' 'add 0 100' 'write 0 faissx://flat' 'add 0 10' >"$TMP/out"
 is "an index is published, and changed through the handle that made it" \
-    "$(sed 's/^[^:]*: //' "$TMP/out" | sort -u)" ok
+    "$(sed 's/.*: //' "$TMP/out" | sort -u)" ok
 survives "Flat" flat
 is "it has both additions" "$(seen flat | head -n 1)" 110
 
 client 'read 0 faissx://flat' 'drop 0 7' 'add 0 1000' 'drop 0 3' >"$TMP/out"
-is "another program changes it" "$(sed 's/^[^:]*: //' "$TMP/out" | sort -u)" ok
+is "another program changes it" "$(sed 's/.*: //' "$TMP/out" | sort -u)" ok
 survives "removed and added" flat
 is "the number is right" "$(seen flat | head -n 1)" 1100
 
 client 'new 0 IVF4,Flat' 'write 0 faissx://ivf' 'learn 0 200' 'add 0 500' 'probe 0 2' >"$TMP/out"
-is "an index is published before it is trained" "$(sed 's/^[^:]*: //' "$TMP/out" | sort -u)" ok
+is "an index is published before it is trained" "$(sed 's/.*: //' "$TMP/out" | sort -u)" ok
 survives "trained, added, nprobe by name" ivf
 client 'read 0 faissx://ivf' 'part 0 4' >"$TMP/out"
 survives "nprobe by its function" ivf
@@ -62,8 +62,9 @@ survives "nprobe by its function" ivf
 client 'new 0 HNSW8,Flat' 'write 0 faissx://hnsw' 'add 0 50' >"$TMP/out"
 survives "HNSW" hnsw
 
-client 'new 0 Flat' 'add 0 20' 'new 1 Flat' 'add 1 30' 'write 0 faissx://merged' 'merge 0 1' >"$TMP/out"
-is "an index is merged into a published one" "$(sed 's/^[^:]*: //' "$TMP/out" | sort -u)" ok
+client 'new 0 IVF4,Flat' 'learn 0 200' 'add 0 20' 'new 1 IVF4,Flat' 'learn 1 200' 'add 1 30' \
+    'write 0 faissx://merged' 'merge 0 1' >"$TMP/out"
+is "an index is merged into a published one" "$(sed 's/.*: //' "$TMP/out" | sort -u)" ok
 survives "merged" merged
 is "it has all vectors" "$(seen merged | head -n 1)" 50
 
@@ -72,15 +73,15 @@ again kill
 is "a reset lasts" "$(seen merged | head -n 1)" 0
 
 # A failed call leaves nothing behind.
-client 'read 0 faissx://ivf' 'new 1 Flat' 'merge 0 1' >"$TMP/out"
+client 'read 0 faissx://ivf' 'new 1 IVF2,Flat' 'learn 1 100' 'merge 0 1' >"$TMP/out"
 like "a merge that fails is an error" "$(tail -n 1 "$TMP/out")" 'merge 0 1: -'
 survives "after a failed call" ivf
 
 # Names.
-is "all names are there" "$("$BUILD/faissx" list --server "$SERVER" 2>&1 | sort | tr '\n' ' ')" "flat hnsw ivf merged "
-ok "one is unpublished" "$BUILD/faissx" rm --server "$SERVER" hnsw
+is "all names are there" "$("$BUILD/bin/faissx" list --server "$SERVER" 2>&1 | sort | tr '\n' ' ')" "flat hnsw ivf merged "
+ok "one is unpublished" "$BUILD/bin/faissx" rm --server "$SERVER" hnsw
 again kill
-is "it stays away" "$("$BUILD/faissx" list --server "$SERVER" | sort | tr '\n' ' ')" "flat ivf merged "
+is "it stays away" "$("$BUILD/bin/faissx" list --server "$SERVER" | sort | tr '\n' ' ')" "flat ivf merged "
 client 'new 0 Flat' 'add 0 5' 'write 0 faissx://flat' >"$TMP/out"
 again kill
 is "an index published over another one replaces it" "$(seen flat | head -n 1)" 5

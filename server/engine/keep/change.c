@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/engine/keep/keep.h"
+#include "server/engine/run/answers.h"
 #include "server/engine/run/ready.h"
 #include "server/engine/run/watch.h"
 
@@ -23,6 +24,7 @@ struct fxe_change {
     struct fxe_kept *kept;
     struct fxe_record record;
     size_t bytes;
+    uint64_t oldest; /* the caller asks for no older answer */
     uint64_t number;
     int64_t began_ms; /* to run it */
     struct fxe_change *next;
@@ -76,12 +78,11 @@ static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number
     fxe_unlock();
 }
 
-/* The request goes by state instead: it is too large for a record. */
-static void too_large(struct fxe_req *r)
+/* The request goes another way, and takes its locks now. */
+static void go(struct fxe_req *r, enum fxe_keep way)
 {
     fxe_lock();
-    r->change->kept->waiting--;
-    r->keep = FXE_KEEP_BY_STATE;
+    r->keep = way;
     if (fxe_needs_take(r, &r->needs, false))
         queue_again(r);
     fxe_unlock();
@@ -89,6 +90,15 @@ static void too_large(struct fxe_req *r)
 
 void fxe_change_record(struct fxe_req *r)
 {
+    enum fxe_asked asked = fxe_keep_asked(r);
+    if (asked == FXE_ASKED_KNOWN) {
+        fxe_req_finish(r);
+        return;
+    }
+    if (asked == FXE_ASKED_RECORD) {
+        go(r, FXE_KEEP_ASKED);
+        return;
+    }
     struct fxe_change *c = r->change = calloc(1, sizeof *c);
     fxe_lock();
     struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
@@ -117,12 +127,28 @@ void fxe_change_record(struct fxe_req *r)
     for (int i = 0; i < c->record.nparts; i++)
         c->bytes += c->record.parts[i].iov_len;
     if (c->bytes > RECORD_MAX) {
-        too_large(r);
+        fxe_lock();
+        k->waiting--;
+        fxe_unlock();
+        go(r, FXE_KEEP_BY_STATE);
         return;
     }
     c->store = (struct fxs_change){
         .entry = k->entry, .parts = c->record.parts, .nparts = c->record.nparts, .done = recorded};
     fxs_store_append(fxe_keep_store(), &c->store);
+}
+
+void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n)
+{
+    struct fxe_change *c = r->change;
+    const struct fxs_caller *caller = &c->store.caller;
+    size_t size = 0;
+    if (r->keep != FXE_KEEP_RECORDED || !c->kept->obj->ptr)
+        return; /* it could not be read, and the call is made when it can */
+    void *answer = caller->number ? fxe_answer_pack(frames, n, &size) : NULL;
+    fxs_store_answer(fxe_keep_store(), caller, c->oldest, c->kept->entry, c->number, r->failed,
+                     answer ? answer : "", size);
+    free(answer);
 }
 
 void fxe_change_end(struct fxe_req *r)
@@ -135,9 +161,6 @@ void fxe_change_end(struct fxe_req *r)
     k->due = c->next;
     k->running = false;
     k->waiting--;
-    if (k->obj->ptr) /* else it could not be read, and the call is made when it can */
-        fxs_store_answer(fxe_keep_store(), &c->store.caller, c->store.caller.number, k->entry,
-                         c->number, r->failed, "", 0);
     run_first(k);
     fxe_snapshot_if_due(k);
     fxe_keep_free_if_gone(k);

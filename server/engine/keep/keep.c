@@ -301,9 +301,10 @@ static void commit_state(struct fxe_req *r)
             continue; /* not read, so not changed */
         } else if (r->failed) {
             after_failure(some[i], r);
-        } else if (fxe_snapshot_now(some[i], NULL, why) != 0) {
+        } else if (fxe_snapshot_now(some[i], NULL, r, why) != 0) {
             fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
                      r->fn->name, why);
+            msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
             fxe_keep_drop(some[i]);
         }
     }
@@ -350,7 +351,7 @@ int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
         free(k);
         return -1;
     }
-    if (fxe_snapshot_now(k, name, why) != 0) {
+    if (fxe_snapshot_now(k, name, r, why) != 0) {
         free(k);
         return cannot_store(r, why);
     }

@@ -22,6 +22,7 @@
  *     snapshot.c  writing indexes, at once or in the background
  *     load.c      reading them
  *     unload.c    freeing those in memory that have not been used for long
+ *     asked.c     requests that are sent again
  *     hold.c      lets a thread of the engine's own wait for the lock of an index
  */
 #ifndef FXE_KEEP_H
@@ -108,10 +109,22 @@ void fxe_keep_free_if_gone(struct fxe_kept *k);
  * writing, and not engine.lock. */
 void fxe_keep_drop(struct fxe_kept *k);
 
+/* --- asked.c: requests that are sent again, and may have been carried out by an engine before this
+ * one.  The caller holds no lock of the engine's --- */
+
+enum fxe_asked {
+    FXE_ASKED_NEW,    /* it has not been carried out */
+    FXE_ASKED_KNOWN,  /* the reply is set: the first answer, or an error */
+    FXE_ASKED_RECORD  /* its record has to be run to know; with its locks, after fxe_keep_load */
+};
+enum fxe_asked fxe_keep_asked(struct fxe_req *r);
+
 /* --- change.c --- */
 
 /* Records the request, which has no locks; then it is queued again. */
 void fxe_change_record(struct fxe_req *r);
+/* A recorded request has run, and this is its reply: keeps it for a client that asks again. */
+void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
 /* A recorded request has run: the next one may.  The caller holds engine.lock. */
 void fxe_change_end(struct fxe_req *r);
 void fxe_change_free(struct fxe_change *c);
@@ -129,17 +142,21 @@ struct fxe_record {
  * reply set. */
 int fxe_record_make(struct fxe_req *r, struct fxe_record *rec);
 void fxe_record_free(struct fxe_record *rec);
-/* Makes the call of a record on `o`.  Returns 0; or -1, with FAISS's or the engine's error in
- * `why`; *temporary: memory was out, say, and the record is not to blame. */
-int fxe_record_run(const void *data, size_t size, struct fxe_obj *o, char *why, size_t len,
-                   bool *temporary);
+/* Makes the call of a record on `o`.  Returns 0; or -1 with the rest of the outcome. */
+struct fxe_outcome {
+    void *answer; /* the reply, if a caller may ask for it; malloc */
+    size_t answer_size;
+    bool temporary; /* it failed because memory was out, say: the record is not to blame */
+    char why[FXS_STORE_WHY / 2];
+};
+int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_outcome *end);
 
 /* --- snapshot.c --- */
 
 void fxe_snapshots_start(void);
-/* Writes the index as it is, with `name` if that is not NULL.  The caller holds its lock, for
- * reading at least.  Returns 0, or -1 with `why`. */
-int fxe_snapshot_now(struct fxe_kept *k, const char *name, char *why);
+/* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller holds
+ * its lock, for reading at least.  Returns 0, or -1 with `why`. */
+int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);

@@ -19,19 +19,26 @@ struct replay {
     char *why;
 };
 
-/* A record whose outcome nobody was told may fail, as it may have when it was made. */
-static int record_failed(struct replay *p, const struct fxs_record *rec, bool temporary,
-                         const char *text)
+static void store_answer(struct replay *p, const struct fxs_record *rec, int failed,
+                         const struct fxe_outcome *end)
 {
-    if (temporary || rec->answered) {
+    if (!rec->answered && (failed || end->answer))
+        fxs_store_answer(fxe_keep_store(), &rec->caller, rec->caller.number, p->k->entry,
+                         rec->number, failed, end->answer ? end->answer : "", end->answer_size);
+}
+
+/* A record whose outcome nobody was told may fail, as it may have when it was made. */
+static int record_failed(struct replay *p, const struct fxs_record *rec,
+                         const struct fxe_outcome *end)
+{
+    if (end->temporary || rec->answered) {
         snprintf(p->why, FXS_STORE_WHY, "change %llu cannot be made again: %s",
-                 (unsigned long long)rec->number, text);
+                 (unsigned long long)rec->number, end->why);
         p->failed = true;
     } else {
         fxs_log(FXS_WARN, "engine", "event=change-failed entry=%llu number=%llu why=\"%s\"",
-                (unsigned long long)p->k->entry, (unsigned long long)rec->number, text);
-        fxs_store_answer(fxe_keep_store(), &rec->caller, rec->caller.number, p->k->entry,
-                         rec->number, 1, "", 0);
+                (unsigned long long)p->k->entry, (unsigned long long)rec->number, end->why);
+        store_answer(p, rec, 1, end);
         p->again = true;
     }
     return 1;
@@ -40,15 +47,19 @@ static int record_failed(struct replay *p, const struct fxs_record *rec, bool te
 static int replay(void *ctx, const struct fxs_record *rec)
 {
     struct replay *p = ctx;
-    char text[FXS_STORE_WHY / 2];
-    bool temporary;
+    struct fxe_outcome end;
     if (rec->number > p->k->applied)
         return 1;
     fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number);
-    if (fxe_record_run(rec->data, rec->size, p->k->obj, text, sizeof text, &temporary) != 0)
-        return record_failed(p, rec, temporary, text);
-    p->n++;
-    return 0;
+    int rc = fxe_record_run(rec, p->k->obj, &end);
+    if (rc == 0) {
+        store_answer(p, rec, 0, &end);
+        p->n++;
+    } else {
+        rc = record_failed(p, rec, &end);
+    }
+    free(end.answer);
+    return rc;
 }
 
 /* Reads the snapshot.  Returns FAISS's object, or NULL. */

@@ -16,6 +16,7 @@
 #include "server/engine/guard/catch.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/blob.h"
+#include "server/engine/run/answers.h"
 
 enum { VERSION = 1, ALIGN = 64 };
 static const char padding[ALIGN];
@@ -218,31 +219,44 @@ static void free_reply(struct fxe_req *r)
     free(r->found.labels);
     free(r->found.distances);
     msgpack_sbuffer_destroy(&r->extra);
+    msgpack_sbuffer_destroy(&r->reply);
     fx_header_free(&r->header);
     free(r->message);
 }
 
-int fxe_record_run(const void *data, size_t size, struct fxe_obj *o, char *why, size_t len,
-                   bool *temporary)
+/* Makes the reply that the caller gets if it asks again. */
+static void pack_answer(struct fxe_req *r, const struct fxs_record *rec, struct fxe_outcome *end)
+{
+    struct fx_frame frames[FX_FRAMES_MAX];
+    if (!rec->caller.number || rec->answered)
+        return;
+    r->request_id = rec->caller.number;
+    int n = fxe_reply_pack(r, frames);
+    end->answer = fxe_answer_pack(frames, n, &end->answer_size);
+}
+
+int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_outcome *end)
 {
     struct fxe_msg msg = {0};
     struct fxe_req r = {.msg = &msg};
     struct fx_buffer header;
     FaissParameterSpace *space = NULL;
-    msgpack_sbuffer_init(&r.extra);
-    *temporary = false;
     int rc = -1;
-    if (take_apart(data, size, &msg, &header) != 0)
-        snprintf(why, len, "the record's parts do not fit");
-    else if (find_call(&r, &header, why, len) == 0) {
+    msgpack_sbuffer_init(&r.extra);
+    msgpack_sbuffer_init(&r.reply);
+    *end = (struct fxe_outcome){.answer = NULL};
+    if (take_apart(rec->data, rec->size, &msg, &header) != 0) {
+        snprintf(end->why, sizeof end->why, "the record's parts do not fit");
+    } else if (find_call(&r, &header, end->why, sizeof end->why) == 0) {
         if (set_handles(&r, o, &space) == 0)
             fxe_call_run(&r);
         else
             fxe_fail_faiss(&r, -1);
         rc = r.failed ? -1 : 0;
-        *temporary = r.failed && r.kind && strcmp(r.kind, "limit") == 0;
+        end->temporary = r.failed && r.kind && strcmp(r.kind, "limit") == 0;
         if (rc != 0)
-            snprintf(why, len, "%s: %s", r.fn->name, r.message ? r.message : "");
+            snprintf(end->why, sizeof end->why, "%s: %s", r.fn->name, r.message ? r.message : "");
+        pack_answer(&r, rec, end);
     }
     if (space)
         fxe_api()->ParameterSpace_free(space);

@@ -21,6 +21,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/note.h"
+#include "server/engine/run/answers.h"
 #include "server/log.h"
 
 enum {
@@ -61,9 +62,21 @@ static void take_moment(struct fxe_kept *k, struct moment *m)
     *m = (struct moment){k->applied, k->log_bytes, k->busy_ms, fxe_now_ms(), k->note};
 }
 
-static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
-                  const struct moment *m, const char *name, char *why)
+/* Puts the reply that r will have into the commit.  *answer is freed by the caller. */
+static void add_answer(struct fxs_snapshot_commit *c, struct fxe_req *r, void **answer)
 {
+    struct fx_frame frames[FX_FRAMES_MAX];
+    if (!r || !fxe_answers_caller(r, &c->caller))
+        return;
+    int n = fxe_reply_pack(r, frames);
+    *answer = fxe_answer_pack(frames, n, &c->answer_size);
+    c->answer = *answer;
+}
+
+static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
+                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+{
+    void *answer = NULL;
     msgpack_sbuffer note;
     msgpack_sbuffer_init(&note);
     fxe_note_write(&m->note, &note);
@@ -74,8 +87,10 @@ static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_s
                                     .note_size = note.size,
                                     .name = name};
     uint64_t entry;
+    add_answer(&c, r, &answer);
     enum fxs_store_rc rc = fxs_snapshot_commit(fxe_keep_store(), w, sum, &c, &entry, why);
     msgpack_sbuffer_destroy(&note);
+    free(answer);
     if (rc != FXS_STORE_OK)
         return -1;
     fxe_lock();
@@ -88,7 +103,7 @@ static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_s
     return 0;
 }
 
-int fxe_snapshot_now(struct fxe_kept *k, const char *name, char *why)
+int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why)
 {
     struct fxs_snapshot w;
     struct fxs_snapshot_sum sum;
@@ -100,7 +115,7 @@ int fxe_snapshot_now(struct fxe_kept *k, const char *name, char *why)
     take_moment(k, &m);
     fxe_unlock();
     if (write_index(k->obj, &w, why) == 0 && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
-        return commit(k, &w, &sum, &m, name, why);
+        return commit(k, &w, &sum, &m, name, r, why);
     fxs_snapshot_abandon(fxe_keep_store(), &w);
     return -1;
 }
@@ -185,7 +200,7 @@ static void snapshot_in_child(struct fxe_kept *k)
         if (pid > 0)
             await(pid, ends[0], &end);
         if (pid > 0 && !end.failed)
-            end.failed = commit(k, &w, &end.sum, &m, NULL, end.why) != 0;
+            end.failed = commit(k, &w, &end.sum, &m, NULL, NULL, end.why) != 0;
         else
             fxs_snapshot_abandon(fxe_keep_store(), &w);
     }
@@ -274,7 +289,7 @@ void fxe_snapshots_at_end(void)
         if (!k->obj->ptr || !k->log_bytes || k->wanted ||
             (!always && k->log_bytes < CHEAP_BYTES && k->busy_ms < CHEAP_MS))
             continue;
-        if (fxe_snapshot_now(k, NULL, why) != 0)
+        if (fxe_snapshot_now(k, NULL, NULL, why) != 0)
             fxs_log(FXS_WARN, "engine", "event=no-snapshot entry=%llu why=\"%s\"",
                     (unsigned long long)k->entry, why);
     }

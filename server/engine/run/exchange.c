@@ -16,6 +16,18 @@ static void lost(struct fxe_conn *c)
     fxe_unlock();
 }
 
+/* Queues a request for which fxe_req_prepare has returned rc, or ends it.  The caller holds
+ * engine.lock, which is released. */
+static void queue_request(struct fxe_req *r, int rc)
+{
+    if (rc == 0 && (fxe_keep_prepare(r) || fxe_needs_take(r, &r->needs, false)))
+        fxe_ready_add(r);
+    /* If it did not get its locks, fxe_ready_retry queues it later. */
+    fxe_unlock();
+    if (rc < 0)
+        fxe_req_finish(r);
+}
+
 /* Prepares a request that has been read, and queues it if it gets all its locks now. */
 static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
 {
@@ -28,13 +40,19 @@ static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
     fxe_under_way_begin(c, r);
     if (fxe_under_way_is_stopping())
         fxe_fail(r, "shutdown", "the server is stopping");
-    bool failed = fxe_req_prepare(r) != 0;
-    if (!failed && (fxe_keep_prepare(r) || fxe_needs_take(r, &r->needs, false)))
-        fxe_ready_add(r);
-    /* If it did not get its locks, fxe_ready_retry queues it later. */
+    int rc = fxe_req_prepare(r);
+    queue_request(r, rc);
+}
+
+void fxe_exchange_again(struct fxe_req *r)
+{
+    fxe_lock();
+    int rc = fxe_req_prepare_again(r);
+    queue_request(r, rc);
+    fxe_lock();
+    if (!fxe_ready_is_empty())
+        fxe_watch_wake();
     fxe_unlock();
-    if (failed)
-        fxe_req_finish(r);
 }
 
 int fxe_exchange_read(struct fxe_conn *c)

@@ -27,6 +27,9 @@ void fxe_exchange_leave(struct fxe_conn *c, bool looked);
  * reference. */
 void fxe_exchange_unread(struct fxe_conn *c);
 
+/* Begins a request that has waited for another one (answers.h), which was not begun. */
+void fxe_exchange_again(struct fxe_req *r);
+
 /* Sends r's reply.  Returns 1 if all of it has been sent, -1 if the connection is broken: in both
  * cases the caller calls fxe_req_sent(r).  Returns 0 if the rest is sent later: the thread that
  * sends it calls fxe_req_sent(r). */

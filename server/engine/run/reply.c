@@ -158,15 +158,23 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
         msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
 }
 
-int fxe_reply_send(struct fxe_req *r)
+int fxe_reply_pack(struct fxe_req *r, struct fx_frame *frames)
 {
-    struct fx_frame frames[FX_FRAMES_MAX];
     int n = 1;
-    if (!r->failed)
-        pack_big(r);
-    pack_header(r, &r->reply);
+    if (r->reply.size == 0) {
+        if (!r->failed)
+            pack_big(r);
+        pack_header(r, &r->reply);
+    }
     frames[0] = (struct fx_frame){r->reply.data, r->reply.size};
     for (int i = 0; i < r->nout && !r->failed; i++)
         frames[n++] = (struct fx_frame){r->out[i].data, r->out[i].size};
+    return n;
+}
+
+int fxe_reply_send(struct fxe_req *r)
+{
+    struct fx_frame frames[FX_FRAMES_MAX];
+    int n = fxe_reply_pack(r, frames);
     return fxe_exchange_reply(r, frames, n);
 }

@@ -32,6 +32,12 @@ int fxe_reply_array(struct fxe_req *r, void *data, size_t size);
 /* Adds a copy of `data`, or an empty array if `data` is NULL.  Returns the same. */
 int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size);
 
+struct fx_frame;
+
+/* Packs the reply's header, if that was not done before.  Returns the number of frames, which point
+ * into the request.  The caller holds no lock. */
+int fxe_reply_pack(struct fxe_req *r, struct fx_frame *frames);
+
 /* Sends the reply, as fxe_exchange_reply does.  The caller holds no lock. */
 int fxe_reply_send(struct fxe_req *r);
 

@@ -10,6 +10,8 @@
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/answers.h"
+#include "server/engine/run/exchange.h"
 #include "server/engine/run/overdue.h"
 #include "server/engine/run/pool.h"
 #include "server/engine/run/stats.h"
@@ -98,6 +100,19 @@ int fxe_req_prepare(struct fxe_req *r)
     if (r->operation->needs_session && !r->session)
         return fxe_fail(r, "session", "%s needs a session: send hello first",
                         r->fn ? r->fn->name : r->operation->name);
+    return fxe_req_prepare_again(r);
+}
+
+int fxe_req_prepare_again(struct fxe_req *r)
+{
+    struct fxs_caller caller;
+    if (fxe_answers_caller(r, &caller)) {
+        enum fxe_known known = r->failed ? FXE_REFUSED : fxe_answers_find(r, &caller);
+        if (known != FXE_NEW)
+            return known == FXE_WAITING ? 1 : -1;
+        if (fxe_answers_begin(r, &caller) != 0)
+            return -1;
+    }
     return r->operation->prepare ? r->operation->prepare(r) : 0;
 }
 
@@ -126,7 +141,8 @@ void fxe_req_run(struct fxe_req *r)
         /* the reply is set */
     } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");
-    } else if (fxe_keep_load(r) != 0 || (r->fn && fxe_call_resolve(r) != 0)) {
+    } else if (fxe_keep_load(r) != 0 || fxe_keep_asked(r) != FXE_ASKED_NEW ||
+               (r->fn && fxe_call_resolve(r) != 0)) {
         /* the reply is set */
     } else if (r->operation->start) {
         if (r->operation->start(r))
@@ -197,23 +213,52 @@ static bool is_answered(struct fxe_req *r)
     return answered;
 }
 
+static struct fxe_req *keep_answer(struct fxe_req *r)
+{
+    struct fx_frame frames[FX_FRAMES_MAX];
+    int n = fxe_reply_pack(r, frames);
+    if (r->change)
+        fxe_change_answer(r, frames, n);
+    return r->answer ? fxe_answers_end(r, frames, n) : NULL;
+}
+
+/* Ends the requests that have waited for the one that was just answered, or begins them. */
+static void answer_waiting(struct fxe_req *r)
+{
+    while (r) {
+        struct fxe_req *next = r->next;
+        r->next = NULL;
+        if (r->repeated)
+            fxe_req_finish(r);
+        else
+            fxe_exchange_again(r);
+        r = next;
+    }
+}
+
 void fxe_req_finish(struct fxe_req *r)
 {
+    struct fxe_req *waiting = NULL;
     fxe_values_free(&r->values);
-    fxe_stats_count(r);
+    if (!r->repeated)
+        fxe_stats_count(r);
     fxe_keep_commit(r); /* before the reply, and while the objects are locked */
+    if (r->answer || r->change)
+        waiting = keep_answer(r);
     r->shares = 2;
     if (is_answered(r)) {
         release_used(r);
         fxe_conn_unref(r->conn);
         free_request(r);
-        return;
+    } else {
+        int sent = fxe_reply_send(r);
+        release_used(r);
+        if (sent != 0) /* sent, or the connection is broken */
+            fxe_req_sent(r);
+        give_up_share(r);
     }
-    int sent = fxe_reply_send(r);
-    release_used(r);
-    if (sent != 0) /* sent, or the connection is broken */
-        fxe_req_sent(r);
-    give_up_share(r);
+    if (waiting)
+        answer_waiting(waiting);
 }
 
 void fxe_req_sent(struct fxe_req *r)

@@ -35,6 +35,7 @@ struct fxe_operation {
 };
 
 struct fxe_blob;
+struct fxe_answer;
 struct fxe_change;
 
 /* How a request changes an index that is kept on disk; see keep/keep.h. */
@@ -42,6 +43,7 @@ enum fxe_keep {
     FXE_KEEP_BY_STATE, /* or it changes none */
     FXE_KEEP_RECORD,   /* is to be recorded, without its locks */
     FXE_KEEP_RECORDED, /* is on disk, and has to be carried out */
+    FXE_KEEP_ASKED,    /* was recorded by an engine before this one: only its answer is wanted */
     FXE_KEEP_REFUSED   /* could not be recorded; the reply is set */
 };
 
@@ -70,6 +72,8 @@ struct fxe_req {
     int64_t began_ms;
     int ending;   /* its reply is about to be sent; engine.lock */
     int given_up; /* its caller has had an error already (overdue.h); engine.lock */
+    struct fxe_answer *answer; /* it is to be kept (answers.h); engine.lock */
+    int repeated; /* the reply is that of an earlier request, complete in `reply` and `out` */
 
     /* a function of the C API */
     int op;
@@ -114,9 +118,12 @@ struct fxe_req {
  * both cases; the request has its own reference to the connection. */
 struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn);
 
-/* Finds the session and the objects.  Returns 0; or -1 if the request has failed, and the caller
- * calls fxe_req_finish.  The caller holds engine.lock. */
+/* Finds the session and the objects.  Returns 0; -1 if the reply is set, and the caller calls
+ * fxe_req_finish; or 1 if the same request is under way already, and r ends with it.  The caller
+ * holds engine.lock. */
 int fxe_req_prepare(struct fxe_req *r);
+/* Prepares a request that has waited for another one, which was not begun.  Returns the same. */
+int fxe_req_prepare_again(struct fxe_req *r);
 /* Runs the request and finishes it.  The caller holds no lock. */
 void fxe_req_run(struct fxe_req *r);
 /* Replies, and releases all that the request holds.  The caller holds no lock and must not use r

@@ -6,6 +6,7 @@
 #include "server/engine/objects/object.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/answers.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/under_way.h"
 
@@ -144,6 +145,7 @@ static void run_bye(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
     fxe_lock();
+    fxe_answers_forget(r->session);
     if (!r->session->ended)
         fxe_session_end(r->session, &doomed); /* freed when this request leaves it */
     fxe_unlock();

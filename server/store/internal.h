@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the store share.  Nobody else includes this. */
+#ifndef FXS_STORE_INTERNAL_H
+#define FXS_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "server/store/db.h"
+#include "server/store/store.h"
+
+enum {
+    FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
+    FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
+    FXS_SEGMENT_ALIGN = 64,
+    FXS_FILE_NAME = 64
+};
+
+/* How the store writes files, but for the database.  Tests replace the functions, before they open
+ * a store, to make them fail.  Each returns -1 with errno set if it fails. */
+struct fxs_store_io {
+    int (*create)(int dir, const char *name); /* read and write; the file must not exist */
+    ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t offset);
+    int (*sync)(int fd); /* a file, or the directory */
+    int (*rename)(int dir, const char *from, const char *to);
+    int (*remove)(int dir, const char *name);
+};
+extern struct fxs_store_io fxs_store_io;
+
+/* Writes all of it.  The iovecs are changed. */
+int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);
+/* Says what is wrong with a file, and returns what errno stands for: no space, or failed. */
+enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file);
+/* printf into `why`, which may be NULL.  Returns rc. */
+enum fxs_store_rc fxs_why(enum fxs_store_rc rc, char *why, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* --- what the writer is asked for --- */
+
+enum fxs_job_kind {
+    FXS_JOB_APPEND, /* durability ALWAYS: `change` */
+    FXS_JOB_KEPT,   /* durability INTERVAL: a copy, which has its number */
+    FXS_JOB_ANSWER,
+    FXS_JOB_COMMIT,
+    FXS_JOB_NAME,
+    FXS_JOB_UNNAME,
+    FXS_JOB_ASIDE,
+    FXS_JOB_BARRIER, /* all that was asked for before is committed */
+    FXS_JOB_FAIL     /* a write failed elsewhere: the store is to stop */
+};
+
+struct fxs_job {
+    struct fxs_job *next;
+    enum fxs_job_kind kind;
+    struct fxs_change *change;
+    uint64_t entry, number;
+    struct fxs_caller caller;
+    uint64_t oldest;
+    int failed;
+    const void *data; /* a record or an answer */
+    size_t size;
+    const char *text; /* a name, a reason, or what failed */
+    const struct fxs_snapshot_commit *commit;
+    const struct fxs_snapshot_sum *sum;
+    const char *file; /* of the snapshot */
+    int64_t ms;       /* when it was asked for */
+    enum fxs_store_rc rc;
+    char *why;  /* the caller's */
+    bool waits; /* a caller waits for `finished`, and owns the job */
+    bool finished;
+};
+
+/* A file, or the data of a record, that is removed once the transaction is committed. */
+struct fxs_freed {
+    char file[FXS_FILE_NAME]; /* or "" */
+    uint64_t segment, offset, size;
+};
+
+/* The segments, which only the writer uses. */
+struct fxs_segment {
+    uint64_t id;
+    uint64_t live, pending; /* records: committed, and of this transaction */
+};
+struct fxs_segments {
+    struct fxs_segment *list;
+    size_t n, cap;
+    int fd;                     /* the one that is written, or -1: its id is `last` */
+    uint64_t last, tail, start; /* start: the tail when the transaction began */
+    bool dirty;
+};
+
+struct fxs_store {
+    char *path;
+    int dir, lock;
+    struct fxs_store_options o;
+
+    struct fxs_mark *mark; /* mapped, or NULL */
+    uint64_t marked_entry, marked_number;
+
+    struct fxs_db *reader; /* under `reading` */
+    pthread_mutex_t reading;
+
+    /* The writer's alone. */
+    struct fxs_db *writer;
+    struct fxs_segments segments;
+    struct fxs_freed *freed;
+    size_t nfreed, freed_cap;
+    uint8_t *scratch;      /* FXS_INLINE_MAX bytes */
+    bool trim, trim_again; /* there may be records to remove: now, or when there is space again */
+    int64_t answers_ms;    /* when old answers were dropped last */
+    char broken_why[FXS_STORE_WHY];
+    pthread_t thread;
+    bool started;
+
+    /* Held by fxs_store_append while it calls done, so that this happens in order.  Taken before
+     * `mutex`. */
+    pthread_mutex_t order;
+
+    pthread_mutex_t mutex; /* for all that follows */
+    pthread_cond_t work, finished;
+    struct fxs_job *head, **tail;
+    unsigned urgent; /* jobs that somebody waits for */
+    bool stop;
+    bool broken; /* FXS_STORE_FAILED has happened; nothing more is written */
+    bool full,
+        stuck; /* the last write found no space; and changes that were accepted wait for it */
+    size_t kept_bytes; /* of such changes, or of those that are to be written soon */
+    int64_t due_ms; /* when what waits is to be written, if nobody waits for it; 0: nothing waits */
+    uint64_t number;     /* the newest record's: changed by the writer */
+    uint64_t accepted;   /* the newest number that was given without durability ALWAYS */
+    uint64_t next_entry; /* to be given to a new entry */
+    uint64_t appends, commits;
+};
+
+/* store.c */
+int64_t fxs_now_ms(void); /* since 1970 */
+/* 16 hexadecimal digits */
+void fxs_random_name(char hex[17]);
+/* Removes a file that is not needed; if that fails, opening the store tries again. */
+void fxs_remove_file(struct fxs_store *s, const char *name);
+
+/* segment.c: the writer's, but for fxs_segment_read */
+void fxs_segment_name(uint64_t id, char name[FXS_FILE_NAME]);
+enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why);
+bool fxs_segment_known(const struct fxs_store *s, const char *name);
+enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *parts, int nparts,
+                                    struct fxs_row *row, char *why);
+enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, char *why);
+void fxs_segment_ended(struct fxs_store *s, bool committed);
+void fxs_segment_free(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
+void fxs_segment_close(struct fxs_store *s);
+enum fxs_store_rc fxs_segment_read(struct fxs_store *s, const struct fxs_row *row, void *buffer,
+                                   char *why);
+
+/* apply.c: within a transaction.  fxs_apply returns what ends the transaction; what only the job
+ * cannot have is in job->rc.  *number is the newest record's. */
+enum fxs_store_rc fxs_apply(struct fxs_store *s, struct fxs_job *job, uint64_t *number, char *why);
+/* Removes some records that snapshots have made unneeded; *more: there may be others. */
+enum fxs_store_rc fxs_trim_step(struct fxs_store *s, uint64_t number, bool *more, char *why);
+/* The transaction has ended: removes what it freed, or forgets it. */
+void fxs_free_now(struct fxs_store *s, bool committed);
+/* Of the record's fields and its data. */
+uint64_t fxs_row_hash(const struct fxs_row *row, const struct iovec *parts, int nparts);
+
+/* writer.c */
+enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);
+void fxs_writer_stop(struct fxs_store *s);
+/* Asks for a job and waits for it. */
+enum fxs_store_rc fxs_ask(struct fxs_store *s, struct fxs_job *job, char *why);
+
+#endif

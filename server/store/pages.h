@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checksums of the database's pages (pages.c).  Only sqlite.c uses this. */
+#ifndef FXS_STORE_PAGES_H
+#define FXS_STORE_PAGES_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+enum { FXS_PAGE_SIZE = 4096, FXS_PAGE_RESERVED = 8 };
+
+/* The name of the VFS, which stands on the default one; NULL if there is no memory.  Every database
+ * of it has pages of FXS_PAGE_SIZE bytes with FXS_PAGE_RESERVED to spare. */
+const char *fxs_pages_register(void);
+
+#endif

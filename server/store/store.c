@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing: the directory, its lock, what a process before has left. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/store/internal.h"
+
+static const char database[] = "store.db", new_database[] = "tmp-store.db", lock_file[] = "lock",
+                  mark_file[] = "replaying";
+
+/* Which record is being replayed.  `check` differs from the others' sum if they were torn. */
+struct fxs_mark {
+    uint64_t entry, number, check;
+};
+
+int64_t fxs_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void fxs_random_name(char hex[17])
+{
+    uint64_t r;
+    struct timespec t;
+    if (getrandom(&r, sizeof r, 0) != sizeof r) {
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        r = (uint64_t)t.tv_sec * 1000000007u + (uint64_t)t.tv_nsec + (uint64_t)getpid();
+    }
+    snprintf(hex, 17, "%016llx", (unsigned long long)r);
+}
+
+void fxs_remove_file(struct fxs_store *s, const char *name)
+{
+    fxs_store_io.remove(s->dir, name);
+}
+
+/* --- the directory --- */
+
+static enum fxs_store_rc open_dir(struct fxs_store *s, const char *dir, char *why)
+{
+    char parent[PATH_MAX];
+    bool made = mkdir(dir, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return fxs_io_error(why, "make the directory", dir);
+    s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->path = realpath(dir, NULL);
+    if (s->dir < 0 || !s->path)
+        return fxs_io_error(why, "open the directory", dir);
+    if (!made)
+        return FXS_STORE_OK;
+    snprintf(parent, sizeof parent, "%s", s->path);
+    int fd = open(dirname(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fxs_store_io.sync(fd) != 0) {
+        fxs_io_error(why, "sync the directory of", dir);
+        if (fd >= 0)
+            close(fd);
+        return FXS_STORE_FAILED;
+    }
+    close(fd);
+    return FXS_STORE_OK;
+}
+
+/* The lock is the open file's: a second open in the same process is refused, too. */
+static enum fxs_store_rc take_lock(struct fxs_store *s, char *why)
+{
+    char who[128] = "", host[65] = "";
+    s->lock = openat(s->dir, lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock < 0)
+        return fxs_io_error(why, "open", lock_file);
+    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return fxs_io_error(why, "lock", lock_file);
+        ssize_t n = pread(s->lock, who, sizeof who - 1, 0);
+        who[n > 0 ? n : 0] = 0;
+        who[strcspn(who, "\n")] = 0;
+        return fxs_why(FXS_STORE_BUSY, why, "%s is open in another process: %s", s->path,
+                       *who ? who : "unknown");
+    }
+    gethostname(host, sizeof host - 1);
+    int n = snprintf(who, sizeof who, "pid %ld on %s\n", (long)getpid(), host);
+    /* Only for whoever wonders: without space it stays empty. */
+    if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, who, (size_t)n, 0) != n)
+        return FXS_STORE_OK;
+    return FXS_STORE_OK;
+}
+
+/* Calls f for each file.  Ends early if it returns false. */
+static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, const char *name),
+                                   void *ctx, char *why)
+{
+    int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return fxs_io_error(why, "read the directory", s->path);
+    }
+    for (struct dirent *e; (e = readdir(d));)
+        if (!f(ctx, e->d_name))
+            break;
+    closedir(d);
+    return FXS_STORE_OK;
+}
+
+static bool is_snapshot(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 6 && strcmp(name + n - 6, ".faiss") == 0;
+}
+
+static bool is_segment(const char *name)
+{
+    return strncmp(name, "records-", 8) == 0;
+}
+
+/* --- the database --- */
+
+struct seen {
+    struct fxs_store *s;
+    bool database, empty;
+    char other[FXS_FILE_NAME]; /* a file that only a store with a database has */
+};
+
+static bool look(void *ctx, const char *name)
+{
+    struct seen *seen = ctx;
+    struct stat st;
+    if (strncmp(name, "tmp-", 4) == 0)
+        fxs_remove_file(seen->s, name);
+    else if (strcmp(name, database) == 0)
+        seen->database = true, seen->empty = fstatat(seen->s->dir, name, &st, 0) || !st.st_size;
+    else if (is_snapshot(name) || is_segment(name))
+        snprintf(seen->other, sizeof seen->other, "%s", name);
+    return true;
+}
+
+/* The database gets its name when it is complete: an empty one is damaged, not new. */
+static enum fxs_store_rc make_database(struct fxs_store *s, const char *path, char *why)
+{
+    char temporary[PATH_MAX];
+    snprintf(temporary, sizeof temporary, "%s/%s", s->path, new_database);
+    enum fxs_store_rc rc = fxs_db_create(temporary, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    int fd = openat(s->dir, new_database, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fxs_store_io.sync(fd) != 0) {
+        fxs_io_error(why, "sync", temporary);
+        if (fd >= 0)
+            close(fd);
+        return FXS_STORE_FAILED;
+    }
+    close(fd);
+    if (fxs_store_io.rename(s->dir, new_database, database) != 0)
+        return fxs_io_error(why, "rename", temporary);
+    if (fxs_store_io.sync(s->dir) == 0)
+        return FXS_STORE_OK;
+    fxs_io_error(why, "sync the directory of", path);
+    return FXS_STORE_FAILED;
+}
+
+static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
+{
+    struct seen seen = {.s = s};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", s->path, database);
+    enum fxs_store_rc rc = each_file(s, look, &seen, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    if (seen.empty)
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s is empty", path);
+    if (!seen.database && *seen.other)
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s is missing, but there is %s", path, seen.other);
+    if (!seen.database && (rc = make_database(s, path, why)) != FXS_STORE_OK)
+        return rc;
+    (void)((rc = fxs_db_open(&s->writer, path, why)) || (rc = fxs_db_open(&s->reader, path, why)) ||
+           (rc = fxs_db_newest(s->writer, &s->number, &s->next_entry, why)) ||
+           (rc = fxs_segment_load(s, why)));
+    s->accepted = s->number;
+    s->next_entry++;
+    return rc;
+}
+
+/* --- files that nothing refers to --- */
+
+struct files {
+    struct fxs_store *s;
+    char (*wanted)[FXS_FILE_NAME];
+    size_t n, cap;
+    bool memory;
+};
+
+static int want(void *ctx, const struct fxs_entry *e, const char *file)
+{
+    struct files *w = ctx;
+    if (e->id >= w->s->next_entry)
+        w->s->next_entry = e->id + 1;
+    if (w->n == w->cap) {
+        size_t cap = w->cap * 2 + 16;
+        void *more = realloc(w->wanted, cap * sizeof *w->wanted);
+        if (!more) {
+            w->memory = true;
+            return 1;
+        }
+        w->wanted = more;
+        w->cap = cap;
+    }
+    snprintf(w->wanted[w->n++], FXS_FILE_NAME, "%s", file);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static bool remove_unwanted(void *ctx, const char *name)
+{
+    struct files *w = ctx;
+    bool unwanted =
+        (is_snapshot(name) && !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name)) ||
+        (is_segment(name) && !fxs_segment_known(w->s, name));
+    if (unwanted)
+        fxs_remove_file(w->s, name);
+    return true;
+}
+
+static enum fxs_store_rc clean(struct fxs_store *s, char *why)
+{
+    struct files w = {.s = s};
+    enum fxs_store_rc rc = fxs_db_list(s->writer, want, &w, why);
+    if (rc == FXS_STORE_OK && w.memory)
+        rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of snapshots");
+    if (w.n)
+        qsort(w.wanted, w.n, sizeof *w.wanted, by_name);
+    if (rc == FXS_STORE_OK)
+        rc = each_file(s, remove_unwanted, &w, why);
+    free(w.wanted);
+    return rc;
+}
+
+/* --- the mark --- */
+
+/* Without space there is no mark: replay works nevertheless. */
+static void open_mark(struct fxs_store *s)
+{
+    struct fxs_mark m = {0};
+    int fd = openat(s->dir, mark_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    ssize_t n = pread(fd, &m, sizeof m, 0);
+    if (n == (ssize_t)sizeof m && m.check == ~(m.entry + m.number)) {
+        s->marked_entry = m.entry;
+        s->marked_number = m.number;
+    } else if (pwrite(fd, &(struct fxs_mark){.check = ~0ull}, sizeof m, 0) != (ssize_t)sizeof m) {
+        close(fd);
+        return;
+    }
+    s->mark = mmap(NULL, sizeof m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (s->mark == MAP_FAILED)
+        s->mark = NULL;
+    close(fd);
+}
+
+void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number)
+{
+    if (!s->mark)
+        return;
+    /* Between these, check is wrong: a process that dies here has not begun to replay. */
+    __atomic_store_n(&s->mark->check, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->mark->entry, number ? entry : 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->mark->number, number, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->mark->check, ~(number ? entry + number : 0), __ATOMIC_SEQ_CST);
+}
+
+void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
+{
+    *entry = s->marked_entry;
+    *number = s->marked_number;
+}
+
+/* --- open and close --- */
+
+static void init_locks(struct fxs_store *s)
+{
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->order, &recursive); /* done may append another change */
+    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_mutex_init(&s->reading, NULL);
+    pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->finished, NULL);
+}
+
+void fxs_store_close(struct fxs_store *s)
+{
+    if (!s)
+        return;
+    fxs_writer_stop(s);
+    fxs_db_close(s->reader, false);
+    fxs_db_close(s->writer, !s->broken && s->started);
+    fxs_segment_close(s);
+    if (s->mark)
+        munmap(s->mark, sizeof *s->mark);
+    if (s->lock >= 0)
+        close(s->lock);
+    if (s->dir >= 0)
+        close(s->dir);
+    pthread_mutex_destroy(&s->order);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->reading);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->finished);
+    free(s->freed);
+    free(s->scratch);
+    free(s->path);
+    free(s);
+}
+
+enum fxs_store_rc fxs_store_open(struct fxs_store **out, const char *dir,
+                                 const struct fxs_store_options *o, char *why)
+{
+    struct fxs_store *s = calloc(1, sizeof *s);
+    enum fxs_store_rc rc;
+    *out = NULL;
+    if (!s)
+        return fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
+    s->o = *o;
+    s->dir = s->lock = s->segments.fd = -1;
+    init_locks(s);
+    s->scratch = malloc(FXS_INLINE_MAX);
+    rc = s->scratch ? open_dir(s, dir, why)
+                    : fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
+    (void)(rc || (rc = take_lock(s, why)) || (rc = open_database(s, why)) || (rc = clean(s, why)));
+    if (rc == FXS_STORE_OK) {
+        open_mark(s);
+        rc = fxs_writer_start(s, why);
+    }
+    if (rc != FXS_STORE_OK) {
+        fxs_store_close(s);
+        return rc;
+    }
+    *out = s;
+    return FXS_STORE_OK;
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread that writes.  It takes all the jobs that wait and puts them into one transaction. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/store/internal.h"
+
+enum {
+    ANSWER_MS = 200,       /* how long an answer waits for a transaction that it can go with */
+    WAL_SIZE = 32 << 20,   /* moved into the database when nothing else is to be done */
+    WAL_LARGE = 128 << 20, /* or at once */
+    TRIM_EACH = 16,        /* batches of jobs before records are trimmed while jobs wait */
+    KEPT_SOON = 8 << 20,   /* bytes in memory that are written before interval_ms is over */
+    KEPT_MAX = 256 << 20,  /* bytes in memory above which fxs_store_append waits */
+    RETRY_MS = 100,        /* at least, if there is no space */
+    HOUR_MS = 3600 * 1000
+};
+
+/* --- ends of jobs --- */
+
+static bool is_append(const struct fxs_job *job)
+{
+    return job->kind == FXS_JOB_APPEND || job->kind == FXS_JOB_KEPT;
+}
+
+/* Tells whoever asked.  The job may be gone afterwards.  `why` NULL: the job has it. */
+static void finish(struct fxs_store *s, struct fxs_job *job, enum fxs_store_rc rc, const char *why)
+{
+    char none[64];
+    if (job->waits) {
+        pthread_mutex_lock(&s->mutex);
+        job->rc = rc;
+        if (why)
+            fxs_why(rc, job->why, "%s", why);
+        job->finished = true;
+        pthread_cond_broadcast(&s->finished);
+        pthread_mutex_unlock(&s->mutex);
+        return;
+    }
+    if (job->kind == FXS_JOB_APPEND) {
+        if (!why) {
+            snprintf(none, sizeof none, "there is no entry %" PRIu64, job->entry);
+            why = none;
+        }
+        struct fxs_change *c = job->change;
+        c->done(c, rc, rc == FXS_STORE_OK ? job->number : 0, rc == FXS_STORE_OK ? "" : why);
+    }
+    if (job->kind == FXS_JOB_KEPT) {
+        pthread_mutex_lock(&s->mutex);
+        s->kept_bytes -= job->size;
+        pthread_cond_broadcast(&s->finished);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    free(job);
+}
+
+static void break_store(struct fxs_store *s, const char *why)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool first = !s->broken;
+    s->broken = true;
+    pthread_mutex_unlock(&s->mutex);
+    if (!first)
+        return;
+    fxs_why(FXS_STORE_FAILED, s->broken_why, "%s", why);
+    if (s->o.failed)
+        s->o.failed(s->o.ctx, s->broken_why);
+}
+
+/* --- transactions --- */
+
+/* Writes the jobs from `first` up to `end`, all or none. */
+static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
+                                     struct fxs_job *end, char *why)
+{
+    uint64_t number = s->number, appends = 0;
+    int64_t now = fxs_now_ms();
+    bool old = s->o.keep_answers_ms && now - s->answers_ms > HOUR_MS;
+    enum fxs_store_rc rc = fxs_db_begin(s->writer, why);
+    for (struct fxs_job *job = first; rc == FXS_STORE_OK && job != end; job = job->next) {
+        rc = fxs_apply(s, job, &number, job->why ? job->why : why);
+        if (rc != FXS_STORE_OK && job->why)
+            fxs_why(rc, why, "%s", job->why);
+        appends += rc == FXS_STORE_OK && is_append(job);
+    }
+    if (rc == FXS_STORE_OK && old)
+        rc = fxs_db_drop_old_answers(s->writer, now - s->o.keep_answers_ms, why);
+    /* The data of large records first, so that no row refers to what is not there. */
+    (void)(rc || (rc = fxs_segment_sync(s, why)) || (rc = fxs_db_commit(s->writer, why)));
+    if (rc == FXS_STORE_FAILED)
+        return rc; /* it may be on disk: nothing is removed */
+    if (rc != FXS_STORE_OK)
+        fxs_db_rollback(s->writer);
+    fxs_free_now(s, rc == FXS_STORE_OK);
+    fxs_segment_ended(s, rc == FXS_STORE_OK);
+    if (old && rc == FXS_STORE_OK)
+        s->answers_ms = now;
+    if (s->trim_again && rc == FXS_STORE_OK) {
+        s->trim_again = false;
+        s->trim = true;
+    }
+    pthread_mutex_lock(&s->mutex);
+    s->full = rc == FXS_STORE_FULL;
+    if (rc == FXS_STORE_OK) {
+        s->number = number;
+        if (s->accepted < number)
+            s->accepted = number;
+        s->appends += appends;
+        s->commits++;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return rc;
+}
+
+static bool writes(const struct fxs_job *first, const struct fxs_job *end)
+{
+    for (const struct fxs_job *job = first; job != end; job = job->next)
+        if (job->kind != FXS_JOB_BARRIER && job->kind != FXS_JOB_FAIL)
+            return true;
+    return false;
+}
+
+/* Puts changes that were accepted, but for which there is no space, back in front of what waits. */
+static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->stuck = jobs != NULL;
+    pthread_cond_broadcast(&s->finished);
+    if (jobs) {
+        if (!s->head)
+            s->tail = tail;
+        *tail = s->head;
+        s->head = jobs;
+        s->due_ms = fxs_now_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void process(struct fxs_store *s, struct fxs_job *jobs)
+{
+    char why[FXS_STORE_WHY] = "";
+    struct fxs_job *next, *kept = NULL, **kept_tail = &kept;
+    enum fxs_store_rc rc = FXS_STORE_OK, kept_rc = FXS_STORE_OK;
+    for (struct fxs_job *job = jobs; job; job = job->next)
+        if (job->kind == FXS_JOB_FAIL)
+            break_store(s, job->text);
+    if (s->broken)
+        rc = FXS_STORE_FAILED;
+    else if (writes(jobs, NULL))
+        rc = transaction(s, jobs, NULL, why);
+    if (rc == FXS_STORE_FAILED) {
+        break_store(s, why);
+        fxs_why(rc, why, "%s", s->broken_why);
+    }
+    bool together = rc == FXS_STORE_OK || rc == FXS_STORE_FAILED;
+    bool single = !jobs->next;
+    for (struct fxs_job *job = jobs; job; job = next) {
+        enum fxs_store_rc own = rc;
+        next = job->next;
+        /* Something was wrong with one of them: each by itself.  Changes that were accepted stay in
+         * their order. */
+        if (!together && !single) {
+            if (kept && job->kind == FXS_JOB_KEPT)
+                own = kept_rc;
+            else if (job->kind == FXS_JOB_BARRIER)
+                own = kept_rc;
+            else if (s->broken)
+                own = FXS_STORE_FAILED;
+            else
+                own = transaction(s, job, next, why);
+            if (own == FXS_STORE_FAILED) {
+                break_store(s, why);
+                fxs_why(own, why, "%s", s->broken_why);
+            }
+        }
+        if (job->kind == FXS_JOB_KEPT && (own == FXS_STORE_FULL || own == FXS_STORE_MEMORY)) {
+            kept_rc = own;
+            *kept_tail = job;
+            kept_tail = &job->next;
+            continue;
+        }
+        finish(s, job, own == FXS_STORE_OK ? job->rc : own, own == FXS_STORE_OK ? NULL : why);
+    }
+    *kept_tail = NULL;
+    put_back(s, kept, kept_tail);
+}
+
+/* --- upkeep --- */
+
+static void trim(struct fxs_store *s)
+{
+    char why[FXS_STORE_WHY];
+    bool more = false;
+    enum fxs_store_rc rc = fxs_db_begin(s->writer, why);
+    (void)(rc || (rc = fxs_trim_step(s, s->number, &more, why)) ||
+           (rc = fxs_db_commit(s->writer, why)));
+    if (rc == FXS_STORE_FAILED) {
+        break_store(s, why);
+        return;
+    }
+    if (rc != FXS_STORE_OK)
+        fxs_db_rollback(s->writer);
+    fxs_free_now(s, rc == FXS_STORE_OK);
+    fxs_segment_ended(s, rc == FXS_STORE_OK);
+    s->trim = more && rc == FXS_STORE_OK;
+    s->trim_again = rc != FXS_STORE_OK;
+}
+
+static void checkpoint(struct fxs_store *s)
+{
+    char why[FXS_STORE_WHY];
+    /* Without space the log stays as it is, and grows. */
+    if (fxs_db_checkpoint(s->writer, why) == FXS_STORE_FAILED)
+        break_store(s, why);
+}
+
+/* --- the thread --- */
+
+/* Waits until the jobs have to be written, or for upkeep.  The mutex is held. */
+static void wait_for_work(struct fxs_store *s)
+{
+    while (!s->stop && !s->urgent) {
+        if (!s->broken && (s->trim || fxs_db_wal_bytes(s->writer) > WAL_SIZE))
+            return;
+        if (!s->due_ms) {
+            pthread_cond_wait(&s->work, &s->mutex);
+            continue;
+        }
+        if (fxs_now_ms() >= s->due_ms)
+            return;
+        struct timespec until = {s->due_ms / 1000, s->due_ms % 1000 * 1000000};
+        pthread_cond_timedwait(&s->work, &s->mutex, &until);
+    }
+}
+
+static void *writer(void *arg)
+{
+    struct fxs_store *s = arg;
+    unsigned batches = 0;
+    pthread_mutex_lock(&s->mutex);
+    for (;;) {
+        wait_for_work(s);
+        struct fxs_job *jobs = NULL;
+        bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_now_ms() >= s->due_ms);
+        if (!upkeep) {
+            jobs = s->head;
+            s->head = NULL;
+            s->tail = &s->head;
+            s->urgent = 0;
+            s->due_ms = 0;
+        }
+        bool ends = s->stop;
+        pthread_mutex_unlock(&s->mutex);
+        if (jobs)
+            process(s, jobs);
+        batches++;
+        if (!s->broken && s->trim && (upkeep || batches % TRIM_EACH == 0))
+            trim(s);
+        uint64_t wal = fxs_db_wal_bytes(s->writer);
+        if (!s->broken && (wal > WAL_LARGE || (wal > WAL_SIZE && upkeep && !s->trim)))
+            checkpoint(s);
+        pthread_mutex_lock(&s->mutex);
+        if (ends && (!s->head || s->stuck))
+            break;
+    }
+    struct fxs_job *lost = s->head;
+    s->head = NULL;
+    pthread_mutex_unlock(&s->mutex);
+    /* Changes that were accepted, and for which there is no space: the engine has to know. */
+    if (lost && !s->broken)
+        break_store(s, "there is no space left for changes that were accepted");
+    for (struct fxs_job *next; lost; lost = next) {
+        next = lost->next;
+        finish(s, lost, FXS_STORE_FAILED, s->broken_why);
+    }
+    return NULL;
+}
+
+enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why)
+{
+    s->tail = &s->head;
+    s->trim = true;
+    int e = pthread_create(&s->thread, NULL, writer, s);
+    if (e)
+        return fxs_why(FXS_STORE_MEMORY, why, "cannot start the store's thread: %s", strerror(e));
+    s->started = true;
+    return FXS_STORE_OK;
+}
+
+void fxs_writer_stop(struct fxs_store *s)
+{
+    if (!s->started)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    s->stop = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->mutex);
+    pthread_join(s->thread, NULL);
+}
+
+/* --- asking --- */
+
+/* The mutex is held. */
+static void enqueue(struct fxs_store *s, struct fxs_job *job, int64_t due_ms)
+{
+    job->next = NULL;
+    *s->tail = job;
+    s->tail = &job->next;
+    if (!due_ms)
+        s->urgent++;
+    else if (!s->due_ms || due_ms < s->due_ms)
+        s->due_ms = due_ms;
+    pthread_cond_signal(&s->work);
+}
+
+enum fxs_store_rc fxs_ask(struct fxs_store *s, struct fxs_job *job, char *why)
+{
+    char unused[FXS_STORE_WHY];
+    job->why = why ? why : unused;
+    job->waits = true;
+    job->finished = false;
+    job->ms = fxs_now_ms();
+    pthread_mutex_lock(&s->mutex);
+    enqueue(s, job, 0);
+    while (!job->finished)
+        pthread_cond_wait(&s->finished, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+    return job->rc;
+}
+
+/* Without durability the change has its number at once, and `job` is its copy (or NULL: nothing is
+ * recorded). */
+static void accept_now(struct fxs_store *s, struct fxs_change *c, struct fxs_job *job)
+{
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    uint64_t number = 0;
+    const char *why = "";
+    pthread_mutex_lock(&s->order);
+    pthread_mutex_lock(&s->mutex);
+    while (s->kept_bytes > KEPT_MAX && !s->broken && !s->stuck)
+        pthread_cond_wait(&s->finished, &s->mutex);
+    if (s->broken) {
+        rc = FXS_STORE_FAILED;
+        why = "the store has failed";
+    } else if (s->stuck) {
+        rc = FXS_STORE_FULL;
+        why = "no space left on the device";
+    } else {
+        number = ++s->accepted;
+        s->appends += job == NULL;
+        if (job) {
+            job->number = number;
+            s->kept_bytes += job->size;
+            enqueue(s, job, s->kept_bytes > KEPT_SOON ? 0 : job->ms + s->o.interval_ms);
+            job = NULL;
+        }
+    }
+    pthread_mutex_unlock(&s->mutex);
+    c->done(c, rc, number, why);
+    pthread_mutex_unlock(&s->order);
+    free(job);
+}
+
+void fxs_store_append(struct fxs_store *s, struct fxs_change *c)
+{
+    size_t size = 0;
+    bool copy = s->o.durability == FXS_DURABLE_INTERVAL;
+    if (s->o.durability == FXS_DURABLE_SNAPSHOT) {
+        accept_now(s, c, NULL);
+        return;
+    }
+    for (int i = 0; copy && i < c->nparts; i++)
+        size += c->parts[i].iov_len;
+    struct fxs_job *job = calloc(1, sizeof *job + size);
+    if (!job) {
+        c->done(c, FXS_STORE_MEMORY, 0, "no memory for the record");
+        return;
+    }
+    job->kind = copy ? FXS_JOB_KEPT : FXS_JOB_APPEND;
+    job->entry = c->entry;
+    job->caller = c->caller;
+    job->ms = fxs_now_ms();
+    if (copy) {
+        uint8_t *to = (uint8_t *)(job + 1);
+        job->data = to;
+        job->size = size;
+        for (int i = 0; i < c->nparts; to += c->parts[i++].iov_len)
+            if (c->parts[i].iov_len)
+                memcpy(to, c->parts[i].iov_base, c->parts[i].iov_len);
+        accept_now(s, c, job);
+        return;
+    }
+    job->change = c;
+    pthread_mutex_lock(&s->mutex);
+    enqueue(s, job, 0);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
+                      uint64_t entry, uint64_t number, int failed, const void *answer, size_t size)
+{
+    if (s->o.durability == FXS_DURABLE_SNAPSHOT)
+        return; /* there is no record that could give it again */
+    struct fxs_job *job = calloc(1, sizeof *job + size + 1);
+    if (!job)
+        return; /* replaying the record gives it again */
+    job->kind = FXS_JOB_ANSWER;
+    job->caller = *caller;
+    job->oldest = oldest;
+    job->entry = entry;
+    job->number = number;
+    job->failed = failed;
+    job->data = job + 1;
+    job->size = size;
+    job->ms = fxs_now_ms();
+    if (size)
+        memcpy(job + 1, answer, size);
+    pthread_mutex_lock(&s->mutex);
+    enqueue(s, job, job->ms + ANSWER_MS);
+    pthread_mutex_unlock(&s->mutex);
+}
