@@ -15,7 +15,7 @@ enum {
     CLIENTS_MAX = 32,
     SHARED_INDEXES = 3, /* shared-0, shared-1, ... */
     NAME_SIZE = 24,
-    TEXT_SIZE = 224,
+    TEXT_SIZE = 228,
     IDS_MAX = 4096,    /* of one entry */
     COUNTER_BITS = 26, /* an id is the number of its client, and a counter of that client */
 };
@@ -46,6 +46,7 @@ struct entry {
     char text[TEXT_SIZE]; /* of an error */
     uint32_t ids[];
 };
+_Static_assert(sizeof(struct entry) == offsetof(struct entry, ids), "the ids follow at once");
 
 static inline int64_t now_ns(void)
 {

@@ -267,7 +267,8 @@ int main(int argc, char **argv)
             printf("a shared index cannot be published: see %s/dump.log\n", d.dir);
             return 1;
         }
-        d.model.index[model_index(&d.model, name)].there = true;
+        int index = model_index(&d.model, name);
+        d.model.index[index].there = true;
     }
     int64_t until = now_ns() + (int64_t)d.seconds * 1000000000;
     while (now_ns() < until)
