@@ -228,6 +228,11 @@ void fxe_answers_forget(const struct fxe_session *s)
     }
 }
 
+bool fxe_answers_are_durable(void)
+{
+    return false; /* there is no store yet */
+}
+
 size_t fxe_answers_callers(void)
 {
     return HASH_COUNT(answers.by_id);
@@ -348,11 +353,12 @@ static void limit_answers(struct caller *c)
         acknowledge(c, oldest + 1);
 }
 
-/* Returns true if the request ended without having been begun. */
+/* Returns true if the request ended without having been begun: its client was gone, or had an error
+ * already. */
 static bool was_not_begun(const struct fxe_req *r)
 {
     return r->failed && !r->made && r->kind &&
-           (strcmp(r->kind, "gone") == 0 || strcmp(r->kind, "shutdown") == 0);
+           (strcmp(r->kind, "gone") == 0 || strcmp(r->kind, "timeout") == 0);
 }
 
 struct fxe_req *fxe_answers_end(struct fxe_req *r, const struct fx_frame *frames, int n)

@@ -100,6 +100,7 @@ const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, N
 static void pack_engine(struct fxe_req *r)
 {
     pack_uint(r, "instance", fxe_engine.instance);
+    pack_uint(r, "durable", fxe_answers_are_durable());
     pack_str(r, "tenant", fxe_engine.options.tenant);
     if (r->conn->near && fxe_engine.options.near[0])
         pack_str(r, "near", fxe_engine.options.near);
