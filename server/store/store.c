@@ -91,7 +91,7 @@ static enum fxs_store_rc take_lock(struct fxs_store *s, char *why)
     }
     gethostname(host, sizeof host - 1);
     int n = snprintf(who, sizeof who, "pid %ld on %s\n", (long)getpid(), host);
-    /* Only for whoever wonders: without space it stays empty. */
+    /* Only to tell who has it: without space it stays empty. */
     if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, who, (size_t)n, 0) != n)
         return FXS_STORE_OK;
     return FXS_STORE_OK;
@@ -143,7 +143,7 @@ static bool look(void *ctx, const char *name)
     else if (strcmp(name, database) == 0)
         seen->database = true, seen->empty = fstatat(seen->s->dir, name, &st, 0) || !st.st_size;
     else if (is_snapshot(name) || is_segment(name))
-        snprintf(seen->other, sizeof seen->other, "%s", name);
+        snprintf(seen->other, sizeof seen->other, "%.63s", name);
     return true;
 }
 
@@ -152,10 +152,15 @@ static enum fxs_store_rc make_database(struct fxs_store *s, const char *path, ch
 {
     char temporary[PATH_MAX];
     snprintf(temporary, sizeof temporary, "%s/%s", s->path, new_database);
+    /* For its mode: SQLite's other files have the same. */
+    int fd = fxs_store_io.create(s->dir, new_database);
+    if (fd < 0)
+        return fxs_io_error(why, "create", temporary);
+    close(fd);
     enum fxs_store_rc rc = fxs_db_create(temporary, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    int fd = openat(s->dir, new_database, O_RDWR | O_CLOEXEC);
+    fd = openat(s->dir, new_database, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fxs_store_io.sync(fd) != 0) {
         fxs_io_error(why, "sync", temporary);
         if (fd >= 0)
@@ -329,6 +334,11 @@ void fxs_store_close(struct fxs_store *s)
     free(s->scratch);
     free(s->path);
     free(s);
+}
+
+void fxs_store_forked(struct fxs_store *s)
+{
+    close(s->lock);
 }
 
 enum fxs_store_rc fxs_store_open(struct fxs_store **out, const char *dir,

@@ -275,6 +275,9 @@ static void *writer(void *arg)
         next = lost->next;
         finish(s, lost, FXS_STORE_FAILED, s->broken_why);
     }
+    /* Closing the database would do this, too, but would not tell whether it failed. */
+    if (!s->broken)
+        checkpoint(s);
     return NULL;
 }
 

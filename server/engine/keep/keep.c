@@ -9,6 +9,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/keep/note.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/ready.h"
 #include "server/log.h"
@@ -63,8 +64,7 @@ static int class_of(const char *name)
     return -1;
 }
 
-/* The caller holds engine.lock. */
-static void adopt(struct fxe_kept *k)
+void fxe_keep_adopt(struct fxe_kept *k)
 {
     k->obj->kept = k;
     k->obj->group->nkept++;
@@ -77,7 +77,9 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
     int cls = class_of(e->cls);
     int *failed = ctx;
     fxe_lock();
-    struct fxe_obj *o = k && cls >= 0 ? fxe_obj_add_absent(cls) : NULL;
+    struct fxe_obj *o = k && cls >= 0 ? fxe_unnamed_object(cls, e) : NULL;
+    if (!o && k && cls >= 0)
+        o = fxe_obj_add_absent(NULL, cls, 0);
     if (o) {
         *k = (struct fxe_kept){.entry = e->id,
                                .obj = o,
@@ -86,9 +88,13 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
                                .log_bytes = e->log_bytes};
         fxe_note_read(&k->note, e->note, e->note_size);
         o->odd = k->note.odd;
-        adopt(k);
+        fxe_keep_adopt(k);
         for (uint32_t i = 0; i < e->nnames && !*failed; i++)
-            *failed = fxe_named_add(e->names[i], o) != 0;
+            *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
+        if (!*failed)
+            *failed = fxe_unnamed_handles(o, e) != 0;
+        if (!o->named && !o->stored_as)
+            o->released = 1; /* only second handles are left */
     }
     fxe_unlock();
     *failed |= !o;
@@ -152,7 +158,7 @@ static int recordable(const struct fxe_req *r)
             return -1;
         if (p->kind != FX_HANDLE || (!r->obj[i] && is_neutral(r->fn, i)))
             continue;
-        if (p->changed && index < 0 && fxe_kept_of(r->obj[i]))
+        if (p->changed && index < 0 && fxe_kept_of(r->obj[i]) && r->obj[i]->group->nkept == 1)
             index = i;
         else if (!is_neutral(r->fn, i))
             return -1;
@@ -306,6 +312,8 @@ static void commit_state(struct fxe_req *r)
                      r->fn->name, why);
             msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
             fxe_keep_drop(some[i]);
+        } else {
+            fxe_unnamed_link_parts(some[i]);
         }
     }
 }
@@ -314,6 +322,7 @@ void fxe_keep_commit(struct fxe_req *r)
 {
     if (!store)
         return;
+    fxe_unnamed_commit(r);
     if (r->keep == FXE_KEEP_RECORDED) {
         struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
         if (k && k->obj->ptr) {
@@ -356,7 +365,7 @@ int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
         return cannot_store(r, why);
     }
     fxe_lock();
-    adopt(k);
+    fxe_keep_adopt(k);
     fxe_unlock();
     return 0;
 }
