@@ -173,8 +173,12 @@ static void removals(struct model *m, int from)
             take_all(m, i);
         if (o->what == PUBLISH || o->what == UNPUBLISH)
             x->publish = i;
-        if (o->what == TRAIN || o->what == PUBLISH)
+        if (o->what == TRAIN)
             x->train = i;
+        if (o->what == PUBLISH) { /* an untrained one */
+            x->train = -1;
+            x->trained = false;
+        }
     }
 }
 

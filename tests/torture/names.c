@@ -56,10 +56,7 @@ static void judge_content(struct model *m, const struct index *x)
         model_report(m, "%s: %u vectors are not what was added; a search finds %u of ntotal %lld",
                      x->name, d->wrong, d->n, (long long)d->ntotal);
     }
-    bool trained = x->trained;
-    if (x->train >= 0 && m->op[x->train].outcome == MADE)
-        trained = m->op[x->train].what == TRAIN;
-    if (trained && !d->trained) {
+    if ((x->trained || (x->train >= 0 && m->op[x->train].outcome == MADE)) && !d->trained) {
         m->n.lost++;
         model_report(m, "%s is not trained, though it had been", x->name);
     }
