@@ -45,7 +45,7 @@ struct fxs_options {
     int memory;          /* MiB for each engine; 0: what the others leave */
     int max_unauthenticated;
     const char *data_dir; /* NULL: nothing is kept */
-    int keep; /* enum fxs_keep */
+    int keep;             /* enum fxs_keep */
     const char *durability_text;
     struct {
         enum fxs_durability_mode mode;

@@ -46,8 +46,8 @@ enum {
  *
  * Overrides FAISSX_SERVER, FAISSX_API_KEY and FAISSX_TENANT_ID, and reads the other FAISSX_*
  * variables again.  The strings are copied.  Connects before it returns, which takes at most
- * FAISSX_CONNECT_TIMEOUT, 5 seconds by default.  Local objects stay usable.  Objects on a server stay usable if `server` names the same
- * one again, and become invalid otherwise.
+ * FAISSX_CONNECT_TIMEOUT, 5 seconds by default.  Local objects stay usable.  Objects on a server
+ * stay usable if `server` names the same one again, and become invalid otherwise.
  *
  * Returns 0, or -4 with the reason in faiss_get_last_error() and faissx_last_error_code().  If the
  * server cannot be reached, it is configured all the same, and later calls try again.
@@ -84,8 +84,8 @@ enum {
  *
  * It is called by the thread whose connection it is, within the faiss_* call that has noticed, with
  * no lock held; by several threads at the same time if several have connections.  It must not call
- * faiss_* or faissx_* functions.  `text` is valid until it returns.  After FAISSX_EVENT_DISCONNECTED
- * a thread tells nothing until it is connected again.
+ * faiss_* or faissx_* functions.  `text` is valid until it returns.  After
+ * FAISSX_EVENT_DISCONNECTED a thread tells nothing until it is connected again.
  */
 void faissx_on_event(void (*f)(int event, const char *text, void *user), void *user);
 

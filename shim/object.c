@@ -28,13 +28,14 @@ struct fixed {
 
 struct fx_obj {
     uintptr_t token; /* the handle */
-    uint64_t id; /* atomic */
+    uint64_t id;     /* atomic */
     int cls;
     const char *made_by;
     char *name;
     int refs; /* the table's own, and one for each call in progress */
     int ended;
-    unsigned generation, ancestors, forks; /* when it was made; see session.h; the first is atomic */
+    unsigned generation, ancestors,
+        forks; /* when it was made; see session.h; the first is atomic */
     struct fx_value *value;
     struct fx_obj *lender;
     struct fx_obj *borrowed, *next_borrowed;

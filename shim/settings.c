@@ -25,8 +25,8 @@ enum { TIMEOUT, CONNECT, RETRIES, SPIN, JOIN, VERBOSE, SETTINGS };
 static const struct setting settings[SETTINGS] = {
     [TIMEOUT] = {"FAISSX_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 3600000, 1,
                  1000000000000},
-    [CONNECT] = {"FAISSX_CONNECT_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 5000, 1,
-                 1000000000000},
+    [CONNECT] = {"FAISSX_CONNECT_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 5000,
+                 1, 1000000000000},
     [RETRIES] = {"FAISSX_RETRIES", "a number from 0 to 1000000", 0, 10, 0, 1000000},
     [SPIN] = {"FAISSX_SPIN", "a number of microseconds from 0 to 1000000", 0, 300, 0, 1000000},
     [JOIN] = {"FAISSX_JOIN", "a number of bytes from 0 to 1073741824", 0, 65536, 0, 1 << 30},
@@ -41,10 +41,8 @@ static struct {
     int verbose;        /* atomic */
     int bad;            /* atomic */
     char why[256];      /* about the first one that is bad */
-} current = {.lock = PTHREAD_MUTEX_INITIALIZER,
-             .timeout_ms = 3600000,
-             .connect_ms = 5000,
-             .retries = 10};
+} current = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000, .connect_ms = 5000, .retries = 10};
 
 /* Not strtod(), whose decimal point depends on the program's locale. */
 static int parse_number(const struct setting *s, const char *text, int64_t *value)

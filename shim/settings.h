@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings from the environment: FAISSX_TIMEOUT, FAISSX_CONNECT_TIMEOUT, FAISSX_RETRIES, FAISSX_SPIN,
- * FAISSX_JOIN and FAISSX_VERBOSE.
+ * Settings from the environment: FAISSX_TIMEOUT, FAISSX_CONNECT_TIMEOUT, FAISSX_RETRIES,
+ * FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE.
  *
  * When one of them has a bad value, a library must not print, end the program, or guess what was
  * meant.  So every call that needs the server fails, with a text that names the variable.

@@ -39,7 +39,7 @@ struct fx_thread {
     int has_caller;
     uint64_t last_request; /* id of the newest; the first is 1 */
     struct fx_outer outer;
-    struct fx_seen seen; /* see shim/event.h */
+    struct fx_seen seen;    /* see shim/event.h */
     int calls;              /* under way: sending a large array takes calls within the call */
     int state;              /* enum fx_thread_state; atomic */
     int joining;            /* it is sending joined adds, see join.h */
@@ -54,8 +54,8 @@ struct fx_thread *fx_self(void);
 /* The same, but NULL when it has none yet. */
 struct fx_thread *fx_self_if_any(void);
 
-/* 16 random bytes that name the thread in its requests, for as long as it lives.  A forked child has
- * others. */
+/* 16 random bytes that name the thread in its requests, for as long as it lives.  A forked child
+ * has others. */
 const uint8_t *fx_thread_caller(struct fx_thread *t);
 
 /* A number below `n` for this thread's next wait; n > 0. */

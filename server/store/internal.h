@@ -14,7 +14,8 @@ enum {
     FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
     FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
     FXS_SEGMENT_ALIGN = 64,
-    FXS_FILE_NAME = 64
+    FXS_FILE_NAME = 64,
+    FXS_PAGE = 4096 /* of the database */
 };
 
 /* How the store writes files, but for the database.  Tests replace the functions, before they open
@@ -96,6 +97,7 @@ struct fxs_store {
     struct fxs_store_options o;
 
     struct fxs_mark *mark; /* mapped, or NULL */
+    int mark_fd, wal_fd;   /* or -1 */
     uint64_t marked_entry, marked_number;
 
     struct fxs_db *reader; /* under `reading` */

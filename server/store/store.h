@@ -19,6 +19,7 @@
  *     read.c       catalogue, replay, looking up answers
  *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
  *     sqlite.c     the database; rows.c: its tables; pages.c: checksums of its pages
+ *     mark.c       the record being replayed; the length of the database's log
  *     segment.c    the files with the data of large records
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name

@@ -116,7 +116,8 @@ static int upload(struct fx_rpc *r, struct upload *u)
     unsigned generation = r->generation;
     int rc;
     r->repeats = 1;
-    while ((rc = u->fd >= 0 && r->self->channel.near ? upload_whole(r, u) : upload_pieces(r, u)) != 0 &&
+    while ((rc = u->fd >= 0 && r->self->channel.near ? upload_whole(r, u) : upload_pieces(r, u)) !=
+               0 &&
            fx_rpc_recover(r) == 0) {
         if (r->self->channel.generation != generation)
             return fx_fail(FAISSX_E_SESSION, "the session was lost while an array was sent");
@@ -224,7 +225,7 @@ void fx_blob_release(uint64_t id)
 struct download {
     struct fx_rpc r;
     uint64_t id, requests[WINDOW]; /* of the blob; of the pieces that were asked for last */
-    size_t size, n; /* bytes and pieces */
+    size_t size, n;                /* bytes and pieces */
     size_t asked, delivered;
     char *data; /* where all of it goes, or NULL: to the sink */
     fx_sink_fn sink;

@@ -45,8 +45,8 @@ int fx_object_ready(struct fx_obj *o, const char *what, const char *function, in
     if (fx_error_kind() == FAISSX_E_HANDLE || fx_error_kind() == FAISSX_E_ARGUMENT) {
         struct fx_error e;
         fx_error_save(&e);
-        fx_fail(FAISSX_E_SESSION, "%s: %s is gone: %s; it was opened by the name '%s': %s", function,
-                what, why, fx_obj_name(o), e.text ? e.text : "");
+        fx_fail(FAISSX_E_SESSION, "%s: %s is gone: %s; it was opened by the name '%s': %s",
+                function, what, why, fx_obj_name(o), e.text ? e.text : "");
         free(e.text);
     }
     return -1;

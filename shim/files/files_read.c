@@ -143,8 +143,8 @@ static int take_stream(struct fx_rpc *r, void *ctx)
     return take_need(r, ctx);
 }
 
-/* Nothing was read of the source yet, so this can be repeated.  A stream that was begun in vain ends
- * with the session. */
+/* Nothing was read of the source yet, so this can be repeated.  A stream that was begun in vain
+ * ends with the session. */
 static int begin_stream(struct feeding *s)
 {
     struct fx_rpc r;
@@ -191,6 +191,8 @@ static int load_stream(source_fn source, void *ctx, const struct wanted *w)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
     }
     free(buf);
+    if (rc != 0 && fx_error_kind() == FAISSX_E_CONNECT)
+        fx_error_append("; an index that is read from a stream cannot be sent again");
     return rc;
 }
 

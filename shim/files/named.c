@@ -112,7 +112,8 @@ int fx_named_read(const char *name, int cls, void **p_out, const char *function)
     return fx_rpc_call(&r, &q);
 }
 
-/* Programs have arrays whose sizes follow from what they know of the index: so it must not differ. */
+/* Programs have arrays whose sizes follow from what they know of the index: so it must not differ.
+ */
 static int is_like_before(const struct fx_obj *o, const msgpack_object *e)
 {
     int binary = fx_root(fx_obj_class(o)) == FX_CLASS_IndexBinary;
@@ -123,10 +124,11 @@ static int is_like_before(const struct fx_obj *o, const msgpack_object *e)
         return 0;
     if (d.i == now_d && metric.i == now_metric)
         return 0;
-    return fx_fail(FAISSX_E_HANDLE,
-                   "the index of this name now has d = %lld and metric type %lld; it had d = %lld and "
-                   "metric type %lld when this process opened it",
-                   (long long)now_d, (long long)now_metric, (long long)d.i, (long long)metric.i);
+    return fx_fail(
+        FAISSX_E_HANDLE,
+        "the index of this name now has d = %lld and metric type %lld; it had d = %lld and "
+        "metric type %lld when this process opened it",
+        (long long)now_d, (long long)now_metric, (long long)d.i, (long long)metric.i);
 }
 
 static int take_opened_again(struct fx_rpc *r, void *ctx)
@@ -146,8 +148,7 @@ static int take_opened_again(struct fx_rpc *r, void *ctx)
 int fx_named_reopen(struct fx_obj *o)
 {
     struct fx_rpc r;
-    struct opening opening = {
-        .name = fx_obj_name(o), .cls = fx_root(fx_obj_class(o)), .again = o};
+    struct opening opening = {.name = fx_obj_name(o), .cls = fx_root(fx_obj_class(o)), .again = o};
     struct fx_request q = {.operation = "open",
                            .keys = 2,
                            .pack = pack_open,

@@ -20,8 +20,8 @@ int fx_named_read(const char *name, int cls, void **p_out, const char *function)
 
 struct fx_obj;
 
-/* The session of an index that was opened by its name is gone: open it in the present one.  Fails if
- * the index that has the name now has vectors of another kind. */
+/* The session of an index that was opened by its name is gone: open it in the present one.  Fails
+ * if the index that has the name now has vectors of another kind. */
 int fx_named_reopen(struct fx_obj *o);
 
 #endif

@@ -138,8 +138,17 @@ static int prepare_within(struct fx_rpc *r, const struct fx_request *q)
     return rc;
 }
 
+/* A header that was packed before is sent as it is, but for this. */
+static void mark_repeated(struct fx_rpc *r)
+{
+    static const char msgpack_true = (char)0xc3;
+    if (r->tries + r->renewals > 0)
+        r->self->header.data[r->again_at] = msgpack_true;
+}
+
 static int exchange(struct fx_rpc *r, const struct fx_request *q)
 {
+    mark_repeated(r);
     if (fx_rpc_send(r) != 0 || fx_rpc_recv(r) != 0)
         return -1;
     return q->take ? q->take(r, q->ctx) : 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that are repeated when the connection breaks: all but those that take their arguments from a
- * callback or a stream.
+ * Calls that are repeated when the connection breaks: all but those that take their arguments from
+ * a callback or a stream.
  *
- * A call that broke reconnects, at most FAISSX_RETRIES times and until its deadline, and waits before
- * each time: a random time of up to 20 ms, 40 ms, ... 2 s.  Then
+ * A call that broke reconnects, at most FAISSX_RETRIES times and until its deadline, and waits
+ * before each time: a random time of up to 20 ms, 40 ms, ... 2 s.  Then
  *
  *     in the same session   the request is sent again, with the same id.  The server runs one that
  *                           only reads again; of one that changes something it knows whether it was
  *                           made, and gives the same answer (`caller` in proto/wire.md);
- *     in a new session      the request is packed again.  Indexes that were opened by their names are
- *                           opened again; a call that names anything else fails.
+ *     in a new session      the request is packed again.  Indexes that were opened by their names
+ * are opened again; a call that names anything else fails.
  *
  * A change that was sent to an engine that is gone, and that nobody knows the outcome of, is not
  * repeated: the error says so.
@@ -20,8 +20,8 @@
 
 #include "shim/transport/rpc.h"
 
-/* A call of one request.  The functions return 0, or -1 with the error set, and may be called several
- * times. */
+/* A call of one request.  The functions return 0, or -1 with the error set, and may be called
+ * several times. */
 struct fx_request {
     const char *operation;
     uint32_t keys; /* that `pack` packs */

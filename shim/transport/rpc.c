@@ -26,7 +26,7 @@ void fx_rpc_header(struct fx_rpc *r, uint32_t keys)
     r->payload.n = r->payload.nuploads = 0;
     r->fd = -1;
     int verbose = fx_settings_verbose();
-    msgpack_pack_map(&r->pk, 4 + keys + !!verbose + (unsigned)acknowledges_less);
+    msgpack_pack_map(&r->pk, 4 + keys + !!verbose + !!r->repeats + (unsigned)acknowledges_less);
     if (verbose) {
         fx_pack_str(&r->pk, "verbose");
         msgpack_pack_true(&r->pk);
@@ -42,6 +42,11 @@ void fx_rpc_header(struct fx_rpc *r, uint32_t keys)
     if (acknowledges_less) {
         fx_pack_str(&r->pk, "oldest");
         msgpack_pack_uint64(&r->pk, oldest);
+    }
+    if (r->repeats) {
+        fx_pack_str(&r->pk, "again");
+        r->again_at = r->self->header.size;
+        msgpack_pack_false(&r->pk);
     }
 }
 

@@ -2,8 +2,8 @@
 /*
  * One request and its reply, on the calling thread's connection.
  *
- * Most calls are made with fx_rpc_call(), in repeat.h, which also reconnects and asks again.  What is
- * here are its steps, for calls that consist of several requests:
+ * Most calls are made with fx_rpc_call(), in repeat.h, which also reconnects and asks again.  What
+ * is here are its steps, for calls that consist of several requests:
  *
  *     struct fx_rpc r;
  *     if (fx_rpc_begin(&r, "operation", 1) != 0)       one more key will be packed
@@ -44,8 +44,8 @@ struct fx_payload {
 
 /* What has to be done before a request that failed can be made again. */
 enum fx_trouble {
-    FX_FINAL,       /* nothing helps */
-    FX_BROKEN,      /* the connection broke, or the server cannot be reached at present: reconnect */
+    FX_FINAL,  /* nothing helps */
+    FX_BROKEN, /* the connection broke, or the server cannot be reached at present: reconnect */
     FX_SESSION_LOST /* begin it in a new session */
 };
 
@@ -68,6 +68,7 @@ struct fx_rpc {
     enum fx_outcome outcome;
     enum fx_trouble trouble;
     int repeats;           /* the caller repeats the request: see repeat.h */
+    size_t again_at;       /* where in the header it says whether it was sent before */
     int doubt;             /* it was sent before, and there was no answer */
     int tries, renewals;   /* reconnections, and new sessions, so far */
     int most;              /* reconnections that are allowed */
@@ -76,8 +77,8 @@ struct fx_rpc {
     struct fx_payload payload;
 };
 
-/* Find this thread's connection, or connect, and begin a header with `keys` keys besides operation, request_id and
- * session. */
+/* Find this thread's connection, or connect, and begin a header with `keys` keys besides operation,
+ * request_id and session. */
 int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys);
 
 /* The same in two steps: the connection, with at most `most` attempts if it has broken, and the

@@ -25,7 +25,7 @@ enum state {
 static struct {
     pthread_mutex_t lock;
     struct fx_credentials who;
-    struct fx_welcome welcome; /* its token is valid in a session */
+    struct fx_welcome welcome;  /* its token is valid in a session */
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
     int was_connected;          /* to this server; atomic */
@@ -33,10 +33,11 @@ static struct {
         unsigned generation;
         int any, configured; /* the program has chosen another server */
         uint64_t instance;   /* its engine */
-        char previous[FX_PREVIOUS_SIZE], tenant[FX_TENANT_MAX + 1]; /* how that engine ended, or "" */
+        char previous[FX_PREVIOUS_SIZE],
+            tenant[FX_TENANT_MAX + 1]; /* how that engine ended, or "" */
     } lost;
-    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
-                                   without any connection ends. */
+    struct fx_channel spare; /* of a thread that has ended.  One is kept, because a session
+                                without any connection ends. */
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};

@@ -55,10 +55,11 @@ static struct {
     pthread_mutex_t mutex;
     bool on;
     enum fault fault;
-    long at, count;     /* the operation that fails, from 1; done so far */
-    long failures;      /* operations that FAULT_SPACE lets fail, one after the other */
-    bool hit, was_sync; /* the fault has happened, to a sync */
-    long after;         /* writes and syncs after a failed sync */
+    long at, count;        /* the operation that fails, from 1; done so far */
+    long failures;         /* operations that FAULT_SPACE lets fail, one after the other */
+    bool hit;              /* the fault has happened */
+    struct disk_file *bad; /* a sync of this file failed */
+    long after;            /* its writes and syncs since */
     bool power_off;
     struct disk_file files[DISK_FILES];
     int nfiles;
@@ -72,14 +73,15 @@ static struct {
 
 enum operation { OP_WRITE, OP_SYNC, OP_NAME };
 
-/* Counts an operation.  Returns the errno that it fails with, or 0.  The mutex is held. */
-static inline int disk_fault(enum operation op)
+/* Counts an operation on a file (NULL: a directory, or unknown).  Returns the errno that it fails
+ * with, or 0.  The mutex is held. */
+static inline int disk_fault(enum operation op, struct disk_file *file)
 {
     if (!disk.on)
         return 0;
     if (disk.power_off)
         return EIO;
-    if (disk.hit && disk.was_sync && op != OP_NAME)
+    if (disk.bad && disk.bad == file)
         disk.after++;
     long n = ++disk.count;
     if (disk.fault == FAULT_POWER && n == disk.at) {
@@ -88,7 +90,7 @@ static inline int disk_fault(enum operation op)
     }
     if (disk.fault == FAULT_IO && n == disk.at) {
         disk.hit = true;
-        disk.was_sync = op == OP_SYNC;
+        disk.bad = op == OP_SYNC ? file : NULL;
         return EIO;
     }
     if (disk.fault == FAULT_SPACE && n >= disk.at && n < disk.at + disk.failures &&
@@ -254,6 +256,23 @@ static inline void disk_image(const char *dir, int keep)
     }
 }
 
+/* The file that is mapped and not written: its newest contents, which a disk need not have but may.
+ */
+static inline void disk_image_mark(const char *from, const char *to)
+{
+    char path[4096], data[256];
+    snprintf(path, sizeof path, "%s/replaying", from);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return;
+    size_t n = fread(data, 1, sizeof data, f);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/replaying", to);
+    f = fopen(path, "w");
+    if (!f || fwrite(data, 1, n, f) != n || fclose(f) != 0)
+        abort();
+}
+
 /* Forgets everything: an empty disk. */
 static inline void disk_reset(enum fault fault, long at)
 {
@@ -264,7 +283,8 @@ static inline void disk_reset(enum fault fault, long at)
     }
     disk.nfiles = disk.nkept = disk.nchanges = 0;
     disk.count = disk.after = 0;
-    disk.hit = disk.was_sync = disk.power_off = false;
+    disk.hit = disk.power_off = false;
+    disk.bad = NULL;
     disk.fault = fault;
     disk.at = at;
     disk.on = true;
@@ -277,7 +297,7 @@ static inline int disk_io_create(int dir, const char *name)
 {
     struct stat st;
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_NAME), fd = e ? -1 : disk.io.create(dir, name);
+    int e = disk_fault(OP_NAME, NULL), fd = e ? -1 : disk.io.create(dir, name);
     if (fd >= 0 && disk.on && fstat(fd, &st) == 0)
         disk_created(name, st.st_ino);
     pthread_mutex_unlock(&disk.mutex);
@@ -295,8 +315,8 @@ static inline struct disk_file *disk_of(int fd)
 static inline ssize_t disk_io_write(int fd, const struct iovec *iov, int n, off_t offset)
 {
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_WRITE);
     struct disk_file *f = disk_of(fd);
+    int e = disk_fault(OP_WRITE, f);
     if (f && (!e || disk.power_off)) /* power fails while it is written: some of it may be there */
         disk_wrote(f, iov, n, offset, false);
     pthread_mutex_unlock(&disk.mutex);
@@ -310,8 +330,8 @@ static inline int disk_io_sync(int fd)
 {
     struct stat st;
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_SYNC);
     struct disk_file *f = disk_of(fd);
+    int e = disk_fault(OP_SYNC, f);
     if (!e && f)
         disk_synced(f);
     else if (!e && disk.on && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
@@ -324,7 +344,7 @@ static inline int disk_io_sync(int fd)
 static inline int disk_io_rename(int dir, const char *from, const char *to)
 {
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_NAME), rc = e ? -1 : disk.io.rename(dir, from, to);
+    int e = disk_fault(OP_NAME, NULL), rc = e ? -1 : disk.io.rename(dir, from, to);
     if (rc == 0 && disk.on)
         snprintf(disk_change(from)->to, 64, "%.63s", to);
     pthread_mutex_unlock(&disk.mutex);
@@ -336,7 +356,7 @@ static inline int disk_io_rename(int dir, const char *from, const char *to)
 static inline int disk_io_remove(int dir, const char *name)
 {
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_NAME), rc = e ? -1 : disk.io.remove(dir, name);
+    int e = disk_fault(OP_NAME, NULL), rc = e ? -1 : disk.io.remove(dir, name);
     if (rc == 0 && disk.on)
         disk_change(name);
     pthread_mutex_unlock(&disk.mutex);
@@ -374,7 +394,7 @@ static inline int disk_x_write(sqlite3_file *f, const void *p, int n, sqlite3_in
     struct disk_sqlite *d = (struct disk_sqlite *)f;
     struct iovec iov = {(void *)(uintptr_t)p, (size_t)n};
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_WRITE);
+    int e = disk_fault(OP_WRITE, d->on_disk);
     if (disk.on && d->on_disk && (!e || disk.power_off))
         disk_wrote(d->on_disk, &iov, 1, at, false);
     pthread_mutex_unlock(&disk.mutex);
@@ -387,7 +407,7 @@ static inline int disk_x_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     struct disk_sqlite *d = (struct disk_sqlite *)f;
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_NAME);
+    int e = disk_fault(OP_NAME, NULL);
     if (disk.on && d->on_disk && !e)
         disk_wrote(d->on_disk, NULL, 0, size, true);
     pthread_mutex_unlock(&disk.mutex);
@@ -401,7 +421,7 @@ static inline int disk_x_sync(sqlite3_file *f, int flags)
     struct disk_sqlite *d = (struct disk_sqlite *)f;
     (void)flags;
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_SYNC);
+    int e = disk_fault(OP_SYNC, d->on_disk);
     if (disk.on && !e && d->on_disk) {
         disk_synced(d->on_disk);
         if (d->new_name)
@@ -521,7 +541,7 @@ static inline int disk_x_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
     (void)vfs;
     pthread_mutex_lock(&disk.mutex);
-    int e = disk_fault(OP_NAME), rc = e ? SQLITE_IOERR_DELETE : SQLITE_OK;
+    int e = disk_fault(OP_NAME, NULL), rc = e ? SQLITE_IOERR_DELETE : SQLITE_OK;
     if (!e)
         rc = disk.below->xDelete(disk.below, name, 0);
     if (rc == SQLITE_OK && disk.on) {

@@ -8,8 +8,10 @@
 #include <cmocka.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -627,6 +629,114 @@ static void the_mark_survives_the_process(void **state)
     fxs_store_close(s);
 }
 
+/* --- no space --- */
+
+/* Files of this process cannot be larger than this: to the store, the disk is full. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit l;
+    getrlimit(RLIMIT_FSIZE, &l);
+    l.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+struct burst {
+    struct waiting w[8];
+    uint8_t *data[8];
+};
+
+/* Appends records of these sizes at once, and waits for all of them. */
+static void append_burst(struct fxs_store *s, uint64_t entry, const size_t *sizes, int n,
+                         struct burst *b)
+{
+    struct iovec parts[8];
+    memset(b, 0, sizeof *b);
+    for (int i = 0; i < n; i++) {
+        b->data[i] = calloc(1, sizes[i]);
+        fill(b->data[i], sizes[i], (uint64_t)i);
+        parts[i] = (struct iovec){b->data[i], sizes[i]};
+        b->w[i].change = (struct fxs_change){entry, &parts[i], 1, {{0}, 0}, waiting_done, NULL};
+        pthread_mutex_init(&b->w[i].mutex, NULL);
+        pthread_cond_init(&b->w[i].cond, NULL);
+    }
+    for (int i = 0; i < n; i++)
+        fxs_store_append(s, &b->w[i].change);
+    for (int i = 0; i < n; i++) {
+        pthread_mutex_lock(&b->w[i].mutex);
+        while (!b->w[i].done)
+            pthread_cond_wait(&b->w[i].cond, &b->w[i].mutex);
+        pthread_mutex_unlock(&b->w[i].mutex);
+        free(b->data[i]);
+    }
+}
+
+static void a_change_without_space_does_not_take_others_along(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    struct burst b;
+    struct fxs_store_stats stats;
+    static const size_t sizes[] = {100, 200, 5000000, 300, 40000};
+    uint64_t e = new_entry(s, "a", 0);
+    limit_files(1 << 20);
+    append_burst(s, e, sizes, 5, &b);
+    uint64_t number = 0;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(b.w[i].rc, i == 2 ? FXS_STORE_FULL : FXS_STORE_OK);
+        assert_int_equal(b.w[i].number, i == 2 ? 0 : ++number);
+    }
+    assert_non_null(strstr(b.w[2].why, "records-"));
+    struct fxs_snapshot_commit c = {.entry = e, .position = number};
+    assert_int_equal(try_snapshot(s, &c, 3000000, 1, &e, p->why), FXS_STORE_FULL);
+    assert_int_equal(files(p, "tmp-"), 0);
+    /* Less than what the database's log has: nothing fits. */
+    limit_files(1000);
+    append_burst(s, e, sizes, 2, &b);
+    assert_int_equal(b.w[0].rc, FXS_STORE_FULL);
+    assert_int_equal(b.w[1].rc, FXS_STORE_FULL);
+    fxs_store_stats(s, &stats);
+    assert_int_equal(stats.full, 1);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(append(s, e, 5000000, 3, NULL), 5);
+    fxs_store_stats(s, &stats);
+    assert_int_equal(stats.full, 0);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    struct replayed r = {0};
+    assert_int_equal(fxs_store_replay(s, e, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 5);
+    fxs_store_close(s);
+}
+
+static void accepted_changes_wait_for_space_and_new_ones_are_refused(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_INTERVAL);
+    uint64_t e = new_entry(s, "a", 0), number = 0, last = 0, accepted = 0;
+    limit_files(1000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(append(s, e, 30000, 1, NULL), ++accepted);
+    while (try_append(s, e, 100, 2, NULL, &number) == FXS_STORE_OK) {
+        last = number;
+        usleep(1000);
+    }
+    accepted = last ? last : accepted;
+    struct fxs_caller c = caller_of(1, 1);
+    void *answer;
+    size_t size;
+    uint64_t entry;
+    assert_int_equal(fxs_store_find_answer(s, &c, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_FULL);
+    limit_files(RLIM_INFINITY);
+    while (try_append(s, e, 100, 2, NULL, &number) != FXS_STORE_OK)
+        usleep(1000);
+    assert_int_equal(number, accepted + 1);
+    s = reopen(p, s, FXS_DURABLE_INTERVAL);
+    int n = 0;
+    assert_int_equal(fxs_store_replay(s, e, 0, count_records, &n, p->why), FXS_STORE_OK);
+    assert_int_equal(n, number);
+    fxs_store_close(s);
+}
+
 /* --- tenants --- */
 
 static void every_tenant_has_a_directory_of_its_own(void **state)
@@ -689,7 +799,10 @@ int main(void)
         TEST(a_child_that_lets_go_does_not_keep_the_store_locked),
         TEST(the_directory_and_its_files_are_private),
         TEST(the_mark_survives_the_process),
+        TEST(a_change_without_space_does_not_take_others_along),
+        TEST(accepted_changes_wait_for_space_and_new_ones_are_refused),
         TEST(every_tenant_has_a_directory_of_its_own),
     };
+    signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,11 +8,14 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/ready.h"
 #include "server/log.h"
+
+enum { BUSY_MS = 5000, EACH_MS = 20 };
 
 static struct fxs_store *store;
 static struct fxe_kept *all; /* engine.lock */
@@ -49,7 +52,13 @@ int fxe_keep_open(void)
     char why[FXS_STORE_WHY];
     if (!*o->store_dir)
         return 0;
-    if (fxs_store_open(&store, o->store_dir, &options, why) == FXS_STORE_OK)
+    enum fxs_store_rc rc = fxs_store_open(&store, o->store_dir, &options, why);
+    /* The engine before this one may be about to end. */
+    for (int i = 0; rc == FXS_STORE_BUSY && i < BUSY_MS / EACH_MS; i++) {
+        usleep(EACH_MS * 1000);
+        rc = fxs_store_open(&store, o->store_dir, &options, why);
+    }
+    if (rc == FXS_STORE_OK)
         return 0;
     fxs_log(FXS_ERROR, "engine", "event=no-store dir=%s why=\"%s\"", o->store_dir, why);
     return -1;
@@ -85,6 +94,7 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
                                .obj = o,
                                .applied = e->last,
                                .snapshot_bytes = e->snapshot_bytes,
+                               .snapshot_ms = fxe_now_ms(),
                                .log_bytes = e->log_bytes};
         fxe_note_read(&k->note, e->note, e->note_size);
         o->odd = k->note.odd;
@@ -204,7 +214,7 @@ bool fxe_keep_waits(struct fxe_req *r)
         return false;
     for (int i = 0; i < r->needs.n; i++)
         write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
-    if (write && (r->lane == FXE_WIDE || r->keep == FXE_KEEP_RECORDED))
+    if (write && r->lane == FXE_WIDE)
         return false;
     fxe_lock();
     int n = r->needs.n;
@@ -219,9 +229,20 @@ bool fxe_keep_waits(struct fxe_req *r)
     return true;
 }
 
+/* FAISS's vectors double their memory when they grow, and copy. */
+static void make_room(const struct fxe_req *r)
+{
+    const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
+    if (need > fxe_room_lately())
+        fxe_unload_for(need);
+}
+
 int fxe_keep_load(struct fxe_req *r)
 {
     char why[FXS_STORE_WHY];
+    if (store && r->keep == FXE_KEEP_RECORDED)
+        make_room(r);
     if (!store || !needs_absent(r))
         return 0;
     for (int i = 0; i < r->nheld; i++) {

@@ -116,9 +116,9 @@ void fxe_keep_drop(struct fxe_kept *k);
  * one.  The caller holds no lock of the engine's --- */
 
 enum fxe_asked {
-    FXE_ASKED_NEW,    /* it has not been carried out */
-    FXE_ASKED_KNOWN,  /* the reply is set: the first answer, or an error */
-    FXE_ASKED_RECORD  /* its record has to be run to know; with its locks, after fxe_keep_load */
+    FXE_ASKED_NEW,   /* it has not been carried out */
+    FXE_ASKED_KNOWN, /* the reply is set: the first answer, or an error */
+    FXE_ASKED_RECORD /* its record has to be run to know; with its locks, after fxe_keep_load */
 };
 enum fxe_asked fxe_keep_asked(struct fxe_req *r);
 
@@ -157,9 +157,9 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
 /* --- snapshot.c --- */
 
 void fxe_snapshots_start(void);
-/* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller holds
- * its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1 if the
- * store cannot. */
+/* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller
+ * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
+ * if the store cannot. */
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */

@@ -8,8 +8,8 @@
  *
  *     1 TOKEN/ID                   the handle ID of the session TOKEN is the index itself
  *     2 TOKEN/ID                   it is a second handle, of an index that was opened by its name
- *     3 TOKEN/ID/OF/FUNCTION       it is the part of object OF that FUNCTION returns; OF is 0 for the
- *                                  index itself
+ *     3 TOKEN/ID/OF/FUNCTION       it is the part of object OF that FUNCTION returns; OF is 0 for
+ * the index itself
  *
  * with TOKEN, ID and OF in hexadecimal.  Indexes that FAISS cannot write, and objects that are no
  * indexes, are not kept.
@@ -25,7 +25,8 @@ static inline bool fxe_is_handle_name(const char *name)
     return *name >= 1 && *name <= 3;
 }
 
-/* The request has created objects: stores them, before its reply.  May set an error as the reply. */
+/* The request has created objects: stores them, before its reply.  May set an error as the reply.
+ */
 void fxe_unnamed_commit(struct fxe_req *r);
 /* Parts that a kept index has got by a call are parts of it in the store, too. */
 void fxe_unnamed_link_parts(struct fxe_kept *k);

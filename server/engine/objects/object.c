@@ -68,8 +68,8 @@ int fxe_obj_is(struct fxe_obj *o, int cls)
     return 1;
 }
 
-/* Ids start at a random number, so an engine does not know the ids of its predecessor, but for those
- * that it has restored. */
+/* Ids start at a random number, so an engine does not know the ids of its predecessor, but for
+ * those that it has restored. */
 static uint64_t new_id(void)
 {
     struct fxe_obj *other;

@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
-#include "server/engine/objects/object.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/request.h"
