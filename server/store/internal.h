@@ -168,7 +168,7 @@ uint64_t fxs_row_hash(const struct fxs_row *row, const struct iovec *parts, int 
 /* writer.c */
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);
 void fxs_writer_stop(struct fxs_store *s);
-/* Asks for a job and waits for it. */
+/* ask.c: asks for a job and waits for it. */
 enum fxs_store_rc fxs_ask(struct fxs_store *s, struct fxs_job *job, char *why);
 
 #endif

@@ -102,6 +102,7 @@ static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, con
             close(fd);
         return fxs_io_error(why, "read the directory", s->path);
     }
+    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         if (!f(ctx, e->d_name))
             break;
@@ -230,9 +231,9 @@ static int by_name(const void *a, const void *b)
 static bool remove_unwanted(void *ctx, const char *name)
 {
     struct files *w = ctx;
-    bool unwanted =
-        (is_snapshot(name) && !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name)) ||
-        (is_segment(name) && !fxs_segment_known(w->s, name));
+    bool unwanted = (is_snapshot(name) &&
+                     (!w->n || !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name))) ||
+                    (is_segment(name) && !fxs_segment_known(w->s, name));
     if (unwanted)
         fxs_remove_file(w->s, name);
     return true;

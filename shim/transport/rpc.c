@@ -294,7 +294,7 @@ int fx_rpc_recv(struct fx_rpc *r)
     }
     fx_refusal(&r->reply, FAISSX_E_FAISS);
     if (fx_error_kind() == FAISSX_E_SESSION) {
-        fx_session_lost(r->generation);
+        fx_session_lost(r->generation, r->deadline);
         r->trouble = FX_SESSION_LOST;
     } else if (fx_error_kind() == FAISSX_E_CONNECT) { /* the server is stopping */
         r->trouble = FX_BROKEN;

@@ -381,7 +381,7 @@ static void one_step(struct run *r, int i)
         if (disk.fault != FAULT_SPACE)
             return;
         /* Whether an answer finds space is not told: here it is looked for, so that it is known. */
-        disk.failures = 0;
+        disk_space();
         acknowledge(r);
         return;
     }
