@@ -49,12 +49,18 @@ int crew_run(struct driver *d, char *const args[])
     return status;
 }
 
+/* Did it end by a signal of this program?  SIGTERM: before it had begun to work. */
+static bool is_ours(int status)
+{
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+}
+
 static void ended(struct driver *d, int i, int status)
 {
     d->client[i].pid = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
         d->did.given_up++;
-    } else if (status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
+    } else if (status != 0 && !is_ours(status)) {
         d->model.n.wrong++;
         model_report(&d->model, "client %d ended with status 0x%x, see its log", i,
                      (unsigned)status);
