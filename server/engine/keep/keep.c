@@ -134,6 +134,7 @@ void fxe_keep_stop(void)
 {
     if (!store)
         return;
+    fxe_snapshots_stop();
     fxe_snapshots_at_end();
     fxs_store_close(store);
 }
