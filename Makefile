@@ -72,7 +72,7 @@ RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests
 RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
 TORTURE_CLIENT_SRC := $(addprefix tests/torture/,main.c handle.c change.c read.c resume.c journal.c)
-TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c, \
+TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c %/hold.c, \
 	$(wildcard tests/torture/*.c))
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
@@ -97,7 +97,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
-TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside crashing.so)
+TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashing.so)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
@@ -271,6 +271,11 @@ $(BUILD)/tests/torture/client: $(TORTURE_CLIENT_SRC) $(wildcard tests/torture/*.
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -o $@ $(TORTURE_CLIENT_SRC) "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
+
+$(BUILD)/tests/torture/hold: tests/torture/hold.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $<
 
 # A real library but for one function; the program that uses it finds the real one through it.
 $(BUILD)/tests/torture/crashing.so: tests/torture/crashing.c faiss_c_compat.h $(BUILD)/faiss-library

@@ -88,3 +88,15 @@ done
 serve --again
 is "with the directory as it was the index is there" "$(total one a)" "total 0: 10"
 ok "the server stops" stop_server
+
+# A change is recorded before the index is read.  Who is told that it was not made would repeat it.
+mkdir "$TMP/away"
+mv "$alpha"/*.faiss "$TMP/away"
+serve --again
+like "a change to an index that cannot be read is stored, and its caller is told so" \
+    "$(as one 'read 0 faissx://a' 'add 0 5' | tail -n 1)" 'the change is stored, .*; the change was made'
+ok "the server stops" stop_server
+mv "$TMP/away"/*.faiss "$alpha"
+serve --again
+is "and is made when the index can be read" "$(total one a)" "total 0: 15"
+ok "the server stops" stop_server

@@ -8,6 +8,7 @@
 enum { BATCH = 200 };
 
 static float vectors[BATCH * D];
+static float training[BATCH * D]; /* always the same: indexes that are merged have the same lists */
 static idx_t wide[BATCH];
 static uint32_t batch[BATCH];
 
@@ -189,11 +190,35 @@ static void train(struct work *w, struct place *p)
     if (!index)
         return;
     for (uint32_t i = 0; i < BATCH; i++)
-        content(vectors + i * D, work_random(w, UINT32_MAX));
+        content(training + i * D, mix(i));
     begin(w, p, TRAIN, 0);
-    enum outcome o = end(w, p, TRAIN, faiss_Index_train(index, BATCH, vectors), 0);
+    enum outcome o = end(w, p, TRAIN, faiss_Index_train(index, BATCH, training), 0);
     p->trained = o == MADE;
     p->unsure = o == UNKNOWN;
+}
+
+/* Another index, of this session only, becomes part of it: a call that the server cannot record. */
+static void merge(struct work *w, struct place *p)
+{
+    FaissIndex *index = handle_of(w, p), *other = NULL;
+    if (!index)
+        return;
+    uint32_t n = new_ids(w);
+    for (uint32_t i = 0; i < BATCH; i++)
+        content(training + i * D, mix(i));
+    if (faiss_index_factory(&other, D, "IVF4,Flat", METRIC_L2) != 0 ||
+        faiss_Index_train(other, BATCH, training) != 0 ||
+        faiss_Index_add_with_ids(other, n, vectors, wide) != 0) {
+        w->errors++;
+        faiss_Index_free(other);
+        forget_handles(w);
+        return;
+    }
+    begin(w, p, ADD, n);
+    int rc = faiss_IndexIVF_merge_from(faiss_IndexIVF_cast(index), faiss_IndexIVF_cast(other), 0);
+    if (end(w, p, ADD, rc, 0) == MADE)
+        remember(w, p, n);
+    faiss_Index_free(other);
 }
 
 /* Takes the name away with the command line: FAISS's API has no function for that. */
@@ -235,6 +260,8 @@ static void change_own(struct work *w, struct place *p)
         publish(w, p);
     else if (what < 30)
         remove_some(w, p);
+    else if (p->kind == IVF && what < 50)
+        merge(w, p);
     else
         add(w, p);
 }

@@ -33,7 +33,8 @@ struct driver {
     } client[CLIENTS_MAX];
     struct model model;
     struct deeds {
-        int network, client_kills, client_stops, engine_kills, engine_stops, front_kills, all_kills;
+        int network, client_kills, client_stops, engine_kills, engine_stops, writer_stops,
+            writer_kills, front_kills, all_kills;
         int orderly, checks, starts_refused, given_up, stuck;
     } did;
 };
@@ -46,8 +47,9 @@ pid_t start(struct driver *d, const char *log, char *const argv[], char *const e
 int free_port(void);
 /* Starts the server, and waits until it accepts connections. */
 void server_start(struct driver *d);
-/* The front's children.  Returns how many. */
+/* The front's children, and those of another process.  They return how many. */
 int server_engines(const struct driver *d, pid_t engine[ENGINES_MAX]);
+int server_children(pid_t parent, pid_t child[ENGINES_MAX]);
 /* Waits for the front's end, and for that of the engines, which end with it. */
 void server_gone(struct driver *d, const pid_t *engine, int n);
 

@@ -118,18 +118,23 @@ static bool is_child(pid_t pid, pid_t parent)
     return end && sscanf(end + 1, " %c %d", &state, &ppid) == 2 && ppid == parent && state != 'Z';
 }
 
-int server_engines(const struct driver *d, pid_t engine[ENGINES_MAX])
+int server_children(pid_t parent, pid_t child[ENGINES_MAX])
 {
     int n = 0;
     DIR *proc = opendir("/proc");
     for (struct dirent *e; proc && n < ENGINES_MAX && (e = readdir(proc));) {
         pid_t pid = (pid_t)atoi(e->d_name);
-        if (pid > 0 && is_child(pid, d->front))
-            engine[n++] = pid;
+        if (pid > 0 && is_child(pid, parent))
+            child[n++] = pid;
     }
     if (proc)
         closedir(proc);
     return n;
+}
+
+int server_engines(const struct driver *d, pid_t engine[ENGINES_MAX])
+{
+    return server_children(d->front, engine);
 }
 
 static bool alive(pid_t pid)

@@ -51,6 +51,29 @@ static void stop_engine(struct driver *d)
     d->did.engine_stops += n;
 }
 
+/* A process that writes a snapshot: waits a little for one, and holds it up, or kills it. */
+static void trouble_writer(struct driver *d)
+{
+    pid_t engine[ENGINES_MAX], writer[ENGINES_MAX];
+    int n = 0;
+    bool end = driver_random(d, 4) == 0;
+    if (server_engines(d, engine) == 0)
+        return;
+    for (int i = 0; i < 300 && n == 0; i++) {
+        n = server_children(engine[0], writer);
+        if (n == 0)
+            sleep_ms(1);
+    }
+    for (int i = 0; i < n; i++)
+        kill(writer[i], end ? SIGKILL : SIGSTOP);
+    *(end ? &d->did.writer_kills : &d->did.writer_stops) += n;
+    if (end || n == 0)
+        return;
+    sleep_ms(100 + (int)driver_random(d, 900));
+    for (int i = 0; i < n; i++)
+        kill(writer[i], SIGCONT);
+}
+
 /* The front alone: its engines then end, in an orderly way. */
 static void kill_front(struct driver *d)
 {
@@ -108,8 +131,13 @@ static void stop_client(struct driver *d, int i)
 static void trouble(struct driver *d)
 {
     uint32_t what = driver_random(d, d->always ? 100 : 60);
-    if (driver_random(d, 4) == 0) {
+    uint32_t other = driver_random(d, 8);
+    if (other < 2) {
         network_trouble(d);
+        return;
+    }
+    if (other < 4) {
+        trouble_writer(d);
         return;
     }
     int client = (int)driver_random(d, (uint32_t)d->nclients);
@@ -208,10 +236,13 @@ static void report(const struct driver *d)
     printf("seed %llu, durability %s, %d clients\n", (unsigned long long)d->seed, d->durability,
            d->nclients);
     printf(
-        "killed: %d clients, %d engines, %d fronts, %d times everything; stopped: %d clients, %d "
-        "engines; connections cut, halved or held up: %d times; orderly ends: %d; checks: %d\n",
-        did->client_kills, did->engine_kills, did->front_kills, did->all_kills, did->client_stops,
-        did->engine_stops, did->network, did->orderly, did->checks);
+        "killed: %d clients, %d engines, %d fronts, %d times everything, %d writers of snapshots; "
+        "stopped: %d clients, %d engines, %d writers; connections cut, halved or held up: %d "
+        "times; "
+        "orderly ends: %d; checks: %d\n",
+        did->client_kills, did->engine_kills, did->front_kills, did->all_kills, did->writer_kills,
+        did->client_stops, did->engine_stops, did->writer_stops, did->network, did->orderly,
+        did->checks);
     printf("%llu changes, %llu reads; acknowledged and checked: %llu changes of %llu vectors; "
            "refused: %llu; unknown: %llu (%llu of clients that were killed), of which %llu had "
            "been made\n",

@@ -253,12 +253,14 @@ int fxe_keep_load(struct fxe_req *r)
         struct fxe_kept *k = o->kept;
         if (!k)
             return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
-        if (fxe_load(k, why) != 0)
+        if (fxe_load(k, why) != 0) {
+            r->made = r->keep == FXE_KEEP_RECORDED; /* nobody may ask for it once more */
             return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s",
                             why,
                             r->keep == FXE_KEEP_RECORDED
                                 ? "; the change is stored, and will be made when it can"
                                 : "");
+        }
     }
     return 0;
 }

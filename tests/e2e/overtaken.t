@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A snapshot that is held up must not replace a newer one, and one that is being written when the
+# server stops is given up.
+. tests/e2e/lib.sh
+
+# held CLIENT COMMAND: a writer of a snapshot is stopped that the command gave reason for.
+held() {
+    writer=
+    for fx_i in 1 2 3 4 5 6 7 8; do
+        fx_engine=$(stat_of pid)
+        "$BUILD/tests/torture/hold" "$fx_engine" 3 >"$TMP/writer" &
+        fx_holder=$!
+        sleep 0.3 # it has begun to look
+        ask "$1" "$2"
+        wait $fx_holder
+        writer=$(cat "$TMP/writer")
+        [ -z "$writer" ] || return 0
+    done
+    return 1
+}
+
+start_server --data-dir "$TMP/data" --snapshot-interval 1
+talk c
+ask c 'new 0 IVF4,Flat' >/dev/null
+ask c 'write 0 faissx://ivf' >/dev/null
+ok "a snapshot of an untrained index is being written" held c 'probe 0 4'
+is "meanwhile it is trained, which is kept as a snapshot" "$(ask c 'learn 0 200')" ok
+is "and gets vectors" "$(ask c 'add 0 500')" ok
+kill -CONT "$writer"
+ok "the first one is complete as well" wait_for gone "$writer"
+sleep 0.3
+before=$(ask c 'search 0')
+kill -9 "$(stat_of pid)"
+is "after a restart the index is trained, and has them" \
+    "$(client 'read 0 faissx://ivf' 'total 0' 'search 0' | sed 1d | sed 's/^[^:]*: //' | tr '\n' ' ')" "500 $before "
+
+talk d
+ask d 'read 0 faissx://ivf' >/dev/null
+ok "another snapshot is being written" held d 'add 0 1000'
+total=$(client 'read 0 faissx://ivf' 'total 0' | tail -n 1)
+ok "the server stops while it is" stop_server
+is "and does not have to be killed" "$(grep -c killing-engines "$SERVER_LOG")" 0
+ok "the writer has ended" gone "$writer"
+start_server --again --data-dir "$TMP/data"
+is "all vectors are there" "$(client 'read 0 faissx://ivf' 'total 0' | tail -n 1)" "$total"
+is "no file of it is left" "$(find "$TMP/data" -name '*tmp*' | wc -l)" 0
+ok "the server stops" stop_server
