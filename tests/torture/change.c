@@ -141,7 +141,8 @@ static void reset(struct work *w, struct place *p)
     settle(p, end(w, p, RESET, faiss_Index_reset(index), 0));
 }
 
-/* Publishes a new index with some vectors, or an untrained one; over the old one if there is one. */
+/* Publishes a new index with some vectors, or an untrained one; over the old one if there is one.
+ */
 static void publish(struct work *w, struct place *p)
 {
     FaissIndex *index = NULL;
@@ -149,7 +150,8 @@ static void publish(struct work *w, struct place *p)
     if (!p->published || p->unsure)
         snprintf(p->name, sizeof p->name, "%s-%d-%d", p->kind == OWN ? "own" : "ivf", w->client,
                  ++p->generation);
-    if (faiss_index_factory(&index, D, p->kind == OWN ? "IDMap2,Flat" : "IVF4,Flat", METRIC_L2) != 0) {
+    if (faiss_index_factory(&index, D, p->kind == OWN ? "IDMap2,Flat" : "IVF4,Flat", METRIC_L2) !=
+        0) {
         w->errors++;
         forget_handles(w);
         return;

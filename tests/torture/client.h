@@ -53,8 +53,8 @@ struct work {
     uint64_t number;  /* of the last operation */
     uint32_t counter; /* of the last id */
     struct place place[PLACES];
-    struct ids met;   /* others' ids that this client has seen, and may remove */
-    int errors;      /* in a row */
+    struct ids met; /* others' ids that this client has seen, and may remove */
+    int errors;     /* in a row */
     volatile const int *stop;
 };
 

@@ -24,8 +24,15 @@ static pid_t start_client(struct driver *d, int i, const char *log, char *const 
     snprintf(client, sizeof client, "TORTURE_CLIENT=%d", i);
     snprintf(clients, sizeof clients, "TORTURE_CLIENTS=%d", d->nclients);
     snprintf(seed, sizeof seed, "TORTURE_SEED=%u", driver_random(d, 1u << 30));
-    char *env[] = {preload, server,  cli,  dir, client,
-                   clients, seed,    "FAISSX_TIMEOUT=30", "FAISSX_FAISS_LIBRARY=/nonexistent",
+    char *env[] = {preload,
+                   server,
+                   cli,
+                   dir,
+                   client,
+                   clients,
+                   seed,
+                   "FAISSX_TIMEOUT=30",
+                   "FAISSX_FAISS_LIBRARY=/nonexistent",
                    NULL};
     argv[0] = program;
     for (int n = 0; args[n] && n < 254; n++)

@@ -165,7 +165,8 @@ static void removals(struct model *m, int from)
         for (uint32_t j = 0; o->what == REMOVE && j < o->nout; j++) {
             struct vec *v = model_vec(m, o->out[j]);
             if (!v)
-                model_report(m, "client %d removes %u, which nobody has added", o->client, o->out[j]);
+                model_report(m, "client %d removes %u, which nobody has added", o->client,
+                             o->out[j]);
             else if (v->removal < 0 || m->op[v->removal].outcome != MADE)
                 v->removal = i;
         }
@@ -209,7 +210,8 @@ static void on_seen(struct taking *t, const struct entry *e, uint32_t id)
     if (v->settled == GONE || removed_before(m, v->removal, e->began_ns) ||
         removed_before(m, v->all, e->began_ns)) {
         m->n.returned++;
-        model_report(m, "client %d has seen %u in %s after it was removed", t->client, id, e->index);
+        model_report(m, "client %d has seen %u in %s after it was removed", t->client, id,
+                     e->index);
     }
 }
 

@@ -38,10 +38,10 @@ enum outcome {
 struct entry {
     uint32_t size; /* of the whole entry, with the ids */
     uint32_t kind, operation, outcome;
-    uint64_t number; /* of the operation, 1, 2, 3, ... within a client */
+    uint64_t number;         /* of the operation, 1, 2, 3, ... within a client */
     int64_t at_ns, began_ns; /* monotonic */
-    int64_t value;   /* what a removal has returned; -1: not known */
-    uint32_t n;      /* ids */
+    int64_t value;           /* what a removal has returned; -1: not known */
+    uint32_t n;              /* ids */
     char index[NAME_SIZE];
     char text[TEXT_SIZE]; /* of an error */
     uint32_t ids[];
@@ -55,7 +55,8 @@ static inline int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Writes an entry at once.  Ends the process if it cannot: nothing may be done that is not noted. */
+/* Writes an entry at once.  Ends the process if it cannot: nothing may be done that is not noted.
+ */
 void journal_write(int fd, const struct entry *head, const uint32_t *ids);
 
 /* Opens a client's journal to append to it, and cuts off an entry that is not complete. */

@@ -2,9 +2,9 @@
 /*
  * What the indexes must hold, from what the clients have noted.
  *
- * An id is added at most once, and removed by one client only.  So what a set of operations leads to
- * does not depend on their order, and an operation whose outcome is unknown can be told from what is
- * there: it was made wholly or not at all.
+ * An id is added at most once, and removed by one client only.  So what a set of operations leads
+ * to does not depend on their order, and an operation whose outcome is unknown can be told from
+ * what is there: it was made wholly or not at all.
  *
  *     ingest.c     journals to operations
  *     judge.c      operations against what is there
@@ -46,9 +46,9 @@ struct vec {
 
 struct index {
     char name[NAME_SIZE];
-    bool there;           /* the name was published at the last check */
-    int publish;          /* the last unsettled PUBLISH or UNPUBLISH, or -1 */
-    int train;            /* the last TRAIN, or -1 */
+    bool there;  /* the name was published at the last check */
+    int publish; /* the last unsettled PUBLISH or UNPUBLISH, or -1 */
+    int train;   /* the last TRAIN, or -1 */
     bool trained;
     struct dump dump;
 };
@@ -72,12 +72,12 @@ struct model {
         uint64_t lost, doubled, vanished; /* vectors or operations */
         uint64_t torn;                    /* made in part */
         uint64_t returned;                /* removed, and there again */
-        uint64_t unasked;                 /* there, though the change was refused or never asked for */
-        uint64_t missing;                 /* not shown by a search, though added before */
-        uint64_t miscounted;              /* removals that have returned a wrong number */
-        uint64_t wrong;                   /* vectors with other contents, unreadable indexes */
-        uint64_t disordered;              /* a later change was kept, and an earlier one lost */
-        uint64_t forgone;                 /* lost as --durability allows */
+        uint64_t unasked;    /* there, though the change was refused or never asked for */
+        uint64_t missing;    /* not shown by a search, though added before */
+        uint64_t miscounted; /* removals that have returned a wrong number */
+        uint64_t wrong;      /* vectors with other contents, unreadable indexes */
+        uint64_t disordered; /* a later change was kept, and an earlier one lost */
+        uint64_t forgone;    /* lost as --durability allows */
     } n;
 };
 

@@ -119,7 +119,8 @@ static uint32_t read_all(FaissIndex *index, struct dump *d, uint32_t **ids)
     }
     for (size_t i = 0; i < d->n && strncmp(d->index, "ivf", 3) != 0; i += d->n / SAMPLE + 1) {
         content(x, (*ids)[i]);
-        d->wrong += faiss_Index_reconstruct(index, (*ids)[i], y) != 0 || memcmp(x, y, sizeof x) != 0;
+        d->wrong +=
+            faiss_Index_reconstruct(index, (*ids)[i], y) != 0 || memcmp(x, y, sizeof x) != 0;
     }
     free(distances);
     free(labels);

@@ -62,10 +62,25 @@ void server_start(struct driver *d)
     snprintf(data, sizeof data, "%s/data", d->dir);
     if (!*d->tcp)
         pick_port(d);
-    char *argv[] = {program,        "run",  "--bind",  d->tcp, "--bind",
-                    d->ipc,         "--data-dir",      data,   "--durability",
-                    (char *)(uintptr_t)d->durability,  "--snapshot-interval", "1",
-                    "--lease",      "2",    "--idle",  "1",    "--threads", "2", NULL};
+    char *argv[] = {program,
+                    "run",
+                    "--bind",
+                    d->tcp,
+                    "--bind",
+                    d->ipc,
+                    "--data-dir",
+                    data,
+                    "--durability",
+                    (char *)(uintptr_t)d->durability,
+                    "--snapshot-interval",
+                    "1",
+                    "--lease",
+                    "2",
+                    "--idle",
+                    "1",
+                    "--threads",
+                    "2",
+                    NULL};
     for (int i = 0; i < 600; i++) {
         int status;
         if (d->front <= 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills clients, engines and servers at random, and checks that what was acknowledged is there, once.
+ * Kills clients, engines and servers at random, and checks that what was acknowledged is there,
+ * once.
  *
  *     torture --dir DIR --build DIR --preload LIBRARIES [--seed N] [--seconds N] [--clients N]
  *             [--durability MODE]
@@ -202,10 +203,11 @@ static void report(const struct driver *d)
     const struct deeds *did = &d->did;
     printf("seed %llu, durability %s, %d clients\n", (unsigned long long)d->seed, d->durability,
            d->nclients);
-    printf("killed: %d clients, %d engines, %d fronts, %d times everything; stopped: %d clients, %d "
-           "engines; orderly ends: %d; checks: %d\n",
-           did->client_kills, did->engine_kills, did->front_kills, did->all_kills,
-           did->client_stops, did->engine_stops, did->orderly, did->checks);
+    printf(
+        "killed: %d clients, %d engines, %d fronts, %d times everything; stopped: %d clients, %d "
+        "engines; orderly ends: %d; checks: %d\n",
+        did->client_kills, did->engine_kills, did->front_kills, did->all_kills, did->client_stops,
+        did->engine_stops, did->orderly, did->checks);
     printf("%llu changes, %llu reads; acknowledged and checked: %llu changes of %llu vectors; "
            "refused: %llu; unknown: %llu, of which %llu had been made\n",
            (unsigned long long)n->operations, (unsigned long long)n->reads,
@@ -227,21 +229,36 @@ static void report(const struct driver *d)
 
 static void parse(struct driver *d, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"dir", 1, NULL, 'd'},     {"build", 1, NULL, 'b'},   {"preload", 1, NULL, 'p'},
-        {"seed", 1, NULL, 's'},    {"seconds", 1, NULL, 't'}, {"clients", 1, NULL, 'c'},
-        {"durability", 1, NULL, 'D'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"dir", 1, NULL, 'd'},        {"build", 1, NULL, 'b'},
+                                            {"preload", 1, NULL, 'p'},    {"seed", 1, NULL, 's'},
+                                            {"seconds", 1, NULL, 't'},    {"clients", 1, NULL, 'c'},
+                                            {"durability", 1, NULL, 'D'}, {NULL, 0, NULL, 0}};
     *d = (struct driver){.durability = "always", .seed = 1, .seconds = 20, .nclients = 5};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (o) {
-        case 'd': d->dir = optarg; break;
-        case 'b': d->build = optarg; break;
-        case 'p': d->preload = optarg; break;
-        case 's': d->seed = strtoull(optarg, NULL, 10); break;
-        case 't': d->seconds = atoi(optarg); break;
-        case 'c': d->nclients = atoi(optarg); break;
-        case 'D': d->durability = optarg; break;
-        default: exit(2);
+        case 'd':
+            d->dir = optarg;
+            break;
+        case 'b':
+            d->build = optarg;
+            break;
+        case 'p':
+            d->preload = optarg;
+            break;
+        case 's':
+            d->seed = strtoull(optarg, NULL, 10);
+            break;
+        case 't':
+            d->seconds = atoi(optarg);
+            break;
+        case 'c':
+            d->nclients = atoi(optarg);
+            break;
+        case 'D':
+            d->durability = optarg;
+            break;
+        default:
+            exit(2);
         }
     }
     if (!d->dir || !d->build || !d->preload || d->nclients < 2 || d->nclients > CLIENTS_MAX) {

@@ -40,7 +40,7 @@ static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER; /* engine.lock */
 
 static struct {
     bool running, ending;
-    pid_t child;         /* that writes a snapshot, or 0 */
+    pid_t child; /* that writes a snapshot, or 0 */
     pthread_cond_t ended;
 } thread = {.ended = PTHREAD_COND_INITIALIZER}; /* engine.lock */
 
