@@ -83,13 +83,15 @@ static void exceptions_are_caught(void **state)
     }
 }
 
+struct exceptions { /* of a thread, in the C++ runtime */
+    void *caught;
+    unsigned uncaught;
+};
+
 static void exceptions_are_counted(void **state)
 {
     (void)state;
-    struct {
-        void *caught;
-        unsigned uncaught;
-    } * (*globals)(void);
+    struct exceptions *(*globals)(void);
     void *dl = dlopen(NULL, RTLD_NOW);
     find_symbol(dl, "__cxa_get_globals", &globals);
     assert_int_equal(run(1, THREADS), UNKNOWN_EXCEPT);

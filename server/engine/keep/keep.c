@@ -80,34 +80,43 @@ void fxe_keep_adopt(struct fxe_kept *k)
     DL_APPEND(all, k);
 }
 
+/* The entry's object, without its names.  The caller holds engine.lock. */
+static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
+{
+    int cls = class_of(e->cls);
+    struct fxe_obj *o = cls < 0 ? NULL : fxe_unnamed_object(cls, e);
+    if (!o && cls >= 0)
+        o = fxe_obj_add_absent(NULL, cls, 0);
+    if (!o)
+        return NULL;
+    *k = (struct fxe_kept){.entry = e->id,
+                           .obj = o,
+                           .applied = e->last,
+                           .snapshot_bytes = e->snapshot_bytes,
+                           .snapshot_ms = fxe_now_ms(),
+                           .log_bytes = e->log_bytes};
+    fxe_note_read(&k->note, e->note, e->note_size);
+    o->odd = k->note.odd;
+    fxe_keep_adopt(k);
+    return o;
+}
+
 static int add_entry(void *ctx, const struct fxs_entry *e)
 {
     struct fxe_kept *k = calloc(1, sizeof *k);
-    int cls = class_of(e->cls);
     int *failed = ctx;
     fxe_lock();
-    struct fxe_obj *o = k && cls >= 0 ? fxe_unnamed_object(cls, e) : NULL;
-    if (!o && k && cls >= 0)
-        o = fxe_obj_add_absent(NULL, cls, 0);
-    if (o) {
-        *k = (struct fxe_kept){.entry = e->id,
-                               .obj = o,
-                               .applied = e->last,
-                               .snapshot_bytes = e->snapshot_bytes,
-                               .snapshot_ms = fxe_now_ms(),
-                               .log_bytes = e->log_bytes};
-        fxe_note_read(&k->note, e->note, e->note_size);
-        o->odd = k->note.odd;
-        fxe_keep_adopt(k);
-        for (uint32_t i = 0; i < e->nnames && !*failed; i++)
-            *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
-        if (!*failed)
-            *failed = fxe_unnamed_handles(o, e) != 0;
-        if (!o->named && !o->stored_as)
-            o->released = 1; /* only second handles are left */
-    }
+    struct fxe_obj *o = k ? new_object(k, e) : NULL;
+    *failed = !o;
+    for (uint32_t i = 0; o && i < e->nnames && !*failed; i++)
+        *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
+    if (!*failed)
+        *failed = fxe_unnamed_handles(o, e) != 0;
+    if (o && !o->named && !o->stored_as)
+        o->released = 1; /* only second handles are left */
     fxe_unlock();
-    *failed |= !o;
+    if (!o)
+        free(k);
     return *failed;
 }
 

@@ -191,6 +191,7 @@ _Noreturn static void child(const struct fxe_obj *o, struct fxs_snapshot *w, int
 {
     struct outcome end = {.failed = 1};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    fxs_store_forked(fxe_keep_store());
     setpriority(PRIO_PROCESS, 0, CHILD_NICE);
     close_sockets();
     if (write_index(o, w, end.why) == 0)
