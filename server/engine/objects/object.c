@@ -314,11 +314,10 @@ void fxe_obj_release(struct fxe_obj *o, struct fxe_obj **doomed)
 }
 
 /* Calls the _free function of the object's class or, if it has none, of its nearest base class. */
-static void destroy(struct fxe_obj *o)
+static void free_object(void *arg)
 {
+    const struct fxe_obj *o = arg;
     char name[96];
-    if (o->alias)
-        return;
     for (int cls = o->cls;; cls = fx_classes[cls].base) {
         snprintf(name, sizeof name, "faiss_%s_free", fx_classes[cls].name);
         int op = fx_op_by_name(name, strlen(name));
@@ -336,7 +335,8 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
 {
     while (doomed) {
         struct fxe_obj *next = doomed->next_doomed;
-        destroy(doomed);
+        if (!doomed->alias && fxe_guard_free(doomed, free_object) == 0)
+            free_object(doomed);
         fxe_guard_forget(doomed);
         free(doomed->keeps);
         free(doomed);
