@@ -103,8 +103,10 @@ static void exceptions_are_counted(void **state)
 static int load(void **state)
 {
     (void)state;
-    if (!dlopen("libstdc++.so.6", RTLD_NOW | RTLD_GLOBAL) ||
-        !dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL))
+    static void *libraries[2]; /* stay open */
+    libraries[0] = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_GLOBAL);
+    libraries[1] = dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL);
+    if (!libraries[0] || !libraries[1])
         return -1;
     void *dl = dlopen(NULL, RTLD_NOW);
     find_symbol(dl, "__cxa_allocate_exception", &cxx.allocate);
