@@ -10,7 +10,7 @@
 
 enum { END_TRIES = 1200 }; /* of 50 ms */
 
-/* Odd clients come by TCP, even ones by the Unix socket. */
+/* Clients come by the Unix socket, through the proxy, or by TCP. */
 static pid_t start_client(struct driver *d, int i, const char *log, char *const args[])
 {
     char *argv[256] = {NULL};
@@ -18,7 +18,10 @@ static pid_t start_client(struct driver *d, int i, const char *log, char *const 
     char dir[TEXT_MAX + 32], client[40], clients[40], seed[60];
     snprintf(program, sizeof program, "%s/tests/torture/client", d->build);
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", d->preload);
-    snprintf(server, sizeof server, "FAISSX_SERVER=%s", i % 2 ? d->tcp : d->ipc);
+    snprintf(server, sizeof server, "FAISSX_SERVER=%s",
+             i % 3 == 0   ? d->ipc
+             : i % 3 == 1 ? d->network
+                          : d->tcp);
     snprintf(cli, sizeof cli, "TORTURE_CLI=%s/bin/faissx", d->build);
     snprintf(dir, sizeof dir, "TORTURE_DIR=%s", d->dir);
     snprintf(client, sizeof client, "TORTURE_CLIENT=%d", i);

@@ -117,6 +117,7 @@ static void count(struct model *m, const struct op *o, enum verdict v)
         m->n.refused++;
     } else {
         m->n.unknown++;
+        m->n.unheard += o->ended_ns == INT64_MAX;
         m->n.unknown_made += v == WAS_MADE;
     }
 }

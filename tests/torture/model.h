@@ -68,6 +68,7 @@ struct model {
     /* What was found, over all checks. */
     struct counts {
         uint64_t operations, reads, acknowledged, vectors, unknown, refused;
+        uint64_t unheard; /* unknown ones that have no END */
         uint64_t unknown_made;
         uint64_t lost, doubled, vanished; /* vectors or operations */
         uint64_t torn;                    /* made in part */

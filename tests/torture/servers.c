@@ -14,6 +14,8 @@
 
 #include "driver.h"
 
+enum { ARGS_MAX = 40 };
+
 pid_t start(struct driver *d, const char *log, char *const argv[], char *const env[])
 {
     char path[TEXT_MAX + 32];
@@ -32,7 +34,7 @@ pid_t start(struct driver *d, const char *log, char *const argv[], char *const e
     _exit(127);
 }
 
-static void pick_port(struct driver *d)
+int free_port(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
@@ -41,8 +43,7 @@ static void pick_port(struct driver *d)
         getsockname(fd, (struct sockaddr *)&a, &n) != 0)
         abort();
     close(fd);
-    snprintf(d->tcp, sizeof d->tcp, "tcp://127.0.0.1:%d", ntohs(a.sin_port));
-    snprintf(d->ipc, sizeof d->ipc, "ipc://%s/sock", d->dir);
+    return ntohs(a.sin_port);
 }
 
 static bool accepts(const struct driver *d)
@@ -61,26 +62,31 @@ void server_start(struct driver *d)
     snprintf(program, sizeof program, "%s/faissx-server", d->build);
     snprintf(data, sizeof data, "%s/data", d->dir);
     if (!*d->tcp)
-        pick_port(d);
-    char *argv[] = {program,
-                    "run",
-                    "--bind",
-                    d->tcp,
-                    "--bind",
-                    d->ipc,
-                    "--data-dir",
-                    data,
-                    "--durability",
-                    (char *)(uintptr_t)d->durability,
-                    "--snapshot-interval",
-                    "1",
-                    "--lease",
-                    "2",
-                    "--idle",
-                    "1",
-                    "--threads",
-                    "2",
-                    NULL};
+        snprintf(d->tcp, sizeof d->tcp, "tcp://127.0.0.1:%d", free_port());
+    snprintf(d->ipc, sizeof d->ipc, "ipc://%s/sock", d->dir);
+    char *argv[ARGS_MAX] = {program,
+                            "run",
+                            "--bind",
+                            d->tcp,
+                            "--bind",
+                            d->ipc,
+                            "--data-dir",
+                            data,
+                            "--durability",
+                            (char *)(uintptr_t)d->durability,
+                            "--snapshot-interval",
+                            "1",
+                            "--lease",
+                            "2",
+                            "--idle",
+                            "1",
+                            "--threads",
+                            "2"};
+    int n = 0;
+    while (argv[n])
+        n++;
+    for (int i = 0; d->options[i] && n < ARGS_MAX - 1; i++)
+        argv[n++] = d->options[i];
     for (int i = 0; i < 600; i++) {
         int status;
         if (d->front <= 0)

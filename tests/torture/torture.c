@@ -4,7 +4,7 @@
  * once.
  *
  *     torture --dir DIR --build DIR --preload LIBRARIES [--seed N] [--seconds N] [--clients N]
- *             [--durability MODE]
+ *             [--durability MODE] [-- OPTION OF THE SERVER...]
  */
 #include <getopt.h>
 #include <signal.h>
@@ -108,6 +108,10 @@ static void stop_client(struct driver *d, int i)
 static void trouble(struct driver *d)
 {
     uint32_t what = driver_random(d, d->always ? 100 : 60);
+    if (driver_random(d, 4) == 0) {
+        network_trouble(d);
+        return;
+    }
     int client = (int)driver_random(d, (uint32_t)d->nclients);
     if (what < 30)
         kill_client(d, client);
@@ -205,15 +209,16 @@ static void report(const struct driver *d)
            d->nclients);
     printf(
         "killed: %d clients, %d engines, %d fronts, %d times everything; stopped: %d clients, %d "
-        "engines; orderly ends: %d; checks: %d\n",
+        "engines; connections cut, halved or held up: %d times; orderly ends: %d; checks: %d\n",
         did->client_kills, did->engine_kills, did->front_kills, did->all_kills, did->client_stops,
-        did->engine_stops, did->orderly, did->checks);
+        did->engine_stops, did->network, did->orderly, did->checks);
     printf("%llu changes, %llu reads; acknowledged and checked: %llu changes of %llu vectors; "
-           "refused: %llu; unknown: %llu, of which %llu had been made\n",
+           "refused: %llu; unknown: %llu (%llu of clients that were killed), of which %llu had "
+           "been made\n",
            (unsigned long long)n->operations, (unsigned long long)n->reads,
            (unsigned long long)n->acknowledged, (unsigned long long)n->vectors,
            (unsigned long long)n->refused, (unsigned long long)n->unknown,
-           (unsigned long long)n->unknown_made);
+           (unsigned long long)n->unheard, (unsigned long long)n->unknown_made);
     printf("clients that gave up: %d; refused starts: %d; vectors lost as allowed: %llu\n",
            did->given_up, did->starts_refused, (unsigned long long)n->forgone);
     tally_print();
@@ -265,6 +270,7 @@ static void parse(struct driver *d, int argc, char **argv)
         fprintf(stderr, "usage: torture --dir DIR --build DIR --preload LIBRARIES [OPTION...]\n");
         exit(2);
     }
+    d->options = argv + optind;
     d->random = d->seed * 0x9e3779b97f4a7c15u;
     d->always = strcmp(d->durability, "always") == 0;
 }
@@ -287,6 +293,7 @@ int main(int argc, char **argv)
         int index = model_index(&d.model, name);
         d.model.index[index].there = true;
     }
+    network_start(&d);
     int64_t until = now_ns() + (int64_t)d.seconds * 1000000000;
     while (now_ns() < until)
         round_of(&d, until);
