@@ -15,7 +15,8 @@ const char *const fxs_sql_tables =
     "CREATE TABLE names(name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX names_entry ON names(entry);"
     "CREATE TABLE records(number INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
-    " previous INTEGER NOT NULL, caller BLOB, caller_number INTEGER NOT NULL,"
+    " previous INTEGER NOT NULL, ms INTEGER NOT NULL, caller BLOB,"
+    " caller_number INTEGER NOT NULL,"
     " hash INTEGER NOT NULL, flags INTEGER NOT NULL, segment INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB);"
     "CREATE INDEX records_entry ON records(entry);"
@@ -92,26 +93,16 @@ static void copy_text(char *to, size_t size, sqlite3_stmt *st, int column)
 enum fxs_store_rc fxs_db_add_record(struct fxs_db *db, const struct fxs_row *row, char *why)
 {
     const void *caller = row->caller.number ? row->caller.id : NULL;
-    RUN(ADD_RECORD, "INSERT INTO records VALUES(?,?,?,?,?,?,?,?,?,?,?)", "iiibiiiiiib", row->number,
-        row->entry, row->previous, caller, (size_t)FXS_CALLER_SIZE, row->caller.number, row->hash,
-        (uint64_t)row->flags, row->segment, row->offset, row->size, row->segment ? NULL : row->data,
-        (size_t)(row->segment ? 0 : row->size));
+    RUN(ADD_RECORD, "INSERT INTO records VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", "iiiibiiiiiib",
+        row->number, row->entry, row->previous, (uint64_t)row->ms, caller, (size_t)FXS_CALLER_SIZE,
+        row->caller.number, row->hash, (uint64_t)row->flags, row->segment, row->offset, row->size,
+        row->segment ? NULL : row->data, (size_t)(row->segment ? 0 : row->size));
     return FXS_STORE_OK;
 }
 
-enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t after,
-                                     struct fxs_row *row, char *why)
+enum fxs_store_rc fxs_row_read(struct fxs_db *db, sqlite3_stmt *st, uint64_t entry,
+                               struct fxs_row *row, char *why)
 {
-    enum fxs_store_rc rc;
-    sqlite3_stmt *st = fxs_sql(
-        db, NEXT_RECORD,
-        "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
-        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
-        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data"
-        " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
-        &rc, why, "ii", entry, after);
-    if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
-        return rc;
     memset(row, 0, sizeof *row);
     row->entry = entry;
     row->number = number_at(st, 0);
@@ -124,6 +115,7 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     row->size = number_at(st, 8);
     row->answered = sqlite3_column_int(st, 9);
     row->data = sqlite3_column_blob(st, 10);
+    row->ms = sqlite3_column_int64(st, 11);
     const void *caller = sqlite3_column_blob(st, 2);
     bool ok = row->segment || (uint64_t)sqlite3_column_bytes(st, 10) == row->size;
     if (row->caller.number && (!caller || sqlite3_column_bytes(st, 2) != FXS_CALLER_SIZE))
@@ -135,6 +127,22 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     sqlite3_reset(st);
     return fxs_why(FXS_STORE_DAMAGED, why, "%s: record %llu has a field of a wrong size", db->path,
                    (unsigned long long)row->number);
+}
+
+enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t after,
+                                     struct fxs_row *row, char *why)
+{
+    enum fxs_store_rc rc;
+    sqlite3_stmt *st = fxs_sql(
+        db, NEXT_RECORD,
+        "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
+        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
+        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data, ms"
+        " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
+        &rc, why, "ii", entry, after);
+    if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
+        return rc;
+    return fxs_row_read(db, st, entry, row, why);
 }
 
 void fxs_db_release(struct fxs_db *db)

@@ -31,4 +31,8 @@ sqlite3_stmt *fxs_sql(struct fxs_db *db, int index, const char *text, enum fxs_s
  * error. */
 enum fxs_store_rc fxs_sql_step(struct fxs_db *db, sqlite3_stmt *st, char *why);
 
+/* Reads the columns that fxs_db_next_record selects.  If one is wrong, resets the statement. */
+enum fxs_store_rc fxs_row_read(struct fxs_db *db, sqlite3_stmt *st, uint64_t entry,
+                               struct fxs_row *row, char *why);
+
 #endif
