@@ -8,7 +8,7 @@
  * writers share.
  *
  *     view.c      opening a store for reading only
- *     check.c     everything that is wrong in a store; wal.c: in the database's write-ahead log
+ *     check.c     everything that is wrong in a store
  *     repair.c    a new store from what is good in a damaged one
  *     copy.c      an online copy; cut.c: undoes the changes after a time
  *     chain.c     an entry's records; scan.c: the rows of damaged tables

@@ -303,18 +303,15 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
                                   struct fxs_totals *totals, char *why)
 {
     struct check c = {.report = report, .ctx = ctx, .totals = totals};
-    char text[FXS_STORE_WHY], who[FXS_WHO], path[PATH_MAX];
+    char text[FXS_STORE_WHY], path[PATH_MAX];
     memset(totals, 0, sizeof *totals);
     enum fxs_store_rc rc = fxs_view_dir(&c.s, dir, why);
     if (rc != FXS_STORE_OK)
         return rc;
     snprintf(path, sizeof path, "%s/store.db", c.s->path);
     check_pages(&c);
-    if (!fxs_store_in_use(dir, who)) {
-        fxs_wal_check(c.s, text);
-        if (*text)
-            fault(&c, FXS_FAULT_DATABASE, "store.db-wal", text);
-    }
+    if (fxs_view_log(c.s, text) != FXS_STORE_OK)
+        fault(&c, FXS_FAULT_DATABASE, "store.db-wal", text);
     rc = fxs_db_view(&c.s->reader, path, text);
     if (rc == FXS_STORE_NEWER || rc == FXS_STORE_MEMORY) {
         fxs_why(rc, why, "%s", text);

@@ -20,12 +20,10 @@ enum { BUFFER = 1 << 20 };
  * write-ahead log, so that it can be read without anything being written beside it. */
 enum fxs_store_rc fxs_copy_database(const char *dir, const char *to, char *why)
 {
-    char path[PATH_MAX];
-    struct fxs_db *from = NULL, *copy = NULL;
-    snprintf(path, sizeof path, "%s/store.db", dir);
-    if (access(path, F_OK) != 0)
-        return fxs_why(FXS_STORE_NONE, why, "%s: %s", path, strerror(errno));
-    enum fxs_store_rc rc = fxs_db_view(&from, path, why);
+    struct fxs_store *s;
+    struct fxs_db *copy = NULL;
+    enum fxs_store_rc rc = fxs_store_view(&s, dir, why);
+    struct fxs_db *from = rc == FXS_STORE_OK ? s->reader : NULL;
     (void)(rc || (rc = fxs_db_create(to, why)) || (rc = fxs_db_open(&copy, to, why)));
     if (rc != FXS_STORE_OK)
         goto out;
@@ -44,7 +42,7 @@ enum fxs_store_rc fxs_copy_database(const char *dir, const char *to, char *why)
         rc = fxs_sql_error(copy, why);
 out:
     fxs_db_close(copy, rc == FXS_STORE_OK);
-    fxs_db_close(from, false);
+    fxs_store_close(s);
     int fd = rc == FXS_STORE_OK ? open(to, O_RDWR | O_CLOEXEC) : -1;
     if (rc == FXS_STORE_OK && (fd < 0 || fsync(fd) != 0))
         rc = fxs_io_error(why, "sync", to);

@@ -15,6 +15,7 @@ enum {
     FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
     FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
     FXS_SEGMENT_ALIGN = 64,
+    FXS_PAGE = 4096,     /* of the database */
     FXS_FOOTER_SIZE = 88 /* of a snapshot file */
 };
 
@@ -94,6 +95,7 @@ struct fxs_store {
     struct fxs_store_options o;
 
     struct fxs_mark *mark; /* mapped, or NULL */
+    int mark_fd, wal_fd;   /* or -1 */
     uint64_t marked_entry, marked_number;
 
     struct fxs_db *reader; /* under `reading` */
@@ -164,8 +166,8 @@ void fxs_free_now(struct fxs_store *s, bool committed);
 uint64_t fxs_row_hash(const struct fxs_row *row, const struct iovec *parts, int nparts);
 
 /* chain.c: the entry's records after `position`, each verified.  Calls f for each; ends early if
- * it does not return 0.  FXS_STORE_DAMAGED: `why` says what is wrong with the one after *last, which
- * is the newest good one's number. */
+ * it does not return 0.  FXS_STORE_DAMAGED: `why` says what is wrong with the one after *last,
+ * which is the newest good one's number. */
 enum fxs_store_rc fxs_chain(struct fxs_store *s, uint64_t entry, uint64_t position,
                             int (*f)(void *ctx, const struct fxs_row *row), void *ctx,
                             uint64_t *last, char *why);
@@ -186,8 +188,8 @@ enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const 
 bool fxs_is_snapshot(const char *name);
 bool fxs_is_segment(const char *name);
 
-/* wal.c: returns what is wrong with the write-ahead log, or "". */
-void fxs_wal_check(struct fxs_store *s, char *what);
+/* view.c: unless a process uses the store, is the database's log as long as it should be? */
+enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why);
 
 /* writer.c */
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checksums of the database's pages: a layer (in SQLite's words, a VFS) between SQLite and the
- * system that keeps XXH3-64 of each page in the page's last 8 bytes, which SQLite leaves alone.  A
- * page that was altered on disk, or that belongs elsewhere, is an error when it is read, be it of a
- * table, an index or the list of free pages.  The write-ahead log has checksums of its own. */
+/* A layer (in SQLite's words, a VFS) between SQLite and the system, for two things.
+ *
+ * Lack of space: SQLite knows ENOSPC only; for a quota or a limit it reports an I/O error, and does
+ * not always tell errno.
+ *
+ * Checksums of the database's pages: the layer keeps XXH3-64 of each page in the page's last 8
+ * bytes, which SQLite leaves alone.  A page that was altered on disk, or that belongs elsewhere, is
+ * an error when it is read, be it of a table, an index or the list of free pages.  The write-ahead
+ * log has checksums of its own. */
+#include <errno.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -13,6 +19,7 @@ enum { PAGE = FXS_PAGE_SIZE, SUM = FXS_PAGE_RESERVED };
 
 struct page_file {
     sqlite3_file file;
+    int has_sums;       /* the database, not its log */
     sqlite3_file *real; /* behind this structure */
 };
 
@@ -31,13 +38,20 @@ int fxs_page_is_good(const void *page, uint64_t number)
     static const char none[PAGE];
     uint64_t sum;
     memcpy(&sum, (const char *)page + PAGE - SUM, SUM);
-    return sum == sum_of(page, (sqlite3_int64)(number - 1) * PAGE) ||
-           memcmp(page, none, PAGE) == 0;
+    return sum == sum_of(page, (sqlite3_int64)(number - 1) * PAGE) || memcmp(page, none, PAGE) == 0;
 }
 
-static int is_page(int n, sqlite3_int64 offset)
+static int is_page(sqlite3_file *f, int n, sqlite3_int64 offset)
 {
-    return n == PAGE && offset % PAGE == 0;
+    return ((struct page_file *)f)->has_sums && n == PAGE && offset % PAGE == 0;
+}
+
+/* What an operation returned that needs space. */
+static int space(int rc)
+{
+    if ((rc & 0xff) == SQLITE_IOERR && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        return SQLITE_FULL;
+    return rc;
 }
 
 static int x_close(sqlite3_file *f)
@@ -50,7 +64,7 @@ static int x_close(sqlite3_file *f)
 static int x_read(sqlite3_file *f, void *p, int n, sqlite3_int64 offset)
 {
     int rc = real(f)->pMethods->xRead(real(f), p, n, offset);
-    if (rc == SQLITE_OK && is_page(n, offset)) {
+    if (rc == SQLITE_OK && is_page(f, n, offset)) {
         uint64_t sum;
         memcpy(&sum, (char *)p + PAGE - SUM, SUM);
         if (sum != sum_of(p, offset))
@@ -62,13 +76,13 @@ static int x_read(sqlite3_file *f, void *p, int n, sqlite3_int64 offset)
 static int x_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 offset)
 {
     char page[PAGE];
-    if (is_page(n, offset)) {
+    if (is_page(f, n, offset)) {
         uint64_t sum = sum_of(p, offset);
         memcpy(page, p, PAGE - SUM);
         memcpy(page + PAGE - SUM, &sum, SUM);
         p = page;
     }
-    return real(f)->pMethods->xWrite(real(f), p, n, offset);
+    return space(real(f)->pMethods->xWrite(real(f), p, n, offset));
 }
 
 static int x_truncate(sqlite3_file *f, sqlite3_int64 size)
@@ -118,7 +132,7 @@ static int x_device(sqlite3_file *f)
 
 static int x_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **p)
 {
-    return real(f)->pMethods->xShmMap(real(f), page, size, extend, p);
+    return space(real(f)->pMethods->xShmMap(real(f), page, size, extend, p));
 }
 
 static int x_shm_lock(sqlite3_file *f, int offset, int n, int flags)
@@ -165,9 +179,8 @@ static sqlite3_vfs *base(sqlite3_vfs *vfs)
 static int x_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
 {
     struct page_file *p = (struct page_file *)f;
-    if (!(flags & SQLITE_OPEN_MAIN_DB))
-        return base(vfs)->xOpen(base(vfs), name, f, flags, out);
     p->file.pMethods = NULL;
+    p->has_sums = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     p->real = (sqlite3_file *)(p + 1);
     int rc = base(vfs)->xOpen(base(vfs), name, p->real, flags, out);
     if (rc == SQLITE_OK)

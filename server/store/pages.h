@@ -6,7 +6,9 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
-enum { FXS_PAGE_SIZE = 4096, FXS_PAGE_RESERVED = 8 };
+#include "server/store/internal.h"
+
+enum { FXS_PAGE_SIZE = FXS_PAGE, FXS_PAGE_RESERVED = 8 };
 
 /* The name of the VFS, which stands on the default one; NULL if there is no memory.  Every database
  * of it has pages of FXS_PAGE_SIZE bytes with FXS_PAGE_RESERVED to spare. */

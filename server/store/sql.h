@@ -14,8 +14,8 @@ struct fxs_db {
     sqlite3 *sqlite;
     sqlite3_stmt *statements[FXS_SQL_MAX]; /* made on first use; by the index in rows.c */
     const char *path;
-    int wal_pages;
-    bool space; /* the last error was lack of space */
+    int wal_pages;  /* in the write-ahead log that are not in the database */
+    int wal_frames; /* in the write-ahead log */
 };
 
 extern const char *const fxs_sql_tables;

@@ -147,7 +147,8 @@ static enum fxs_store_rc ask(struct fxs_db *db, const char *sql, long *value, ch
 static int on_commit(void *ctx, sqlite3 *sqlite, const char *name, int pages)
 {
     (void)sqlite, (void)name;
-    ((struct fxs_db *)ctx)->wal_pages = pages;
+    struct fxs_db *db = ctx;
+    db->wal_pages = db->wal_frames = pages;
     return SQLITE_OK;
 }
 
@@ -292,6 +293,11 @@ uint64_t fxs_db_wal_bytes(const struct fxs_db *db)
     return (uint64_t)db->wal_pages * FXS_PAGE_SIZE;
 }
 
+uint64_t fxs_db_wal_frames(const struct fxs_db *db)
+{
+    return (uint64_t)db->wal_frames;
+}
+
 enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why)
 {
     int all = 0, moved = 0;
@@ -300,5 +306,7 @@ enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why)
         return fxs_sql_error(db, why);
     /* The next transaction begins at the front of the file, unless a reader was in the way. */
     db->wal_pages = all - moved;
+    if (all == moved)
+        db->wal_frames = 0;
     return FXS_STORE_OK;
 }

@@ -8,21 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "server/store/internal.h"
+#include "server/store/mark.h"
 
-static const char database[] = "store.db", new_database[] = "tmp-store.db", lock_file[] = "lock",
-                  mark_file[] = "replaying";
-
-/* Which record is being replayed.  `check` differs from the others' sum if they were torn. */
-struct fxs_mark {
-    uint64_t entry, number, check;
-};
+static const char database[] = "store.db", new_database[] = "tmp-store.db", lock_file[] = "lock";
 
 int64_t fxs_now_ms(void)
 {
@@ -91,7 +85,7 @@ enum fxs_store_rc fxs_take_lock(struct fxs_store *s, char *why)
     }
     gethostname(host, sizeof host - 1);
     int n = snprintf(who, sizeof who, "pid %ld on %s\n", (long)getpid(), host);
-    /* Only for whoever wonders: without space it stays empty. */
+    /* Only to tell who has it: without space it stays empty. */
     if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, who, (size_t)n, 0) != n)
         return FXS_STORE_OK;
     return FXS_STORE_OK;
@@ -142,7 +136,7 @@ static bool look(void *ctx, const char *name)
     else if (strcmp(name, database) == 0)
         seen->database = true, seen->empty = fstatat(seen->s->dir, name, &st, 0) || !st.st_size;
     else if (fxs_is_snapshot(name) || fxs_is_segment(name))
-        snprintf(seen->other, sizeof seen->other, "%.60s", name);
+        snprintf(seen->other, sizeof seen->other, "%.63s", name);
     return true;
 }
 
@@ -151,10 +145,15 @@ static enum fxs_store_rc make_database(struct fxs_store *s, const char *path, ch
 {
     char temporary[PATH_MAX];
     snprintf(temporary, sizeof temporary, "%s/%s", s->path, new_database);
+    /* For its mode: SQLite's other files have the same. */
+    int fd = fxs_store_io.create(s->dir, new_database);
+    if (fd < 0)
+        return fxs_io_error(why, "create", temporary);
+    close(fd);
     enum fxs_store_rc rc = fxs_db_create(temporary, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    int fd = openat(s->dir, new_database, O_RDWR | O_CLOEXEC);
+    fd = openat(s->dir, new_database, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fxs_store_io.sync(fd) != 0) {
         fxs_io_error(why, "sync", temporary);
         if (fd >= 0)
@@ -184,7 +183,9 @@ static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
         return fxs_why(FXS_STORE_DAMAGED, why, "%s is missing, but there is %s", path, seen.other);
     if (!seen.database && (rc = make_database(s, path, why)) != FXS_STORE_OK)
         return rc;
-    (void)((rc = fxs_db_open(&s->writer, path, why)) || (rc = fxs_db_open(&s->reader, path, why)) ||
+    fxs_mark_open(s);
+    (void)((rc = fxs_mark_verify(s, why)) || (rc = fxs_db_open(&s->writer, path, why)) ||
+           (rc = fxs_db_open(&s->reader, path, why)) ||
            (rc = fxs_db_newest(s->writer, &s->number, &s->next_entry, why)) ||
            (rc = fxs_segment_load(s, why)));
     s->accepted = s->number;
@@ -228,9 +229,9 @@ static int by_name(const void *a, const void *b)
 static bool remove_unwanted(void *ctx, const char *name)
 {
     struct files *w = ctx;
-    bool unwanted =
-        (fxs_is_snapshot(name) && !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name)) ||
-        (fxs_is_segment(name) && !fxs_segment_known(w->s, name));
+    bool unwanted = (fxs_is_snapshot(name) &&
+                     (!w->n || !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name))) ||
+                    (fxs_is_segment(name) && !fxs_segment_known(w->s, name));
     if (unwanted)
         fxs_remove_file(w->s, name);
     return true;
@@ -248,46 +249,6 @@ static enum fxs_store_rc clean(struct fxs_store *s, char *why)
         rc = fxs_each_file(s, remove_unwanted, &w, why);
     free(w.wanted);
     return rc;
-}
-
-/* --- the mark --- */
-
-/* Without space there is no mark: replay works nevertheless. */
-static void open_mark(struct fxs_store *s)
-{
-    struct fxs_mark m = {0};
-    int fd = openat(s->dir, mark_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return;
-    ssize_t n = pread(fd, &m, sizeof m, 0);
-    if (n == (ssize_t)sizeof m && m.check == ~(m.entry + m.number)) {
-        s->marked_entry = m.entry;
-        s->marked_number = m.number;
-    } else if (pwrite(fd, &(struct fxs_mark){.check = ~0ull}, sizeof m, 0) != (ssize_t)sizeof m) {
-        close(fd);
-        return;
-    }
-    s->mark = mmap(NULL, sizeof m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (s->mark == MAP_FAILED)
-        s->mark = NULL;
-    close(fd);
-}
-
-void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number)
-{
-    if (!s->mark)
-        return;
-    /* Between these, check is wrong: a process that dies here has not begun to replay. */
-    __atomic_store_n(&s->mark->check, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&s->mark->entry, number ? entry : 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&s->mark->number, number, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&s->mark->check, ~(number ? entry + number : 0), __ATOMIC_SEQ_CST);
-}
-
-void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
-{
-    *entry = s->marked_entry;
-    *number = s->marked_number;
 }
 
 /* --- open and close --- */
@@ -313,8 +274,7 @@ void fxs_store_close(struct fxs_store *s)
     fxs_db_close(s->reader, false);
     fxs_db_close(s->writer, !s->broken && s->started);
     fxs_segment_close(s);
-    if (s->mark)
-        munmap(s->mark, sizeof *s->mark);
+    fxs_mark_close(s);
     if (s->lock >= 0)
         close(s->lock);
     if (s->dir >= 0)
@@ -330,6 +290,11 @@ void fxs_store_close(struct fxs_store *s)
     free(s);
 }
 
+void fxs_store_forked(struct fxs_store *s)
+{
+    close(s->lock);
+}
+
 enum fxs_store_rc fxs_store_open(struct fxs_store **out, const char *dir,
                                  const struct fxs_store_options *o, char *why)
 {
@@ -339,16 +304,13 @@ enum fxs_store_rc fxs_store_open(struct fxs_store **out, const char *dir,
     if (!s)
         return fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
     s->o = *o;
-    s->dir = s->lock = s->segments.fd = -1;
+    s->dir = s->lock = s->mark_fd = s->wal_fd = s->segments.fd = -1;
     fxs_init_locks(s);
     s->scratch = malloc(FXS_INLINE_MAX);
     rc = s->scratch ? open_dir(s, dir, why)
                     : fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
-    (void)(rc || (rc = fxs_take_lock(s, why)) || (rc = open_database(s, why)) || (rc = clean(s, why)));
-    if (rc == FXS_STORE_OK) {
-        open_mark(s);
-        rc = fxs_writer_start(s, why);
-    }
+    (void)(rc || (rc = fxs_take_lock(s, why)) || (rc = open_database(s, why)) ||
+           (rc = clean(s, why)) || (rc = fxs_writer_start(s, why)));
     if (rc != FXS_STORE_OK) {
         fxs_store_close(s);
         return rc;

@@ -19,6 +19,7 @@
  *     read.c       catalogue, replay, looking up answers
  *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
  *     sqlite.c     the database; rows.c: its tables; pages.c: checksums of its pages
+ *     mark.c       the record being replayed; the length of the database's log
  *     segment.c    the files with the data of large records
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name
@@ -77,6 +78,10 @@ enum fxs_store_rc fxs_store_open(struct fxs_store **s, const char *dir,
                                  const struct fxs_store_options *o, char *why);
 /* Writes what waits, and closes.  No other call may be under way. */
 void fxs_store_close(struct fxs_store *s);
+/* A forked child calls this first: it no longer holds the directory's lock, so that the store can
+ * be opened again although the child outlives its parent.  Of the store, the child may then use
+ * nothing but the struct fxs_snapshot that it writes. */
+void fxs_store_forked(struct fxs_store *s);
 
 /* --- catalogue --- */
 

@@ -14,7 +14,7 @@ int fxs_tenant_dir(const char *tenant, char *name)
 {
     size_t n = 0;
     for (const unsigned char *p = (const unsigned char *)tenant; *p; p++) {
-        if (n + 4 > FXS_TENANT_DIR)
+        if (n + (is_plain(*p) ? 1 : 3) >= FXS_TENANT_DIR)
             return -1;
         if (is_plain(*p)) {
             name[n++] = (char)*p;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/store/internal.h"
+#include "server/store/mark.h"
 
 void (*fxs_store_moved)(uint64_t bytes);
 
@@ -18,7 +19,7 @@ enum fxs_store_rc fxs_view_dir(struct fxs_store **out, const char *dir, char *wh
     *out = NULL;
     if (!s)
         return fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
-    s->lock = s->segments.fd = -1;
+    s->lock = s->mark_fd = s->wal_fd = s->segments.fd = -1;
     fxs_init_locks(s);
     s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     s->path = realpath(dir, NULL);
@@ -32,6 +33,15 @@ enum fxs_store_rc fxs_view_dir(struct fxs_store **out, const char *dir, char *wh
     return FXS_STORE_OK;
 }
 
+enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why)
+{
+    char who[FXS_WHO];
+    if (s->mark || fxs_store_in_use(s->path, who) || faccessat(s->dir, "replaying", F_OK, 0) != 0)
+        return FXS_STORE_OK;
+    fxs_mark_open(s);
+    return fxs_mark_verify(s, why);
+}
+
 enum fxs_store_rc fxs_store_view(struct fxs_store **out, const char *dir, char *why)
 {
     char path[PATH_MAX];
@@ -41,7 +51,7 @@ enum fxs_store_rc fxs_store_view(struct fxs_store **out, const char *dir, char *
     snprintf(path, sizeof path, "%s/store.db", (*out)->path);
     if (faccessat((*out)->dir, "store.db", F_OK, 0) != 0)
         rc = fxs_why(FXS_STORE_NONE, why, "%s: %s", path, strerror(errno));
-    else
+    else if ((rc = fxs_view_log(*out, why)) == FXS_STORE_OK)
         rc = fxs_db_view(&(*out)->reader, path, why);
     if (rc != FXS_STORE_OK) {
         fxs_store_close(*out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/store/internal.h"
+#include "server/store/mark.h"
 
 enum {
     ANSWER_MS = 200,       /* how long an answer waits for a transaction that it can go with */
@@ -91,7 +92,9 @@ static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
     (void)(rc || (rc = fxs_segment_sync(s, why)) || (rc = fxs_db_commit(s->writer, why)));
     if (rc == FXS_STORE_FAILED)
         return rc; /* it may be on disk: nothing is removed */
-    if (rc != FXS_STORE_OK)
+    if (rc == FXS_STORE_OK)
+        fxs_mark_committed(s);
+    else
         fxs_db_rollback(s->writer);
     fxs_free_now(s, rc == FXS_STORE_OK);
     fxs_segment_ended(s, rc == FXS_STORE_OK);
@@ -200,7 +203,9 @@ static void trim(struct fxs_store *s)
         break_store(s, why);
         return;
     }
-    if (rc != FXS_STORE_OK)
+    if (rc == FXS_STORE_OK)
+        fxs_mark_committed(s);
+    else
         fxs_db_rollback(s->writer);
     fxs_free_now(s, rc == FXS_STORE_OK);
     fxs_segment_ended(s, rc == FXS_STORE_OK);
@@ -212,7 +217,10 @@ static void checkpoint(struct fxs_store *s)
 {
     char why[FXS_STORE_WHY];
     /* Without space the log stays as it is, and grows. */
-    if (fxs_db_checkpoint(s->writer, why) == FXS_STORE_FAILED)
+    enum fxs_store_rc rc = fxs_db_checkpoint(s->writer, why);
+    if (rc == FXS_STORE_OK && fxs_db_wal_bytes(s->writer) == 0)
+        rc = fxs_mark_clear(s, why);
+    if (rc == FXS_STORE_FAILED)
         break_store(s, why);
 }
 
@@ -275,6 +283,9 @@ static void *writer(void *arg)
         next = lost->next;
         finish(s, lost, FXS_STORE_FAILED, s->broken_why);
     }
+    /* Closing the database would do this, too, but would not tell whether it failed. */
+    if (!s->broken)
+        checkpoint(s);
     return NULL;
 }
 
