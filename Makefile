@@ -69,7 +69,7 @@ AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c)
+RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
@@ -202,10 +202,12 @@ $(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
 		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
 		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
 
-# FAISS reads through the server's own fread(): server/engine/call/source.h.
+# FAISS reads through the server's own fread(): server/engine/call/source.h.  Its parallel loops run
+# through the server's own GOMP_parallel(): server/engine/guard/region.h.
 $(BUILD)/faissx-server: $(SERVER_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=fread \
+		-Wl,--export-dynamic-symbol=GOMP_parallel \
 		-Wl,--export-dynamic-symbol=faissx_opens_faiss -o $@ $^ $(SERVER_LIBS)
 
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(BUILD)/common.a
@@ -239,9 +241,9 @@ $(BUILD)/tests/crash/learn: $(call objects,tests/crash/learn.c server/engine/gua
 
 # The same for every kind of index.
 $(BUILD)/tests/crash/crash: $(call objects,$(filter-out %/learn.c,$(wildcard tests/crash/*.c)) \
-	server/engine/guard/shape.c server/engine/guard/catch.c) $(BUILD)/common.a
+	$(addprefix server/engine/guard/,shape.c catch.c region.c)) $(BUILD)/common.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,--export-dynamic-symbol=GOMP_parallel -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread -lm
 
 # Changes if another FAISS is to be used, so that what is linked with it is linked again.
 $(BUILD)/faiss-library: FORCE

@@ -299,6 +299,117 @@ bench_neighbour() {
     stop_server
 }
 
+# A program of FAISS on the server, see bench/durable.c.
+durable() { # NAME ARGUMENT...
+    worker "$1" "${SERVER_HOST[@]}" "${STAND_IN[@]}" FAISSX_JOIN=0 FAISSX_SERVER="$TCP" "$OUT/durable" "${@:2}"
+}
+durable_once() { "${SERVER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$TCP" "$OUT/durable" "$@"; }
+
+# What the store of the server has done, as values of worker NAME.
+store_stats() {
+    "${SERVER_HOST[@]}" env FAISSX_SERVER="$TCP" "$BUILD/bin/faissx" stats |
+        awk -v round="$ROUND" -v name="$1" '$1 == "records" || $1 == "commits" { print round "\t" name "\t" $1 "\t" $2 }' >>"$RAW"
+}
+
+# Changes to published indexes with a data directory, beside the same bytes written by hand; and
+# searches beside such changes, with and without a data directory.  All on the disk of the build.
+bench_durable() {
+    local data=$OUT/data with tcp
+    begin durable
+    rm -rf "$data"
+    index Flat 10000
+    start_server --data-dir "$data"
+    with=$SERVER_PID tcp=$TCP
+    worker disk "$OUT/durable" write "$OUT/durable.raw" 1000 40
+    durable batches add batches 1000 40
+    durable singles many singles 64 2
+    remote search_durable "$TCP" search -i "$INDEX" -n 2000
+    durable adds_durable add more 1000 200
+    start_server
+    remote search_memory "$TCP" search -i "$INDEX" -n 2000
+    durable adds_memory add more 1000 200
+    for ROUND in $(seq "$(rounds 5 20)"); do
+        one disk
+        one batches
+        TCP=$tcp store_stats before
+        one singles
+        TCP=$tcp store_stats after
+        echo >&"${to[adds_durable]}"
+        one search_durable
+        answer adds_durable "$RAW"
+        echo >&"${to[adds_memory]}"
+        one search_memory
+        answer adds_memory "$RAW"
+    done
+    stop_server
+    stop_server "$with"
+    rm -rf "$data" "$OUT/durable.raw"
+}
+
+# The first search after a restart, beside faiss_read_index of the same index.
+bench_restart() {
+    local data=$OUT/data key vectors
+    begin restart
+    for key in Flat HNSW32; do
+        vectors=$([ $key = Flat ] && echo 1000000 || echo 200000)
+        rm -rf "$data"
+        start_server --data-dir "$data"
+        note "filling $key, $vectors vectors"
+        durable_once fill it $vectors $key >/dev/null
+        stop_server
+        for ROUND in $(seq "$(rounds 3 10)"); do
+            start_server --data-dir "$data"
+            durable_once first - "$(echo "$data"/tenants/*/*.faiss)" >/dev/null 2>&1 # not measured: into the cache
+            durable_once first it 0 | while read -r name value; do
+                printf '%s\t%s\t%s\t%s\n' "$ROUND" "server_$key" "$name" "$value" >>"$RAW"
+            done
+            "$OUT/durable" first - "$(echo "$data"/tenants/*/*.faiss)" | while read -r name value; do
+                printf '%s\t%s\t%s\t%s\n' "$ROUND" "local_$key" "$name" "$value" >>"$RAW"
+            done
+            stop_server
+        done
+    done
+    rm -rf "$data"
+}
+
+# Searches while a snapshot of a million vectors is written.
+bench_snapshot() {
+    local data=$OUT/data
+    begin snapshot
+    rm -rf "$data"
+    index Flat 10000
+    start_server --data-dir "$data" --durability snapshot --snapshot-interval 1
+    durable_once fill it 1000000 Flat >/dev/null
+    remote quiet "$TCP" search -i "$INDEX" -n 2000
+    remote beside "$TCP" search -i "$INDEX" -n 2000
+    durable change add it 1 1
+    for ROUND in $(seq "$(rounds 5 20)"); do
+        one quiet
+        one change
+        until [ -n "$(find "$data" -name 'tmp-*')" ]; do sleep 0.02; done
+        one beside
+        while [ -n "$(find "$data" -name 'tmp-*')" ]; do sleep 0.1; done
+    done
+    stop_server
+    rm -rf "$data"
+}
+
+# Bytes that are written to disk for a million vectors in batches of a thousand, snapshots included.
+bench_written() {
+    local data=$OUT/data engine
+    begin written
+    rm -rf "$data"
+    start_server --data-dir "$data"
+    durable batches add batches 1000 1000
+    engine=$("${SERVER_HOST[@]}" env FAISSX_SERVER="$TCP" "$BUILD/bin/faissx" stats | awk '$1 == "pid" { print $2 }')
+    ROUND=1
+    one batches
+    # The kernel counts what a process and the children it has waited for have caused to be written.
+    awk '$1 == "write_bytes:" { print "1\tengine\twritten_ratio\t" $2 / (1000000 * 512) }' "/proc/$engine/io" >>"$RAW"
+    stop_server
+    rm -rf "$data"
+}
+
 bench_idle() {
     begin idle
     start_server
@@ -383,7 +494,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle python"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart python"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

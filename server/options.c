@@ -58,6 +58,9 @@ static const struct option_info table[] = {
     {"--data-dir", TEXT, RUN, AT(data_dir), "DIR", "FAISSX_DATA_DIR", 0, 0,
      "keep published indexes in this directory, which only one server uses (default: nothing is "
      "kept: an index is lost when its engine ends)"},
+    {"--keep", CHOICE, BOTH, AT(keep), "named|sessions", NULL, 0, 0,
+     "what is kept there: named: published indexes (default); sessions: also the other indexes of "
+     "programs that are connected, which go on with them when the server was restarted"},
     {"--durability", TEXT, BOTH, AT(durability_text), "MODE", NULL, 0, 0,
      "always: a change is on disk before its reply (default); interval=MS: at most the changes of "
      "the last MS milliseconds can be lost; snapshot: at most those since the last snapshot"},

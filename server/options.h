@@ -23,6 +23,9 @@ enum { FXS_BINDS_MAX = 16, FXS_OPTIONS_MAX = 32, FXS_LIBRARY_MAX = 4096 };
 /* In the order of the words of --coalesce. */
 enum fxs_coalesce { FXS_COALESCE_EXACT, FXS_COALESCE_FAST, FXS_COALESCE_OFF };
 
+/* In the order of the words of --keep. */
+enum fxs_keep { FXS_KEEP_NAMED, FXS_KEEP_SESSIONS };
+
 /* See --durability. */
 enum fxs_durability_mode { FXS_ALWAYS, FXS_INTERVAL, FXS_SNAPSHOT };
 
@@ -42,6 +45,7 @@ struct fxs_options {
     int memory;          /* MiB for each engine; 0: what the others leave */
     int max_unauthenticated;
     const char *data_dir; /* NULL: nothing is kept */
+    int keep;             /* enum fxs_keep */
     const char *durability_text;
     struct {
         enum fxs_durability_mode mode;

@@ -45,9 +45,9 @@ enum {
  *     tenant_id  the tenant, which must be the key's; NULL: that of the key
  *
  * Overrides FAISSX_SERVER, FAISSX_API_KEY and FAISSX_TENANT_ID, and reads the other FAISSX_*
- * variables again.  The strings are copied.  Connects before it returns, which takes at most 5
- * seconds.  Local objects stay usable.  Objects on a server stay usable if `server` names the same
- * one again, and become invalid otherwise.
+ * variables again.  The strings are copied.  Connects before it returns, which takes at most
+ * FAISSX_CONNECT_TIMEOUT, 5 seconds by default.  Local objects stay usable.  Objects on a server
+ * stay usable if `server` names the same one again, and become invalid otherwise.
  *
  * Returns 0, or -4 with the reason in faiss_get_last_error() and faissx_last_error_code().  If the
  * server cannot be reached, it is configured all the same, and later calls try again.
@@ -66,6 +66,28 @@ int faissx_last_error_code(void);
  * local libfaiss_c or is NULL.  Does not check that the object still exists.
  */
 int faissx_is_remote(const void *handle);
+
+/*
+ * What happens to the connection of a thread.  A call whose connection breaks reconnects by itself
+ * (FAISSX_RETRIES), and the program need not do anything: these events are for logs and statistics.
+ */
+enum {
+    FAISSX_EVENT_DISCONNECTED = 1, /* the connection broke; the text says why */
+    FAISSX_EVENT_RECONNECTED,      /* connected again, to the same session: no object is lost */
+    FAISSX_EVENT_SESSION_LOST      /* connected again, but the engine was restarted, or the session
+                                      has ended: the text says why, and how many objects are gone */
+};
+
+/*
+ * Have `f` called at each event, with `user`; NULL: no function is called any more.  There is one
+ * function for the process, and the last one set counts.
+ *
+ * It is called by the thread whose connection it is, within the faiss_* call that has noticed, with
+ * no lock held; by several threads at the same time if several have connections.  It must not call
+ * faiss_* or faissx_* functions.  `text` is valid until it returns.  After
+ * FAISSX_EVENT_DISCONNECTED a thread tells nothing until it is connected again.
+ */
+void faissx_on_event(void (*f)(int event, const char *text, void *user), void *user);
 
 /* Returns the version of this library, such as "0.1.0": a string constant. */
 const char *faissx_version(void);

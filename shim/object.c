@@ -28,11 +28,14 @@ struct fixed {
 
 struct fx_obj {
     uintptr_t token; /* the handle */
-    uint64_t id;
+    uint64_t id;     /* atomic */
     int cls;
+    const char *made_by;
+    char *name;
     int refs; /* the table's own, and one for each call in progress */
     int ended;
-    unsigned generation, ancestors, forks; /* when it was made; see session.h */
+    unsigned generation, ancestors,
+        forks; /* when it was made; see session.h; the first is atomic */
     struct fx_value *value;
     struct fx_obj *lender;
     struct fx_obj *borrowed, *next_borrowed;
@@ -82,6 +85,7 @@ static void destroy(struct fx_obj *o)
         next = f->next;
         free(f);
     }
+    free(o->name);
     fx_value_free(o->value);
     fx_join_free(o->join);
     free(o);
@@ -124,7 +128,8 @@ void *fx_obj_new(int cls, uint64_t id, struct fx_value *value, struct fx_obj *le
     if (id)
         HASH_FIND(by_id, objects.by_id, &id, sizeof id, o);
     if (o && o->generation != fx_session_generation()) {
-        end(o); /* a session that is gone had the same id */
+        if (!o->name)
+            end(o); /* a session that is gone had the same id */
         o = NULL;
     }
     if (o || (!objects.base && reserve_range() != 0) ||
@@ -204,7 +209,7 @@ int fx_obj_class(const struct fx_obj *o)
 }
 uint64_t fx_obj_id(const struct fx_obj *o)
 {
-    return o->id;
+    return __atomic_load_n(&o->id, __ATOMIC_RELAXED);
 }
 struct fx_value *fx_obj_value(const struct fx_obj *o)
 {
@@ -213,7 +218,74 @@ struct fx_value *fx_obj_value(const struct fx_obj *o)
 
 int fx_obj_current(const struct fx_obj *o)
 {
-    return o->id == 0 || o->generation == fx_session_generation();
+    return fx_obj_id(o) == 0 || fx_obj_generation(o) == fx_session_generation();
+}
+
+unsigned fx_obj_generation(const struct fx_obj *o)
+{
+    return __atomic_load_n(&o->generation, __ATOMIC_ACQUIRE);
+}
+
+/* --- where it is from --- */
+
+const char *fx_obj_made_by(const struct fx_obj *o)
+{
+    return o->made_by;
+}
+
+const char *fx_obj_name(const struct fx_obj *o)
+{
+    return o->name;
+}
+
+int fx_obj_set_origin(const void *handle, const char *made_by, const char *name)
+{
+    struct fx_obj *o = fx_obj_get(handle);
+    char *copy = name ? strdup(name) : NULL;
+    if (!o || (name && !copy)) {
+        free(copy);
+        fx_obj_release(o);
+        return -1;
+    }
+    pthread_mutex_lock(&objects.lock);
+    if (!o->made_by) /* it may have had a handle before */
+        o->made_by = made_by;
+    if (copy && !o->name) {
+        o->name = copy;
+        copy = NULL;
+    }
+    unref(o);
+    pthread_mutex_unlock(&objects.lock);
+    free(copy);
+    return 0;
+}
+
+void fx_obj_renew(struct fx_obj *o, uint64_t id, unsigned generation)
+{
+    pthread_mutex_lock(&objects.lock);
+    if (!o->ended && o->generation != generation) {
+        while (o->borrowed) {
+            struct fx_obj *b = o->borrowed;
+            o->borrowed = b->next_borrowed;
+            b->lender = NULL;
+            end(b);
+        }
+        HASH_DELETE(by_id, objects.by_id, o);
+        __atomic_store_n(&o->id, id, __ATOMIC_RELAXED);
+        HASH_ADD(by_id, objects.by_id, id, sizeof o->id, o);
+        __atomic_store_n(&o->generation, generation, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&objects.lock);
+}
+
+void fx_obj_count_lost(unsigned generation, unsigned *gone, unsigned *named)
+{
+    *gone = *named = 0;
+    pthread_mutex_lock(&objects.lock);
+    for (struct fx_obj *o = objects.by_token; o; o = o->by_token.next)
+        if (o->id && o->generation != generation)
+            ++*(o->name ? named : gone);
+    pthread_mutex_unlock(&objects.lock);
 }
 
 int fx_obj_inherited(const struct fx_obj *o)

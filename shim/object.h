@@ -48,6 +48,23 @@ struct fx_value *fx_obj_value(const struct fx_obj *o);
 /* Does it belong to the present session?  A value object always does. */
 int fx_obj_current(const struct fx_obj *o);
 
+/* The session that it belongs to: its generation, see session.h. */
+unsigned fx_obj_generation(const struct fx_obj *o);
+
+/* Where it is from: the function that made it, a constant or NULL, and the name by which it was
+ * opened, or NULL.  fx_obj_set_origin returns -1 if memory is out. */
+const char *fx_obj_made_by(const struct fx_obj *o);
+const char *fx_obj_name(const struct fx_obj *o);
+int fx_obj_set_origin(const void *handle, const char *made_by, const char *name);
+
+/* The object was opened again, in the session of `generation`, where the server calls it `id`.
+ * Nothing that was borrowed from it is valid any more. */
+void fx_obj_renew(struct fx_obj *o, uint64_t id, unsigned generation);
+
+/* How many objects belong to sessions before `generation`: those that are gone, and those that can
+ * be opened again by their names. */
+void fx_obj_count_lost(unsigned generation, unsigned *gone, unsigned *named);
+
 /* Was it made by a process that this one was forked from? */
 int fx_obj_inherited(const struct fx_obj *o);
 

@@ -20,11 +20,14 @@ struct setting {
     int64_t preset, min, max;
 };
 
-enum { TIMEOUT, SPIN, JOIN, VERBOSE, SETTINGS };
+enum { TIMEOUT, CONNECT, RETRIES, SPIN, JOIN, VERBOSE, SETTINGS };
 
 static const struct setting settings[SETTINGS] = {
     [TIMEOUT] = {"FAISSX_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 3600000, 1,
                  1000000000000},
+    [CONNECT] = {"FAISSX_CONNECT_TIMEOUT", "a number of seconds from 0.001 to 1000000000", 3, 5000,
+                 1, 1000000000000},
+    [RETRIES] = {"FAISSX_RETRIES", "a number from 0 to 1000000", 0, 10, 0, 1000000},
     [SPIN] = {"FAISSX_SPIN", "a number of microseconds from 0 to 1000000", 0, 300, 0, 1000000},
     [JOIN] = {"FAISSX_JOIN", "a number of bytes from 0 to 1073741824", 0, 65536, 0, 1 << 30},
     [VERBOSE] = {"FAISSX_VERBOSE", "0 or 1", 0, 0, 0, 1},
@@ -33,10 +36,13 @@ static const struct setting settings[SETTINGS] = {
 static struct {
     pthread_mutex_t lock;
     int64_t timeout_ms; /* atomic */
+    int64_t connect_ms; /* atomic */
+    int retries;        /* atomic */
     int verbose;        /* atomic */
     int bad;            /* atomic */
     char why[256];      /* about the first one that is bad */
-} current = {.lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000};
+} current = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000, .connect_ms = 5000, .retries = 10};
 
 /* Not strtod(), whose decimal point depends on the program's locale. */
 static int parse_number(const struct setting *s, const char *text, int64_t *value)
@@ -81,6 +87,8 @@ void fx_settings_read(void)
     pthread_mutex_lock(&current.lock);
     current.why[0] = '\0';
     __atomic_store_n(&current.timeout_ms, read_setting(&settings[TIMEOUT]), __ATOMIC_RELAXED);
+    __atomic_store_n(&current.connect_ms, read_setting(&settings[CONNECT]), __ATOMIC_RELAXED);
+    __atomic_store_n(&current.retries, (int)read_setting(&settings[RETRIES]), __ATOMIC_RELAXED);
     __atomic_store_n(&current.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
@@ -102,6 +110,16 @@ int fx_settings_check(void)
 int64_t fx_settings_timeout_ms(void)
 {
     return __atomic_load_n(&current.timeout_ms, __ATOMIC_RELAXED);
+}
+
+int64_t fx_settings_connect_ms(void)
+{
+    return __atomic_load_n(&current.connect_ms, __ATOMIC_RELAXED);
+}
+
+int fx_settings_retries(void)
+{
+    return __atomic_load_n(&current.retries, __ATOMIC_RELAXED);
 }
 
 int fx_settings_verbose(void)

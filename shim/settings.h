@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings from the environment: FAISSX_TIMEOUT, FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE.
+ * Settings from the environment: FAISSX_TIMEOUT, FAISSX_CONNECT_TIMEOUT, FAISSX_RETRIES,
+ * FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE.
  *
  * When one of them has a bad value, a library must not print, end the program, or guess what was
  * meant.  So every call that needs the server fails, with a text that names the variable.
@@ -20,6 +21,12 @@ int fx_settings_check(void);
 
 /* How many milliseconds a call may take. */
 int64_t fx_settings_timeout_ms(void);
+
+/* How many milliseconds one attempt to connect may take, with the handshake and hello. */
+int64_t fx_settings_connect_ms(void);
+
+/* How often one call may reconnect. */
+int fx_settings_retries(void);
 
 /* Should what FAISS prints on the server appear on this process's stderr? */
 int fx_settings_verbose(void);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/thread.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <utlist.h>
 
@@ -57,6 +60,32 @@ struct fx_thread *fx_self(void)
 struct fx_thread *fx_self_if_any(void)
 {
     return self;
+}
+
+const uint8_t *fx_thread_caller(struct fx_thread *t)
+{
+    size_t done = 0;
+    while (!t->has_caller && done < sizeof t->caller) {
+        ssize_t n = getrandom(t->caller + done, sizeof t->caller - done, 0);
+        if (n < 0 && errno != EINTR)
+            break; /* no kernel that this runs on does that; the session's token is random, too */
+        if (n > 0)
+            done += (size_t)n;
+    }
+    t->has_caller = 1;
+    return t->caller;
+}
+
+uint64_t fx_thread_random(struct fx_thread *t, uint64_t n)
+{
+    uint64_t x;
+    struct timespec now;
+    memcpy(&x, fx_thread_caller(t), sizeof x);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    x ^= (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u;
+    x ^= x >> 31;
+    x *= 0xbf58476d1ce4e5b9u;
+    return (x ^ x >> 29) % n;
 }
 
 static int change_state(struct fx_thread *t, int from, int to)
@@ -116,8 +145,10 @@ void fx_threads_fork_done(int in_child)
 {
     if (in_child) {
         threads.list = NULL;
-        if (self)
+        if (self) {
+            self->has_caller = 0;
             DL_APPEND(threads.list, self);
+        }
     }
     pthread_mutex_unlock(&threads.lock);
 }

@@ -14,7 +14,10 @@
 #include <pthread.h>
 
 #include "shim/error.h"
+#include "shim/event.h"
 #include "shim/transport/session.h"
+
+enum { FX_CALLER_SIZE = 16 };
 
 enum fx_thread_state {
     FX_THREAD_IDLE,    /* it has no call under way */
@@ -22,9 +25,21 @@ enum fx_thread_state {
     FX_THREAD_ENDED    /* its connection was taken: it cannot make calls any more */
 };
 
+/* The call within which others are made: an upload before a request that names it, or opening an
+ * index by its name again. */
+struct fx_outer {
+    uint64_t id;      /* of a request whose answer is still wanted; 0: there is none */
+    int64_t deadline; /* for all of it */
+};
+
 struct fx_thread {
     struct fx_thread *prev, *next; /* of all threads; with threads.lock */
     struct fx_channel channel;
+    uint8_t caller[FX_CALLER_SIZE]; /* who makes its requests; see fx_thread_caller */
+    int has_caller;
+    uint64_t last_request; /* id of the newest; the first is 1 */
+    struct fx_outer outer;
+    struct fx_seen seen;    /* see shim/event.h */
     int calls;              /* under way: sending a large array takes calls within the call */
     int state;              /* enum fx_thread_state; atomic */
     int joining;            /* it is sending joined adds, see join.h */
@@ -38,6 +53,13 @@ struct fx_thread *fx_self(void);
 
 /* The same, but NULL when it has none yet. */
 struct fx_thread *fx_self_if_any(void);
+
+/* 16 random bytes that name the thread in its requests, for as long as it lives.  A forked child
+ * has others. */
+const uint8_t *fx_thread_caller(struct fx_thread *t);
+
+/* A number below `n` for this thread's next wait; n > 0. */
+uint64_t fx_thread_random(struct fx_thread *t, uint64_t n);
 
 /* A call begins, or ends.  Beginning one fails when the process is ending. */
 int fx_thread_engage(struct fx_thread *t);

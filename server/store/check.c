@@ -111,7 +111,7 @@ static int of_nobody(void *ctx, sqlite3_stmt *st)
     char text[FXS_STORE_WHY];
     fxs_why(FXS_STORE_DAMAGED, text,
             "%" PRIu64 " records are of entry %" PRIu64 ", which is not there",
-            fxs_scan_uint(st, 1), fxs_scan_uint(st, 0));
+            fxs_sql_number(st, 1), fxs_sql_number(st, 0));
     fault(ctx, FXS_FAULT_DATABASE, "store.db", text);
     return 0;
 }
@@ -121,10 +121,10 @@ static int check_name(void *ctx, sqlite3_stmt *st)
     struct check *c = ctx;
     struct fxs_db_entry e;
     const char *name = fxs_scan_text(st, 0);
-    if (fxs_db_entry(c->s->reader, fxs_scan_uint(st, 1), &e, NULL) == FXS_STORE_NONE)
+    if (fxs_db_entry(c->s->reader, fxs_sql_number(st, 1), &e, NULL) == FXS_STORE_NONE)
         c->report(c->ctx, &(struct fxs_fault){.kind = FXS_FAULT_NAME,
                                               .file = "store.db",
-                                              .entry = fxs_scan_uint(st, 1),
+                                              .entry = fxs_sql_number(st, 1),
                                               .names = &name,
                                               .nnames = 1,
                                               .text = "the name stands for no index"});
@@ -237,7 +237,7 @@ static int of_aside(void *ctx, const struct fxs_entry *e)
 
 static int check_aside(void *ctx, sqlite3_stmt *st)
 {
-    struct aside a = {ctx, fxs_scan_uint(st, 0), fxs_scan_uint(st, 1), fxs_scan_text(st, 2)};
+    struct aside a = {ctx, fxs_sql_number(st, 0), fxs_sql_number(st, 1), fxs_scan_text(st, 2)};
     fxs_store_entries(a.c->s, of_aside, &a, NULL);
     return 0;
 }

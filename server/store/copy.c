@@ -80,9 +80,9 @@ static enum fxs_store_rc need_segments(struct needs *w, char *why)
                            -1, &st, NULL) != SQLITE_OK)
         return fxs_sql_error(w->db, why);
     while (!w->ended && (rc = fxs_sql_step(w->db, st, why)) == FXS_STORE_OK) {
-        struct fxs_needed n = {.segment = fxs_scan_uint(st, 0),
-                               .bytes = fxs_scan_uint(st, 1),
-                               .need = fxs_scan_uint(st, 2)};
+        struct fxs_needed n = {.segment = fxs_sql_number(st, 0),
+                               .bytes = fxs_sql_number(st, 1),
+                               .need = fxs_sql_number(st, 2)};
         fxs_segment_name(n.segment, n.file);
         w->ended = w->f(w->ctx, &n) != 0;
     }
@@ -171,7 +171,7 @@ enum fxs_store_rc fxs_copy_segment(const char *database, const char *dir, uint64
             break;
         }
         if (rc != FXS_STORE_OK ||
-            (rc = fxs_row_read(db, st, fxs_scan_uint(st, 12), &row, why)) != FXS_STORE_OK)
+            (rc = fxs_row_read(db, st, fxs_sql_number(st, 12), &row, why)) != FXS_STORE_OK)
             break;
         rc = row.offset + row.size <= have ? verify_record(&row, &b, to)
                                            : copy_record(from, &row, &b, to, copied, why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store's tables.  Nothing here says that they are SQLite's; only sqlite.c, rows.c and pages.c
- * know.  A database connection is used by one thread at a time.  Functions of the second half
- * belong into a transaction, but for those that only read. */
+/* The store's tables.  Nothing here says that they are SQLite's; only sqlite.c, rows.c,
+ * catalogue.c and pages.c know.  A database connection is used by one thread at a time.  Functions
+ * of the second half belong into a transaction, but for those that only read. */
 #ifndef FXS_STORE_DB_H
 #define FXS_STORE_DB_H
 

@@ -194,7 +194,7 @@ enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why);
 /* writer.c */
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);
 void fxs_writer_stop(struct fxs_store *s);
-/* Asks for a job and waits for it. */
+/* ask.c: asks for a job and waits for it. */
 enum fxs_store_rc fxs_ask(struct fxs_store *s, struct fxs_job *job, char *why);
 
 #endif

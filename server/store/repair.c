@@ -93,15 +93,15 @@ static int take_entry(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
     struct fxs_snapshot_info i;
-    struct found *f = add(r, fxs_scan_uint(st, 0));
+    struct found *f = add(r, fxs_sql_number(st, 0));
     if (!f)
         return 1;
     f->listed = true;
     snprintf(f->file, sizeof f->file, "%s", fxs_scan_text(st, 3));
-    f->good = examine(r, f->file, &i) && i.entry == f->id && i.position == fxs_scan_uint(st, 2) &&
-              i.bytes == fxs_scan_uint(st, 4) && i.hash == fxs_scan_uint(st, 5);
+    f->good = examine(r, f->file, &i) && i.entry == f->id && i.position == fxs_sql_number(st, 2) &&
+              i.bytes == fxs_sql_number(st, 4) && i.hash == fxs_sql_number(st, 5);
     f->info = i;
-    f->ms = fxs_scan_uint(st, 6);
+    f->ms = fxs_sql_number(st, 6);
     f->note_size = (size_t)sqlite3_column_bytes(st, 7);
     f->note = malloc(f->note_size + 1);
     if (!f->note) {
@@ -261,7 +261,7 @@ static void take(struct repair *r, const struct found *f)
 static int take_name(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
-    struct found *f = find(r, fxs_scan_uint(st, 1));
+    struct found *f = find(r, fxs_sql_number(st, 1));
     const char *name = fxs_scan_text(st, 0);
     if (f && f->good) {
         r->rc = fxs_db_set_name(r->db, name, f->id, r->why);
@@ -271,7 +271,7 @@ static int take_name(void *ctx, sqlite3_stmt *st)
         f->told = true;
     r->report(r->ctx, &(struct fxs_fault){.kind = FXS_LOST_ENTRY,
                                           .file = f ? f->file : "",
-                                          .entry = fxs_scan_uint(st, 1),
+                                          .entry = fxs_sql_number(st, 1),
                                           .names = &name,
                                           .nnames = 1,
                                           .text = "no snapshot of it is good"});
@@ -313,8 +313,8 @@ static void name_nameless(struct repair *r)
 static int take_answer(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
-    struct fxs_caller caller = {.number = fxs_scan_uint(st, 1)};
-    uint64_t entry = fxs_scan_uint(st, 2), number = fxs_scan_uint(st, 3);
+    struct fxs_caller caller = {.number = fxs_sql_number(st, 1)};
+    uint64_t entry = fxs_sql_number(st, 2), number = fxs_sql_number(st, 3);
     if (sqlite3_column_bytes(st, 0) != FXS_CALLER_SIZE)
         return 0;
     const struct found *f = find(r, entry);
@@ -329,7 +329,7 @@ static int take_answer(void *ctx, sqlite3_stmt *st)
         r->newest = number;
     memcpy(caller.id, sqlite3_column_blob(st, 0), FXS_CALLER_SIZE);
     r->rc = fxs_db_put_answer(r->db, &caller, entry, number, sqlite3_column_blob(st, 5),
-                              (size_t)sqlite3_column_bytes(st, 5), (int64_t)fxs_scan_uint(st, 4),
+                              (size_t)sqlite3_column_bytes(st, 5), (int64_t)fxs_sql_number(st, 4),
                               r->why);
     r->totals->answers++;
     return r->rc != FXS_STORE_OK;
@@ -338,10 +338,10 @@ static int take_answer(void *ctx, sqlite3_stmt *st)
 static int take_aside(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
-    const struct found *f = find(r, fxs_scan_uint(st, 1));
+    const struct found *f = find(r, fxs_sql_number(st, 1));
     if (!f || !f->good)
         return 0;
-    enum fxs_store_rc rc = fxs_db_flag_record(r->db, f->id, fxs_scan_uint(st, 0), FXS_ROW_ASIDE,
+    enum fxs_store_rc rc = fxs_db_flag_record(r->db, f->id, fxs_sql_number(st, 0), FXS_ROW_ASIDE,
                                               fxs_scan_text(st, 2), r->why);
     if (rc != FXS_STORE_NONE) /* a snapshot has passed it, or it is lost */
         r->rc = rc;

@@ -23,11 +23,6 @@ static const struct {
                        " GROUP BY entry", " GROUP BY entry"},
 };
 
-uint64_t fxs_scan_uint(sqlite3_stmt *st, int column)
-{
-    return (uint64_t)sqlite3_column_int64(st, column);
-}
-
 const char *fxs_scan_text(sqlite3_stmt *st, int column)
 {
     const char *text = (const char *)sqlite3_column_text(st, column);
@@ -122,7 +117,7 @@ void fxs_scan_count(struct fxs_db *db, uint64_t entry, uint64_t after, uint64_t 
         sqlite3_bind_int64(st, 2, (sqlite3_int64)after) == SQLITE_OK)
         while (sqlite3_step(st) == SQLITE_ROW)
             if ((*n)++ == 0)
-                *first = fxs_scan_uint(st, 0);
+                *first = fxs_sql_number(st, 0);
     sqlite3_finalize(st);
 }
 

@@ -30,7 +30,6 @@ void fxs_scan_count(struct fxs_db *db, uint64_t entry, uint64_t after, uint64_t 
 /* Calls f with each line of what SQLite finds wrong in the database. */
 void fxs_scan_integrity(struct fxs_db *db, void (*f)(void *ctx, const char *text), void *ctx);
 
-uint64_t fxs_scan_uint(sqlite3_stmt *st, int column);
 const char *fxs_scan_text(sqlite3_stmt *st, int column);
 
 #endif

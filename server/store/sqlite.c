@@ -259,7 +259,7 @@ void fxs_db_close(struct fxs_db *db, bool tidy)
 {
     if (!db)
         return;
-    for (int i = 0; i < FXS_SQL_MAX; i++)
+    for (int i = 0; i < FXS_SQL_COUNT; i++)
         sqlite3_finalize(db->statements[i]);
     if (db->sqlite && !tidy)
         sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -282,7 +282,7 @@ enum fxs_store_rc fxs_db_commit(struct fxs_db *db, char *why)
 
 void fxs_db_rollback(struct fxs_db *db)
 {
-    for (int i = 0; i < FXS_SQL_MAX; i++)
+    for (int i = 0; i < FXS_SQL_COUNT; i++)
         sqlite3_reset(db->statements[i]);
     if (!sqlite3_get_autocommit(db->sqlite))
         run(db, "ROLLBACK", NULL);

@@ -17,8 +17,9 @@
  *
  *     store.c      opening, the directory, its lock
  *     read.c       catalogue, replay, looking up answers
+ *     ask.c        asking for changes
  *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
- *     sqlite.c     the database; rows.c: its tables; pages.c: checksums of its pages
+ *     sqlite.c     the database; rows.c, catalogue.c: its tables; pages.c: checksums of its pages
  *     mark.c       the record being replayed; the length of the database's log
  *     segment.c    the files with the data of large records
  *     snapshot.c   snapshot files: write, verify, remove

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/calls/blob.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "proto/memfd.h"
 #include "shim/faissx.h"
-#include "shim/transport/rpc.h"
+#include "shim/transport/repeat.h"
+#include "shim/transport/session.h"
 
-enum { WINDOW = 4 }; /* pieces under way at a time */
+enum {
+    WINDOW = 4, /* pieces under way at a time */
+    LEFT = 64
+};
 
 /* A request made while another's header is being packed needs a header of its own. */
 static msgpack_sbuffer set_aside(struct fx_thread *self)
@@ -68,32 +73,105 @@ static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t 
     return fx_rpc_send(r);
 }
 
-static int upload_pieces(struct fx_rpc *r, uint64_t blob, const char *data, size_t size)
+struct upload {
+    uint64_t id;
+    const char *data;
+    size_t size, acked; /* bytes, and pieces that the server has */
+    int fd;             /* all of it in a memfd, or -1 */
+};
+
+/* The header of the first request has been begun. */
+static int upload_pieces(struct fx_rpc *r, struct upload *u)
 {
     uint64_t first = r->id;
-    size_t sent = 0, acked = 0, n = (size + FX_PIECE - 1) / FX_PIECE;
+    size_t sent = u->acked, n = (u->size + FX_PIECE - 1) / FX_PIECE;
     int rc = 0;
-    while (rc == 0 && acked < n) {
-        if (sent < n && sent - acked < WINDOW) {
+    while (rc == 0 && u->acked < n) {
+        if (sent < n && sent - u->acked < WINDOW) {
             size_t off = sent * (size_t)FX_PIECE;
-            size_t len = size - off < FX_PIECE ? size - off : FX_PIECE;
-            if (sent++ > 0)
+            size_t len = u->size - off < FX_PIECE ? u->size - off : FX_PIECE;
+            if (r->outcome != FX_NOT_MADE)
                 fx_rpc_again(r, "upload", 3);
-            rc = upload_piece(r, blob, data + off, len, size, off);
+            sent++;
+            rc = upload_piece(r, u->id, u->data + off, len, u->size, off);
         } else {
             r->oldest = first;
             rc = fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
-            acked++;
+            u->acked += rc == 0;
         }
     }
     return rc;
 }
 
-static int upload_whole(struct fx_rpc *r, uint64_t blob, size_t size, int fd)
+static int upload_whole(struct fx_rpc *r, struct upload *u)
 {
-    pack_place(r, blob, size, 0);
-    r->fd = fd;
+    pack_place(r, u->id, u->size, 0);
+    r->fd = u->fd;
     return fx_rpc_send(r) == 0 && fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
+}
+
+/* A memfd cannot be passed if the connection is another kind of socket than before: pieces can. */
+static int upload(struct fx_rpc *r, struct upload *u)
+{
+    unsigned generation = r->generation;
+    int rc;
+    r->repeats = 1;
+    while ((rc = u->fd >= 0 && r->self->channel.near ? upload_whole(r, u) : upload_pieces(r, u)) !=
+               0 &&
+           fx_rpc_recover(r) == 0) {
+        if (r->self->channel.generation != generation)
+            return fx_fail(FAISSX_E_SESSION, "the session was lost while an array was sent");
+        r->outcome = FX_NOT_MADE;
+        fx_rpc_again(r, "upload", 3);
+    }
+    return rc;
+}
+
+/* --- uploads that no call has used --- */
+
+/* Of calls that failed while there was no connection. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        uint64_t id;
+        unsigned generation;
+    } of[LEFT];
+    int n;
+} left = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void release_left(void)
+{
+    while (__atomic_load_n(&left.n, __ATOMIC_RELAXED) > 0) {
+        uint64_t id = 0;
+        pthread_mutex_lock(&left.lock);
+        if (left.n > 0 && left.of[--left.n].generation == fx_session_generation())
+            id = left.of[left.n].id;
+        pthread_mutex_unlock(&left.lock);
+        if (id)
+            fx_blob_release(id);
+    }
+}
+
+static void remember_left(uint64_t id)
+{
+    pthread_mutex_lock(&left.lock);
+    if (left.n < LEFT) { /* others are freed with the session */
+        left.of[left.n].id = id;
+        left.of[left.n].generation = fx_session_generation();
+        __atomic_store_n(&left.n, left.n + 1, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&left.lock);
+}
+
+void fx_uploads_drop(struct fx_payload *p)
+{
+    for (int i = 0; i < p->nuploads; i++) {
+        if (fx_self()->channel.conn)
+            fx_blob_release(p->uploads[i]);
+        else
+            remember_left(p->uploads[i]);
+    }
+    p->nuploads = 0;
 }
 
 uint64_t fx_upload(const void *data, size_t size)
@@ -103,17 +181,20 @@ uint64_t fx_upload(const void *data, size_t size)
     if (!self)
         return 0;
     msgpack_sbuffer saved = set_aside(self);
-    uint64_t blob = new_id();
+    struct upload u = {.id = new_id(), .data = data, .size = size, .fd = -1};
+    release_left();
     int rc = fx_rpc_begin(&r, "upload", 3);
     if (rc == 0) {
-        int fd = self->channel.near ? fx_memfd_make(data, size) : -1;
-        rc = fd >= 0 ? upload_whole(&r, blob, size, fd) : upload_pieces(&r, blob, data, size);
-        if (fd >= 0)
-            close(fd);
+        u.fd = self->channel.near ? fx_memfd_make(data, size) : -1;
+        rc = upload(&r, &u);
+        if (u.fd >= 0)
+            close(u.fd);
         fx_rpc_end(&r);
     }
+    if (rc != 0)
+        remember_left(u.id);
     put_back(self, saved);
-    return rc == 0 ? blob : 0;
+    return rc == 0 ? u.id : 0;
 }
 
 static int ask_piece(struct fx_rpc *r, uint64_t id, size_t offset, size_t len)
@@ -143,9 +224,9 @@ void fx_blob_release(uint64_t id)
  * early wait in `slots`. */
 struct download {
     struct fx_rpc r;
-    uint64_t first; /* request of piece 0; the others follow without a gap */
-    size_t size, n; /* bytes and pieces */
-    size_t asked, got, delivered;
+    uint64_t id, requests[WINDOW]; /* of the blob; of the pieces that were asked for last */
+    size_t size, n;                /* bytes and pieces */
+    size_t asked, delivered;
     char *data; /* where all of it goes, or NULL: to the sink */
     fx_sink_fn sink;
     void *ctx;
@@ -162,13 +243,15 @@ static size_t piece_size(const struct download *d, size_t k)
 static int take_piece(struct download *d)
 {
     size_t len, k;
-    d->r.oldest = d->first;
+    d->r.oldest = d->requests[d->delivered % WINDOW];
     if (fx_rpc_recv(&d->r) != 0)
         return -1;
-    d->got++;
-    k = d->r.answered - d->first;
-    if (k < d->delivered || k >= d->asked || fx_rpc_frame(&d->r, &len) != 0 ||
-        len != piece_size(d, k))
+    for (k = d->delivered; k < d->asked && d->requests[k % WINDOW] != d->r.answered;)
+        k++;
+    int rc = k < d->asked ? fx_rpc_frame(&d->r, &len) : 1;
+    if (rc < 0)
+        return -1;
+    if (rc != 0 || len != piece_size(d, k))
         return fx_rpc_malformed(&d->r, "a piece of a large array has the wrong size");
     char *to = d->data ? d->data + k * (size_t)FX_PIECE : d->slots[k % WINDOW];
     if (fx_rpc_read(&d->r, to, len) != 0 || drop_rest(&d->r) != 0)
@@ -184,23 +267,42 @@ static int take_piece(struct download *d)
     return 0;
 }
 
-static int download(struct download *d, uint64_t id)
+/* The header of the first request has been begun. */
+static int download_pieces(struct download *d)
+{
+    int rc = 0, first = 1;
+    d->asked = d->delivered;
+    memset(d->full, 0, sizeof d->full);
+    while (rc == 0 && d->delivered < d->n) {
+        if (d->asked < d->n && d->asked - d->delivered < WINDOW) {
+            if (!first)
+                fx_rpc_again(&d->r, "download", 3);
+            first = 0;
+            d->requests[d->asked % WINDOW] = d->r.id;
+            rc = ask_piece(&d->r, d->id, d->asked * (size_t)FX_PIECE, piece_size(d, d->asked));
+            d->asked++;
+        } else {
+            rc = take_piece(d);
+        }
+    }
+    return rc;
+}
+
+static int download(struct download *d)
 {
     int rc = 0;
     d->n = (d->size + FX_PIECE - 1) / FX_PIECE;
     for (int i = 0; i < WINDOW && d->sink && rc == 0; i++)
         rc = (d->slots[i] = malloc(FX_PIECE)) ? 0 : fx_fail(FAISSX_E_MEMORY, "out of memory");
     if (rc == 0 && fx_rpc_begin(&d->r, "download", 3) == 0) {
-        d->first = d->r.id;
-        while (rc == 0 && d->delivered < d->n) {
-            if (d->asked < d->n && d->asked - d->delivered < WINDOW) {
-                if (d->asked > 0)
-                    fx_rpc_again(&d->r, "download", 3);
-                rc = ask_piece(&d->r, id, d->asked * (size_t)FX_PIECE, piece_size(d, d->asked));
-                d->asked++;
-            } else {
-                rc = take_piece(d);
+        unsigned generation = d->r.generation;
+        d->r.repeats = 1;
+        while ((rc = download_pieces(d)) != 0 && fx_rpc_recover(&d->r) == 0) {
+            if (d->r.self->channel.generation != generation) {
+                rc = fx_fail(FAISSX_E_SESSION, "the session was lost while an array was fetched");
+                break;
             }
+            fx_rpc_again(&d->r, "download", 3);
         }
         fx_rpc_end(&d->r);
     } else {
@@ -213,8 +315,8 @@ static int download(struct download *d, uint64_t id)
 
 int fx_download(uint64_t id, void *data, size_t size)
 {
-    struct download d = {.size = size, .data = data};
-    int rc = download(&d, id);
+    struct download d = {.id = id, .size = size, .data = data};
+    int rc = download(&d);
     if (rc == 0)
         fx_blob_release(id);
     return rc;
@@ -222,8 +324,8 @@ int fx_download(uint64_t id, void *data, size_t size)
 
 int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
-    struct download d = {.size = size, .sink = sink, .ctx = ctx};
-    int rc = download(&d, id);
+    struct download d = {.id = id, .size = size, .sink = sink, .ctx = ctx};
+    int rc = download(&d);
     if (fx_self()->channel.conn) /* also when the sink has failed */
         fx_blob_release(id);
     return rc;

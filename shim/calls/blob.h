@@ -8,7 +8,8 @@
  * so that neither side waits for the other and nobody between them has to hold the whole.
  *
  * The session owns uploads until a request uses them, and downloads until they are released.  These
- * functions work on the calling thread's connection.
+ * functions work on the calling thread's connection.  If it breaks, they reconnect (repeat.h) and
+ * go on after the last piece that has arrived.
  */
 #ifndef FX_BLOB_H
 #define FX_BLOB_H
@@ -19,6 +20,11 @@
 /* Send an array, also while another request's header is being packed.  Returns the id by which the
  * request names it, or 0 with the error set. */
 uint64_t fx_upload(const void *data, size_t size);
+
+/* The call that the arrays were sent for has failed: have the server free those that it has not
+ * used; at once, or before the next upload if there is no connection now. */
+struct fx_payload;
+void fx_uploads_drop(struct fx_payload *p);
 
 /* Where bytes go: writes all n, or returns -1 with the error set. */
 typedef int (*fx_sink_fn)(void *ctx, const void *buf, size_t n);

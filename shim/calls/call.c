@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "shim/calls/blob.h"
+#include "shim/calls/handle.h"
 #include "shim/calls/join.h"
 #include "shim/faissx.h"
 #include "shim/real.h"
@@ -68,11 +70,8 @@ static int hold(struct fx_call *c, int i)
                        fx_classes[fx_obj_class(o)].name, fx_classes[p->cls].name);
     if (!fx_obj_current(o) && c->fn->flags & FX_FREE)
         return -1; /* not an error: its session has freed it */
-    if (!fx_obj_current(o))
-        return fx_fail(FAISSX_E_SESSION,
-                       "%s: %s is gone: the server was restarted, or this process was "
-                       "configured for another one",
-                       c->fn->name, p->name);
+    if (fx_object_ready(o, p->name, c->fn->name, 0) != 0)
+        return -1;
     if (!c->first)
         c->first = o;
     return 0;
@@ -228,15 +227,60 @@ static int pack_arg(struct fx_call *c, int i)
     }
 }
 
-static int send_request(struct fx_call *c)
+static int pack_args(struct fx_rpc *r, void *ctx)
 {
-    fx_pack_str(&c->rpc.pk, "args");
-    msgpack_pack_array(&c->rpc.pk, c->fn->nparams);
+    struct fx_call *c = ctx;
+    fx_pack_str(&r->pk, "args");
+    msgpack_pack_array(&r->pk, c->fn->nparams);
     for (int i = 0; i < c->fn->nparams; i++)
         if (pack_arg(c, i) != 0)
             return -1;
-    return fx_rpc_send(&c->rpc);
+    return 0;
 }
+
+static int handles_ready(const struct fx_call *c, int i, int running)
+{
+    void *const *h = c->v[i].p;
+    int rc = 0;
+    for (uint64_t k = 0; h && k < c->elems[i] && k < FX_OBJECTS_MAX && rc == 0; k++) {
+        struct fx_obj *o = h[k] ? fx_obj_get(h[k]) : NULL;
+        if (o)
+            rc = fx_object_ready(o, c->fn->params[i].name, c->fn->name, running);
+        fx_obj_release(o);
+    }
+    return rc;
+}
+
+static int objects_ready(void *ctx, int running)
+{
+    const struct fx_call *c = ctx;
+    int rc = 0;
+    for (int i = 0; i < c->fn->nparams && rc == 0; i++) {
+        struct fx_obj *o = c->obj[i];
+        if (c->fn->params[i].kind == FX_HANDLES)
+            rc = handles_ready(c, i, running);
+        else if (o && !fx_obj_current(o) && c->fn->flags & FX_FREE)
+            rc = -1; /* its session has freed it */
+        else if (o)
+            rc = fx_object_ready(o, c->fn->params[i].name, c->fn->name, running);
+    }
+    return rc;
+}
+
+/* Reads the reply, from its beginning also if it was read in part before. */
+static int take_reply(struct fx_rpc *r, void *ctx)
+{
+    struct fx_call *c = ctx;
+    union fx_val *ret = &c->v[c->fn->nparams];
+    (void)r;
+    fx_range_result_finish(&c->result, -1);
+    if (c->fn->ret.kind == FX_ARRAY) {
+        free(ret->p);
+        ret->p = NULL;
+    }
+    return fx_call_reply(c);
+}
+
 /* --- the call --- */
 
 /* What a call that succeeded means for what the client remembers. */
@@ -260,29 +304,29 @@ static int changes(const struct fx_call *c)
     return 0;
 }
 
-static int run_once(void *ctx)
+static int run_call(struct fx_call *c)
 {
-    struct fx_call *c = ctx;
     union fx_val *ret = &c->v[c->fn->nparams];
-    if (fx_rpc_begin(&c->rpc, c->fn->name, 1) != 0)
+    struct fx_request q = {.operation = c->fn->name,
+                           .keys = 1,
+                           .ready = objects_ready,
+                           .pack = pack_args,
+                           .take = take_reply,
+                           .ctx = c,
+                           .changes = changes(c),
+                           .brief = (c->fn->flags & FX_FREE) != 0};
+    if (array_sizes(c) != 0) {
+        if (q.changes)
+            fx_rpc_tell_outcome(&c->rpc);
         return -1;
-    int rc = send_request(c) == 0 && fx_call_reply(c) == 0 ? 0 : -1;
-    fx_rpc_end(&c->rpc);
-    rc = fx_call_finish(c, rc);
+    }
+    int rc = fx_call_finish(c, fx_rpc_call(&c->rpc, &q));
+    if (rc != 0)
+        fx_uploads_drop(&c->rpc.payload);
     if (rc != 0 && c->fn->ret.kind == FX_ARRAY) {
         free(ret->p);
         ret->p = NULL;
     }
-    return rc;
-}
-
-static int run_call(struct fx_call *c)
-{
-    int rc = array_sizes(c);
-    if (rc == 0)
-        rc = c->first ? run_once(c) : fx_rpc_retry(run_once, c);
-    if (rc != 0 && changes(c))
-        fx_rpc_tell_outcome(&c->rpc);
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #include "proto/api.h"
 #include "shim/calls/array.h"
 #include "shim/object.h"
+#include "shim/transport/repeat.h"
 #include "shim/values/range_result.h"
 
 struct fx_call {
@@ -30,7 +31,7 @@ struct fx_call {
  * return kind says; after a failure it is the failure value, and the error is set. */
 union fx_val fx_remote_call(int op, union fx_val *v);
 
-/* Wait for the reply and read all of it.  What is not in it stays for fx_call_finish(), which is to
+/* Read all of a reply.  What is not in it stays for fx_call_finish(), which is to
  * be called when the call has ended. */
 int fx_call_reply(struct fx_call *c);
 

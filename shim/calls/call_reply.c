@@ -147,8 +147,6 @@ static int take_param(struct fx_call *c, int i)
 int fx_call_reply(struct fx_call *c)
 {
     c->later.n = 0;
-    if (fx_rpc_recv(&c->rpc) != 0)
-        return -1;
     if (c->fn->flags & FX_RENEW && c->first)
         fx_obj_end_borrowed(c->first, c->fn->makes);
     if (take_return_value(c) != 0 || take_out_handles(c) != 0)

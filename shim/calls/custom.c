@@ -10,6 +10,7 @@
 #include "shim/calls/handle.h"
 #include "shim/faissx.h"
 #include "shim/remote_table.h"
+#include "shim/transport/repeat.h"
 #include "shim/transport/session.h"
 
 const char *fx_remote_get_last_error(void)
@@ -87,8 +88,9 @@ struct stats_call {
     size_t size;
 };
 
-static int take_stats(struct fx_rpc *r, const struct stats_call *c)
+static int take_stats(struct fx_rpc *r, void *ctx)
 {
+    const struct stats_call *c = ctx;
     struct fx_array_in a;
     if (c->size == 0)
         return 0;
@@ -99,28 +101,29 @@ static int take_stats(struct fx_rpc *r, const struct stats_call *c)
     return fx_rpc_read(r, c->data, a.size);
 }
 
-static int make_stats_call(void *ctx)
+static int pack_stats(struct fx_rpc *r, void *ctx)
 {
     const struct stats_call *c = ctx;
-    struct fx_rpc r;
-    if (fx_rpc_begin(&r, c->operation, 1) != 0)
-        return -1;
-    fx_pack_str(&r.pk, "args");
-    msgpack_pack_array(&r.pk, c->nargs);
+    fx_pack_str(&r->pk, "args");
+    msgpack_pack_array(&r->pk, c->nargs);
     for (uint32_t i = 0; i < c->nargs; i++)
-        msgpack_pack_true(&r.pk);
-    int rc = -1;
-    if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-        rc = take_stats(&r, c);
-    fx_rpc_end(&r);
-    return rc;
+        msgpack_pack_true(&r->pk);
+    return 0;
+}
+
+static int make_stats_call(struct stats_call *c)
+{
+    struct fx_rpc r;
+    struct fx_request q = {
+        .operation = c->operation, .keys = 1, .pack = pack_stats, .take = take_stats, .ctx = c};
+    return fx_rpc_call(&r, &q);
 }
 
 FaissIndexIVFStats *fx_remote_get_indexIVF_stats(void)
 {
     FaissIndexIVFStats fresh;
     struct stats_call c = {"faiss_get_indexIVF_stats", 0, &fresh, sizeof fresh};
-    if (fx_rpc_retry(make_stats_call, &c) == 0)
+    if (make_stats_call(&c) == 0)
         ivf_stats = fresh;
     return &ivf_stats;
 }
@@ -133,7 +136,7 @@ void fx_remote_IndexIVFStats_reset(FaissIndexIVFStats *stats)
     }
     struct stats_call c = {"faiss_IndexIVFStats_reset", 1, NULL, 0};
     if (stats == &ivf_stats)
-        fx_rpc_retry(make_stats_call, &c);
+        make_stats_call(&c);
     memset(stats, 0, sizeof *stats);
 }
 
@@ -153,50 +156,70 @@ struct iteration {
 
 _Static_assert(sizeof(struct iteration) == 40, "as FAISS has it since v1.6.3");
 
-static int take_iterations(struct fx_rpc *r, struct fx_obj *o, void **data, size_t *size,
-                           struct fx_arrays_later *later)
+static const char iteration_stats_name[] = "faiss_Clustering_iteration_stats";
+
+struct iterations_call {
+    struct fx_obj *o;
+    void *data;
+    size_t size;
+    struct fx_arrays_later later;
+};
+
+static int clustering_ready(void *ctx, int running)
 {
+    const struct iterations_call *c = ctx;
+    return fx_object_ready(c->o, "clustering", iteration_stats_name, running);
+}
+
+static int pack_iterations(struct fx_rpc *r, void *ctx)
+{
+    const struct iterations_call *c = ctx;
+    fx_pack_str(&r->pk, "args");
+    msgpack_pack_array(&r->pk, 3);
+    msgpack_pack_uint64(&r->pk, fx_obj_id(c->o));
+    msgpack_pack_true(&r->pk);
+    msgpack_pack_true(&r->pk);
+    return 0;
+}
+
+static int take_iterations(struct fx_rpc *r, void *ctx)
+{
+    struct iterations_call *c = ctx;
     struct fx_array_in a;
+    c->later.n = 0;
     if (fx_array_next(r, &a) != 0)
         return -1;
     if (a.size % sizeof(struct iteration))
         return fx_rpc_malformed(r, "the statistics of a clustering have an unknown layout");
-    *size = a.size;
-    *data = fx_obj_lend(o, FX_OP_Clustering_iteration_stats, 1, a.size);
-    if (!*data)
-        return fx_fail(FAISSX_E_MEMORY, "faiss_Clustering_iteration_stats: out of memory");
-    return fx_array_read(r, &a, *data, later);
+    c->size = a.size;
+    c->data = fx_obj_lend(c->o, FX_OP_Clustering_iteration_stats, 1, a.size);
+    if (!c->data)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", iteration_stats_name);
+    return fx_array_read(r, &a, c->data, &c->later);
 }
 
 void fx_remote_Clustering_iteration_stats(FaissClustering *clustering,
                                           FaissClusteringIterationStats **iteration_stats,
                                           size_t *size)
 {
-    static const char name[] = "faiss_Clustering_iteration_stats";
     struct fx_rpc r;
-    struct fx_arrays_later later = {0};
-    void *data = NULL;
-    size_t bytes = 0;
-    int rc = -1;
-    struct fx_obj *o = fx_server_object(clustering, FX_CLASS_Clustering, name);
-    if (o && fx_rpc_begin(&r, name, 1) == 0) {
-        fx_pack_str(&r.pk, "args");
-        msgpack_pack_array(&r.pk, 3);
-        msgpack_pack_uint64(&r.pk, fx_obj_id(o));
-        msgpack_pack_true(&r.pk);
-        msgpack_pack_true(&r.pk);
-        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-            rc = take_iterations(&r, o, &data, &bytes, &later);
-        fx_rpc_end(&r);
-    }
+    struct iterations_call c = {0};
+    struct fx_request q = {.operation = iteration_stats_name,
+                           .keys = 1,
+                           .ready = clustering_ready,
+                           .pack = pack_iterations,
+                           .take = take_iterations,
+                           .ctx = &c};
+    c.o = fx_server_object(clustering, FX_CLASS_Clustering, iteration_stats_name);
+    int rc = c.o ? fx_rpc_call(&r, &q) : -1;
     if (rc == 0)
-        rc = fx_arrays_fetch(&later);
-    fx_obj_release(o);
+        rc = fx_arrays_fetch(&c.later);
+    fx_obj_release(c.o);
     /* The function returns no code, so a failure gives an empty list. */
     if (iteration_stats)
-        *iteration_stats = rc == 0 && bytes ? data : NULL;
+        *iteration_stats = rc == 0 && c.size ? c.data : NULL;
     if (size)
-        *size = rc == 0 ? bytes / sizeof(struct iteration) : 0;
+        *size = rc == 0 ? c.size / sizeof(struct iteration) : 0;
 }
 
 #define ITERATION_GETTER(type, name)                                                         \

@@ -7,8 +7,9 @@
 #include <utlist.h>
 
 #include "shim/calls/array.h"
+#include "shim/calls/handle.h"
 #include "shim/faissx.h"
-#include "shim/transport/rpc.h"
+#include "shim/transport/repeat.h"
 
 enum {
     IN_A_ROW = 2, /* adds that must succeed first */
@@ -129,31 +130,39 @@ static int has_ids(int op)
 }
 
 /* One request, for which the server makes all calls. */
+static int pack_joined(struct fx_rpc *r, void *ctx)
+{
+    const struct fx_join *j = ctx;
+    fx_pack_str(&r->pk, "args");
+    msgpack_pack_array(&r->pk, fx_fns[j->op].nparams);
+    msgpack_pack_uint64(&r->pk, fx_obj_id(j->obj));
+    msgpack_pack_uint64(&r->pk, j->n);
+    int rc = fx_array_pack(&r->pk, &r->payload, j->x, j->floats * sizeof *j->x);
+    if (rc == 0 && has_ids(j->op))
+        rc = fx_array_pack(&r->pk, &r->payload, j->ids, j->n * sizeof *j->ids);
+    fx_pack_str(&r->pk, "calls");
+    msgpack_pack_array(&r->pk, (size_t)j->ncalls);
+    for (int i = 0; i < j->ncalls; i++)
+        msgpack_pack_uint32(&r->pk, j->counts[i]);
+    return rc;
+}
+
+static int index_ready(void *ctx, int running)
+{
+    const struct fx_join *j = ctx;
+    return fx_object_ready(j->obj, fx_fns[j->op].params[0].name, fx_fns[j->op].name, running);
+}
+
 static int send_joined(struct fx_join *j)
 {
     struct fx_rpc r;
-    int with_ids = has_ids(j->op);
-    if (fx_rpc_begin(&r, fx_fns[j->op].name, 2) != 0) {
-        fx_rpc_tell_outcome(&r);
-        return -1;
-    }
-    fx_pack_str(&r.pk, "args");
-    msgpack_pack_array(&r.pk, fx_fns[j->op].nparams);
-    msgpack_pack_uint64(&r.pk, fx_obj_id(j->obj));
-    msgpack_pack_uint64(&r.pk, j->n);
-    int rc = fx_array_pack(&r.pk, &r.payload, j->x, j->floats * sizeof *j->x);
-    if (rc == 0 && with_ids)
-        rc = fx_array_pack(&r.pk, &r.payload, j->ids, j->n * sizeof *j->ids);
-    fx_pack_str(&r.pk, "calls");
-    msgpack_pack_array(&r.pk, (size_t)j->ncalls);
-    for (int i = 0; i < j->ncalls; i++)
-        msgpack_pack_uint32(&r.pk, j->counts[i]);
-    if (rc == 0)
-        rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
-    fx_rpc_end(&r);
-    if (rc != 0)
-        fx_rpc_tell_outcome(&r);
-    return rc;
+    struct fx_request q = {.operation = fx_fns[j->op].name,
+                           .keys = 2,
+                           .ready = index_ready,
+                           .pack = pack_joined,
+                           .ctx = j,
+                           .changes = 1};
+    return fx_rpc_call(&r, &q);
 }
 
 /* With its lock. */

@@ -12,10 +12,12 @@
 
 #include "proto/fd.h"
 #include "shim/calls/array.h"
+#include "shim/calls/blob.h"
 #include "shim/calls/handle.h"
 #include "shim/faissx.h"
 #include "shim/files/named.h"
 #include "shim/remote_table.h"
+#include "shim/transport/repeat.h"
 #include "shim/values/values.h"
 
 struct reader {
@@ -82,27 +84,30 @@ struct load {
     size_t size;
 };
 
-static int load_once(void *ctx)
+static int pack_load(struct fx_rpc *r, void *ctx)
 {
     const struct load *l = ctx;
-    struct fx_rpc r;
-    if (fx_rpc_begin(&r, "load", 3) != 0)
-        return -1;
-    pack_wanted(&r, l->w);
-    fx_pack_str(&r.pk, "data");
-    int rc = fx_array_pack(&r.pk, &r.payload, l->data, l->size);
-    if (rc == 0)
-        rc = fx_rpc_send(&r) == 0 ? fx_rpc_recv(&r) : -1;
-    if (rc == 0)
-        rc = take_object(&r, l->w);
-    fx_rpc_end(&r);
-    return rc;
+    pack_wanted(r, l->w);
+    fx_pack_str(&r->pk, "data");
+    return fx_array_pack(&r->pk, &r->payload, l->data, l->size);
+}
+
+static int take_loaded(struct fx_rpc *r, void *ctx)
+{
+    const struct load *l = ctx;
+    return take_object(r, l->w);
 }
 
 static int load_whole(const void *data, size_t size, const struct wanted *w)
 {
+    struct fx_rpc r;
     struct load l = {w, data, size};
-    return fx_rpc_retry(load_once, &l);
+    struct fx_request q = {
+        .operation = "load", .keys = 3, .pack = pack_load, .take = take_loaded, .ctx = &l};
+    int rc = fx_rpc_call(&r, &q);
+    if (rc != 0)
+        fx_uploads_drop(&r.payload);
+    return rc;
 }
 
 /* --- as much as FAISS asks for --- */
@@ -126,16 +131,26 @@ static int take_need(struct fx_rpc *r, struct feeding *s)
     return 0;
 }
 
-static int begin_stream(void *ctx)
+static int pack_stream(struct fx_rpc *r, void *ctx)
 {
-    struct feeding *s = ctx;
+    const struct feeding *s = ctx;
+    pack_wanted(r, s->w);
+    return 0;
+}
+
+static int take_stream(struct fx_rpc *r, void *ctx)
+{
+    return take_need(r, ctx);
+}
+
+/* Nothing was read of the source yet, so this can be repeated.  A stream that was begun in vain
+ * ends with the session. */
+static int begin_stream(struct feeding *s)
+{
     struct fx_rpc r;
-    if (fx_rpc_begin(&r, "load_stream", 2) != 0)
-        return -1;
-    pack_wanted(&r, s->w);
-    int rc = fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0 ? take_need(&r, s) : -1;
-    fx_rpc_end(&r);
-    return rc;
+    struct fx_request q = {
+        .operation = "load_stream", .keys = 2, .pack = pack_stream, .take = take_stream, .ctx = s};
+    return fx_rpc_call(&r, &q);
 }
 
 static int feed(struct feeding *s, const void *data, size_t size)
@@ -163,7 +178,7 @@ static int load_stream(source_fn source, void *ctx, const struct wanted *w)
     struct feeding s = {.w = w};
     size_t room = 0;
     char *buf = NULL;
-    int rc = fx_rpc_retry(begin_stream, &s);
+    int rc = begin_stream(&s);
     while (rc == 0 && s.need) {
         if (s.need > room) {
             free(buf);
@@ -176,6 +191,8 @@ static int load_stream(source_fn source, void *ctx, const struct wanted *w)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
     }
     free(buf);
+    if (rc != 0 && fx_error_kind() == FAISSX_E_CONNECT)
+        fx_error_append("; an index that is read from a stream cannot be sent again");
     return rc;
 }
 

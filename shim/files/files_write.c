@@ -16,6 +16,7 @@
 #include "shim/faissx.h"
 #include "shim/files/named.h"
 #include "shim/remote_table.h"
+#include "shim/transport/repeat.h"
 #include "shim/values/values.h"
 
 struct writer {
@@ -63,9 +64,37 @@ struct saved {
     uint64_t blob;
 };
 
-static int take_saved(struct fx_rpc *r, struct saved *b, const char *function)
+/* A call of `save`. */
+struct save {
+    struct saved *b;
+    struct fx_obj *o;
+    int flags;
+    const char *function;
+};
+
+static int index_ready(void *ctx, int running)
 {
+    const struct save *s = ctx;
+    return fx_object_ready(s->o, "the index", s->function, running);
+}
+
+static int pack_save(struct fx_rpc *r, void *ctx)
+{
+    const struct save *s = ctx;
+    fx_pack_str(&r->pk, "handle");
+    msgpack_pack_uint64(&r->pk, fx_obj_id(s->o));
+    fx_pack_str(&r->pk, "flags");
+    msgpack_pack_int(&r->pk, s->flags);
+    return 0;
+}
+
+static int take_saved(struct fx_rpc *r, void *ctx)
+{
+    const struct save *s = ctx;
+    struct saved *b = s->b;
     struct fx_array_in a;
+    free(b->data);
+    b->data = NULL;
     if (fx_array_next(r, &a) != 0)
         return -1;
     b->size = a.size;
@@ -74,7 +103,7 @@ static int take_saved(struct fx_rpc *r, struct saved *b, const char *function)
         return 0;
     b->data = malloc(a.size ? a.size : 1);
     if (!b->data)
-        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", function);
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", s->function);
     return fx_rpc_read(r, b->data, a.size);
 }
 
@@ -83,18 +112,15 @@ static int fetch_index(const void *handle, int cls, int flags, struct saved *b,
                        const char *function)
 {
     struct fx_rpc r;
-    int rc = -1;
-    struct fx_obj *o = fx_server_object(handle, cls, function);
-    if (o && fx_rpc_begin(&r, "save", 2) == 0) {
-        fx_pack_str(&r.pk, "handle");
-        msgpack_pack_uint64(&r.pk, fx_obj_id(o));
-        fx_pack_str(&r.pk, "flags");
-        msgpack_pack_int(&r.pk, flags);
-        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
-            rc = take_saved(&r, b, function);
-        fx_rpc_end(&r);
-    }
-    fx_obj_release(o);
+    struct save s = {b, fx_server_object(handle, cls, function), flags, function};
+    struct fx_request q = {.operation = "save",
+                           .keys = 2,
+                           .ready = index_ready,
+                           .pack = pack_save,
+                           .take = take_saved,
+                           .ctx = &s};
+    int rc = s.o ? fx_rpc_call(&r, &q) : -1;
+    fx_obj_release(s.o);
     return rc;
 }
 

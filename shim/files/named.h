@@ -18,4 +18,10 @@ const char *fx_named(const char *fname, char *buf, size_t len);
 int fx_named_write(const void *index, int cls, const char *name, const char *function);
 int fx_named_read(const char *name, int cls, void **p_out, const char *function);
 
+struct fx_obj;
+
+/* The session of an index that was opened by its name is gone: open it in the present one.  Fails
+ * if the index that has the name now has vectors of another kind. */
+int fx_named_reopen(struct fx_obj *o);
+
 #endif

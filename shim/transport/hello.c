@@ -87,6 +87,15 @@ static int exchange(struct fx_conn *c, const struct fx_credentials *who,
     return 0;
 }
 
+/* What both hello and attach answer. */
+static void read_engine(const struct fx_header *h, struct fx_welcome *w)
+{
+    w->instance = w->durable = 0;
+    fx_header_uint(h, "instance", &w->instance);
+    fx_header_uint(h, "durable", &w->durable);
+    copy_text(h, "near", w->near, sizeof w->near);
+}
+
 static int read_welcome(const struct fx_header *h, const struct fx_credentials *who,
                         struct fx_welcome *w)
 {
@@ -96,7 +105,7 @@ static int read_welcome(const struct fx_header *h, const struct fx_credentials *
         return fx_fail(FAISSX_E_PROTOCOL, "%s answered hello without a session", who->server);
     memcpy(w->token, s, n);
     copy_text(h, "faiss_version", w->version, sizeof w->version);
-    copy_text(h, "near", w->near, sizeof w->near);
+    read_engine(h, w);
     return 0;
 }
 
@@ -140,7 +149,7 @@ int fx_attach(struct fx_conn *c, const struct fx_credentials *who, struct fx_wel
     if (rc == 0)
         rc = check_status(&h, w);
     if (rc == 0)
-        copy_text(&h, "near", w->near, sizeof w->near);
+        read_engine(&h, w);
     fx_header_free(&h);
     msgpack_sbuffer_destroy(&buf);
     return rc;

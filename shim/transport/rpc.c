@@ -8,59 +8,86 @@
 #include "shim/faissx.h"
 #include "shim/settings.h"
 #include "shim/transport/refusal.h"
+#include "shim/transport/repeat.h"
 #include "shim/transport/session.h"
 
 /* An engine answers PING at once, whatever it computes.  So if nothing comes for two of these, the
  * server or the network is dead: it is not a long training. */
 enum { PING_MS = 10000 };
 
-static void begin_header(struct fx_rpc *r, const char *operation, uint32_t keys)
+void fx_rpc_header(struct fx_rpc *r, uint32_t keys)
 {
-    uint8_t token[FX_TOKEN_SIZE];
-    r->operation = operation;
+    const struct fx_channel *ch = &r->self->channel;
+    uint64_t oldest = r->self->outer.id;
+    int acknowledges_less = oldest && oldest < r->id;
+    r->generation = ch->generation;
     msgpack_sbuffer_clear(&r->self->header);
     msgpack_packer_init(&r->pk, &r->self->header, msgpack_sbuffer_write);
-    r->payload.n = 0;
+    r->payload.n = r->payload.nuploads = 0;
     r->fd = -1;
-    r->id = r->oldest = ++r->self->channel.last_request;
     int verbose = fx_settings_verbose();
-    msgpack_pack_map(&r->pk, 3 + keys + !!verbose);
+    msgpack_pack_map(&r->pk, 4 + keys + !!verbose + !!r->repeats + (unsigned)acknowledges_less);
     if (verbose) {
         fx_pack_str(&r->pk, "verbose");
         msgpack_pack_true(&r->pk);
     }
     fx_pack_str(&r->pk, "operation");
-    fx_pack_str(&r->pk, operation);
+    fx_pack_str(&r->pk, r->operation);
     fx_pack_str(&r->pk, "request_id");
     msgpack_pack_uint64(&r->pk, r->id);
     fx_pack_str(&r->pk, "session");
-    fx_session_token(token);
-    fx_pack_bin(&r->pk, token, sizeof token);
+    fx_pack_bin(&r->pk, ch->token, sizeof ch->token);
+    fx_pack_str(&r->pk, "caller");
+    fx_pack_bin(&r->pk, fx_thread_caller(r->self), FX_CALLER_SIZE);
+    if (acknowledges_less) {
+        fx_pack_str(&r->pk, "oldest");
+        msgpack_pack_uint64(&r->pk, oldest);
+    }
+    if (r->repeats) {
+        fx_pack_str(&r->pk, "again");
+        r->again_at = r->self->header.size;
+        msgpack_pack_false(&r->pk);
+    }
+}
+
+int fx_rpc_open(struct fx_rpc *r, const char *operation, int most)
+{
+    memset(r, 0, offsetof(struct fx_rpc, payload));
+    r->payload.n = r->payload.nuploads = 0;
+    r->operation = operation;
+    r->self = fx_self();
+    if (!r->self || fx_thread_engage(r->self) != 0)
+        return -1;
+    r->begun = 1;
+    r->most = most;
+    r->deadline = fx_now_ms() + fx_settings_timeout_ms();
+    if (r->self->outer.deadline && r->self->outer.deadline < r->deadline)
+        r->deadline = r->self->outer.deadline;
+    r->id = r->oldest = ++r->self->last_request;
+    r->conn = fx_session_conn(r->self, r->deadline);
+    if (!r->conn && fx_session_was_connected()) {
+        r->trouble = FX_BROKEN;
+        fx_rpc_recover(r);
+    }
+    if (r->conn)
+        return 0;
+    fx_rpc_end(r);
+    return -1;
 }
 
 int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
-    memset(r, 0, offsetof(struct fx_rpc, payload));
-    r->self = fx_self();
-    if (!r->self)
+    if (fx_rpc_open(r, operation, fx_settings_retries()) != 0)
         return -1;
-    r->deadline = fx_now_ms() + fx_settings_timeout_ms();
-    if (fx_thread_engage(r->self) != 0)
-        return -1;
-    r->conn = fx_session_conn(r->self, r->deadline);
-    if (!r->conn) {
-        fx_thread_disengage(r->self);
-        return -1;
-    }
-    r->begun = 1;
-    r->generation = fx_session_generation();
-    begin_header(r, operation, keys);
+    fx_rpc_header(r, keys);
     return 0;
 }
 
 void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys)
 {
-    begin_header(r, operation, keys);
+    r->operation = operation;
+    r->id = r->oldest = ++r->self->last_request;
+    fx_rpc_header(r, keys);
 }
 
 /* Close the connection and set the error: `error`, or why the engine died. */
@@ -72,7 +99,11 @@ static int broken(struct fx_rpc *r, int error, const char *what)
     r->self->channel.conn = r->conn = NULL;
     if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
         error = FAISSX_E_TIMEOUT;
-    if (error != FAISSX_E_CONNECT || fx_session_explain(r->operation, r->deadline) != 0)
+    r->trouble = error == FAISSX_E_CONNECT ? FX_BROKEN : FX_FINAL;
+    if (error == FAISSX_E_CONNECT)
+        fx_event_broken(r->self, text);
+    if (error != FAISSX_E_CONNECT || (r->repeats && r->most > 0) ||
+        fx_session_explain(r->operation, r->deadline) != 0)
         fx_fail(error, "%s", text);
     return -1;
 }
@@ -119,9 +150,16 @@ int fx_rpc_send(struct fx_rpc *r)
 {
     struct fx_frame frames[FX_FRAMES_MAX + 1];
     const msgpack_sbuffer *h = &r->self->header;
-    r->conn = r->self->channel.conn; /* an upload since fx_rpc_begin may have made a new one */
-    if (!r->conn)
+    r->trouble = FX_FINAL;
+    r->conn = r->self->channel.conn; /* an upload since fx_rpc_begin may have made a new one, */
+    if (r->conn && r->self->channel.generation != r->generation) { /* in another session */
+        r->trouble = FX_SESSION_LOST;
+        return fx_fail(FAISSX_E_SESSION, "%s: the session was lost", r->operation);
+    }
+    if (!r->conn) {
+        r->trouble = FX_BROKEN;
         return fx_fail(FAISSX_E_CONNECT, "%s: the connection broke", r->operation);
+    }
     if (h->size > FX_HEADER_MAX)
         return fx_fail(FAISSX_E_LIMIT,
                        "%s: the request's header would have %zu bytes; at most %d are allowed",
@@ -131,6 +169,7 @@ int fx_rpc_send(struct fx_rpc *r)
     /* If this fails, the server does not have all of the message, and drops it. */
     if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->doubt = r->outcome == FX_MAYBE_MADE;
     r->outcome = FX_MAYBE_MADE;
     return 0;
 }
@@ -166,7 +205,7 @@ static int wait_message(struct fx_rpc *r, size_t *size, int *more)
         int silent = heard == now_heard; /* since the last PING */
         heard = now_heard;
         if (silent || fx_conn_ping(r->conn, r->deadline) != 0)
-            return broken(r, FAISSX_E_TIMEOUT,
+            return broken(r, r->repeats && r->most > 0 ? FAISSX_E_CONNECT : FAISSX_E_TIMEOUT,
                           "the server is silent: it does not even answer PING");
     }
 }
@@ -227,6 +266,13 @@ static void show_printed(const struct fx_rpc *r)
         fwrite(text, 1, n, stderr);
 }
 
+/* The last error is a refusal of a kind that comes before the server knows which request it is. */
+static int may_be_about_this_sending_only(void)
+{
+    int kind = fx_error_kind();
+    return kind == FAISSX_E_LIMIT || kind == FAISSX_E_CONNECT || kind == FAISSX_E_SESSION;
+}
+
 int fx_rpc_recv(struct fx_rpc *r)
 {
     int rc;
@@ -240,13 +286,19 @@ int fx_rpc_recv(struct fx_rpc *r)
         r->outcome = FX_MADE;
         return 0;
     }
+    fx_refusal(&r->reply, FAISSX_E_FAISS);
+    if (fx_error_kind() == FAISSX_E_SESSION) {
+        fx_session_lost(r->generation);
+        r->trouble = FX_SESSION_LOST;
+    } else if (fx_error_kind() == FAISSX_E_CONNECT) { /* the server is stopping */
+        r->trouble = FX_BROKEN;
+    }
     if (fx_header_uint(&r->reply, "made", &made) && made)
         r->outcome = FX_MADE;
-    else
-        r->outcome = fx_header_is(&r->reply, "kind", "timeout") ? FX_TOLD : FX_NOT_MADE;
-    fx_refusal(&r->reply, FAISSX_E_FAISS);
-    if (fx_error_kind() == FAISSX_E_SESSION)
-        fx_session_lost(r->generation);
+    else if (fx_header_is(&r->reply, "kind", "timeout"))
+        r->outcome = FX_TOLD;
+    else if (!r->doubt || !may_be_about_this_sending_only())
+        r->outcome = FX_NOT_MADE;
     return -1;
 }
 
@@ -296,14 +348,8 @@ void fx_rpc_end(struct fx_rpc *r)
     fx_header_free(&r->reply);
     free(r->reply_buf);
     r->reply_buf = NULL;
+    free(r->first.text);
+    r->first.text = NULL;
     fx_thread_disengage(r->self);
     r->begun = 0;
-}
-
-int fx_rpc_retry(int (*call)(void *ctx), void *ctx)
-{
-    int rc = call(ctx);
-    if (rc == -1 && fx_error_kind() == FAISSX_E_SESSION)
-        rc = call(ctx);
-    return rc;
 }

@@ -2,6 +2,9 @@
 /*
  * One request and its reply, on the calling thread's connection.
  *
+ * Most calls are made with fx_rpc_call(), in repeat.h, which also reconnects and asks again.  What
+ * is here are its steps, for calls that consist of several requests:
+ *
  *     struct fx_rpc r;
  *     if (fx_rpc_begin(&r, "operation", 1) != 0)       one more key will be packed
  *         return -1;
@@ -35,6 +38,15 @@ enum fx_outcome {
 struct fx_payload {
     int n;
     struct fx_frame frames[FX_FRAMES_MAX]; /* whose memory is the caller's */
+    int nuploads;
+    uint64_t uploads[FX_FRAMES_MAX]; /* arrays that were sent before, see shim/calls/blob.h */
+};
+
+/* What has to be done before a request that failed can be made again. */
+enum fx_trouble {
+    FX_FINAL,  /* nothing helps */
+    FX_BROKEN, /* the connection broke, or the server cannot be reached at present: reconnect */
+    FX_SESSION_LOST /* begin it in a new session */
 };
 
 struct fx_rpc {
@@ -54,13 +66,25 @@ struct fx_rpc {
     int more;    /* there are others */
     size_t left; /* unread bytes of the current frame */
     enum fx_outcome outcome;
-    int begun; /* and not ended */
+    enum fx_trouble trouble;
+    int repeats;           /* the caller repeats the request: see repeat.h */
+    size_t again_at;       /* where in the header it says whether it was sent before */
+    int doubt;             /* it was sent before, and there was no answer */
+    int tries, renewals;   /* reconnections, and new sessions, so far */
+    int most;              /* reconnections that are allowed */
+    struct fx_error first; /* the error that the first reconnection followed, or no text */
+    int begun;             /* and not ended */
     struct fx_payload payload;
 };
 
-/* Connect if need be, and begin a header with `keys` keys besides operation, request_id and
- * session. */
+/* Find this thread's connection, or connect, and begin a header with `keys` keys besides operation,
+ * request_id and session. */
 int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys);
+
+/* The same in two steps: the connection, with at most `most` attempts if it has broken, and the
+ * header, which may be begun again. */
+int fx_rpc_open(struct fx_rpc *r, const char *operation, int most);
+void fx_rpc_header(struct fx_rpc *r, uint32_t keys);
 
 /* Begin another request in the same call. */
 void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys);
@@ -87,9 +111,5 @@ int fx_rpc_malformed(struct fx_rpc *r, const char *what);
 /* After a request that changes something has failed: append to the error's text whether the change
  * was made, unless the text says so. */
 void fx_rpc_tell_outcome(const struct fx_rpc *r);
-
-/* Run `call`, a whole call that names nothing of the session; and once more, in a new session, when
- * the server has lost the session.  Returns what `call` returned last. */
-int fx_rpc_retry(int (*call)(void *ctx), void *ctx);
 
 #endif

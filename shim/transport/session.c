@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim/calls/join.h"
@@ -13,7 +14,7 @@
 #include "shim/thread.h"
 #include "shim/transport/hello.h"
 
-enum { CONNECT_MS = 5000, EXPLAIN_MS = 5000 };
+enum { EXPLAIN_MS = 5000 };
 
 enum state {
     NO_SESSION, /* the next call that needs one says hello */
@@ -24,11 +25,19 @@ enum state {
 static struct {
     pthread_mutex_t lock;
     struct fx_credentials who;
-    struct fx_welcome welcome; /* its token is valid in a session */
-    enum state state;
-    unsigned generation, epoch; /* see session.h; generation is atomic */
-    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
-                                   without any connection ends. */
+    struct fx_welcome welcome;  /* its token is valid in a session */
+    enum state state;           /* atomic */
+    unsigned generation, epoch; /* see session.h; atomic */
+    int was_connected;          /* to this server; atomic */
+    struct {                    /* the session that was lost last */
+        unsigned generation;
+        int any, configured; /* the program has chosen another server */
+        uint64_t instance;   /* its engine */
+        char previous[FX_PREVIOUS_SIZE],
+            tenant[FX_TENANT_MAX + 1]; /* how that engine ended, or "" */
+    } lost;
+    struct fx_channel spare; /* of a thread that has ended.  One is kept, because a session
+                                without any connection ends. */
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -49,9 +58,20 @@ static void next_generation(void)
     __atomic_add_fetch(&session.generation, 1, __ATOMIC_RELEASE);
 }
 
-static void lose_session(void)
+static void set_state(enum state to)
 {
-    session.state = NO_SESSION;
+    __atomic_store_n(&session.state, to, __ATOMIC_RELEASE);
+}
+
+static void lose_session(int configured)
+{
+    session.lost.generation = session.generation;
+    session.lost.any = 1;
+    session.lost.configured = configured;
+    session.lost.instance = session.welcome.instance;
+    memcpy(session.lost.previous, session.welcome.previous, sizeof session.lost.previous);
+    memcpy(session.lost.tenant, session.welcome.tenant, sizeof session.lost.tenant);
+    set_state(NO_SESSION);
     next_generation();
 }
 
@@ -67,10 +87,12 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         return fx_fail(FAISSX_E_MEMORY, "out of memory");
     }
     if (session.state == IN_SESSION && !same)
-        lose_session(); /* with the same server, perhaps another key, the next connection attaches
-                         */
+        lose_session(1); /* with the same server, perhaps another key, the next connection attaches
+                          */
     session.welcome.near[0] = '\0';
-    session.epoch++;
+    if (!same)
+        __atomic_store_n(&session.was_connected, 0, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&session.epoch, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&session.lock);
     return 0;
 }
@@ -78,7 +100,7 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
 int fx_session_open(void)
 {
     struct fx_thread *self = fx_self();
-    return self && fx_session_conn(self, fx_now_ms() + CONNECT_MS) ? 0 : -1;
+    return self && fx_session_conn(self, fx_now_ms() + fx_settings_connect_ms()) ? 0 : -1;
 }
 
 int fx_remote_configured(void)
@@ -94,22 +116,55 @@ unsigned fx_session_generation(void)
     return __atomic_load_n(&session.generation, __ATOMIC_ACQUIRE);
 }
 
-void fx_session_token(uint8_t token[FX_TOKEN_SIZE])
+int fx_session_was_connected(void)
 {
-    pthread_mutex_lock(&session.lock);
-    memcpy(token, session.welcome.token, FX_TOKEN_SIZE);
-    pthread_mutex_unlock(&session.lock);
+    return __atomic_load_n(&session.was_connected, __ATOMIC_RELAXED);
 }
 
 void fx_session_lost(unsigned generation)
 {
     pthread_mutex_lock(&session.lock);
-    if (session.generation == generation) {
-        if (session.state == IN_SESSION)
-            session.state = NO_SESSION;
-        next_generation();
+    if (session.generation == generation && session.state == IN_SESSION) {
+        session.welcome.previous[0] = '\0';
+        lose_session(0);
     }
     pthread_mutex_unlock(&session.lock);
+}
+
+int fx_session_why(unsigned generation, char *why, size_t size)
+{
+    int died = 0;
+    pthread_mutex_lock(&session.lock);
+    if (!session.lost.any || session.lost.generation != generation) {
+        snprintf(why, size,
+                 "the server was restarted, or this process was configured for another one");
+    } else if (session.lost.configured) {
+        snprintf(why, size, "this process was configured for another server");
+    } else if (session.lost.previous[0]) {
+        snprintf(why, size, "the engine of tenant '%s' died (%s)", session.lost.tenant,
+                 session.lost.previous);
+        died = 1;
+    } else if (session.lost.instance && session.state == IN_SESSION &&
+               session.welcome.instance == session.lost.instance) {
+        snprintf(why, size,
+                 "its session has ended: this process was not connected for longer than the "
+                 "server's lease");
+    } else {
+        snprintf(why, size, "the server was restarted");
+    }
+    pthread_mutex_unlock(&session.lock);
+    return died;
+}
+
+int fx_session_remembers(unsigned generation)
+{
+    pthread_mutex_lock(&session.lock);
+    int yes = session.state == IN_SESSION && session.lost.any &&
+              session.lost.generation == generation && !session.lost.configured &&
+              (session.welcome.durable ||
+               (session.lost.instance && session.welcome.instance == session.lost.instance));
+    pthread_mutex_unlock(&session.lock);
+    return yes;
 }
 
 const char *fx_session_server_version(void)
@@ -126,9 +181,19 @@ static int introduce(struct fx_conn *c, int attach, int64_t deadline)
         return fx_attach(c, &session.who, &session.welcome, deadline);
     if (fx_hello(c, &session.who, &session.welcome, deadline) != 0)
         return -1;
-    session.state = IN_SESSION;
+    set_state(IN_SESSION);
+    __atomic_store_n(&session.was_connected, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
     return 0;
+}
+
+/* A channel over a connection that has been introduced; with the session's lock. */
+static struct fx_channel new_channel(struct fx_conn *c, int near)
+{
+    struct fx_channel ch = {
+        .conn = c, .epoch = session.epoch, .generation = session.generation, .near = near};
+    memcpy(ch.token, session.welcome.token, sizeof ch.token);
+    return ch;
 }
 
 static void close_channel(struct fx_channel *ch)
@@ -139,7 +204,8 @@ static void close_channel(struct fx_channel *ch)
 
 static int is_fresh(const struct fx_channel *ch)
 {
-    return ch->conn && ch->epoch == session.epoch && !fx_conn_is_dead(ch->conn);
+    return ch->conn && ch->epoch == __atomic_load_n(&session.epoch, __ATOMIC_ACQUIRE) &&
+           ch->generation == fx_session_generation() && !fx_conn_is_dead(ch->conn);
 }
 
 /* The server says at which path it can be reached on this host.  That can be wrong: through a
@@ -177,7 +243,7 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
         fx_conn_close(c);
         return -1;
     }
-    *ch = (struct fx_channel){.conn = c, .epoch = session.epoch, .near = 1};
+    *ch = new_channel(c, 1);
     return 0;
 }
 
@@ -190,9 +256,10 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
     struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
     if (!c)
         return fx_fail(FAISSX_E_CONNECT, "%s", err);
+    session.welcome.previous[0] = '\0';
     int attach = session.state == IN_SESSION, rc = introduce(c, attach, deadline);
     if (rc != 0 && attach && fx_error_kind() == FAISSX_E_SESSION) {
-        lose_session(); /* the server or the engine was restarted */
+        lose_session(0); /* the server or the engine was restarted */
         rc = introduce(c, 0, deadline);
     }
     if (rc != 0) {
@@ -207,9 +274,27 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         return 0;
     }
     session.welcome.near[0] = '\0';
-    *ch = (struct fx_channel){
-        .conn = c, .epoch = session.epoch, .near = strncmp(session.who.server, "ipc://", 6) == 0};
+    *ch = new_channel(c, strncmp(session.who.server, "ipc://", 6) == 0);
     return 0;
+}
+
+/* Another thread may have it for as long as connecting takes. */
+static int lock_session(int64_t deadline)
+{
+    struct timespec t;
+    int64_t left = deadline - fx_now_ms();
+    if (pthread_mutex_trylock(&session.lock) == 0)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (left > 0) {
+        t.tv_sec += left / 1000;
+        t.tv_nsec += left % 1000 * 1000000;
+        t.tv_sec += t.tv_nsec / 1000000000;
+        t.tv_nsec %= 1000000000;
+    }
+    if (pthread_mutex_timedlock(&session.lock, &t) == 0)
+        return 0;
+    return fx_fail(FAISSX_E_TIMEOUT, "another thread is still connecting to the server");
 }
 
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
@@ -218,7 +303,19 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
     struct fx_conn *conn = NULL;
     if (fx_settings_check() != 0)
         return NULL;
-    pthread_mutex_lock(&session.lock);
+    if (__atomic_load_n(&session.state, __ATOMIC_ACQUIRE) == IN_SESSION && is_fresh(ch))
+        return ch->conn; /* the usual case, which takes no lock */
+    if (ch->conn && ch->epoch == __atomic_load_n(&session.epoch, __ATOMIC_ACQUIRE) &&
+        fx_conn_is_dead(ch->conn)) {
+        char why[256];
+        snprintf(why, sizeof why, "%s",
+                 *fx_conn_error(ch->conn) ? fx_conn_error(ch->conn)
+                                          : "the server closed the connection");
+        close_channel(ch);
+        fx_event_broken(self, why);
+    }
+    if (lock_session(deadline) != 0)
+        return NULL;
     if (ch->conn && session.state != ENDED && (session.state != IN_SESSION || !is_fresh(ch)))
         close_channel(ch);
     if (!session.who.server) {
@@ -234,12 +331,14 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
         session.spare = (struct fx_channel){0};
     }
     if (!ch->conn) {
-        int64_t limit = fx_now_ms() + CONNECT_MS;
+        int64_t limit = fx_now_ms() + fx_settings_connect_ms();
         connect_channel(ch, deadline < limit ? deadline : limit);
     }
     conn = ch->conn;
 out:
     pthread_mutex_unlock(&session.lock);
+    if (conn)
+        fx_event_connected(self);
     return conn;
 }
 
@@ -276,7 +375,7 @@ int fx_session_explain(const char *operation, int64_t deadline)
         fx_conn_close(c);
     }
     if (error == FAISSX_E_SESSION)
-        lose_session();
+        lose_session(0);
     if (error == FAISSX_E_SESSION && session.welcome.previous[0]) {
         fx_fail(FAISSX_E_ENGINE,
                 "the engine of tenant '%s' died (%s) while running %s; its objects are gone",
@@ -306,7 +405,7 @@ int fx_session_farewell(struct fx_farewell *f)
     f->endpoint = is_trustworthy(session.welcome.near)            ? session.welcome.near
                   : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
                                                                   : NULL;
-    session.state = ENDED;
+    set_state(ENDED);
     return 0;
 }
 
@@ -324,7 +423,7 @@ void fx_session_fork_prepare(void)
 void fx_session_fork_done(int in_child)
 {
     if (in_child)
-        session.epoch++;
+        __atomic_add_fetch(&session.epoch, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&session.owner, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&session.lock);
 }

@@ -9,7 +9,7 @@
  *
  * Four things are counted, each under one name here, in rpc.h and in object.c:
  *
- *     generation   sessions that this process has had.  Objects and requests of an older
+ *     generation   sessions that this process has lost.  Objects and requests of an older
  *                  generation belong to a session that is gone.
  *     epoch        changes of what connections are good for: a new configuration, or, in the child,
  *                  a fork.  A connection of an older epoch leads elsewhere, or is the parent's.
@@ -32,8 +32,9 @@ struct fx_thread;
 struct fx_channel {
     struct fx_conn *conn; /* NULL: there is none */
     unsigned epoch;
-    int near;              /* over a Unix socket: memfds can be passed */
-    uint64_t last_request; /* id of the newest request sent over it; the first is 1 */
+    unsigned generation;          /* of the session that it is in, */
+    uint8_t token[FX_TOKEN_SIZE]; /* and that session's token */
+    int near;                     /* over a Unix socket: memfds can be passed */
 };
 
 /* Set the server; NULL or "" clears it.  See faissx_configure. */
@@ -52,12 +53,22 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
 /* Take a connection that its thread does not need any more, and forget it there. */
 void fx_session_give_back(struct fx_channel *channel);
 
+/* Has the process had a session with this server?  If not, a server that cannot be reached is an
+ * error at once. */
+int fx_session_was_connected(void);
+
 /* Find out why a connection broke in the middle of `operation`.  Returns 0 with the error set when
  * the engine died or cannot start, -1 when that was not the reason. */
 int fx_session_explain(const char *operation, int64_t deadline);
 
-void fx_session_token(uint8_t token[FX_TOKEN_SIZE]);
 unsigned fx_session_generation(void);
+
+/* Why the session of `generation` is gone.  Returns 1 if its engine died. */
+enum { FX_WHY_SIZE = 300 };
+int fx_session_why(unsigned generation, char *why, size_t size);
+
+/* Does the present session's engine know what was answered in the session of `generation`? */
+int fx_session_remembers(unsigned generation);
 
 /* The server has said that it does not know the session of `generation`. */
 void fx_session_lost(unsigned generation);

@@ -115,10 +115,16 @@ struct life {
 
 void life_lead(const struct life *l);
 
+/* Called before each step.  Returns 0 to make the call, or the character of an outcome: the call
+ * was made in a copy of this process, and ended that. */
+char rehearse(enum step s);
+/* Whether this process is such a copy, which ends after the call. */
+extern int rehearsing;
+
 /* Whether a server makes the calls; then shapes are not recorded. */
 extern int remote;
 
-/* Milliseconds of processor time that a step may take. */
+/* Milliseconds of processor time that a step may take; at most 500 if it does not train. */
 extern int step_ms;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crash-learn RELEASE FILE...: prints the rows of server/engine/guard/refusals.h for a release,
- * from what `crash` printed.
+ * without its number, from what `crash` printed.
  *
  * The steps of all lives are counted in cells.  A cell is an act, its circumstances, and the shape
  * of the index.  It is dead if every step in it ended the process, mixed if some did.  Rules are
@@ -23,12 +23,14 @@ struct cell {
     int shape;
     int good, died, hung;
     int covered;
+    int next; /* cell of the same act and shape + 1, or 0 */
 };
 
 static struct cell *cells;
 static int ncells;
 static char **shapes;
 static int nshapes;
+static int *first[FXE_NACTS]; /* of each act and shape: its first cell + 1, or 0 */
 
 static const char *const act_names[] = {
 #define X(name) #name,
@@ -193,7 +195,7 @@ static void count(struct meaning m, int shape, char outcome)
     }
     if (!buckets[at]) {
         cells = grow(cells, ncells, sizeof *cells);
-        cells[ncells++] = (struct cell){m.act, m.given, shape, 0, 0, 0, 0};
+        cells[ncells++] = (struct cell){m.act, m.given, shape, 0, 0, 0, 0, 0};
         buckets[at] = ncells;
     }
     struct cell *c = &cells[buckets[at] - 1];
@@ -280,19 +282,35 @@ static int dead(const struct cell *c)
     return c->died + c->hung > 0 && c->good == 0;
 }
 
+static void link_cells(void)
+{
+    for (int act = 0; act < FXE_NACTS; act++) {
+        free(first[act]);
+        first[act] = calloc((size_t)nshapes + 1, sizeof **first);
+        if (!first[act])
+            abort();
+    }
+    for (int i = ncells - 1; i >= 0; i--) {
+        int *at = &first[cells[i].act][cells[i].shape];
+        cells[i].next = *at;
+        *at = i + 1;
+    }
+}
+
 /* Returns how many uncovered cells the rule covers, or -1 if it covers one that it must not. */
 static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
 {
     const unsigned char *fits = fitting(r->pattern);
     int n = 0;
-    for (int i = 0; i < ncells; i++) {
-        const struct cell *c = &cells[i];
-        if (c->act != act || !fits[c->shape] || (r->with & ~c->given) || (r->without & c->given))
-            continue;
-        if (wanted_dead ? !dead(c) : c->died + c->hung == 0)
-            return -1;
-        n += !c->covered && dead(c) == wanted_dead;
-    }
+    for (int shape = 0; shape < nshapes; shape++)
+        for (int i = fits[shape] ? first[act][shape] : 0; i; i = cells[i - 1].next) {
+            const struct cell *c = &cells[i - 1];
+            if ((r->with & ~c->given) || (r->without & c->given))
+                continue;
+            if (wanted_dead ? !dead(c) : c->died + c->hung == 0)
+                return -1;
+            n += !c->covered && dead(c) == wanted_dead;
+        }
     return n;
 }
 
@@ -416,7 +434,7 @@ static int widest(struct rule *best, const struct cell *c)
     return 1;
 }
 
-static int learn(const char *release, int wanted_dead)
+static int learn(int wanted_dead)
 {
     int rules = 0;
     for (int i = 0; i < ncells; i++) {
@@ -438,8 +456,8 @@ static int learn(const char *release, int wanted_dead)
         int always =
             wanted_dead && !tolerated && !(best.with & FXE_ODD) && !strstr(best.pattern, "INS");
         const char *verdict = always ? (died == 0 ? "HANGS" : "REFUSE") : hung ? "MAY_HANG" : "TRY";
-        printf("ROW(\"%s\", %s, %s, %u, %u, \"%s\")\n", release, verdict, act_names[c->act],
-               best.with, best.without, best.pattern);
+        printf("ROW(%s, %s, %u, %u, \"%s\")\n", verdict, act_names[c->act], best.with, best.without,
+               best.pattern);
         rules++;
     }
     return rules;
@@ -481,7 +499,8 @@ static void release(const char *name, char **files, int n)
     for (int i = 0; i < ncells; i++)
         counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
     print_release(name);
-    int always = learn(name, 1), sometimes = learn(name, 0);
+    link_cells();
+    int always = learn(1), sometimes = learn(0);
     fprintf(stderr,
             "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "
             "sometimes; %d rows refuse, %d try\n",

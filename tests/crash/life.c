@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "crash.h"
 #include "server/engine/guard/shape.h"
 
-enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000 };
+enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 500 };
 
 const char *const step_names[NSTEPS] = {
 #define X(name) #name,
@@ -57,13 +58,20 @@ static int enter(enum step s)
         place->outcome[s] = place->skip[s];
         return 0;
     }
-    limit(step_ms);
     place->step = s;
+    if ((place->skip[s] = rehearse(s))) {
+        place->step = -1;
+        place->outcome[s] = place->skip[s];
+        return 0;
+    }
+    limit(s == STEP_train || s == STEP_retrain || step_ms < MS ? step_ms : MS);
     return 1;
 }
 
 static int leave(enum step s, int rc)
 {
+    if (rehearsing)
+        _exit(0);
     place->step = -1;
     place->outcome[s] = rc == 0                                                     ? 'o'
                         : remote && strstr(api.get_last_error(), " died (") != NULL ? 'D'

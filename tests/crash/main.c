@@ -30,7 +30,7 @@
 struct fx_api api;
 
 /* A server may try a call for a while before it answers, hence STUCK_SECONDS_REMOTE. */
-enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60, STUCK_SECONDS_REMOTE = 600 };
+enum { BATCH = 400, MEMORY = 4, STUCK_SECONDS = 60, STUCK_SECONDS_REMOTE = 600, PROGRESS_MS = 10 };
 
 /* Kinds that are not tried in full get only the first of these. */
 static const int metrics[] = {1, 0, 2, 4, 22, 24, 3, 20, 21, 23, 25, 99};
@@ -40,6 +40,7 @@ static struct life *lives;
 static int nlives;
 static int longest; /* milliseconds for each step; 0: by kind */
 static int diary;   /* memfd: stderr of the children */
+static int threads; /* of OpenMP */
 
 static void load(const char *path)
 {
@@ -116,7 +117,9 @@ static void print(const struct life *l)
 static struct record {
     int life; /* the last life counted, or -1 */
     unsigned char deaths[NSTEPS], good[NSTEPS], hangs[NSTEPS];
-} * record; /* for the current kind and metric; shared with children */
+    unsigned char mortal[NSTEPS]; /* steps that ended a child with this kind and any metric */
+    int any_mortal, total;        /* total: deaths of all kinds */
+} * record;                       /* for the current kind and metric; shared with children */
 
 static int enough(const struct life *l)
 {
@@ -132,7 +135,7 @@ static void look_back(int from)
 {
     const struct life *was = record->life < 0 ? NULL : &lives[record->life];
     if (!was || was->kind != lives[from].kind) {
-        memset(record, 0, sizeof *record);
+        *record = (struct record){.total = record->total};
     } else if (!is_same(was, &lives[from])) {
         memset(record->deaths, 0, sizeof record->deaths);
         memset(record->good, 0, sizeof record->good);
@@ -155,6 +158,102 @@ static char hopeless(const struct life *l, int step)
     return (record->deaths[step] >= enough(l) && !record->good[step]) || record->hangs[step] >= 1
                ? '~'
                : 0;
+}
+
+static void last_words(char *text, size_t len)
+{
+    char buf[4096];
+    off_t size = lseek(diary, 0, SEEK_END);
+    off_t from = size > (off_t)sizeof buf - 1 ? size - (off_t)sizeof buf + 1 : 0;
+    ssize_t n = pread(diary, buf, sizeof buf - 1, from);
+    buf[n > 0 ? n : 0] = '\0';
+    for (char *p = buf; *p; p++)
+        if (*p == '\n' || *p == '\t')
+            *p = ' ';
+    char *what = strstr(buf, "what():");
+    char *assertion = strstr(buf, "Faiss assertion");
+    snprintf(text, len, "%s", what ? what + 9 : assertion ? assertion : buf);
+    if (ftruncate(diary, 0) == 0)
+        lseek(diary, 0, SEEK_SET);
+}
+
+static long cpu_ms(clockid_t clock)
+{
+    struct timespec t;
+    return clock_gettime(clock, &t) == 0 ? t.tv_sec * 1000L + t.tv_nsec / 1000000 : 0;
+}
+
+/* Waits for the child and returns its status.  Kills a child that stays in one step for too long
+ * without using processor time; if it does use processor time, its timer ends it (life.c).  A
+ * client of a server waits without using any, so only the time counts. */
+static int wait_for(pid_t pid)
+{
+    int status, life = -1, step = -1, fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    long used = 0;
+    time_t since = time(NULL);
+    clockid_t clock;
+    if (clock_getcpuclockid(pid, &clock) != 0)
+        clock = CLOCK_PROCESS_CPUTIME_ID; /* the child has ended already */
+    for (;;) {
+        pid_t got = waitpid(pid, &status, WNOHANG);
+        if (got == pid) {
+            close(fd);
+            return status;
+        }
+        long now = cpu_ms(clock);
+        if (place->life != life || place->step != step || (!remote && now - used > PROGRESS_MS)) {
+            life = place->life;
+            step = place->step;
+            used = now;
+            since = time(NULL);
+        } else if (time(NULL) - since > (remote ? STUCK_SECONDS_REMOTE : STUCK_SECONDS)) {
+            kill(pid, SIGALRM);
+        }
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        poll(&p, 1, fd < 0 ? 1 : 200);
+    }
+}
+
+/* Prints how a child died in the current step and life, and returns the character for it. */
+static char report(int status)
+{
+    const struct life *l = &lives[place->life];
+    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0, step = place->step;
+    int hung = sig == SIGPROF || sig == SIGALRM;
+    char text[4096];
+    last_words(text, sizeof text);
+    printf("died\t%s\t%d\t%s\t%s\t%s\t%.200s\n", l->kind->name, l->metric,
+           variant_names[l->variant], step < 0 ? "?" : step_names[step],
+           hung  ? "hang"
+           : sig ? strsignal(sig)
+                 : "exit",
+           text);
+    fflush(stdout);
+    record->total++;
+    record->any_mortal = 1;
+    if (step >= 0)
+        record->mortal[step] = 1;
+    return hung ? 'h' : sig == SIGABRT ? 'x' : 's';
+}
+
+int rehearsing;
+
+/* A life whose child died is led again from the beginning, which takes long.  So where deaths are
+ * likely, because there were some with this kind, a call is made in a copy of the child first.  A
+ * copy has one thread only. */
+char rehearse(enum step s)
+{
+    int slow = s == STEP_create || s == STEP_shape || s == STEP_train || s == STEP_retrain;
+    if (remote || threads > 1 || rehearsing || !record->any_mortal || (slow && !record->mortal[s]))
+        return 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        rehearsing = 1;
+    if (pid <= 0)
+        return 0;
+    int status = wait_for(pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : report(status);
 }
 
 static void child(int from, int redo)
@@ -186,47 +285,6 @@ static void child(int from, int redo)
         place->done = i + 1;
     }
     _exit(0);
-}
-
-static void last_words(char *text, size_t len)
-{
-    char buf[4096];
-    off_t size = lseek(diary, 0, SEEK_END);
-    off_t from = size > (off_t)sizeof buf - 1 ? size - (off_t)sizeof buf + 1 : 0;
-    ssize_t n = pread(diary, buf, sizeof buf - 1, from);
-    buf[n > 0 ? n : 0] = '\0';
-    for (char *p = buf; *p; p++)
-        if (*p == '\n' || *p == '\t')
-            *p = ' ';
-    char *what = strstr(buf, "what():");
-    char *assertion = strstr(buf, "Faiss assertion");
-    snprintf(text, len, "%s", what ? what + 9 : assertion ? assertion : buf);
-    if (ftruncate(diary, 0) == 0)
-        lseek(diary, 0, SEEK_SET);
-}
-
-/* Waits for the child and returns its status.  Kills a child that stays in one step for too long:
- * since processor time is limited as well, it must be waiting. */
-static int wait_for(pid_t pid)
-{
-    int status, life = -1, step = -1, fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    time_t since = time(NULL);
-    for (;;) {
-        pid_t got = waitpid(pid, &status, WNOHANG);
-        if (got == pid) {
-            close(fd);
-            return status;
-        }
-        if (place->life != life || place->step != step) {
-            life = place->life;
-            step = place->step;
-            since = time(NULL);
-        } else if (time(NULL) - since > (remote ? STUCK_SECONDS_REMOTE : STUCK_SECONDS)) {
-            kill(pid, SIGALRM);
-        }
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        poll(&p, 1, fd < 0 ? 1 : 200);
-    }
 }
 
 int main(int argc, char **argv)
@@ -266,6 +324,8 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("OMP_NUM_THREADS", "1", 0);
+    threads = atoi(getenv("OMP_NUM_THREADS"));
+    setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     choose(&c);
     if (list) {
@@ -279,7 +339,6 @@ int main(int argc, char **argv)
     if (place == MAP_FAILED || record == MAP_FAILED || diary < 0)
         return 2;
     record->life = -1;
-    int deaths = 0;
     for (int redo = 0; place->done < nlives;) {
         int from = place->done;
         fflush(stdout);
@@ -294,28 +353,18 @@ int main(int argc, char **argv)
         redo = 0;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
             continue;
-        const struct life *l = &lives[place->life];
-        int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0, step = place->step;
-        int hung = sig == SIGPROF || sig == SIGALRM;
-        char text[4096];
-        last_words(text, sizeof text);
-        printf("died\t%s\t%d\t%s\t%s\t%s\t%.200s\n", l->kind->name, l->metric,
-               variant_names[l->variant], step < 0 ? "?" : step_names[step],
-               hung  ? "hang"
-               : sig ? strsignal(sig)
-                     : "exit",
-               text);
-        deaths++;
+        int step = place->step;
+        char outcome = report(status);
         redo = 1;
         if (step < 0) { /* not in a call: give up on this life */
-            print(l);
+            print(&lives[place->life]);
             place->done = place->life + 1;
             redo = 0;
             continue;
         }
-        place->skip[step] = hung ? 'h' : sig == SIGABRT ? 'x' : 's';
+        place->skip[step] = outcome;
         place->done = place->life;
     }
-    fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, deaths);
+    fprintf(stderr, "crash: %d lives, %d deaths\n", nlives, record->total);
     return 0;
 }

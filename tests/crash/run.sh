@@ -27,12 +27,9 @@ lead() {
     touch "$at.done"
 }
 
-rows=$OUT/refusals.h
+rows=$OUT/rows
 mkdir -p "$OUT"
-{
-    echo '/* SPDX-License-Identifier: Apache-2.0 */'
-    echo '/* Made by `make refusals` from runs of tests/crash; not edited by hand.  See refusal.h. */'
-} >"$rows"
+: >"$rows"
 for one in $(printf '%s\n' "$@" | sort -V); do
     release=${one%%=*} library=${one#*=}
     [ -f "$library" ] || { echo "run.sh: no library $library" >&2; exit 2; }
@@ -44,4 +41,14 @@ for one in $(printf '%s\n' "$@" | sort -V); do
         "$OUT/$release"/*.log
     "$BUILD/tests/crash/learn" "$release" "$OUT/$release"/*.tsv >>"$rows"
 done
-cp "$rows" server/engine/guard/refusals.h
+# Releases share rows: the first number of a row has a bit for each of them.
+{
+    echo '/* SPDX-License-Identifier: Apache-2.0 */'
+    echo '/* Made by `make refusals` from runs of tests/crash; not edited by hand.  See refusal.h. */'
+    awk '/^RELEASE/ { bit = bit ? 2 * bit : 1 }
+        !sub(/^ROW\(/, "") { print; next }
+        !($0 in bits) { row[n++] = $0 }
+        { bits[$0] += bit }
+        END { for (i = 0; i < n; i++) printf "ROW(%d, %s\n", bits[row[i]], row[i] }' "$rows"
+} >"$OUT/refusals.h"
+cp "$OUT/refusals.h" server/engine/guard/refusals.h

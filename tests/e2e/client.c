@@ -20,6 +20,8 @@
  *     write I PATH         faiss_write_index_fname
  *     read I PATH          faiss_read_index_fname
  *     free I
+ *     publish I NAME, open I NAME
+ *     events               from now on, print events of the connection to stderr
  *     maps PATTERN         print the mapped files whose names match
  *     abort                end without saying bye
  */
@@ -153,6 +155,22 @@ static void set_threads(int n)
     printf(set ? "done\n" : "no such function\n");
 }
 
+static void on_event(int event, const char *text, void *user)
+{
+    (void)user;
+    fprintf(stderr, "event %d: %s\n", event, text);
+}
+
+/* Use dlsym(): FAISS does not have it. */
+static void print_events(void)
+{
+    void (*on)(void (*)(int, const char *, void *), void *) = NULL;
+    *(void **)&on = dlsym(RTLD_DEFAULT, "faissx_on_event");
+    if (on)
+        on(on_event, NULL);
+    printf(on ? "ok\n" : "no such function\n");
+}
+
 /* Runs one command, given its first word, its number and the rest of its text. */
 static void run(const char *what, int i, const char *rest)
 {
@@ -161,6 +179,11 @@ static void run(const char *what, int i, const char *rest)
         result(faiss_index_factory(index, D, rest, METRIC_L2));
     } else if (strcmp(what, "add") == 0) {
         result(add(*index, strtoul(rest, NULL, 10), 5));
+    } else if (strcmp(what, "publish") == 0 || strcmp(what, "open") == 0) {
+        char name[300];
+        snprintf(name, sizeof name, "faissx://%s", rest);
+        result(what[0] == 'p' ? faiss_write_index_fname(*index, name)
+                              : faiss_read_index_fname(name, 0, index));
     } else if (strcmp(what, "total") == 0) {
         printf("%lld\n", (long long)faiss_Index_ntotal(*index));
     } else if (strcmp(what, "search") == 0) {
@@ -211,6 +234,8 @@ static void command(const char *line)
         maps(rest);
     } else if (strcmp(what, "threads") == 0) {
         set_threads(atoi(rest));
+    } else if (strcmp(what, "events") == 0) {
+        print_events();
     } else if (strcmp(what, "abort") == 0) {
         raise(SIGKILL);
     } else {

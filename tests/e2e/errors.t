@@ -51,11 +51,11 @@ while IFS='|' read -r stage change look; do
     peer_ends
 done <<'END'
 hello|the server did not answer within FAISSX_TIMEOUT, 2 seconds; the change may have been made|the server did not answer within FAISSX_TIMEOUT, 2 seconds
-close-hello|the server closed the connection; the change may have been made|the server closed the connection
+close-hello|the server closed the connection; and then: ipc:.*; the change may have been made|the server closed the connection; and then: ipc:.*: the server closed the connection
 reply|timed out within a message from the server; the change may have been made|timed out within a message from the server
-close-reply|the server closed the connection; the change may have been made|the server closed the connection
+close-reply|the server closed the connection; and then: ipc:.*; the change may have been made|the server closed the connection; and then: ipc:.*: the server closed the connection
 array||the server began to answer, but its reply was not complete when FAISSX_TIMEOUT was over
-close-array||the server closed the connection
+close-array||the server closed the connection; and then: ipc:.*: the server closed the connection
 made|out of memory; the change was made, but its results are lost|out of memory
 END
 

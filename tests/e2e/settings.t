@@ -28,6 +28,13 @@ FAISSX_TIMEOUT 0.0001 a number of seconds from 0.001 to 1000000000
 FAISSX_TIMEOUT 99999999999999999999999 a number of seconds from 0.001 to 1000000000
 FAISSX_TIMEOUT 1,5 a number of seconds from 0.001 to 1000000000
 FAISSX_TIMEOUT 1. a number of seconds from 0.001 to 1000000000
+FAISSX_CONNECT_TIMEOUT abc a number of seconds from 0.001 to 1000000000
+FAISSX_CONNECT_TIMEOUT 0 a number of seconds from 0.001 to 1000000000
+FAISSX_CONNECT_TIMEOUT -1 a number of seconds from 0.001 to 1000000000
+FAISSX_RETRIES abc a number from 0 to 1000000
+FAISSX_RETRIES -1 a number from 0 to 1000000
+FAISSX_RETRIES 1.5 a number from 0 to 1000000
+FAISSX_RETRIES 1000001 a number from 0 to 1000000
 FAISSX_SPIN abc a number of microseconds from 0 to 1000000
 FAISSX_SPIN -1 a number of microseconds from 0 to 1000000
 FAISSX_SPIN 1.5 a number of microseconds from 0 to 1000000
@@ -35,7 +42,7 @@ FAISSX_JOIN 64k a number of bytes from 0 to 1073741824
 FAISSX_JOIN -1 a number of bytes from 0 to 1073741824
 END
 for setting in FAISSX_TIMEOUT=30 FAISSX_TIMEOUT=20.5 FAISSX_TIMEOUT=020.12345 FAISSX_TIMEOUT=1000000000 \
-    FAISSX_TIMEOUT= FAISSX_SPIN=0 FAISSX_SPIN=1000000 FAISSX_JOIN=0 FAISSX_JOIN=100; do
+    FAISSX_TIMEOUT= FAISSX_SPIN=0 FAISSX_SPIN=1000000 FAISSX_CONNECT_TIMEOUT=2.5 FAISSX_RETRIES=0 FAISSX_RETRIES=1000000 FAISSX_JOIN=0 FAISSX_JOIN=100; do
     is "$setting is accepted" "$(with "$setting" 'new 0 Flat')" "new 0 Flat: ok"
 done
 if [ -z "$SANITIZER_RUNTIME" ]; then

@@ -105,7 +105,8 @@ static void a_row_needs_its_circumstances(void **state)
             assert_int_equal(row->with & ~given, 0);
             assert_int_equal(row->without & given, 0);
             assert_true(fxe_shape_matches("IHNs:1 IxSQ:1:0", row->pattern));
-            const char *until = fxe_refusal_until(row, given, "IHNs:1 IxSQ:1:0");
+            const char *until =
+                fxe_refusal_until("1.7.3", (enum fxe_act)act, given, "IHNs:1 IxSQ:1:0");
             if (until) {
                 assert_string_not_equal(until, "1.7.3");
                 assert_null(

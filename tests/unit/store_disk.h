@@ -417,7 +417,7 @@ static inline int disk_x_truncate(sqlite3_file *f, sqlite3_int64 size)
     pthread_mutex_lock(&disk.mutex);
     int e = disk_fault(OP_NAME, NULL);
     if (disk.on && d->on_disk && !e)
-        disk_wrote(d->on_disk, NULL, 0, size, true);
+        disk_wrote(d->on_disk, &(struct iovec){NULL, 0}, 1, size, true);
     pthread_mutex_unlock(&disk.mutex);
     if (e)
         return errno = e, SQLITE_IOERR_TRUNCATE;

@@ -32,6 +32,7 @@ static struct fxe_obj *new_object(struct fxe_req *r, void *ptr, int cls)
         o->odd = r->obj[0]->odd;
     if (r->fn->flags & FX_HOLLOW)
         o->hollow = 1;
+    fxe_req_made(r, o);
     return o;
 }
 

@@ -153,6 +153,7 @@ static void reply_object(struct fxe_req *r, int cls, void *ptr)
         fxe_fail(r, "limit", "the server has no memory for another object");
         return;
     }
+    fxe_req_made(r, o);
     msgpack_packer pk = fxe_reply_key(r, "out");
     msgpack_pack_array(&pk, 1);
     fxe_pack_handle(&pk, o);

@@ -8,11 +8,10 @@
 #include <unwind.h>
 
 #include "proto/api.h"
+#include "server/engine/guard/region.h"
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
-/* Calls f(arg).  Returns 0, or 1 with *exception set if f threw. */
-int fxe_guard(void (*f)(void *), void *arg, void **exception);
 extern const char fxe_guard_landing[];
 
 #if defined(__x86_64__)
@@ -95,7 +94,7 @@ fxe_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class cls
 
 #else /* no handler written for this processor: an exception ends the engine */
 
-static int fxe_guard(void (*f)(void *), void *arg, void **exception)
+int fxe_guard(void (*f)(void *), void *arg, void **exception)
 {
     (void)exception;
     f(arg);
@@ -129,6 +128,7 @@ void fxe_catch_init(void *dl)
     find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
     find_symbol(dl, "__cxa_current_exception_type", &runtime.current_type);
     find_symbol(dl, "_ZTISt9exception", &runtime.std_exception);
+    fxe_region_init(dl);
 }
 
 int fxe_has_classes(void)

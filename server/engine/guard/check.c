@@ -194,8 +194,8 @@ static int is_empty(const struct fxe_obj *o)
     return n;
 }
 
-/* Before v1.12.0 not every class checked k and nprobe, and a missing list was noticed only where an
- * exception ends the process. */
+/* Before v1.12.0 not every class checked k and nprobe.  A missing list is noticed only where an
+ * exception ends the process, except by some classes of v1.15.0. */
 static int neighbours(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -204,7 +204,7 @@ static int neighbours(struct fxe_req *r)
     if (is_empty(r->obj[0]))
         return refuse(r, "the index has no shards to search");
     if (since(12))
-        return fxe_is_fast_scan(index) ? quantizer_size(r, index) : 0;
+        return since(15) && !fxe_is_fast_scan(index) ? 0 : quantizer_size(r, index);
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
         return fxe_fail(r, "argument", "%s: k is %lld, expected at least 0", r->fn->name,
                         (long long)scalar(r, "k"));

@@ -19,15 +19,22 @@ int fxe_is_fast_scan(FaissIndex *index)
     return strstr(fxe_class_name(index), "FastScan") != NULL;
 }
 
+static int is_fast_scan_inside(FaissIndex *index)
+{
+    return fxe_is_fast_scan(IS(IndexPreTransform, index) ? fxe_api()->IndexPreTransform_index(index)
+                                                         : index);
+}
+
 /* Flat storage, also inside HNSW and Refine, does not check the lower bound of a key, and checks
- * the upper bound only since v1.12.0. */
+ * the upper bound only since v1.12.0; FastScan classes do since v1.15.0. */
 int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
     int64_t end, ntotal = fxe_api()->Index_ntotal(index);
     if (fxe_own_ids(index) || n == 0)
         return 0;
-    if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && !since(12)))
+    int unchecked = !since(12) || (!since(15) && is_fast_scan_inside(index));
+    if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && unchecked))
         return fxe_fail(r, "argument",
                         "%s: the keys are %lld to %lld, but the index has %lld vectors",
                         r->fn->name, (long long)first,

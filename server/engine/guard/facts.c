@@ -4,6 +4,7 @@
 #include "server/engine/call/joined.h"
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/room.h"
+#include "server/engine/keep/keep.h"
 
 enum {
     WORK = 100000000,  /* multiplications that a first trial may take */
@@ -135,6 +136,9 @@ int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act 
     for (int i = 0; r->fn && i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY)
             bytes += r->elems[i] * fx_elem_size((enum fx_elem)r->fn->params[i].elem);
-    return (bytes > MUCH ? fxe_room() : fxe_room_lately()) <
-           (4 * bytes > LITTLE ? 4 * bytes : LITTLE);
+    size_t need = 4 * bytes > LITTLE ? 4 * bytes : LITTLE;
+    if ((bytes > MUCH ? fxe_room() : fxe_room_lately()) >= need)
+        return 0;
+    fxe_unload_for(need);
+    return fxe_room() < need;
 }

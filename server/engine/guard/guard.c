@@ -187,7 +187,7 @@ static int refuse_by_row(struct fxe_req *r, const char *what, const struct fxe_r
                          unsigned given, const char *shape)
 {
     char name[160];
-    const char *until = fxe_refusal_until(row, given, shape);
+    const char *until = fxe_refusal_until(fxe_engine.lib.version, row->act, given, shape);
     fxe_refusal_name(row, shape, name, sizeof name);
     return fxe_fail(r, "argument", "%s: FAISS %s %s on %s%s%s%s; %s%s%s", what,
                     fxe_engine.lib.version,

@@ -5,16 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELEASE(name, words) {name, FXE_REFUSE, FXE_ACT_none, 0, 0, words},
-#define ROW(release, verdict, act, with, without, pattern) \
-    {release, FXE_##verdict, FXE_ACT_##act, with, without, pattern},
+/* Oldest release first. */
+static const struct {
+    const char *name, *words; /* words: all that were tried */
+} releases[] = {
+#define RELEASE(name, words) {name, words},
+#define ROW(...)
+#include "server/engine/guard/refusals.h"
+#undef RELEASE
+#undef ROW
+};
 
-/* Oldest release first; each begins with a row without an act. */
 static const struct fxe_refusal rows[] = {
+#define RELEASE(...)
+#define ROW(releases, verdict, act, with, without, pattern) \
+    {releases, FXE_##verdict, FXE_ACT_##act, with, without, pattern},
 #include "server/engine/guard/refusals.h"
 };
 
-enum { NROWS = sizeof rows / sizeof *rows, DEEPEST = 4 };
+enum {
+    NRELEASES = sizeof releases / sizeof *releases,
+    NROWS = sizeof rows / sizeof *rows,
+    DEEPEST = 4
+};
 
 /* --- patterns --- */
 
@@ -91,29 +104,29 @@ static long number(const char *version)
     return a * 1000000L + b * 1000L + c;
 }
 
-/* Returns the first row of release `version`, else of the next older one, else of the oldest.
+/* Returns the number of release `version`, else of the next older one, else of the oldest.
  * *exact: whether it is `version` itself. */
-static int first_row(const char *version, int *exact)
+static int release_of(const char *version, int *exact)
 {
-    int first = 0;
+    int found = 0;
     *exact = 0;
-    for (int i = 0; i < NROWS; i++)
-        if (rows[i].act == FXE_ACT_none && (i == 0 || number(rows[i].release) <= number(version))) {
-            first = i;
-            *exact = number(rows[i].release) == number(version);
+    for (int i = 0; i < NRELEASES; i++)
+        if (i == 0 || number(releases[i].name) <= number(version)) {
+            found = i;
+            *exact = number(releases[i].name) == number(version);
         }
-    return first;
+    return found;
 }
 
-/* Returns the strictest fitting row, or NULL, of the rows of the release that begins at `i`. */
-static const struct fxe_refusal *find_row(int i, enum fxe_act act, unsigned given,
+/* Returns the strictest fitting row of a release, or NULL. */
+static const struct fxe_refusal *find_row(int release, enum fxe_act act, unsigned given,
                                           const char *shape)
 {
     const struct fxe_refusal *best = NULL;
-    for (i++; i < NROWS && rows[i].act != FXE_ACT_none; i++) {
+    for (int i = 0; i < NROWS; i++) {
         const struct fxe_refusal *row = &rows[i];
-        if (row->act != act || (row->with & ~given) || (row->without & given) ||
-            !fxe_shape_matches(shape, row->pattern))
+        if (row->act != act || !(row->releases & 1u << release) || (row->with & ~given) ||
+            (row->without & given) || !fxe_shape_matches(shape, row->pattern))
             continue;
         if (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS)
             return row;
@@ -126,15 +139,15 @@ static const struct fxe_refusal *find_row(int i, enum fxe_act act, unsigned give
 const struct fxe_refusal *fxe_refusal_find(const char *version, enum fxe_act act, unsigned given,
                                            const char *shape, int *exact)
 {
-    return find_row(first_row(version, exact), act, given, shape);
+    return find_row(release_of(version, exact), act, given, shape);
 }
 
 int fxe_refusal_knows(const char *version, const char *shape)
 {
-    int exact, words = 0, first = first_row(version, &exact);
+    int exact, words = 0, release = release_of(version, &exact);
     while (exact && *shape) {
         size_t n = strcspn(shape, " ");
-        const char *known = rows[first].pattern;
+        const char *known = releases[release].words;
         int found = 0;
         while (*known && !found) {
             size_t kn = strcspn(known, " ");
@@ -148,12 +161,13 @@ int fxe_refusal_knows(const char *version, const char *shape)
     return exact && words > 0;
 }
 
-const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape)
+const char *fxe_refusal_until(const char *version, enum fxe_act act, unsigned given,
+                              const char *shape)
 {
-    for (int i = 0; i < NROWS; i++)
-        if (rows[i].act == FXE_ACT_none && number(rows[i].release) > number(row->release) &&
-            !find_row(i, row->act, given, shape))
-            return rows[i].release;
+    int exact;
+    for (int i = release_of(version, &exact) + 1; i < NRELEASES; i++)
+        if (!find_row(i, act, given, shape))
+            return releases[i].name;
     return NULL;
 }
 

@@ -22,11 +22,11 @@ enum fxe_verdict {
 };
 
 struct fxe_refusal {
-    const char *release; /* with which this was found */
+    unsigned releases; /* in which this was found: a bit for each, the oldest is the lowest */
     enum fxe_verdict verdict;
     enum fxe_act act;
     unsigned with, without; /* circumstances that must hold, and must not */
-    const char *pattern;    /* in the first row of a release: all words tried */
+    const char *pattern;
 };
 
 /* Returns the row for an act on an index of that shape, or NULL.  If release `version` was not
@@ -38,8 +38,9 @@ const struct fxe_refusal *fxe_refusal_find(const char *version, enum fxe_act act
  * deep as this.  Then an act without a row works. */
 int fxe_refusal_knows(const char *version, const char *shape);
 
-/* Returns the first tested release after that of `row` that has no such row, or NULL. */
-const char *fxe_refusal_until(const struct fxe_refusal *row, unsigned given, const char *shape);
+/* Returns the first tested release after `version` that has no row for this, or NULL. */
+const char *fxe_refusal_until(const char *version, enum fxe_act act, unsigned given,
+                              const char *shape);
 
 /* Returns whether the shape fits the pattern. */
 int fxe_shape_matches(const char *shape, const char *pattern);

@@ -31,8 +31,8 @@ enum fxe_asked fxe_keep_asked(struct fxe_req *r)
     if (!fxe_keep_store() || !is_again(r) || r->keep == FXE_KEEP_RECORDED ||
         !fxe_answers_caller(r, &caller))
         return FXE_ASKED_NEW;
-    enum fxs_store_rc rc = fxs_store_find_answer(fxe_keep_store(), &caller, &answer, &size, &entry,
-                                                 &number, why);
+    enum fxs_store_rc rc =
+        fxs_store_find_answer(fxe_keep_store(), &caller, &answer, &size, &entry, &number, why);
     if (rc == FXS_STORE_NONE && r->keep != FXE_KEEP_ASKED)
         return FXE_ASKED_NEW;
     if (rc == FXS_STORE_OK && answer)

@@ -8,10 +8,14 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/note.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/ready.h"
 #include "server/log.h"
+
+enum { BUSY_MS = 5000, EACH_MS = 20 };
 
 static struct fxs_store *store;
 static struct fxe_kept *all; /* engine.lock */
@@ -48,7 +52,13 @@ int fxe_keep_open(void)
     char why[FXS_STORE_WHY];
     if (!*o->store_dir)
         return 0;
-    if (fxs_store_open(&store, o->store_dir, &options, why) == FXS_STORE_OK)
+    enum fxs_store_rc rc = fxs_store_open(&store, o->store_dir, &options, why);
+    /* The engine before this one may be about to end. */
+    for (int i = 0; rc == FXS_STORE_BUSY && i < BUSY_MS / EACH_MS; i++) {
+        usleep(EACH_MS * 1000);
+        rc = fxs_store_open(&store, o->store_dir, &options, why);
+    }
+    if (rc == FXS_STORE_OK)
         return 0;
     fxs_log(FXS_ERROR, "engine", "event=no-store dir=%s why=\"%s\"", o->store_dir, why);
     return -1;
@@ -63,8 +73,7 @@ static int class_of(const char *name)
     return -1;
 }
 
-/* The caller holds engine.lock. */
-static void adopt(struct fxe_kept *k)
+void fxe_keep_adopt(struct fxe_kept *k)
 {
     k->obj->kept = k;
     k->obj->group->nkept++;
@@ -77,18 +86,25 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
     int cls = class_of(e->cls);
     int *failed = ctx;
     fxe_lock();
-    struct fxe_obj *o = k && cls >= 0 ? fxe_obj_add_absent(cls) : NULL;
+    struct fxe_obj *o = k && cls >= 0 ? fxe_unnamed_object(cls, e) : NULL;
+    if (!o && k && cls >= 0)
+        o = fxe_obj_add_absent(NULL, cls, 0);
     if (o) {
         *k = (struct fxe_kept){.entry = e->id,
                                .obj = o,
                                .applied = e->last,
                                .snapshot_bytes = e->snapshot_bytes,
+                               .snapshot_ms = fxe_now_ms(),
                                .log_bytes = e->log_bytes};
         fxe_note_read(&k->note, e->note, e->note_size);
         o->odd = k->note.odd;
-        adopt(k);
+        fxe_keep_adopt(k);
         for (uint32_t i = 0; i < e->nnames && !*failed; i++)
-            *failed = fxe_named_add(e->names[i], o) != 0;
+            *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
+        if (!*failed)
+            *failed = fxe_unnamed_handles(o, e) != 0;
+        if (!o->named && !o->stored_as)
+            o->released = 1; /* only second handles are left */
     }
     fxe_unlock();
     *failed |= !o;
@@ -152,7 +168,7 @@ static int recordable(const struct fxe_req *r)
             return -1;
         if (p->kind != FX_HANDLE || (!r->obj[i] && is_neutral(r->fn, i)))
             continue;
-        if (p->changed && index < 0 && fxe_kept_of(r->obj[i]))
+        if (p->changed && index < 0 && fxe_kept_of(r->obj[i]) && r->obj[i]->group->nkept == 1)
             index = i;
         else if (!is_neutral(r->fn, i))
             return -1;
@@ -198,7 +214,7 @@ bool fxe_keep_waits(struct fxe_req *r)
         return false;
     for (int i = 0; i < r->needs.n; i++)
         write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
-    if (write && (r->lane == FXE_WIDE || r->keep == FXE_KEEP_RECORDED))
+    if (write && r->lane == FXE_WIDE)
         return false;
     fxe_lock();
     int n = r->needs.n;
@@ -213,9 +229,20 @@ bool fxe_keep_waits(struct fxe_req *r)
     return true;
 }
 
+/* FAISS's vectors double their memory when they grow, and copy. */
+static void make_room(const struct fxe_req *r)
+{
+    const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
+    if (need > fxe_room_lately())
+        fxe_unload_for(need);
+}
+
 int fxe_keep_load(struct fxe_req *r)
 {
     char why[FXS_STORE_WHY];
+    if (store && r->keep == FXE_KEEP_RECORDED)
+        make_room(r);
     if (!store || !needs_absent(r))
         return 0;
     for (int i = 0; i < r->nheld; i++) {
@@ -306,6 +333,8 @@ static void commit_state(struct fxe_req *r)
                      r->fn->name, why);
             msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
             fxe_keep_drop(some[i]);
+        } else {
+            fxe_unnamed_link_parts(some[i]);
         }
     }
 }
@@ -314,6 +343,7 @@ void fxe_keep_commit(struct fxe_req *r)
 {
     if (!store)
         return;
+    fxe_unnamed_commit(r);
     if (r->keep == FXE_KEEP_RECORDED) {
         struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
         if (k && k->obj->ptr) {
@@ -356,7 +386,7 @@ int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
         return cannot_store(r, why);
     }
     fxe_lock();
-    adopt(k);
+    fxe_keep_adopt(k);
     fxe_unlock();
     return 0;
 }

@@ -22,6 +22,7 @@
  *     snapshot.c  writing indexes, at once or in the background
  *     load.c      reading them
  *     unload.c    freeing those in memory that have not been used for long
+ *     unnamed.c   indexes of sessions (--keep sessions)
  *     asked.c     requests that are sent again
  *     hold.c      lets a thread of the engine's own wait for the lock of an index
  */
@@ -72,6 +73,8 @@ struct fxs_store *fxe_keep_store(void);
 /* Returns the kept index that `o` is, or a handle of; or NULL.  The caller holds engine.lock. */
 struct fxe_kept *fxe_kept_of(const struct fxe_obj *o);
 
+/* k->obj is kept from now on.  The caller holds engine.lock. */
+void fxe_keep_adopt(struct fxe_kept *k);
 /* Returns the first of all kept indexes; the others follow through `next`.  The caller holds
  * engine.lock. */
 struct fxe_kept *fxe_keep_first(void);
@@ -113,9 +116,9 @@ void fxe_keep_drop(struct fxe_kept *k);
  * one.  The caller holds no lock of the engine's --- */
 
 enum fxe_asked {
-    FXE_ASKED_NEW,    /* it has not been carried out */
-    FXE_ASKED_KNOWN,  /* the reply is set: the first answer, or an error */
-    FXE_ASKED_RECORD  /* its record has to be run to know; with its locks, after fxe_keep_load */
+    FXE_ASKED_NEW,   /* it has not been carried out */
+    FXE_ASKED_KNOWN, /* the reply is set: the first answer, or an error */
+    FXE_ASKED_RECORD /* its record has to be run to know; with its locks, after fxe_keep_load */
 };
 enum fxe_asked fxe_keep_asked(struct fxe_req *r);
 
@@ -154,12 +157,15 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
 /* --- snapshot.c --- */
 
 void fxe_snapshots_start(void);
-/* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller holds
- * its lock, for reading at least.  Returns 0, or -1 with `why`. */
+/* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller
+ * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
+ * if the store cannot. */
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);
+/* There is something else for that thread to do. */
+void fxe_snapshots_wake(void);
 /* Writes what is not in a snapshot and would take long to run again. */
 void fxe_snapshots_at_end(void);
 

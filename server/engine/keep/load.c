@@ -7,6 +7,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/note.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/log.h"
 
 enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
@@ -88,6 +89,7 @@ static int load_once(struct fxe_kept *k, struct replay *p)
     fxe_obj_replace(k->obj, ptr, &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+    fxe_unnamed_resolve(k);
     enum fxs_store_rc rc = fxs_store_replay(fxe_keep_store(), k->entry, 0, replay, p, p->why);
     fxs_store_mark(fxe_keep_store(), 0, 0);
     if (rc == FXS_STORE_OK && !p->failed && !p->again)

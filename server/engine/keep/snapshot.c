@@ -21,6 +21,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/note.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/engine/run/answers.h"
 #include "server/log.h"
 
@@ -114,10 +115,11 @@ int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, ch
     fxe_lock();
     take_moment(k, &m);
     fxe_unlock();
-    if (write_index(k->obj, &w, why) == 0 && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
+    int unwritable = write_index(k->obj, &w, why) != 0 && !ferror(w.file);
+    if (!unwritable && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
         return commit(k, &w, &sum, &m, name, r, why);
     fxs_snapshot_abandon(fxe_keep_store(), &w);
-    return -1;
+    return unwritable ? 1 : -1;
 }
 
 /* --- in a child --- */
@@ -237,6 +239,11 @@ void fxe_snapshot_if_due(struct fxe_kept *k)
         pthread_cond_signal(&wanted);
 }
 
+void fxe_snapshots_wake(void)
+{
+    pthread_cond_signal(&wanted);
+}
+
 static struct fxe_kept *next_due(void)
 {
     int64_t now = fxe_now_ms();
@@ -251,6 +258,11 @@ static void *run(void *arg)
     (void)arg;
     fxe_lock();
     for (;;) {
+        fxe_unlock();
+        bool removed = fxe_unnamed_remove_one();
+        fxe_lock();
+        if (removed)
+            continue;
         struct fxe_kept *k = next_due();
         if (!k) {
             struct timespec t;

@@ -55,6 +55,6 @@ static bool unload_oldest(void)
 
 void fxe_unload_for(size_t bytes)
 {
-    while (fxe_room() < bytes && unload_oldest())
+    while (fxe_keep_store() && fxe_room() < bytes && unload_oldest())
         ;
 }

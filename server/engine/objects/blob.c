@@ -5,8 +5,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
+
+enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such an upload */
 
 /* Pieces may arrive in any order, and twice if a connection broke, so `seen` notes each one.  All
  * pieces have FX_PIECE bytes except the last; an array sent in one message is not divided. */
@@ -184,6 +187,8 @@ static void run_upload(struct fxe_req *r)
                  (unsigned long long)offset, (unsigned long long)size);
         return;
     }
+    if (offset == 0 && size >= LARGE)
+        fxe_unload_for(size);
     fxe_lock();
     struct fxe_blob *b = upload_of(r, id, size, offset);
     fxe_unlock();

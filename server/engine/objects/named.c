@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/keep/keep.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/engine/run/request.h"
 
 enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
@@ -47,7 +47,7 @@ size_t fxe_named_count(void)
 static void drop(struct named *n, struct fxe_obj **doomed)
 {
     HASH_DELETE(hh, by_name, n);
-    if (n->obj->named == 1)
+    if (n->obj->named == 1 && fxe_engine.options.keep != FXS_KEEP_SESSIONS)
         fxe_keep_forget(n->obj);
     fxe_obj_unkeep_shared(n->obj, doomed);
     free(n);
@@ -139,7 +139,7 @@ static void run_open(struct fxe_req *r)
         fxe_fail(r, "handle", "the index published as '%.*s' is of another class", (int)len, name);
     } else if (!o) {
         fxe_fail(r, "limit", "the server has no memory for another object");
-    } else {
+    } else if (fxe_unnamed_opened(r, o) == 0) {
         msgpack_packer pk = fxe_reply_key(r, "out");
         msgpack_pack_array(&pk, 1);
         fxe_pack_handle(&pk, o);

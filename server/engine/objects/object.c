@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "server/engine/guard/guard.h"
+#include "server/engine/keep/unnamed.h"
 #include "server/engine/run/lock.h"
 
 /* Address and family: a part may have the same address as the whole. */
@@ -67,15 +68,21 @@ int fxe_obj_is(struct fxe_obj *o, int cls)
     return 1;
 }
 
-/* Ids start at a random number, so an engine does not know the ids of its predecessor. */
+/* Ids start at a random number, so an engine does not know the ids of its predecessor, but for
+ * those that it has restored. */
 static uint64_t new_id(void)
 {
+    struct fxe_obj *other;
     if (!table.next_id) {
         uint64_t r = 0;
         if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
             r = (uint64_t)time(NULL) << 20;
         table.next_id = (r & 0xffffffffffffu) << 8 | 1;
     }
+    do {
+        HASH_FIND(hh, table.by_id, &table.next_id, sizeof table.next_id, other);
+        table.next_id += other != NULL;
+    } while (other);
     return table.next_id++;
 }
 
@@ -187,6 +194,9 @@ static void remove_object(struct fxe_obj *o)
     DL_DELETE(o->session->objects, o);
     HASH_DELETE(hh, table.by_id, o);
     forget_pointer(o);
+    if (o->kept)
+        fxe_keep_forget(o);
+    fxe_unnamed_forget(o);
     fxe_group_leave(o);
 }
 
@@ -463,26 +473,56 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
     return o;
 }
 
-struct fxe_obj *fxe_obj_add_absent(int cls)
+struct fxe_obj *fxe_obj_add_absent(struct fxe_session *s, int cls, uint64_t id)
 {
-    struct fxe_obj *o = calloc(1, sizeof *o);
-    if (!o || fxe_group_new(o) != 0) {
+    struct fxe_obj *o = calloc(1, sizeof *o), *other = NULL;
+    if (id)
+        HASH_FIND(hh, table.by_id, &id, sizeof id, other);
+    if (!o || other || fxe_group_new(o) != 0) {
         free(o);
         return NULL;
     }
-    o->id = new_id();
+    o->id = id ? id : new_id();
     o->cls = cls;
-    o->session = &tenant;
+    o->session = s ? s : &tenant;
     o->owns = o->inherent = 1;
-    DL_PREPEND(tenant.objects, o);
+    DL_PREPEND(o->session->objects, o);
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
     return o;
 }
 
-void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
+void fxe_obj_lend(struct fxe_obj *lender, struct fxe_obj *o)
+{
+    lender = fxe_obj_target(lender);
+    o->lender = lender;
+    lender->nborrowed++;
+    fxe_group_leave(o);
+    fxe_group_join(lender->group, o);
+}
+
+void fxe_obj_renumber(struct fxe_obj *o, uint64_t id)
+{
+    HASH_DELETE(hh, table.by_id, o);
+    o->id = id;
+    HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
+}
+
+/* Without the entry, FAISS's object would get a second handle if a call returned it. */
+void fxe_obj_point(struct fxe_obj *o, void *ptr)
 {
     struct pointer_entry *e = ptr ? calloc(1, sizeof *e) : NULL;
-    end_borrowed(o, -1, doomed);
+    o->ptr = ptr;
+    if (e) {
+        e->key = (struct ptr_key){ptr, (uintptr_t)fx_root(o->cls)};
+        e->obj = o;
+        HASH_ADD(hh, table.by_ptr, key, sizeof e->key, e);
+    }
+}
+
+void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
+{
+    if (o->ptr)
+        end_borrowed(o, -1, doomed);
     while (o->nkeeps)
         unkeep(o->keeps[--o->nkeeps], o->owns, doomed);
     forget_pointer(o);
@@ -490,12 +530,7 @@ void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
     o->shape = NULL;
     o->own_shape = o->flat = o->hollow = 0;
     o->owns = o->inherent = 1;
-    o->ptr = ptr;
-    if (e) { /* without it, FAISS's object gets a second handle if a call returns it */
-        e->key = (struct ptr_key){ptr, (uintptr_t)fx_root(o->cls)};
-        e->obj = o;
-        HASH_ADD(hh, table.by_ptr, key, sizeof e->key, e);
-    }
+    fxe_obj_point(o, ptr);
     for (struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)
         if (a->alias && a->keeps[0] == o)
             a->ptr = ptr;

@@ -49,6 +49,8 @@ struct fxe_obj {
     int own_shape;               /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;       /* what the store has of it, or NULL */
+    char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
+    int accessor;                /* of a part that was restored: returns it for its lender; or 0 */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
@@ -98,9 +100,15 @@ void fxe_obj_share(struct fxe_obj *o);
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 /* Returns a new handle of session s for `target`, or NULL if memory is out. */
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
-/* Returns a new object of the tenant, without a name and without an object of FAISS yet; or NULL if
- * memory is out. */
-struct fxe_obj *fxe_obj_add_absent(int cls);
+/* Returns a new object without an object of FAISS yet; or NULL if memory is out, or if there is an
+ * object with this id.  s: NULL: of the tenant, without a name.  id: 0: a new one. */
+struct fxe_obj *fxe_obj_add_absent(struct fxe_session *s, int cls, uint64_t id);
+/* The object, which is absent and new, is a part of `lender`, which FAISS frees with it. */
+void fxe_obj_lend(struct fxe_obj *lender, struct fxe_obj *o);
+/* Gives a new handle the id that it had before. */
+void fxe_obj_renumber(struct fxe_obj *o, uint64_t id);
+/* This is FAISS's object from now on. */
+void fxe_obj_point(struct fxe_obj *o, void *ptr);
 /* FAISS's object is another one from now on, or NULL: none.  Handles of what the old one had lent
  * end, and nothing is kept for it any more. */
 void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);

@@ -18,6 +18,14 @@ static struct {
     struct fxe_session *lost; /* without a connection, in order of the end of their leases */
 } sessions;
 
+/* The session has no connection: its lease begins. */
+static void lose(struct fxe_session *s)
+{
+    s->ends_ms = fxe_now_ms() + (int64_t)fxe_engine.options.lease * 1000;
+    DL_APPEND2(sessions.lost, s, prev_lost, next_lost);
+    fxe_house_wake(); /* it now waits for this lease, too */
+}
+
 static int random_token(uint8_t *token)
 {
     size_t done = 0;
@@ -43,6 +51,17 @@ struct fxe_session *fxe_session_new(void)
         }
     } while (fxe_session_find(s->token));
     HASH_ADD(hh, sessions.by_token, token, FX_TOKEN_SIZE, s);
+    return s;
+}
+
+struct fxe_session *fxe_session_restore(const uint8_t token[FX_TOKEN_SIZE])
+{
+    struct fxe_session *s = fxe_session_find(token);
+    if (s || !(s = calloc(1, sizeof *s)))
+        return s;
+    memcpy(s->token, token, FX_TOKEN_SIZE);
+    HASH_ADD(hh, sessions.by_token, token, FX_TOKEN_SIZE, s);
+    lose(s);
     return s;
 }
 
@@ -95,9 +114,7 @@ void fxe_session_unbind(struct fxe_conn *c)
     c->session = NULL;
     if (s->conns || s->ended)
         return;
-    s->ends_ms = fxe_now_ms() + (int64_t)fxe_engine.options.lease * 1000;
-    DL_APPEND2(sessions.lost, s, prev_lost, next_lost);
-    fxe_house_wake(); /* it now waits for this lease, too */
+    lose(s);
 }
 
 static void reap(struct fxe_session *s, struct fxe_obj **doomed)

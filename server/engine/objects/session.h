@@ -32,6 +32,9 @@ struct fxe_session {
 
 /* Returns a new session with a random token, or NULL if there are too many or memory is out. */
 struct fxe_session *fxe_session_new(void);
+/* Returns the session with this token, which an engine before this one had: if there is none yet, a
+ * new one, whose lease begins now.  NULL if memory is out. */
+struct fxe_session *fxe_session_restore(const uint8_t token[FX_TOKEN_SIZE]);
 struct fxe_session *fxe_session_find(const uint8_t token[FX_TOKEN_SIZE]);
 
 /* Moves the connection to this session. */

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "server/engine/call/files.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/kept.h"
@@ -20,9 +21,9 @@ struct fxe_answer {
     struct fxe_req *waiting; /* the same request sent again; through `next` */
     uint8_t session[FX_TOKEN_SIZE];
     bool has_session;
-    bool makes;  /* it makes objects, which end with its session */
+    bool makes;   /* it makes objects, which end with its session */
     bool rereads; /* it may be run again if its answer was not kept */
-    void *bytes; /* see fxe_answer_pack; NULL: not kept */
+    void *bytes;  /* see fxe_answer_pack; NULL: not kept */
     size_t size;
     struct fxe_answer *prev_kept, *next_kept; /* of those with bytes; the oldest first */
 };
@@ -68,8 +69,8 @@ static bool is_of_interest(const struct fxe_req *r)
     static int8_t known[FX_NOPS]; /* 0: not known yet, 1: yes, 2: no */
     if (!r->fn)
         return r->operation == &fxe_load_operation || r->operation == &fxe_open_operation ||
-               r->operation == &fxe_publish_operation ||
-               r->operation == &fxe_unpublish_operation || r->operation == &fxe_save_operation;
+               r->operation == &fxe_publish_operation || r->operation == &fxe_unpublish_operation ||
+               r->operation == &fxe_save_operation;
     if (!known[r->op])
         known[r->op] = changes_object(r->fn) || makes_objects(r) ? 1 : 2;
     return known[r->op] == 1;
@@ -228,6 +229,12 @@ void fxe_answers_forget(const struct fxe_session *s)
     }
 }
 
+bool fxe_answers_are_durable(void)
+{
+    /* Without records nobody knows which changes a snapshot has. */
+    return fxe_keep_store() && fxe_engine.options.durability.mode != FXS_SNAPSHOT;
+}
+
 size_t fxe_answers_callers(void)
 {
     return HASH_COUNT(answers.by_id);
@@ -265,9 +272,10 @@ enum fxe_known fxe_answers_find(struct fxe_req *r, const struct fxs_caller *call
     if (!a && caller->number >= c->oldest)
         return FXE_NEW;
     if (!a) {
-        fxe_fail(r, "protocol", "request %llu was answered before, and the caller asked for none "
-                 "before %llu again", (unsigned long long)caller->number,
-                 (unsigned long long)c->oldest);
+        fxe_fail(r, "protocol",
+                 "request %llu was answered before, and the caller asked for none "
+                 "before %llu again",
+                 (unsigned long long)caller->number, (unsigned long long)c->oldest);
         return FXE_REFUSED;
     }
     if (a->running) {
@@ -348,11 +356,12 @@ static void limit_answers(struct caller *c)
         acknowledge(c, oldest + 1);
 }
 
-/* Returns true if the request ended without having been begun. */
+/* Returns true if the request ended without having been begun: its client was gone, or had an error
+ * already. */
 static bool was_not_begun(const struct fxe_req *r)
 {
     return r->failed && !r->made && r->kind &&
-           (strcmp(r->kind, "gone") == 0 || strcmp(r->kind, "shutdown") == 0);
+           (strcmp(r->kind, "gone") == 0 || strcmp(r->kind, "timeout") == 0);
 }
 
 struct fxe_req *fxe_answers_end(struct fxe_req *r, const struct fx_frame *frames, int n)

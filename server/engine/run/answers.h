@@ -61,6 +61,10 @@ struct fxe_req *fxe_answers_end(struct fxe_req *r, const struct fx_frame *frames
 /* The session has said bye: forgets its callers.  The caller holds engine.lock. */
 void fxe_answers_forget(const struct fxe_session *s);
 
+/* Returns true if the answers to changes of published indexes outlive this process, because a store
+ * has them. */
+bool fxe_answers_are_durable(void);
+
 /* An answer as bytes, as it is kept: to be stored, and to be sent again.  fxe_answer_pack returns
  * memory to be freed, or NULL if there is none; fxe_answer_send makes the bytes r's reply, and
  * returns -1 if they are malformed or there is no memory. */

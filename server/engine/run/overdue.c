@@ -72,7 +72,9 @@ static void give_up(int64_t now)
 static bool is_expendable(int64_t now)
 {
     int runaways = given_up;
-    if (fxe_sessions_live() || (fxe_named_count() && !fxe_keep_store()))
+    bool named = fxe_keep_store() != NULL,
+         sessions = named && fxe_engine.options.keep == FXS_KEEP_SESSIONS;
+    if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named))
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
         if (!c->running || now - c->running->began_ms < GRACE_MS)

@@ -70,8 +70,8 @@ struct fxe_req {
     struct fxe_session *session;
     enum fxe_lane lane;
     int64_t began_ms;
-    int ending;   /* its reply is about to be sent; engine.lock */
-    int given_up; /* its caller has had an error already (overdue.h); engine.lock */
+    int ending;                /* its reply is about to be sent; engine.lock */
+    int given_up;              /* its caller has had an error already (overdue.h); engine.lock */
     struct fxe_answer *answer; /* it is to be kept (answers.h); engine.lock */
     int repeated; /* the reply is that of an earlier request, complete in `reply` and `out` */
 
@@ -94,6 +94,8 @@ struct fxe_req {
     enum fxe_keep keep;
     int kept_param;            /* of a request that is recorded: the index that it changes */
     struct fxe_change *change; /* or NULL */
+    struct fxe_obj *fresh[2];  /* objects that the request has made */
+    int nfresh;
 
     struct fxe_printed printed; /* FAISS's output during the call, if the client asked for it */
 
@@ -138,6 +140,13 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size);
 /* Finds the object `id` and holds it until the request ends.  `what` names it in an error.  Returns
  * 0, or -1 and the reply is set.  The caller holds engine.lock. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
+
+/* The request has made this object. */
+static inline void fxe_req_made(struct fxe_req *r, struct fxe_obj *o)
+{
+    if (r->nfresh < (int)(sizeof r->fresh / sizeof *r->fresh))
+        r->fresh[r->nfresh++] = o;
+}
 
 /* Returns payload frame i (0 is the first), which the request owns; or NULL and the reply is set if
  * there is no such frame, or if it could not be mapped. */

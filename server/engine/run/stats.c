@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
-#include "server/engine/objects/object.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/request.h"
@@ -100,6 +100,7 @@ const struct fxe_operation fxe_stats_operation = {"stats", 0, NULL, run_stats, N
 static void pack_engine(struct fxe_req *r)
 {
     pack_uint(r, "instance", fxe_engine.instance);
+    pack_uint(r, "durable", fxe_answers_are_durable());
     pack_str(r, "tenant", fxe_engine.options.tenant);
     if (r->conn->near && fxe_engine.options.near[0])
         pack_str(r, "near", fxe_engine.options.near);
