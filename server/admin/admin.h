@@ -71,6 +71,14 @@ uint64_t fxa_dir_bytes(const char *dir);
 
 /* --- faults.c --- */
 
+/* Is it a name that a user has given?  The others stand for handles of sessions, and have the
+ * sessions' tokens, which are secret. */
+static inline bool fxa_is_name(const char *name)
+{
+    return (unsigned char)*name >= ' ';
+}
+#define FXA_UNNAMED "(a session's index without a name)"
+
 struct fxa_faults {
     struct fxa_fault {
         struct fxs_fault f; /* with strings of its own */

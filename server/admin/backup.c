@@ -123,7 +123,10 @@ static int want(void *ctx, const struct fxs_needed *n)
     struct want *w = &p->list[p->n++];
     *w = (struct want){.n = *n, .fd = -1, .names = json_array()};
     for (uint32_t i = 0; i < n->entry.nnames; i++)
-        json_array_append_new(w->names, json_string(n->entry.names[i]));
+        if (fxa_is_name(n->entry.names[i]))
+            json_array_append_new(w->names, json_string(n->entry.names[i]));
+    if (n->entry.nnames && !json_array_size(w->names))
+        json_array_append_new(w->names, json_string(FXA_UNNAMED));
     return 0;
 }
 

@@ -15,9 +15,12 @@ static void set_names(struct fxs_fault *to, const char *const *names, uint32_t n
 {
     char **copy = calloc(n + 1u, sizeof *copy);
     to->names = (const char *const *)copy;
-    to->nnames = copy ? n : 0;
+    to->nnames = 0;
     for (uint32_t i = 0; copy && i < n; i++)
-        copy[i] = strdup(names[i]);
+        if (fxa_is_name(names[i]))
+            copy[to->nnames++] = strdup(names[i]);
+    if (copy && n && !to->nnames)
+        copy[to->nnames++] = strdup(FXA_UNNAMED);
 }
 
 void fxa_fault(void *ctx, const struct fxs_fault *f)

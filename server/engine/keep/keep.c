@@ -94,6 +94,7 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
                                .obj = o,
                                .applied = e->last,
                                .snapshot_bytes = e->snapshot_bytes,
+                               .stored_ms = e->snapshot_ms,
                                .snapshot_ms = fxe_now_ms(),
                                .log_bytes = e->log_bytes};
         fxe_note_read(&k->note, e->note, e->note_size);
@@ -108,6 +109,10 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
     }
     fxe_unlock();
     *failed |= !o;
+    /* After a repair (server/store/repair.c) only FAISS knows what the note should say. */
+    char why[FXS_STORE_WHY];
+    if (!*failed && !e->note_size)
+        fxe_load(k, why);
     return *failed;
 }
 

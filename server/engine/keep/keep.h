@@ -52,6 +52,7 @@ struct fxe_kept {
     uint64_t snapshot_bytes;
     int64_t snapshot_ms;   /* when it was taken, or begun; monotonic */
     uint64_t log_bytes;    /* of the records since */
+    int64_t stored_ms;     /* when the snapshot was stored; milliseconds since 1970 */
     int64_t busy_ms;       /* spent in recorded calls since, and so needed to run them again */
     int64_t not_before_ms; /* the last snapshot failed: none before this */
     bool wanted;           /* a snapshot is being taken */

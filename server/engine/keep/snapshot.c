@@ -63,6 +63,13 @@ static void take_moment(struct fxe_kept *k, struct moment *m)
     *m = (struct moment){k->applied, k->log_bytes, k->busy_ms, fxe_now_ms(), k->note};
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* Puts the reply that r will have into the commit.  *answer is freed by the caller. */
 static void add_answer(struct fxs_snapshot_commit *c, struct fxe_req *r, void **answer)
 {
@@ -98,6 +105,7 @@ static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_s
     k->entry = entry;
     k->snapshot_bytes = sum->bytes;
     k->snapshot_ms = m->begun_ms;
+    k->stored_ms = wall_ms();
     k->log_bytes -= m->log_bytes;
     k->busy_ms -= m->busy_ms;
     fxe_unlock();
