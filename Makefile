@@ -217,7 +217,7 @@ $(BUILD)/faissx-server: $(SERVER_OBJ) $(BUILD)/common.a
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ljansson -ldl -lpthread
 
 # --- programs of the tests -------------------------------------------------------
 

@@ -15,7 +15,11 @@
 #include "server/engine/run/ready.h"
 #include "server/log.h"
 
-enum { BUSY_MS = 5000, EACH_MS = 20 };
+enum {
+    BUSY_MS = 5000,
+    EACH_MS = 20,
+    UNKNOWN = -1 /* note.d: after a repair (server/store/repair.c) there is no note */
+};
 
 static struct fxs_store *store;
 static struct fxe_kept *all; /* engine.lock */
@@ -93,8 +97,10 @@ static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
                            .obj = o,
                            .applied = e->last,
                            .snapshot_bytes = e->snapshot_bytes,
+                           .stored_ms = e->snapshot_ms,
                            .snapshot_ms = fxe_now_ms(),
                            .log_bytes = e->log_bytes};
+    k->note.d = UNKNOWN;
     fxe_note_read(&k->note, e->note, e->note_size);
     o->odd = k->note.odd;
     fxe_keep_adopt(k);
@@ -135,6 +141,9 @@ int fxe_keep_start(void)
         fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"an entry cannot be added\"");
         return -1;
     }
+    for (struct fxe_kept *k = all; k; k = k->next)
+        if (k->note.d == UNKNOWN)
+            fxe_load(k, why);
     fxe_snapshots_start();
     return 0;
 }
