@@ -71,6 +71,9 @@ DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
 RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
+TORTURE_CLIENT_SRC := $(addprefix tests/torture/,main.c handle.c change.c read.c resume.c journal.c)
+TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c, \
+	$(wildcard tests/torture/*.c))
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SRC := $(wildcard bench/*.c)
@@ -94,6 +97,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
+TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside crashing.so)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
@@ -254,11 +258,31 @@ $(BUILD)/faiss-library: FORCE
 FORCE:
 
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E) $(filter %/client %/crowd %/durable,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
+$(E2E) $(BUILD)/tests/torture/aside $(filter %/client %/crowd %/durable,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -MMD -MP -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
+
+# A user of FAISS that notes what it does, and the program that kills it.
+$(BUILD)/tests/torture/client: $(TORTURE_CLIENT_SRC) $(wildcard tests/torture/*.h) tests/e2e/client.h \
+		faiss_c_compat.h $(BUILD)/faiss-library
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
+		$(LDFLAGS) -o $@ $(TORTURE_CLIENT_SRC) "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -lpthread -ldl -lm
+
+# A real library but for one function; the program that uses it finds the real one through it.
+$(BUILD)/tests/torture/crashing.so: tests/torture/crashing.c faiss_c_compat.h $(BUILD)/faiss-library
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
+		$(LDFLAGS) -shared -fPIC -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -ldl
+
+$(BUILD)/tests/torture/torture: $(TORTURE_SRC) $(wildcard tests/torture/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(TORTURE_SRC)
 
 # Clients that speak the wire protocol themselves.
 $(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
@@ -287,7 +311,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(TORTURE) $(SCRIPTS)
 
 engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or one built from source
 	@packaging/find-faiss.sh
@@ -322,7 +346,7 @@ check: ## every test, also under ASan and UBSan, and a short fuzz run
 check-unit: $(UNIT) ## the unit tests (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## the tests on a real server and a real FAISS
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(TORTURE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## the tests on a real server and a real FAISS
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 # The requests for the server are sent to each of two endpoints.

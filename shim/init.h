@@ -12,9 +12,9 @@
  * function while another calls faissx_configure().
  *
  * Locks of the shim, in the order in which they are taken: that of an index's kept adds,
- * joins.lock, the session's, threads.lock, objects.lock.  None is held while waiting for the
- * network, with two exceptions: the session's, while a thread connects and says hello, and that of
- * an index's kept adds, while they are sent.
+ * joins.lock, the session's, that of the lost session (session.c), threads.lock, objects.lock. None
+ * is held while waiting for the network, with two exceptions: the session's, while a thread
+ * connects and says hello, and that of an index's kept adds, while they are sent.
  */
 #ifndef FX_INIT_H
 #define FX_INIT_H

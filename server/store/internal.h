@@ -108,10 +108,12 @@ struct fxs_store {
     size_t nfreed, freed_cap;
     uint8_t *scratch;      /* FXS_INLINE_MAX bytes */
     bool trim, trim_again; /* there may be records to remove: now, or when there is space again */
+    int64_t checkpoint_ms; /* when the log may be moved into the database again */
     int64_t answers_ms;    /* when old answers were dropped last */
     char broken_why[FXS_STORE_WHY];
     pthread_t thread;
     bool started;
+    bool tidy; /* everything is in the database, and the mark knows */
 
     /* Held by fxs_store_append while it calls done, so that this happens in order.  Taken before
      * `mutex`. */

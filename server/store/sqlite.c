@@ -243,8 +243,9 @@ enum fxs_store_rc fxs_db_view(struct fxs_db **out, const char *path, char *why)
     /* Reading while another process writes needs memory that both share, which is a file. */
     enum fxs_store_rc rc = connect(&db, path, SQLITE_OPEN_READWRITE, why);
     (void)(rc ||
-           (rc = run(db, "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; "
-                         "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON",
+           (rc = run(db,
+                     "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; "
+                     "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON",
                      why)) ||
            (rc = check(db, why)));
     if (rc != FXS_STORE_OK) {
@@ -302,8 +303,11 @@ enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why)
 {
     int all = 0, moved = 0;
     if (sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &all, &moved) !=
-        SQLITE_OK)
+        SQLITE_OK) {
+        if (!db->wal_pages)
+            db->wal_pages = 1; /* those of a process before were not counted */
         return fxs_sql_error(db, why);
+    }
     /* The next transaction begins at the front of the file, unless a reader was in the way. */
     db->wal_pages = all - moved;
     if (all == moved)

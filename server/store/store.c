@@ -273,7 +273,7 @@ void fxs_store_close(struct fxs_store *s)
         return;
     fxs_writer_stop(s);
     fxs_db_close(s->reader, false);
-    fxs_db_close(s->writer, !s->broken && s->started);
+    fxs_db_close(s->writer, s->tidy);
     fxs_segment_close(s);
     fxs_mark_close(s);
     if (s->lock >= 0)

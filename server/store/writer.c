@@ -11,6 +11,7 @@
 enum {
     WAL_SIZE = 32 << 20,   /* moved into the database when nothing else is to be done */
     WAL_LARGE = 128 << 20, /* or at once */
+    CHECKPOINT_MS = 200,   /* from one checkpoint to the next */
     TRIM_EACH = 16,        /* batches of jobs before records are trimmed while jobs wait */
     RETRY_MS = 100,        /* at least, if there is no space */
     HOUR_MS = 3600 * 1000
@@ -162,9 +163,9 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
         /* Something was wrong with one of them: each by itself.  Changes that were accepted stay in
          * their order. */
         if (!together && !single) {
-            if (kept && job->kind == FXS_JOB_KEPT)
-                own = kept_rc;
-            else if (job->kind == FXS_JOB_BARRIER)
+            /* Nor may the answer to a change be kept without it. */
+            if (job->kind == FXS_JOB_BARRIER ||
+                (kept && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
                 own = kept_rc;
             else if (s->broken)
                 own = FXS_STORE_FAILED;
@@ -219,6 +220,7 @@ static void checkpoint(struct fxs_store *s)
         rc = fxs_mark_clear(s, why);
     if (rc == FXS_STORE_FAILED)
         break_store(s, why);
+    s->checkpoint_ms = fxs_now_ms() + CHECKPOINT_MS;
 }
 
 /* --- the thread --- */
@@ -227,7 +229,8 @@ static void checkpoint(struct fxs_store *s)
 static void wait_for_work(struct fxs_store *s)
 {
     while (!s->stop && !s->urgent) {
-        if (!s->broken && (s->trim || fxs_db_wal_bytes(s->writer) > WAL_SIZE))
+        bool large = fxs_db_wal_bytes(s->writer) > WAL_SIZE && fxs_now_ms() >= s->checkpoint_ms;
+        if (!s->broken && (s->trim || large))
             return;
         if (!s->due_ms) {
             pthread_cond_wait(&s->work, &s->mutex);
@@ -264,7 +267,8 @@ static void *writer(void *arg)
         if (!s->broken && s->trim && (upkeep || batches % TRIM_EACH == 0))
             trim(s);
         uint64_t wal = fxs_db_wal_bytes(s->writer);
-        if (!s->broken && (wal > WAL_LARGE || (wal > WAL_SIZE && upkeep && !s->trim)))
+        if (!s->broken && (wal > WAL_LARGE || (wal > WAL_SIZE && upkeep && !s->trim)) &&
+            fxs_now_ms() >= s->checkpoint_ms)
             checkpoint(s);
         pthread_mutex_lock(&s->mutex);
         if (ends && (!s->head || s->stuck))
@@ -283,6 +287,8 @@ static void *writer(void *arg)
     /* Closing the database would do this, too, but would not tell whether it failed. */
     if (!s->broken)
         checkpoint(s);
+    /* Otherwise the log stays: the mark says how long it is. */
+    s->tidy = !s->broken && fxs_db_wal_bytes(s->writer) == 0;
     return NULL;
 }
 

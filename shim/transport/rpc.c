@@ -134,6 +134,12 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
     case FAISSX_E_MEMORY:
         fx_error_append(said[r->outcome]);
         break;
+    case FAISSX_E_SESSION: /* the objects are gone, and the index may have been a kept one */
+    case FAISSX_E_ENGINE:
+        if ((r->outcome == FX_MAYBE_MADE || r->outcome == FX_MADE) &&
+            !strstr(fx_last_error(), "the change "))
+            fx_error_append(said[r->outcome]);
+        break;
     default: /* FAISS's own error, or the call was refused: nothing was changed */
         break;
     }
@@ -288,7 +294,7 @@ int fx_rpc_recv(struct fx_rpc *r)
     }
     fx_refusal(&r->reply, FAISSX_E_FAISS);
     if (fx_error_kind() == FAISSX_E_SESSION) {
-        fx_session_lost(r->generation);
+        fx_session_lost(r->generation, r->deadline);
         r->trouble = FX_SESSION_LOST;
     } else if (fx_error_kind() == FAISSX_E_CONNECT) { /* the server is stopping */
         r->trouble = FX_BROKEN;

@@ -28,19 +28,23 @@ static struct {
     struct fx_welcome welcome;  /* its token is valid in a session */
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
+    int configured;             /* a server is; atomic */
     int was_connected;          /* to this server; atomic */
-    struct {                    /* the session that was lost last */
-        unsigned generation;
-        int any, configured; /* the program has chosen another server */
-        uint64_t instance;   /* its engine */
-        char previous[FX_PREVIOUS_SIZE],
-            tenant[FX_TENANT_MAX + 1]; /* how that engine ended, or "" */
-    } lost;
-    struct fx_channel spare; /* of a thread that has ended.  One is kept, because a session
-                                without any connection ends. */
+    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
+                                   without any connection ends. */
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The session that was lost last, and the engine of the one after it.  A lock of its own, since the
+ * session's is held while a thread connects. */
+static struct {
+    pthread_mutex_t lock; /* after the session's */
+    int any, configured;  /* there was one; it was lost because the program chose another server */
+    unsigned generation;
+    uint64_t instance, now, durable; /* its engine; the present one, or 0 */
+    char previous[FX_PREVIOUS_SIZE], tenant[FX_TENANT_MAX + 1]; /* how its engine ended, or "" */
+} lost = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int replace(char **at, const char *with)
 {
@@ -65,14 +69,36 @@ static void set_state(enum state to)
 
 static void lose_session(int configured)
 {
-    session.lost.generation = session.generation;
-    session.lost.any = 1;
-    session.lost.configured = configured;
-    session.lost.instance = session.welcome.instance;
-    memcpy(session.lost.previous, session.welcome.previous, sizeof session.lost.previous);
-    memcpy(session.lost.tenant, session.welcome.tenant, sizeof session.lost.tenant);
+    pthread_mutex_lock(&lost.lock);
+    lost.generation = session.generation;
+    lost.any = 1;
+    lost.configured = configured;
+    lost.instance = session.welcome.instance;
+    lost.now = 0;
+    memcpy(lost.previous, session.welcome.previous, sizeof lost.previous);
+    memcpy(lost.tenant, session.welcome.tenant, sizeof lost.tenant);
+    pthread_mutex_unlock(&lost.lock);
     set_state(NO_SESSION);
     next_generation();
+}
+
+/* Another thread may have it for as long as connecting takes. */
+static int lock_session(int64_t deadline)
+{
+    struct timespec t;
+    int64_t left = deadline - fx_now_ms();
+    if (pthread_mutex_trylock(&session.lock) == 0)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (left > 0) {
+        t.tv_sec += left / 1000;
+        t.tv_nsec += left % 1000 * 1000000;
+        t.tv_sec += t.tv_nsec / 1000000000;
+        t.tv_nsec %= 1000000000;
+    }
+    if (pthread_mutex_timedlock(&session.lock, &t) == 0)
+        return 0;
+    return fx_fail(FAISSX_E_TIMEOUT, "another thread is still connecting to the server");
 }
 
 int fx_session_configure(const char *server, const char *key, const char *tenant)
@@ -90,6 +116,7 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         lose_session(1); /* with the same server, perhaps another key, the next connection attaches
                           */
     session.welcome.near[0] = '\0';
+    __atomic_store_n(&session.configured, session.who.server != NULL, __ATOMIC_RELEASE);
     if (!same)
         __atomic_store_n(&session.was_connected, 0, __ATOMIC_RELAXED);
     __atomic_add_fetch(&session.epoch, 1, __ATOMIC_RELEASE);
@@ -105,10 +132,7 @@ int fx_session_open(void)
 
 int fx_remote_configured(void)
 {
-    pthread_mutex_lock(&session.lock);
-    int yes = session.who.server != NULL;
-    pthread_mutex_unlock(&session.lock);
-    return yes;
+    return __atomic_load_n(&session.configured, __ATOMIC_ACQUIRE);
 }
 
 unsigned fx_session_generation(void)
@@ -121,9 +145,10 @@ int fx_session_was_connected(void)
     return __atomic_load_n(&session.was_connected, __ATOMIC_RELAXED);
 }
 
-void fx_session_lost(unsigned generation)
+void fx_session_lost(unsigned generation, int64_t deadline)
 {
-    pthread_mutex_lock(&session.lock);
+    if (lock_session(deadline) != 0)
+        return; /* who has it finds out as well */
     if (session.generation == generation && session.state == IN_SESSION) {
         session.welcome.previous[0] = '\0';
         lose_session(0);
@@ -134,36 +159,32 @@ void fx_session_lost(unsigned generation)
 int fx_session_why(unsigned generation, char *why, size_t size)
 {
     int died = 0;
-    pthread_mutex_lock(&session.lock);
-    if (!session.lost.any || session.lost.generation != generation) {
+    pthread_mutex_lock(&lost.lock);
+    if (!lost.any || lost.generation != generation) {
         snprintf(why, size,
                  "the server was restarted, or this process was configured for another one");
-    } else if (session.lost.configured) {
+    } else if (lost.configured) {
         snprintf(why, size, "this process was configured for another server");
-    } else if (session.lost.previous[0]) {
-        snprintf(why, size, "the engine of tenant '%s' died (%s)", session.lost.tenant,
-                 session.lost.previous);
+    } else if (lost.previous[0]) {
+        snprintf(why, size, "the engine of tenant '%s' died (%s)", lost.tenant, lost.previous);
         died = 1;
-    } else if (session.lost.instance && session.state == IN_SESSION &&
-               session.welcome.instance == session.lost.instance) {
+    } else if (lost.instance && lost.now == lost.instance) {
         snprintf(why, size,
                  "its session has ended: this process was not connected for longer than the "
                  "server's lease");
     } else {
         snprintf(why, size, "the server was restarted");
     }
-    pthread_mutex_unlock(&session.lock);
+    pthread_mutex_unlock(&lost.lock);
     return died;
 }
 
 int fx_session_remembers(unsigned generation)
 {
-    pthread_mutex_lock(&session.lock);
-    int yes = session.state == IN_SESSION && session.lost.any &&
-              session.lost.generation == generation && !session.lost.configured &&
-              (session.welcome.durable ||
-               (session.lost.instance && session.welcome.instance == session.lost.instance));
-    pthread_mutex_unlock(&session.lock);
+    pthread_mutex_lock(&lost.lock);
+    int yes = lost.any && lost.generation == generation && !lost.configured && lost.now &&
+              (lost.durable || lost.now == lost.instance);
+    pthread_mutex_unlock(&lost.lock);
     return yes;
 }
 
@@ -181,6 +202,10 @@ static int introduce(struct fx_conn *c, int attach, int64_t deadline)
         return fx_attach(c, &session.who, &session.welcome, deadline);
     if (fx_hello(c, &session.who, &session.welcome, deadline) != 0)
         return -1;
+    pthread_mutex_lock(&lost.lock);
+    lost.now = session.welcome.instance;
+    lost.durable = session.welcome.durable;
+    pthread_mutex_unlock(&lost.lock);
     set_state(IN_SESSION);
     __atomic_store_n(&session.was_connected, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&session.owner, getpid(), __ATOMIC_RELAXED);
@@ -263,6 +288,9 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         rc = introduce(c, 0, deadline);
     }
     if (rc != 0) {
+        /* A server is there, and has closed the connection: its engine may be about to end. */
+        if (fx_error_kind() == FAISSX_E_CONNECT && fx_now_ms() < deadline)
+            __atomic_store_n(&session.was_connected, 1, __ATOMIC_RELAXED);
         fx_conn_close(c);
         return -1;
     }
@@ -276,25 +304,6 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
     session.welcome.near[0] = '\0';
     *ch = new_channel(c, strncmp(session.who.server, "ipc://", 6) == 0);
     return 0;
-}
-
-/* Another thread may have it for as long as connecting takes. */
-static int lock_session(int64_t deadline)
-{
-    struct timespec t;
-    int64_t left = deadline - fx_now_ms();
-    if (pthread_mutex_trylock(&session.lock) == 0)
-        return 0;
-    clock_gettime(CLOCK_REALTIME, &t);
-    if (left > 0) {
-        t.tv_sec += left / 1000;
-        t.tv_nsec += left % 1000 * 1000000;
-        t.tv_sec += t.tv_nsec / 1000000000;
-        t.tv_nsec %= 1000000000;
-    }
-    if (pthread_mutex_timedlock(&session.lock, &t) == 0)
-        return 0;
-    return fx_fail(FAISSX_E_TIMEOUT, "another thread is still connecting to the server");
 }
 
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline)
@@ -417,6 +426,7 @@ void fx_session_farewell_done(void)
 void fx_session_fork_prepare(void)
 {
     pthread_mutex_lock(&session.lock);
+    pthread_mutex_lock(&lost.lock);
 }
 
 /* Parent and child share the session, each over connections of its own: neither may end it. */
@@ -425,5 +435,6 @@ void fx_session_fork_done(int in_child)
     if (in_child)
         __atomic_add_fetch(&session.epoch, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&session.owner, 0, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&lost.lock);
     pthread_mutex_unlock(&session.lock);
 }

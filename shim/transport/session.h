@@ -71,7 +71,7 @@ int fx_session_why(unsigned generation, char *why, size_t size);
 int fx_session_remembers(unsigned generation);
 
 /* The server has said that it does not know the session of `generation`. */
-void fx_session_lost(unsigned generation);
+void fx_session_lost(unsigned generation, int64_t deadline);
 
 /* The version of FAISS that the server has; valid until the next hello. */
 const char *fx_session_server_version(void);

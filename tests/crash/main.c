@@ -240,11 +240,13 @@ int rehearsing;
 
 /* A life whose child died is led again from the beginning, which takes long.  So where deaths are
  * likely, because there were some with this kind, a call is made in a copy of the child first.  A
- * copy has one thread only. */
+ * copy has one thread only, so not with several OpenMP threads, nor with shards, which have threads
+ * of their own. */
 char rehearse(enum step s)
 {
     int slow = s == STEP_create || s == STEP_shape || s == STEP_train || s == STEP_retrain;
-    if (remote || threads > 1 || rehearsing || !record->any_mortal || (slow && !record->mortal[s]))
+    if (remote || threads > 1 || lives[place->life].kind->family == MADE || rehearsing ||
+        !record->any_mortal || (slow && !record->mortal[s]))
         return 0;
     fflush(stdout);
     pid_t pid = fork();

@@ -12,20 +12,22 @@
  *     download    the same for an index that is written
  *     joined      cut while small adds are sent together
  *     range       as search, for a range search, whose result is of unknown size
+ *     threads     cut while several threads add and search
  *     loop N      make, fill, search and free an index N times, whatever happens to the server
  *     stream      an index that is read from a stream when the connection breaks
  *     events      cut, and print the events
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "client.h"
 
-enum { D = 16, K = 3 };
+enum { D = 16, K = 3, THREADS = 4 };
 
-static int control, cuts;
+static int control, cuts, finished;
 
 /* --- the proxy --- */
 
@@ -322,6 +324,44 @@ static void stream(void)
     printf("%d %s\n", rc, last_error());
 }
 
+static void *add_and_search(void *arg)
+{
+    int seed = *(int *)arg;
+    FaissIndex *i = new_index();
+    for (int n = 1; n <= 300; n++) {
+        float distance;
+        idx_t label;
+        float *x = random_vectors(1, D, (uint32_t)(1000 * seed + n));
+        MUST(faiss_Index_add(i, 1, x));
+        MUST(faiss_Index_search(i, 1, x, 1, &distance, &label));
+        must_be("the nearest vector", label, n - 1);
+        must_be("ntotal", faiss_Index_ntotal(i), n);
+        free(x);
+    }
+    faiss_Index_free(i);
+    __atomic_add_fetch(&finished, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void threads(void)
+{
+    pthread_t t[THREADS];
+    int seeds[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        seeds[i] = i + 1;
+        pthread_create(&t[i], NULL, add_and_search, &seeds[i]);
+    }
+    for (uint32_t s = 1; __atomic_load_n(&finished, __ATOMIC_RELAXED) < THREADS; cuts++) {
+        s = s * 1664525u + 1013904223u;
+        usleep(1000 + (s >> 8) % 30000);
+        tell(s >> 31 ? "up" : "down", (s >> 12) % 3000);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(t[i], NULL);
+    tell("up", -1); /* the next program's first connection must not be cut */
+    tell("down", -1);
+}
+
 static void on_event(int event, const char *text, void *user)
 {
     printf("event %d%s: %s\n", event, (char *)user, text);
@@ -384,7 +424,9 @@ int main(int argc, char **argv)
     else if (strcmp(what, "stream") == 0) {
         MUST(faiss_write_index_fname(it, getenv("RECONNECT_FILE")));
         stream();
-    } else if (strcmp(what, "events") == 0)
+    } else if (strcmp(what, "threads") == 0)
+        threads();
+    else if (strcmp(what, "events") == 0)
         events();
     else
         return 1;

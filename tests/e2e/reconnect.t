@@ -45,6 +45,7 @@ save an index is written
 load an index is read once
 upload a large array arrives, and is added once
 download a large index is written
+threads several threads go on
 END
 like "an index that is read from a stream is not read twice" "$(reconnect stream)" \
     '^-4 faissx: .*; an index that is read from a stream cannot be sent again$'
@@ -177,6 +178,18 @@ ok"
 is "the handle of who has opened it works again" "$(ask b 'search 0')" "$found"
 is "also for changes" "$(ask b 'add 0 3'; ask b 'total 0'; ask a 'total 2')" "ok
 23
+23"
+FAISSX_RETRIES=0 talk still
+is "a client that may not reconnect has an index" "$(ask still 'new 0 Flat'; ask still 'add 0 3')" "ok
+ok"
+tell still 'train 0 1000000000'
+ok "it makes a long call" directly wait_for pending 1
+kill -9 "$(directly stat_of pid)"
+is "it learns why its engine ended, too" "$(hear still)" \
+    "-4 faissx: the engine of tenant 'default' died (signal 9, Killed) while running faiss_Clustering_train; its objects are gone"
+is "the name is published once more" "$(ask a 'new 3 Flat'; ask a 'add 3 23'; ask a 'publish 3 name'; ask b 'total 0')" "ok
+ok
+ok
 23"
 engine=$(directly stat_of pid)
 proxy hold

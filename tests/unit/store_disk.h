@@ -55,9 +55,10 @@ static struct {
     pthread_mutex_t mutex;
     bool on;
     enum fault fault;
-    long at, count;        /* the operation that fails, from 1; done so far */
-    long failures;         /* operations that FAULT_SPACE lets fail, one after the other */
-    bool hit;              /* the fault has happened */
+    long at, count,
+        writes;    /* the operation that fails, from 1; done so far. FAULT_SPACE: the write */
+    long failures; /* operations that FAULT_SPACE lets fail, one after the other */
+    bool hit;      /* the fault has happened */
     struct disk_file *bad; /* a sync of this file failed */
     long after;            /* its writes and syncs since */
     bool power_off;
@@ -84,6 +85,7 @@ static inline int disk_fault(enum operation op, struct disk_file *file)
     if (disk.bad && disk.bad == file)
         disk.after++;
     long n = ++disk.count;
+    disk.writes += op == OP_WRITE;
     if (disk.fault == FAULT_POWER && n == disk.at) {
         disk.hit = disk.power_off = true;
         return EIO;
@@ -93,8 +95,8 @@ static inline int disk_fault(enum operation op, struct disk_file *file)
         disk.bad = op == OP_SYNC ? file : NULL;
         return EIO;
     }
-    if (disk.fault == FAULT_SPACE && n >= disk.at && n < disk.at + disk.failures &&
-        op == OP_WRITE) {
+    if (disk.fault == FAULT_SPACE && op == OP_WRITE && disk.writes >= disk.at &&
+        disk.writes < disk.at + disk.failures) {
         disk.hit = true;
         return ENOSPC;
     }
@@ -282,7 +284,7 @@ static inline void disk_reset(enum fault fault, long at)
         free(disk.files[i].kept);
     }
     disk.nfiles = disk.nkept = disk.nchanges = 0;
-    disk.count = disk.after = 0;
+    disk.count = disk.writes = disk.after = 0;
     disk.hit = disk.power_off = false;
     disk.bad = NULL;
     disk.fault = fault;
@@ -291,12 +293,14 @@ static inline void disk_reset(enum fault fault, long at)
     pthread_mutex_unlock(&disk.mutex);
 }
 
-/* There is space from now on. */
-static inline void disk_space(void)
+/* How many writes find no space.  Returns how many it was before. */
+static inline long disk_failures(long n)
 {
     pthread_mutex_lock(&disk.mutex);
-    disk.failures = 0;
+    long before = disk.failures;
+    disk.failures = n;
     pthread_mutex_unlock(&disk.mutex);
+    return before;
 }
 
 /* --- the store's own files --- */

@@ -135,6 +135,12 @@ void fxe_change_record(struct fxe_req *r)
     }
     c->store = (struct fxs_change){
         .entry = k->entry, .parts = c->record.parts, .nparts = c->record.nparts, .done = recorded};
+    if (fxe_answers_caller(r, &c->store.caller)) {
+        c->oldest = c->store.caller.number;
+        fx_header_uint(&r->header, "oldest", &c->oldest);
+        if (c->oldest > c->store.caller.number)
+            c->oldest = c->store.caller.number;
+    }
     fxs_store_append(fxe_keep_store(), &c->store);
 }
 

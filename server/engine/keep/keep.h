@@ -50,13 +50,19 @@ struct fxe_kept {
 
     int64_t used_ms; /* by the last request; monotonic */
     uint64_t snapshot_bytes;
-    int64_t snapshot_ms;   /* when it was taken, or begun; monotonic */
-    uint64_t log_bytes;    /* of the records since */
-    int64_t stored_ms;     /* when the snapshot was stored; milliseconds since 1970 */
-    int64_t busy_ms;       /* spent in recorded calls since, and so needed to run them again */
-    int64_t not_before_ms; /* the last snapshot failed: none before this */
-    bool wanted;           /* a snapshot is being taken */
-    bool gone;             /* unpublished: freed with its last waiting request */
+    int64_t snapshot_ms; /* when it was taken, or begun; monotonic */
+    int64_t stored_ms;   /* when it was stored; milliseconds since 1970 */
+    uint64_t log_bytes;  /* of the records since */
+    int64_t busy_ms;     /* spent in recorded calls since, and so needed to run them again */
+    /* Totals of what snapshots have taken from the two, ever. */
+    uint64_t trimmed_bytes;
+    int64_t trimmed_ms;
+    uint64_t moments;           /* at which snapshots were begun, ever */
+    uint64_t newest;            /* moment that was committed; with `committing` */
+    pthread_mutex_t committing; /* two snapshots may be under way */
+    int64_t not_before_ms;      /* the last snapshot failed: none before this */
+    bool wanted;                /* a snapshot is being taken */
+    bool gone;                  /* unpublished: freed with its last waiting request */
     struct fxe_kept *prev, *next;
 };
 
@@ -158,6 +164,8 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
 /* --- snapshot.c --- */
 
 void fxe_snapshots_start(void);
+/* Ends the thread.  A snapshot that is being written is given up. */
+void fxe_snapshots_stop(void);
 /* Writes the index as it is, with `name` and the reply to `r` if these are not NULL.  The caller
  * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
  * if the store cannot. */

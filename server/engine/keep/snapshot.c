@@ -38,6 +38,12 @@ enum {
 
 static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER; /* engine.lock */
 
+static struct {
+    bool running, ending;
+    pid_t child; /* that writes a snapshot, or 0 */
+    pthread_cond_t ended;
+} thread = {.ended = PTHREAD_COND_INITIALIZER}; /* engine.lock */
+
 /* --- writing --- */
 
 static int write_index(const struct fxe_obj *o, struct fxs_snapshot *w, char *why)
@@ -51,8 +57,9 @@ static int write_index(const struct fxe_obj *o, struct fxs_snapshot *w, char *wh
 
 /* What was true of the index when it was written. */
 struct moment {
-    uint64_t applied, log_bytes;
-    int64_t busy_ms, begun_ms;
+    uint64_t applied, log_bytes, trimmed_bytes, number;
+    int64_t busy_ms, trimmed_ms, begun_ms;
+    const char *cls;
     struct fxe_note note;
 };
 
@@ -60,7 +67,15 @@ struct moment {
 static void take_moment(struct fxe_kept *k, struct moment *m)
 {
     fxe_note_take(&k->note, k->obj);
-    *m = (struct moment){k->applied, k->log_bytes, k->busy_ms, fxe_now_ms(), k->note};
+    *m = (struct moment){.applied = k->applied,
+                         .log_bytes = k->log_bytes,
+                         .trimmed_bytes = k->trimmed_bytes,
+                         .number = ++k->moments,
+                         .busy_ms = k->busy_ms,
+                         .trimmed_ms = k->trimmed_ms,
+                         .begun_ms = fxe_now_ms(),
+                         .cls = fx_classes[fx_root(k->obj->cls)].name,
+                         .note = k->note};
 }
 
 static int64_t wall_ms(void)
@@ -81,15 +96,31 @@ static void add_answer(struct fxs_snapshot_commit *c, struct fxe_req *r, void **
     c->answer = *answer;
 }
 
-static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
-                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+/* The index, and other snapshots of it, have gone on since the moment.  The caller holds
+ * engine.lock. */
+static void committed(struct fxe_kept *k, const struct moment *m)
+{
+    uint64_t bytes = m->log_bytes - (k->trimmed_bytes - m->trimmed_bytes);
+    int64_t ms = m->busy_ms - (k->trimmed_ms - m->trimmed_ms);
+    k->newest = m->number;
+    k->snapshot_ms = m->begun_ms;
+    k->log_bytes -= bytes;
+    k->trimmed_bytes += bytes;
+    k->busy_ms -= ms;
+    k->trimmed_ms += ms;
+}
+
+/* k->obj may be gone, if this is a snapshot in the background.  The caller holds k->committing. */
+static int commit_newest(struct fxe_kept *k, struct fxs_snapshot *w,
+                         const struct fxs_snapshot_sum *sum, const struct moment *m,
+                         const char *name, struct fxe_req *r, char *why)
 {
     void *answer = NULL;
     msgpack_sbuffer note;
     msgpack_sbuffer_init(&note);
     fxe_note_write(&m->note, &note);
     struct fxs_snapshot_commit c = {.entry = k->entry,
-                                    .cls = fx_classes[fx_root(k->obj->cls)].name,
+                                    .cls = m->cls,
                                     .position = m->applied,
                                     .note = note.data,
                                     .note_size = note.size,
@@ -104,12 +135,25 @@ static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_s
     fxe_lock();
     k->entry = entry;
     k->snapshot_bytes = sum->bytes;
-    k->snapshot_ms = m->begun_ms;
+    committed(k, m);
     k->stored_ms = wall_ms();
-    k->log_bytes -= m->log_bytes;
-    k->busy_ms -= m->busy_ms;
     fxe_unlock();
     return 0;
+}
+
+/* A snapshot that was begun before another one, and is complete after it, is of no use: it lacks
+ * changes "by state", which have no records. */
+static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
+                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+{
+    int rc = 0;
+    pthread_mutex_lock(&k->committing);
+    if (m->number > k->newest)
+        rc = commit_newest(k, w, sum, m, name, r, why);
+    else
+        fxs_snapshot_abandon(fxe_keep_store(), w);
+    pthread_mutex_unlock(&k->committing);
+    return rc;
 }
 
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why)
@@ -155,6 +199,7 @@ _Noreturn static void child(const struct fxe_obj *o, struct fxs_snapshot *w, int
 {
     struct outcome end = {.failed = 1};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    fxs_store_forked(fxe_keep_store());
     setpriority(PRIO_PROCESS, 0, CHILD_NICE);
     close_sockets();
     if (write_index(o, w, end.why) == 0)
@@ -168,6 +213,9 @@ static void await(pid_t pid, int in, struct outcome *end)
     int status;
     *end = (struct outcome){.failed = 1};
     ssize_t n = read(in, end, sizeof *end); /* less than PIPE_BUF: written at once */
+    fxe_lock();
+    thread.child = 0; /* before its number may be given to another process */
+    fxe_unlock();
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (n != sizeof *end) {
@@ -191,6 +239,11 @@ static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, st
     fxe_unlock();
     if (!absent && (pid = fork()) == 0)
         child(k->obj, w, out);
+    fxe_lock();
+    thread.child = pid > 0 && !thread.ending ? pid : 0;
+    if (pid > 0 && thread.ending)
+        kill(pid, SIGKILL);
+    fxe_unlock();
     fxe_hold_end(hold);
     return pid;
 }
@@ -265,7 +318,7 @@ static void *run(void *arg)
 {
     (void)arg;
     fxe_lock();
-    for (;;) {
+    while (!thread.ending) {
         fxe_unlock();
         bool removed = fxe_unnamed_remove_one();
         fxe_lock();
@@ -288,6 +341,9 @@ static void *run(void *arg)
             k->not_before_ms = fxe_now_ms() + PAUSE_MS;
         fxe_keep_free_if_gone(k);
     }
+    thread.running = false;
+    pthread_cond_signal(&thread.ended);
+    fxe_unlock();
     return NULL;
 }
 
@@ -295,10 +351,26 @@ void fxe_snapshots_start(void)
 {
     pthread_t t;
     int rc = pthread_create(&t, NULL, run, NULL);
-    if (rc != 0)
+    if (rc != 0) {
         fxs_log(FXS_ERROR, "engine", "event=no-thread errno=%d", rc);
-    else
-        pthread_detach(t);
+        return;
+    }
+    pthread_detach(t);
+    fxe_lock();
+    thread.running = true; /* it ends only when fxe_snapshots_stop asks it to */
+    fxe_unlock();
+}
+
+void fxe_snapshots_stop(void)
+{
+    fxe_lock();
+    thread.ending = true;
+    if (thread.child)
+        kill(thread.child, SIGKILL);
+    pthread_cond_signal(&wanted);
+    while (thread.running)
+        pthread_cond_wait(&thread.ended, &fxe_engine.lock);
+    fxe_unlock();
 }
 
 void fxe_snapshots_at_end(void)

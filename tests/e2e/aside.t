@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A recorded change that ends the engine when it is made again is tried once more, set aside, and
+# named in the log; the index opens without it.
+. tests/e2e/lib.sh
+
+aside() { remote "$BUILD/tests/torture/aside" "$@"; }
+deaths() { grep -c 'event=engine-ended .*how="signal 6' "$SERVER_LOG"; }
+
+start_server --data-dir "$TMP/data" --library "$BUILD/tests/torture/crashing.so"
+is "an index is published, and another one" \
+    "$(aside faissx://a new add 10 add 20 2>&1; aside faissx://b new add 5)" "$(printf 'add: ok\nadd: ok\nadd: ok')"
+
+# Killed by the change itself, and again when it is made again.
+aside faissx://a always >"$TMP/out" 2>&1
+like "a change that ends the engine is an error" "$(cat "$TMP/out")" '^always: -'
+diag "$(cat "$TMP/out")"
+is "the index is as it was before" "$(aside faissx://a total search)" "$(printf 'total: 30\nsearch: ok')"
+is "the engine has died with the change, and once when it was made again" "$(deaths)" 2
+like "the log names the change that was set aside" "$(cat "$SERVER_LOG")" \
+    'event=change-set-aside entry=1 number=[0-9]* why="the engine ended with signal 6.* when this change was made again"'
+is "later changes work" "$(aside faissx://a add 3 total)" "$(printf 'add: ok\ntotal: 33')"
+is "the other index is untouched" "$(aside faissx://b total)" "total: 5"
+
+# Made and acknowledged, but it cannot be made again.
+is "a change is acknowledged" "$(aside faissx://a search first add 4 total)" \
+    "$(printf 'search: ok\nfirst: ok\nadd: ok\ntotal: 38')"
+kill -9 "$(stat_of pid)"
+before=$(deaths)
+aside faissx://a total >"$TMP/out" 2>&1
+diag "$(cat "$TMP/out")"
+is "the index opens with the changes before and after it" "$(aside faissx://a total search)" \
+    "$(printf 'total: 37\nsearch: ok')"
+is "the engine has died once" "$(($(deaths) - before))" 1
+is "a second change is named" "$(grep -c event=change-set-aside "$SERVER_LOG")" 2
+kill -9 "$(stat_of pid)"
+is "after another restart it is the same" "$(aside faissx://a total; deaths)" "$(printf 'total: 37\n%d' "$((before + 1))")"
+ok "the server stops" stop_server
+
+# SIGKILL while changes are made again is nobody's fault.
+start_server --again --data-dir "$TMP/data" --library "$BUILD/tests/torture/crashing.so"
+is "after an orderly stop it is the same" "$(aside faissx://a total)" "total: 37"
+is "and nothing more is set aside" "$(grep -c event=change-set-aside "$SERVER_LOG")" 0
+ok "the server stops" stop_server

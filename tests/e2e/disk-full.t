@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The disk of --data-dir is full: changes are refused and not made, searches go on, and changes work
+# again when there is space.  In a mount namespace of its own, on a small tmpfs.
+if [ -z "${DISK_FULL:-}" ]; then
+    DISK_FULL=1
+    export DISK_FULL
+    for fx_how in -m -Urm; do
+        unshare $fx_how true 2>/dev/null && exec unshare $fx_how "$0"
+    done
+fi
+. tests/e2e/lib.sh
+
+disk=$TMP/disk
+mkdir "$disk"
+mount -t tmpfs -o size=24m none "$disk" 2>"$TMP/mount.err" || skip_all "no tmpfs can be mounted: $(cat "$TMP/mount.err")"
+data=$disk/data
+
+# fill [KIB]: leaves so much space.
+fill() {
+    rm -f "$disk/ballast"
+    fx_free=$(df -k --output=avail "$disk" | tail -n 1)
+    head -c $(((fx_free - ${1:-0}) * 1024)) /dev/zero >"$disk/ballast" 2>/dev/null
+}
+free_space() { rm "$disk/ballast"; }
+
+# adds N: adds 1000 vectors until that fails, N times at most.  Sets made (vectors) and answer.
+adds() {
+    made=0
+    for fx_i in $(seq "$1"); do
+        answer=$(ask c 'add 0 1000')
+        [ "$answer" = ok ] || return 1
+        made=$((made + 1000))
+    done
+}
+
+# says COMMAND: the client's answer to it, without the path in the command.
+says() { ask c "$1" | sed 's/^.*: //'; }
+
+start_server --data-dir "$data"
+talk c
+is "an index is published" "$(says 'new 0 Flat') $(says 'write 0 faissx://full')" "ok ok"
+ok "changes are kept while there is space" adds 3
+total=$made
+fill 512
+adds 100
+total=$((total + made))
+like "a change for which there is no space is refused" "$answer" 'the change could not be stored, and was not made: the server.s disk is full'
+is "it was not made" "$(ask c 'total 0')" "$total"
+like "searches go on" "$(ask c 'search 0')" '^found '
+fill
+like "with no space at all a removal is refused as well" "$(ask c 'drop 0 5')" 'was not made: the server.s disk is full'
+is "it was not made" "$(ask c 'total 0')" "$total"
+ask c 'new 1 Flat' >/dev/null
+like "an index cannot be published" "$(ask c 'write 1 faissx://other')" 'could not be stored: .*(full|No space)'
+like "training is undone" "$(ask c 'new 2 IVF4,Flat'; ask c 'write 2 faissx://ivf')" 'could not be stored: .*(full|No space)'
+is "a small index is changed in memory only, as it has no name" "$(ask c 'add 1 10')" ok
+
+free_space
+is "changes work again by themselves" "$(ask c 'add 0 1000')" ok
+total=$((total + 1000))
+is "and so does publishing" "$(says 'write 1 faissx://other')" ok
+is "all that was acknowledged is there" "$(ask c 'total 0')" "$total"
+
+# Restarts, with space and without.
+seen() { client 'read 0 faissx://full' 'total 0' 'search 0' | sed 's/^.*: //' | tr '\n' ' '; }
+before=$(seen)
+like "another program sees it" "$before" "^ok $total found "
+for fx_space in free full; do
+    [ $fx_space = free ] || fill
+    fx_engine=$(stat_of pid)
+    kill -9 "$SERVER_PID"
+    wait "$SERVER_PID" 2>/dev/null
+    wait_for gone "$fx_engine"
+    start_server --again --data-dir "$data"
+    is "after a restart with the disk $fx_space it is the same" "$(seen)" "$before"
+done
+kill -9 "$(stat_of pid)"
+is "after the engine was killed with the disk full, too" "$(seen)" "$before"
+client 'read 0 faissx://full' 'add 0 1000' >"$TMP/out"
+like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk is full'
+free_space
+is "and works when there is space" "$(client 'read 0 faissx://full' 'add 0 1000' 'total 0' | tail -n 1)" "total 0: $((total + 1000))"
+ok "the server stops" stop_server
+umount "$disk"

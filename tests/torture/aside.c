@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes a published index so that crashing.c ends the engine.  Prints what each call says.
+ *
+ *     aside NAME COMMAND...
+ *
+ * with the commands new, add N (vectors), always, first (one vector that ends the engine, see
+ * crashing.c), total, search.
+ */
+#include "tests/e2e/client.h"
+
+enum { D = 4 };
+
+static float *vectors(size_t n, float first)
+{
+    float *x = random_vectors(n, D, 5);
+    if (first != 0)
+        x[0] = first;
+    return x;
+}
+
+static void say_result(const char *what, int rc)
+{
+    if (rc)
+        printf("%s: %d %s\n", what, rc, last_error());
+    else
+        printf("%s: ok\n", what);
+    fflush(stdout);
+}
+
+static int add(FaissIndex *index, size_t n, float first)
+{
+    float *x = vectors(n, first);
+    int rc = faiss_Index_add(index, (idx_t)n, x);
+    free(x);
+    return rc;
+}
+
+static int search(FaissIndex *index)
+{
+    float x[D] = {0}, distance;
+    idx_t label;
+    return faiss_Index_search(index, 1, x, 1, &distance, &label);
+}
+
+int main(int argc, char **argv)
+{
+    FaissIndex *index = NULL;
+    for (int i = 2; i < argc; i++) {
+        const char *what = argv[i];
+        if (strcmp(what, "new") == 0) {
+            MUST(faiss_index_factory(&index, D, "Flat", METRIC_L2));
+            MUST(faiss_write_index_fname(index, argv[1]));
+            faiss_Index_free(index);
+            index = NULL;
+        }
+        if (!index)
+            MUST(faiss_read_index_fname(argv[1], 0, &index));
+        if (strcmp(what, "add") == 0)
+            say_result(what, add(index, strtoul(argv[++i], NULL, 10), 0));
+        else if (strcmp(what, "always") == 0)
+            say_result(what, add(index, 1, 1234567));
+        else if (strcmp(what, "first") == 0)
+            say_result(what, add(index, 1, 7654321));
+        else if (strcmp(what, "search") == 0)
+            say_result(what, search(index));
+        else if (strcmp(what, "total") == 0)
+            printf("total: %lld\n", (long long)faiss_Index_ntotal(index));
+    }
+    return 0;
+}
