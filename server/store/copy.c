@@ -173,8 +173,10 @@ enum fxs_store_rc fxs_copy_segment(const char *database, const char *dir, uint64
         if (rc != FXS_STORE_OK ||
             (rc = fxs_row_read(db, st, fxs_sql_number(st, 12), &row, why)) != FXS_STORE_OK)
             break;
-        rc = row.offset + row.size <= have ? verify_record(&row, &b, to)
-                                           : copy_record(from, &row, &b, to, copied, why);
+        if (row.offset >= have)
+            rc = copy_record(from, &row, &b, to, copied, why);
+        else
+            rc = row.offset + row.size <= have ? verify_record(&row, &b, to) : FXS_STORE_NONE;
         if (rc != FXS_STORE_OK)
             break;
     }
