@@ -23,6 +23,7 @@ enum {
 struct cli_server {
     const char *server, *key, *tenant; /* key, tenant: NULL if not given */
     int verbose;                       /* of `faissx run` */
+    int table, json;                   /* of `faissx list` */
 };
 
 struct cli_command {
@@ -35,7 +36,8 @@ struct cli_command {
     int (*run)(const struct cli_server *s, char **operands);
 };
 
-extern const struct cli_command cli_run, cli_stats, cli_health, cli_list, cli_rm;
+extern const struct cli_command cli_run, cli_stats, cli_health, cli_list, cli_rm, cli_export,
+    cli_import;
 
 /*
  * Parse the options of `command`, whose name is argv[0], into *s.  Returns the index in argv of the

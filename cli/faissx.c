@@ -5,8 +5,8 @@
 
 #include "cli.h"
 
-static const struct cli_command *const commands[] = {&cli_run, &cli_list, &cli_rm, &cli_stats,
-                                                     &cli_health};
+static const struct cli_command *const commands[] = {
+    &cli_run, &cli_list, &cli_rm, &cli_export, &cli_import, &cli_stats, &cli_health};
 
 static void usage(FILE *f)
 {

@@ -21,6 +21,8 @@ static const struct {
     {"tenant", 't', "NAME", "FAISSX_TENANT_ID", "the key's tenant; need not be given", NULL},
     {"verbose", 'v', NULL, NULL,
      "report on stderr what is redirected, and what FAISS prints on the server", &cli_run},
+    {"long", 'l', NULL, NULL, "print a table, also if the output is not a terminal", &cli_list},
+    {"json", 'j', NULL, NULL, "print JSON", &cli_list},
     {"help", 'h', NULL, NULL, "print this text and exit", NULL},
 };
 
@@ -70,10 +72,13 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
                                 NULL, table[i].letter};
     *s = (struct cli_server){from_environment("FAISSX_SERVER", FX_DEFAULT_SERVER),
                              from_environment("FAISSX_API_KEY", NULL),
-                             from_environment("FAISSX_TENANT_ID", NULL), 0};
+                             from_environment("FAISSX_TENANT_ID", NULL),
+                             0,
+                             0,
+                             0};
     opterr = 0;
-    while ((c = getopt_long(argc, argv, command == &cli_run ? "+:hv" : "+:h", options, NULL)) !=
-           -1) {
+    const char *letters = command == &cli_run ? "+:hv" : command == &cli_list ? "+:hlj" : "+:h";
+    while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         switch (c) {
         case 's':
             s->server = optarg;
@@ -86,6 +91,12 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
             break;
         case 'v':
             s->verbose = 1;
+            break;
+        case 'l':
+            s->table = 1;
+            break;
+        case 'j':
+            s->json = 1;
             break;
         case 'h':
             print_help(command);

@@ -8,17 +8,23 @@
 #include <unistd.h>
 
 #include "proto/library.h"
+#include "server/admin/admin.h"
 #include "server/engine/engine.h"
 #include "server/front/front.h"
 #include "server/log.h"
 #include "server/options.h"
 
-static const char usage[] =
-    "Usage: faissx-server run [OPTION]...\n"
-    "       faissx-server --help | --version\n"
-    "\n"
-    "  run    serve FAISS to libfaissx_c.so and other clients over ZeroMQ;\n"
-    "         faissx-server run --help lists its options\n";
+static const char usage[] = "Usage: faissx-server COMMAND [OPTION]...\n"
+                            "       faissx-server --help | --version\n";
+
+static void help(void)
+{
+    printf("%s\n"
+           "  run      serve FAISS to libfaissx_c.so and other clients over ZeroMQ\n",
+           usage);
+    fxa_help();
+    puts("\nfaissx-server COMMAND --help describes a command and its options.");
+}
 
 static int run_front(int argc, char **argv)
 {
@@ -80,11 +86,14 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
-        fputs(usage, stdout);
+        help();
         return 0;
     }
+    int status = argc > 1 ? fxa_main(argc - 1, argv + 1) : -1;
+    if (status >= 0)
+        return status;
     if (argc > 1)
         fprintf(stderr, "faissx-server: unknown command '%s'\n", command);
-    fputs(usage, stderr);
+    fprintf(stderr, "%sTry: faissx-server --help\n", usage);
     return 1;
 }

@@ -4,6 +4,8 @@
  *
  *     lock             locked while a server uses it; says which one
  *     tenants/NAME/    the store of a tenant (fxs_tenant_dir)
+ *     restoring/       as tenants/, while faissx-server restore writes it
+ *     lost+found/      stores that faissx-server repair has replaced
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +79,10 @@ int fxs_data_dir_open(struct fxs_front *f)
         return failed(dir, strerror(errno));
     if (lock(f, dir) != 0)
         return -1;
+    /* faissx-server restore gives it its name, tenants, when it is complete. */
+    if (snprintf(path, sizeof path, "%s/restoring", dir) < (int)sizeof path &&
+        access(path, F_OK) == 0)
+        return failed(dir, "it was not restored completely; remove it, and restore it again");
     fxs_log(FXS_INFO, "front", "event=data-dir path=%s durability=%s", dir,
             f->options->durability_text ? f->options->durability_text : "always");
     return 0;

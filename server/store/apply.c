@@ -13,7 +13,8 @@ enum { TRIM_RECORDS = 256 }; /* in a transaction: of at most FXS_INLINE_MAX byte
 uint64_t fxs_row_hash(const struct fxs_row *row, const struct iovec *parts, int nparts)
 {
     XXH3_state_t state;
-    uint64_t fields[] = {row->number, row->entry, row->previous, row->caller.number, row->size};
+    uint64_t fields[] = {row->number,       row->entry,         row->previous,
+                         (uint64_t)row->ms, row->caller.number, row->size};
     XXH3_INITSTATE(&state);
     XXH3_64bits_reset(&state);
     XXH3_64bits_update(&state, fields, sizeof fields);
@@ -97,8 +98,11 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
         *number = job->number;
     if (job->number <= e.position)
         return FXS_STORE_OK; /* it waited for space, and a snapshot has it by now */
-    struct fxs_row row = {
-        .number = job->number, .entry = job->entry, .previous = e.last, .caller = job->caller};
+    struct fxs_row row = {.number = job->number,
+                          .entry = job->entry,
+                          .previous = e.last,
+                          .caller = job->caller,
+                          .ms = job->ms};
     for (int i = 0; i < nparts; i++)
         row.size += parts[i].iov_len;
     row.hash = fxs_row_hash(&row, parts, nparts);

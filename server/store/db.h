@@ -14,6 +14,8 @@ struct fxs_db;
 /* Makes a new, empty database; the file is durable, its name is not. */
 enum fxs_store_rc fxs_db_create(const char *path, char *why);
 enum fxs_store_rc fxs_db_open(struct fxs_db **db, const char *path, char *why);
+/* The same for reading only; another process may have it open. */
+enum fxs_store_rc fxs_db_view(struct fxs_db **db, const char *path, char *why);
 /* `tidy`: the write-ahead log is moved into the database first.  Without it nothing is written. */
 void fxs_db_close(struct fxs_db *db, bool tidy);
 
@@ -35,6 +37,7 @@ struct fxs_row {
     uint64_t number, entry;
     uint64_t previous; /* the entry's record before, or the position it began at */
     struct fxs_caller caller;
+    int64_t ms;    /* when it was asked for, since 1970 */
     uint64_t hash; /* of the data and the fields above */
     unsigned flags;
     int answered;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "server/store/admin.h"
 #include "server/store/db.h"
 #include "server/store/store.h"
 
@@ -14,8 +15,8 @@ enum {
     FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
     FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
     FXS_SEGMENT_ALIGN = 64,
-    FXS_FILE_NAME = 64,
-    FXS_PAGE = 4096 /* of the database */
+    FXS_PAGE = 4096,     /* of the database */
+    FXS_FOOTER_SIZE = 88 /* of a snapshot file */
 };
 
 /* How the store writes files, but for the database.  Tests replace the functions, before they open
@@ -33,9 +34,6 @@ extern struct fxs_store_io fxs_store_io;
 int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);
 /* Says what is wrong with a file, and returns what errno stands for: no space, or failed. */
 enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file);
-/* printf into `why`, which may be NULL.  Returns rc. */
-enum fxs_store_rc fxs_why(enum fxs_store_rc rc, char *why, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* --- what the writer is asked for --- */
 
@@ -139,6 +137,8 @@ struct fxs_store {
 
 /* store.c */
 int64_t fxs_now_ms(void); /* since 1970 */
+void fxs_init_locks(struct fxs_store *s);
+enum fxs_store_rc fxs_take_lock(struct fxs_store *s, char *why);
 /* 16 hexadecimal digits */
 void fxs_random_name(char hex[17]);
 /* Removes a file that is not needed; if that fails, opening the store tries again. */
@@ -166,6 +166,32 @@ enum fxs_store_rc fxs_trim_step(struct fxs_store *s, uint64_t number, bool *more
 void fxs_free_now(struct fxs_store *s, bool committed);
 /* Of the record's fields and its data. */
 uint64_t fxs_row_hash(const struct fxs_row *row, const struct iovec *parts, int nparts);
+
+/* chain.c: the entry's records after `position`, each verified.  Calls f for each; ends early if
+ * it does not return 0.  FXS_STORE_DAMAGED: `why` says what is wrong with the one after *last,
+ * which is the newest good one's number. */
+enum fxs_store_rc fxs_chain(struct fxs_store *s, uint64_t entry, uint64_t position,
+                            int (*f)(void *ctx, const struct fxs_row *row), void *ctx,
+                            uint64_t *last, char *why);
+/* Reads a record's data into `buffer`, which grows, and verifies it.  `row->data` is the buffer
+ * afterwards. */
+struct fxs_buffer {
+    void *data;
+    size_t cap;
+};
+enum fxs_store_rc fxs_row_load(struct fxs_store *s, struct fxs_row *row, struct fxs_buffer *b,
+                               char *why);
+
+/* view.c: opens the directory only; s->reader stays NULL. */
+enum fxs_store_rc fxs_view_dir(struct fxs_store **s, const char *dir, char *why);
+/* Calls f for each file of the directory.  Ends early if it returns false. */
+enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const char *name),
+                                void *ctx, char *why);
+bool fxs_is_snapshot(const char *name);
+bool fxs_is_segment(const char *name);
+
+/* view.c: unless a process uses the store, is the database's log as long as it should be? */
+enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why);
 
 /* writer.c */
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);

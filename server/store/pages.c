@@ -33,6 +33,14 @@ static uint64_t sum_of(const void *page, sqlite3_int64 offset)
     return XXH3_64bits_withSeed(page, PAGE - SUM, (uint64_t)(offset / PAGE + 1));
 }
 
+int fxs_page_is_good(const void *page, uint64_t number)
+{
+    static const char none[PAGE];
+    uint64_t sum;
+    memcpy(&sum, (const char *)page + PAGE - SUM, SUM);
+    return sum == sum_of(page, (sqlite3_int64)(number - 1) * PAGE) || memcmp(page, none, PAGE) == 0;
+}
+
 static int is_page(sqlite3_file *f, int n, sqlite3_int64 offset)
 {
     return ((struct page_file *)f)->has_sums && n == PAGE && offset % PAGE == 0;

@@ -15,7 +15,8 @@ const char *const fxs_sql_tables =
     "CREATE TABLE names(name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX names_entry ON names(entry);"
     "CREATE TABLE records(number INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
-    " previous INTEGER NOT NULL, caller BLOB, caller_number INTEGER NOT NULL,"
+    " previous INTEGER NOT NULL, ms INTEGER NOT NULL, caller BLOB,"
+    " caller_number INTEGER NOT NULL,"
     " hash INTEGER NOT NULL, flags INTEGER NOT NULL, segment INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB);"
     "CREATE INDEX records_entry ON records(entry);"
@@ -32,27 +33,17 @@ const char *const fxs_sql_tables =
 enum fxs_store_rc fxs_db_add_record(struct fxs_db *db, const struct fxs_row *row, char *why)
 {
     const void *caller = row->caller.number ? row->caller.id : NULL;
-    FXS_SQL_RUN(FXS_SQL_ADD_RECORD, "INSERT INTO records VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-                "iiibiiiiiib", row->number, row->entry, row->previous, caller,
+    FXS_SQL_RUN(FXS_SQL_ADD_RECORD, "INSERT INTO records VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+                "iiiibiiiiiib", row->number, row->entry, row->previous, (uint64_t)row->ms, caller,
                 (size_t)FXS_CALLER_SIZE, row->caller.number, row->hash, (uint64_t)row->flags,
                 row->segment, row->offset, row->size, row->segment ? NULL : row->data,
                 (size_t)(row->segment ? 0 : row->size));
     return FXS_STORE_OK;
 }
 
-enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t after,
-                                     struct fxs_row *row, char *why)
+enum fxs_store_rc fxs_row_read(struct fxs_db *db, sqlite3_stmt *st, uint64_t entry,
+                               struct fxs_row *row, char *why)
 {
-    enum fxs_store_rc rc;
-    sqlite3_stmt *st = fxs_sql(
-        db, FXS_SQL_NEXT_RECORD,
-        "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
-        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
-        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data"
-        " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
-        &rc, why, "ii", entry, after);
-    if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
-        return rc;
     memset(row, 0, sizeof *row);
     row->entry = entry;
     row->number = fxs_sql_number(st, 0);
@@ -65,6 +56,7 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     row->size = fxs_sql_number(st, 8);
     row->answered = sqlite3_column_int(st, 9);
     row->data = sqlite3_column_blob(st, 10);
+    row->ms = sqlite3_column_int64(st, 11);
     const void *caller = sqlite3_column_blob(st, 2);
     bool ok = row->segment || (uint64_t)sqlite3_column_bytes(st, 10) == row->size;
     if (row->caller.number && (!caller || sqlite3_column_bytes(st, 2) != FXS_CALLER_SIZE))
@@ -76,6 +68,22 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     sqlite3_reset(st);
     return fxs_why(FXS_STORE_DAMAGED, why, "%s: record %llu has a field of a wrong size", db->path,
                    (unsigned long long)row->number);
+}
+
+enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t after,
+                                     struct fxs_row *row, char *why)
+{
+    enum fxs_store_rc rc;
+    sqlite3_stmt *st = fxs_sql(
+        db, FXS_SQL_NEXT_RECORD,
+        "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
+        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
+        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data, ms"
+        " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
+        &rc, why, "ii", entry, after);
+    if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
+        return rc;
+    return fxs_row_read(db, st, entry, row, why);
 }
 
 void fxs_db_release(struct fxs_db *db)

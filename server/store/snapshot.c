@@ -28,7 +28,7 @@ struct footer {
     uint64_t bytes, hash; /* of the content */
     uint64_t check;       /* of the footer up to here */
 };
-_Static_assert(sizeof(struct footer) == 88, "no padding");
+_Static_assert(sizeof(struct footer) == FXS_FOOTER_SIZE, "no padding");
 static const char magic[8] = "FXSNAP\r\n";
 
 static uint64_t check_of(const struct footer *f)
@@ -246,6 +246,8 @@ static enum fxs_store_rc verify(const struct fxs_store *s, const struct fxs_db_e
         }
         XXH3_64bits_update(state, buffer, (size_t)n);
         at += (uint64_t)n;
+        if (fxs_store_moved)
+            fxs_store_moved((uint64_t)n);
     }
     if (XXH3_64bits_digest(state) != e->hash)
         rc = fxs_why(FXS_STORE_DAMAGED, why, "%s/%s has a wrong checksum", s->path, e->file);
@@ -254,6 +256,37 @@ out:
         XXH3_freeState(state);
     free(buffer);
     return rc;
+}
+
+enum fxs_store_rc fxs_snapshot_examine(const char *dir, int fd, const char *file,
+                                       struct fxs_snapshot_info *i, char *why)
+{
+    struct fxs_store s = {.path = (char *)(uintptr_t)dir};
+    struct fxs_db_entry e;
+    struct footer f;
+    struct stat st;
+    memset(i, 0, sizeof *i);
+    memset(&e, 0, sizeof e);
+    if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof f ||
+        pread(fd, &f, sizeof f, st.st_size - (off_t)sizeof f) != (ssize_t)sizeof f ||
+        memcmp(f.magic, magic, sizeof magic) != 0 || f.check != check_of(&f))
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s/%s: the end of the file is wrong", dir, file);
+    if (f.version > VERSION)
+        return fxs_why(FXS_STORE_NEWER, why, "%s/%s has version %u, expected %d", dir, file,
+                       f.version, VERSION);
+    f.cls[sizeof f.cls - 1] = 0;
+    snprintf(e.file, sizeof e.file, "%s", file);
+    snprintf(e.cls, sizeof e.cls, "%s", f.cls);
+    e.position = f.position;
+    e.bytes = f.bytes;
+    e.hash = f.hash;
+    *i = (struct fxs_snapshot_info){.entry = f.entry,
+                                    .position = f.position,
+                                    .bytes = f.bytes,
+                                    .hash = f.hash,
+                                    .ms = (int64_t)st.st_mtim.tv_sec * 1000};
+    snprintf(i->cls, sizeof i->cls, "%s", f.cls);
+    return verify(&s, &e, f.entry, fd, why);
 }
 
 static enum fxs_store_rc open_snapshot(struct fxs_store *s, uint64_t entry, struct fxs_db_entry *e,

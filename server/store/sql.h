@@ -83,4 +83,8 @@ static inline uint64_t fxs_sql_number(sqlite3_stmt *st, int column)
             return rc_;                                                              \
     } while (0)
 
+/* Reads the columns that fxs_db_next_record selects.  If one is wrong, resets the statement. */
+enum fxs_store_rc fxs_row_read(struct fxs_db *db, sqlite3_stmt *st, uint64_t entry,
+                               struct fxs_row *row, char *why);
+
 #endif

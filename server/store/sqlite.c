@@ -237,6 +237,25 @@ enum fxs_store_rc fxs_db_open(struct fxs_db **out, const char *path, char *why)
     return FXS_STORE_OK;
 }
 
+enum fxs_store_rc fxs_db_view(struct fxs_db **out, const char *path, char *why)
+{
+    struct fxs_db *db = NULL;
+    /* Reading while another process writes needs memory that both share, which is a file. */
+    enum fxs_store_rc rc = connect(&db, path, SQLITE_OPEN_READWRITE, why);
+    (void)(rc ||
+           (rc = run(db,
+                     "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; "
+                     "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON",
+                     why)) ||
+           (rc = check(db, why)));
+    if (rc != FXS_STORE_OK) {
+        fxs_db_close(db, false);
+        return rc;
+    }
+    *out = db;
+    return FXS_STORE_OK;
+}
+
 void fxs_db_close(struct fxs_db *db, bool tidy)
 {
     if (!db)

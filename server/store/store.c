@@ -68,7 +68,7 @@ static enum fxs_store_rc open_dir(struct fxs_store *s, const char *dir, char *wh
 }
 
 /* The lock is the open file's: a second open in the same process is refused, too. */
-static enum fxs_store_rc take_lock(struct fxs_store *s, char *why)
+enum fxs_store_rc fxs_take_lock(struct fxs_store *s, char *why)
 {
     char who[128] = "", host[65] = "";
     s->lock = openat(s->dir, lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -91,9 +91,8 @@ static enum fxs_store_rc take_lock(struct fxs_store *s, char *why)
     return FXS_STORE_OK;
 }
 
-/* Calls f for each file.  Ends early if it returns false. */
-static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, const char *name),
-                                   void *ctx, char *why)
+enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const char *name),
+                                void *ctx, char *why)
 {
     int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -102,7 +101,6 @@ static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, con
             close(fd);
         return fxs_io_error(why, "read the directory", s->path);
     }
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         if (!f(ctx, e->d_name))
             break;
@@ -110,13 +108,13 @@ static enum fxs_store_rc each_file(struct fxs_store *s, bool (*f)(void *ctx, con
     return FXS_STORE_OK;
 }
 
-static bool is_snapshot(const char *name)
+bool fxs_is_snapshot(const char *name)
 {
     size_t n = strlen(name);
     return n > 6 && strcmp(name + n - 6, ".faiss") == 0;
 }
 
-static bool is_segment(const char *name)
+bool fxs_is_segment(const char *name)
 {
     return strncmp(name, "records-", 8) == 0;
 }
@@ -137,7 +135,7 @@ static bool look(void *ctx, const char *name)
         fxs_remove_file(seen->s, name);
     else if (strcmp(name, database) == 0)
         seen->database = true, seen->empty = fstatat(seen->s->dir, name, &st, 0) || !st.st_size;
-    else if (is_snapshot(name) || is_segment(name))
+    else if (fxs_is_snapshot(name) || fxs_is_segment(name))
         snprintf(seen->other, sizeof seen->other, "%.63s", name);
     return true;
 }
@@ -176,7 +174,7 @@ static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
     struct seen seen = {.s = s};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", s->path, database);
-    enum fxs_store_rc rc = each_file(s, look, &seen, why);
+    enum fxs_store_rc rc = fxs_each_file(s, look, &seen, why);
     if (rc != FXS_STORE_OK)
         return rc;
     if (seen.empty)
@@ -231,9 +229,9 @@ static int by_name(const void *a, const void *b)
 static bool remove_unwanted(void *ctx, const char *name)
 {
     struct files *w = ctx;
-    bool unwanted = (is_snapshot(name) &&
+    bool unwanted = (fxs_is_snapshot(name) &&
                      (!w->n || !bsearch(name, w->wanted, w->n, sizeof *w->wanted, by_name))) ||
-                    (is_segment(name) && !fxs_segment_known(w->s, name));
+                    (fxs_is_segment(name) && !fxs_segment_known(w->s, name));
     if (unwanted)
         fxs_remove_file(w->s, name);
     return true;
@@ -248,14 +246,14 @@ static enum fxs_store_rc clean(struct fxs_store *s, char *why)
     if (w.n)
         qsort(w.wanted, w.n, sizeof *w.wanted, by_name);
     if (rc == FXS_STORE_OK)
-        rc = each_file(s, remove_unwanted, &w, why);
+        rc = fxs_each_file(s, remove_unwanted, &w, why);
     free(w.wanted);
     return rc;
 }
 
 /* --- open and close --- */
 
-static void init_locks(struct fxs_store *s)
+void fxs_init_locks(struct fxs_store *s)
 {
     pthread_mutexattr_t recursive;
     pthread_mutexattr_init(&recursive);
@@ -307,12 +305,12 @@ enum fxs_store_rc fxs_store_open(struct fxs_store **out, const char *dir,
         return fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
     s->o = *o;
     s->dir = s->lock = s->mark_fd = s->wal_fd = s->segments.fd = -1;
-    init_locks(s);
+    fxs_init_locks(s);
     s->scratch = malloc(FXS_INLINE_MAX);
     rc = s->scratch ? open_dir(s, dir, why)
                     : fxs_why(FXS_STORE_MEMORY, why, "no memory to open %s", dir);
-    (void)(rc || (rc = take_lock(s, why)) || (rc = open_database(s, why)) || (rc = clean(s, why)) ||
-           (rc = fxs_writer_start(s, why)));
+    (void)(rc || (rc = fxs_take_lock(s, why)) || (rc = open_database(s, why)) ||
+           (rc = clean(s, why)) || (rc = fxs_writer_start(s, why)));
     if (rc != FXS_STORE_OK) {
         fxs_store_close(s);
         return rc;

@@ -21,7 +21,7 @@ struct cell {
     enum fxe_act act;
     unsigned given;
     int shape;
-    int good, died, hung;
+    int good, died, hung; /* steps; all 0: none was tried, because others with it had died */
     int covered;
     int next; /* cell of the same act and shape + 1, or 0 */
 };
@@ -217,7 +217,7 @@ static void read_line(char *line)
         struct meaning m;
         char outcome = field[4][s];
         int before = field[5][s] - '0';
-        if (outcome == '-' || outcome == '~' || before < 0 || !meaning((enum step)s, &m))
+        if (outcome == '-' || before < 0 || !meaning((enum step)s, &m))
             continue;
         m.given |= (before & 1 ? FXE_EMPTY : 0) | (before & 2 ? FXE_UNTRAINED : 0);
         if (of_variant((enum step)s, field[3], &m) != 0)
@@ -297,6 +297,11 @@ static void link_cells(void)
     }
 }
 
+static int untried(const struct cell *c)
+{
+    return c->died + c->hung + c->good == 0;
+}
+
 /* Returns how many uncovered cells the rule covers, or -1 if it covers one that it must not. */
 static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
 {
@@ -307,9 +312,9 @@ static int covers(const struct rule *r, enum fxe_act act, int wanted_dead)
             const struct cell *c = &cells[i - 1];
             if ((r->with & ~c->given) || (r->without & c->given))
                 continue;
-            if (wanted_dead ? !dead(c) : c->died + c->hung == 0)
+            if (!untried(c) && (wanted_dead ? !dead(c) : c->died + c->hung == 0))
                 return -1;
-            n += !c->covered && dead(c) == wanted_dead;
+            n += !c->covered && (untried(c) || dead(c) == wanted_dead);
         }
     return n;
 }
@@ -441,7 +446,7 @@ static int learn(int wanted_dead)
         struct cell *c = &cells[i];
         struct rule best = {.covers = 0};
         int hung = 0, died = 0;
-        if (c->covered || c->died + c->hung == 0 || dead(c) != wanted_dead)
+        if (c->covered || (!untried(c) && c->died + c->hung == 0) || dead(c) != wanted_dead)
             continue;
         patterns(&best, c, wanted_dead);
         int tolerated = best.covers <= 0 && widest(&best, c);
@@ -493,18 +498,21 @@ static void print_release(const char *name)
 
 static void release(const char *name, char **files, int n)
 {
-    int counts[3] = {0};
+    int counts[4] = {0};
     for (int i = 0; i < n; i++)
         read_file(files[i]);
     for (int i = 0; i < ncells; i++)
-        counts[cells[i].died + cells[i].hung == 0 ? 0 : dead(&cells[i]) ? 1 : 2]++;
+        counts[untried(&cells[i])                   ? 3
+               : cells[i].died + cells[i].hung == 0 ? 0
+               : dead(&cells[i])                    ? 1
+                                                    : 2]++;
     print_release(name);
     link_cells();
     int always = learn(1), sometimes = learn(0);
     fprintf(stderr,
-            "%s: %d shapes; %d cells, of which %d always end or hang the process and %d "
-            "sometimes; %d rows refuse, %d try\n",
-            name, nshapes, ncells, counts[1], counts[2], always, sometimes);
+            "%s: %d shapes; %d cells, of which %d always end or hang the process, %d sometimes, "
+            "and %d were not tried; %d rows refuse, %d try\n",
+            name, nshapes, ncells, counts[1], counts[2], counts[3], always, sometimes);
 }
 
 int main(int argc, char **argv)

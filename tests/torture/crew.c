@@ -38,7 +38,7 @@ static pid_t start_client(struct driver *d, int i, const char *log, char *const 
                    "FAISSX_FAISS_LIBRARY=/nonexistent",
                    NULL};
     argv[0] = program;
-    for (int n = 0; args[n] && n < 254; n++)
+    for (int n = 0; n < 254 && args[n]; n++)
         argv[n + 1] = args[n];
     return start(d, log, argv, env);
 }

@@ -83,13 +83,15 @@ static void exceptions_are_caught(void **state)
     }
 }
 
+struct exceptions { /* of a thread, in the C++ runtime */
+    void *caught;
+    unsigned uncaught;
+};
+
 static void exceptions_are_counted(void **state)
 {
     (void)state;
-    struct {
-        void *caught;
-        unsigned uncaught;
-    } * (*globals)(void);
+    struct exceptions *(*globals)(void);
     void *dl = dlopen(NULL, RTLD_NOW);
     find_symbol(dl, "__cxa_get_globals", &globals);
     assert_int_equal(run(1, THREADS), UNKNOWN_EXCEPT);
@@ -101,8 +103,10 @@ static void exceptions_are_counted(void **state)
 static int load(void **state)
 {
     (void)state;
-    if (!dlopen("libstdc++.so.6", RTLD_NOW | RTLD_GLOBAL) ||
-        !dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL))
+    static void *libraries[2]; /* stay open */
+    libraries[0] = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_GLOBAL);
+    libraries[1] = dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL);
+    if (!libraries[0] || !libraries[1])
         return -1;
     void *dl = dlopen(NULL, RTLD_NOW);
     find_symbol(dl, "__cxa_allocate_exception", &cxx.allocate);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/guard/guard.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "server/engine/guard/catch.h"
@@ -183,6 +184,33 @@ static void call_sample(void *arg)
         call_sample_on(a->r, i, a->o);
 }
 
+/* Some releases copy only a part of an index, so that the copy and the original share the rest, and
+ * free it twice.  So a trial copies the index, frees the copy, and uses and frees the original.
+ * Freed memory is overwritten, which makes it likely that its use ends the trial. */
+static void clone_in_trial(void *arg)
+{
+    const struct sample *a = arg;
+    const struct fx_api *api = fxe_api();
+    int binary = fxe_is_binary(a->o), rc;
+    void *copy = NULL, *index = a->o->ptr;
+    char text[FXE_SHAPE_MAX];
+#ifdef M_PERTURB
+    mallopt(M_PERTURB, 0xa5);
+#endif
+    rc = binary ? api->clone_index_binary(index, (FaissIndexBinary **)&copy)
+                : api->clone_index(index, (FaissIndex **)&copy);
+    if (rc != 0)
+        return;
+    for (int i = 0; i < 2; i++) {
+        if (binary)
+            api->IndexBinary_free(i == 0 ? copy : index);
+        else
+            api->Index_free(i == 0 ? copy : index);
+        if (i == 0)
+            fxe_shape_text(api, index, binary, text);
+    }
+}
+
 static int refuse_by_row(struct fxe_req *r, const char *what, const struct fxe_refusal *row,
                          unsigned given, const char *shape)
 {
@@ -331,7 +359,7 @@ static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
 {
     uint8_t *state = known(s, act, given);
     int exact;
-    if (state && __atomic_load_n(state, __ATOMIC_RELAXED) == UNKNOWN &&
+    if (state && act != FXE_ACT_clone && __atomic_load_n(state, __ATOMIC_RELAXED) == UNKNOWN &&
         !fxe_refusal_find(fxe_engine.lib.version, act, given, s->text, &exact) &&
         fxe_refusal_knows(fxe_engine.lib.version, s->text))
         __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
@@ -362,7 +390,10 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         return refuse_by_row(c->r, c->name, row, given, s->text);
     c->each = row || c->tight || c->odd || state_of(c) == ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
-    if (!c->each && (*c->n == -2 || fxe_refusal_knows(version, s->text))) {
+    if (!c->each && *c->n == -2 && act == FXE_ACT_clone)
+        return 0; /* it is large; a smaller one may be tried later */
+    if (!c->each &&
+        (*c->n == -2 || (act != FXE_ACT_clone && fxe_refusal_knows(version, s->text)))) {
         set_state(c, FINE);
         return 0;
     }
@@ -394,7 +425,30 @@ int fxe_guard_call(struct fxe_req *r)
         return 0;
     struct sample a = {r, o, -1};
     struct candidate c = {.r = r, .name = r->fn->name, .f = call_sample, .arg = &a, .n = &a.n};
+    if ((r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary) && !has_parts(o))
+        c.f = clone_in_trial;
     return judge(&c, o, act, fxe_circumstances(r, o, act));
+}
+
+int fxe_guard_free(struct fxe_obj *o, void (*free_object)(void *))
+{
+    struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE);
+    int root = fx_root(o->cls), exact;
+    char why[FXE_WHY];
+    if (!s || needs_none(o) || (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary))
+        return 0;
+    unsigned given = fxe_ntotal_of(o) == 0 ? FXE_EMPTY : 0;
+    uint8_t *state = known(s, FXE_ACT_free, given);
+    if (!state || __atomic_load_n(state, __ATOMIC_RELAXED) == FINE)
+        return 0;
+    if (!fxe_refusal_find(fxe_engine.lib.version, FXE_ACT_free, given, s->text, &exact)) {
+        __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
+        return 0;
+    }
+    if (fxe_trial(free_object, o, EACH_SECONDS, why, sizeof why) == FXE_TRIAL_ENDED)
+        return 0;
+    fxs_log(FXS_WARN, "engine", "event=not-freed index=\"%s\" why=\"%s\"", s->text, why);
+    return -1;
 }
 
 /* --- files --- */

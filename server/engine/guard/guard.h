@@ -31,6 +31,10 @@ int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg);
 int fxe_guard_loads(void);
 int fxe_guard_unloadable(struct fxe_req *r, const char *why);
 
+/* For freeing an object by free_object(o).  Returns 0, or -1 if that would end the process; then
+ * the object must stay in memory. */
+int fxe_guard_free(struct fxe_obj *o, void (*free_object)(void *));
+
 /* Call when the object is freed: frees what is known of this object alone. */
 void fxe_guard_forget(struct fxe_obj *o);
 

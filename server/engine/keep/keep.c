@@ -15,7 +15,11 @@
 #include "server/engine/run/ready.h"
 #include "server/log.h"
 
-enum { BUSY_MS = 5000, EACH_MS = 20 };
+enum {
+    BUSY_MS = 5000,
+    EACH_MS = 20,
+    UNKNOWN = -1 /* note.d: after a repair (server/store/repair.c) there is no note */
+};
 
 static struct fxs_store *store;
 static struct fxe_kept *all; /* engine.lock */
@@ -80,34 +84,45 @@ void fxe_keep_adopt(struct fxe_kept *k)
     DL_APPEND(all, k);
 }
 
+/* The entry's object, without its names.  The caller holds engine.lock. */
+static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
+{
+    int cls = class_of(e->cls);
+    struct fxe_obj *o = cls < 0 ? NULL : fxe_unnamed_object(cls, e);
+    if (!o && cls >= 0)
+        o = fxe_obj_add_absent(NULL, cls, 0);
+    if (!o)
+        return NULL;
+    *k = (struct fxe_kept){.entry = e->id,
+                           .obj = o,
+                           .applied = e->last,
+                           .snapshot_bytes = e->snapshot_bytes,
+                           .stored_ms = e->snapshot_ms,
+                           .snapshot_ms = fxe_now_ms(),
+                           .log_bytes = e->log_bytes};
+    k->note.d = UNKNOWN;
+    fxe_note_read(&k->note, e->note, e->note_size);
+    o->odd = k->note.odd;
+    fxe_keep_adopt(k);
+    return o;
+}
+
 static int add_entry(void *ctx, const struct fxs_entry *e)
 {
     struct fxe_kept *k = calloc(1, sizeof *k);
-    int cls = class_of(e->cls);
     int *failed = ctx;
     fxe_lock();
-    struct fxe_obj *o = k && cls >= 0 ? fxe_unnamed_object(cls, e) : NULL;
-    if (!o && k && cls >= 0)
-        o = fxe_obj_add_absent(NULL, cls, 0);
-    if (o) {
-        *k = (struct fxe_kept){.entry = e->id,
-                               .obj = o,
-                               .applied = e->last,
-                               .snapshot_bytes = e->snapshot_bytes,
-                               .snapshot_ms = fxe_now_ms(),
-                               .log_bytes = e->log_bytes};
-        fxe_note_read(&k->note, e->note, e->note_size);
-        o->odd = k->note.odd;
-        fxe_keep_adopt(k);
-        for (uint32_t i = 0; i < e->nnames && !*failed; i++)
-            *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
-        if (!*failed)
-            *failed = fxe_unnamed_handles(o, e) != 0;
-        if (!o->named && !o->stored_as)
-            o->released = 1; /* only second handles are left */
-    }
+    struct fxe_obj *o = k ? new_object(k, e) : NULL;
+    *failed = !o;
+    for (uint32_t i = 0; o && i < e->nnames && !*failed; i++)
+        *failed = !fxe_is_handle_name(e->names[i]) && fxe_named_add(e->names[i], o) != 0;
+    if (!*failed)
+        *failed = fxe_unnamed_handles(o, e) != 0;
+    if (o && !o->named && !o->stored_as)
+        o->released = 1; /* only second handles are left */
     fxe_unlock();
-    *failed |= !o;
+    if (!o)
+        free(k);
     return *failed;
 }
 
@@ -126,6 +141,9 @@ int fxe_keep_start(void)
         fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"an entry cannot be added\"");
         return -1;
     }
+    for (struct fxe_kept *k = all; k; k = k->next)
+        if (k->note.d == UNKNOWN)
+            fxe_load(k, why);
     fxe_snapshots_start();
     return 0;
 }

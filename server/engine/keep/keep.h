@@ -51,6 +51,7 @@ struct fxe_kept {
     int64_t used_ms; /* by the last request; monotonic */
     uint64_t snapshot_bytes;
     int64_t snapshot_ms; /* when it was taken, or begun; monotonic */
+    int64_t stored_ms;   /* when it was stored; milliseconds since 1970 */
     uint64_t log_bytes;  /* of the records since */
     int64_t busy_ms;     /* spent in recorded calls since, and so needed to run them again */
     /* Totals of what snapshots have taken from the two, ever. */

@@ -78,6 +78,13 @@ static void take_moment(struct fxe_kept *k, struct moment *m)
                          .note = k->note};
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* Puts the reply that r will have into the commit.  *answer is freed by the caller. */
 static void add_answer(struct fxs_snapshot_commit *c, struct fxe_req *r, void **answer)
 {
@@ -129,6 +136,7 @@ static int commit_newest(struct fxe_kept *k, struct fxs_snapshot *w,
     k->entry = entry;
     k->snapshot_bytes = sum->bytes;
     committed(k, m);
+    k->stored_ms = wall_ms();
     fxe_unlock();
     return 0;
 }
@@ -191,6 +199,7 @@ _Noreturn static void child(const struct fxe_obj *o, struct fxs_snapshot *w, int
 {
     struct outcome end = {.failed = 1};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    fxs_store_forked(fxe_keep_store());
     setpriority(PRIO_PROCESS, 0, CHILD_NICE);
     close_sockets();
     if (write_index(o, w, end.why) == 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/run/request.h"
 
@@ -148,6 +149,32 @@ static void run_open(struct fxe_req *r)
 
 /* --- list and unpublish --- */
 
+/* Packs what is known of the index, without reading it from disk or waiting for it; nil: it is not
+ * known.  The caller holds engine.lock, so no request begins to change the index. */
+static void pack_details(msgpack_packer *pk, const struct fxe_obj *o)
+{
+    const struct fxe_kept *k = o->kept;
+    struct fxe_note note = {0};
+    bool known = k && k->note.d > 0;
+    if (known)
+        note = k->note;
+    else if (o->ptr && o->group && !o->group->writer)
+        fxe_note_take(&note, o), known = true;
+    int64_t values[] = {note.d,
+                        note.metric,
+                        note.ntotal,
+                        k ? (int64_t)k->snapshot_bytes : 0,
+                        k ? (int64_t)k->log_bytes : 0,
+                        k ? k->stored_ms : 0};
+    msgpack_pack_array(pk, 7);
+    fx_pack_str(pk, fx_classes[fx_root(o->cls)].name);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (i < 3 ? known : k != NULL)
+            msgpack_pack_int64(pk, values[i]);
+        else
+            msgpack_pack_nil(pk);
+}
+
 static void run_list(struct fxe_req *r)
 {
     uint64_t from = 0, i = 0;
@@ -163,6 +190,12 @@ static void run_list(struct fxe_req *r)
     for (struct named *e = by_name; e; e = e->hh.next, i++)
         if (i >= from && i - from < n)
             fx_pack_str(&pk, e->name);
+    pk = fxe_reply_key(r, "details");
+    msgpack_pack_array(&pk, n);
+    i = 0;
+    for (struct named *e = by_name; e; e = e->hh.next, i++)
+        if (i >= from && i - from < n)
+            pack_details(&pk, e->obj);
     fxe_unlock();
 }
 

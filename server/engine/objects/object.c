@@ -346,12 +346,18 @@ void fxe_obj_free_faiss(int cls, void *ptr)
     }
 }
 
+static void free_object(void *arg)
+{
+    const struct fxe_obj *o = arg;
+    fxe_obj_free_faiss(o->cls, o->ptr);
+}
+
 void fxe_obj_destroy_list(struct fxe_obj *doomed)
 {
     while (doomed) {
         struct fxe_obj *next = doomed->next_doomed;
-        if (doomed->ptr && !doomed->alias)
-            fxe_obj_free_faiss(doomed->cls, doomed->ptr);
+        if (doomed->ptr && !doomed->alias && fxe_guard_free(doomed, free_object) == 0)
+            free_object(doomed);
         fxe_guard_forget(doomed);
         free(doomed->keeps);
         free(doomed);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Old and interrupted backups are removed. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/admin/manifest.h"
+
+/* All files that the backups have, by their path in the target. */
+static json_t *referenced(const struct fxa_backups *b)
+{
+    json_t *set = json_object(), *t, *f;
+    size_t k, j;
+    for (size_t i = 0; i < b->n; i++) {
+        json_array_foreach(json_object_get(b->list[i].json, "tenants"), k, t)
+        {
+            json_object_set_new(set, fxa_str(json_object_get(t, "database"), "from"), json_true());
+            json_array_foreach(json_object_get(t, "files"), j, f)
+            {
+                json_object_set_new(set, fxa_str(f, "from"), json_true());
+            }
+        }
+    }
+    return set;
+}
+
+/* Removes the files of folder `path` of the target that no backup has, and the folder if it is
+ * empty then. */
+static void clean(const char *target, const char *path, const json_t *set)
+{
+    char whole[2 * PATH_MAX], file[PATH_MAX + 300];
+    snprintf(whole, sizeof whole, "%s/%s", target, path);
+    DIR *d = opendir(whole);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+        if (!json_object_get(set, file))
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+    rmdir(whole);
+}
+
+static bool is_stamp(const char *name)
+{
+    return strlen(name) == 24 && name[10] == 'T' && name[23] == 'Z';
+}
+
+static void clean_all(const char *target, const json_t *set)
+{
+    char path[PATH_MAX];
+    DIR *d = opendir(target);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (is_stamp(e->d_name))
+            clean(target, e->d_name, set);
+    if (d)
+        closedir(d);
+    snprintf(path, sizeof path, "%s/files", target);
+    d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.') {
+            snprintf(path, sizeof path, "files/%s", e->d_name);
+            clean(target, path, set);
+        }
+    if (d)
+        closedir(d);
+}
+
+int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
+{
+    struct fxa_backups b;
+    char path[PATH_MAX];
+    *n = 0;
+    if (fxa_backups_read(a, target, &b) != 0)
+        return FXA_WRONG;
+    /* A manifest that cannot be read may need any of the files. */
+    if (b.damaged) {
+        fxa_backups_free(&b);
+        return fxa_fail(a,
+                        "the backup is complete, but nothing is removed from %s: a manifest is "
+                        "damaged",
+                        target);
+    }
+    while (keep && b.n > (size_t)keep) {
+        snprintf(path, sizeof path, "%s/%s.json", target, b.list[0].stamp);
+        if (unlink(path) != 0) {
+            fxa_fail(a, "cannot remove %s: %s", path, strerror(errno));
+            fxa_backups_free(&b);
+            return FXA_WRONG;
+        }
+        json_decref(b.list[0].json);
+        memmove(b.list, b.list + 1, --b.n * sizeof *b.list);
+        ++*n;
+    }
+    fxa_sync_dir(target); /* a manifest must not come back without its files */
+    json_t *set = referenced(&b);
+    clean_all(target, set);
+    json_decref(set);
+    fxa_backups_free(&b);
+    return FXA_OK;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* faissx-server repair. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/bar.h"
+#include "server/admin/admin.h"
+
+struct repair {
+    const char *data_dir;
+    json_t *tenants;
+};
+
+static void sync_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+/* Puts the repaired store in the place of the damaged one, which takes its place in lost+found:
+ * both at once, where the file system can. */
+static int put_in_place(struct fxa *a, const char *dir, const char *repaired)
+{
+    char aside[2 * PATH_MAX + 8];
+    if (renameat2(AT_FDCWD, repaired, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
+        return FXA_OK;
+    if (errno != EINVAL && errno != ENOSYS)
+        return fxa_fail(a, "cannot exchange %s and %s: %s", repaired, dir, strerror(errno));
+    snprintf(aside, sizeof aside, "%s.old", repaired);
+    if (rename(dir, aside) != 0)
+        return fxa_fail(a, "cannot rename %s: %s", dir, strerror(errno));
+    if (rename(repaired, dir) != 0 || rename(aside, repaired) != 0)
+        return fxa_fail(a, "cannot rename %s to %s: %s; the old store is in %s", repaired, dir,
+                        strerror(errno), aside);
+    return FXA_OK;
+}
+
+static int repair_store(struct fxa *a, const char *tenant, const char *dir, struct repair *r,
+                        json_t *out)
+{
+    struct fxa_faults lost = {0};
+    struct fxs_totals totals;
+    char why[FXS_STORE_WHY], path[PATH_MAX], repaired[2 * PATH_MAX], stamp[FXA_TIME];
+    int status = FXA_OK;
+    snprintf(path, sizeof path, "%s/lost+found", r->data_dir);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return fxa_fail(a, "cannot make %s: %s", path, strerror(errno));
+    snprintf(repaired, sizeof repaired, "%s/%s-%s", path, strrchr(dir, '/') + 1,
+             fxa_time(fxa_now(), stamp));
+    fx_bar_begin("repairing", fxa_dir_bytes(dir));
+    if (fxs_store_repair(dir, repaired, fxa_fault, &lost, &totals, why) != FXS_STORE_OK) {
+        fxa_faults_free(&lost);
+        return fxa_fail(a, "tenant %s: %s", tenant, why);
+    }
+    fxa_faults_name(&lost, repaired);
+    if (a->dry_run)
+        fxs_store_remove(repaired);
+    else
+        status = put_in_place(a, dir, repaired);
+    if (a->dry_run)
+        rmdir(path); /* unless it has something */
+    sync_dir(path);
+    snprintf(path, sizeof path, "%s/tenants", r->data_dir);
+    sync_dir(path);
+    fx_bar_end();
+    if (status == FXA_OK) {
+        fxa_say(a,
+                "tenant %s: %s %" PRIu64 " indexes and %" PRIu64 " changes since their snapshots",
+                tenant, a->dry_run ? "would save" : "saved", totals.entries, totals.records);
+        fxa_faults_print(a, &lost, out);
+        if (!a->dry_run)
+            fxa_say(a, "  the store as it was is in %s", repaired);
+        json_object_set_new(out, "indexes", json_integer((json_int_t)totals.entries));
+        json_object_set_new(out, "changes", json_integer((json_int_t)totals.records));
+        json_object_set_new(out, "old_store", a->dry_run ? json_null() : json_string(repaired));
+    }
+    fxa_faults_free(&lost);
+    return status;
+}
+
+static int repair_tenant(struct fxa *a, const char *tenant, const char *dir, void *ctx)
+{
+    struct repair *r = ctx;
+    struct fxa_faults found = {0};
+    struct fxs_totals totals;
+    char why[FXS_STORE_WHY];
+    fx_bar_begin("verifying", fxa_dir_bytes(dir));
+    enum fxs_store_rc rc = fxs_store_check(dir, fxa_fault, &found, &totals, why);
+    fx_bar_end();
+    if (rc != FXS_STORE_OK) {
+        fxa_faults_free(&found);
+        return fxa_fail(a, "tenant %s: %s", tenant, why);
+    }
+    bool wrong = found.wrong > 0;
+    fxa_faults_free(&found);
+    json_t *out = json_object();
+    int status = FXA_OK;
+    json_object_set_new(out, "tenant", json_string(tenant));
+    json_object_set_new(out, "damaged", json_boolean(wrong));
+    if (!wrong)
+        fxa_say(a, "tenant %s: nothing is damaged", tenant);
+    else
+        status = repair_store(a, tenant, dir, r, out);
+    json_array_append_new(r->tenants, out);
+    return status;
+}
+
+static int run(struct fxa *a, char **operands)
+{
+    struct repair r = {operands[0], json_array()};
+    int lock = fxa_lock(a, r.data_dir);
+    int status = lock < 0 ? FXA_WRONG : fxa_each_tenant(a, r.data_dir, repair_tenant, &r);
+    if (a->out)
+        json_object_set(a->out, "tenants", r.tenants);
+    json_decref(r.tenants);
+    if (lock >= 0)
+        close(lock);
+    return status;
+}
+
+const struct fxa_command fxa_repair = {
+    "repair",
+    "DIR",
+    1,
+    "td",
+    "make a damaged data directory usable, and say what is lost",
+    "Verifies the stores of a data directory, and replaces a damaged one by a new one with what\n"
+    "is good in it: indexes whose snapshot is good, with their changes up to the first one that\n"
+    "is damaged.  Says what that one lacks.  The store as it was stays in DIR/lost+found, in a\n"
+    "folder of its own; remove it when you do not need it.  No server may use DIR.  Exit status:\n"
+    "0 if the directory is usable, also if something was lost.\n\n"
+    "  faissx-server repair --dry-run /var/lib/faissx\n",
+    run};

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * faissx-server restore.
+ *
+ * With --time T, a tenant comes from the first backup after T, and the changes after T are left
+ * out: if all its indexes have snapshots from before T there, that is its state at T.  Otherwise it
+ * comes from the last backup before T.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/bar.h"
+#include "server/admin/manifest.h"
+
+/* While this is there, no server starts on the directory. */
+static const char unfinished[] = "restoring";
+
+struct restore {
+    struct fxa *a;
+    const char *target, *dir;
+    char parts[PATH_MAX]; /* dir/restoring */
+    struct fxa_backups b;
+    json_t *tenants;
+};
+
+/* --- which backup --- */
+
+static const json_t *part_of(const struct restore *r, size_t i, const char *tenant)
+{
+    return i < r->b.n ? fxa_manifest_tenant(&r->b.list[i], tenant) : NULL;
+}
+
+/* The name of an index whose snapshot in that backup is newer than the time; or NULL. */
+static const char *too_new(const struct restore *r, const json_t *part)
+{
+    const json_t *indexes = json_object_get(part, "indexes");
+    for (size_t i = 0; i < json_array_size(indexes); i++) {
+        const json_t *o = json_array_get(indexes, i);
+        const char *name = json_string_value(json_array_get(json_object_get(o, "names"), 0));
+        if ((int64_t)fxa_uint(o, "snapshot_ms") > r->a->time_ms)
+            return name ? name : "";
+    }
+    return NULL;
+}
+
+struct choice {
+    size_t i; /* of the backup */
+    bool cut; /* leave out what is after the time */
+    char note[512];
+};
+
+/* Returns FXA_OK, or fails if no backup has the tenant. */
+static int choose(const struct restore *r, const char *tenant, struct choice *c)
+{
+    char time[FXA_TIME];
+    size_t after = 0;
+    *c = (struct choice){.i = r->b.n};
+    if (!r->a->time_ms) {
+        for (size_t i = r->b.n; i-- > 0 && c->i == r->b.n;)
+            if (part_of(r, i, tenant))
+                c->i = i;
+        return c->i < r->b.n ? FXA_OK : fxa_fail(r->a, "no backup has tenant '%s'", tenant);
+    }
+    while (after < r->b.n && r->b.list[after].ms <= r->a->time_ms)
+        after++;
+    bool before = after > 0 && part_of(r, after - 1, tenant);
+    const json_t *part = part_of(r, after, tenant);
+    const char *newer = part ? too_new(r, part) : NULL;
+    bool exact = before && r->b.list[after - 1].ms == r->a->time_ms;
+    if (part && !newer && !exact) {
+        *c = (struct choice){.i = after, .cut = true};
+        snprintf(c->note, sizeof c->note, "as of %s", fxa_time(r->a->time_ms, time));
+        return FXA_OK;
+    }
+    if (!before && newer)
+        return fxa_fail(r->a,
+                        "tenant %s: the first backup after that time has a newer snapshot of '%s', "
+                        "and there is no backup before it",
+                        tenant, newer);
+    if (!before)
+        return fxa_fail(r->a, "tenant %s: no backup reaches back to that time", tenant);
+    c->i = after - 1;
+    if (newer)
+        snprintf(c->note, sizeof c->note,
+                 "as of %s: later changes cannot be told apart, since the next backup has a newer "
+                 "snapshot of '%s'",
+                 r->b.list[c->i].stamp, newer);
+    else
+        snprintf(c->note, sizeof c->note, "as of %s", r->b.list[c->i].stamp);
+    return FXA_OK;
+}
+
+/* --- copying --- */
+
+static int copy(struct restore *r, const json_t *f, const char *dir)
+{
+    char from[PATH_MAX], to[2 * PATH_MAX], hex[20], why[FXS_STORE_WHY];
+    uint64_t size = 0, hash = 0;
+    snprintf(from, sizeof from, "%s/%s", r->target, fxa_str(f, "from"));
+    snprintf(to, sizeof to, "%s/%s", dir, fxa_str(f, "file"));
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (in < 0)
+        return fxa_fail(r->a, "cannot open %s: %s", from, strerror(errno));
+    int out = open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0) {
+        fxa_fail(r->a, "cannot create %s: %s", to, strerror(errno));
+        close(in);
+        return FXA_WRONG;
+    }
+    enum fxs_store_rc rc = fxs_copy_file(in, out, to, fxa_uint(f, "bytes"), &size, &hash, why);
+    close(in);
+    close(out);
+    if (rc != FXS_STORE_OK)
+        return fxa_fail(r->a, "%s", why);
+    snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+    if (size != fxa_uint(f, "bytes") || strcmp(hex, fxa_str(f, "xxh3")) != 0)
+        return fxa_fail(r->a, "%s is damaged; 'faissx-server verify %s' says what this affects",
+                        from, r->target);
+    return FXA_OK;
+}
+
+static uint64_t bytes_of(const json_t *part)
+{
+    uint64_t bytes = fxa_uint(json_object_get(part, "database"), "bytes");
+    const json_t *files = json_object_get(part, "files");
+    for (size_t i = 0; i < json_array_size(files); i++)
+        bytes += fxa_uint(json_array_get(files, i), "bytes");
+    return bytes;
+}
+
+/* The names that the backup before has, and this one does not: they were removed in between, and
+ * nothing says when. */
+static void tell_removed(struct restore *r, const struct choice *c, const char *tenant, json_t *out)
+{
+    json_t *now = json_object(), *list = json_array();
+    for (int k = 0; k < 2; k++) {
+        const json_t *indexes = json_object_get(part_of(r, c->i - (size_t)k, tenant), "indexes");
+        for (size_t i = 0; i < json_array_size(indexes); i++) {
+            const json_t *names = json_object_get(json_array_get(indexes, i), "names");
+            for (size_t j = 0; j < json_array_size(names); j++) {
+                const char *name = json_string_value(json_array_get(names, j));
+                if (k == 0)
+                    json_object_set_new(now, name, json_true());
+                else if (!json_object_get(now, name)) {
+                    json_array_append_new(list, json_string(name));
+                    fxa_say(r->a,
+                            "  not restored: index '%s' was removed between the backups of %s and "
+                            "%s",
+                            name, r->b.list[c->i - 1].stamp, r->b.list[c->i].stamp);
+                }
+            }
+        }
+    }
+    json_object_set_new(out, "removed", list);
+    json_decref(now);
+}
+
+static int restore_tenant(struct restore *r, const char *tenant)
+{
+    struct choice c;
+    struct fxa_faults cut = {0};
+    char dir[2 * PATH_MAX], name[FXS_TENANT_DIR], why[FXS_STORE_WHY];
+    if (choose(r, tenant, &c) != FXA_OK)
+        return FXA_WRONG;
+    const json_t *part = part_of(r, c.i, tenant), *files = json_object_get(part, "files");
+    if (fxs_tenant_dir(tenant, name) != 0)
+        return fxa_fail(r->a, "'%s' cannot be the name of a tenant", tenant);
+    snprintf(dir, sizeof dir, "%s/%s", r->parts, name);
+    if (mkdir(dir, 0700) != 0)
+        return fxa_fail(r->a, "cannot make %s: %s", dir, strerror(errno));
+    fx_bar_begin("restoring", bytes_of(part));
+    int status = copy(r, json_object_get(part, "database"), dir);
+    for (size_t i = 0; status == FXA_OK && i < json_array_size(files); i++)
+        status = copy(r, json_array_get(files, i), dir);
+    if (status != FXA_OK)
+        return status;
+    if (c.cut && fxs_store_cut(dir, r->a->time_ms, fxa_fault, &cut, why) != FXS_STORE_OK)
+        status = fxa_fail(r->a, "tenant %s: %s", tenant, why);
+    fxa_faults_name(&cut, dir);
+    fxa_sync_dir(dir);
+    fx_bar_end();
+    json_t *out = json_pack("{s:s, s:s, s:s}", "tenant", tenant, "backup", r->b.list[c.i].stamp,
+                            "state", c.note);
+    fxa_say(r->a, "tenant %s: from the backup of %s%s%s", tenant, r->b.list[c.i].stamp,
+            *c.note ? ", " : "", c.note);
+    uint64_t changes = 0;
+    for (size_t i = 0; i < cut.n; i++)
+        changes += cut.list[i].f.count;
+    if (c.cut)
+        fxa_say(r->a, "  %" PRIu64 " changes after that time were left out", changes);
+    json_object_set_new(out, "left_out", json_integer((json_int_t)changes));
+    if (c.cut && c.i > 0)
+        tell_removed(r, &c, tenant, out);
+    json_array_append_new(r->tenants, out);
+    fxa_faults_free(&cut);
+    return status;
+}
+
+/* --- all --- */
+
+static int is_empty(struct fxa *a, const char *dir)
+{
+    DIR *d = opendir(dir);
+    int status = FXA_OK;
+    if (!d)
+        return fxa_fail(a, "cannot read %s: %s", dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(d)) && status == FXA_OK;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, "lost+found") != 0)
+            status = fxa_fail(a, "%s is not empty: %s is in it", dir, e->d_name);
+    closedir(d);
+    return status;
+}
+
+/* All tenants of all backups that may be used. */
+static json_t *tenants_of(const struct restore *r)
+{
+    json_t *set = json_object();
+    size_t newest = r->b.n;
+    for (size_t i = 0; i < r->b.n; i++)
+        if (!r->a->time_ms || r->b.list[i].ms <= r->a->time_ms)
+            newest = i;
+    for (size_t i = 0; i < r->b.n; i++) {
+        const json_t *tenants = json_object_get(r->b.list[i].json, "tenants");
+        bool used = i == newest || (r->a->time_ms && (i == newest + 1 || newest == r->b.n) &&
+                                    r->b.list[i].ms > r->a->time_ms);
+        for (size_t k = 0; used && k < json_array_size(tenants); k++)
+            json_object_set_new(set, fxa_str(json_array_get(tenants, k), "tenant"), json_true());
+    }
+    return set;
+}
+
+static int restore_all(struct restore *r)
+{
+    char path[PATH_MAX];
+    int status = FXA_OK;
+    json_t *set = json_object();
+    if (r->a->tenant)
+        json_object_set_new(set, r->a->tenant, json_true());
+    else
+        json_decref(set), set = tenants_of(r);
+    if (!json_object_size(set))
+        status = fxa_fail(r->a, "%s has no complete backup%s", r->target,
+                          r->a->time_ms ? " for that time" : "");
+    for (void *i = json_object_iter(set); i && status == FXA_OK; i = json_object_iter_next(set, i))
+        status = restore_tenant(r, json_object_iter_key(i));
+    json_decref(set);
+    if (status != FXA_OK)
+        return status;
+    /* Complete: now it is a data directory. */
+    fxa_sync_dir(r->parts);
+    snprintf(path, sizeof path, "%s/tenants", r->dir);
+    if (rename(r->parts, path) != 0)
+        return fxa_fail(r->a, "cannot rename %s: %s", r->parts, strerror(errno));
+    fxa_sync_dir(r->dir);
+    return FXA_OK;
+}
+
+static int run(struct fxa *a, char **operands)
+{
+    struct restore r = {.a = a, .target = operands[0], .dir = operands[1]};
+    if (mkdir(r.dir, 0700) != 0 && errno != EEXIST)
+        return fxa_fail(a, "cannot make %s: %s", r.dir, strerror(errno));
+    int lock = fxa_target_lock(a, r.target, false);
+    if (lock < 0)
+        return FXA_WRONG;
+    if (is_empty(a, r.dir) != FXA_OK || fxa_backups_read(a, r.target, &r.b) != 0) {
+        close(lock);
+        return FXA_WRONG;
+    }
+    r.tenants = json_array();
+    snprintf(r.parts, sizeof r.parts, "%s/%s", r.dir, unfinished);
+    int status = mkdir(r.parts, 0700) == 0
+                     ? restore_all(&r)
+                     : fxa_fail(a, "cannot make %s: %s", r.parts, strerror(errno));
+    if (status != FXA_OK)
+        fxa_fail(a, "%s is not complete: remove it before you try again", r.dir);
+    if (a->out)
+        json_object_set(a->out, "tenants", r.tenants);
+    json_decref(r.tenants);
+    fxa_backups_free(&r.b);
+    close(lock);
+    return status;
+}
+
+const struct fxa_command fxa_restore = {
+    "restore",
+    "TARGET DIR",
+    2,
+    "tT",
+    "make a data directory from a backup",
+    "Makes the data directory DIR, which must be empty or not exist, from the newest backup in\n"
+    "TARGET.  With --time, as it was then: from the first backup after that time without the\n"
+    "changes after it, if the snapshots in that backup are older than the time; else from the\n"
+    "last backup before it.  Which of them was used is printed.\n\n"
+    "  faissx-server restore /backup/faissx /var/lib/faissx\n"
+    "  faissx-server restore --time 2026-01-31T14:05 /backup/faissx /var/lib/faissx\n",
+    run};

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/admin/admin.h"
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names of the directories in `path`, sorted.  Returns -1 after a message. */
+static int list(struct fxa *a, const char *path, char ***names, size_t *n)
+{
+    DIR *d = opendir(path);
+    size_t cap = 0;
+    *names = NULL;
+    *n = 0;
+    if (!d) {
+        fxa_fail(a, "cannot read %s: %s", path, strerror(errno));
+        return -1;
+    }
+    for (struct dirent *e; (e = readdir(d));) {
+        char tenant[FXS_TENANT_DIR];
+        if (fxs_tenant_of_dir(e->d_name, tenant, sizeof tenant) != 0)
+            continue;
+        if (*n == cap) {
+            char **more = realloc(*names, (cap = cap * 2 + 8) * sizeof *more);
+            if (!more)
+                break;
+            *names = more;
+        }
+        (*names)[(*n)++] = strdup(e->d_name);
+    }
+    closedir(d);
+    if (*n)
+        qsort(*names, *n, sizeof **names, by_name);
+    return 0;
+}
+
+int fxa_each_tenant(struct fxa *a, const char *data_dir,
+                    int (*f)(struct fxa *a, const char *tenant, const char *dir, void *ctx),
+                    void *ctx)
+{
+    char path[PATH_MAX], dir[PATH_MAX + FXS_TENANT_DIR], tenant[FXS_TENANT_DIR],
+        only[FXS_TENANT_DIR] = "";
+    char **names;
+    size_t n;
+    int worst = FXA_OK;
+    bool seen = false;
+    struct stat st;
+    if (a->tenant && fxs_tenant_dir(a->tenant, only) != 0)
+        return fxa_fail(a, "'%s' cannot be the name of a tenant", a->tenant);
+    snprintf(path, sizeof path, "%s/tenants", data_dir);
+    if (stat(path, &st) != 0)
+        return fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+    if (list(a, path, &names, &n) != 0)
+        return FXA_WRONG;
+    for (size_t i = 0; i < n; i++) {
+        if (!*only || strcmp(only, names[i]) == 0) {
+            seen = true;
+            fxs_tenant_of_dir(names[i], tenant, sizeof tenant);
+            snprintf(dir, sizeof dir, "%s/%s", path, names[i]);
+            int status = f(a, tenant, dir, ctx);
+            if (status > worst)
+                worst = status;
+        }
+        free(names[i]);
+    }
+    free(names);
+    if (a->tenant && !seen)
+        return fxa_fail(a, "%s has no tenant '%s'", data_dir, a->tenant);
+    return worst;
+}
+
+int fxa_lock(struct fxa *a, const char *data_dir)
+{
+    char path[PATH_MAX], who[FXS_WHO] = "", host[64] = "";
+    struct stat st;
+    snprintf(path, sizeof path, "%s/tenants", data_dir);
+    if (stat(path, &st) != 0) {
+        fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/lock", data_dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        fxa_fail(a, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = pread(fd, who, sizeof who - 1, 0);
+        who[n > 0 ? n : 0] = 0;
+        who[strcspn(who, "\n")] = 0;
+        fxa_fail(a, "%s is in use by %s: stop it first", data_dir, *who ? who : "another process");
+        close(fd);
+        return -1;
+    }
+    gethostname(host, sizeof host - 1);
+    int n = snprintf(who, sizeof who, "process %d on %s (faissx-server %s)\n", (int)getpid(), host,
+                     a->command->name);
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, who, (size_t)n, 0) != n)
+        return fd; /* only for whoever wonders */
+    return fd;
+}
+
+uint64_t fxa_dir_bytes(const char *dir)
+{
+    uint64_t bytes = 0;
+    struct stat st;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    if (d)
+        closedir(d);
+    return bytes;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that is wrong in a store.  Another process may write to it meanwhile: what seems wrong
+ * of an entry is only reported if it is still so after the entry has been read again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/store/pages.h"
+#include "server/store/scan.h"
+
+enum { TRIES = 5, PAUSE_NS = 20000000 };
+
+struct check {
+    struct fxs_store *s;
+    fxs_fault_fn report;
+    void *ctx;
+    struct fxs_totals *totals;
+    struct known { /* files that are needed */
+        char file[FXS_FILE_NAME];
+    } * known;
+    size_t nknown, cap;
+    const struct fxs_entry *entry;
+    bool memory, unlisted;
+};
+
+static void pause_a_little(void)
+{
+    nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
+}
+
+static void fault(struct check *c, enum fxs_fault_kind kind, const char *file, const char *text)
+{
+    c->report(c->ctx, &(struct fxs_fault){.kind = kind, .file = file, .text = text});
+}
+
+static void fault_of(struct check *c, enum fxs_fault_kind kind, const struct fxs_entry *e,
+                     const char *file, uint64_t number, uint64_t count, const char *text)
+{
+    c->report(c->ctx, &(struct fxs_fault){.kind = kind,
+                                          .file = file,
+                                          .entry = e->id,
+                                          .names = e->names,
+                                          .nnames = e->nnames,
+                                          .number = number,
+                                          .count = count,
+                                          .text = text});
+}
+
+/* --- the database --- */
+
+static bool is_bad(int fd, uint64_t page)
+{
+    char p[FXS_PAGE_SIZE];
+    for (int i = 0; i < TRIES; i++) {
+        if (pread(fd, p, sizeof p, (off_t)((page - 1) * FXS_PAGE_SIZE)) != (ssize_t)sizeof p ||
+            fxs_page_is_good(p, page))
+            return false;
+        pause_a_little(); /* it may have been read while it was written */
+    }
+    return true;
+}
+
+static void check_pages(struct check *c)
+{
+    char text[FXS_STORE_WHY], page[FXS_PAGE_SIZE];
+    struct stat st;
+    int fd = openat(c->s->dir, "store.db", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        fxs_why(FXS_STORE_DAMAGED, text, "store.db: %s", strerror(errno));
+        fault(c, FXS_FAULT_DATABASE, "store.db", text);
+        return;
+    }
+    if (fstat(fd, &st) == 0 && st.st_size % FXS_PAGE_SIZE)
+        fault(c, FXS_FAULT_DATABASE, "store.db", "store.db ends within a page");
+    uint64_t n = 1;
+    for (; pread(fd, page, sizeof page, (off_t)((n - 1) * FXS_PAGE_SIZE)) == (ssize_t)sizeof page;
+         n++) {
+        if (!fxs_page_is_good(page, n) && is_bad(fd, n)) {
+            fxs_why(FXS_STORE_DAMAGED, text, "store.db: page %" PRIu64 " has a wrong checksum", n);
+            fault(c, FXS_FAULT_DATABASE, "store.db", text);
+        }
+        if (fxs_store_moved)
+            fxs_store_moved(sizeof page);
+    }
+    c->totals->bytes += (n - 1) * FXS_PAGE_SIZE;
+    close(fd);
+}
+
+static void of_integrity(void *ctx, const char *text)
+{
+    fault(ctx, FXS_FAULT_DATABASE, "store.db", text);
+}
+
+static int count_answer(void *ctx, sqlite3_stmt *st)
+{
+    struct check *c = ctx;
+    if (sqlite3_column_bytes(st, 0) != FXS_CALLER_SIZE)
+        fault(c, FXS_FAULT_DATABASE, "store.db", "an answer has a caller of a wrong size");
+    c->totals->answers++;
+    return 0;
+}
+
+static int of_nobody(void *ctx, sqlite3_stmt *st)
+{
+    char text[FXS_STORE_WHY];
+    fxs_why(FXS_STORE_DAMAGED, text,
+            "%" PRIu64 " records are of entry %" PRIu64 ", which is not there",
+            fxs_sql_number(st, 1), fxs_sql_number(st, 0));
+    fault(ctx, FXS_FAULT_DATABASE, "store.db", text);
+    return 0;
+}
+
+static int check_name(void *ctx, sqlite3_stmt *st)
+{
+    struct check *c = ctx;
+    struct fxs_db_entry e;
+    const char *name = fxs_scan_text(st, 0);
+    if (fxs_db_entry(c->s->reader, fxs_sql_number(st, 1), &e, NULL) == FXS_STORE_NONE)
+        c->report(c->ctx, &(struct fxs_fault){.kind = FXS_FAULT_NAME,
+                                              .file = "store.db",
+                                              .entry = fxs_sql_number(st, 1),
+                                              .names = &name,
+                                              .nnames = 1,
+                                              .text = "the name stands for no index"});
+    return 0;
+}
+
+/* --- entries --- */
+
+static void know(struct check *c, const char *file)
+{
+    if (c->nknown == c->cap) {
+        size_t cap = c->cap * 2 + 16;
+        void *more = realloc(c->known, cap * sizeof *c->known);
+        if (!more) {
+            c->memory = true;
+            return;
+        }
+        c->known = more;
+        c->cap = cap;
+    }
+    snprintf(c->known[c->nknown++].file, FXS_FILE_NAME, "%s", file);
+}
+
+static int count_record(void *ctx, const struct fxs_row *row)
+{
+    uint64_t *n = ctx;
+    n[0]++;
+    n[1] += row->size;
+    return 0;
+}
+
+/* The snapshot as the database has it. */
+static enum fxs_store_rc check_snapshot(struct fxs_store *s, uint64_t id,
+                                        const struct fxs_db_entry *e, char *why)
+{
+    struct fxs_snapshot_info i;
+    int fd = openat(s->dir, e->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s: %s", e->file, strerror(errno));
+    enum fxs_store_rc rc = fxs_snapshot_examine(s->path, fd, e->file, &i, why);
+    close(fd);
+    if (rc == FXS_STORE_OK &&
+        (i.entry != id || i.position != e->position || i.bytes != e->bytes || i.hash != e->hash))
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s is another one than the database says", e->file);
+    return rc;
+}
+
+/* Reads an entry.  Returns false if it has changed meanwhile, and something seemed wrong. */
+static bool check_once(struct check *c, const struct fxs_entry *e, bool last)
+{
+    struct fxs_db_entry before, after;
+    char why[FXS_STORE_WHY], records[FXS_STORE_WHY] = "";
+    uint64_t n[2] = {0, 0}, end = 0, first = 0, count = 0;
+    enum fxs_store_rc rc = fxs_db_entry(c->s->reader, e->id, &before, why);
+    if (rc == FXS_STORE_NONE)
+        return true; /* removed, or without a head, which integrity does not know of */
+    if (rc != FXS_STORE_OK) {
+        fault_of(c, FXS_FAULT_DATABASE, e, "store.db", 0, 0, why);
+        return true;
+    }
+    enum fxs_store_rc snapshot = check_snapshot(c->s, e->id, &before, why);
+    rc = fxs_chain(c->s, e->id, before.position, count_record, n, &end, records);
+    if (rc == FXS_STORE_OK && end < before.last) {
+        rc = FXS_STORE_DAMAGED;
+        fxs_why(rc, records, "record %" PRIu64 " is missing", before.last);
+    }
+    if ((snapshot != FXS_STORE_OK || rc != FXS_STORE_OK) && !last) {
+        pause_a_little();
+        if (fxs_db_entry(c->s->reader, e->id, &after, NULL) != FXS_STORE_OK ||
+            after.position != before.position || strcmp(after.file, before.file) != 0)
+            return false;
+    }
+    know(c, before.file);
+    c->totals->records += n[0];
+    c->totals->bytes += before.bytes + n[1];
+    if (snapshot != FXS_STORE_OK)
+        fault_of(c, FXS_FAULT_SNAPSHOT, e, before.file, 0, 0, why);
+    if (rc != FXS_STORE_OK) {
+        fxs_scan_count(c->s->reader, e->id, end, &first, &count);
+        fault_of(c, FXS_FAULT_RECORDS, e, "", first ? first : end + 1, count, records);
+    }
+    return true;
+}
+
+static int check_entry(void *ctx, const struct fxs_entry *e)
+{
+    struct check *c = ctx;
+    int tries = 0;
+    c->totals->entries++;
+    while (!check_once(c, e, ++tries == TRIES))
+        ;
+    return 0;
+}
+
+/* What is set aside is of an entry; reported with its names. */
+struct aside {
+    struct check *c;
+    uint64_t number, entry;
+    const char *reason;
+};
+
+static int of_aside(void *ctx, const struct fxs_entry *e)
+{
+    struct aside *a = ctx;
+    if (e->id != a->entry)
+        return 0;
+    fault_of(a->c, FXS_NOTE_ASIDE, e, "store.db", a->number, 1, a->reason);
+    return 1;
+}
+
+static int check_aside(void *ctx, sqlite3_stmt *st)
+{
+    struct aside a = {ctx, fxs_sql_number(st, 0), fxs_sql_number(st, 1), fxs_scan_text(st, 2)};
+    fxs_store_entries(a.c->s, of_aside, &a, NULL);
+    return 0;
+}
+
+/* --- files --- */
+
+static void know_segment(void *ctx, uint64_t segment, uint64_t records)
+{
+    char name[FXS_FILE_NAME];
+    (void)records;
+    fxs_segment_name(segment, name);
+    know(ctx, name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static bool check_file(void *ctx, const char *name)
+{
+    struct check *c = ctx;
+    if (!fxs_is_snapshot(name) && !fxs_is_segment(name) && strncmp(name, "tmp-", 4) != 0)
+        return true;
+    if (!c->nknown || !bsearch(name, c->known, c->nknown, sizeof *c->known, by_name))
+        fault(c, FXS_NOTE_UNUSED, name, "nothing refers to this file");
+    return true;
+}
+
+/* While a process uses the store, files come and go. */
+static void check_files(struct check *c)
+{
+    char who[FXS_WHO];
+    if (c->memory || c->unlisted || fxs_store_in_use(c->s->path, who))
+        return;
+    if (fxs_db_segments(c->s->reader, know_segment, c, NULL) != FXS_STORE_OK)
+        return;
+    if (c->nknown)
+        qsort(c->known, c->nknown, sizeof *c->known, by_name);
+    fxs_each_file(c->s, check_file, c, NULL);
+}
+
+static enum fxs_store_rc check_tables(struct check *c, char *why)
+{
+    bool broken = false;
+    fxs_scan_integrity(c->s->reader, of_integrity, c);
+    enum fxs_store_rc rc = fxs_store_entries(c->s, check_entry, c, why);
+    if (rc == FXS_STORE_DAMAGED) {
+        c->unlisted = true;
+        fault(c, FXS_FAULT_DATABASE, "store.db", "the list of indexes cannot be read completely");
+        rc = FXS_STORE_OK;
+    }
+    if (rc != FXS_STORE_OK)
+        return rc;
+    (void)((rc = fxs_scan(c->s->reader, FXS_SCAN_NAMES, check_name, c, &broken, why)) ||
+           (rc = fxs_scan(c->s->reader, FXS_SCAN_LOST, of_nobody, c, &broken, why)) ||
+           (rc = fxs_scan(c->s->reader, FXS_SCAN_ANSWERS, count_answer, c, &broken, why)) ||
+           (rc = fxs_scan(c->s->reader, FXS_SCAN_ASIDE, check_aside, c, &broken, why)));
+    return rc;
+}
+
+enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ctx,
+                                  struct fxs_totals *totals, char *why)
+{
+    struct check c = {.report = report, .ctx = ctx, .totals = totals};
+    char text[FXS_STORE_WHY], path[PATH_MAX];
+    memset(totals, 0, sizeof *totals);
+    enum fxs_store_rc rc = fxs_view_dir(&c.s, dir, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    snprintf(path, sizeof path, "%s/store.db", c.s->path);
+    check_pages(&c);
+    if (fxs_view_log(c.s, text) != FXS_STORE_OK)
+        fault(&c, FXS_FAULT_DATABASE, "store.db-wal", text);
+    rc = fxs_db_view(&c.s->reader, path, text);
+    if (rc == FXS_STORE_NEWER || rc == FXS_STORE_MEMORY) {
+        fxs_why(rc, why, "%s", text);
+    } else if (rc != FXS_STORE_OK) {
+        if (access(path, F_OK) == 0) /* else it was reported */
+            fault(&c, FXS_FAULT_DATABASE, "store.db", text);
+        rc = FXS_STORE_OK;
+    } else {
+        rc = check_tables(&c, why);
+        if (rc == FXS_STORE_OK)
+            check_files(&c);
+    }
+    fxs_store_close(c.s);
+    free(c.known);
+    return rc;
+}
