@@ -213,6 +213,16 @@ is "files that no backup has any more are removed" \
     "$(cd "$target/files/default" && ls | wc -l)" "$(ls "$data"/tenants/default/*.faiss "$data"/tenants/default/records-* | wc -l)"
 is "and the last one has all" "$(at "$(now)")" 20122
 
+# --- a damaged directory ---
+
+rm -rf "$TMP/damaged"
+cp -a "$data" "$TMP/damaged"
+flip "$(ls "$TMP"/damaged/tenants/default/*.faiss | head -n 1)" 40
+said=$(admin backup "$TMP/damaged" "$TMP/target4")
+is "a damaged snapshot is not backed up" $? 1
+like "it says which file is damaged" "$said" "^faissx-server backup: tenant default: .*\.faiss has a wrong checksum; 'faissx-server verify' says more"
+is "there is no backup then" "$(ls "$TMP"/target4/*.json 2>/dev/null)" ""
+
 # --- tenants ---
 
 printf '{"k1": "One Two", "k2": "other"}' >"$TMP/keys"

@@ -2,10 +2,15 @@
 /* A client that was killed goes on where its journal ends. */
 #include "client.h"
 
+/* An entry with room for its ids. */
 struct pending {
-    struct entry head;
-    uint32_t ids[IDS_MAX];
+    _Alignas(struct entry) char bytes[sizeof(struct entry) + IDS_MAX * sizeof(uint32_t)];
 };
+
+static struct entry *entry_of(const struct pending *p)
+{
+    return (struct entry *)(uintptr_t)p->bytes;
+}
 
 struct resuming {
     struct work *w;
@@ -32,9 +37,9 @@ static struct place *place_of(struct work *w, const char *name)
 
 static void forget(struct ids *s, const struct pending *e)
 {
-    for (uint32_t i = 0; i < e->head.n; i++)
+    for (uint32_t i = 0; i < entry_of(e)->n; i++)
         for (uint32_t j = 0; j < s->n; j++)
-            if (s->id[j] == e->ids[i]) {
+            if (s->id[j] == entry_of(e)->ids[i]) {
                 ids_take(s, j);
                 break;
             }
@@ -43,33 +48,33 @@ static void forget(struct ids *s, const struct pending *e)
 static void apply(struct resuming *r, enum outcome o)
 {
     const struct pending *e = &r->last;
-    struct place *p = place_of(r->w, e->head.index);
-    bool whole = e->head.operation == RESET || e->head.operation == PUBLISH ||
-                 e->head.operation == UNPUBLISH;
+    struct place *p = place_of(r->w, entry_of(e)->index);
+    bool whole = entry_of(e)->operation == RESET || entry_of(e)->operation == PUBLISH ||
+                 entry_of(e)->operation == UNPUBLISH;
     if (o == REFUSED)
         return;
     if (whole)
         p->removable.n = p->known.n = 0;
-    if (e->head.operation == REMOVE)
+    if (entry_of(e)->operation == REMOVE)
         forget(&p->removable, e);
-    if ((whole || e->head.operation == TRAIN) && o == UNKNOWN)
+    if ((whole || entry_of(e)->operation == TRAIN) && o == UNKNOWN)
         p->unsure = true;
-    if (e->head.operation == PUBLISH) {
+    if (entry_of(e)->operation == PUBLISH) {
         p->published |= o == MADE;
         p->trained = false;
     }
     if (o != MADE)
         return;
-    if (e->head.operation == UNPUBLISH)
+    if (entry_of(e)->operation == UNPUBLISH)
         p->published = p->trained = false;
-    if (e->head.operation == TRAIN)
+    if (entry_of(e)->operation == TRAIN)
         p->trained = true;
-    if (e->head.operation == ADD || e->head.operation == PUBLISH)
-        for (uint32_t i = 0; i < e->head.n; i++) {
-            if (may_remove(r->w, p, e->ids[i]))
-                ids_add(&p->removable, e->ids[i]);
+    if (entry_of(e)->operation == ADD || entry_of(e)->operation == PUBLISH)
+        for (uint32_t i = 0; i < entry_of(e)->n; i++) {
+            if (may_remove(r->w, p, entry_of(e)->ids[i]))
+                ids_add(&p->removable, entry_of(e)->ids[i]);
             if (p->known.n < RECENT)
-                ids_add(&p->known, e->ids[i]);
+                ids_add(&p->known, entry_of(e)->ids[i]);
         }
 }
 
@@ -77,10 +82,9 @@ static void on_entry(void *ctx, const struct entry *e)
 {
     struct resuming *r = ctx;
     if (e->kind == BEGIN) {
-        if (r->last.head.number)
+        if (entry_of(&r->last)->number)
             apply(r, UNKNOWN); /* it was killed meanwhile */
-        r->last.head = *e;
-        memcpy(r->last.ids, e->ids, e->n * sizeof *e->ids);
+        memcpy(r->last.bytes, e, sizeof *e + e->n * sizeof *e->ids);
         r->w->number = e->number;
         for (uint32_t i = 0; i < e->n; i++)
             if ((int)(e->ids[i] >> COUNTER_BITS) == r->w->client) {
@@ -93,7 +97,7 @@ static void on_entry(void *ctx, const struct entry *e)
         place_of(r->w, e->index);
     } else if (e->kind == END) {
         apply(r, (enum outcome)e->outcome);
-        r->last.head.number = 0;
+        entry_of(&r->last)->number = 0;
     }
 }
 
