@@ -116,6 +116,6 @@ void work_resume(struct work *w)
     }
     w->journal = journal_open(w->dir, w->client);
     journal_read(w->dir, w->client, &offset, on_entry, &r);
-    if (r.last.head.number)
+    if (entry_of(&r.last)->number)
         apply(&r, UNKNOWN);
 }
