@@ -378,9 +378,10 @@ HEADERS = $(wildcard $(addsuffix /*.h,proto proto/* shim shim/* audit server ser
 FORMATTED = $(filter-out proto/faiss_types.h server/engine/guard/refusals.h,$(SOURCES) $(HEADERS))
 
 # False reports of cppcheck 2.10: arrays filled by index, anonymous mmap, o || (o = ...), the macro
-# ElfW, formats that are arguments; readdir_r is deprecated, and each directory has one reader.
-CPPCHECK_WRONG := uninitvar readdirCalled invalidFunctionArg nullPointerRedundantCheck unknownMacro \
-	wrongPrintfScanfArgNum
+# ElfW, formats that are arguments, readdir() (readdir_r() is deprecated; each directory is open in one
+# thread only).
+CPPCHECK_WRONG := uninitvar invalidFunctionArg nullPointerRedundantCheck unknownMacro \
+	wrongPrintfScanfArgNum readdirCalled
 
 lint: $(GENERATED) ## check formatting, run cppcheck, and compile with gcc and clang and -Werror
 	@packaging/deps.sh build check lint

@@ -101,7 +101,6 @@ enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const 
             close(fd);
         return fxs_io_error(why, "read the directory", s->path);
     }
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         if (!f(ctx, e->d_name))
             break;

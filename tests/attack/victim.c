@@ -185,7 +185,6 @@ static long descriptors(const char *pid)
     DIR *d = opendir(path);
     if (!d)
         return -1;
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     while (readdir(d))
         n++;
     closedir(d);

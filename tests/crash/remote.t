@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The lives of tests/crash, in which some calls crash FAISS in process, must not end a server's
-# engine.  All of them take hours, so one in LIVES is led, always the same ones: by default a few
-# hundred.  More, or another release:
+# engine.  All of them take hours, so one in LIVES is led, always the same ones: by default about
+# two hundred.  More, or another release:
 #
 #     LIVES=20 FAISS_C=LIBRARY tests/run build/tests/crash/remote.t
 . tests/e2e/lib.sh
@@ -23,7 +23,7 @@ ok "there is an engine" [ -n "$pid" ]
 for i in 1 2 3; do
     crash --kind 'IVF8(IVF4,SQ8),RQ2x4' --metric 1 2>>"$TMP/log"
 done >"$TMP/lives"
-crash --sample "${LIVES:-100}" >>"$TMP/lives" 2>>"$TMP/log"
+crash --sample "${LIVES:-200}" >>"$TMP/lives" 2>>"$TMP/log"
 is "the lives were led: $(tail -n 1 "$TMP/log")" $? 0 || diag "$(tail "$TMP/log")"
 ok "these are more than a few" [ "$(grep -c '^[a-z]*	' "$TMP/lives")" -gt 15 ]
 # The fifth field has a D for a step in which the engine died.

@@ -122,7 +122,6 @@ int server_engines(const struct driver *d, pid_t engine[ENGINES_MAX])
 {
     int n = 0;
     DIR *proc = opendir("/proc");
-    /* cppcheck-suppress readdirCalled */
     for (struct dirent *e; proc && n < ENGINES_MAX && (e = readdir(proc));) {
         pid_t pid = (pid_t)atoi(e->d_name);
         if (pid > 0 && is_child(pid, d->front))

@@ -307,7 +307,6 @@ static int files(const struct place *p, const char *part)
 {
     int n = 0;
     DIR *d = opendir(p->dir);
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         n += strstr(e->d_name, part) != NULL;
     closedir(d);
@@ -439,7 +438,6 @@ static void a_missing_snapshot_damages_its_entry_only(void **state)
     struct fxs_snapshot_bytes bytes;
     char path[400], name[64] = "";
     DIR *d = opendir(p->dir);
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));)
         if (strtoull(e->d_name, NULL, 10) == a && strstr(e->d_name, ".faiss"))
             snprintf(name, sizeof name, "%.60s", e->d_name);
@@ -592,7 +590,6 @@ static void the_directory_and_its_files_are_private(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
     DIR *d = opendir(inner.dir);
     int n = 0;
-    /* cppcheck-suppress readdirCalled ; no other thread has this directory open */
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
