@@ -26,6 +26,12 @@ static void faiss_free(FaissIndex *index)
     free(index);
 }
 
+static idx_t faiss_ntotal(const FaissIndex *index)
+{
+    (void)index;
+    return 0;
+}
+
 static int faiss_d(const FaissIndex *index)
 {
     (void)index;
@@ -188,6 +194,7 @@ static int set_up(void **state)
     nfreed = 0;
     fxe_engine.lib.api.Index_free = faiss_free;
     fxe_engine.lib.api.Index_d = faiss_d;
+    fxe_engine.lib.api.Index_ntotal = faiss_ntotal;
     fxe_engine.lib.api.Index_metric_type = faiss_metric;
     a = calloc(1, sizeof *a);
     b = calloc(1, sizeof *b);
