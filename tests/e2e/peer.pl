@@ -15,7 +15,9 @@ use IO::Socket::UNIX;
 $SIG{PIPE} = 'IGNORE';
 my ($path, $stage) = @ARGV;
 my $close = $stage =~ s/^close-//;
-my $listen = IO::Socket::UNIX->new(Local => $path, Listen => 16) or die "$path: $!";
+# The socket gets its name when it listens: a test connects as soon as there is one.
+my $listen = IO::Socket::UNIX->new(Local => "$path.new", Listen => 16) or die "$path: $!";
+rename("$path.new", $path) or die "$path: $!";
 my @silent;
 
 while (my $c = $listen->accept) {
