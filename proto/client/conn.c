@@ -31,7 +31,7 @@ enum {
 
 struct fx_conn {
     int fd;
-    dev_t dev; /* identify the socket, see is_ours() */
+    dev_t dev; /* identify the socket, see fx_conn_is_ours() */
     ino_t ino;
     int64_t last_end; /* end of the last wait for the peer, in ns */
     int in_vain;      /* waits left without spinning, see spin() */
@@ -68,9 +68,7 @@ static int fail_errno(struct fx_conn *c)
     return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
 }
 
-/* Is the descriptor still the socket that was opened?  Some programs close all descriptors, for
- * example to become daemons, and their next files get the same numbers. */
-static int is_ours(const struct fx_conn *c)
+int fx_conn_is_ours(const struct fx_conn *c)
 {
     struct stat st;
     return fstat(c->fd, &st) == 0 && st.st_ino == c->ino && st.st_dev == c->dev;
@@ -79,7 +77,7 @@ static int is_ours(const struct fx_conn *c)
 /* Check again after a wait, since another thread may have closed the descriptor. */
 static int check_ours(struct fx_conn *c)
 {
-    return is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
+    return fx_conn_is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
 }
 
 /* Send everything, in one system call if the socket has room.  fd, unless it is -1, is sent with
@@ -364,7 +362,7 @@ void fx_conn_close(struct fx_conn *c)
 {
     if (!c)
         return;
-    if (is_ours(c))
+    if (fx_conn_is_ours(c))
         close(c->fd);
     free(c);
 }
@@ -492,9 +490,9 @@ int fx_conn_skip(struct fx_conn *c, size_t n, int64_t deadline)
 
 int fx_conn_is_dead(struct fx_conn *c)
 {
-    if (c->error[0] != '\0' || !is_ours(c))
+    if (c->error[0] != '\0' || !fx_conn_is_ours(c))
         return 1;
-    /* Skip this right after an answer: poll() takes as long as is_ours(), and if the peer has
+    /* Skip this right after an answer: poll() takes as long as that check, and if the peer has
      * closed since, the next request notices. */
     if (now_ns() - c->last_end < JUST_NOW_NS)
         return 0;

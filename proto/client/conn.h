@@ -37,6 +37,10 @@ extern int64_t fx_conn_spin_ns;
  * caller closes, or NULL and a text in err that names the endpoint. */
 struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
 
+/* Is the descriptor still the socket that was opened?  Some programs close all descriptors, for
+ * example to become daemons, and their next files get the same numbers. */
+int fx_conn_is_ours(const struct fx_conn *c);
+
 /* Close and free; NULL is ignored.  If the program has closed the descriptor, and perhaps reused
  * its number, it is left alone.  Nothing is sent, so a child may close its copy of its parent's
  * connection after fork(). */

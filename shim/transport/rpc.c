@@ -94,15 +94,18 @@ void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys)
 static int broken(struct fx_rpc *r, int error, const char *what)
 {
     char text[512]; /* a copy, since `what` may belong to the connection */
+    /* A program that closes its descriptors while a call waits is told so: it may be about to exec.
+     */
+    int closed_here = !fx_conn_is_ours(r->conn);
     snprintf(text, sizeof text, "%s", what);
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
     if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
         error = FAISSX_E_TIMEOUT;
-    r->trouble = error == FAISSX_E_CONNECT ? FX_BROKEN : FX_FINAL;
+    r->trouble = error == FAISSX_E_CONNECT && !closed_here ? FX_BROKEN : FX_FINAL;
     if (error == FAISSX_E_CONNECT)
         fx_event_broken(r->self, text);
-    if (error != FAISSX_E_CONNECT || (r->repeats && r->most > 0) ||
+    if (error != FAISSX_E_CONNECT || closed_here || (r->repeats && r->most > 0) ||
         fx_session_explain(r->operation, r->deadline) != 0)
         fx_fail(error, "%s", text);
     return -1;
