@@ -186,7 +186,7 @@ tell still 'train 0 1000000000'
 ok "it makes a long call" directly wait_for pending 1
 kill -9 "$(directly stat_of pid)"
 is "it learns why its engine ended, too" "$(hear still)" \
-    "-4 faissx: the engine of tenant 'default' died (signal 9, Killed) while running faiss_Clustering_train; its objects are gone"
+    "-4 faissx: the engine of tenant 'default' died (signal 9, Killed) while running faiss_Clustering_train; its objects are gone; the change may have been made"
 is "the name is published once more" "$(ask a 'new 3 Flat'; ask a 'add 3 23'; ask a 'publish 3 name'; ask b 'total 0')" "ok
 ok
 ok
