@@ -24,7 +24,7 @@ static enum fxe_asked known(struct fxe_req *r, void *answer, size_t size)
 enum fxe_asked fxe_keep_asked(struct fxe_req *r)
 {
     struct fxs_caller caller;
-    char why[FXS_STORE_WHY];
+    char why[FXS_STORE_WHY] = "its record is gone";
     void *answer = NULL;
     size_t size;
     uint64_t entry, number;

@@ -46,14 +46,20 @@ static void queue_again(struct fxe_req *r)
     fxe_watch_wake();
 }
 
+/* The request goes another way, and takes its locks now.  The caller holds engine.lock. */
+static void go(struct fxe_req *r, enum fxe_keep way)
+{
+    r->keep = way;
+    if (fxe_needs_take(r, &r->needs, false))
+        queue_again(r);
+}
+
 static void refused(struct fxe_change *c, enum fxs_store_rc rc, const char *why)
 {
     fxe_fail(c->r, "limit", "%s: the change could not be stored, and was not made: %s",
              c->r->fn->name, rc == FXS_STORE_FULL ? "the server's disk is full" : why);
     c->r->keep = FXE_KEEP_REFUSED;
     c->r->lane = FXE_SMALL;
-    c->kept->waiting--;
-    fxe_keep_free_if_gone(c->kept);
     queue_again(c->r);
 }
 
@@ -73,75 +79,74 @@ static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number
         k->last_due = c;
         run_first(k);
     } else {
-        refused(c, rc, why);
-    }
-    fxe_unlock();
-}
-
-/* The request goes another way, and takes its locks now. */
-static void go(struct fxe_req *r, enum fxe_keep way)
-{
-    fxe_lock();
-    r->keep = way;
-    if (fxe_needs_take(r, &r->needs, false))
-        queue_again(r);
-    fxe_unlock();
-}
-
-void fxe_change_record(struct fxe_req *r)
-{
-    enum fxe_asked asked = fxe_keep_asked(r);
-    if (asked == FXE_ASKED_KNOWN) {
-        fxe_req_finish(r);
-        return;
-    }
-    if (asked == FXE_ASKED_RECORD) {
-        go(r, FXE_KEEP_ASKED);
-        return;
-    }
-    struct fxe_change *c = r->change = calloc(1, sizeof *c);
-    fxe_lock();
-    struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
-    if (c && k) {
-        c->kept = k;
-        k->waiting++;
-    }
-    fxe_unlock();
-    if (!c || !k) {
-        if (!c)
-            fxe_fail(r, "limit", "the server is out of memory");
+        if (c->kept->gone) /* it is not kept any more */
+            go(c->r, FXE_KEEP_BY_STATE);
         else
-            fxe_fail(r, "handle", "%s: the index was unpublished meanwhile; repeat the call",
-                     r->fn->name);
-        fxe_req_finish(r);
-        return;
+            refused(c, rc, why);
+        fxe_keep_leave(c->kept);
+    }
+    fxe_unlock();
+}
+
+/* Returns why the request is not recorded: the way it goes instead; or FXE_KEEP_RECORD. */
+static enum fxe_keep prepare(struct fxe_req *r, struct fxe_change *c)
+{
+    if (!c) {
+        fxe_fail(r, "limit", "the server is out of memory");
+        return FXE_KEEP_REFUSED;
     }
     c->r = r;
-    if (fxe_record_make(r, &c->record) != 0) {
-        fxe_lock();
-        k->waiting--;
-        fxe_unlock();
-        fxe_req_finish(r);
-        return;
-    }
+    if (fxe_record_make(r, &c->record) != 0)
+        return FXE_KEEP_REFUSED;
     for (int i = 0; i < c->record.nparts; i++)
         c->bytes += c->record.parts[i].iov_len;
-    if (c->bytes > RECORD_MAX) {
-        fxe_lock();
-        k->waiting--;
-        fxe_unlock();
-        go(r, FXE_KEEP_BY_STATE);
-        return;
-    }
-    c->store = (struct fxs_change){
-        .entry = k->entry, .parts = c->record.parts, .nparts = c->record.nparts, .done = recorded};
+    if (c->bytes > RECORD_MAX)
+        return FXE_KEEP_BY_STATE;
+    c->store =
+        (struct fxs_change){.parts = c->record.parts, .nparts = c->record.nparts, .done = recorded};
     if (fxe_answers_caller(r, &c->store.caller)) {
         c->oldest = c->store.caller.number;
         fx_header_uint(&r->header, "oldest", &c->oldest);
         if (c->oldest > c->store.caller.number)
             c->oldest = c->store.caller.number;
     }
-    fxs_store_append(fxe_keep_store(), &c->store);
+    return FXE_KEEP_RECORD;
+}
+
+/* Returns false if the index has been unpublished meanwhile. */
+static bool find_kept(struct fxe_req *r, struct fxe_change *c)
+{
+    fxe_lock();
+    c->kept = fxe_kept_of(r->obj[r->kept_param]);
+    if (c->kept) {
+        fxe_keep_use(c->kept);
+        c->store.entry = c->kept->entry;
+    }
+    fxe_unlock();
+    return c->kept != NULL;
+}
+
+void fxe_change_record(struct fxe_req *r)
+{
+    enum fxe_keep way = FXE_KEEP_RECORD;
+    enum fxe_asked asked = fxe_keep_asked(r);
+    if (asked == FXE_ASKED_KNOWN)
+        way = FXE_KEEP_REFUSED;
+    else if (asked == FXE_ASKED_RECORD)
+        way = FXE_KEEP_ASKED;
+    else if ((way = prepare(r, r->change = calloc(1, sizeof *r->change))) == FXE_KEEP_RECORD &&
+             !find_kept(r, r->change))
+        way = FXE_KEEP_BY_STATE;
+    if (way == FXE_KEEP_RECORD) {
+        fxs_store_append(fxe_keep_store(), &r->change->store);
+    } else if (way == FXE_KEEP_REFUSED) {
+        r->keep = way;
+        fxe_req_finish(r);
+    } else {
+        fxe_lock();
+        go(r, way);
+        fxe_unlock();
+    }
 }
 
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n)
@@ -166,10 +171,9 @@ void fxe_change_end(struct fxe_req *r)
     k->log_bytes += c->bytes;
     k->due = c->next;
     k->running = false;
-    k->waiting--;
     run_first(k);
     fxe_snapshot_if_due(k);
-    fxe_keep_free_if_gone(k);
+    fxe_keep_leave(k);
 }
 
 void fxe_change_free(struct fxe_change *c)

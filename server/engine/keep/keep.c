@@ -8,11 +8,9 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
-#include "server/engine/guard/room.h"
 #include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
-#include "server/engine/run/ready.h"
 #include "server/log.h"
 
 enum {
@@ -209,92 +207,6 @@ bool fxe_keep_prepare(struct fxe_req *r)
     return true;
 }
 
-/* --- absent indexes --- */
-
-static bool is_absent(const struct fxe_obj *o)
-{
-    return !o->ptr;
-}
-
-static bool needs_absent(const struct fxe_req *r)
-{
-    bool absent = false;
-    if (r->fn && r->fn->flags & FX_FREE)
-        return false;
-    for (int i = 0; i < r->nheld && !absent; i++)
-        absent = is_absent(r->held[i]);
-    return absent;
-}
-
-bool fxe_keep_waits(struct fxe_req *r)
-{
-    bool write = true;
-    if (!store || !needs_absent(r) || !r->needs.n)
-        return false;
-    for (int i = 0; i < r->needs.n; i++)
-        write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
-    if (write && r->lane == FXE_WIDE)
-        return false;
-    fxe_lock();
-    int n = r->needs.n;
-    fxe_needs_give(&r->needs);
-    r->needs.n = n;
-    for (int i = 0; i < n; i++)
-        r->needs.need[i].write |= is_absent(r->needs.need[i].obj);
-    r->lane = FXE_WIDE;
-    if (fxe_needs_take(r, &r->needs, false))
-        fxe_ready_add(r);
-    fxe_unlock();
-    return true;
-}
-
-/* FAISS's vectors double their memory when they grow, and copy. */
-static void make_room(const struct fxe_req *r)
-{
-    const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
-    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
-    if (need > fxe_room_lately())
-        fxe_unload_for(need);
-}
-
-int fxe_keep_load(struct fxe_req *r)
-{
-    char why[FXS_STORE_WHY];
-    if (store && r->keep == FXE_KEEP_RECORDED)
-        make_room(r);
-    if (!store || !needs_absent(r))
-        return 0;
-    for (int i = 0; i < r->nheld; i++) {
-        struct fxe_obj *o = fxe_obj_target(r->held[i]);
-        if (!is_absent(o))
-            continue;
-        struct fxe_kept *k = o->kept;
-        if (!k)
-            return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
-        if (fxe_load(k, why) != 0) {
-            r->made = r->keep == FXE_KEEP_RECORDED; /* nobody may ask for it once more */
-            return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s",
-                            why,
-                            r->keep == FXE_KEEP_RECORDED
-                                ? "; the change is stored, and will be made when it can"
-                                : "");
-        }
-    }
-    return 0;
-}
-
-void fxe_keep_drop(struct fxe_kept *k)
-{
-    struct fxe_obj *doomed = NULL, *o = k->obj;
-    void *ptr = o->ptr;
-    fxe_lock();
-    fxe_obj_replace(o, NULL, &doomed);
-    fxe_unlock();
-    if (ptr)
-        fxe_obj_free_faiss(o->cls, ptr);
-    fxe_obj_destroy_list(doomed);
-}
-
 /* --- commit --- */
 
 static bool changes(const struct fxe_req *r)
@@ -307,7 +219,7 @@ static bool changes(const struct fxe_req *r)
     return false;
 }
 
-/* Returns the kept indexes in the groups that the request has locked for writing. */
+/* Returns the kept indexes in the groups that the request has locked for writing, to be used. */
 static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX])
 {
     int n = 0;
@@ -318,7 +230,7 @@ static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX
             continue;
         for (struct fxe_obj *o = g->members; o && n < FX_OBJECTS_MAX; o = o->next_in_group)
             if (o->kept)
-                some[n++] = o->kept;
+                fxe_keep_use(some[n++] = o->kept);
     }
     fxe_unlock();
     return n;
@@ -329,35 +241,52 @@ static bool has_other_size(const struct fxe_kept *k)
     return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
 }
 
+static bool is_gone(const struct fxe_kept *k)
+{
+    fxe_lock();
+    bool gone = k->gone;
+    fxe_unlock();
+    return gone;
+}
+
 /* A call that failed may have changed something halfway: then the index is read again. */
 static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
-    if (!has_other_size(k))
+    if (!has_other_size(k) || is_gone(k))
         return;
     fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
             (unsigned long long)k->entry, r->fn->name);
     fxe_keep_drop(k);
 }
 
+/* An index that is unpublished meanwhile is not kept any more, and keeps the change. */
+static void commit_one(struct fxe_req *r, struct fxe_kept *k)
+{
+    char why[FXS_STORE_WHY];
+    if (!k->obj->ptr)
+        return; /* not read, so not changed */
+    if (r->failed) {
+        after_failure(k, r);
+    } else if (fxe_snapshot_now(k, NULL, r, why) == 0) {
+        fxe_unnamed_link_parts(k);
+    } else if (!is_gone(k)) {
+        fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
+                 r->fn->name, why);
+        msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
+        fxe_keep_drop(k);
+    }
+}
+
 static void commit_state(struct fxe_req *r)
 {
     struct fxe_kept *some[FX_OBJECTS_MAX];
-    char why[FXS_STORE_WHY];
     int n = kept_by(r, some);
-    for (int i = 0; i < n; i++) {
-        if (!some[i]->obj->ptr) {
-            continue; /* not read, so not changed */
-        } else if (r->failed) {
-            after_failure(some[i], r);
-        } else if (fxe_snapshot_now(some[i], NULL, r, why) != 0) {
-            fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
-                     r->fn->name, why);
-            msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
-            fxe_keep_drop(some[i]);
-        } else {
-            fxe_unnamed_link_parts(some[i]);
-        }
-    }
+    for (int i = 0; i < n; i++)
+        commit_one(r, some[i]);
+    fxe_lock();
+    for (int i = 0; i < n; i++)
+        fxe_keep_leave(some[i]);
+    fxe_unlock();
 }
 
 void fxe_keep_commit(struct fxe_req *r)
@@ -366,7 +295,7 @@ void fxe_keep_commit(struct fxe_req *r)
         return;
     fxe_unnamed_commit(r);
     if (r->keep == FXE_KEEP_RECORDED) {
-        struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+        struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]); /* the change uses it */
         if (k && k->obj->ptr) {
             if (r->failed)
                 after_failure(k, r);
@@ -424,9 +353,14 @@ int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len)
     return fxe_fail(r, "limit", "unpublish: %s", why);
 }
 
-void fxe_keep_free_if_gone(struct fxe_kept *k)
+void fxe_keep_use(struct fxe_kept *k)
 {
-    if (k->gone && !k->waiting && !k->wanted)
+    k->users++;
+}
+
+void fxe_keep_leave(struct fxe_kept *k)
+{
+    if (--k->users == 0 && k->gone)
         free(k);
 }
 
@@ -438,6 +372,7 @@ void fxe_keep_forget(struct fxe_obj *o)
     o->kept = NULL;
     o->group->nkept--;
     DL_DELETE(all, k);
+    fxe_keep_use(k);
     k->gone = true;
-    fxe_keep_free_if_gone(k);
+    fxe_keep_leave(k);
 }

@@ -43,10 +43,10 @@ struct fxe_kept {
         int64_t d, metric, ntotal;
         int odd; /* see fxe_obj.odd */
     } note;
-    /* Requests that are recorded, or about to be, and not run yet. */
-    int waiting;
-    struct fxe_change *due, *last_due; /* those whose record is durable, in order */
-    bool running;                      /* the first of these has been queued or runs */
+    int users; /* see fxe_keep_use */
+    /* Requests whose record is durable, and that have not run yet, in order. */
+    struct fxe_change *due, *last_due;
+    bool running; /* the first of these has been queued or runs */
 
     int64_t used_ms; /* by the last request; monotonic */
     uint64_t snapshot_bytes;
@@ -61,8 +61,7 @@ struct fxe_kept {
     uint64_t newest;            /* moment that was committed; with `committing` */
     pthread_mutex_t committing; /* two snapshots may be under way */
     int64_t not_before_ms;      /* the last snapshot failed: none before this */
-    bool wanted;                /* a snapshot is being taken */
-    bool gone;                  /* unpublished: freed with its last waiting request */
+    bool gone;                  /* unpublished: freed with its last user */
     struct fxe_kept *prev, *next;
 };
 
@@ -112,8 +111,10 @@ int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name);
 int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len);
 /* The object has no name any more.  The caller holds engine.lock. */
 void fxe_keep_forget(struct fxe_obj *o);
-/* Frees what is kept of an index that was unpublished, if nothing needs it.  engine.lock. */
-void fxe_keep_free_if_gone(struct fxe_kept *k);
+/* What is kept of an index may be unpublished by anybody at any time.  It is freed then, but not
+ * between these two.  The caller holds engine.lock. */
+void fxe_keep_use(struct fxe_kept *k);
+void fxe_keep_leave(struct fxe_kept *k);
 
 /* Frees the index in memory; the next request reads it again.  The caller holds its lock for
  * writing, and not engine.lock. */

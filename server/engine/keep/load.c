@@ -5,9 +5,11 @@
 
 #include "server/engine/call/files.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
+#include "server/engine/run/ready.h"
 #include "server/log.h"
 
 enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
@@ -118,6 +120,100 @@ int fxe_load(struct fxe_kept *k, char *why)
             (unsigned long long)k->entry, (long long)k->note.ntotal, (long long)p.n,
             (long long)(fxe_now_ms() - began));
     return 0;
+}
+
+/* --- requests on indexes that are absent --- */
+
+static bool is_absent(const struct fxe_obj *o)
+{
+    return !o->ptr;
+}
+
+static bool needs_absent(const struct fxe_req *r)
+{
+    bool absent = false;
+    if (r->fn && r->fn->flags & FX_FREE)
+        return false;
+    for (int i = 0; i < r->nheld && !absent; i++)
+        absent = is_absent(r->held[i]);
+    return absent;
+}
+
+bool fxe_keep_waits(struct fxe_req *r)
+{
+    bool write = true;
+    if (!fxe_keep_store() || !needs_absent(r) || !r->needs.n)
+        return false;
+    for (int i = 0; i < r->needs.n; i++)
+        write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
+    if (write && r->lane == FXE_WIDE)
+        return false;
+    fxe_lock();
+    int n = r->needs.n;
+    fxe_needs_give(&r->needs);
+    r->needs.n = n;
+    for (int i = 0; i < n; i++)
+        r->needs.need[i].write |= is_absent(r->needs.need[i].obj);
+    r->lane = FXE_WIDE;
+    if (fxe_needs_take(r, &r->needs, false))
+        fxe_ready_add(r);
+    fxe_unlock();
+    return true;
+}
+
+/* FAISS's vectors double their memory when they grow, and copy. */
+static void make_room(const struct fxe_req *r)
+{
+    const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
+    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
+    if (need > fxe_room_lately())
+        fxe_unload_for(need);
+}
+
+int fxe_keep_load(struct fxe_req *r)
+{
+    char why[FXS_STORE_WHY];
+    if (fxe_keep_store() && r->keep == FXE_KEEP_RECORDED)
+        make_room(r);
+    if (!fxe_keep_store() || !needs_absent(r))
+        return 0;
+    for (int i = 0; i < r->nheld; i++) {
+        struct fxe_obj *o = fxe_obj_target(r->held[i]);
+        if (!is_absent(o))
+            continue;
+        fxe_lock();
+        struct fxe_kept *k = o->kept;
+        if (k)
+            fxe_keep_use(k);
+        fxe_unlock();
+        if (!k)
+            return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
+        int rc = fxe_load(k, why);
+        fxe_lock();
+        fxe_keep_leave(k);
+        fxe_unlock();
+        if (rc != 0) {
+            r->made = r->keep == FXE_KEEP_RECORDED; /* nobody may ask for it once more */
+            return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s",
+                            why,
+                            r->keep == FXE_KEEP_RECORDED
+                                ? "; the change is stored, and will be made when it can"
+                                : "");
+        }
+    }
+    return 0;
+}
+
+void fxe_keep_drop(struct fxe_kept *k)
+{
+    struct fxe_obj *doomed = NULL, *o = k->obj;
+    void *ptr = o->ptr;
+    fxe_lock();
+    fxe_obj_replace(o, NULL, &doomed);
+    fxe_unlock();
+    if (ptr)
+        fxe_obj_free_faiss(o->cls, ptr);
+    fxe_obj_destroy_list(doomed);
 }
 
 /* Did the engine before this one end by itself, and not because somebody killed it? */

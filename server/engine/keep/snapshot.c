@@ -296,7 +296,7 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
 
 void fxe_snapshot_if_due(struct fxe_kept *k)
 {
-    if (!k->wanted && is_due(k, fxe_now_ms()))
+    if (is_due(k, fxe_now_ms()))
         pthread_cond_signal(&wanted);
 }
 
@@ -332,14 +332,13 @@ static void *run(void *arg)
             pthread_cond_timedwait(&wanted, &fxe_engine.lock, &t);
             continue;
         }
-        k->wanted = true;
+        fxe_keep_use(k);
         fxe_unlock();
         snapshot_in_child(k);
         fxe_lock();
-        k->wanted = false;
         if (is_due(k, fxe_now_ms())) /* it failed */
             k->not_before_ms = fxe_now_ms() + PAUSE_MS;
-        fxe_keep_free_if_gone(k);
+        fxe_keep_leave(k);
     }
     thread.running = false;
     pthread_cond_signal(&thread.ended);
@@ -378,7 +377,10 @@ void fxe_snapshots_at_end(void)
     char why[FXS_STORE_WHY];
     bool always = fxe_engine.options.durability.mode == FXS_SNAPSHOT;
     for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next) {
-        if (!k->obj->ptr || !k->log_bytes || k->wanted ||
+        fxe_lock();
+        bool used = k->users || k->obj->group->writer; /* by a call that nobody waits for */
+        fxe_unlock();
+        if (used || !k->obj->ptr || !k->log_bytes ||
             (!always && k->log_bytes < CHEAP_BYTES && k->busy_ms < CHEAP_MS))
             continue;
         if (fxe_snapshot_now(k, NULL, NULL, why) != 0)

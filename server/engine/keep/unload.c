@@ -11,8 +11,8 @@ static bool is_idle(const struct fxe_kept *k)
     const struct fxe_obj *o = k->obj;
     const struct fxe_group *g = o->group;
     return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps && !o->lender &&
-           o->nkeepers == o->named + o->naliases && !k->waiting && !k->wanted && !g->writer &&
-           !g->readers && !g->waiting;
+           o->nkeepers == o->named + o->naliases && !k->users && !g->writer && !g->readers &&
+           !g->waiting;
 }
 
 /* Locks the index that has not been used for longest, of those that are idle and whose changes are
@@ -28,6 +28,7 @@ static struct fxe_kept *take_oldest(struct fxe_needs *needs)
         fxe_needs_add(needs, oldest->obj, true);
         fxe_needs_take(NULL, needs, true); /* it is free: nobody is queued */
         fxe_obj_hold(oldest->obj);
+        fxe_keep_use(oldest);
     }
     fxe_unlock();
     return oldest;
@@ -46,6 +47,7 @@ static bool unload_oldest(void)
     fxe_lock();
     fxe_needs_give(&needs);
     fxe_obj_let_go(o, &doomed);
+    fxe_keep_leave(k);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
     fxs_log(FXS_INFO, "engine", "event=unloaded entry=%llu bytes=%llu", (unsigned long long)entry,

@@ -131,22 +131,21 @@ static int keep_itself(struct fxe_req *r, struct fxe_obj *o)
     return 0;
 }
 
-/* Returns the kept index that `o` is a part of, at any depth; or NULL. */
-static struct fxe_kept *kept_around(const struct fxe_obj *o)
-{
-    while (o->lender)
-        o = o->lender;
-    return o->kept;
-}
-
 static int keep_part(struct fxe_req *r, struct fxe_obj *o)
 {
     char name[FXS_NAME_MAX + 1], why[FXS_STORE_WHY];
-    struct fxe_kept *k = kept_around(o);
-    if (!k || r->fn->nparams != 1 || !is_index(o->cls))
+    if (r->fn->nparams != 1 || !is_index(o->cls))
         return 0;
-    print_part(name, sizeof name, o, k, o->lender, r->fn->name);
-    return store_name(k->entry, o, name, why) == 0 ? 0 : cannot_store(r, why);
+    fxe_lock();
+    const struct fxe_obj *whole = o;
+    while (whole->lender)
+        whole = whole->lender;
+    const struct fxe_kept *k = whole->kept;
+    uint64_t entry = k ? k->entry : 0;
+    if (k)
+        print_part(name, sizeof name, o, k, o->lender, r->fn->name);
+    fxe_unlock();
+    return !entry || store_name(entry, o, name, why) == 0 ? 0 : cannot_store(r, why);
 }
 
 void fxe_unnamed_commit(struct fxe_req *r)

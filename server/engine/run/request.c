@@ -346,9 +346,12 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
         msgpack_pack_array(pk, 3);
         msgpack_pack_uint64(pk, o->id);
         if (!o->ptr) { /* on disk only */
+            fxe_lock();
             const struct fxe_kept *k = fxe_kept_of(o);
-            msgpack_pack_int64(pk, k ? k->note.d : 0);
-            msgpack_pack_int64(pk, k ? k->note.metric : 0);
+            int64_t d = k ? k->note.d : 0, metric = k ? k->note.metric : 0;
+            fxe_unlock();
+            msgpack_pack_int64(pk, d);
+            msgpack_pack_int64(pk, metric);
             return;
         }
         msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));

@@ -157,7 +157,8 @@ struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size);
 
-/* Packs the handle of a new object: [id, d, metric] of an index, the id of any other object. */
+/* Packs the handle of a new object: [id, d, metric] of an index, the id of any other object.  The
+ * caller does not hold engine.lock. */
 void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o);
 
 /* call.c */
