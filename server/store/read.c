@@ -129,6 +129,14 @@ static enum fxs_store_rc next(struct fxs_store *s, uint64_t entry, uint64_t afte
     return FXS_STORE_OK;
 }
 
+/* What waits is written first: it may be what is looked for.  A view has nothing that waits. */
+static enum fxs_store_rc write_what_waits(struct fxs_store *s, char *why)
+{
+    if (!s->started)
+        return FXS_STORE_OK;
+    return fxs_ask(s, &(struct fxs_job){.kind = FXS_JOB_BARRIER}, why);
+}
+
 static enum fxs_store_rc missing(struct fxs_store *s, uint64_t entry, uint64_t number, char *why)
 {
     return fxs_why(FXS_STORE_DAMAGED, why,
@@ -143,8 +151,11 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
     struct fxs_db_entry e;
     struct fxs_row row;
     struct buffer b = {0};
+    enum fxs_store_rc rc = write_what_waits(s, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
     pthread_mutex_lock(&s->reading);
-    enum fxs_store_rc rc = fxs_db_entry(s->reader, entry, &e, why);
+    rc = fxs_db_entry(s->reader, entry, &e, why);
     pthread_mutex_unlock(&s->reading);
     if (rc != FXS_STORE_OK)
         return rc;
@@ -218,8 +229,7 @@ enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_ca
     *entry = *number = 0;
     if (!caller->number)
         return FXS_STORE_NONE;
-    /* What waits is written first: it may be what is looked for. */
-    enum fxs_store_rc rc = fxs_ask(s, &(struct fxs_job){.kind = FXS_JOB_BARRIER}, why);
+    enum fxs_store_rc rc = write_what_waits(s, why);
     if (rc != FXS_STORE_OK)
         return rc;
     pthread_mutex_lock(&s->reading);

@@ -200,8 +200,9 @@ struct fxs_record {
 };
 
 /* Calls f for each of the entry's records after `after`, in order, without those that were set
- * aside or that failed (fxs_store_answer).  Each record's checksum, and the number of the one
- * before, are verified.  Ends early if f does not return 0. */
+ * aside or that failed (fxs_store_answer); what waits to be written is written first.  Each
+ * record's checksum, and the number of the one before, are verified.  Ends early if f does not
+ * return 0. */
 enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t after,
                                    int (*f)(void *ctx, const struct fxs_record *r), void *ctx,
                                    char *why);

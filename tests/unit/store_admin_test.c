@@ -159,7 +159,8 @@ static void an_answer_goes_with_the_record_that_is_lost(void **state)
 }
 
 /* Records before a snapshot are removed in the background. */
-static void wait_until_removed(struct place *p, struct fxs_store *s, uint64_t entry, uint64_t number)
+static void wait_until_removed(struct place *p, struct fxs_store *s, uint64_t entry,
+                               uint64_t number)
 {
     struct replayed got;
     do {

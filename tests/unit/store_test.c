@@ -97,6 +97,27 @@ static void failed_records_and_those_set_aside_are_passed_over(void **state)
     fxs_store_close(s);
 }
 
+static void replay_sees_what_waits_to_be_written(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    uint64_t e = new_entry(s, "a", 0);
+    struct fxs_caller caller = caller_of(1, 0);
+    struct replayed r = {0};
+    append(s, e, 100, 1, NULL);
+    append(s, e, 100, 2, NULL);
+    fxs_store_answer(s, &caller, 0, e, 2, 1, NULL, 0); /* it failed */
+    assert_int_equal(fxs_store_replay(s, e, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 1);
+    s = reopen(p, s, FXS_DURABLE_INTERVAL);
+    append(s, e, 100, 3, NULL);
+    append(s, e, 100, 4, NULL);
+    r = (struct replayed){0};
+    assert_int_equal(fxs_store_replay(s, e, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 3);
+    fxs_store_close(s);
+}
+
 /* --- group commit --- */
 
 enum { THREADS = 32, EACH = 40 };
@@ -785,6 +806,7 @@ int main(void)
         TEST(records_are_replayed_in_order_after_reopening),
         TEST(replay_ends_when_the_callback_says_so),
         TEST(failed_records_and_those_set_aside_are_passed_over),
+        TEST(replay_sees_what_waits_to_be_written),
         TEST(many_threads_share_transactions),
         TEST(without_durability_done_is_called_at_once),
         TEST(names_move_between_entries),
