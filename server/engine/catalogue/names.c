@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that make indexes, or change their names. */
+#include <stdio.h>
 #include <string.h>
 
 #include "server/engine/call/files.h"
@@ -11,7 +12,7 @@
 #include "server/engine/guard/guard.h"
 #include "server/engine/objects/named.h"
 
-enum { DESCRIPTION_MAX = 4096, MOST_D = 1 << 20 };
+enum { DESCRIPTION_MAX = 4096, MOST_D = 1 << 20, MOST_LISTS = 1 << 24 };
 
 int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd)
 {
@@ -104,14 +105,66 @@ static int metric_of_key(struct fxe_req *r, int64_t *metric)
                          "FAISS's number of a metric");
 }
 
+/* The description of an index that is given by `type`; the numbers are FAISS's usual ones. */
+static int describe_type(struct fxe_req *r, char **text)
+{
+    static const struct {
+        const char *name, *list, *graph, *code;
+        int m;
+    } types[] = {{"flat", NULL, NULL, "Flat", 0},    {"ivf_flat", "IVF", NULL, "Flat", 0},
+                 {"ivf_pq", "IVF", NULL, "PQ", 8},   {"ivf_sq", "IVF", NULL, "SQ", 0},
+                 {"hnsw", NULL, "HNSW", "Flat", 32}, {"pq", NULL, NULL, "PQ", 8},
+                 {"sq", NULL, NULL, "SQ", 0},        {"lsh", NULL, NULL, "LSH", 0}};
+    static const int64_t usual_lists = 100, usual_bits = 8;
+    const msgpack_object *ids = fx_header_get(&r->header, "ids");
+    int64_t nlist, m, bits;
+    char list[40] = "", graph[40] = "", code[60];
+    size_t i = 0, end = sizeof types / sizeof *types;
+    while (i < end && !fx_header_is(&r->header, "type", types[i].name))
+        i++;
+    if (i == end)
+        return fxe_key_wrong(r, "type", "flat, ivf_flat, ivf_pq, ivf_sq, hnsw, pq, sq or lsh");
+    if (ids && ids->type != MSGPACK_OBJECT_BOOLEAN)
+        return fxe_key_wrong(r, "ids", "a boolean");
+    if (fxe_key_int(r, "nlist", 1, MOST_LISTS, &usual_lists, &nlist) != 0 ||
+        fxe_key_int(r, "m", 1, MOST_D, &(int64_t){types[i].m}, &m) != 0 ||
+        fxe_key_int(r, "bits", 1, 16, &usual_bits, &bits) != 0)
+        return -1;
+    if (types[i].list)
+        snprintf(list, sizeof list, "%s%lld,", types[i].list, (long long)nlist);
+    if (types[i].graph)
+        snprintf(graph, sizeof graph, "%s%lld,", types[i].graph, (long long)m);
+    if (strcmp(types[i].code, "PQ") == 0)
+        snprintf(code, sizeof code, "PQ%lldx%lld", (long long)m, (long long)bits);
+    else
+        snprintf(code, sizeof code, "%s%.0lld", types[i].code,
+                 (long long)(strcmp(types[i].code, "SQ") == 0 ? bits : 0));
+    *text = fxe_req_alloc(r, DESCRIPTION_MAX);
+    if (!*text)
+        return -1;
+    snprintf(*text, DESCRIPTION_MAX, "%s%s%s%s", ids && ids->via.boolean ? "IDMap2," : "", list,
+             graph, code);
+    return 0;
+}
+
+static int description_of(struct fxe_req *r, char **text)
+{
+    bool type = fxe_key_has(r, "type");
+    if (type && fxe_key_has(r, "description"))
+        return fxe_fail(r, "argument",
+                        "%s: both type and description were given, but one says what the other "
+                        "does; expected one of them",
+                        r->operation->name);
+    return type ? describe_type(r, text) : fxe_key_text(r, "description", DESCRIPTION_MAX, text);
+}
+
 static void run_create(struct fxe_req *r)
 {
     int64_t d, metric;
     int cls;
     char *text;
     if (class_of_key(r, &cls) != 0 || fxe_key_int(r, "d", 1, MOST_D, NULL, &d) != 0 ||
-        metric_of_key(r, &metric) != 0 ||
-        fxe_key_text(r, "description", DESCRIPTION_MAX, &text) != 0)
+        metric_of_key(r, &metric) != 0 || description_of(r, &text) != 0)
         return;
     struct fxe_part p;
     bool binary = cls == FX_CLASS_IndexBinary;
