@@ -17,9 +17,10 @@
  * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
  * Each reply is printed as one line of JSON, in which "_frames" lists the sizes of its payload
- * frames.  With RAW_HEX set, its frames are printed instead, each as a line of hexadecimal digits
- * after "< ".  With RAW_SAVE set to a PATH, the payload frames go to files, PATH.1 and so on.  If
- * none comes within RAW_SECONDS (default 20), it prints "no reply" and exits with 1.
+ * frames.  With RAW_HEX set, the frames that are sent and received are printed instead, as lines of
+ * hexadecimal digits after "> " and "< ".  With RAW_SAVE set to a PATH, the payload frames go to
+ * files, PATH.1 and so on.  If none comes within RAW_SECONDS (default 20), it prints "no reply" and
+ * exits with 1.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -50,8 +51,18 @@ static size_t hex(const char *s, size_t n, unsigned char *out)
     return i;
 }
 
+static void show_frame(char direction, const unsigned char *data, size_t size)
+{
+    printf("%c ", direction);
+    for (size_t k = 0; k < size; k++)
+        printf("%02x", data[k]);
+    puts("");
+}
+
 static void send_frame(void *socket, const void *data, size_t size, int more)
 {
+    if (getenv("RAW_HEX") && size)
+        show_frame('>', data, size);
     if (zmq_send(socket, data, size, more ? ZMQ_SNDMORE : 0) < 0)
         die("send", zmq_strerror(errno));
 }
@@ -285,12 +296,8 @@ static void keep_frame(int i, zmq_msg_t *frame)
     const unsigned char *data = zmq_msg_data(frame);
     size_t size = zmq_msg_size(frame);
     char name[4096];
-    if (getenv("RAW_HEX") && i > 0) {
-        printf("< ");
-        for (size_t k = 0; k < size; k++)
-            printf("%02x", data[k]);
-        puts("");
-    }
+    if (getenv("RAW_HEX") && i > 0)
+        show_frame('<', data, size);
     if (!path || i < 2)
         return;
     snprintf(name, sizeof name, "%s.%d", path, i - 1);

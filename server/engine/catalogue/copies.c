@@ -101,7 +101,7 @@ static void run_merge(struct fxe_req *r)
 
 int fxe_prepare_split(struct fxe_req *r)
 {
-    if (fxe_index_lock(r, "name", 0, false) != 0 || fxe_name_is_free(r, "to") != 0)
+    if (fxe_index_lock(r, "name", 0, false) != 0 || fxe_prepare_new(r, "to") != 0)
         return -1;
     return fxe_key_has(r, "selector") ? 0 : fxe_key_wrong(r, "selector", "a selector");
 }
@@ -146,6 +146,8 @@ static int keep_only(struct fxe_req *r, struct fxe_obj *o, const msgpack_object 
 
 void fxe_run_split(struct fxe_req *r)
 {
+    if (fxe_name_is_free(r, "to") != 0)
+        return;
     struct fxe_obj copy = {.cls = fx_root(r->obj[0]->cls), .ptr = copy_of(r, r->obj[0])};
     if (!copy.ptr)
         return;

@@ -5,7 +5,10 @@
 
 #include "server/engine/run/request.h"
 
-/* For prepare: no index has the name that `key` gives.  The caller holds engine.lock. */
+/* For prepare: there is a name in `key`. */
+int fxe_prepare_new(struct fxe_req *r, const char *key);
+/* No index has it at present.  (Not for prepare: if the request was carried out before, the index
+ * is there.)  The caller does not hold engine.lock. */
 int fxe_name_is_free(struct fxe_req *r, const char *key);
 
 /* FAISS's new index `ptr`, which is taken in both cases, becomes the tenant's with that name, and

@@ -51,14 +51,24 @@ int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool
     return rc;
 }
 
-int fxe_name_is_free(struct fxe_req *r, const char *key)
+int fxe_prepare_new(struct fxe_req *r, const char *key)
 {
     const char *name;
     size_t len;
     r->lane = FXE_WIDE; /* it may be written to disk */
+    return fxe_key_name(r, key, &name, &len);
+}
+
+int fxe_name_is_free(struct fxe_req *r, const char *key)
+{
+    const char *name;
+    size_t len;
     if (fxe_key_name(r, key, &name, &len) != 0)
         return -1;
-    return fxe_named_find(name, len) ? fxe_named_taken(r, name, len) : 0;
+    fxe_lock();
+    bool taken = fxe_named_find(name, len) != NULL;
+    fxe_unlock();
+    return taken ? fxe_named_taken(r, name, len) : 0;
 }
 
 static int class_of_key(struct fxe_req *r, int *cls)
@@ -74,7 +84,7 @@ static int class_of_key(struct fxe_req *r, int *cls)
 
 static int prepare_new(struct fxe_req *r)
 {
-    return fxe_name_is_free(r, "name");
+    return fxe_prepare_new(r, "name");
 }
 
 /* --- create --- */
@@ -163,8 +173,9 @@ static void run_create(struct fxe_req *r)
     int64_t d, metric;
     int cls;
     char *text;
-    if (class_of_key(r, &cls) != 0 || fxe_key_int(r, "d", 1, MOST_D, NULL, &d) != 0 ||
-        metric_of_key(r, &metric) != 0 || description_of(r, &text) != 0)
+    if (fxe_name_is_free(r, "name") != 0 || class_of_key(r, &cls) != 0 ||
+        fxe_key_int(r, "d", 1, MOST_D, NULL, &d) != 0 || metric_of_key(r, &metric) != 0 ||
+        description_of(r, &text) != 0)
         return;
     struct fxe_part p;
     bool binary = cls == FX_CLASS_IndexBinary;
@@ -200,7 +211,8 @@ static void run_import(struct fxe_req *r)
 {
     struct file f = {.ptr = NULL};
     msgpack_object data;
-    if (class_of_key(r, &f.cls) != 0 || fxe_key_array(r, "data", 0, 0, 0, "bytes", &data) != 0 ||
+    if (fxe_name_is_free(r, "name") != 0 || class_of_key(r, &f.cls) != 0 ||
+        fxe_key_array(r, "data", 0, 0, 0, "bytes", &data) != 0 ||
         (f.cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0) ||
         fxe_req_bytes(r, &data, "data", &f.data, &f.size) != 0 || fxe_guard_load(r, load, &f) != 0)
         return;
