@@ -14,6 +14,8 @@
  *                                          NPROBE 0: as the index is
  *     catalogue range PATH N RADIUS OUT    OUT.1 are the limits, OUT.2 the labels, OUT.3 distances
  *     catalogue vector PATH ID OUT         OUT.1 is the vector
+ *     catalogue example PATH               what docs/examples/client.py does and prints, but for
+ * PATH
  *
  * PATH is a file or faissx://NAME.
  */
@@ -116,6 +118,28 @@ static void vector(FaissIndex *index, int64_t id, const char *out)
     free(x);
 }
 
+static void example(void)
+{
+    enum { DIM = 8, ROWS = 1000, QUERIES = 3, K = 4 };
+    FaissIndex *index = NULL;
+    float *x = random_vectors(ROWS, DIM, 1), dis[QUERIES * K];
+    int64_t *ids = count(ROWS, 5000), labels[QUERIES * K];
+    for (int64_t i = 0; i < ROWS * DIM; i++)
+        x[i] = (float)((double)(i * i % 8009) / 8009);
+    MUST(faiss_index_factory(&index, DIM, "IDMap2,Flat", METRIC_L2));
+    MUST(faiss_Index_add_with_ids(index, ROWS, x, ids));
+    MUST(faiss_Index_search(index, QUERIES, x, K, dis, labels));
+    for (int q = 0; q < QUERIES; q++) {
+        printf("%d", q);
+        for (int k = 0; k < K; k++)
+            printf(" %lld:%.6f", (long long)labels[q * K + k], dis[q * K + k]);
+        puts("");
+    }
+    faiss_Index_free(index);
+    free(x);
+    free(ids);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
@@ -136,6 +160,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "build") == 0 && argc == 4) {
         build(argv[2], argv[3]);
+        return 0;
+    }
+    if (strcmp(what, "example") == 0) {
+        example();
         return 0;
     }
     FaissIndex *index = argc > 2 ? open_index(argv[2]) : NULL;
