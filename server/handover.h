@@ -27,6 +27,7 @@ struct fxs_handover {
     uint32_t kind;
     uint32_t key;                /* number of the API key, from 1; 0: the server has no keys */
     uint32_t near;               /* 1: the client has connected over TCP from this host */
+    uint32_t dialect;            /* 1: its first message is of FAISSx's Python client */
     char peer[FXS_PEER_MAX + 1]; /* the client's address, as text */
     uint32_t size;               /* of `bytes` */
     uint8_t bytes[FXS_HANDOVER_BYTES]; /* read by the front, from the first message on */

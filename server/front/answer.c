@@ -11,7 +11,7 @@
 #include "server/front/state.h"
 #include "server/log.h"
 
-static int send_header(struct fxs_guest *g, msgpack_sbuffer *buf)
+int fxs_answer_send(struct fxs_guest *g, msgpack_sbuffer *buf)
 {
     struct fx_zmtp_message m;
     struct fx_frame frame = {buf->data, buf->size};
@@ -59,7 +59,7 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
     fx_pack_str(&pk, kind);
     fx_pack_str(&pk, "message");
     fx_pack_str(&pk, text);
-    return send_header(g, &buf);
+    return fxs_answer_send(g, &buf);
 }
 
 int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
@@ -68,7 +68,7 @@ int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
     msgpack_packer pk;
     (void)f;
     begin_header(&buf, &pk, g, "ok", 0);
-    return send_header(g, &buf);
+    return fxs_answer_send(g, &buf);
 }
 
 int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
@@ -88,5 +88,5 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
     msgpack_pack_uint64(&pk, f->accepted);
     fx_pack_str(&pk, "refused");
     msgpack_pack_uint64(&pk, f->refused);
-    return send_header(g, &buf);
+    return fxs_answer_send(g, &buf);
 }

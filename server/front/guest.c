@@ -10,6 +10,7 @@
 
 #include "proto/wire.h"
 #include "proto/zmtp.h"
+#include "server/front/dialect.h"
 #include "server/front/state.h"
 #include "server/log.h"
 
@@ -121,7 +122,9 @@ static void drain(struct fxs_front *f, struct fxs_guest *g)
 
 void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why)
 {
-    if (fxs_answer_error(f, g, kind, "%s", why) != 0)
+    int rc = g->record.dialect ? fxs_dialect_error(f, g, NULL, why)
+                               : fxs_answer_error(f, g, kind, "%s", why);
+    if (rc != 0)
         fxs_guest_close(f, g, why);
     else
         drain(f, g);
@@ -255,6 +258,25 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     }
 }
 
+/* The same about one of the dialect. */
+static int decide_dialect(struct fxs_front *f, struct fxs_guest *g, const struct message *m,
+                          const struct fx_header *h)
+{
+    const char *tenant, *wrong;
+    unsigned key;
+    g->record.dialect = 1;
+    if (!m->delimited)
+        return fxs_dialect_error(f, g, NULL, "Malformed request");
+    if (f->stopping)
+        return fxs_dialect_error(f, g, NULL, "the server is stopping");
+    wrong = fxs_dialect_check(f->auth, h, &tenant, &key);
+    if (wrong) /* any ping is answered, as the original does */
+        return fx_header_is(h, "action", "ping") ? fxs_dialect_pong(g)
+                                                 : fxs_dialect_error(f, g, "AUTH_ERROR", wrong);
+    hand_over(f, g, tenant, key);
+    return 1;
+}
+
 /* Decides about a whole message.  Returns 0 if it has been answered and another may follow, 1 if
  * the guest must not be read from any more, -1 if the answer could not be sent. */
 static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message *m,
@@ -286,12 +308,33 @@ static int first_message(struct fxs_front *f, struct fxs_guest *g, const struct 
     const char *why = "the message has no header";
     int rc;
     g->has_id = false;
+    g->record.dialect = 0;
     if (!m->header || fx_header_read(&h, m->header, m->header_size, &why) != 0)
-        rc = fxs_answer_error(f, g, "protocol", "%s", why);
+        rc = m->header && fxs_begins_dialect(m->header, m->header_size)
+                 ? fxs_dialect_error(f, g, NULL, "Malformed request")
+                 : fxs_answer_error(f, g, "protocol", "%s", why);
+    else if (fxs_is_dialect(&h))
+        rc = decide_dialect(f, g, m, &h);
     else
         rc = decide(f, g, m, &h);
     fx_header_free(&h);
     return rc;
+}
+
+/* Does the message in the buffer begin as one of the dialect? */
+static bool begins_dialect(const struct fxs_guest *g)
+{
+    struct fx_zmtp_head h;
+    size_t at = 0, have = g->record.size;
+    const uint8_t *p = g->record.bytes;
+    for (int frame = 0; frame < 2; frame++) {
+        if (fx_zmtp_head(p + at, have - at, &h) != 1)
+            return false;
+        at += h.len;
+        if (h.size > 0)
+            return fxs_begins_dialect(p + at, have - at);
+    }
+    return false;
 }
 
 /* The first message does not fit the buffer.  Without authentication nothing in it is needed here,
@@ -300,6 +343,7 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
     g->has_id = false;
+    g->record.dialect = begins_dialect(g);
     if (!f->auth && !f->stopping) {
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <msgpack.h>
+
 #include "server/event.h"
 #include "server/front/engines.h"
 #include "server/front/guest.h"
@@ -77,6 +79,8 @@ void fxs_guests_bury(struct fxs_front *f);
 /* Replies with an error; "faissx: " is put before `text`. */
 __attribute__((format(printf, 4, 5))) int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g,
                                                            const char *kind, const char *text, ...);
+/* Sends a message of one frame, and frees `buf`. */
+int fxs_answer_send(struct fxs_guest *g, msgpack_sbuffer *buf);
 int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g);
 int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g);
 

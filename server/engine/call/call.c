@@ -355,6 +355,8 @@ static int may_keep(struct fxe_req *r)
 
 int fxe_call_make(struct fxe_req *r)
 {
+    if (r->trains && fxe_train_first(r) != 0)
+        return -1;
     if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
         (r->replaces && fxe_replace_first(r) != 0))
         return -1;

@@ -19,8 +19,25 @@ static int prepare_train(struct fxe_req *r)
     return prepare_vectors(r, FX_OP_Index_train, FX_OP_IndexBinary_train, false);
 }
 
+/* Does the request want the index to be trained by its vectors?  Then these are a frame. */
+static int trains_of_key(struct fxe_req *r)
+{
+    const msgpack_object *train = fx_header_get(&r->header, "train"),
+                         *x = fx_header_get(&r->header, "x");
+    if (!fxe_key_has(r, "train"))
+        return 0;
+    if (train->type != MSGPACK_OBJECT_BOOLEAN)
+        return fxe_key_wrong(r, "train", "a boolean");
+    r->trains = train->via.boolean;
+    return r->trains && x && x->type == MSGPACK_OBJECT_ARRAY
+               ? fxe_key_wrong(r, "x", "the number of a payload frame if train is true")
+               : 0;
+}
+
 static int prepare_add(struct fxe_req *r)
 {
+    if (trains_of_key(r) != 0)
+        return -1;
     return fxe_key_has(r, "ids")
                ? prepare_vectors(r, FX_OP_Index_add_with_ids, FX_OP_IndexBinary_add_with_ids, true)
                : prepare_vectors(r, FX_OP_Index_add, FX_OP_IndexBinary_add, false);
@@ -30,6 +47,8 @@ static int prepare_add(struct fxe_req *r)
 static int prepare_replace(struct fxe_req *r)
 {
     r->replaces = true;
+    if (trains_of_key(r) != 0)
+        return -1;
     return prepare_vectors(r, FX_OP_Index_add_with_ids, FX_OP_IndexBinary_add_with_ids, true);
 }
 

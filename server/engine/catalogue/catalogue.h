@@ -28,7 +28,7 @@ bool fxe_catalogue_changes(const struct fxe_operation *op);
 
 /* The tables of operations, by file. */
 extern const struct fxe_index_operation fxe_index_calls[], fxe_index_searches[], fxe_index_names[],
-    fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[];
+    fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[], fxe_index_wraps[];
 
 /* --- for prepare; the caller holds engine.lock --- */
 
@@ -46,6 +46,10 @@ msgpack_object *fxe_index_call(struct fxe_req *r, const struct fxe_obj *o, int f
 
 /* --- joined with the machinery of calls --- */
 
+/* An add to an index that may not be trained: trains it first, with the same vectors.  Returns 0, or
+ * -1 with the reply set. */
+int fxe_train_first(struct fxe_req *r);
+
 /* faiss_Index_add_with_ids whose header has `replace`: takes away the vectors that have these ids
  * first.  Returns 0, or -1 with the reply set.  Called when all arguments are in place. */
 int fxe_replace_first(struct fxe_req *r);
@@ -56,6 +60,9 @@ void fxe_run_search(struct fxe_req *r);
 
 /* Returns whether the index has inverted lists, and their nprobe.  It is locked. */
 bool fxe_nprobe_of(const struct fxe_obj *o, int64_t *nprobe);
+
+/* The name of an index's class, without its namespace. */
+void fxe_index_type(const void *faiss, const char **type, size_t *len);
 
 /* The request has ended: counts it for the index that it is about (index_stats). */
 void fxe_index_count(const struct fxe_req *r);

@@ -11,8 +11,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 
-/* Returns a copy of the index that is in no table, or NULL with the reply set. */
-static void *copy_of(struct fxe_req *r, struct fxe_obj *o)
+void *fxe_copy_of(struct fxe_req *r, struct fxe_obj *o)
 {
     struct fxe_part p;
     msgpack_object *a =
@@ -53,7 +52,7 @@ static void merge_lists(struct fxe_req *r)
     struct fxe_part p;
     if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, &add_id) != 0)
         return;
-    struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = copy_of(r, r->obj[1])};
+    struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = fxe_copy_of(r, r->obj[1])};
     if (!copy.ptr)
         return;
     msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_merge_from);
@@ -148,7 +147,7 @@ void fxe_run_split(struct fxe_req *r)
 {
     if (fxe_name_is_free(r, "to") != 0)
         return;
-    struct fxe_obj copy = {.cls = fx_root(r->obj[0]->cls), .ptr = copy_of(r, r->obj[0])};
+    struct fxe_obj copy = {.cls = fx_root(r->obj[0]->cls), .ptr = fxe_copy_of(r, r->obj[0])};
     if (!copy.ptr)
         return;
     int rc = keep_only(r, &copy, fx_header_get(&r->header, "selector"));

@@ -42,10 +42,10 @@ static int is_trained(const struct fxe_obj *o)
 
 /* The class without its namespace, of a name such as N5faiss11IndexFlatL2E or
  * N5faiss18IndexIDMapTemplateINS_5IndexEEE. */
-static void pack_type(struct fxe_req *r, const char *name)
+void fxe_index_type(const void *faiss, const char **type, size_t *len)
 {
     static const char template[] = "Template";
-    const char *at = strstr(name, "Index"), *digits = at;
+    const char *name = fxe_class_name(faiss), *at = strstr(name, "Index"), *digits = at;
     size_t n = 0, cut = strlen(template);
     while (digits && digits > name && isdigit((unsigned char)digits[-1]))
         digits--;
@@ -57,6 +57,15 @@ static void pack_type(struct fxe_req *r, const char *name)
     }
     if (n > cut && memcmp(at + n - cut, template, cut) == 0)
         n -= cut;
+    *type = at;
+    *len = n;
+}
+
+static void pack_type(struct fxe_req *r, const void *faiss)
+{
+    const char *at;
+    size_t n;
+    fxe_index_type(faiss, &at, &n);
     msgpack_packer pk = fxe_reply_key(r, "type");
     msgpack_pack_str(&pk, n);
     msgpack_pack_str_body(&pk, at, n);
@@ -66,7 +75,7 @@ static void run_info(struct fxe_req *r)
 {
     const struct fxe_obj *o = r->obj[0];
     pack_text(r, "class", fx_classes[fx_root(o->cls)].name);
-    pack_type(r, fxe_class_name(o->ptr));
+    pack_type(r, o->ptr);
     pack_int(r, "d", fxe_index_d(o));
     pack_int(r, "metric", metric_of(o));
     pack_int(r, "ntotal", fxe_ntotal_of(o));

@@ -15,6 +15,9 @@ int fxe_name_is_free(struct fxe_req *r, const char *key);
  * is on disk if indexes are kept.  The reply must be complete, but for an error. */
 int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd);
 
+/* Returns a copy of the index, which is locked, that is in no table; or NULL with the reply set. */
+void *fxe_copy_of(struct fxe_req *r, struct fxe_obj *o);
+
 /* index_split: copies.c */
 int fxe_prepare_split(struct fxe_req *r);
 void fxe_run_split(struct fxe_req *r);

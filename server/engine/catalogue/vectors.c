@@ -224,6 +224,28 @@ int fxe_replace_first(struct fxe_req *r)
     return rc;
 }
 
+/* --- training --- */
+
+int fxe_train_first(struct fxe_req *r)
+{
+    struct fxe_part p;
+    struct fxe_obj *o = r->obj[0];
+    bool binary = fxe_is_binary(o);
+    const msgpack_object *x = fxe_call_arg(r, 2);
+    const struct fx_buffer *b;
+    if (binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr))
+        return 0;
+    if (x->type != MSGPACK_OBJECT_POSITIVE_INTEGER || !(b = fxe_req_frame(r, x->via.u64, "x")))
+        return r->failed ? -1 : fxe_fail(r, "protocol", "x does not name a payload frame");
+    msgpack_object *a = fxe_part_begin(&p, r, binary ? FX_OP_IndexBinary_train : FX_OP_Index_train);
+    p.r.obj[0] = o;
+    a[1] = *fxe_call_arg(r, 1);
+    a[2] = fxe_part_array(&p, b->data, b->size);
+    int rc = fxe_part_call(&p);
+    fxe_part_end(&p);
+    return rc;
+}
+
 const struct fxe_index_operation fxe_index_vectors[] = {
     {{"index_get_vectors", 0, prepare_get_vectors, run_get_vectors, NULL}, 0, false},
     {{"index_search_and_reconstruct", 0, prepare_search_and_reconstruct, run_search_and_reconstruct,

@@ -21,8 +21,25 @@
 
 enum { VERSION = 1, ALIGN = 64 };
 static const char padding[ALIGN];
-/* The operation of a record of faiss_Index_add_with_ids, or its like, with r->replaces. */
-static const char REPLACE[] = "index_replace";
+/* The operations of records of faiss_Index_add or faiss_Index_add_with_ids, or their like, that do
+ * more than the function. */
+static const struct {
+    const char *name;
+    bool trains, replaces, ids;
+} adds[] = {{"index_replace", false, true, true},
+            {"index_train_and_add", true, false, false},
+            {"index_train_and_add_with_ids", true, false, true},
+            {"index_train_and_replace", true, true, true}};
+enum { ADDS = sizeof adds / sizeof *adds };
+
+static const char *operation_of(const struct fxe_req *r)
+{
+    bool ids = r->op == FX_OP_Index_add_with_ids || r->op == FX_OP_IndexBinary_add_with_ids;
+    for (int i = 0; i < ADDS; i++)
+        if (r->trains == adds[i].trains && r->replaces == adds[i].replaces && ids == adds[i].ids)
+            return adds[i].name;
+    return r->fn->name;
+}
 
 struct head {
     char magic[4];
@@ -81,7 +98,7 @@ static int pack_header(struct making *m, msgpack_sbuffer *b)
     msgpack_packer_init(&m->pk, b, msgpack_sbuffer_write);
     msgpack_pack_map(&m->pk, 2 + (calls != NULL));
     fx_pack_str(&m->pk, "operation");
-    fx_pack_str(&m->pk, m->r->replaces ? REPLACE : m->r->fn->name);
+    fx_pack_str(&m->pk, operation_of(m->r));
     fx_pack_str(&m->pk, "args");
     if (pack(m, m->r->args) != 0)
         return -1;
@@ -182,9 +199,16 @@ static int find_call(struct fxe_req *r, const struct fx_buffer *header, const st
     r->args = fx_header_get(&r->header, "args");
     if (fx_header_str(&r->header, "operation", &name, &n))
         r->op = fx_op_by_name(name, n);
-    r->replaces = fx_header_is(&r->header, "operation", REPLACE);
-    if (r->replaces)
-        r->op = fxe_is_binary(o) ? FX_OP_IndexBinary_add_with_ids : FX_OP_Index_add_with_ids;
+    for (int i = 0; i < ADDS; i++) {
+        if (!fx_header_is(&r->header, "operation", adds[i].name))
+            continue;
+        r->trains = adds[i].trains;
+        r->replaces = adds[i].replaces;
+        if (adds[i].ids)
+            r->op = fxe_is_binary(o) ? FX_OP_IndexBinary_add_with_ids : FX_OP_Index_add_with_ids;
+        else
+            r->op = fxe_is_binary(o) ? FX_OP_IndexBinary_add : FX_OP_Index_add;
+    }
     r->fn = r->op ? &fx_fns[r->op] : NULL;
     if (!r->fn || !r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams) {

@@ -79,6 +79,7 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
     c->fd = -1;
     c->refs = 1;
     c->near = h->near != 0;
+    c->dialect = h->dialect != 0;
     c->key = (int)h->key;
     memcpy(c->peer, h->peer, sizeof c->peer);
     return c;
@@ -99,6 +100,9 @@ void fxe_conn_unref(struct fxe_conn *c)
         close(c->fd);
     close(c->source.fd);
     free(c->in);
+    if (c->own_key)
+        explicit_bzero(c->own_key, c->own_key_size);
+    free(c->own_key);
     put_away(c);
 }
 

@@ -54,6 +54,7 @@ struct fxe_conn {
     bool dead;    /* broken or closed: must not be used any more */
     bool gone;    /* the client has closed it; atomic */
     bool near;    /* the client has connected over TCP from this host */
+    bool dialect; /* it speaks the dialect of FAISSx's Python client (dialect/dialect.h) */
     int key;      /* number of the client's API key */
     char peer[FXS_PEER_MAX + 1];
 
@@ -81,6 +82,9 @@ struct fxe_conn {
     uint64_t fd_end;         /* `received` just after fd arrived */
     size_t discard;          /* the connection is refused: bytes to drop before it is closed */
     struct fxe_req *sending; /* the request whose reply is being sent */
+
+    char *own_key; /* of the dialect: the API key of the first message, or NULL */
+    size_t own_key_size;
 };
 
 /* Returns a connection that the front has handed over, with one reference, or NULL if memory is

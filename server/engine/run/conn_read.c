@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/zmtp.h"
+#include "server/engine/dialect/dialect.h"
 #include "server/engine/engine.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
@@ -20,7 +21,8 @@ enum {
     SOCKET = 64 << 10,     /* wait for a body only if this many bytes are missing, */
     BURST = 32 << 10,      /* and this many have come since the last wait, */
     FRAME_MS = 2,          /* and for so long */
-    DISCARD = 2 * FX_FRAME_MAX /* bytes to drop from a refused connection before it is closed */
+    DISCARD = 2 * FX_FRAME_MAX, /* bytes to drop from a refused connection before it is closed; */
+    DISCARD_MOST = 1 << 30      /* its client may send a whole message before it reads */
 };
 
 /* --- receiving --- */
@@ -132,8 +134,8 @@ static int make_room(struct fxe_conn *c, size_t size)
                "requests and replies of this tenant already take more than %zu MiB; see "
                "--max-pending",
                fxe_engine.max_pending >> 20);
-        if (c->msg->nframes) /* read the header all the same: the answer needs its request_id */
-            return -1;
+        if (c->msg->nframes || c->dialect)
+            return -1; /* read a header all the same: the answer needs its request_id */
     }
     /* FAISS reads arrays in place: malloc's alignment is enough for all types.  Not NULL for an
      * empty frame, because many callers take NULL for "no array". */
@@ -173,6 +175,22 @@ static int grow(struct fxe_conn *c)
     return 0;
 }
 
+/* The same for the dialect: a message is one frame, which may be large. */
+static int begin_dialect(struct fxe_conn *c, const struct fx_zmtp_head *h, int first)
+{
+    if (!first) {
+        if (!c->msg->kind)
+            refuse(c, "protocol", "Malformed request");
+        return c->msg->seen > FX_FRAMES_MAX || h->size > FX_FRAME_MAX ? -1 : 0;
+    }
+    if (h->size > FXD_MESSAGE_MAX) {
+        refuse(c, "size", "Request too large");
+        return -1;
+    }
+    make_room(c, c->left); /* if there is none, the message is read and dropped */
+    return 0;
+}
+
 /* Begins a frame of a message.  Returns -1 if the connection has to end: the rest of the message
  * cannot be read. */
 static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
@@ -187,6 +205,8 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
     if (first)
         refuse(c, "protocol", "the message does not begin with an empty frame");
     int is_header = c->msg->seen++ == 0;
+    if (c->dialect)
+        return begin_dialect(c, h, is_header);
     if (is_header && h->size > FX_HEADER_MAX) {
         refuse(c, "limit", "the header has %llu bytes, at most %d are allowed",
                (unsigned long long)h->size, FX_HEADER_MAX);
@@ -363,7 +383,7 @@ int fxe_conn_read(struct fxe_conn *c, struct fxe_msg **m)
             if (begin_frame(c, &h) != 0) {
                 if (!c->msg)
                     return -1;
-                c->discard = DISCARD;
+                c->discard = c->dialect ? DISCARD_MOST : DISCARD;
                 return message_done(c, m);
             }
             c->in_body = true;

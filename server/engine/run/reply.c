@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/dialect/dialect.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/request.h"
@@ -175,6 +176,10 @@ int fxe_reply_pack(struct fxe_req *r, struct fx_frame *frames)
 int fxe_reply_send(struct fxe_req *r)
 {
     struct fx_frame frames[FX_FRAMES_MAX];
-    int n = fxe_reply_pack(r, frames);
+    int n = 1;
+    if (r->conn->dialect)
+        frames[0] = fxd_reply(r);
+    else
+        n = fxe_reply_pack(r, frames);
     return fxe_exchange_reply(r, frames, n);
 }

@@ -7,6 +7,7 @@
 #include "server/engine/call/files.h"
 #include "server/engine/call/special.h"
 #include "server/engine/catalogue/catalogue.h"
+#include "server/engine/dialect/dialect.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
@@ -49,6 +50,11 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
 }
 
 struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn)
+{
+    return conn->dialect ? fxd_req_new(m, conn) : fxe_req_of(m, conn);
+}
+
+struct fxe_req *fxe_req_of(struct fxe_msg *m, struct fxe_conn *conn)
 {
     struct fxe_req *r = calloc(1, sizeof *r);
     const char *why, *name;
@@ -179,6 +185,7 @@ void fxe_req_clear(struct fxe_req *r)
     fxe_msg_free(r->msg);
     free(r->message);
     free(r->printed.text);
+    fxd_ask_free(r->ask);
     fxe_change_free(r->change);
 }
 
@@ -245,6 +252,15 @@ static void answer_waiting(struct fxe_req *r)
     }
 }
 
+/* `next` takes the place of r: the exchange goes on. */
+static void follow(struct fxe_req *r, struct fxe_req *next)
+{
+    fxe_lock();
+    next->began_ms = r->began_ms;
+    r->conn->running = next;
+    fxe_unlock();
+}
+
 void fxe_req_finish(struct fxe_req *r)
 {
     struct fxe_req *waiting = NULL;
@@ -255,7 +271,11 @@ void fxe_req_finish(struct fxe_req *r)
     if (r->answer || r->change)
         waiting = keep_answer(r);
     r->shares = 2;
-    if (is_answered(r)) {
+    bool answered = is_answered(r);
+    struct fxe_req *next = !answered && r->ask ? fxd_next(r) : NULL;
+    if (answered || next) {
+        if (next)
+            follow(r, next);
         release_used(r);
         fxe_conn_unref(r->conn);
         free_request(r);
@@ -268,6 +288,10 @@ void fxe_req_finish(struct fxe_req *r)
     }
     if (waiting)
         answer_waiting(waiting);
+    if (next && next->failed)
+        fxe_req_finish(next);
+    else if (next)
+        fxe_exchange_again(next);
 }
 
 void fxe_req_sent(struct fxe_req *r)

@@ -34,6 +34,7 @@ struct fxe_operation {
     int (*start)(struct fxe_req *r); /* if set, instead of run; 1: another thread finishes r */
 };
 
+struct fxd_ask;
 struct fxe_blob;
 struct fxe_answer;
 struct fxe_change;
@@ -91,6 +92,8 @@ struct fxe_req {
     struct fxe_values values;
     struct fxe_found found;
     int64_t nprobe, own_nprobe; /* for this call only, or 0; the index's (catalogue/search.c) */
+    struct fxd_ask *ask;        /* the message of the dialect that it is for (dialect/ask.h), or NULL */
+    bool trains;                /* an index that is not trained is trained first (catalogue/) */
     bool replaces;              /* vectors with these ids are removed first (catalogue/parts.c) */
 
     enum fxe_keep keep;
@@ -121,6 +124,8 @@ struct fxe_req {
 /* Returns a request, which may have failed already, or NULL if memory is out.  Takes the message in
  * both cases; the request has its own reference to the connection. */
 struct fxe_req *fxe_req_new(struct fxe_msg *m, struct fxe_conn *conn);
+/* The same, of a message that has the form of wire.md whatever the connection speaks. */
+struct fxe_req *fxe_req_of(struct fxe_msg *m, struct fxe_conn *conn);
 
 /* Finds the session and the objects.  Returns 0; -1 if the reply is set, and the caller calls
  * fxe_req_finish; or 1 if the same request is under way already, and r ends with it.  The caller

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The actions about whole indexes. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/catalogue/catalogue.h"
+#include "server/engine/dialect/ask.h"
+#include "server/engine/dialect/links.h"
+#include "server/engine/dialect/types.h"
+
+/* --- create --- */
+
+static int read_d(struct fxd_ask *a)
+{
+    const msgpack_object *o = fxd_get(a, "dimension");
+    char *end, text[40] = "0";
+    if (o && o->type == MSGPACK_OBJECT_STR)
+        snprintf(text, sizeof text, "%.*s", o->via.str.size > 38 ? 38 : (int)o->via.str.size,
+                 o->via.str.ptr);
+    else if (o && (o->type == MSGPACK_OBJECT_FLOAT64 || o->type == MSGPACK_OBJECT_FLOAT32))
+        snprintf(text, sizeof text, "%.0f",
+                 isfinite(o->via.f64) && fabs(o->via.f64) < 1e9 ? trunc(o->via.f64) : -1);
+    else if (o && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)o->via.u64);
+    else if (o && o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+        snprintf(text, sizeof text, "%lld", (long long)o->via.i64);
+    else if (o)
+        return fxd_error(a, NULL, "Invalid dimension: it must be an integer.");
+    long long d = strtoll(text, &end, 10);
+    if (end == text || *end)
+        return fxd_error(a, NULL, "Invalid dimension: %s. Must be an integer.", text);
+    if (d < 1 || d > FXD_D_MAX)
+        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, FXD_D_MAX);
+    a->n = d;
+    return 0;
+}
+
+static void put_metric(struct fxd_ask *a, const struct fxd_type *t)
+{
+    fxd_put_text(a, "metric_type", t->ip ? "IP" : "L2");
+}
+
+static void binary_created(struct fxd_ask *a, const struct fxd_type *t)
+{
+    bool ivf = t->nlist > 0;
+    fxd_ok(a, 7 + 2 * ivf + (t->bits > 0));
+    fxd_put_message(a, "Binary index %s created successfully", a->name);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_text(a, "type", a->text);
+    fxd_put_int(a, "dimension", a->n);
+    fxd_put_int(a, "dimension_bytes", a->n / 8);
+    fxd_put_bool(a, "is_binary", true);
+    fxd_put_bool(a, "is_trained", !ivf);
+    if (ivf) {
+        fxd_put_bool(a, "requires_training", true);
+        fxd_put_int(a, "nlist", t->nlist);
+    }
+    if (t->bits)
+        fxd_put_int(a, "bits_per_dim", t->bits);
+}
+
+static void created(struct fxd_ask *a, const struct fxe_req *done)
+{
+    static const struct {
+        const char *type;
+        int more;
+    } kinds[] = {[FXD_FLAT] = {"IndexFlat", 0},
+                 [FXD_HNSW] = {"IndexHNSWFlat", 3},
+                 [FXD_IVF] = {"IndexIVFFlat", 1},
+                 [FXD_IVFPQ] = {"IndexIVFPQ", 3},
+                 [FXD_IVFSQ] = {"IndexIVFScalarQuantizer", 2},
+                 [FXD_PQ] = {"IndexPQ", 2},
+                 [FXD_SQ] = {"IndexScalarQuantizer", 1},
+                 [FXD_LSH] = {"IndexLSH", 0},
+                 [FXD_TRANSFORM] = {"IndexPreTransform", 0}};
+    struct fxd_type t;
+    char type[60];
+    fxd_type_read(a->text, &t);
+    if (t.kind == FXD_BINARY) {
+        binary_created(a, &t);
+        return;
+    }
+    bool flat = t.kind == FXD_FLAT;
+    bool trained = flat || t.kind == FXD_HNSW;
+    (void)done;
+    snprintf(type, sizeof type, "%s%s", kinds[t.kind].type, !flat ? "" : t.ip ? "IP" : "L2");
+    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained);
+    fxd_put_message(a, "Index %s created successfully", a->name);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_text(a, "type", type);
+    fxd_put_int(a, "dimension", a->n);
+    fxd_put_bool(a, "is_trained", trained);
+    put_metric(a, &t);
+    if (!trained)
+        fxd_put_bool(a, "requires_training", true);
+    if (t.kind == FXD_HNSW) {
+        fxd_put_int(a, "M", t.m);
+        fxd_put_int(a, "efConstruction", 40);
+        fxd_put_int(a, "efSearch", 16);
+    }
+    if (t.kind == FXD_IVF || t.kind == FXD_IVFPQ || t.kind == FXD_IVFSQ)
+        fxd_put_int(a, "nlist", t.nlist);
+    if (t.kind == FXD_PQ || t.kind == FXD_IVFPQ) {
+        fxd_put_int(a, "M", t.m);
+        fxd_put_int(a, "nbits", t.bits);
+    }
+    if (t.kind == FXD_SQ || t.kind == FXD_IVFSQ)
+        fxd_put_int(a, "qtype", t.q);
+}
+
+static void begin_create(struct fxd_ask *a, const char *name, const struct fxd_type *t)
+{
+    fxd_begin(a, "index_create");
+    fxd_str(a, "name", name);
+    fxd_int(a, "d", a->n);
+    fxd_str(a, "description", t->description);
+    if (t->kind == FXD_BINARY)
+        fxd_str(a, "class", "IndexBinary");
+    else
+        fxd_str(a, "metric", t->ip ? "inner_product" : "L2");
+}
+
+enum { MADE = 1, BASE, WRAPPED };
+
+/* The base of an IDMap: an index that there is, or a new one of this type. */
+static void begin_idmap(struct fxd_ask *a, const char *base)
+{
+    struct fxd_facts f;
+    struct fxd_type t;
+    char made[FXD_NAME_MAX + 8];
+    if (fxd_look(base, &f) >= 0) {
+        a->state = WRAPPED;
+        snprintf(made, sizeof made, "%s", base);
+    } else if (snprintf(made, sizeof made, "%s_base", a->name) > FXD_NAME_MAX) {
+        fxd_error(a, NULL, "Failed to create base index: its name would be too long");
+        return;
+    } else if (fxd_type_read(*base ? base : "L2", &t) != 0) {
+        fxd_error(a, NULL, "Failed to create base index: Unsupported index type: %s", base);
+        return;
+    } else if (a->state != BASE) {
+        a->state = BASE;
+        begin_create(a, made, &t);
+        a->tolerant = true;
+        return;
+    } else {
+        a->state = WRAPPED;
+    }
+    fxd_begin_named(a, "index_wrap");
+    fxd_str(a, "of", made);
+    if (strncmp(a->text, "IDMap2:", 7) == 0)
+        fxd_true(a, "by_id");
+    a->tolerant = true;
+}
+
+static void idmap_created(struct fxd_ask *a, const struct fxe_req *done)
+{
+    const char *of = "";
+    size_t len = 0;
+    char base[FXD_NAME_MAX + 1];
+    fx_header_str(&done->header, "of", &of, &len);
+    snprintf(base, sizeof base, "%.*s", (int)len, of);
+    fxd_look(a->name, &a->facts);
+    if (a->facts.trains && !a->facts.trained)
+        fxd_links_add(base, a->name);
+    fxd_ok(a, 8);
+    fxd_put_message(a, "IDMap index %s created successfully", a->name);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_int(a, "dimension", a->facts.d);
+    fxd_put_text(a, "type", a->text);
+    fxd_put_text(a, "base_index_id", base);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+    fxd_put_bool(a, "is_idmap", true);
+    fxd_put_bool(a, "is_idmap2", strncmp(a->text, "IDMap2:", 7) == 0);
+}
+
+static const char *base_of(const char *type)
+{
+    return strncmp(type, "IDMap:", 6) == 0    ? type + 6
+           : strncmp(type, "IDMap2:", 7) == 0 ? type + 7
+                                              : NULL;
+}
+
+static void create_failed(struct fxd_ask *a, const struct fxe_req *done)
+{
+    const char *text = done->message ? done->message : "";
+    if (done->kind && strcmp(done->kind, "handle") != 0 && strstr(text, "already"))
+        fxd_error(a, NULL, "Index %s already exists", a->name);
+    else if (a->state == BASE)
+        fxd_failed(a, done, NULL, "Failed to create base index: ");
+    else
+        fxd_failed(a, done, NULL,
+                   strncmp(a->text, "BINARY", 6) == 0 ? "Error creating binary index: "
+                                                      : "Error creating index: ");
+}
+
+static void create_index(struct fxd_ask *a, struct fxe_req *done)
+{
+    const msgpack_object *type = fxd_get(a, "index_type");
+    struct fxd_facts f;
+    struct fxd_type t;
+    if (done && done->failed)
+        create_failed(a, done);
+    else if (a->state == MADE)
+        created(a, done);
+    else if (a->state == WRAPPED)
+        idmap_created(a, done);
+    else if (a->state == BASE)
+        begin_idmap(a, base_of(a->text));
+    if (done || fxd_get_name(a) != 0)
+        return;
+    if (type && type->type == MSGPACK_OBJECT_STR && type->via.str.size < sizeof a->text)
+        snprintf(a->text, sizeof a->text, "%.*s", (int)type->via.str.size, type->via.str.ptr);
+    else if (!type)
+        strcpy(a->text, "L2");
+    else if (type->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        fxd_error(a, NULL, "Invalid index_type: %llu. Must be a string.",
+                  (unsigned long long)type->via.u64);
+    else
+        fxd_error(a, NULL, "Invalid index_type: it must be a string.");
+    if (a->replied || read_d(a) != 0)
+        return;
+    a->tolerant = true;
+    if (fxd_look(a->name, &f) >= 0) {
+        fxd_error(a, NULL, "Index %s already exists", a->name);
+    } else if (base_of(a->text)) {
+        begin_idmap(a, base_of(a->text));
+    } else if (fxd_type_read(a->text, &t) != 0) {
+        fxd_error(a, NULL, "Unsupported index type: %s", a->text);
+    } else if (t.kind == FXD_BINARY && a->n % 8) {
+        fxd_error(a, NULL,
+                  "Error creating binary index: Binary dimension must be a multiple of 8, got %lld",
+                  (long long)a->n);
+    } else {
+        a->state = MADE;
+        begin_create(a, a->name, &t);
+    }
+}
+
+/* --- delete, reset, clear --- */
+
+static void delete_index(struct fxd_ask *a, struct fxe_req *done)
+{
+    a->absent = "not found";
+    if (!done) {
+        if (fxd_index(a) == 0)
+            fxd_begin_named(a, "index_delete");
+        return;
+    }
+    fxd_links_drop(a->name);
+    fxd_ok(a, 2);
+    fxd_put_message(a, "Index %s deleted successfully", a->name);
+    fxd_put_text(a, "index_id", a->name);
+}
+
+static void reset_as(struct fxd_ask *a, struct fxe_req *done, const char *text)
+{
+    a->absent = "not found";
+    if (!done) {
+        if (fxd_index(a) == 0)
+            fxd_begin_named(a, "index_reset");
+        return;
+    }
+    fxd_facts_of(done->obj[0], &a->facts);
+    fxd_ok(a, 5);
+    fxd_put_message(a, "Index %s %s", a->name, text);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_text(a, "type", a->facts.type);
+    fxd_put_int(a, "dimension", a->facts.d);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+}
+
+static void reset(struct fxd_ask *a, struct fxe_req *done)
+{
+    reset_as(a, done, "has been reset");
+}
+
+static void clear(struct fxd_ask *a, struct fxe_req *done)
+{
+    reset_as(a, done, "has been cleared");
+}
+
+/* --- list --- */
+
+/* One index of index_list's details, which are [class, d, metric, ntotal, ...]. */
+static void put_listed(struct fxd_ask *a, const msgpack_object *name, const msgpack_object *detail)
+{
+    struct fxd_facts f = {.d = 0};
+    char text[FXD_NAME_MAX + 1], base[FXD_NAME_MAX + 1];
+    int64_t d = 0, ntotal = 0;
+    snprintf(text, sizeof text, "%.*s", (int)name->via.str.size, name->via.str.ptr);
+    if (detail->type == MSGPACK_OBJECT_ARRAY && detail->via.array.size > 3) {
+        d = detail->via.array.ptr[1].via.i64;
+        if (detail->via.array.ptr[3].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+            ntotal = detail->via.array.ptr[3].via.i64;
+    }
+    fxd_look(text, &f);
+    bool linked = f.idmap && fxd_links_base(text, base);
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &a->list, msgpack_sbuffer_write);
+    msgpack_pack_map(&pk, 3 + 2 * f.idmap + linked);
+    fx_pack_str(&pk, "index_id");
+    fx_pack_str(&pk, text);
+    fx_pack_str(&pk, "dimension");
+    msgpack_pack_int64(&pk, d);
+    fx_pack_str(&pk, "vector_count");
+    msgpack_pack_int64(&pk, ntotal);
+    if (f.idmap) {
+        fx_pack_str(&pk, "is_idmap");
+        msgpack_pack_true(&pk);
+        fx_pack_str(&pk, "is_idmap2");
+        if (f.idmap2)
+            msgpack_pack_true(&pk);
+        else
+            msgpack_pack_false(&pk);
+    }
+    if (linked) {
+        fx_pack_str(&pk, "base_index_id");
+        fx_pack_str(&pk, base);
+    }
+}
+
+/* Reads the keys of a reply that are not packed in a header yet.  Returns 0, or -1. */
+static int read_extra(const struct fxe_req *r, msgpack_sbuffer *bytes, struct fx_header *h)
+{
+    const char *why;
+    msgpack_packer pk;
+    msgpack_sbuffer_init(bytes);
+    msgpack_packer_init(&pk, bytes, msgpack_sbuffer_write);
+    msgpack_pack_map(&pk, r->nextra);
+    msgpack_sbuffer_write(bytes, r->extra.data ? r->extra.data : "", r->extra.size);
+    return fx_header_read(h, bytes->data, bytes->size, &why);
+}
+
+static void list_indices(struct fxd_ask *a, struct fxe_req *done)
+{
+    msgpack_sbuffer bytes;
+    struct fx_header h = {0};
+    uint64_t total = 0;
+    uint32_t n = 0;
+    if (done && read_extra(done, &bytes, &h) == 0) {
+        const msgpack_object *names = fx_header_get(&h, "names"),
+                             *details = fx_header_get(&h, "details");
+        fx_header_uint(&h, "total", &total);
+        n = names && details ? names->via.array.size : 0;
+        for (uint32_t i = 0; i < n; i++)
+            put_listed(a, &names->via.array.ptr[i], &details->via.array.ptr[i]);
+    }
+    if (done) {
+        fx_header_free(&h);
+        msgpack_sbuffer_destroy(&bytes);
+    }
+    a->at += n;
+    if (!done || (n > 0 && (uint64_t)a->at < total)) {
+        fxd_begin(a, "index_list");
+        fxd_int(a, "from", a->at);
+        return;
+    }
+    fxd_ok(a, 1);
+    msgpack_packer pk = fxd_put(a, "indexes");
+    msgpack_pack_array(&pk, (size_t)a->at);
+    if (a->list.size)
+        msgpack_sbuffer_write(&a->reply, a->list.data, a->list.size);
+}
+
+/* --- facts --- */
+
+static bool look(struct fxd_ask *a, struct fxe_req *done)
+{
+    a->absent = "not found";
+    if (done)
+        fxd_facts_of(done->obj[0], &a->facts);
+    else if (fxd_index(a) == 0)
+        fxd_begin_named(a, "index_info");
+    return done != NULL;
+}
+
+static void put_status(struct fxd_ask *a, const struct fxe_req *done)
+{
+    const struct fxd_facts *f = &a->facts;
+    char base[FXD_NAME_MAX + 1];
+    int64_t nprobe;
+    bool ivf = fxe_nprobe_of(done->obj[0], &nprobe), linked = fxd_links_base(a->name, base);
+    msgpack_packer pk = fxd_put(a, "status");
+    msgpack_pack_map(&pk, 7 + ivf + linked);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_int(a, "dimension", f->d);
+    fxd_put_int(a, "ntotal", f->ntotal);
+    fxd_put_text(a, "index_type", f->type);
+    fxd_put_bool(a, "is_trained", f->trained);
+    fxd_put_bool(a, "requires_training", f->trains);
+    fxd_put_bool(a, "is_ready_for_use", f->trained);
+    if (ivf)
+        fxd_put_int(a, "nprobe", nprobe);
+    if (linked)
+        fxd_put_text(a, "base_index_id", base);
+}
+
+static void get_index_status(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!look(a, done))
+        return;
+    fxd_ok(a, 6);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_int(a, "dimension", a->facts.d);
+    fxd_put_int(a, "ntotal", a->facts.ntotal);
+    fxd_put_text(a, "index_type", a->facts.type);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+    put_status(a, done);
+}
+
+static void get_index_stats(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!look(a, done))
+        return;
+    fxd_ok(a, 6);
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_int(a, "dimension", a->facts.d);
+    fxd_put_int(a, "ntotal", a->facts.ntotal);
+    fxd_put_int(a, "count", a->facts.ntotal);
+    fxd_put_text(a, "index_type", a->facts.type);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+}
+
+static void get_index_info(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!look(a, done))
+        return;
+    const struct fxd_facts *f = &a->facts;
+    int64_t each = f->binary ? f->d / 8 : f->d * (int64_t)sizeof(float);
+    fxd_ok(a, 4);
+    put_status(a, done);
+    msgpack_packer pk = fxd_put(a, "metrics");
+    msgpack_pack_map(&pk, 3);
+    fxd_put_int(a, "vectors_count", f->ntotal);
+    fxd_put_int(a, "dimension", f->d);
+    fxd_put_int(a, "byte_size_per_vector", each);
+    pk = fxd_put(a, "configuration");
+    msgpack_pack_map(&pk, 1);
+    fxd_put_text(a, "metric", f->metric == METRIC_INNER_PRODUCT ? "IP" : "L2");
+    pk = fxd_put(a, "storage");
+    msgpack_pack_map(&pk, 2);
+    fxd_put_int(a, "estimated_memory_bytes", f->ntotal * each);
+    fxd_put_bool(a, "persistent", fxe_engine.options.store_dir && *fxe_engine.options.store_dir);
+}
+
+/* --- parameters --- */
+
+static int read_parameter(struct fxd_ask *a)
+{
+    const char *s;
+    size_t len;
+    if (!fx_header_str(&a->map.fields, "parameter", &s, &len) || len == 0 || len > 100)
+        return fxd_error(a, NULL, "Parameter name must be a string");
+    snprintf(a->text, sizeof a->text, "%.*s", (int)len, s);
+    return 0;
+}
+
+static bool takes(const struct fxd_facts *f, const char *parameter)
+{
+    const char *type = f->inner[0] ? f->inner : f->type;
+    if (strcmp(parameter, "nprobe") == 0)
+        return f->ivf;
+    if (strcmp(parameter, "efSearch") == 0 || strcmp(parameter, "efConstruction") == 0)
+        return strstr(type, "HNSW") != NULL;
+    return strcmp(parameter, "use_precomputed_table") == 0 && strstr(type, "IVFPQ");
+}
+
+static void set_parameter(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (a->state == MADE) {
+        fxd_ok(a, 1);
+        fxd_put_message(a, "Set %s=%lld for index %s", a->text, (long long)a->n, a->name);
+        return;
+    }
+    if (!look(a, done) || read_parameter(a) != 0)
+        return;
+    int64_t least = strcmp(a->text, "use_precomputed_table") == 0 ? 0 : 1;
+    if (strcmp(a->text, "M") == 0 && strstr(a->facts.type, "HNSW")) {
+        fxd_error(a, NULL, "Changing HNSW M parameter after index creation is not supported");
+    } else if (!takes(&a->facts, a->text)) {
+        fxd_error(a, NULL, "Parameter %s not supported for this index type (%s)", a->text,
+                  a->facts.type);
+    } else if (!fx_header_int(&a->map.fields, "value", &a->n) || a->n < least ||
+               a->n > INT32_MAX) {
+        fxd_error(a, NULL, "%s must be a positive integer", a->text);
+    } else {
+        a->state = MADE;
+        fxd_begin_named(a, "index_set_parameter");
+        fxd_str(a, "parameter", a->text);
+        fxd_int(a, "value", a->n);
+    }
+}
+
+static void get_parameter(struct fxd_ask *a, struct fxe_req *done)
+{
+    int64_t nprobe;
+    if (!look(a, done) || read_parameter(a) != 0)
+        return;
+    bool ivf = fxe_nprobe_of(done->obj[0], &nprobe), trained = strcmp(a->text, "is_trained") == 0;
+    if (strncmp(a->text, "ef", 2) == 0 && takes(&a->facts, a->text)) {
+        fxd_error(a, NULL, "Parameter %s cannot be read: FAISS's C API has no function for it",
+                  a->text);
+        return;
+    }
+    if (!trained && strcmp(a->text, "ntotal") != 0 && strcmp(a->text, "dimension") != 0 &&
+        (strcmp(a->text, "nprobe") != 0 || !ivf)) {
+        fxd_error(a, NULL, "Parameter %s not supported for this index type", a->text);
+        return;
+    }
+    fxd_ok(a, 2);
+    fxd_put_text(a, "param_name", a->text);
+    if (trained)
+        fxd_put_bool(a, "param_value", a->facts.trained);
+    else
+        fxd_put_int(a, "param_value",
+                    *a->text == 'd'                  ? a->facts.d
+                    : strcmp(a->text, "nprobe") == 0 ? nprobe
+                                                     : a->facts.ntotal);
+}
+
+/* --- merge --- */
+
+static int read_sources(struct fxd_ask *a, const msgpack_object **list)
+{
+    const msgpack_object *target = fxd_get(a, "target_index_id"),
+                         *sources = fxd_get(a, "source_index_ids");
+    *list = sources;
+    /* The client's merge_indices sends a list and a type; it goes on by itself after an error. */
+    if (!target || target->type != MSGPACK_OBJECT_STR)
+        return fxd_error(a, NULL, "target_index_id must be a string");
+    if (!sources || sources->type != MSGPACK_OBJECT_ARRAY)
+        return fxd_error(a, NULL, "source_index_ids must be a list of strings");
+    if (sources->via.array.size == 0)
+        return fxd_error(a, NULL, "No source indices provided for merging");
+    if (sources->via.array.size > sizeof a->counts / sizeof *a->counts)
+        return fxd_error(a, NULL, "More than %zu source indices",
+                         sizeof a->counts / sizeof *a->counts);
+    snprintf(a->name, sizeof a->name, "%.*s",
+             target->via.str.size > FXD_NAME_MAX ? 0 : (int)target->via.str.size,
+             target->via.str.ptr);
+    return 0;
+}
+
+static void merged(struct fxd_ask *a, const msgpack_object *list)
+{
+    uint32_t n = list->via.array.size;
+    fxd_ok(a, 3);
+    fxd_put_message(a, "Successfully merged %u indices into %s, new total: %lld vectors", n,
+                    a->name, (long long)a->total);
+    fxd_put_int(a, "ntotal", a->total);
+    msgpack_packer pk = fxd_put(a, "merged_stats");
+    msgpack_pack_map(&pk, n);
+    for (uint32_t i = 0; i < n; i++) {
+        msgpack_pack_object(&pk, list->via.array.ptr[i]);
+        msgpack_pack_map(&pk, 3);
+        fxd_put_int(a, "vectors_added", a->counts[i]);
+        fxd_put_text(a, "type", "direct");
+        fxd_put_int(a, "actual_added", a->counts[i]);
+    }
+}
+
+static void merge_indices(struct fxd_ask *a, struct fxe_req *done)
+{
+    const msgpack_object *list;
+    struct fxd_facts f;
+    char source[FXD_NAME_MAX + 1];
+    a->absent = "not found";
+    if (read_sources(a, &list) != 0)
+        return;
+    if (!done) {
+        for (uint32_t i = 0; i < list->via.array.size; i++) {
+            const msgpack_object *s = &list->via.array.ptr[i];
+            snprintf(source, sizeof source, "%.*s",
+                     s->type != MSGPACK_OBJECT_STR || s->via.str.size > FXD_NAME_MAX
+                         ? 0
+                         : (int)s->via.str.size,
+                     s->type == MSGPACK_OBJECT_STR ? s->via.str.ptr : "");
+            if (fxd_look(source, &f) < 0) {
+                fxd_error(a, NULL, "Source index %s not found", source);
+                return;
+            }
+        }
+        if (fxd_look(a->name, &f) < 0)
+            fxd_error(a, NULL, "Target index %s not found", a->name);
+        else
+            fxd_begin_named(a, "index_info");
+        return;
+    }
+    fxd_facts_of(done->obj[0], &a->facts);
+    if (a->at > 0)
+        a->counts[a->at - 1] = a->facts.ntotal - a->total;
+    a->total = a->facts.ntotal;
+    if (a->at == list->via.array.size) {
+        merged(a, list);
+        return;
+    }
+    const msgpack_object *s = &list->via.array.ptr[a->at++];
+    fxd_begin_named(a, "index_merge");
+    msgpack_packer pk = fxd_key(a, "from");
+    msgpack_pack_object(&pk, *s);
+    if (strncmp(a->facts.type, "IndexIVF", 8) == 0)
+        fxd_int(a, "add_id", a->facts.ntotal); /* so that ids stay distinct */
+}
+
+const struct fxd_entry fxd_manage[] = {{"create_index", create_index},
+                                       {"delete_index", delete_index},
+                                       {"reset", reset},
+                                       {"clear", clear},
+                                       {"list_indices", list_indices},
+                                       {"list_indexes", list_indices},
+                                       {"get_index_status", get_index_status},
+                                       {"get_index_stats", get_index_stats},
+                                       {"get_index_info", get_index_info},
+                                       {"set_parameter", set_parameter},
+                                       {"get_parameter", get_parameter},
+                                       {"merge_indices", merge_indices},
+                                       {NULL, NULL}};

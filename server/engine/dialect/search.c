@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The actions that search. */
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/dialect/ask.h"
+
+/* Reads index, query vectors and k.  Returns the vectors, or NULL with the reply set. */
+static struct fx_rows *queries_of(struct fxd_ask *a, const char *error)
+{
+    if (fxd_index(a) != 0)
+        return NULL;
+    struct fx_rows *rows = fxd_rows_of(a, FXD_QUERIES, error);
+    if (rows && (rows->n == 0 || (int64_t)rows->d != a->facts.d)) {
+        fxd_error(a, NULL, "Query dimension mismatch: expected %lld, got %zu",
+                  (long long)a->facts.d, rows->n ? rows->d : 0);
+        return NULL;
+    }
+    if (rows)
+        a->n = (int64_t)rows->n;
+    return rows;
+}
+
+static int read_k(struct fxd_ask *a)
+{
+    if (fxd_get_int(a, "k", 10, &a->k) != 0)
+        return -1;
+    if (a->k < 1 || a->k > FXD_K_MAX)
+        return fxd_error(a, NULL, "k=%lld out of range (1-%d)", (long long)a->k, FXD_K_MAX);
+    return 0;
+}
+
+static bool one_of(const msgpack_object *key, const char *const *names)
+{
+    for (; *names; names++)
+        if (key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(*names) &&
+            memcmp(key->via.str.ptr, *names, key->via.str.size) == 0)
+            return true;
+    return false;
+}
+
+/* The parameters of this search only.  Those that the index does not have are ignored, as the
+ * original does.  FAISS's C API can give efSearch to a search since FAISS 1.14. */
+static void give_params(struct fxd_ask *a)
+{
+    static const char *const probes[] = {"nprobe", NULL},
+                             *const efs[] = {"efSearch", "ef_search", "ef", NULL};
+    const msgpack_object *o = fxd_get(a, "params");
+    const char *type = a->facts.inner[0] ? a->facts.inner : a->facts.type;
+    bool hnsw = strstr(type, "HNSW") && fxe_api()->SearchParametersHNSW_new;
+    if (!o || o->type != MSGPACK_OBJECT_MAP || (!a->facts.ivf && !hnsw))
+        return;
+    for (uint32_t i = 0; i < o->via.map.size; i++) {
+        const msgpack_object_kv *kv = &o->via.map.ptr[i];
+        if (kv->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER || kv->val.via.u64 == 0 ||
+            kv->val.via.u64 > INT32_MAX || !one_of(&kv->key, a->facts.ivf ? probes : efs))
+            continue;
+        msgpack_packer pk = fxd_key(a, "params");
+        msgpack_pack_map(&pk, 1);
+        fx_pack_str(&pk, a->facts.ivf ? "nprobe" : "efSearch");
+        msgpack_pack_uint64(&pk, kv->val.via.u64);
+        return;
+    }
+}
+
+/* --- replies --- */
+
+/* Where there is no neighbour, FAISS leaves what its search began with, or nothing at all. */
+static void mend(struct fxd_ask *a, float *distances, const int64_t *labels)
+{
+    float worst = a->facts.metric == METRIC_INNER_PRODUCT ? -FLT_MAX : FLT_MAX;
+    for (int64_t i = 0; i < a->n * a->k; i++)
+        if (labels[i] < 0)
+            distances[i] = worst;
+}
+
+static void put_row(struct fxd_ask *a, const char *key, const void *row, bool floats, size_t n)
+{
+    fxd_put(a, key);
+    if (floats)
+        fx_floats_write(&a->reply, row, n);
+    else
+        fx_ids_write(&a->reply, row, n);
+}
+
+static void put_hamming(struct fxd_ask *a, const int32_t *row, const int64_t *labels, size_t n)
+{
+    msgpack_packer pk = fxd_put(a, "distances");
+    msgpack_pack_array(&pk, n);
+    for (size_t i = 0; i < n; i++)
+        msgpack_pack_int32(&pk, labels[i] < 0 ? INT32_MAX : row[i]);
+}
+
+static void put_vectors(struct fxd_ask *a, const float *x, const int64_t *labels, size_t k)
+{
+    size_t d = (size_t)a->facts.d;
+    float *zeros = calloc(d + 1, sizeof *zeros);
+    msgpack_packer pk = fxd_put(a, "vectors");
+    msgpack_pack_array(&pk, k);
+    for (size_t i = 0; i < k; i++) {
+        const float *row = labels[i] < 0 ? zeros : x + i * d;
+        fx_floats_write(&a->reply, row ? row : x, row ? d : 0);
+    }
+    free(zeros);
+}
+
+/* IndexIVFPQ of the client reads these. */
+static void put_top_level(struct fxd_ask *a, const float *distances, const int64_t *labels)
+{
+    size_t k = (size_t)a->k;
+    msgpack_packer pk = fxd_put(a, "distances");
+    msgpack_pack_array(&pk, (size_t)a->n);
+    for (int64_t i = 0; i < a->n; i++)
+        fx_floats_write(&a->reply, distances + i * a->k, k);
+    pk = fxd_put(a, "indices");
+    msgpack_pack_array(&pk, (size_t)a->n);
+    for (int64_t i = 0; i < a->n; i++)
+        fx_ids_write(&a->reply, labels + i * a->k, k);
+}
+
+static void search_reply(struct fxd_ask *a, struct fxe_req *done)
+{
+    size_t k = (size_t)a->k;
+    void *distances = done->out[0].data;
+    int64_t *labels = done->out[1].data;
+    float *vectors = done->nout > 2 ? done->out[2].data : NULL;
+    fxd_facts_of(done->obj[0], &a->facts);
+    bool binary = a->facts.binary, twice = strcmp(a->facts.type, "IndexIVFPQ") == 0;
+    if (!binary)
+        mend(a, distances, labels);
+    fxd_ok(a, 3 + binary + 2 * twice);
+    msgpack_packer pk = fxd_put(a, "results");
+    msgpack_pack_array(&pk, (size_t)a->n);
+    for (int64_t i = 0; i < a->n; i++) {
+        const int64_t *row = labels + i * a->k;
+        msgpack_pack_map(&pk, 2 + (vectors != NULL));
+        if (binary)
+            put_hamming(a, (int32_t *)distances + i * a->k, row, k);
+        else
+            put_row(a, "distances", (float *)distances + i * a->k, true, k);
+        put_row(a, "indices", row, false, k);
+        if (vectors)
+            put_vectors(a, vectors + i * a->k * a->facts.d, row, k);
+    }
+    fxd_put_int(a, "num_queries", a->n);
+    fxd_put_int(a, "k", a->k);
+    if (binary)
+        fxd_put_bool(a, "is_binary", true);
+    if (twice)
+        put_top_level(a, distances, labels);
+}
+
+/* --- actions --- */
+
+static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *operation)
+{
+    if (done) {
+        search_reply(a, done);
+        return;
+    }
+    if (read_k(a) != 0)
+        return;
+    struct fx_rows *rows = queries_of(a, "Error searching index");
+    if (!rows)
+        return;
+    fxd_begin_named(a, operation);
+    fxd_int(a, "k", a->k);
+    fxd_give_rows(a, rows, a->facts.binary);
+    give_params(a);
+}
+
+void fxd_search(struct fxd_ask *a, struct fxe_req *done)
+{
+    search_with(a, done, "index_search");
+}
+
+static void search_and_reconstruct(struct fxd_ask *a, struct fxe_req *done)
+{
+    search_with(a, done, "index_search_and_reconstruct");
+}
+
+static void range_reply(struct fxd_ask *a, const struct fxe_req *done)
+{
+    const size_t *lims = done->out[0].data;
+    const int64_t *labels = done->out[1].data;
+    const float *distances = done->out[2].data;
+    size_t n = (size_t)a->n;
+    fxd_ok(a, 6);
+    msgpack_packer pk = fxd_put(a, "results");
+    msgpack_pack_array(&pk, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = lims[i + 1] - lims[i];
+        msgpack_pack_map(&pk, 5);
+        fxd_put_int(a, "query_index", (int64_t)i);
+        fxd_put_int(a, "num_results", (int64_t)count);
+        fxd_put_int(a, "count", (int64_t)count);
+        put_row(a, "distances", distances + lims[i], true, count);
+        put_row(a, "indices", labels + lims[i], false, count);
+    }
+    fxd_put_int(a, "num_queries", a->n);
+    pk = fxd_put(a, "radius");
+    msgpack_pack_double(&pk, a->radius);
+    put_row(a, "lims", lims, false, n + 1);
+    put_row(a, "distances", distances, true, lims[n]);
+    put_row(a, "indices", labels, false, lims[n]);
+}
+
+static void range_search(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (done && done->failed) {
+        fxd_failed(a, done, NULL, "Error in range_search: ");
+        return;
+    }
+    if (done) {
+        range_reply(a, done);
+        return;
+    }
+    const msgpack_object *o = fxd_get(a, "radius");
+    struct fx_rows *rows = queries_of(a, "Error in range_search");
+    if (!rows)
+        return;
+    if (o && (o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64))
+        a->radius = o->via.f64;
+    else if (o && fxd_get_int(a, "radius", 0, &a->k) == 0)
+        a->radius = (double)a->k;
+    else if (o)
+        return;
+    a->tolerant = true;
+    fxd_begin_named(a, "index_range_search");
+    msgpack_packer pk = fxd_key(a, "radius");
+    msgpack_pack_double(&pk, a->radius);
+    fxd_give_rows(a, rows, a->facts.binary);
+}
+
+static void hybrid_search(struct fxd_ask *a, struct fxe_req *done)
+{
+    static const char *const known[] = {"action",        "api_key",       "tenant_id",
+                                        "index_id",      "query_vectors", "vector_weight",
+                                        "metadata_filter", "k",           "params",
+                                        NULL};
+    const msgpack_object *filter = fxd_get(a, "metadata_filter");
+    for (uint32_t i = 0; !done && i < a->map.fields.map->size; i++) {
+        const msgpack_object *key = &a->map.fields.map->ptr[i].key;
+        if (!one_of(key, known)) {
+            fxd_error(a, NULL,
+                      "Server error: hybrid_search() got an unexpected keyword argument '%.*s'",
+                      (int)key->via.str.size, key->via.str.ptr);
+            return;
+        }
+    }
+    if (filter && filter->type != MSGPACK_OBJECT_NIL)
+        fxd_error(a, NULL,
+                  "Metadata filtering is not yet implemented. Use hybrid_search without "
+                  "metadata_filter for pure vector similarity search.");
+    else
+        fxd_search(a, done);
+}
+
+const struct fxd_entry fxd_searches[] = {{"search", fxd_search},
+                                         {"search_and_reconstruct", search_and_reconstruct},
+                                         {"range_search", range_search},
+                                         {"hybrid_search", hybrid_search},
+                                         {NULL, NULL}};
