@@ -123,12 +123,32 @@ static int prepare_search_and_reconstruct(struct fxe_req *r)
     return 0;
 }
 
+/* The position of an id in an IDMap, or -1. */
+static int64_t place_in(FaissIndexIDMap *map, idx_t id)
+{
+    idx_t *ids = NULL;
+    size_t n = 0;
+    fxe_api()->IndexIDMap_id_map(map, &ids, &n);
+    while (n > 0 && ids[n - 1] != id)
+        n--;
+    return (int64_t)n - 1;
+}
+
 /* Writes the vector `id` to `to`. */
 static int reconstruct_one(struct fxe_req *r, idx_t id, bool look, float *to, size_t bytes)
 {
     struct fxe_part p;
     struct fxe_vectors v = {.n = 0};
+    FaissIndexIDMap *map = fxe_id_map_of(r->obj[0]);
+    int64_t place = map ? place_in(map, id) : -1;
     int rc;
+    if (place >= 0) { /* an IDMap cannot, nor an IDMap2 over inverted lists */
+        rc = fxe_vectors_read(r, r->obj[0], place, 1, &v);
+        if (rc == 0)
+            memcpy(to, v.vectors, bytes);
+        fxe_vectors_free(&v);
+        return rc;
+    }
     if (look) { /* inverted lists without a direct map find it by looking for it */
         rc = read_vectors(r, r->obj[0], id, 1, &v);
         if (rc == 0)

@@ -106,14 +106,16 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f)
     copy_type(f->type, o->ptr);
     f->idmap2 = strstr(f->type, "IDMap2") != NULL;
     f->idmap = strstr(f->type, "IDMap") != NULL;
+    f->metric = f->binary ? (int64_t)fxe_api()->IndexBinary_metric_type(o->ptr)
+                          : (int64_t)fxe_api()->Index_metric_type(o->ptr);
+    if (strcmp(f->type, "IndexFlat") == 0) /* the factory's class, with the name of its like */
+        strcpy(f->type, f->metric == METRIC_INNER_PRODUCT ? "IndexFlatIP" : "IndexFlatL2");
     FaissIndexIDMap *map = f->idmap ? fxe_id_map_of(o) : NULL;
     if (map)
         copy_type(f->inner, fxe_api()->IndexIDMap_sub_index(map));
     f->trains = needs_training(f->inner[0] ? f->inner : f->type);
     f->ivf = fxe_nprobe_of(o, &nprobe);
     f->ntotal = fxe_ntotal_of(o);
-    f->metric = f->binary ? (int64_t)fxe_api()->IndexBinary_metric_type(o->ptr)
-                          : (int64_t)fxe_api()->Index_metric_type(o->ptr);
     f->trained = f->binary ? fxe_api()->IndexBinary_is_trained(o->ptr)
                            : fxe_api()->Index_is_trained(o->ptr);
 }

@@ -33,7 +33,8 @@ static void optimize_index(struct fxd_ask *a, struct fxe_req *done)
         }
         return;
     }
-    fxd_facts_of(done->obj[0], &a->facts);
+    if (a->state != SET)
+        fxd_facts_of(done->obj[0], &a->facts);
     snprintf(text, sizeof text, "set_nprobe_%lld", (long long)a->n);
     const char *type = a->facts.type;
     if (a->state == SET || !a->facts.ivf || a->facts.binary) {

@@ -68,17 +68,18 @@ static bool read_ivf(const char *at, struct fxd_type *t)
     if (!word(&at, ",PQ") || !number(&at, &t->m) || (word(&at, "x") && !number(&at, &t->bits)) ||
         *at)
         return false;
-    snprintf(t->description, sizeof t->description, "IVF%d,PQ%dx%d", t->nlist, t->m, t->bits);
+    snprintf(t->description, sizeof t->description, "IVF%d,PQ%dx%dnp", t->nlist, t->m, t->bits);
     return true;
 }
 
+/* "np": without the polysemous training that FAISS's factory adds, as IndexPQ and IndexIVFPQ are. */
 static bool read_pq(const char *at, struct fxd_type *t)
 {
     t->kind = FXD_PQ;
     t->m = t->bits = 8;
     if (number(&at, &t->m) && word(&at, "x") && !number(&at, &t->bits))
         return false;
-    snprintf(t->description, sizeof t->description, "PQ%dx%d", t->m, t->bits);
+    snprintf(t->description, sizeof t->description, "PQ%dx%dnp", t->m, t->bits);
     return !*at;
 }
 

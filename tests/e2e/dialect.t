@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The dialect of FAISSx's Python client, without Python: requests of the forms that the client sends,
+# and the replies that it can read; hostile maps; keys and tenants; what a killed server has kept.
+. tests/e2e/lib.sh
+
+# all NAME FILE: sends the requests of a file over one connection.  Each line of it is a request,
+# and after a tab the pattern of its reply.
+all() {
+    all_requests=
+    cut -f1 "$2" | grep -v '^#' >"$TMP/requests"
+    set -- "$1" "$2"
+    while IFS= read -r all_line; do set -- "$@" "$all_line"; done <"$TMP/requests"
+    all_name=$1 all_file=$2
+    shift 2
+    raw "$@" >"$TMP/replies"
+    grep -v '^#' "$all_file" | cut -f2 >"$TMP/patterns"
+    is "$all_name: every request has a reply" "$(wc -l <"$TMP/replies")" "$(wc -l <"$TMP/patterns")"
+    paste "$TMP/requests" "$TMP/patterns" "$TMP/replies" >"$TMP/pairs"
+    while IFS='	' read -r all_request all_pattern all_reply; do
+        like "$all_name: $(printf '%.90s' "$all_request")" "$all_reply" "$all_pattern"
+    done <"$TMP/pairs"
+}
+
+start_server
+all "actions" tests/dialect/actions.txt
+all "types" tests/dialect/types.txt
+
+# --- hostile maps: an error, and the engine lives ---
+
+engine=$(stat_of pid)
+ping=81a6616374696f6ea470696e67
+# hostile NAME HEX [PATTERN]
+hostile() { like "$1" "$(raw "hex:,$ping" "hex:,$2" | tail -n 1)" "${3:-\"error\":\"Malformed request\"}"; }
+a=a6616374696f6e
+hostile "no map" 93010203
+hostile "a byte that msgpack does not have" c1ff00
+hostile "an empty message" ""
+hostile "bytes behind the map" "${ping}00"
+hostile "a map that is cut off" "82${a}a470696e67"
+hostile "a key that is a number" "82${a}a470696e670102"
+hostile "a key twice" "82${a}a470696e67${a}a470696e67"
+hostile "a list of numbers twice" "83${a}a3616464a7766563746f727391cb3ff0000000000000a7766563746f727391cb3ff0000000000000"
+hostile "a list of numbers, and the same key with nil" "83${a}a3616464a7766563746f7273c0a7766563746f727391cb3ff0000000000000"
+hostile "text that is not UTF-8" "82${a}a470696e67a161a1ff"
+hostile "an overlong form of a character" "82${a}a470696e67a161a2c080"
+hostile "an extension" "82${a}a470696e67a161d40100"
+nested=$(printf '%040d' 0 | sed 's/0/91/g')
+hostile "nested 40 deep" "82${a}a470696e67a161${nested}c0"
+hostile "a list of numbers nested 40 deep" "82${a}a6736561726368a7766563746f7273${nested}c0"
+for lie in dfffffffff 81ddffffffff 81dbffffffff "82${a}a3616464a7766563746f7273ddffffffff" \
+    "82${a}a3616464a7766563746f7273dc000191ddffffffff" "82${a}a3616464a3696473ddffffffff"; do
+    hostile "a length that is not true: $lie" "$lie"
+done
+many=$(i=0; while [ $i -lt 70 ]; do printf 'a2%02x41c0' $((65 + i % 26)); i=$((i + 1)); done)
+hostile "more keys than any request has" "de0046$many"
+hostile "an action that is bytes" "81${a}c40470696e67" '"error":"Unknown action"'
+hostile "no action" 81a3666f6f01 '"error":"Unknown action"'
+hostile "two frames" "$ping,$ping"
+is "the engine is the same" "$(stat_of pid)" "$engine"
+like "and serves" "$(raw '{"action":"ping"}' '{"action":"search","index_id":"f","query_vectors":[[0,0]],"k":1}')" \
+    '"indices":\[0\]'
+
+# --- limits ---
+
+like "101 MiB are too much" "$(raw "hex:,$ping" '{"action":"add_vectors","index_id":"f","_blob":"zero 1","_frames":["zero 1"]}' | tail -n 1)" \
+    'Malformed request'
+perl -e 'print pack("H*", "82a6616374696f6ea3616464a16ec6"), pack("N", 105906176), "\0" x 105906176' >"$TMP/large"
+like "a message beyond 100 MiB" "$(raw "hex:,$ping" "{\"action\":\"ping\",\"_frames\":[\"file $TMP/large\"]}" | tail -n 1)" 'Malformed request'
+
+# --- what is kept ---
+
+start_server --data-dir "$TMP/data"
+rows=$(perl -e 'print join ",", map { my $i = $_; "[" . join(",", map { sprintf "%.3f", sin($i * 7 + $_) } 1 .. 8) . "]" } 1 .. 60')
+make='{"action":"create_index","dimension":8,"index_id":'
+raw '{"action":"ping"}' "$make\"ivf\",\"index_type\":\"IVF4\"}" "$make\"map\",\"index_type\":\"IDMap2:L2\"}" \
+    "{\"action\":\"add_vectors\",\"index_id\":\"ivf\",\"vectors\":[$rows]}" \
+    '{"action":"add_with_ids","index_id":"map","vectors":[[1,1,1,1,1,1,1,1],[2,2,2,2,2,2,2,2]],"ids":[7,-8]}' \
+    '{"action":"add_with_ids","index_id":"map","vectors":[[5,5,5,5,5,5,5,5]],"ids":[7]}' >"$TMP/made"
+is "indexes are made and filled" "$(grep -c '"success":true' "$TMP/made")" 6
+look() {
+    raw '{"action":"ping"}' '{"action":"get_index_stats","index_id":"ivf"}' \
+        '{"action":"search","index_id":"map","query_vectors":[[5,5,5,5,5,5,5,5]],"k":2}' \
+        "{\"action\":\"search\",\"index_id\":\"ivf\",\"query_vectors\":[[1,0,1,0,1,0,1,0]],\"k\":5,\"params\":{\"nprobe\":4}}" |
+        sed 's/"timestamp":[^,}]*//; s/"time":[^,}]*//' | tail -n 3
+}
+look >"$TMP/before"
+like "the index has been trained by its first vectors" "$(cat "$TMP/before")" '"ntotal":60,"count":60'
+like "an IDMap2 replaces the vectors of known ids" "$(cat "$TMP/before")" '"indices":\[7,-8\]'
+kill -9 $(pgrep -P "$SERVER_PID") "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+start_server --again --data-dir "$TMP/data"
+look >"$TMP/after"
+same "after kill -9 all is there" "$TMP/before" "$TMP/after"
+
+# --- keys and tenants ---
+
+start_server --auth-keys 'k1:red,k2:blue'
+say() { raw "$@" | tail -n 1; }
+like "a ping is answered without a key" "$(say '{"action":"ping"}')" '"message":"pong"'
+like "and nothing else" "$(say '{"action":"ping"}' '{"action":"list_indices"}')" \
+    '"error":"API key required","error_code":"AUTH_ERROR"'
+like "nor with a wrong key" "$(say '{"action":"ping","api_key":"no"}' '{"action":"list_indices","api_key":"no"}')" \
+    '"error":"Invalid API key","error_code":"AUTH_ERROR"'
+like "nor with one that is a number" "$(say '{"action":"list_indices","api_key":5}')" '"Invalid API key"'
+like "nor with a tenant that cannot be one" \
+    "$(say '{"action":"list_indices","api_key":"k1","tenant_id":5}')" '"Invalid tenant ID"'
+one='"api_key":"k1"' two='"api_key":"k2"'
+like "a tenant makes an index" "$(say "{\"action\":\"ping\",$one}" "$make\"x\",\"index_type\":\"L2\",$one}")" '"success":true'
+like "another one does not see it" "$(say "{\"action\":\"ping\",$two}" "{\"action\":\"get_index_stats\",\"index_id\":\"x\",$two}")" \
+    'Index x not found'
+like "and has one of the same name" "$(say "{\"action\":\"ping\",$two}" "$make\"x\",\"index_type\":\"IP\",$two}")" '"success":true'
+like "a message with another tenant's key is refused" \
+    "$(say "{\"action\":\"ping\",$one}" "{\"action\":\"list_indices\",$two}")" '"Invalid API key","error_code":"AUTH_ERROR"'
+like "one without a key, too" "$(say "{\"action\":\"ping\",$one}" '{"action":"list_indices"}')" '"API key required"'
+like "the tenant is the key's, whatever the message says" \
+    "$(say "{\"action\":\"ping\",$one}" "{\"action\":\"list_indices\",\"tenant_id\":\"blue\",$one}")" '"index_id":"x"'
