@@ -188,7 +188,7 @@ static void run_search_and_reconstruct(struct fxe_req *r)
     }
     memset(found, 0xff, size); /* as FAISS does where there is no neighbour */
     for (size_t i = 0; i < n && !r->failed; i++)
-        if (labels[i] >= 0)
+        if (labels[i] >= 0 || (labels[i] != -1 && fxe_id_map_of(r->obj[0])))
             reconstruct_one(r, labels[i], look, found + i * d, d * sizeof *found);
     if (r->failed)
         free(found);

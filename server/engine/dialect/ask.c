@@ -80,9 +80,8 @@ static size_t bytes_of(const struct fxd_map *m)
     return n;
 }
 
-static void ping(struct fxd_ask *a, struct fxe_req *done)
+static void ping(struct fxd_ask *a)
 {
-    (void)done;
     fxd_ok(a, 2);
     fxd_put_text(a, "message", "pong");
     msgpack_packer pk = fxd_put(a, "time");
@@ -115,8 +114,10 @@ static void begin(struct fxd_ask *a, struct fxe_msg *m)
     fxe_msg_free(m); /* its numbers are arrays now */
     if (a->replied)
         return;
-    if (fx_header_is(&a->map.fields, "action", "ping")) {
-        ping(a, NULL);
+    const msgpack_object *action = fxd_get(a, "action");
+    if (action && action->type == MSGPACK_OBJECT_STR &&
+        fx_header_is(&a->map.fields, "action", "ping")) {
+        ping(a);
         check_key(a); /* only keeps the first one: the original, too, answers any ping */
         return;
     }

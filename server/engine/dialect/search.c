@@ -68,12 +68,15 @@ static void give_params(struct fxd_ask *a)
 /* --- replies --- */
 
 /* Where there is no neighbour, FAISS leaves what its search began with, or nothing at all. */
-static void mend(struct fxd_ask *a, float *distances, const int64_t *labels)
+static void mend(struct fxd_ask *a, float *distances, int64_t *labels)
 {
     float worst = a->facts.metric == METRIC_INNER_PRODUCT ? -FLT_MAX : FLT_MAX;
-    for (int64_t i = 0; i < a->n * a->k; i++)
-        if (labels[i] < 0)
+    for (int64_t i = 0; i < a->n * a->k; i++) {
+        if (a->facts.ntotal == 0)
+            labels[i] = -1;
+        if (labels[i] == -1)
             distances[i] = worst;
+    }
 }
 
 static void put_row(struct fxd_ask *a, const char *key, const void *row, bool floats, size_t n)
@@ -90,7 +93,7 @@ static void put_hamming(struct fxd_ask *a, const int32_t *row, const int64_t *la
     msgpack_packer pk = fxd_put(a, "distances");
     msgpack_pack_array(&pk, n);
     for (size_t i = 0; i < n; i++)
-        msgpack_pack_int32(&pk, labels[i] < 0 ? INT32_MAX : row[i]);
+        msgpack_pack_int32(&pk, labels[i] == -1 ? INT32_MAX : row[i]);
 }
 
 static void put_vectors(struct fxd_ask *a, const float *x, const int64_t *labels, size_t k)
@@ -100,7 +103,7 @@ static void put_vectors(struct fxd_ask *a, const float *x, const int64_t *labels
     msgpack_packer pk = fxd_put(a, "vectors");
     msgpack_pack_array(&pk, k);
     for (size_t i = 0; i < k; i++) {
-        const float *row = labels[i] < 0 ? zeros : x + i * d;
+        const float *row = labels[i] == -1 ? zeros : x + i * d;
         fx_floats_write(&a->reply, row ? row : x, row ? d : 0);
     }
     free(zeros);
@@ -156,10 +159,19 @@ static void search_reply(struct fxd_ask *a, struct fxe_req *done)
 
 static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *operation)
 {
+    if (done && done->failed && fxd_look(a->name, &a->facts) == 0 && !a->facts.trained) {
+        fxd_error(a, "NOT_TRAINED", "Index is not ready: Index requires training before use");
+        return;
+    }
+    if (done && done->failed) {
+        fxd_failed(a, done, NULL, "Error searching index: ");
+        return;
+    }
     if (done) {
         search_reply(a, done);
         return;
     }
+    a->tolerant = true;
     if (read_k(a) != 0)
         return;
     struct fx_rows *rows = queries_of(a, "Error searching index");
