@@ -306,6 +306,7 @@ $(filter-out %/client %/crowd %/durable,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BU
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
 build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c server/engine/run/kept.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/dialect_fuzz: server/engine/dialect/read.c server/engine/dialect/read.h
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard proto/*.h proto/*/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)

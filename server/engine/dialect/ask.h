@@ -27,6 +27,7 @@
 #include "server/engine/dialect/read.h"
 
 enum { FXD_NAME_MAX = 200, FXD_K_MAX = 10000, FXD_D_MAX = 10000, FXD_BATCH_MAX = 10000 };
+enum { FXD_REPLY_MAX = 500 << 20 }; /* bytes of a reply, as in the original */
 
 typedef void fxd_action(struct fxd_ask *a, struct fxe_req *done);
 

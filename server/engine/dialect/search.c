@@ -123,13 +123,9 @@ static void put_top_level(struct fxd_ask *a, const float *distances, const int64
         fx_ids_write(&a->reply, labels + i * a->k, k);
 }
 
-static void search_reply(struct fxd_ask *a, struct fxe_req *done)
+static void search_reply(struct fxd_ask *a, void *distances, int64_t *labels, const float *vectors)
 {
     size_t k = (size_t)a->k;
-    void *distances = done->out[0].data;
-    int64_t *labels = done->out[1].data;
-    float *vectors = done->nout > 2 ? done->out[2].data : NULL;
-    fxd_facts_of(done->obj[0], &a->facts);
     bool binary = a->facts.binary, twice = strcmp(a->facts.type, "IndexIVFPQ") == 0;
     if (!binary)
         mend(a, distances, labels);
@@ -155,28 +151,69 @@ static void search_reply(struct fxd_ask *a, struct fxe_req *done)
         put_top_level(a, distances, labels);
 }
 
+/* In an empty index: some releases of FAISS would leave a label undefined, and an IDMap would look
+ * it up. */
+static void empty_reply(struct fxd_ask *a, bool vectors)
+{
+    size_t n = (size_t)a->n * (size_t)a->k, d = vectors ? (size_t)a->facts.d : 0;
+    float *distances = calloc(n, sizeof *distances), *zeros = calloc(n * d + 1, sizeof *zeros);
+    int64_t *labels = malloc(n * sizeof *labels);
+    if (distances && labels && zeros) {
+        memset(labels, 0xff, n * sizeof *labels);
+        search_reply(a, distances, labels, vectors ? zeros : NULL);
+    } else {
+        fxd_error(a, NULL, "The server has no memory for %zu results", n);
+    }
+    free(distances);
+    free(labels);
+    free(zeros);
+}
+
 /* --- actions --- */
+
+enum { SEARCHING = 1 };
+
+/* The most that a reply may have, which is not more than this for each result. */
+static int check_size(struct fxd_ask *a, bool vectors)
+{
+    double each = 36 + (vectors ? 9.0 * (double)a->facts.d : 0);
+    return (double)a->n * (double)a->k * each > FXD_REPLY_MAX
+               ? fxd_error(a, NULL, "Response too large")
+               : 0;
+}
 
 static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *operation)
 {
-    if (done && done->failed && fxd_look(a->name, &a->facts) == 0 && !a->facts.trained) {
-        fxd_error(a, "NOT_TRAINED", "Index is not ready: Index requires training before use");
-        return;
-    }
     if (done && done->failed) {
         fxd_failed(a, done, NULL, "Error searching index: ");
         return;
     }
-    if (done) {
-        search_reply(a, done);
+    if (a->state == SEARCHING) {
+        fxd_facts_of(done->obj[0], &a->facts);
+        search_reply(a, done->out[0].data, done->out[1].data,
+                     done->nout > 2 ? done->out[2].data : NULL);
         return;
     }
     a->tolerant = true;
-    if (read_k(a) != 0)
+    if (!done && read_k(a) != 0)
         return;
     struct fx_rows *rows = queries_of(a, "Error searching index");
-    if (!rows)
+    bool vectors = strcmp(operation, "index_search") != 0;
+    if (!rows || (!done && check_size(a, vectors) != 0))
         return;
+    if (!done && fxd_look(a->name, &a->facts) == 1) {
+        fxd_begin_named(a, "index_info"); /* it is on disk only: has it any vectors? */
+        return;
+    }
+    if (!a->facts.trained) {
+        fxd_error(a, "NOT_TRAINED", "Index is not ready: Index requires training before use");
+        return;
+    }
+    if (a->facts.ntotal == 0) {
+        empty_reply(a, vectors);
+        return;
+    }
+    a->state = SEARCHING;
     fxd_begin_named(a, operation);
     fxd_int(a, "k", a->k);
     fxd_give_rows(a, rows, a->facts.binary);
@@ -199,6 +236,10 @@ static void range_reply(struct fxd_ask *a, const struct fxe_req *done)
     const int64_t *labels = done->out[1].data;
     const float *distances = done->out[2].data;
     size_t n = (size_t)a->n;
+    if (lims[n] > FXD_REPLY_MAX / 36) {
+        fxd_error(a, NULL, "Response too large");
+        return;
+    }
     fxd_ok(a, 6);
     msgpack_packer pk = fxd_put(a, "results");
     msgpack_pack_array(&pk, n);

@@ -375,6 +375,10 @@ static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
 
 static void begin_read(struct fxd_ask *a)
 {
+    if ((double)a->n * 9.0 * (double)a->facts.d > FXD_REPLY_MAX) {
+        fxd_error(a, NULL, "Response too large");
+        return;
+    }
     a->state = FOUND;
     fxd_begin_named(a, "index_get_vectors");
     fxd_int(a, "from", a->at);
