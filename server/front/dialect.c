@@ -18,7 +18,10 @@ bool fxs_begins_dialect(const uint8_t *p, size_t n)
 {
     static const char key[] = "\xa6"
                               "action";
-    size_t head = n && (p[0] & 0xf0) == 0x80 ? 1 : n && p[0] == 0xde ? 3 : n && p[0] == 0xdf ? 5 : n;
+    size_t head = n && (p[0] & 0xf0) == 0x80 ? 1
+                  : n && p[0] == 0xde        ? 3
+                  : n && p[0] == 0xdf        ? 5
+                                             : n;
     return n - head >= sizeof key - 1 && memcmp(p + head, key, sizeof key - 1) == 0;
 }
 
@@ -77,7 +80,8 @@ int fxs_dialect_error(struct fxs_front *f, struct fxs_guest *g, const char *code
 const char *fxs_dialect_check(const struct fxs_auth *auth, const struct fx_header *h,
                               const char **whose, unsigned *number)
 {
-    const msgpack_object *key = fx_header_get(h, "api_key"), *tenant = fx_header_get(h, "tenant_id");
+    const msgpack_object *key = fx_header_get(h, "api_key"),
+                         *tenant = fx_header_get(h, "tenant_id");
     struct fxs_text text = {NULL, 0}, none = {NULL, 0};
     if (key && key->type == MSGPACK_OBJECT_STR)
         text = (struct fxs_text){key->via.str.ptr, key->via.str.size};

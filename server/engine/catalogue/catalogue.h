@@ -46,8 +46,8 @@ msgpack_object *fxe_index_call(struct fxe_req *r, const struct fxe_obj *o, int f
 
 /* --- joined with the machinery of calls --- */
 
-/* An add to an index that may not be trained: trains it first, with the same vectors.  Returns 0, or
- * -1 with the reply set. */
+/* An add to an index that may not be trained: trains it first, with the same vectors.  Returns 0,
+ * or -1 with the reply set. */
 int fxe_train_first(struct fxe_req *r);
 
 /* faiss_Index_add_with_ids whose header has `replace`: takes away the vectors that have these ids

@@ -47,8 +47,8 @@ struct fxd_ask {
     struct fxe_conn *conn;
     fxd_action *action;
     int state;
-    bool tolerant;             /* an error of the request that was begun goes to the action */
-    const char *absent;        /* what an index that is not there is called: "does not exist" */
+    bool tolerant;               /* an error of the request that was begun goes to the action */
+    const char *absent;          /* what an index that is not there is called: "does not exist" */
     char name[FXD_NAME_MAX + 1]; /* index_id */
     struct fxd_facts facts;
 

@@ -116,8 +116,8 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f)
     f->trains = needs_training(f->inner[0] ? f->inner : f->type);
     f->ivf = fxe_nprobe_of(o, &nprobe);
     f->ntotal = fxe_ntotal_of(o);
-    f->trained = f->binary ? fxe_api()->IndexBinary_is_trained(o->ptr)
-                           : fxe_api()->Index_is_trained(o->ptr);
+    f->trained =
+        f->binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr);
 }
 
 int fxd_look(const char *name, struct fxd_facts *f)

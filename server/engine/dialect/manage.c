@@ -482,8 +482,7 @@ static void set_parameter(struct fxd_ask *a, struct fxe_req *done)
     } else if (!takes(&a->facts, a->text)) {
         fxd_error(a, NULL, "Parameter %s not supported for this index type (%s)", a->text,
                   a->facts.type);
-    } else if (!fx_header_int(&a->map.fields, "value", &a->n) || a->n < least ||
-               a->n > INT32_MAX) {
+    } else if (!fx_header_int(&a->map.fields, "value", &a->n) || a->n < least || a->n > INT32_MAX) {
         fxd_error(a, NULL, "%s must be a positive integer", a->text);
     } else {
         a->state = MADE;

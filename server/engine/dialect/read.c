@@ -85,8 +85,7 @@ static int skip(struct cursor *c, int depth)
 
 static bool is_list(const struct cursor *c)
 {
-    return c->at < c->end &&
-           ((*c->at & 0xf0) == 0x90 || *c->at == 0xdc || *c->at == 0xdd);
+    return c->at < c->end && ((*c->at & 0xf0) == 0x90 || *c->at == 0xdc || *c->at == 0xdd);
 }
 
 /* --- text --- */
@@ -122,7 +121,8 @@ static bool same_text(const msgpack_object *a, const msgpack_object *b)
 
 static bool is_text(const msgpack_object *o)
 {
-    return o->type == MSGPACK_OBJECT_STR && is_utf8((const uint8_t *)o->via.str.ptr, o->via.str.size);
+    return o->type == MSGPACK_OBJECT_STR &&
+           is_utf8((const uint8_t *)o->via.str.ptr, o->via.str.size);
 }
 
 /* Is all text UTF-8, are all keys text, and is no key twice?  The depth was checked before. */

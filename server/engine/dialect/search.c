@@ -45,8 +45,8 @@ static bool one_of(const msgpack_object *key, const char *const *names)
  * original does.  FAISS's C API can give efSearch to a search since FAISS 1.14. */
 static void give_params(struct fxd_ask *a)
 {
-    static const char *const probes[] = {"nprobe", NULL},
-                             *const efs[] = {"efSearch", "ef_search", "ef", NULL};
+    static const char *const probes[] = {"nprobe", NULL}, *const efs[] = {"efSearch", "ef_search",
+                                                                          "ef", NULL};
     const msgpack_object *o = fxd_get(a, "params");
     const char *type = a->facts.inner[0] ? a->facts.inner : a->facts.type;
     bool hnsw = strstr(type, "HNSW") && fxe_api()->SearchParametersHNSW_new;
@@ -289,10 +289,9 @@ static void range_search(struct fxd_ask *a, struct fxe_req *done)
 
 static void hybrid_search(struct fxd_ask *a, struct fxe_req *done)
 {
-    static const char *const known[] = {"action",        "api_key",       "tenant_id",
-                                        "index_id",      "query_vectors", "vector_weight",
-                                        "metadata_filter", "k",           "params",
-                                        NULL};
+    static const char *const known[] = {
+        "action",        "api_key",         "tenant_id", "index_id", "query_vectors",
+        "vector_weight", "metadata_filter", "k",         "params",   NULL};
     const msgpack_object *filter = fxd_get(a, "metadata_filter");
     for (uint32_t i = 0; !done && i < a->map.fields.map->size; i++) {
         const msgpack_object *key = &a->map.fields.map->ptr[i].key;

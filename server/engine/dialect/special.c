@@ -38,10 +38,10 @@ static void optimize_index(struct fxd_ask *a, struct fxe_req *done)
     snprintf(text, sizeof text, "set_nprobe_%lld", (long long)a->n);
     const char *type = a->facts.type;
     if (a->state == SET || !a->facts.ivf || a->facts.binary) {
-        optimized(a, a->state == SET           ? text
-                     : strstr(type, "HNSW")    ? "hnsw_no_optimization"
+        optimized(a, a->state == SET             ? text
+                     : strstr(type, "HNSW")      ? "hnsw_no_optimization"
                      : strstr(type, "IndexFlat") ? "flat_index_no_optimization"
-                                               : "no_optimization");
+                                                 : "no_optimization");
         return;
     }
     const FaissIndexIVF *ivf =

@@ -72,7 +72,8 @@ static bool read_ivf(const char *at, struct fxd_type *t)
     return true;
 }
 
-/* "np": without the polysemous training that FAISS's factory adds, as IndexPQ and IndexIVFPQ are. */
+/* "np": without the polysemous training that FAISS's factory adds, as IndexPQ and IndexIVFPQ are.
+ */
 static bool read_pq(const char *at, struct fxd_type *t)
 {
     t->kind = FXD_PQ;

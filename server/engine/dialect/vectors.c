@@ -342,8 +342,8 @@ static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
         return;
     }
     if (!done) {
-        if (fxd_index(a) != 0 ||
-            fxd_get_int(a, fxd_get(a, "id") ? "id" : "idx", 0, &a->at) != 0 || must_look(a))
+        if (fxd_index(a) != 0 || fxd_get_int(a, fxd_get(a, "id") ? "id" : "idx", 0, &a->at) != 0 ||
+            must_look(a))
             return;
     } else {
         fxd_facts_of(done->obj[0], &a->facts);
