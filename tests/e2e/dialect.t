@@ -70,10 +70,23 @@ like "and serves" "$(raw '{"action":"ping"}' '{"action":"search","index_id":"f",
 
 # --- limits ---
 
-like "101 MiB are too much" "$(raw "hex:,$ping" '{"action":"add_vectors","index_id":"f","_blob":"zero 1","_frames":["zero 1"]}' | tail -n 1)" \
-    'Malformed request'
-perl -e 'print pack("H*", "82a6616374696f6ea3616464a16ec6"), pack("N", 105906176), "\0" x 105906176' >"$TMP/large"
-like "a message beyond 100 MiB" "$(raw "hex:,$ping" "{\"action\":\"ping\",\"_frames\":[\"file $TMP/large\"]}" | tail -n 1)" 'Malformed request'
+# message BYTES: a ping of that size.
+message() {
+    perl -e 'my $n = shift; my $pad = $n - 20;
+        print pack("H*", "82a6616374696f6ea470696e67a161c6"), pack("N", $pad), "\0" x $pad' "$1" >"$TMP/large"
+}
+message 104857601
+like "a message of more than 100 MiB is refused" "$(raw '{"action":"ping"}' "file:$TMP/large" | tail -n 1)" \
+    '"error":"Request too large"'
+message 70000
+like "a value of more than 64 KiB, too" "$(raw '{"action":"ping"}' "file:$TMP/large" | tail -n 1)" '"error":"Malformed request"'
+perl -e 'my ($n, $d) = (10000, 128);
+    print "\x83\xa6action\xabadd_vectors\xa8index_id\xa3big\xa7vectors\xdc", pack("n", $n);
+    for my $i (1 .. $n) { print "\xdc", pack("n", $d); print "\xcb", pack("d>", sin($i * 131 + $_)) for 1 .. $d }' >"$TMP/add"
+like "10,000 vectors of 128 numbers, 11.5 MB, are one message" \
+    "$(raw '{"action":"create_index","index_id":"big","dimension":128,"index_type":"L2"}' "file:$TMP/add" | tail -n 1)" '"ntotal":10000'
+like "as the first of a connection, too" "$(raw "file:$TMP/add")" '"ntotal":20000'
+is "the engine is the same then" "$(stat_of pid)" "$engine"
 
 # --- what is kept ---
 
@@ -94,11 +107,14 @@ look() {
 look >"$TMP/before"
 like "the index has been trained by its first vectors" "$(cat "$TMP/before")" '"ntotal":60'
 like "an IDMap2 replaces the vectors of known ids" "$(cat "$TMP/before")" '"indices":\[7,-8\]'
+like "a large change is kept as well" \
+    "$(raw '{"action":"create_index","index_id":"big","dimension":128,"index_type":"L2"}' "file:$TMP/add" | tail -n 1)" '"ntotal":10000'
 kill -9 $(pgrep -P "$SERVER_PID") "$SERVER_PID"
 wait "$SERVER_PID" 2>/dev/null
 start_server --again --data-dir "$TMP/data"
 look >"$TMP/after"
 same "after kill -9 all is there" "$TMP/before" "$TMP/after"
+like "also what was large" "$(raw '{"action":"get_index_stats","index_id":"big"}')" '"ntotal":10000'
 
 # --- keys and tenants ---
 

@@ -12,7 +12,7 @@
  *
  * "_repeat": N sends the request N times before reading the replies.  A request that begins with
  * "hex:" is a list of raw frames, instead of delimiter, header and payload: "hex:,81" is two
- * frames, the first of them empty.
+ * frames, the first of them empty.  "file:PATH" sends a file as the header.
  *
  * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
@@ -255,6 +255,11 @@ static long send_request(void *socket, const char *text)
 {
     if (strncmp(text, "hex:", 4) == 0) {
         send_as_is(socket, text + 4);
+        return 1;
+    }
+    if (strncmp(text, "file:", 5) == 0) {
+        send_frame(socket, "", 0, 1);
+        send_file(socket, text + 5, 0);
         return 1;
     }
     json_error_t error;
