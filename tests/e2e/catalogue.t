@@ -142,6 +142,35 @@ good "merge of lists that are alike" "$(op merge v1 '"from":"i5","add_id":5000')
 like "has them" "$(op info v1)" '"ntotal":300'
 kept wire search v1 '"n":1,"k":1' '"file '"$TMP"'/q1"' >/dev/null
 is "with other ids" "$(($(od -An -t d8 "$TMP/wire.2") >= 5000))" 1
+# --- parameters and selectors, where FAISS has them ---
+
+if has faiss_SearchParametersIVF_new_with; then
+    for i in 1 3; do # Flat and SQ8
+        op split i$i '"to":"first'$i'","selector":["range",0,50]' >/dev/null
+        good "search with a selector" "$(kept wire search i$i '"n":10,"k":5,"selector":["range",0,50]' '"file '"$TMP"'/q"')"
+        kept first search first$i '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+        same_frames "as in an index of what it selects" wire first 2
+    done
+    op split i5 '"to":"first5","selector":["range",0,50]' >/dev/null
+    good "the same in inverted lists" "$(kept wire search i5 '"n":10,"k":5,"selector":["range",0,50]' '"file '"$TMP"'/q"')"
+    kept first search first5 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "as in an index of what it selects" wire first 2
+    good "with nprobe" "$(kept wire search i5 '"n":10,"k":5,"selector":["range",0,50],"params":{"nprobe":4}' '"file '"$TMP"'/q"')"
+    kept first search first5 '"n":10,"k":5,"params":{"nprobe":4}' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "too" wire first 2
+fi
+if has faiss_SearchParametersHNSW_new_with; then
+    kept before search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    good "search with efSearch" "$(kept wire search i10 '"n":10,"k":5,"params":{"efSearch":5}' '"file '"$TMP"'/q"')"
+    kept after search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "efSearch was for one request" after before 2
+    good "set efSearch" "$(op set_parameter i10 '"parameter":"efSearch","value":5')"
+    kept set search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "efSearch of a request is as efSearch of the index" wire set 2
+else
+    like "efSearch needs a newer FAISS" "$(op search i10 '"n":10,"k":5,"params":{"efSearch":5}' '"file '"$TMP"'/q"')" '"kind":"missing"'
+fi
+
 good "set a parameter" "$(op set_parameter v1 '"parameter":"nprobe","value":3')"
 like "it is set" "$(op get_parameter v1 '"parameter":"nprobe"')" '"value":3'
 good "import" "$(op import again '"data":0' '"file '"$TMP"'/local1"')"

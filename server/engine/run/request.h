@@ -91,7 +91,7 @@ struct fxe_req {
     struct fxe_values values;
     struct fxe_found found;
     int64_t nprobe, own_nprobe; /* for this call only, or 0; the index's (catalogue/search.c) */
-    bool replaces;              /* vectors with these ids are removed first (catalogue/parts.c) */
+    bool replaces;              /* vectors with these ids are removed first (catalogue/vectors.c) */
 
     enum fxe_keep keep;
     int kept_param;            /* of a request that is recorded: the index that it changes */
