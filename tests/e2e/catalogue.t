@@ -132,6 +132,18 @@ like "and the first all of it" "$(op info i2)" '"ntotal":200,'
 kept wire get_vectors part >/dev/null
 tail -c +$((100 * 64 + 1)) "$TMP/x" | head -c $((50 * 64)) >"$TMP/wanted"
 same "the right ones" "$TMP/wire.2" "$TMP/wanted"
+for i in 1 2 5; do # Flat, IDMap2, inverted lists
+    first=0
+    params=
+    [ $i = 2 ] && first=1200
+    [ $i = 5 ] && params=',"params":{"nprobe":4}'
+    good "split by ids" "$(op split i$i '"to":"some'$i'","selector":["batch",0]' '"i64 '$((first + 3))" $((first + 1))"' 99999"')"
+    like "has those" "$(op info some$i)" '"ntotal":2,'
+    kept found search some$i '"n":1,"k":2'"$params" '"file '"$TMP"'/q1"' >/dev/null
+    # Where the ids are positions, they are those in the new index.
+    [ $i = 1 ] && wanted="0 1" || wanted="$((first + 1)) $((first + 3))"
+    is "by their ids" "$(od -An -v -t d8 -w8 "$TMP/found.2" | sort -n | xargs)" "$wanted"
+done
 op remove i2 '"selector":["range",1100,1150]' >/dev/null
 good "merge" "$(op merge i2 '"from":"part"')"
 like "they are together again" "$(op info i2)" '"ntotal":200,'

@@ -83,6 +83,42 @@ int fxe_vectors_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t
     return rc;
 }
 
+/* Inverted lists have the ids of their vectors in any order. */
+static int ids_of_lists(struct fxe_req *r, FaissIndexIVF *ivf, idx_t *ids, size_t n)
+{
+    size_t have = 0, lists = fxe_api()->IndexIVF_nlist(ivf);
+    for (size_t i = 0; i < lists; i++) {
+        size_t size = fxe_api()->IndexIVF_get_list_size(ivf, i);
+        if (size > n - have)
+            return fxe_fail(r, "argument", "%s: the lists have more vectors than the index",
+                            r->operation->name);
+        fxe_api()->IndexIVF_invlists_get_ids(ivf, i, ids + have);
+        have += size;
+    }
+    return have == n ? 0
+                     : fxe_fail(r, "argument", "%s: the lists have fewer vectors than the index",
+                                r->operation->name);
+}
+
+int fxe_ids_of(struct fxe_req *r, const struct fxe_obj *o, idx_t *ids, size_t n)
+{
+    FaissIndexIDMap *map = fxe_id_map_of(o);
+    FaissIndexIVF *ivf =
+        !fxe_is_binary(o) && fxe_api()->IndexIVF_cast ? fxe_api()->IndexIVF_cast(o->ptr) : NULL;
+    size_t size = 0;
+    idx_t *own = NULL;
+    if (ivf)
+        return ids_of_lists(r, ivf, ids, n);
+    if (fxe_is_binary(o) || (!map && fxe_own_ids(o->ptr)))
+        return fxe_fail(r, "missing", "%s: FAISS's C API cannot tell the ids of this index",
+                        r->operation->name);
+    if (map)
+        fxe_api()->IndexIDMap_id_map(map, &own, &size);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = i < size ? own[i] : (idx_t)i;
+    return 0;
+}
+
 /* --- get_vectors --- */
 
 static int prepare_get_vectors(struct fxe_req *r)
