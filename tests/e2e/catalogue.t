@@ -201,3 +201,26 @@ for type in flat ivf_flat ivf_pq ivf_sq hnsw pq sq lsh; do
     good "type $type" "$(op create "t_$type" '"d":16,"type":"'$type'","nlist":2,"m":4,"ids":true')"
     like "has ids" "$(op info "t_$type")" '"type":"IndexIDMap2"'
 done
+
+# --- binary indexes, where the C API can make them ---
+
+if has faiss_index_binary_factory; then
+    good "a binary index" "$(op create bits '"d":32,"class":"IndexBinary","description":"BFlat"')"
+    good "gets vectors" "$(op add bits '"n":2' '"hex 00000000ff00ff00"')"
+    like "has them" "$(op info bits)" '"class":"IndexBinary","d":32,.*"ntotal":2,'
+    good "is searched" "$(kept wire search bits '"n":1,"k":2' '"hex ff00ff01"')"
+    is "with its distances" "$(od -An -t d4 "$TMP/wire.1" | xargs)" "1 17"
+    is "and labels" "$(od -An -t d8 "$TMP/wire.2" | xargs)" "1 0"
+    good "in a range" "$(kept wire range_search bits '"n":1,"radius":5' '"hex ff00ff01"')"
+    is "has one" "$(od -An -t d8 "$TMP/wire.2" | xargs)" 1
+    good "gives a vector" "$(kept wire reconstruct bits '"id":1')"
+    is "as it was" "$(od -An -t x1 "$TMP/wire.1" | tr -d ' ')" ff00ff00
+    good "gives all" "$(kept wire get_vectors bits)"
+    is "as they were" "$(od -An -t x1 "$TMP/wire.2" | tr -d ' ')" 00000000ff00ff00
+    good "is split" "$(op split bits '"to":"bit","selector":["range",1,2]')"
+    like "in two" "$(op info bit)" '"ntotal":1,'
+    good "is exported" "$(kept file export bits)"
+    good "and imported" "$(op import bits2 '"class":"IndexBinary","data":0' '"file '"$TMP"'/file.1"')"
+    like "by d / 8 bytes" "$(op add bits '"n":1' '"hex 0000"')" 'x must have 1 vectors of 32 bits, which are 1 \* 4 bytes, but 2 bytes were given'
+    like "not merged" "$(op merge bits '"from":"bit"')" '"kind":"unsupported"'
+fi

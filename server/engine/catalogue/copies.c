@@ -102,6 +102,7 @@ static void run_merge(struct fxe_req *r)
 
 int fxe_prepare_split(struct fxe_req *r)
 {
+    r->lane = FXE_WIDE;
     if (fxe_index_lock(r, "name", 0, false) != 0 || fxe_prepare_new(r, "to") != 0)
         return -1;
     return fxe_key_has(r, "selector") ? 0 : fxe_key_wrong(r, "selector", "a selector");

@@ -11,6 +11,9 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
+
+enum { LARGE = 1 << 24 };
 
 FaissIndexIDMap *fxe_id_map_of(const struct fxe_obj *o)
 {
@@ -27,13 +30,20 @@ void fxe_vectors_free(struct fxe_vectors *v)
     *v = (struct fxe_vectors){.n = 0};
 }
 
+/* Is there room for an array and a copy of it? */
+static bool has_room(size_t size)
+{
+    return size < LARGE || size <= fxe_room() / 2;
+}
+
 static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,
                         struct fxe_vectors *v)
 {
     struct fxe_part p;
     int64_t d = fxe_index_d(o);
     size_t each = fxe_is_binary(o) ? (size_t)d / 8 : (size_t)d * sizeof(float), size;
-    void *zeros = __builtin_mul_overflow((size_t)n, each, &size) ? NULL : calloc(1, size + 1);
+    bool fits = !__builtin_mul_overflow((size_t)n, each, &size) && has_room(size);
+    void *zeros = fits ? calloc(1, size + 1) : NULL;
     if (!zeros) /* FAISS may leave some as they were */
         return fxe_fail(r, "limit", "%s: the server has no memory for %lld vectors",
                         r->operation->name, (long long)n);
@@ -140,8 +150,10 @@ static void run_get_vectors(struct fxe_req *r)
     if (fxe_vectors_read(r, r->obj[0], from, n, &v) == 0) {
         msgpack_packer pk = fxe_reply_key(r, "n");
         msgpack_pack_int64(&pk, n);
-        fxe_reply_copy(r, v.ids, (size_t)n * sizeof *v.ids);
-        fxe_reply_copy(r, v.vectors, v.bytes);
+        fxe_reply_array(r, v.ids, (size_t)n * sizeof *v.ids);
+        fxe_reply_array(r, v.vectors, v.bytes);
+        v.ids = NULL;
+        v.vectors = NULL;
     }
     fxe_vectors_free(&v);
 }
@@ -197,7 +209,8 @@ static void run_search_and_reconstruct(struct fxe_req *r)
     size_t n = r->out[1].size / sizeof(idx_t), d = (size_t)fxe_api()->Index_d(r->obj[0]->ptr), size;
     const idx_t *labels = r->out[1].data;
     bool look = must_look(r->obj[0]);
-    float *found = __builtin_mul_overflow(n, d * sizeof *found, &size) ? NULL : malloc(size + 1);
+    bool fits = !__builtin_mul_overflow(n, d * sizeof(float), &size) && has_room(size);
+    float *found = fits ? malloc(size + 1) : NULL;
     if (!found) {
         fxe_fail(r, "limit", "%s: the server has no memory for %zu vectors", r->operation->name, n);
         return;
