@@ -114,6 +114,16 @@ for i in 2 5; do
     same "and the vector itself" "$TMP/one" "$TMP/wanted"
 done
 
+like "inverted lists do not find a vector by its id" "$(op reconstruct i5 '"id":7')" '"status":"error"'
+good "but with a direct map" "$(op set_parameter i5 '"parameter":"direct_map","value":1')"
+good "they do" "$(kept wire reconstruct i5 '"n":300,"ids":0' '"file '"$TMP"'/positions"')"
+same "as it was added" "$TMP/wire.1" "$TMP/x"
+like "FAISS removes no vectors then" "$(op remove i5 '"selector":["range",0,3]')" '"message":"Error in '
+like "and nothing is lost" "$(op info i5)" '"ntotal":300,'
+like "other indexes have none" "$(op set_parameter i1 '"parameter":"direct_map","value":1')" '"kind":"handle","message":"faissx: .*IndexIVF'
+good "it can be taken away" "$(op set_parameter i5 '"parameter":"direct_map","value":0')"
+like "then it is gone" "$(op reconstruct i5 '"id":7')" '"status":"error"'
+
 # --- changes ---
 
 good "replace" "$(op replace i2 '"n":1,"ids":1' '"file '"$TMP"'/q1","i64 1005"')"
