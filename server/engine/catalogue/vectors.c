@@ -262,6 +262,12 @@ int fxe_replace_first(struct fxe_req *r)
                         "one with ids of its own, such as 'IDMap2,Flat'");
     if (check_distinct(r, ids, n) != 0)
         return -1;
+    if (fxe_is_tight(r, fxe_obj_target(o), fxe_act_of(r->op)))
+        return fxe_fail(
+            r, "limit",
+            "index_replace: there may be too little memory for %zu vectors, and none was "
+            "removed (%zu bytes are left)",
+            n, fxe_room());
     msgpack_object *a = fxe_part_begin(
         &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_remove_ids : FX_OP_Index_remove_ids);
     msgpack_object batch[2] = {fxe_text("batch", 5), fxe_part_array(&p, ids, n * sizeof *ids)};
