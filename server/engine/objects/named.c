@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/run/request.h"
 
@@ -191,7 +190,7 @@ static void run_open(struct fxe_req *r)
 static void pack_details(msgpack_packer *pk, const struct fxe_obj *o)
 {
     const struct fxe_kept *k = o->kept;
-    struct fxe_note note = {0};
+    struct fxs_note note = {0};
     bool known = k && k->note.d > 0;
     if (known)
         note = k->note;
