@@ -3,6 +3,7 @@
 # What the catalogue has answered is there after the engine or the server was killed, and a request
 # that is sent again is carried out once.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 data=$TMP/data
 serve() { start_server "$@" --data-dir "$data"; }

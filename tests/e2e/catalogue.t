@@ -3,6 +3,7 @@
 # The catalogue: an index that is made and used over the wire gives the same bits as the C API through
 # a server, and as FAISS in the process.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 user=$BUILD/tests/e2e/catalogue
 # op OPERATION NAME [KEYS [FRAMES]]: a request of the catalogue.
