@@ -96,6 +96,7 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
         job->number = ++*number;
     else if (*number < job->number)
         *number = job->number;
+    job->in_segment = false;
     if (job->number <= e.position)
         return FXS_STORE_OK; /* it waited for space, and a snapshot has it by now */
     struct fxs_row row = {.number = job->number,
@@ -106,7 +107,8 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
     for (int i = 0; i < nparts; i++)
         row.size += parts[i].iov_len;
     row.hash = fxs_row_hash(&row, parts, nparts);
-    if (row.size > FXS_INLINE_MAX) {
+    job->in_segment = row.size > FXS_INLINE_MAX;
+    if (job->in_segment) {
         rc = fxs_segment_write(s, parts, nparts, &row, why);
     } else {
         gather(s->scratch, parts, nparts);

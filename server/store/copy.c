@@ -35,10 +35,14 @@ enum fxs_store_rc fxs_copy_database(const char *dir, const char *to, char *why)
             fxs_store_moved((uint64_t)sqlite3_backup_pagecount(b) * FXS_PAGE_SIZE);
         sqlite3_backup_finish(b);
     }
+    /* Segments that are copied later may have more records than this database. */
+    if (code == SQLITE_DONE && from->format > 1)
+        rc = fxs_db_set_stream(copy, &(struct fxs_stream){0, 0, 0}, why);
     if (code != SQLITE_DONE)
         rc = fxs_sql_error(sqlite3_errcode(copy->sqlite) == SQLITE_OK ? from : copy, why);
-    else if (sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) !=
-             SQLITE_OK)
+    else if (rc == FXS_STORE_OK &&
+             sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) !=
+                 SQLITE_OK)
         rc = fxs_sql_error(copy, why);
 out:
     fxs_db_close(copy, rc == FXS_STORE_OK);

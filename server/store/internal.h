@@ -25,6 +25,8 @@ struct fxs_store_io {
     int (*create)(int dir, const char *name); /* read and write; the file must not exist */
     ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t offset);
     int (*sync)(int fd); /* a file, or the directory */
+    int (*sync_data)(int fd); /* what is needed to read a file's data */
+    int (*truncate)(int fd, off_t size);
     int (*rename)(int dir, const char *from, const char *to);
     int (*remove)(int dir, const char *name);
 };
@@ -67,6 +69,7 @@ struct fxs_job {
     enum fxs_store_rc rc;
     char *why;  /* the caller's */
     bool waits; /* a caller waits for `finished`, and owns the job */
+    bool in_segment; /* an append: its record is large */
     bool finished;
 };
 
@@ -84,9 +87,11 @@ struct fxs_segment {
 struct fxs_segments {
     struct fxs_segment *list;
     size_t n, cap;
-    int fd;                     /* the one that is written, or -1: its id is `last` */
-    uint64_t last, tail, start; /* start: the tail when the transaction began */
+    int fd;                      /* the one that is written, or -1: its id is `last` */
+    uint64_t last;
+    struct fxs_stream at, start; /* start: when the transaction began */
     bool dirty;
+    bool begun; /* in this transaction */
 };
 
 struct fxs_store {
@@ -150,7 +155,11 @@ enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why);
 bool fxs_segment_known(const struct fxs_store *s, const char *name);
 enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *parts, int nparts,
                                     struct fxs_row *row, char *why);
-enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, char *why);
+/* Makes what the transaction has written durable, and puts the stream's end into the database.
+ * *begun: it has begun a segment. */
+enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why);
+/* The transaction is not committed: removes what it has written, durably. */
+enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why);
 void fxs_segment_ended(struct fxs_store *s, bool committed);
 void fxs_segment_free(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
 void fxs_segment_close(struct fxs_store *s);

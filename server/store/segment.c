@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The data of large records: in files of their own ("segments"), because SQLite would write it
  * twice, to its log and then to the database.  A record's data is durable before the transaction
- * with its row is committed, so a segment's end that no row refers to is of no interest.  A segment
- * is removed when no row refers to it; until then, data that is not needed becomes a hole.  Each
- * time the store is opened, it begins a new one. */
+ * with its row is committed; what stands before the data is described in stream.h.  A segment is
+ * removed when no row refers to it; until then, data that is not needed becomes a hole.  Each time
+ * the store is opened, it begins a new one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/store/internal.h"
+#include "server/store/stream.h"
 
 void fxs_segment_name(uint64_t id, char name[FXS_FILE_NAME])
 {
@@ -85,12 +85,19 @@ static enum fxs_store_rc sync_data(struct fxs_segments *g, char *why)
     if (!g->dirty)
         return FXS_STORE_OK;
     fxs_segment_name(g->last, name);
-    if (fxs_store_io.sync(g->fd) != 0) {
+    if (fxs_store_io.sync_data(g->fd) != 0) {
         fxs_io_error(why, "sync", name);
         return FXS_STORE_FAILED; /* whatever the reason: what was written may be lost */
     }
     g->dirty = false;
     return FXS_STORE_OK;
+}
+
+static uint64_t random_number(void)
+{
+    char hex[17];
+    fxs_random_name(hex);
+    return strtoull(hex, NULL, 16);
 }
 
 /* Begins a new segment if there is none, or if it is large enough. */
@@ -99,7 +106,7 @@ static enum fxs_store_rc next_segment(struct fxs_store *s, char *why)
     struct fxs_segments *g = &s->segments;
     char name[FXS_FILE_NAME];
     enum fxs_store_rc rc;
-    if (g->fd >= 0 && g->tail < FXS_SEGMENT_SIZE)
+    if (g->fd >= 0 && g->at.tail < FXS_SEGMENT_SIZE)
         return FXS_STORE_OK;
     if (g->fd >= 0) {
         if ((rc = sync_data(g, why)) != FXS_STORE_OK)
@@ -110,7 +117,8 @@ static enum fxs_store_rc next_segment(struct fxs_store *s, char *why)
     if (!add(g, g->last + 1))
         return fxs_why(FXS_STORE_MEMORY, why, "no memory for a new segment");
     fxs_segment_name(g->last, name);
-    g->tail = g->start = 0;
+    g->at = g->start = (struct fxs_stream){g->last, 0, random_number()};
+    g->begun = true;
     g->fd = fxs_store_io.create(s->dir, name);
     if (g->fd < 0) {
         g->n--; /* its number is not used again */
@@ -130,30 +138,53 @@ enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *par
     enum fxs_store_rc rc = next_segment(s, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    struct iovec *iov = malloc((size_t)nparts * sizeof *iov);
+    struct iovec *iov = malloc(((size_t)nparts + 1) * sizeof *iov);
     if (!iov)
         return fxs_why(FXS_STORE_MEMORY, why, "no memory for a record of %d parts", nparts);
-    memcpy(iov, parts, (size_t)nparts * sizeof *iov);
+    uint8_t head[FXS_HEAD_SIZE];
+    uint64_t from = g->at.tail;
+    row->segment = g->last;
+    row->offset = from + FXS_HEAD_SIZE;
+    fxs_stream_head(row, &g->at, head);
+    iov[0] = (struct iovec){head, FXS_HEAD_SIZE};
+    memcpy(iov + 1, parts, (size_t)nparts * sizeof *iov);
     g->dirty = true;
-    if (fxs_write_all(g->fd, iov, nparts, (off_t)g->tail) != 0) {
+    g->at.tail = fxs_stream_end(row->offset, row->size);
+    if (fxs_write_all(g->fd, iov, nparts + 1, (off_t)from) != 0) {
         char name[FXS_FILE_NAME];
         fxs_segment_name(g->last, name);
         rc = fxs_io_error(why, "write", name);
-        int ignored = ftruncate(g->fd, (off_t)g->tail); /* gives back the space */
-        (void)ignored;
     } else {
-        row->segment = g->last;
-        row->offset = g->tail;
-        g->tail += (row->size + FXS_SEGMENT_ALIGN - 1) / FXS_SEGMENT_ALIGN * FXS_SEGMENT_ALIGN;
         g->list[g->n - 1].pending++;
     }
     free(iov);
     return rc;
 }
 
-enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, char *why)
+enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why)
 {
-    return sync_data(&s->segments, why);
+    struct fxs_segments *g = &s->segments;
+    *begun = g->begun;
+    if (!g->dirty)
+        return FXS_STORE_OK;
+    enum fxs_store_rc rc = fxs_db_set_stream(s->writer, &g->at, why);
+    return rc ? rc : sync_data(g, why);
+}
+
+/* Else the store could find what was refused when it is opened. */
+enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why)
+{
+    struct fxs_segments *g = &s->segments;
+    char name[FXS_FILE_NAME];
+    if (g->fd < 0 || (!g->dirty && g->at.tail == g->start.tail))
+        return FXS_STORE_OK;
+    fxs_segment_name(g->last, name);
+    g->dirty = false;
+    if (fxs_store_io.truncate(g->fd, (off_t)g->start.tail) == 0 &&
+        fxs_store_io.sync(g->fd) == 0)
+        return FXS_STORE_OK;
+    fxs_io_error(why, "remove the end of", name);
+    return FXS_STORE_FAILED;
 }
 
 /* Closes and removes segments without records. */
@@ -186,9 +217,10 @@ void fxs_segment_ended(struct fxs_store *s, bool committed)
         g->list[i].pending = 0;
     }
     if (committed)
-        g->start = g->tail;
+        g->start = g->at;
     else
-        g->tail = g->start;
+        g->at = g->start;
+    g->begun = g->begun && !committed && g->fd >= 0;
     drop_empty(s);
 }
 

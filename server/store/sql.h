@@ -42,6 +42,8 @@ enum {
     FXS_SQL_FIND_ANSWER,
     FXS_SQL_NEWEST,
     FXS_SQL_SET_NEWEST,
+    FXS_SQL_STREAM,
+    FXS_SQL_SET_STREAM,
     FXS_SQL_COUNT
 };
 
@@ -51,9 +53,11 @@ struct fxs_db {
     const char *path;
     int wal_pages;  /* in the write-ahead log that are not in the database */
     int wal_frames; /* in the write-ahead log */
+    long format;    /* of the database */
 };
 
-extern const char *const fxs_sql_tables;
+/* All tables; and those that format 1 did not have. */
+extern const char *const fxs_sql_tables, *const fxs_sql_new_tables;
 
 /* What SQLite's last error means; describes it in `why`. */
 enum fxs_store_rc fxs_sql_error(struct fxs_db *db, char *why);

@@ -70,10 +70,31 @@ static void break_store(struct fxs_store *s, const char *why)
 
 /* --- transactions --- */
 
+/* Have these jobs, which were applied, made nothing but large records, which the segment has?  Then
+ * their rows need not be durable.  Nor need answers, but for those that pass a record over. */
+static bool is_in_stream(const struct fxs_store *s, const struct fxs_job *first,
+                         const struct fxs_job *end, uint64_t number)
+{
+    uint64_t n = s->number;
+    bool large = false;
+    for (const struct fxs_job *job = first; job != end; job = job->next) {
+        if (is_append(job) && job->rc == FXS_STORE_OK) {
+            if (!job->in_segment || job->number != ++n)
+                return false;
+            large = true;
+        } else if (!is_append(job) && job->kind != FXS_JOB_BARRIER &&
+                   (job->kind != FXS_JOB_ANSWER || job->failed)) {
+            return false;
+        }
+    }
+    return large && n == number;
+}
+
 /* Writes the jobs from `first` up to `end`, all or none. */
 static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
                                      struct fxs_job *end, char *why)
 {
+    char undo[FXS_STORE_WHY];
     uint64_t number = s->number, appends = 0;
     int64_t now = fxs_now_ms();
     bool old = s->o.keep_answers_ms && now - s->answers_ms > HOUR_MS;
@@ -87,13 +108,20 @@ static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
     if (rc == FXS_STORE_OK && old)
         rc = fxs_db_drop_old_answers(s->writer, now - s->o.keep_answers_ms, why);
     /* The data of large records first, so that no row refers to what is not there. */
-    (void)(rc || (rc = fxs_segment_sync(s, why)) || (rc = fxs_db_commit(s->writer, why)));
+    bool later = rc == FXS_STORE_OK && is_in_stream(s, first, end, number), begun;
+    (void)(rc || (rc = fxs_segment_sync(s, &begun, why)) ||
+           (rc = fxs_db_commit(s->writer, later = later && !begun, why)));
     if (rc == FXS_STORE_FAILED)
         return rc; /* it may be on disk: nothing is removed */
-    if (rc == FXS_STORE_OK)
-        fxs_mark_committed(s);
-    else
+    if (rc == FXS_STORE_OK) {
+        fxs_mark_committed(s, later);
+    } else {
         fxs_db_rollback(s->writer);
+        if (fxs_segment_undo(s, undo) == FXS_STORE_FAILED) {
+            fxs_why(rc, why, "%s", undo);
+            return FXS_STORE_FAILED;
+        }
+    }
     fxs_free_now(s, rc == FXS_STORE_OK);
     fxs_segment_ended(s, rc == FXS_STORE_OK);
     if (old && rc == FXS_STORE_OK)
@@ -196,13 +224,13 @@ static void trim(struct fxs_store *s)
     bool more = false;
     enum fxs_store_rc rc = fxs_db_begin(s->writer, why);
     (void)(rc || (rc = fxs_trim_step(s, s->number, &more, why)) ||
-           (rc = fxs_db_commit(s->writer, why)));
+           (rc = fxs_db_commit(s->writer, false, why)));
     if (rc == FXS_STORE_FAILED) {
         break_store(s, why);
         return;
     }
     if (rc == FXS_STORE_OK)
-        fxs_mark_committed(s);
+        fxs_mark_committed(s, false);
     else
         fxs_db_rollback(s->writer);
     fxs_free_now(s, rc == FXS_STORE_OK);
