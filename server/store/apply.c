@@ -57,13 +57,14 @@ static void free_record(void *ctx, const struct fxs_row *row)
 
 void fxs_free_now(struct fxs_store *s, bool committed)
 {
-    for (size_t i = 0; committed && i < s->nfreed; i++) {
-        struct fxs_freed *f = &s->freed[i];
-        if (f->segment)
-            fxs_segment_free(s, f->segment, f->offset, f->size);
+    for (size_t i = 0; committed && i < s->nfreed; i++)
+        if (s->freed[i].segment)
+            fxs_segment_free(s, s->freed[i].segment);
         else
-            fxs_remove_file(s, f->file);
-    }
+            fxs_remove_file(s, s->freed[i].file);
+    for (size_t i = 0; committed && i < s->nfreed; i++)
+        if (s->freed[i].segment)
+            fxs_segment_punch(s, s->freed[i].segment, s->freed[i].offset, s->freed[i].size);
     s->nfreed = 0;
 }
 

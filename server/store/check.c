@@ -13,6 +13,7 @@
 
 #include "server/store/pages.h"
 #include "server/store/scan.h"
+#include "server/store/spare.h"
 
 enum { TRIES = 5, PAUSE_NS = 20000000 };
 
@@ -261,6 +262,8 @@ static bool check_file(void *ctx, const char *name)
 {
     struct check *c = ctx;
     if (!fxs_is_snapshot(name) && !fxs_is_segment(name) && strncmp(name, "tmp-", 4) != 0)
+        return true;
+    if (fxs_is_spare(name))
         return true;
     if (!c->nknown || !bsearch(name, c->known, c->nknown, sizeof *c->known, by_name))
         fault(c, FXS_NOTE_UNUSED, name, "nothing refers to this file");

@@ -13,7 +13,7 @@
 
 enum {
     FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
-    FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
+    FXS_SEGMENT_SIZE = 16 << 20, /* a segment is not larger, unless it has one record only */
     FXS_SEGMENT_ALIGN = 64,
     FXS_PAGE = 4096,     /* of the database */
     FXS_FOOTER_SIZE = 88 /* of a snapshot file */
@@ -92,6 +92,7 @@ struct fxs_segments {
     struct fxs_stream at, start; /* start: when the transaction began */
     bool dirty;
     bool begun; /* in this transaction */
+    struct fxs_spares *spares;
 };
 
 struct fxs_store {
@@ -161,7 +162,9 @@ enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why);
 /* The transaction is not committed: removes what it has written, durably. */
 enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why);
 void fxs_segment_ended(struct fxs_store *s, bool committed);
-void fxs_segment_free(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
+/* A record is not needed any more.  Afterwards, for each of them: */
+void fxs_segment_free(struct fxs_store *s, uint64_t id);
+void fxs_segment_punch(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
 void fxs_segment_close(struct fxs_store *s);
 enum fxs_store_rc fxs_segment_read(struct fxs_store *s, const struct fxs_row *row, void *buffer,
                                    char *why);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/store/spare.h"
 #include "server/store/stream.h"
 
 void fxs_segment_name(uint64_t id, char name[FXS_FILE_NAME])
@@ -60,6 +61,9 @@ static void load_one(void *ctx, uint64_t id, uint64_t records)
 enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why)
 {
     struct loading l = {&s->segments, false};
+    s->segments.spares = fxs_spares_new(s->dir);
+    if (!s->segments.spares)
+        return fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
     enum fxs_store_rc rc = fxs_db_segments(s->writer, load_one, &l, why);
     if (rc == FXS_STORE_OK && l.memory)
         rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
@@ -100,13 +104,13 @@ static uint64_t random_number(void)
     return strtoull(hex, NULL, 16);
 }
 
-/* Begins a new segment if there is none, or if it is large enough. */
-static enum fxs_store_rc next_segment(struct fxs_store *s, char *why)
+/* Begins a new segment if there is none, or if it has no room for so many bytes. */
+static enum fxs_store_rc next_segment(struct fxs_store *s, uint64_t bytes, char *why)
 {
     struct fxs_segments *g = &s->segments;
     char name[FXS_FILE_NAME];
     enum fxs_store_rc rc;
-    if (g->fd >= 0 && g->at.tail < FXS_SEGMENT_SIZE)
+    if (g->fd >= 0 && (!g->at.tail || g->at.tail + bytes <= FXS_SEGMENT_SIZE))
         return FXS_STORE_OK;
     if (g->fd >= 0) {
         if ((rc = sync_data(g, why)) != FXS_STORE_OK)
@@ -119,7 +123,9 @@ static enum fxs_store_rc next_segment(struct fxs_store *s, char *why)
     fxs_segment_name(g->last, name);
     g->at = g->start = (struct fxs_stream){g->last, 0, random_number()};
     g->begun = true;
-    g->fd = fxs_store_io.create(s->dir, name);
+    g->fd = fxs_spares_take(g->spares, name);
+    if (g->fd < 0)
+        g->fd = fxs_store_io.create(s->dir, name);
     if (g->fd < 0) {
         g->n--; /* its number is not used again */
         return fxs_io_error(why, "create", name);
@@ -135,7 +141,8 @@ enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *par
                                     struct fxs_row *row, char *why)
 {
     struct fxs_segments *g = &s->segments;
-    enum fxs_store_rc rc = next_segment(s, why);
+    uint64_t bytes = FXS_HEAD_SIZE + row->size;
+    enum fxs_store_rc rc = next_segment(s, bytes, why);
     if (rc != FXS_STORE_OK)
         return rc;
     struct iovec *iov = malloc(((size_t)nparts + 1) * sizeof *iov);
@@ -156,6 +163,7 @@ enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *par
         rc = fxs_io_error(why, "write", name);
     } else {
         g->list[g->n - 1].pending++;
+        fxs_spares_wrote(g->spares, bytes);
     }
     free(iov);
     return rc;
@@ -203,7 +211,7 @@ static void drop_empty(struct fxs_store *s)
             g->dirty = false;
         }
         fxs_segment_name(g->list[i].id, name);
-        fxs_remove_file(s, name);
+        fxs_spares_give(g->spares, name);
         memmove(&g->list[i], &g->list[i + 1], (--g->n - i) * sizeof *g->list);
     }
 }
@@ -224,14 +232,17 @@ void fxs_segment_ended(struct fxs_store *s, bool committed)
     drop_empty(s);
 }
 
-void fxs_segment_free(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size)
+void fxs_segment_free(struct fxs_store *s, uint64_t id)
 {
     struct fxs_segment *seg = find(&s->segments, id);
-    if (!seg)
-        return;
-    if (seg->live)
+    if (seg && seg->live)
         seg->live--;
-    if (!seg->live)
+}
+
+void fxs_segment_punch(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size)
+{
+    struct fxs_segment *seg = find(&s->segments, id);
+    if (!seg || !seg->live)
         return; /* it is removed as a whole */
     char name[FXS_FILE_NAME];
     fxs_segment_name(id, name);
@@ -249,6 +260,7 @@ void fxs_segment_close(struct fxs_store *s)
 {
     if (s->segments.fd >= 0)
         close(s->segments.fd);
+    fxs_spares_free(s->segments.spares);
     free(s->segments.list);
 }
 

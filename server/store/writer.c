@@ -7,6 +7,7 @@
 
 #include "server/store/internal.h"
 #include "server/store/mark.h"
+#include "server/store/spare.h"
 
 enum {
     WAL_SIZE = 32 << 20,   /* moved into the database when nothing else is to be done */
@@ -124,6 +125,8 @@ static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
     }
     fxs_free_now(s, rc == FXS_STORE_OK);
     fxs_segment_ended(s, rc == FXS_STORE_OK);
+    if (rc == FXS_STORE_FULL)
+        fxs_spares_drop(s->segments.spares);
     if (old && rc == FXS_STORE_OK)
         s->answers_ms = now;
     if (s->trim_again && rc == FXS_STORE_OK) {
