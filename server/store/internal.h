@@ -129,6 +129,8 @@ struct fxs_store {
     pthread_cond_t work, finished;
     struct fxs_job *head, **tail;
     unsigned urgent; /* jobs that somebody waits for */
+    unsigned enough; /* of these: the writer is woken when there are so many */
+    unsigned crowd;  /* jobs that were under way lately at the same time */
     bool stop;
     bool broken; /* FXS_STORE_FAILED has happened; nothing more is written */
     bool full,

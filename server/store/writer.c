@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/store/internal.h"
 #include "server/store/mark.h"
@@ -15,6 +16,7 @@ enum {
     CHECKPOINT_MS = 200,   /* from one checkpoint to the next */
     TRIM_EACH = 16,        /* batches of jobs before records are trimmed while jobs wait */
     RETRY_MS = 100,        /* at least, if there is no space */
+    GATHER_NS = 500000, /* at most, for those who were told of the transaction before */
     HOUR_MS = 3600 * 1000
 };
 
@@ -274,6 +276,25 @@ static void wait_for_work(struct fxs_store *s)
     }
 }
 
+/* If many ask at the same time, those who were told a moment ago are about to ask again, and a
+ * transaction should have at least half of them.  One who asks alone never waits.  The mutex is
+ * held. */
+static void gather(struct fxs_store *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += GATHER_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    s->enough = s->crowd / 2;
+    while (!s->stop && s->urgent && s->urgent < s->enough)
+        if (pthread_cond_timedwait(&s->work, &s->mutex, &until) != 0)
+            break;
+    s->enough = 0;
+}
+
 static void *writer(void *arg)
 {
     struct fxs_store *s = arg;
@@ -281,7 +302,9 @@ static void *writer(void *arg)
     pthread_mutex_lock(&s->mutex);
     for (;;) {
         wait_for_work(s);
+        gather(s);
         struct fxs_job *jobs = NULL;
+        unsigned taken = s->urgent;
         bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_now_ms() >= s->due_ms);
         if (!upkeep) {
             jobs = s->head;
@@ -302,6 +325,9 @@ static void *writer(void *arg)
             fxs_now_ms() >= s->checkpoint_ms)
             checkpoint(s);
         pthread_mutex_lock(&s->mutex);
+        s->crowd -= (s->crowd + 3) / 4;
+        if (s->crowd < taken + s->urgent)
+            s->crowd = taken + s->urgent;
         if (ends && (!s->head || s->stuck))
             break;
     }
