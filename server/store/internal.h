@@ -13,7 +13,6 @@
 
 enum {
     FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
-    FXS_SEGMENT_SIZE = 16 << 20, /* a segment is not larger, unless it has one record only */
     FXS_SEGMENT_ALIGN = 64,
     FXS_PAGE = 4096,     /* of the database */
     FXS_FOOTER_SIZE = 88 /* of a snapshot file */
@@ -31,6 +30,9 @@ struct fxs_store_io {
     int (*remove)(int dir, const char *name);
 };
 extern struct fxs_store_io fxs_store_io;
+
+/* A segment is not larger, unless it has one record only.  Tests set it before they open a store. */
+extern uint64_t fxs_segment_size;
 
 /* Writes all of it.  The iovecs are changed. */
 int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);

@@ -14,6 +14,8 @@
 #include "server/store/spare.h"
 #include "server/store/stream.h"
 
+uint64_t fxs_segment_size = 16 << 20;
+
 void fxs_segment_name(uint64_t id, char name[FXS_FILE_NAME])
 {
     snprintf(name, FXS_FILE_NAME, "records-%" PRIu64, id);
@@ -110,7 +112,7 @@ static enum fxs_store_rc next_segment(struct fxs_store *s, uint64_t bytes, char 
     struct fxs_segments *g = &s->segments;
     char name[FXS_FILE_NAME];
     enum fxs_store_rc rc;
-    if (g->fd >= 0 && (!g->at.tail || g->at.tail + bytes <= FXS_SEGMENT_SIZE))
+    if (g->fd >= 0 && (!g->at.tail || g->at.tail + bytes <= fxs_segment_size))
         return FXS_STORE_OK;
     if (g->fd >= 0) {
         if ((rc = sync_data(g, why)) != FXS_STORE_OK)

@@ -70,11 +70,12 @@ static bool fill(struct fxs_spares *p, int fd)
         return false;
     char *zeros = calloc(1, PIECE);
     bool ok = zeros != NULL;
-    for (off_t at = 0; ok && at < FXS_SEGMENT_SIZE; at += PIECE) {
-        struct iovec iov = {zeros, PIECE};
-        ok = !is_ending(p) && fxs_write_all(fd, &iov, 1, at) == 0;
+    for (uint64_t at = 0, n; ok && at < fxs_segment_size; at += n) {
+        n = fxs_segment_size - at < PIECE ? fxs_segment_size - at : PIECE;
+        struct iovec iov = {zeros, n};
+        ok = !is_ending(p) && fxs_write_all(fd, &iov, 1, (off_t)at) == 0;
         if (ok)
-            sync_file_range(fd, at, PIECE,
+            sync_file_range(fd, (off_t)at, (off_t)n,
                             SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
     }
     free(zeros);
@@ -141,7 +142,8 @@ static bool is_whole(struct fxs_spares *p, const char *name)
 {
     struct stat st;
     return fstatat(p->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           st.st_size >= FXS_SEGMENT_SIZE / 8 * 7 && st.st_size <= FXS_SEGMENT_SIZE / 8 * 9 &&
+           (uint64_t)st.st_size >= fxs_segment_size / 8 * 7 &&
+           (uint64_t)st.st_size <= fxs_segment_size / 8 * 9 &&
            st.st_blocks * 512 >= st.st_size;
 }
 
