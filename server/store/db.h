@@ -26,7 +26,7 @@ void fxs_db_rollback(struct fxs_db *db);
 
 /* Bytes in the write-ahead log that are not in the database yet. */
 uint64_t fxs_db_wal_bytes(const struct fxs_db *db);
-/* Pages in the write-ahead log, as of the last commit; 0: it is about to be begun again. */
+/* Durable pages in the write-ahead log; 0: it is about to be begun again. */
 uint64_t fxs_db_wal_frames(const struct fxs_db *db);
 enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why);
 

@@ -94,6 +94,7 @@ struct fxs_segments {
     struct fxs_stream at, start; /* start: when the transaction began */
     bool dirty;
     bool begun; /* in this transaction */
+    struct fxs_stream left; /* then: where the stream ended when the transaction began */
     struct fxs_spares *spares;
 };
 

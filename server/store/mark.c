@@ -84,13 +84,13 @@ void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
     *number = s->marked_number;
 }
 
-void fxs_mark_committed(struct fxs_store *s, bool later)
+void fxs_mark_committed(struct fxs_store *s)
 {
     const struct fxs_stream *at = &s->segments.at;
     uint64_t salt, frames = fxs_db_wal_frames(s->writer);
     if (s->mark && at->segment)
         put(&s->mark->segment, at->segment, at->tail);
-    if (!s->mark || !frames || later)
+    if (!s->mark || !frames)
         return;
     if (s->wal_fd < 0)
         s->wal_fd = openat(s->dir, wal_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -23,8 +23,8 @@ enum fxs_store_rc fxs_mark_verify(struct fxs_store *s, char *why);
 /* The segment has all of the stream that the mark says, of which `end` is the end. */
 enum fxs_store_rc fxs_mark_verify_stream(struct fxs_store *s, const struct fxs_stream *end,
                                          char *why);
-/* The writer, after a commit.  `later`: the log was not synced, but the segment was. */
-void fxs_mark_committed(struct fxs_store *s, bool later);
+/* The writer, after a commit. */
+void fxs_mark_committed(struct fxs_store *s);
 /* The writer: the log is in the database, and is about to be begun again or removed. */
 enum fxs_store_rc fxs_mark_clear(struct fxs_store *s, char *why);
 

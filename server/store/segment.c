@@ -123,6 +123,8 @@ static enum fxs_store_rc next_segment(struct fxs_store *s, uint64_t bytes, char 
     if (!add(g, g->last + 1))
         return fxs_why(FXS_STORE_MEMORY, why, "no memory for a new segment");
     fxs_segment_name(g->last, name);
+    if (!g->begun)
+        g->left = g->start;
     g->at = g->start = (struct fxs_stream){g->last, 0, random_number()};
     g->begun = true;
     g->fd = fxs_spares_take(g->spares, name);
@@ -181,20 +183,26 @@ enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why)
     return rc ? rc : sync_data(g, why);
 }
 
-/* Else the store could find what was refused when it is opened. */
+/* Else the store could find what was refused when it is opened: behind the end of the stream that
+ * the database has.  Segments that the transaction has begun are removed anyway. */
 enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why)
 {
     struct fxs_segments *g = &s->segments;
+    const struct fxs_stream *end = g->begun ? &g->left : &g->start;
     char name[FXS_FILE_NAME];
-    if (g->fd < 0 || (!g->dirty && g->at.tail == g->start.tail))
-        return FXS_STORE_OK;
-    fxs_segment_name(g->last, name);
+    bool written = g->dirty || g->begun || g->at.tail != g->start.tail;
     g->dirty = false;
-    if (fxs_store_io.truncate(g->fd, (off_t)g->start.tail) == 0 &&
-        fxs_store_io.sync(g->fd) == 0)
+    if (!written || !end->segment || !find(g, end->segment))
         return FXS_STORE_OK;
-    fxs_io_error(why, "remove the end of", name);
-    return FXS_STORE_FAILED;
+    fxs_segment_name(end->segment, name);
+    int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    bool ok = fd >= 0 && fxs_store_io.truncate(fd, (off_t)end->tail) == 0 &&
+              fxs_store_io.sync(fd) == 0;
+    if (!ok)
+        fxs_io_error(why, "remove the end of", name);
+    if (fd >= 0)
+        close(fd);
+    return ok ? FXS_STORE_OK : FXS_STORE_FAILED;
 }
 
 /* Closes and removes segments without records. */
@@ -226,11 +234,10 @@ void fxs_segment_ended(struct fxs_store *s, bool committed)
             g->list[i].live += g->list[i].pending;
         g->list[i].pending = 0;
     }
-    if (committed)
-        g->start = g->at;
-    else
-        g->at = g->start;
-    g->begun = g->begun && !committed && g->fd >= 0;
+    if (!committed)
+        g->at = g->begun ? g->left : g->start;
+    g->start = g->at;
+    g->begun = false;
     drop_empty(s);
 }
 

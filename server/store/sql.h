@@ -52,7 +52,8 @@ struct fxs_db {
     sqlite3_stmt *statements[FXS_SQL_COUNT]; /* made on first use */
     const char *path;
     int wal_pages;  /* in the write-ahead log that are not in the database */
-    int wal_frames; /* in the write-ahead log */
+    int wal_frames; /* in the write-ahead log, as of the last commit that was synced */
+    bool synced;    /* commits are */
     long format;    /* of the database */
 };
 

@@ -148,7 +148,9 @@ static int on_commit(void *ctx, sqlite3 *sqlite, const char *name, int pages)
 {
     (void)sqlite, (void)name;
     struct fxs_db *db = ctx;
-    db->wal_pages = db->wal_frames = pages;
+    db->wal_pages = pages;
+    if (db->synced) /* one that has changed nothing does not come here, and syncs nothing */
+        db->wal_frames = pages;
     return SQLITE_OK;
 }
 
@@ -252,6 +254,7 @@ enum fxs_store_rc fxs_db_open(struct fxs_db **out, const char *path, char *why)
         fxs_db_close(db, false);
         return rc;
     }
+    db->synced = true;
     sqlite3_wal_hook(db->sqlite, on_commit, db);
     *out = db;
     return FXS_STORE_OK;
@@ -303,7 +306,9 @@ enum fxs_store_rc fxs_db_commit(struct fxs_db *db, bool later, char *why)
         sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     if (log)
         fxs_page_sync_later(log, true);
+    db->synced = !log;
     enum fxs_store_rc rc = run(db, "COMMIT", why);
+    db->synced = true;
     if (log)
         fxs_page_sync_later(log, false);
     return rc;

@@ -113,11 +113,11 @@ static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
     /* The data of large records first, so that no row refers to what is not there. */
     bool later = rc == FXS_STORE_OK && is_in_stream(s, first, end, number), begun;
     (void)(rc || (rc = fxs_segment_sync(s, &begun, why)) ||
-           (rc = fxs_db_commit(s->writer, later = later && !begun, why)));
+           (rc = fxs_db_commit(s->writer, later && !begun, why)));
     if (rc == FXS_STORE_FAILED)
         return rc; /* it may be on disk: nothing is removed */
     if (rc == FXS_STORE_OK) {
-        fxs_mark_committed(s, later);
+        fxs_mark_committed(s);
     } else {
         fxs_db_rollback(s->writer);
         if (fxs_segment_undo(s, undo) == FXS_STORE_FAILED) {
@@ -235,7 +235,7 @@ static void trim(struct fxs_store *s)
         return;
     }
     if (rc == FXS_STORE_OK)
-        fxs_mark_committed(s, false);
+        fxs_mark_committed(s);
     else
         fxs_db_rollback(s->writer);
     fxs_free_now(s, rc == FXS_STORE_OK);
