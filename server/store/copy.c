@@ -40,9 +40,8 @@ enum fxs_store_rc fxs_copy_database(const char *dir, const char *to, char *why)
         rc = fxs_db_set_stream(copy, &(struct fxs_stream){0, 0, 0}, why);
     if (code != SQLITE_DONE)
         rc = fxs_sql_error(sqlite3_errcode(copy->sqlite) == SQLITE_OK ? from : copy, why);
-    else if (rc == FXS_STORE_OK &&
-             sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) !=
-                 SQLITE_OK)
+    else if (rc == FXS_STORE_OK && sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL,
+                                                NULL, NULL) != SQLITE_OK)
         rc = fxs_sql_error(copy, why);
 out:
     fxs_db_close(copy, rc == FXS_STORE_OK);

@@ -12,7 +12,7 @@
 #include "server/store/store.h"
 
 enum {
-    FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
+    FXS_INLINE_MAX = 16 << 10, /* larger records have their data in a segment */
     FXS_SEGMENT_ALIGN = 64,
     FXS_PAGE = 4096,     /* of the database */
     FXS_FOOTER_SIZE = 88 /* of a snapshot file */
@@ -23,7 +23,7 @@ enum {
 struct fxs_store_io {
     int (*create)(int dir, const char *name); /* read and write; the file must not exist */
     ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t offset);
-    int (*sync)(int fd); /* a file, or the directory */
+    int (*sync)(int fd);      /* a file, or the directory */
     int (*sync_data)(int fd); /* what is needed to read a file's data */
     int (*truncate)(int fd, off_t size);
     int (*rename)(int dir, const char *from, const char *to);
@@ -31,7 +31,8 @@ struct fxs_store_io {
 };
 extern struct fxs_store_io fxs_store_io;
 
-/* A segment is not larger, unless it has one record only.  Tests set it before they open a store. */
+/* A segment is not larger, unless it has one record only.  Tests set it before they open a store.
+ */
 extern uint64_t fxs_segment_size;
 
 /* Writes all of it.  The iovecs are changed. */
@@ -69,8 +70,8 @@ struct fxs_job {
     const char *file; /* of the snapshot */
     int64_t ms;       /* when it was asked for */
     enum fxs_store_rc rc;
-    char *why;  /* the caller's */
-    bool waits; /* a caller waits for `finished`, and owns the job */
+    char *why;       /* the caller's */
+    bool waits;      /* a caller waits for `finished`, and owns the job */
     bool in_segment; /* an append: its record is large */
     bool finished;
 };
@@ -89,11 +90,11 @@ struct fxs_segment {
 struct fxs_segments {
     struct fxs_segment *list;
     size_t n, cap;
-    int fd;                      /* the one that is written, or -1: its id is `last` */
+    int fd; /* the one that is written, or -1: its id is `last` */
     uint64_t last;
     struct fxs_stream at, start; /* start: when the transaction began */
     bool dirty;
-    bool begun; /* in this transaction */
+    bool begun;             /* in this transaction */
     struct fxs_stream left; /* then: where the stream ended when the transaction began */
     struct fxs_spares *spares;
 };

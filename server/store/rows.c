@@ -245,8 +245,8 @@ enum fxs_store_rc fxs_db_stream(struct fxs_db *db, struct fxs_stream *at, char *
     *at = (struct fxs_stream){0, 0, 0};
     if (db->format < 2)
         return FXS_STORE_OK;
-    sqlite3_stmt *st = fxs_sql(db, FXS_SQL_STREAM, "SELECT segment, tail, chain FROM stream", &rc,
-                               why, "");
+    sqlite3_stmt *st =
+        fxs_sql(db, FXS_SQL_STREAM, "SELECT segment, tail, chain FROM stream", &rc, why, "");
     if (!st)
         return rc;
     rc = fxs_sql_step(db, st, why);

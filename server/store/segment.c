@@ -196,8 +196,8 @@ enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why)
         return FXS_STORE_OK;
     fxs_segment_name(end->segment, name);
     int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    bool ok = fd >= 0 && fxs_store_io.truncate(fd, (off_t)end->tail) == 0 &&
-              fxs_store_io.sync(fd) == 0;
+    bool ok =
+        fd >= 0 && fxs_store_io.truncate(fd, (off_t)end->tail) == 0 && fxs_store_io.sync(fd) == 0;
     if (!ok)
         fxs_io_error(why, "remove the end of", name);
     if (fd >= 0)

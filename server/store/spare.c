@@ -143,8 +143,7 @@ static bool is_whole(struct fxs_spares *p, const char *name)
     struct stat st;
     return fstatat(p->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
            (uint64_t)st.st_size >= fxs_segment_size / 8 * 7 &&
-           (uint64_t)st.st_size <= fxs_segment_size / 8 * 9 &&
-           st.st_blocks * 512 >= st.st_size;
+           (uint64_t)st.st_size <= fxs_segment_size / 8 * 9 && st.st_blocks * 512 >= st.st_size;
 }
 
 void fxs_spares_give(struct fxs_spares *p, const char *name)

@@ -11,8 +11,8 @@
 
 enum {
     APPLICATION = 0x46585353, /* "FXSS" */
-    FORMAT = 2, /* 1: without the table `stream` */
-    WAIT_MS = 10000 /* for a lock: another program that looks at the database */
+    FORMAT = 2,               /* 1: without the table `stream` */
+    WAIT_MS = 10000           /* for a lock: another program that looks at the database */
 };
 
 /* An error of the operating system that means: no space. */
@@ -187,8 +187,7 @@ enum fxs_store_rc fxs_db_create(const char *path, char *why)
     /* It has a temporary name: no journal is needed. */
     (void)((rc = run(db, "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; BEGIN", why)) ||
            (rc = run(db, fxs_sql_tables, why)) || (rc = run(db, fxs_sql_new_tables, why)) ||
-           (rc = run(db, format, why)) ||
-           (rc = run(db, "COMMIT; PRAGMA journal_mode=WAL", why)));
+           (rc = run(db, format, why)) || (rc = run(db, "COMMIT; PRAGMA journal_mode=WAL", why)));
 out:
     fxs_db_close(db, rc == FXS_STORE_OK);
     return rc;

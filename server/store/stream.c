@@ -145,8 +145,8 @@ static enum fxs_store_rc add_row(void *ctx, const struct fxs_row *row, char *why
                        ", which is not there",
                        s->path, row->number, row->previous, row->entry);
     (void)(rc || (rc = fxs_db_add_record(s->writer, row, why)) ||
-           (rc = fxs_db_set_head(s->writer, row->entry, row->number, e.log_bytes + row->size,
-                                 why)));
+           (rc =
+                fxs_db_set_head(s->writer, row->entry, row->number, e.log_bytes + row->size, why)));
     if (rc == FXS_STORE_OK && row->caller.number)
         rc = fxs_db_put_answer(s->writer, &row->caller, row->entry, row->number, NULL, 0, row->ms,
                                why);

@@ -16,7 +16,7 @@ enum {
     CHECKPOINT_MS = 200,   /* from one checkpoint to the next */
     TRIM_EACH = 16,        /* batches of jobs before records are trimmed while jobs wait */
     RETRY_MS = 100,        /* at least, if there is no space */
-    GATHER_NS = 500000, /* at most, for those who were told of the transaction before */
+    GATHER_NS = 500000,    /* at most, for those who were told of the transaction before */
     HOUR_MS = 3600 * 1000
 };
 
