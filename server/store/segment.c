@@ -66,9 +66,14 @@ enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why)
     s->segments.spares = fxs_spares_new(s->dir);
     if (!s->segments.spares)
         return fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
+    struct fxs_stream at;
     enum fxs_store_rc rc = fxs_db_segments(s->writer, load_one, &l, why);
     if (rc == FXS_STORE_OK && l.memory)
         rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
+    if (rc == FXS_STORE_OK)
+        rc = fxs_db_stream(s->writer, &at, why);
+    if (rc == FXS_STORE_OK && s->segments.last < at.segment)
+        s->segments.last = at.segment; /* it is gone, and its number is not used again */
     return rc;
 }
 

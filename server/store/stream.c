@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -81,15 +82,19 @@ static bool read_head(int fd, const struct fxs_stream *at, uint64_t number, stru
 
 /* What a process before has written may not be on disk although it can be read: its sync may have
  * failed.  So it is synced, and then read from the disk. */
-static enum fxs_store_rc drop_cached(struct fxs_store *s, int fd, const char *name, char *why)
+static enum fxs_store_rc drop_cached(struct fxs_store *s, int fd, uint64_t from, const char *name,
+                                     char *why)
 {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size <= from)
+        return FXS_STORE_OK;
     if (s->lock < 0)
         return FXS_STORE_OK; /* only looked at */
     if (fxs_store_io.sync_data(fd) != 0) {
         fxs_io_error(why, "sync", name);
         return FXS_STORE_FAILED;
     }
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(fd, (off_t)(from / FXS_PAGE * FXS_PAGE), 0, POSIX_FADV_DONTNEED);
     return FXS_STORE_OK;
 }
 
@@ -113,7 +118,7 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
     if (fd < 0)
         return fxs_why(FXS_STORE_DAMAGED, why, "cannot open %s/%s: %s", s->path, name,
                        strerror(errno));
-    rc = drop_cached(s, fd, name, why);
+    rc = drop_cached(s, fd, end->tail, name, why);
     while (rc == FXS_STORE_OK && read_head(fd, end, ++number, &row, &check)) {
         rc = fxs_row_load(s, &row, &b, why);
         if (rc == FXS_STORE_DAMAGED) {
