@@ -141,7 +141,7 @@ void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w)
     if (w->tmp[0])
         fxs_remove_file(s, w->tmp);
     w->tmp[0] = 0;
-    fxs_spares_drop(s->segments.spares); /* there may have been no space */
+    fxs_spares_drop_if_full(s->segments.spares);
 }
 
 /* Writes the footer, and gives the file its name. */

@@ -63,10 +63,15 @@ static bool is_ending(struct fxs_spares *p)
     return stop;
 }
 
-static bool fill(struct fxs_spares *p, int fd)
+static bool has_space(int fd)
 {
     struct statvfs v;
-    if (fstatvfs(fd, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize < free_space)
+    return fstatvfs(fd, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize >= free_space;
+}
+
+static bool fill(struct fxs_spares *p, int fd)
+{
+    if (!has_space(fd))
         return false;
     char *zeros = calloc(1, PIECE);
     bool ok = zeros != NULL;
@@ -174,6 +179,12 @@ void fxs_spares_drop(struct fxs_spares *p)
     remove_all(p);
     p->not_before_ms = fxs_now_ms() + PAUSE_MS;
     pthread_mutex_unlock(&p->mutex);
+}
+
+void fxs_spares_drop_if_full(struct fxs_spares *p)
+{
+    if (p && !has_space(p->dir))
+        fxs_spares_drop(p);
 }
 
 void fxs_spares_free(struct fxs_spares *p)

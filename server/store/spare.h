@@ -26,6 +26,8 @@ int fxs_spares_take(struct fxs_spares *p, const char *name);
 void fxs_spares_give(struct fxs_spares *p, const char *name);
 /* There is no space: removes the spares, and makes no more for a while. */
 void fxs_spares_drop(struct fxs_spares *p);
+/* The same, if there is little space. */
+void fxs_spares_drop_if_full(struct fxs_spares *p);
 
 /* Is this the name of a spare, or of one that is being made? */
 bool fxs_is_spare(const char *name);

@@ -300,8 +300,9 @@ static void segments_are_files_that_were_prepared(void **state)
     struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
     uint64_t e = new_entry(s, "it", 0);
     append(s, e, LARGE, 1, NULL);
-    while (!has_spare(p)) /* it may be being made: then it is used later */
+    for (int i = 0; !has_spare(p) && i < 20000; i++) /* or it is being made: it is used later */
         usleep(1000);
+    assert_true(has_spare(p));
     uint64_t n = 1;
     while (size_of(p, "records-2") < 0 && n < 100)
         append(s, e, LARGE, ++n, NULL);
@@ -312,8 +313,9 @@ static void segments_are_files_that_were_prepared(void **state)
     assert_true(size_of(p, "records-2") == 256 << 10 || size_of(p, "records-3") == 256 << 10);
     /* The entry starts anew: its segments are the next spares. */
     snapshot(s, e, n, NULL, 100, 2);
-    while (size_of(p, "records-1") >= 0)
+    for (int i = 0; size_of(p, "records-1") >= 0 && i < 20000; i++)
         usleep(1000);
+    assert_int_equal(size_of(p, "records-1"), -1);
     for (int i = 0; i < 40; i++)
         append(s, e, LARGE, (uint64_t)i, NULL);
     s = reopen(p, s, FXS_DURABLE_ALWAYS);
