@@ -13,6 +13,7 @@
 
 #include "server/store/pages.h"
 #include "server/store/scan.h"
+#include "server/store/stream.h"
 
 enum { BUFFER = 1 << 20 };
 
@@ -139,10 +140,12 @@ static enum fxs_store_rc copy_record(struct fxs_store *from, struct fxs_row *row
     enum fxs_store_rc rc = fxs_row_load(from, row, b, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    struct iovec iov = {b->data, row->size};
-    if (fxs_write_all(to, &iov, 1, (off_t)row->offset) != 0)
+    uint8_t head[FXS_HEAD_SIZE];
+    size_t before = fxs_stream_read_head(from, row, head) ? FXS_HEAD_SIZE : 0;
+    struct iovec iov[] = {{head, before}, {b->data, row->size}};
+    if (fxs_write_all(to, iov, 2, (off_t)(row->offset - before)) != 0)
         return fxs_io_error(why, "write", "the copy of a segment");
-    *copied += row->size;
+    *copied += before + row->size;
     return FXS_STORE_OK;
 }
 

@@ -80,6 +80,25 @@ static bool read_head(int fd, const struct fxs_stream *at, uint64_t number, stru
     return true;
 }
 
+bool fxs_stream_read_head(struct fxs_store *s, const struct fxs_row *row,
+                          uint8_t head[FXS_HEAD_SIZE])
+{
+    char name[FXS_FILE_NAME];
+    struct head h;
+    if (row->offset < FXS_HEAD_SIZE)
+        return false;
+    fxs_segment_name(row->segment, name);
+    int fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    memset(head, 0, FXS_HEAD_SIZE);
+    bool ok = fd >= 0 &&
+              pread(fd, head, FXS_HEAD_SIZE, (off_t)(row->offset - FXS_HEAD_SIZE)) == FXS_HEAD_SIZE;
+    if (fd >= 0)
+        close(fd);
+    memcpy(&h, head, sizeof h);
+    return ok && memcmp(h.magic, magic, sizeof h.magic) == 0 && h.check == check_of(&h) &&
+           h.number == row->number && h.offset == row->offset;
+}
+
 /* What a process before has written may not be on disk although it can be read: its sync may have
  * failed.  So it is synced, and then read from the disk. */
 static enum fxs_store_rc drop_cached(struct fxs_store *s, int fd, uint64_t from, const char *name,

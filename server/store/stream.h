@@ -22,6 +22,10 @@ enum { FXS_HEAD_SIZE = 128 }; /* a multiple of FXS_SEGMENT_ALIGN */
  * checksum then. */
 void fxs_stream_head(const struct fxs_row *row, struct fxs_stream *at, uint8_t head[FXS_HEAD_SIZE]);
 
+/* Reads the head of a record that has a row.  Returns false if it has none: format 1. */
+bool fxs_stream_read_head(struct fxs_store *s, const struct fxs_row *row,
+                          uint8_t head[FXS_HEAD_SIZE]);
+
 /* The end of a record of so many bytes at `offset`: where the next head begins. */
 static inline uint64_t fxs_stream_end(uint64_t offset, uint64_t size)
 {
