@@ -66,7 +66,7 @@ enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why)
     s->segments.spares = fxs_spares_new(s->dir);
     if (!s->segments.spares)
         return fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
-    struct fxs_stream at;
+    struct fxs_stream at = {0, 0, 0};
     enum fxs_store_rc rc = fxs_db_segments(s->writer, load_one, &l, why);
     if (rc == FXS_STORE_OK && l.memory)
         rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
