@@ -14,6 +14,8 @@ enum {
     PAUSE_MS = 30000 /* after there was no space */
 };
 static const uint64_t free_space = 1 << 30; /* with less, spares are not written */
+/* So many bytes of zeros, and this part of what has been written, are written at most. */
+static const uint64_t zeros_first = 128 << 20, zeros_part = 8;
 static const char prefix[] = "tmp-spare-";
 
 uint64_t fxs_spare_after = 4 << 20;
@@ -25,6 +27,7 @@ struct fxs_spares {
     pthread_mutex_t mutex;
     pthread_cond_t work;
     uint64_t wrote; /* bytes */
+    uint64_t zeros; /* bytes */
     uint64_t next;  /* number of the next spare */
     char names[SPARES][FXS_FILE_NAME];
     int n;
@@ -93,11 +96,13 @@ static void *prepare(void *arg)
     char name[FXS_FILE_NAME];
     pthread_mutex_lock(&p->mutex);
     while (!p->stop) {
-        if (p->n > 0 || fxs_now_ms() < p->not_before_ms) {
+        if (p->n > 0 || p->zeros > zeros_first + p->wrote / zeros_part ||
+            fxs_now_ms() < p->not_before_ms) {
             pthread_cond_wait(&p->work, &p->mutex);
             continue;
         }
         new_name(p, name);
+        p->zeros += fxs_segment_size;
         pthread_mutex_unlock(&p->mutex);
         int fd = fxs_store_io.create(p->dir, name);
         bool ok = fd >= 0 && fill(p, fd);
@@ -120,7 +125,9 @@ static void *prepare(void *arg)
 
 void fxs_spares_wrote(struct fxs_spares *p, uint64_t bytes)
 {
+    pthread_mutex_lock(&p->mutex);
     p->wrote += bytes;
+    pthread_mutex_unlock(&p->mutex);
     if (!p->started && p->wrote >= fxs_spare_after)
         p->started = pthread_create(&p->thread, NULL, prepare, p) == 0;
 }
