@@ -10,7 +10,10 @@
 
 enum {
     SPARES = 4,
-    PIECE = 1 << 20, /* is written at a time, so that the disk has time for others */
+    PIECE = 1 << 20, /* goes to the disk at a time, so that the disk has time for others */
+    /* Is written at a time: the kernel then has the file in units of this size, and takes a whole
+     * unit for changed when a part of it is written. */
+    UNIT = 16 << 10,
     PAUSE_MS = 30000 /* after there was no space */
 };
 static const uint64_t free_space = 1 << 30; /* with less, spares are not written */
@@ -76,14 +79,14 @@ static bool fill(struct fxs_spares *p, int fd)
 {
     if (!has_space(fd))
         return false;
-    char *zeros = calloc(1, PIECE);
+    char *zeros = calloc(1, UNIT);
     bool ok = zeros != NULL;
-    for (uint64_t at = 0, n; ok && at < fxs_segment_size; at += n) {
-        n = fxs_segment_size - at < PIECE ? fxs_segment_size - at : PIECE;
-        struct iovec iov = {zeros, n};
+    for (uint64_t at = 0; ok && at < fxs_segment_size; at += UNIT) {
+        struct iovec iov = {zeros, UNIT};
         ok = !is_ending(p) && fxs_write_all(fd, &iov, 1, (off_t)at) == 0;
-        if (ok)
-            sync_file_range(fd, (off_t)at, (off_t)n,
+        uint64_t end = at + UNIT;
+        if (ok && end % PIECE == 0)
+            sync_file_range(fd, (off_t)(end - PIECE), PIECE,
                             SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
     }
     free(zeros);
