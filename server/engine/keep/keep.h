@@ -108,7 +108,8 @@ void fxe_keep_commit(struct fxe_req *r);
 /* Publishes `o` in the store: takes a snapshot unless it is kept already.  Returns 0, or -1 with
  * the reply set. */
 int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name);
-int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len);
+/* The name is `to` from now on, or NULL: nothing has it.  With it the store gets the reply to r. */
+int fxe_keep_rename(struct fxe_req *r, const char *name, const char *to);
 /* The object has no name any more.  The caller holds engine.lock. */
 void fxe_keep_forget(struct fxe_obj *o);
 /* What is kept of an index may be unpublished by anybody at any time.  It is freed then, but not

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "server/engine/call/files.h"
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
@@ -70,7 +71,7 @@ static bool is_of_interest(const struct fxe_req *r)
     if (!r->fn)
         return r->operation == &fxe_load_operation || r->operation == &fxe_open_operation ||
                r->operation == &fxe_publish_operation || r->operation == &fxe_unpublish_operation ||
-               r->operation == &fxe_save_operation;
+               r->operation == &fxe_save_operation || fxe_catalogue_changes(r->operation);
     if (!known[r->op])
         known[r->op] = changes_object(r->fn) || makes_objects(r) ? 1 : 2;
     return known[r->op] == 1;
