@@ -21,7 +21,8 @@
  *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
  *     sqlite.c     the database; rows.c, catalogue.c: its tables; pages.c: checksums of its pages
  *     mark.c       the record being replayed; the length of the database's log
- *     segment.c    the files with the data of large records
+ *     segment.c    the files with large records; stream.c: such records without a row; spare.c:
+ *                  files that become segments
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name
  */
