@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/engine/call/source.h"
 #include "server/engine/call/tape.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 
-static int io_flags(struct fxe_req *r)
+int fxe_io_flags(struct fxe_req *r)
 {
     int64_t flags = 0;
     fx_header_int(&r->header, "flags", &flags);
@@ -59,7 +59,7 @@ static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
 
 static void run_save(struct fxe_req *r)
 {
-    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = io_flags(r), rc;
+    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = fxe_io_flags(r), rc;
     char *data = NULL;
     size_t size = 0;
     if (fxe_guard_save(r, r->obj[0]) != 0)
@@ -88,7 +88,7 @@ const struct fxe_operation fxe_save_operation = {"save", 1, prepare_save, run_sa
 
 /* --- load --- */
 
-static int asked_class(struct fxe_req *r)
+int fxe_asked_class(struct fxe_req *r)
 {
     static const int known[] = {FX_CLASS_Index, FX_CLASS_IndexBinary, FX_CLASS_VectorTransform};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -144,11 +144,8 @@ static int load_file(int cls, FILE *f, int flags, void **out)
                                  : fxe_api()->read_index_binary(f, flags, (FaissIndexBinary **)out);
 }
 
-static void reply_object(struct fxe_req *r, int cls, void *ptr)
+void fxe_reply_object(struct fxe_req *r, struct fxe_obj *o)
 {
-    fxe_lock();
-    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, NULL, 1);
-    fxe_unlock();
     if (!o) {
         fxe_fail(r, "limit", "the server has no memory for another object");
         return;
@@ -157,6 +154,41 @@ static void reply_object(struct fxe_req *r, int cls, void *ptr)
     msgpack_packer pk = fxe_reply_key(r, "out");
     msgpack_pack_array(&pk, 1);
     fxe_pack_handle(&pk, o);
+}
+
+static void reply_new(struct fxe_req *r, int cls, void *ptr)
+{
+    fxe_lock();
+    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, NULL, 1);
+    fxe_unlock();
+    fxe_reply_object(r, o);
+}
+
+/* Replies with a handle of what was read, or of what others have read from the same bytes. */
+static void reply_shared(struct fxe_req *r, const struct fxe_reading *reading, void *ptr)
+{
+    void *unused;
+    fxe_lock();
+    struct fxe_obj *o = fxe_shared_add(r->session, reading, ptr, &unused);
+    fxe_unlock();
+    if (unused)
+        fxe_obj_free_faiss(reading->cls, unused);
+    fxe_reply_object(r, o);
+}
+
+/* `d` has the bytes, and is freed; NULL: they are not to be shared. */
+static bool describe(struct fx_digest *d, int cls, int flags, struct fxe_reading *reading)
+{
+    *reading = (struct fxe_reading){.cls = cls, .flags = flags};
+    return fx_digest_end(d, &reading->content) == 0 && reading->content.size >= FX_CONTENT_MIN;
+}
+
+/* Others that wait for what this request was to load wait no longer. */
+static void loaded(struct fxe_req *r)
+{
+    fxe_lock();
+    fxe_shared_unclaim(r->session, r->failed);
+    fxe_unlock();
 }
 
 struct memory {
@@ -178,7 +210,8 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
 
 struct loading {
     int cls, flags;
-    struct memory bytes; /* used by load_bytes only */
+    struct memory bytes; /* used by load_bytes only, */
+    size_t left;         /* as this, which FAISS has not read */
     void *ptr;
     int rc;
 };
@@ -197,6 +230,15 @@ static void load_bytes(void *arg)
     struct loading *l = arg;
     struct memory m = l->bytes;
     load_through(read_memory, &m, l);
+    l->left = m.left;
+}
+
+int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr)
+{
+    struct loading l = {.cls = cls, .flags = flags};
+    load_through(read, ctx, &l);
+    *ptr = l.ptr;
+    return l.rc;
 }
 
 int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
@@ -207,38 +249,70 @@ int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
     return l.rc;
 }
 
+static void load_and_reply_transform(struct fxe_req *r, const void *data, size_t size)
+{
+    void *ptr = NULL;
+    int rc = load_transform(r, data, size, &ptr);
+    if (rc == 0)
+        reply_new(r, transform_class(data, size), ptr);
+    else if (!r->failed)
+        fxe_fail_faiss(r, rc);
+}
+
+/* Describes the bytes, and returns whether they are to be shared. */
+static bool describe_bytes(const struct loading *l, struct fxe_reading *reading)
+{
+    bool large = l->bytes.left >= FX_CONTENT_MIN;
+    struct fx_digest *d = large && fxe_shared_is_on() ? fx_digest_new() : NULL;
+    fx_digest_add(d, l->bytes.data, l->bytes.left);
+    return describe(d, l->cls, l->flags, reading);
+}
+
+/* Returns whether others have read the same bytes: then a handle of that is the reply. */
+static bool reply_known(struct fxe_req *r, const struct fxe_reading *reading)
+{
+    fxe_lock();
+    struct fxe_obj *o = fxe_shared_find(r->session, reading);
+    fxe_unlock();
+    if (o)
+        fxe_reply_object(r, o);
+    return o != NULL;
+}
+
+static void load_and_reply_index(struct fxe_req *r, int cls, const void *data, size_t size)
+{
+    struct loading l = {.cls = cls, .flags = fxe_io_flags(r), .bytes = {data, size}};
+    struct fxe_reading reading;
+    bool to_share = describe_bytes(&l, &reading);
+    if ((to_share && reply_known(r, &reading)) || fxe_guard_load(r, load_bytes, &l) != 0)
+        return;
+    load_bytes(&l);
+    reading.whole = l.left == 0;
+    if (l.rc != 0)
+        fxe_fail_faiss(r, l.rc);
+    else if (to_share)
+        reply_shared(r, &reading, l.ptr);
+    else
+        reply_new(r, cls, l.ptr);
+}
+
 static void run_load(struct fxe_req *r)
 {
     const msgpack_object *o = fx_header_get(&r->header, "data");
     const void *data;
     size_t size;
-    void *ptr = NULL;
-    int cls = asked_class(r), rc;
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
-        return;
-    if (!o) {
-        fxe_fail(r, "protocol", "load without 'data'");
-        return;
+    int cls = fxe_asked_class(r);
+    if (cls >= 0 && (cls != FX_CLASS_IndexBinary || fxe_require(r, FX_OP_read_index_binary) == 0)) {
+        if (!o)
+            fxe_fail(r, "protocol", "load without 'data'");
+        else if (fxe_req_bytes(r, o, "data", &data, &size) == 0) {
+            if (cls == FX_CLASS_VectorTransform)
+                load_and_reply_transform(r, data, size);
+            else
+                load_and_reply_index(r, cls, data, size);
+        }
     }
-    if (fxe_req_bytes(r, o, "data", &data, &size) != 0)
-        return;
-    if (cls == FX_CLASS_VectorTransform) {
-        rc = load_transform(r, data, size, &ptr);
-        cls = transform_class(data, size);
-    } else {
-        struct loading l = {.cls = cls, .flags = io_flags(r), .bytes = {data, size}};
-        if (fxe_guard_load(r, load_bytes, &l) != 0)
-            return;
-        load_bytes(&l);
-        rc = l.rc;
-        ptr = l.ptr;
-    }
-    if (r->failed)
-        return;
-    if (rc != 0)
-        fxe_fail_faiss(r, rc);
-    else
-        reply_object(r, cls, ptr);
+    loaded(r);
 }
 
 const struct fxe_operation fxe_load_operation = {"load", 1, NULL, run_load, NULL};
@@ -307,18 +381,36 @@ static size_t stream_read(void *ctx, void *to, size_t want)
     return got;
 }
 
+/* The bytes of a stream, and what tells them from others: NULL, they are not to be shared. */
+struct digested {
+    struct fxe_tape *tape;
+    struct fx_digest *digest;
+};
+
+static size_t read_digested(void *ctx, void *to, size_t n)
+{
+    struct digested *d = ctx;
+    size_t got = fxe_tape_read(d->tape, to, n);
+    fx_digest_add(d->digest, to, got);
+    return got;
+}
+
 static void *stream_thread(void *arg)
 {
     struct fxe_stream *s = arg;
     struct loading l = {.cls = s->cls, .flags = s->flags, .rc = STD_EXCEPT};
     struct fxe_tape tape = {.read = stream_read, .ctx = s};
+    struct digested source = {&tape, fxe_shared_is_on() ? fx_digest_new() : NULL};
+    struct fxe_reading reading;
     char why[FXE_WHY] = "";
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     if (!fxe_guard_loads() ||
         fxe_tape_try(&tape, load_through, &l, why, sizeof why) != FXE_TRIAL_DIED)
-        load_through(fxe_tape_read, &tape, &l);
+        load_through(read_digested, &source, &l);
     fxe_tape_free(&tape);
+    bool to_share = describe(source.digest, s->cls, s->flags, &reading);
+    reading.whole = true;
     void *ptr = l.ptr;
     int rc = l.rc;
     fxe_lock();
@@ -330,8 +422,11 @@ static void *stream_thread(void *arg)
             fxe_guard_unloadable(r, why);
         else if (rc != 0)
             fxe_fail_faiss(r, rc);
+        else if (to_share)
+            reply_shared(r, &reading, ptr);
         else
-            reply_object(r, s->cls, ptr);
+            reply_new(r, s->cls, ptr);
+        loaded(r);
         fxe_req_finish(r);
     } else if (rc == 0) { /* aborted: no request to answer */
         if (s->cls == FX_CLASS_Index)
@@ -354,7 +449,7 @@ static int start_load_stream(struct fxe_req *r)
     static uint64_t last;
     pthread_attr_t attr;
     pthread_t thread;
-    int cls = asked_class(r);
+    int cls = fxe_asked_class(r);
     if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
         return 0;
     struct fxe_stream *s = calloc(1, sizeof *s);
@@ -365,7 +460,7 @@ static int start_load_stream(struct fxe_req *r)
     }
     s->session = r->session;
     s->cls = cls;
-    s->flags = io_flags(r);
+    s->flags = fxe_io_flags(r);
     s->request = r;
     pthread_cond_init(&s->fed, NULL);
     fxe_lock();
