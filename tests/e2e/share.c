@@ -16,6 +16,7 @@
  *     own I N                   sets own_fields of an IVF index
  *     write I PATH, free I
  *     both I J                  adds to I and J at the same time, from two threads
+ *     written                   prints how many bytes the process has written to files
  *     abort                     ends without saying bye
  */
 #include <pthread.h>
@@ -23,7 +24,7 @@
 
 #include "client.h"
 
-enum { D = 16, INDEXES = 10, BINARY = 5, QUERIES = 20, K = 5 };
+enum { D = 16, INDEXES = 10, BINARY = 5, QUERIES = 10, K = 5 };
 
 static void *indexes[INDEXES];
 
@@ -230,6 +231,18 @@ static void run(const char *what, int i, const char *rest)
     }
 }
 
+static void print_written(void)
+{
+    char line[100];
+    unsigned long long bytes = 0;
+    FILE *f = fopen("/proc/self/io", "r");
+    while (f && fgets(line, sizeof line, f))
+        sscanf(line, "wchar: %llu", &bytes);
+    if (f)
+        fclose(f);
+    printf("%llu\n", bytes);
+}
+
 static void command(const char *line)
 {
     char what[16] = "", path[256] = "", rest[256] = "";
@@ -240,6 +253,8 @@ static void command(const char *line)
     if (strcmp(what, "make") == 0) {
         sscanf(line, "%*s %255s %zu %255s", path, &n, rest);
         result(make(path, n, rest));
+    } else if (strcmp(what, "written") == 0) {
+        print_written();
     } else if (strcmp(what, "abort") == 0) {
         raise(SIGKILL);
     } else {
