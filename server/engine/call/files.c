@@ -194,15 +194,21 @@ static void loaded(struct fxe_req *r)
 struct memory {
     const char *data;
     size_t left;
+    struct fx_digest *digest; /* or NULL */
 };
 
+/* In pieces, which are still in the cache when they are hashed. */
 static size_t read_memory(void *ctx, void *buf, size_t n)
 {
+    enum { PIECE = 1 << 17 };
     struct memory *m = ctx;
     if (n > m->left)
         n = m->left;
-    if (n) /* buf may be NULL when FAISS reads 0 bytes */
-        memcpy(buf, m->data, n);
+    for (size_t done = 0, piece; done < n; done += piece) { /* buf may be NULL if n is 0 */
+        piece = n - done < PIECE ? n - done : PIECE;
+        memcpy((char *)buf + done, m->data + done, piece);
+        fx_digest_add(m->digest, m->data + done, piece);
+    }
     m->data += n;
     m->left -= n;
     return n;
@@ -230,6 +236,7 @@ static void load_bytes(void *arg)
     struct loading *l = arg;
     struct memory m = l->bytes;
     load_through(read_memory, &m, l);
+    fx_digest_add(m.digest, m.data, m.left);
     l->left = m.left;
 }
 
@@ -243,7 +250,7 @@ int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr
 
 int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
 {
-    struct loading l = {.cls = cls, .bytes = {data, size}};
+    struct loading l = {.cls = cls, .bytes = {data, size, NULL}};
     load_bytes(&l);
     *ptr = l.ptr;
     return l.rc;
@@ -259,20 +266,31 @@ static void load_and_reply_transform(struct fxe_req *r, const void *data, size_t
         fxe_fail_faiss(r, rc);
 }
 
-/* Describes the bytes, and returns whether they are to be shared. */
-static bool describe_bytes(const struct loading *l, struct fxe_reading *reading)
+static int page_of(void *bytes, void *page, uint64_t offset)
 {
-    bool large = l->bytes.left >= FX_CONTENT_MIN;
-    struct fx_digest *d = large && fxe_shared_is_on() ? fx_digest_new() : NULL;
-    fx_digest_add(d, l->bytes.data, l->bytes.left);
-    return describe(d, l->cls, l->flags, reading);
+    const struct memory *m = bytes;
+    memcpy(page, m->data + offset, FX_PAGE);
+    return 0;
 }
 
-/* Returns whether others have read the same bytes: then a handle of that is the reply. */
-static bool reply_known(struct fxe_req *r, const struct fxe_reading *reading)
+/* Returns whether others have read the same bytes: then a handle of that is the reply.  Only bytes
+ * whose pages are known are hashed for that; others are hashed while FAISS reads them. */
+static bool reply_known(struct fxe_req *r, const struct loading *l)
 {
+    struct memory m = l->bytes;
+    struct fxe_reading reading = {.cls = l->cls, .flags = l->flags};
+    struct fxe_obj *o = NULL;
+    fx_content_pages(page_of, &m, m.left, reading.content.pages);
+    reading.content.size = m.left;
     fxe_lock();
-    struct fxe_obj *o = fxe_shared_find(r->session, reading);
+    bool may_be = fxe_shared_has_pages(&reading);
+    fxe_unlock();
+    struct fx_digest *d = may_be ? fx_digest_new() : NULL;
+    fx_digest_add(d, m.data, m.left);
+    if (!describe(d, l->cls, l->flags, &reading))
+        return false;
+    fxe_lock();
+    o = fxe_shared_find(r->session, &reading);
     fxe_unlock();
     if (o)
         fxe_reply_object(r, o);
@@ -281,12 +299,14 @@ static bool reply_known(struct fxe_req *r, const struct fxe_reading *reading)
 
 static void load_and_reply_index(struct fxe_req *r, int cls, const void *data, size_t size)
 {
-    struct loading l = {.cls = cls, .flags = fxe_io_flags(r), .bytes = {data, size}};
+    struct loading l = {.cls = cls, .flags = fxe_io_flags(r), .bytes = {data, size, NULL}};
     struct fxe_reading reading;
-    bool to_share = describe_bytes(&l, &reading);
-    if ((to_share && reply_known(r, &reading)) || fxe_guard_load(r, load_bytes, &l) != 0)
+    bool may_share = size >= FX_CONTENT_MIN && fxe_shared_is_on();
+    if ((may_share && reply_known(r, &l)) || fxe_guard_load(r, load_bytes, &l) != 0)
         return;
+    l.bytes.digest = may_share ? fx_digest_new() : NULL;
     load_bytes(&l);
+    bool to_share = describe(l.bytes.digest, cls, l.flags, &reading);
     reading.whole = l.left == 0;
     if (l.rc != 0)
         fxe_fail_faiss(r, l.rc);

@@ -81,6 +81,16 @@ struct fxe_obj *fxe_shared_find(struct fxe_session *s, const struct fxe_reading 
     return c ? fxe_obj_alias_apart(s, c->obj) : NULL;
 }
 
+bool fxe_shared_has_pages(const struct fxe_reading *reading)
+{
+    for (const struct fxe_content *c = shared.by_content; c; c = c->hh.next)
+        if (c->key.content.size == reading->content.size && c->key.cls == reading->cls &&
+            c->key.flags == reading->flags &&
+            memcmp(c->key.content.pages, reading->content.pages, FX_HASH_SIZE) == 0)
+            return true;
+    return false;
+}
+
 struct fxe_obj *fxe_shared_add(struct fxe_session *s, const struct fxe_reading *reading, void *ptr,
                                void **unused)
 {

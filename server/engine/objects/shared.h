@@ -45,6 +45,8 @@ static inline bool fxe_is_shared(const struct fxe_obj *o)
 /* Returns a new handle of the object that was read in this way, or NULL if there is none, or if
  * memory is out. */
 struct fxe_obj *fxe_shared_find(struct fxe_session *s, const struct fxe_reading *reading);
+/* Is there one with the same size and pages, whatever its hash is? */
+bool fxe_shared_has_pages(const struct fxe_reading *reading);
 /* FAISS has read `ptr`: returns a new handle of it.  If another object with this content was added
  * meanwhile, returns a handle of that one, and *unused is ptr.  NULL if memory is out. */
 struct fxe_obj *fxe_shared_add(struct fxe_session *s, const struct fxe_reading *reading, void *ptr,
