@@ -19,8 +19,6 @@ int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr
  * names no class that can be loaded. */
 int fxe_asked_class(struct fxe_req *r);
 int fxe_io_flags(struct fxe_req *r);
-/* Replies with the handle of an object that the request has made.  NULL: memory is out. */
-void fxe_reply_object(struct fxe_req *r, struct fxe_obj *o);
 
 /* Makes the session's loads that wait for bytes fail.  The caller holds engine.lock. */
 void fxe_streams_abort(struct fxe_session *s);

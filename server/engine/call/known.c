@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "server/engine/call/files.h"
-#include "server/engine/objects/shared.h"
+#include "server/engine/call/loaded.h"
 #include "server/engine/run/request.h"
 
 /* Returns 1 if the request has `key`, 0 if not, or -1 with the reply set if it has another size. */
