@@ -212,6 +212,27 @@ ok "and not by the second" [ "$(sent)" -lt 64 ]
 SERVER=$DIRECT
 ok "the server stops" stop_server
 
+# --- no memory for a copy ---
+
+case $BUILD in
+*-address | *-thread) ;;
+*)
+    start_server --memory 120
+    talk m1
+    talk m2
+    is "two read the file" "$(ask m1 "read 0 $ivf"; ask m2 "read 0 $ivf")" "ok
+ok"
+    like "a change that needs a copy is refused" "$(ask m1 'add 0 3')" \
+        '^-4 .*faiss_Index_add: other readers of the same file use this index.*no memory for a copy; nothing was changed'
+    is "nothing has changed" "$(ask m1 'search 0'; ask m2 'search 0')" "$wanted
+$wanted"
+    ask m2 'free 0' >/dev/null
+    is "the last reader needs no copy" "$(ask m1 'nprobe 0 20'; ask m1 'search 0')" "ok
+$(local_answer "read 0 $ivf" 'nprobe 0 20' 'search 0')"
+    ok "the server stops" stop_server
+    ;;
+esac
+
 # --- with a data directory ---
 
 start_server --data-dir "$TMP/data" --keep sessions

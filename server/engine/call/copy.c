@@ -61,6 +61,13 @@ static size_t take(void *ctx, void *to, size_t want)
     return got;
 }
 
+/* Any other error than FAISS's own is a lack of memory: nothing else is used. */
+static void explain(int rc, char why[FXE_COPY_WHY])
+{
+    const char *text = rc == FAISS_EXCEPT ? fxe_api()->get_last_error() : NULL;
+    snprintf(why, FXE_COPY_WHY, "%s", text ? text : "");
+}
+
 static void *write_index(void *arg)
 {
     struct passage *p = arg;
@@ -74,10 +81,7 @@ static void *write_index(void *arg)
         p->rc = fx_root(p->from->cls) == FX_CLASS_IndexBinary
                     ? fxe_api()->write_index_binary(index, f)
                     : fxe_api()->write_index(index, f);
-        if (p->rc != 0) {
-            const char *text = fxe_api()->get_last_error();
-            snprintf(p->why, sizeof p->why, "%s", text ? text : "");
-        }
+        explain(p->rc, p->why);
         if (fclose(f) != 0 && p->rc == 0)
             p->rc = STD_EXCEPT;
     }
@@ -123,10 +127,7 @@ int fxe_copy_index(struct fxe_obj *o, int flags, void **copy, char why[FXE_COPY_
     p.abandoned = true;
     pthread_cond_signal(&p.changed);
     pthread_mutex_unlock(&p.lock);
-    if (rc != 0) {
-        const char *text = fxe_api()->get_last_error();
-        snprintf(why, FXE_COPY_WHY, "%s", text ? text : "");
-    }
+    explain(rc, why);
     pthread_join(writer, NULL);
     pthread_mutex_destroy(&p.lock);
     pthread_cond_destroy(&p.changed);
