@@ -217,10 +217,11 @@ ok "the server stops" stop_server
 case $BUILD in
 *-address | *-thread) ;;
 *)
-    start_server --memory 120
+    start_server --memory 190 # for two of its size, and no third
     talk m1
     talk m2
-    is "two read the file" "$(ask m1 "read 0 $ivf"; ask m2 "read 0 $ivf")" "ok
+    is "two read the file" "$(ask m1 "read 0 $ivf"; ask m2 "read 0 $ivf"; ask m2 "flags 1 2 $ivf")" "ok
+ok
 ok"
     like "a change that needs a copy is refused" "$(ask m1 'add 0 3')" \
         '^-4 .*faiss_Index_add: other readers of the same file use this index.*no memory for a copy; nothing was changed'
