@@ -14,10 +14,9 @@
 #include "shim/transport/repeat.h"
 
 enum {
-    SETTLED = 3,      /* seconds after which another change must show in a file's times */
-    PIECE = 1 << 20,  /* bytes */
-    LONGEST_MS = 200, /* between two questions */
-    MOST_MS = 60000   /* then it is sent, whoever else may be at it */
+    SETTLED = 3,     /* seconds after which another change must show in a file's times */
+    PIECE = 1 << 20, /* bytes */
+    LONGEST_MS = 200 /* between two questions */
 };
 
 /* The server is one that cannot be asked. */
@@ -198,13 +197,13 @@ static int ask_once(struct question *q)
 static int ask(struct fx_source *s, const struct fx_wanted *w, const uint8_t *name, size_t size)
 {
     struct question q = {.s = s, .w = w, .name = name, .size = size};
-    uint64_t waited = 0, more = 0;
+    uint64_t waited = 0, more = 0, most = (uint64_t)fx_settings_timeout_ms();
     s->asked = 1;
     for (;;) {
         int rc = ask_once(&q);
         if (rc != 0 || q.known)
             return rc != 0 ? rc : 1;
-        if (!q.wait || waited > MOST_MS)
+        if (!q.wait || waited > most)
             return 0;
         more = more ? 2 * more : q.wait;
         if (more > LONGEST_MS)

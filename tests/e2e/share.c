@@ -27,6 +27,7 @@
 enum { D = 16, INDEXES = 10, BINARY = 5, QUERIES = 10, K = 5 };
 
 static void *indexes[INDEXES];
+static int binary[INDEXES]; /* is it a binary index? */
 
 static void result(int rc)
 {
@@ -86,7 +87,7 @@ static int make(const char *path, size_t n, const char *description)
 
 static int read_it(int i, const char *path, int flags)
 {
-    return i < BINARY
+    return !binary[i]
                ? faiss_read_index_fname(path, flags, (FaissIndex **)&indexes[i])
                : faiss_read_index_binary_fname(path, flags, (FaissIndexBinary **)&indexes[i]);
 }
@@ -95,7 +96,7 @@ static void stream(int i, const char *path)
 {
     FILE *f = fopen(path, "rb");
     int rc = !f           ? -1
-             : i < BINARY ? faiss_read_index(f, 0, (FaissIndex **)&indexes[i])
+             : !binary[i] ? faiss_read_index(f, 0, (FaissIndex **)&indexes[i])
                           : faiss_read_index_binary(f, 0, (FaissIndexBinary **)&indexes[i]);
     if (rc)
         result(rc);
@@ -111,7 +112,7 @@ static void search(int i)
     int32_t bits[QUERIES * K];
     idx_t labels[QUERIES * K];
     int rc;
-    if (i < BINARY) {
+    if (!binary[i]) {
         float *x = random_vectors(QUERIES, D, 7);
         rc = faiss_Index_search(indexes[i], QUERIES, x, K, distances, labels);
         free(x);
@@ -124,7 +125,7 @@ static void search(int i)
         result(rc);
     else
         printf("found %llx\n",
-               (unsigned long long)(checksum(i < BINARY ? (void *)distances : (void *)bits,
+               (unsigned long long)(checksum(!binary[i] ? (void *)distances : (void *)bits,
                                              sizeof bits) ^
                                     checksum(labels, sizeof labels)));
 }
@@ -132,7 +133,7 @@ static void search(int i)
 static int add(int i, size_t n)
 {
     int rc;
-    if (i < BINARY) {
+    if (!binary[i]) {
         float *x = random_vectors(n, D, 7);
         rc = faiss_Index_add(indexes[i], (idx_t)n, x);
         free(x);
@@ -218,10 +219,10 @@ static void run(const char *what, int i, const char *rest)
     } else if (strcmp(what, "both") == 0) {
         result(both(i, n % INDEXES));
     } else if (strcmp(what, "write") == 0) {
-        result(i < BINARY ? faiss_write_index_fname(indexes[i], rest)
+        result(!binary[i] ? faiss_write_index_fname(indexes[i], rest)
                           : faiss_write_index_binary_fname(indexes[i], rest));
     } else if (strcmp(what, "free") == 0) {
-        if (i < BINARY)
+        if (!binary[i])
             faiss_Index_free(indexes[i]);
         else
             faiss_IndexBinary_free(indexes[i]);
@@ -267,6 +268,8 @@ static void command(const char *line)
 int main(int argc, char **argv)
 {
     char line[512];
+    for (int i = BINARY; i < INDEXES; i++)
+        binary[i] = 1;
     for (int i = 1; i < argc; i++)
         command(argv[i]);
     while (argc == 1 && fgets(line, sizeof line, stdin)) {
