@@ -323,7 +323,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz refusals bench bench-full demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -360,6 +360,14 @@ fuzz: $(FUZZ) ## fuzz each target for FUZZ_SECONDS, and send 200,000 mutated req
 	$(SUBMAKE) SANITIZER=address test-programs
 	FUZZ_SECONDS=$(FUZZ_SECONDS) MUTATIONS=$(or $(MUTATIONS),100000) TEST_SECONDS=7200 $(RUN_TESTS) $(FUZZ) \
 		build-address/tests/e2e/mutations.t
+
+# Then each disk operation of the store fails in turn, and each byte of its files.
+TORTURE_SECONDS ?= 600
+torture: all $(TORTURE) $(E2E) $(RAW) $(UNIT) $(BUILD)/tests/e2e/torture.t ## kill clients and servers for TORTURE_SECONDS (600), then let the disk fail
+	TORTURE_SECONDS=$(TORTURE_SECONDS) TEST_SECONDS=$$(($(TORTURE_SECONDS) * 2 + 600)) $(PROVE) --verbose \
+		--exec tests/run $(BUILD)/tests/e2e/torture.t
+	FX_TORTURE=1 TEST_SECONDS=7200 $(PROVE) --verbose --exec tests/run \
+		$(BUILD)/tests/store_faults_test $(BUILD)/tests/store_damage_test
 
 # LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release that the table is to have.
 refusals: $(CRASH) ## generate the table of calls that crash FAISS, from LIBRARIES='1.7.3=/path/libfaiss_c.so ...'

@@ -501,6 +501,13 @@ bench_shapes() {
     stop_server
 }
 
+# Lists of numbers of the FAISSx dialect.
+bench_numbers() {
+    begin numbers
+    worker numbers "$OUT/numbers"
+    turns "$(rounds 30 200)"
+}
+
 # medians FILE: worker, name, median, quartiles and number of values.
 medians() {
     sort -t $'\t' -k2,3 -k4,4g "$1" | awk -F '\t' -v OFS=, '
@@ -510,7 +517,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers python"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

@@ -11,6 +11,7 @@
  *     drop N      accept and close the next N connections
  *     hold, go    pass nothing on; go on
  *     delay MS    wait before each chunk is passed on
+ *     twice N     pass on twice each of the next N chunks in each direction
  *     count       answers with the bytes to the server and to the client, and the connections
  *                 accepted, since the last `count`
  */
@@ -35,7 +36,7 @@ static struct pair {
 
 static long long cut_after[2] = {-1, -1}; /* bytes; -1: not */
 static long long passed[2], accepted;
-static int drop, hold, delay_ms;
+static int drop, hold, delay_ms, twice[2]; /* chunks */
 
 static _Noreturn void die(const char *what)
 {
@@ -118,8 +119,10 @@ static void pass_on(struct pair *p, int way)
     int last = n > 0 && *left >= 0 && *left <= n;
     if (last)
         n = *left;
-    if (n > 0 && send_all(p->fd[!way], buf, (size_t)n) != 0)
-        n = -1;
+    int copies = n > 0 && twice[way] > 0 ? twice[way]--, 2 : 1;
+    for (int i = 0; i < copies && n > 0; i++)
+        if (send_all(p->fd[!way], buf, (size_t)n) != 0)
+            n = -1;
     if (n > 0)
         passed[way] += n;
     if (n > 0 && *left > 0)
@@ -153,6 +156,8 @@ static int execute(const char *line, char *answer, size_t size)
         hold = what[0] == 'h';
     else if (strcmp(what, "delay") == 0)
         delay_ms = (int)n;
+    else if (strcmp(what, "twice") == 0)
+        twice[UP] = twice[DOWN] = (int)n;
     else if (strcmp(what, "half") == 0)
         for (struct pair *p = pairs; p < pairs + PAIRS; p++)
             p->fd[1] < 0 ? 0 : shutdown(p->fd[1], SHUT_WR);

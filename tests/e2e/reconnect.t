@@ -90,6 +90,23 @@ proxy 'down 0'
 is "it is freed although the reply is cut" "$(ask maker 'free 2')" "done"
 is "the handle is gone" "$(directly stat_of objects)" "$now"
 
+# --- what arrives twice ---
+
+talk doubled
+is "a client has an index" "$(ask doubled 'new 0 Flat'; ask doubled 'add 0 3')" "ok
+ok"
+found=$(ask doubled 'search 0')
+for n in 1 2 3 4; do
+    proxy 'twice 1'
+    is "an add that arrives twice succeeds ($n)" "$(ask doubled 'add 0 3')" ok
+    is "and is made once ($n)" "$(ask doubled 'total 0')" $((3 + 3 * n))
+done
+is "a new index" "$(ask doubled 'new 1 Flat'; ask doubled 'add 1 3')" "ok
+ok"
+proxy 'twice 1'
+is "a search that arrives twice has its results" "$(ask doubled 'search 1')" "$found"
+is "and the next call has its own" "$(ask doubled 'total 1')" 3
+
 # --- waiting and giving up ---
 
 proxy 'drop 4' cut

@@ -4,19 +4,31 @@
 # was seen stays.  TORTURE_SECONDS and TORTURE_SEED make it longer, or another one.
 . tests/e2e/lib.sh
 
-seconds=${TORTURE_SECONDS:-10}
+start_server
+case $(client 'new 0 IDMap2,Flat') in
+*ok) ok "the server stops" stop_server ;;
+*) skip_all "this FAISS has no IDMap2" ;;
+esac
+
+seconds=${TORTURE_SECONDS:-25}
 seed=${TORTURE_SEED:-14}
 
+# torture NAME SHARE DURABILITY [OPTION OF THE SERVER...]: for SHARE tenths of the time.
 torture() {
-    mkdir "$TMP/$1"
-    ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS" "$BUILD/tests/torture/torture" --dir "$TMP/$1" --build "$BUILD" \
+    fx_dir=$TMP/$1
+    fx_share=$2
+    fx_mode=$3
+    shift 3
+    mkdir "$fx_dir"
+    ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS" "$BUILD/tests/torture/torture" --dir "$fx_dir" --build "$BUILD" \
         --preload "${SANITIZER_RUNTIME:+$SANITIZER_RUNTIME }$STAND_IN" --seed "$seed" \
-        --seconds "$2" --durability "$3" >"$TMP/$1.out" 2>&1
-    is "--durability $3: nothing acknowledged is lost, doubled, or vanishes" "$?" 0
-    diag "$(cat "$TMP/$1.out")"
-    cp "$TMP/$1/server.log" "$TMP/server-$1.log" # is looked through at the end
+        --seconds $((seconds * fx_share / 10)) --durability "$fx_mode" -- "$@" >"$fx_dir.out" 2>&1
+    is "--durability $fx_mode${1:+ $*}: nothing acknowledged is lost, doubled, or vanishes" "$?" 0
+    diag "$(cat "$fx_dir.out")"
+    cp "$fx_dir/server.log" "$TMP/server-${fx_dir##*/}.log" # is looked through at the end
 }
 
-torture always "$seconds" always
-torture interval "$((seconds / 2))" interval=50
-torture snapshot "$((seconds / 2))" snapshot
+torture always 4 always
+torture sessions 2 always --keep sessions
+torture interval 2 interval=50
+torture snapshot 2 snapshot

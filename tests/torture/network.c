@@ -49,7 +49,7 @@ void network_trouble(struct driver *d)
 {
     char command[64];
     int rc;
-    switch (driver_random(d, 6)) {
+    switch (driver_random(d, 7)) {
     case 0:
         rc = talk(d, "cut\n");
         break;
@@ -66,6 +66,9 @@ void network_trouble(struct driver *d)
         break;
     case 4:
         rc = talk(d, "drop 2\n");
+        break;
+    case 5:
+        rc = talk(d, "twice 1\n");
         break;
     default:
         rc = talk(d, "hold\n");

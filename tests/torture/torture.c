@@ -237,8 +237,8 @@ static void report(const struct driver *d)
            d->nclients);
     printf(
         "killed: %d clients, %d engines, %d fronts, %d times everything, %d writers of snapshots; "
-        "stopped: %d clients, %d engines, %d writers; connections cut, halved or held up: %d "
-        "times; "
+        "stopped: %d clients, %d engines, %d writers; connections cut, halved, held up or given "
+        "something twice: %d times; "
         "orderly ends: %d; checks: %d\n",
         did->client_kills, did->engine_kills, did->front_kills, did->all_kills, did->writer_kills,
         did->client_stops, did->engine_stops, did->writer_stops, did->network, did->orderly,

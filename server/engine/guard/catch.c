@@ -116,18 +116,12 @@ static struct {
     const struct type_info *std_exception;
 } runtime;
 
-static void find_symbol(void *dl, const char *name, void *at)
-{
-    void *sym = dlsym(dl, name);
-    memcpy(at, &sym, sizeof sym);
-}
-
 void fxe_catch_init(void *dl)
 {
-    find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
-    find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
-    find_symbol(dl, "__cxa_current_exception_type", &runtime.current_type);
-    find_symbol(dl, "_ZTISt9exception", &runtime.std_exception);
+    fxe_find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
+    fxe_find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
+    fxe_find_symbol(dl, "__cxa_current_exception_type", &runtime.current_type);
+    fxe_find_symbol(dl, "_ZTISt9exception", &runtime.std_exception);
     fxe_region_init(dl);
 }
 

@@ -29,7 +29,7 @@ struct region {
     void *exception; /* the first, or NULL */
 };
 
-static void find_symbol(void *dl, const char *name, void *at)
+void fxe_find_symbol(void *dl, const char *name, void *at)
 {
     void *sym = dlsym(dl, name);
     memcpy(at, &sym, sizeof sym);
@@ -37,10 +37,10 @@ static void find_symbol(void *dl, const char *name, void *at)
 
 void fxe_region_init(void *dl)
 {
-    find_symbol(dl, "__cxa_get_globals", &runtime.globals);
-    find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
-    find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
-    find_symbol(dl, "GOMP_parallel", &runtime.parallel);
+    fxe_find_symbol(dl, "__cxa_get_globals", &runtime.globals);
+    fxe_find_symbol(dl, "__cxa_begin_catch", &runtime.begin_catch);
+    fxe_find_symbol(dl, "__cxa_end_catch", &runtime.end_catch);
+    fxe_find_symbol(dl, "GOMP_parallel", &runtime.parallel);
 }
 
 static void run_in_region(void *arg)

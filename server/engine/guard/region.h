@@ -18,4 +18,7 @@
  * Before, and without libgomp, regions have one thread. */
 void fxe_region_init(void *dl);
 
+/* Stores the address of a symbol of `dl`, or NULL, in the pointer or function pointer `*at`. */
+void fxe_find_symbol(void *dl, const char *name, void *at);
+
 #endif

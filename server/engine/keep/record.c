@@ -208,22 +208,6 @@ static int set_handles(struct fxe_req *r, struct fxe_obj *o, FaissParameterSpace
     return 0;
 }
 
-static void free_reply(struct fxe_req *r)
-{
-    fxe_values_free(&r->values);
-    for (int i = 0; i < r->nmemory; i++)
-        fx_buffer_free(&r->memory[i]);
-    for (int i = 0; i < r->nout; i++)
-        free(r->out[i].data);
-    free(r->found.lims);
-    free(r->found.labels);
-    free(r->found.distances);
-    msgpack_sbuffer_destroy(&r->extra);
-    msgpack_sbuffer_destroy(&r->reply);
-    fx_header_free(&r->header);
-    free(r->message);
-}
-
 /* Makes the reply that the caller gets if it asks again. */
 static void pack_answer(struct fxe_req *r, const struct fxs_record *rec, struct fxe_outcome *end)
 {
@@ -260,6 +244,8 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
     }
     if (space)
         fxe_api()->ParameterSpace_free(space);
-    free_reply(&r);
+    fxe_values_free(&r.values);
+    r.msg = NULL; /* not of the heap */
+    fxe_req_clear(&r);
     return rc;
 }

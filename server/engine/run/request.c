@@ -161,7 +161,7 @@ void fxe_req_run(struct fxe_req *r)
     fxe_req_finish(r);
 }
 
-static void free_request(struct fxe_req *r)
+void fxe_req_clear(struct fxe_req *r)
 {
     for (int i = 0; i < r->nmemory; i++)
         fx_buffer_free(&r->memory[i]);
@@ -179,6 +179,11 @@ static void free_request(struct fxe_req *r)
     free(r->message);
     free(r->printed.text);
     fxe_change_free(r->change);
+}
+
+static void free_request(struct fxe_req *r)
+{
+    fxe_req_clear(r);
     free(r);
 }
 

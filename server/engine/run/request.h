@@ -131,6 +131,8 @@ void fxe_req_run(struct fxe_req *r);
 /* Replies, and releases all that the request holds.  The caller holds no lock and must not use r
  * afterwards. */
 void fxe_req_finish(struct fxe_req *r);
+/* Frees what the request owns, but not itself. */
+void fxe_req_clear(struct fxe_req *r);
 /* The reply has been sent, or never will be: the connection may have its next request. */
 void fxe_req_sent(struct fxe_req *r);
 
