@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/fd.h"
 #include "shim/calls/handle.h"
 #include "shim/faissx.h"
 #include "shim/settings.h"
@@ -61,7 +62,7 @@ static int read_page(void *ctx, void *page, uint64_t offset)
 /* Bytes that name this machine until it is started again. */
 static int boot_id(char id[64])
 {
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int fd = fx_fd_high(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
     ssize_t n = fd < 0 ? -1 : read(fd, id, 64);
     if (fd >= 0)
         close(fd);
