@@ -18,7 +18,7 @@
 
 #include "proto/bar.h"
 #include "server/admin/admin.h"
-#include "server/engine/keep/note.h"
+#include "server/note.h"
 
 struct import {
     struct fxa *a;
@@ -70,7 +70,7 @@ static int copy(FILE *from, struct fxs_snapshot *w)
 static int store(struct import *im, const char *name, FILE *from, const struct file_head *head,
                  char *why)
 {
-    struct fxe_note note = {.d = le32toh(head->d),
+    struct fxs_note note = {.d = le32toh(head->d),
                             .metric = le32toh(head->metric),
                             .ntotal = (int64_t)le64toh(head->ntotal)};
     struct fxs_snapshot w;
@@ -88,7 +88,7 @@ static int store(struct import *im, const char *name, FILE *from, const struct f
         return -1;
     }
     msgpack_sbuffer_init(&b);
-    fxe_note_write(&note, &b);
+    fxs_note_write(&note, &b);
     struct fxs_snapshot_commit c = {
         .cls = "Index", .name = name, .note = b.data, .note_size = b.size};
     rc = fxs_snapshot_commit(im->store, &w, &sum, &c, &entry, why);

@@ -189,10 +189,13 @@ static enum fxs_store_rc name(struct fxs_store *s, struct fxs_job *job, char *wh
 static enum fxs_store_rc unname(struct fxs_store *s, struct fxs_job *job, char *why)
 {
     enum fxs_store_rc rc = fxs_db_named(s->writer, job->text, &job->entry, why);
+    if (rc == FXS_STORE_OK && job->file)
+        rc = give_name(s, job->entry, job->file, why);
     (void)(rc || (rc = fxs_db_remove_name(s->writer, job->text, why)) ||
            (rc = reap(s, job->entry, why)));
     if (rc == FXS_STORE_OK && job->caller.number)
-        rc = fxs_db_put_answer(s->writer, &job->caller, job->entry, 0, "", 0, job->ms, why);
+        rc = fxs_db_put_answer(s->writer, &job->caller, job->entry, 0, job->data ? job->data : "",
+                               job->size, job->ms, why);
     return rc;
 }
 

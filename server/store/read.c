@@ -218,6 +218,20 @@ enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
     return fxs_ask(s, &job, why);
 }
 
+enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const char *to,
+                                   const struct fxs_caller *caller, const void *answer, size_t size,
+                                   char *why)
+{
+    struct fxs_job job = {.kind = FXS_JOB_UNNAME,
+                          .text = from,
+                          .file = to,
+                          .caller = *caller,
+                          .data = answer,
+                          .size = answer ? size : 0};
+    enum fxs_store_rc rc = to ? check_name(to, why) : FXS_STORE_OK;
+    return rc ? rc : fxs_ask(s, &job, why);
+}
+
 /* --- answers --- */
 
 enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_caller *caller,

@@ -226,6 +226,13 @@ enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char
 enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
                                    const struct fxs_caller *caller, char *why);
 
+/* The entry that has the name `from` has the name `to` instead; NULL: it has one name less, and is
+ * removed if that was its last one.  The answer to the caller's request (number 0: nobody's) is
+ * kept in the same transaction.  FXS_STORE_NONE: no entry has the name. */
+enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const char *to,
+                                   const struct fxs_caller *caller, const void *answer, size_t size,
+                                   char *why);
+
 /* --- answers --- */
 
 /* Keeps the answer to record `number`'s caller.  It goes with the next transaction, and nobody

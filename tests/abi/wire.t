@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Not what is kept on disk: the commands that look after a data directory, and the note on an index.
 find proto shim server cli -name '*.c' ! -path 'proto/gen/*' ! -path 'server/admin/*' \
-    ! -path server/engine/keep/note.c >"$work/files"
+    ! -path server/note.c >"$work/files"
 
 # All of the code in one line, with calls that span lines closed up.
 xargs cat <"$work/files" | tr '\n' ' ' | sed 's/  */ /g' >"$work/code"
@@ -20,14 +20,17 @@ literals() {
 }
 
 # Calls that pack a string or look one up, and their wrappers: text, pack_text, pack_str, pack_uint,
-# copy_text, get (of a named integer).
-literals '(fx_pack_str|fx_header_(get|str|uint|int|is)|fxe_reply_key|pack_text|copy_text|pack_str|pack_uint|text|get)\([^;{}]*\)' \
+# copy_text, get (of a named integer); and those of the catalogue.
+literals '(fx_pack_str|fx_header_(get|str|uint|int|is)|fxe_reply_key|pack_text|copy_text|pack_str|pack_uint|pack_int|text|get|fxe_key_(int|real|text|name|array|has|wrong)|fxe_index_(of_key|lock)|fxe_publish_new)\([^;{}]*\)' \
     >"$work/keys"
 literals 'struct fxe_operation fxe_[a-z_]+ = \{ ?"[a-z_]+"' >"$work/operations"
+literals '\{ ?\{ ?"index_[a-z_]+"' >>"$work/operations"
+sort -u "$work/operations" -o "$work/operations"
 literals '(fxe_fail|fxs_answer_error|fxs_guest_refuse|refuse_waiting|refuse)\((r|s|f|c), ([a-z>-]+, )?"[a-z]+"' >"$work/kinds"
 literals '\{ ?"[a-z]+", FAISSX_E_[A-Z]+' >>"$work/kinds"
 literals 'static const char \*const ops\[\] = [^;]*;' >"$work/values"
 literals '\} kinds\[\] = \{\{"range"[^;]*;' >>"$work/values"
+literals '\} (known|types)\[\] = \{ ?\{"(nprobe|L2|flat)"[^;]*;' >>"$work/values"
 sort -u "$work/keys" "$work/operations" "$work/kinds" "$work/values" >"$work/known"
 
 # Code spans and the first words of the arrays in them: `ivf` and `["ivf", sel]`.

@@ -344,7 +344,10 @@ static void (*const recipes[])(R *r, C *c) = {
 
 void recipe_random(R *r, C *c)
 {
-    recipes[random32() % (sizeof recipes / sizeof *recipes)](r, c);
+    if (random32() % 6 == 0)
+        recipe_catalogue(r, c);
+    else
+        recipes[random32() % (sizeof recipes / sizeof *recipes)](r, c);
 }
 
 void recipe_bye(C *c, struct bytes *b)

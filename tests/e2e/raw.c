@@ -8,7 +8,7 @@
  * has no type for: "hex:00ff" for bytes, "uint:N" for an unsigned number.  "_frames" is not part of
  * the header but a list of payload frames:
  *
- *     "f32 1 2.5"   "i64 -1 7"   "zero 4096"   "hex 00ff"   ""
+ *     "f32 1 2.5"   "i64 -1 7"   "zero 4096"   "hex 00ff"   "file PATH"   ""
  *
  * "_repeat": N sends the request N times before reading the replies.  A request that begins with
  * "hex:" is a list of raw frames, instead of delimiter, header and payload: "hex:,81" is two
@@ -17,7 +17,10 @@
  * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
  * Each reply is printed as one line of JSON, in which "_frames" lists the sizes of its payload
- * frames.  If none comes within RAW_SECONDS (default 20), it prints "no reply" and exits with 1.
+ * frames.  With RAW_HEX set, the frames that are sent and received are printed instead, as lines of
+ * hexadecimal digits after "> " and "< ".  With RAW_SAVE set to a PATH, the payload frames go to
+ * files, PATH.1 and so on.  If none comes within RAW_SECONDS (default 20), it prints "no reply" and
+ * exits with 1.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -48,10 +51,36 @@ static size_t hex(const char *s, size_t n, unsigned char *out)
     return i;
 }
 
+static void show_frame(char direction, const unsigned char *data, size_t size)
+{
+    printf("%c ", direction);
+    for (size_t k = 0; k < size; k++)
+        printf("%02x", data[k]);
+    puts("");
+}
+
 static void send_frame(void *socket, const void *data, size_t size, int more)
 {
+    if (getenv("RAW_HEX") && size)
+        show_frame('>', data, size);
     if (zmq_send(socket, data, size, more ? ZMQ_SNDMORE : 0) < 0)
         die("send", zmq_strerror(errno));
+}
+
+/* Sends the content of a file. */
+static void send_file(void *socket, const char *path, int more)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f || fseek(f, 0, SEEK_END) != 0)
+        die(path, strerror(errno));
+    size_t size = (size_t)ftell(f);
+    char *data = malloc(size + 1);
+    rewind(f);
+    if (!data || fread(data, 1, size, f) != size)
+        die(path, "cannot be read");
+    fclose(f);
+    send_frame(socket, data, size, more);
+    free(data);
 }
 
 static void send_payload(void *socket, const char *text, int more)
@@ -61,6 +90,10 @@ static void send_payload(void *socket, const char *text, int more)
     int used = 0;
     sscanf(text, "%7s%n", kind, &used);
     const char *rest = text + used;
+    if (strcmp(kind, "file") == 0) {
+        send_file(socket, rest + 1, more);
+        return;
+    }
     if (strcmp(kind, "zero") == 0)
         size = room = strtoull(rest, NULL, 10);
     char *data = calloc(room ? room : 1, 1);
@@ -256,6 +289,23 @@ static int more(void *socket)
     return yes;
 }
 
+/* Frame i of a reply, as RAW_HEX and RAW_SAVE say.  0 is the delimiter, 1 the header. */
+static void keep_frame(int i, zmq_msg_t *frame)
+{
+    const char *path = getenv("RAW_SAVE");
+    const unsigned char *data = zmq_msg_data(frame);
+    size_t size = zmq_msg_size(frame);
+    char name[4096];
+    if (getenv("RAW_HEX") && i > 0)
+        show_frame('<', data, size);
+    if (!path || i < 2)
+        return;
+    snprintf(name, sizeof name, "%s.%d", path, i - 1);
+    FILE *f = fopen(name, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f) != 0)
+        die(name, "cannot be written");
+}
+
 /* Receives a reply.  Returns 0 if one came. */
 static int take_reply(void *socket, int print)
 {
@@ -272,6 +322,7 @@ static int take_reply(void *socket, int print)
             puts("no reply");
             return 1;
         }
+        keep_frame(i, &frame);
         if (i == 1) {
             msgpack_unpacked_init(&unpacked);
             if (msgpack_unpack_next(&unpacked, zmq_msg_data(&frame), zmq_msg_size(&frame), NULL) ==
@@ -287,7 +338,7 @@ static int take_reply(void *socket, int print)
         die("reply", "no header");
     json_object_set_new(reply, "_frames", sizes);
     char *text = json_dumps(reply, JSON_COMPACT | JSON_SORT_KEYS);
-    if (print || strstr(text, "\"error\""))
+    if (!getenv("RAW_HEX") && (print || strstr(text, "\"error\"")))
         puts(text);
     free(text);
     json_decref(reply);

@@ -7,6 +7,7 @@
 
 #include "server/engine/call/extras.h"
 #include "server/engine/call/joined.h"
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/check.h"
 #include "server/engine/guard/guard.h"
@@ -92,7 +93,8 @@ static enum fxe_lane lane_of(const struct fxe_req *r)
 
 int fxe_call_prepare(struct fxe_req *r)
 {
-    r->args = fx_header_get(&r->header, "args");
+    if (!r->args) /* those of a catalogue request are its own */
+        r->args = fx_header_get(&r->header, "args");
     if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
@@ -282,9 +284,13 @@ void fxe_call_faiss(void *arg)
 static void invoke_faiss(struct fxe_req *r)
 {
     char text[2048];
+    if (r->nprobe && fxe_nprobe_begin(r) != 0)
+        return;
     int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
     if (code != 0)
         fxe_fail_text(r, code, text);
+    if (r->nprobe)
+        fxe_nprobe_end(r);
 }
 
 /* For functions that print: their output is their result. */
@@ -359,21 +365,25 @@ static int may_keep(struct fxe_req *r)
     return rc;
 }
 
-void fxe_call_run(struct fxe_req *r)
+int fxe_call_make(struct fxe_req *r)
 {
-    if (own_call(r) || fxe_call_arguments(r) != 0 || may_keep(r) != 0)
-        return;
+    if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
+        (r->replaces && fxe_replace_first(r) != 0))
+        return -1;
     if (r->fn->flags & FX_PRINTS)
         invoke_printing(r);
     else
         invoke_faiss(r);
-    if (r->failed)
-        return;
-    int rc = r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
-    if (rc != 0) {
+    int rc = !r->failed && r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
+    if (rc != 0)
         fxe_fail_faiss(r, rc);
+    return r->failed ? -1 : 0;
+}
+
+void fxe_call_run(struct fxe_req *r)
+{
+    if (own_call(r) || fxe_call_make(r) != 0)
         return;
-    }
     if (fxe_call_results(r) != 0 && !r->failed)
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
     r->made = r->failed;

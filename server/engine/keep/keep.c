@@ -8,9 +8,9 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
+#include "server/engine/run/answers.h"
 #include "server/log.h"
 
 enum {
@@ -99,7 +99,7 @@ static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
                            .snapshot_ms = fxe_now_ms(),
                            .log_bytes = e->log_bytes};
     k->note.d = UNKNOWN;
-    fxe_note_read(&k->note, e->note, e->note_size);
+    fxs_note_read(&k->note, e->note, e->note_size);
     o->odd = k->note.odd;
     fxe_keep_adopt(k);
     return o;
@@ -311,6 +311,7 @@ void fxe_keep_commit(struct fxe_req *r)
 
 static int cannot_store(struct fxe_req *r, const char *why)
 {
+    msgpack_sbuffer_clear(&r->reply); /* it may have been packed for the snapshot */
     return fxe_fail(r, "limit", "%s: the index could not be stored: %s", r->operation->name, why);
 }
 
@@ -341,16 +342,25 @@ int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
     return 0;
 }
 
-int fxe_keep_unpublish(struct fxe_req *r, const char *name, size_t len)
+int fxe_keep_rename(struct fxe_req *r, const char *name, const char *to)
 {
-    char why[FXS_STORE_WHY], text[FXS_NAME_MAX + 1];
-    snprintf(text, sizeof text, "%.*s", (int)len, name);
-    enum fxs_store_rc rc =
-        store ? fxs_store_unname(store, text, &(struct fxs_caller){.number = 0}, why)
-              : FXS_STORE_OK;
+    char why[FXS_STORE_WHY];
+    struct fx_frame frames[FX_FRAMES_MAX];
+    struct fxs_caller caller = {.number = 0};
+    void *answer = NULL;
+    size_t size = 0;
+    if (!store)
+        return 0;
+    if (fxe_answers_caller(r, &caller)) {
+        int n = fxe_reply_pack(r, frames);
+        answer = fxe_answer_pack(frames, n, &size);
+    }
+    enum fxs_store_rc rc = fxs_store_rename(store, name, to, &caller, answer, size, why);
+    free(answer);
     if (rc == FXS_STORE_OK || rc == FXS_STORE_NONE)
         return 0;
-    return fxe_fail(r, "limit", "unpublish: %s", why);
+    msgpack_sbuffer_clear(&r->reply);
+    return fxe_fail(r, "limit", "%s: %s", r->operation->name, why);
 }
 
 void fxe_keep_use(struct fxe_kept *k)

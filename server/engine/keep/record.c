@@ -14,12 +14,15 @@
 #include <string.h>
 
 #include "server/engine/guard/catch.h"
+#include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/run/answers.h"
 
 enum { VERSION = 1, ALIGN = 64 };
 static const char padding[ALIGN];
+/* The operation of a record of faiss_Index_add_with_ids, or its like, with r->replaces. */
+static const char REPLACE[] = "index_replace";
 
 struct head {
     char magic[4];
@@ -78,7 +81,7 @@ static int pack_header(struct making *m, msgpack_sbuffer *b)
     msgpack_packer_init(&m->pk, b, msgpack_sbuffer_write);
     msgpack_pack_map(&m->pk, 2 + (calls != NULL));
     fx_pack_str(&m->pk, "operation");
-    fx_pack_str(&m->pk, m->r->fn->name);
+    fx_pack_str(&m->pk, m->r->replaces ? REPLACE : m->r->fn->name);
     fx_pack_str(&m->pk, "args");
     if (pack(m, m->r->args) != 0)
         return -1;
@@ -167,7 +170,8 @@ static int take_apart(const char *data, size_t size, struct fxe_msg *msg, struct
     return 0;
 }
 
-static int find_call(struct fxe_req *r, const struct fx_buffer *header, char *why, size_t len)
+static int find_call(struct fxe_req *r, const struct fx_buffer *header, const struct fxe_obj *o,
+                     char *why, size_t len)
 {
     const char *name, *text;
     size_t n;
@@ -178,6 +182,9 @@ static int find_call(struct fxe_req *r, const struct fx_buffer *header, char *wh
     r->args = fx_header_get(&r->header, "args");
     if (fx_header_str(&r->header, "operation", &name, &n))
         r->op = fx_op_by_name(name, n);
+    r->replaces = fx_header_is(&r->header, "operation", REPLACE);
+    if (r->replaces)
+        r->op = fxe_is_binary(o) ? FX_OP_IndexBinary_add_with_ids : FX_OP_Index_add_with_ids;
     r->fn = r->op ? &fx_fns[r->op] : NULL;
     if (!r->fn || !r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams) {
@@ -231,7 +238,7 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
     *end = (struct fxe_outcome){.answer = NULL};
     if (take_apart(rec->data, rec->size, &msg, &header) != 0) {
         snprintf(end->why, sizeof end->why, "the record's parts do not fit");
-    } else if (find_call(&r, &header, end->why, sizeof end->why) == 0) {
+    } else if (find_call(&r, &header, o, end->why, sizeof end->why) == 0) {
         if (set_handles(&r, o, &space) == 0)
             fxe_call_run(&r);
         else

@@ -85,8 +85,9 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
 
 static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
 {
-    struct fxe_blob *b;
-    HASH_FIND(hh, s->blobs, &id, sizeof id, b);
+    struct fxe_blob *b = NULL;
+    if (s)
+        HASH_FIND(hh, s->blobs, &id, sizeof id, b);
     return b && b->upload == upload ? b : NULL;
 }
 

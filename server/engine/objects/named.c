@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
@@ -21,16 +20,25 @@ static struct named *by_name; /* guarded by engine.lock */
 /* Held while names change on disk and here, so that both see the same order. */
 static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
 
+bool fxe_named_allows(const char *name, size_t len)
+{
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)name[i] < ' ')
+            return false;
+    return true;
+}
+
 static int get_name(struct fxe_req *r, const char **name, size_t *len)
 {
     if (!fx_header_str(&r->header, "name", name, len) || *len == 0 || *len > NAME_MAX_BYTES)
         return fxe_fail(r, "argument", "%s: a name must have 1 to %d bytes", r->operation->name,
                         NAME_MAX_BYTES);
-    for (size_t i = 0; i < *len; i++)
-        if ((unsigned char)(*name)[i] < ' ')
-            return fxe_fail(r, "argument", "%s: a name must not contain control characters",
-                            r->operation->name);
-    return 0;
+    return fxe_named_allows(*name, *len)
+               ? 0
+               : fxe_fail(r, "argument", "%s: a name must not contain control characters",
+                          r->operation->name);
 }
 
 static struct named *find_name(const char *name, size_t len)
@@ -38,6 +46,12 @@ static struct named *find_name(const char *name, size_t len)
     struct named *n;
     HASH_FIND(hh, by_name, name, len, n);
     return n;
+}
+
+struct fxe_obj *fxe_named_find(const char *name, size_t len)
+{
+    struct named *n = find_name(name, len);
+    return n ? n->obj : NULL;
 }
 
 size_t fxe_named_count(void)
@@ -91,39 +105,61 @@ static int prepare_publish(struct fxe_req *r)
     return fxe_needs_add(&r->needs, r->obj[0], own);
 }
 
-static void run_publish(struct fxe_req *r)
+/* Gives the name to the index.  The caller holds `naming`. */
+static int give_name(struct fxe_req *r, struct named *n, size_t len, bool replace,
+                     struct fxe_obj **doomed)
 {
-    struct fxe_obj *doomed = NULL;
-    const char *name;
-    size_t len;
-    if (get_name(r, &name, &len) != 0)
-        return;
-    struct named *n = calloc(1, sizeof *n + len + 1);
-    if (!n) {
-        fxe_fail(r, "limit", "the server is out of memory");
-        return;
-    }
-    memcpy(n->name, name, len);
-    n->obj = fxe_obj_target(r->obj[0]);
-    pthread_mutex_lock(&naming);
-    if (fxe_keep_publish(r, n->obj, n->name) != 0) {
-        pthread_mutex_unlock(&naming);
-        free(n);
-        return;
-    }
     fxe_lock();
-    struct named *old = find_name(name, len);
+    bool taken = find_name(n->name, len) != NULL;
+    fxe_unlock();
+    if (taken && !replace)
+        return fxe_named_taken(r, n->name, len);
+    if (fxe_keep_publish(r, n->obj, n->name) != 0)
+        return -1;
+    fxe_lock();
+    struct named *old = find_name(n->name, len);
     if (old && old->obj == n->obj) { /* the name already stands for this index */
         free(n);
     } else {
         fxe_obj_share(n->obj);
         HASH_ADD_KEYPTR(hh, by_name, n->name, len, n);
         if (old)
-            drop(old, &doomed);
+            drop(old, doomed);
     }
     fxe_unlock();
+    return 0;
+}
+
+int fxe_named_taken(struct fxe_req *r, const char *name, size_t len)
+{
+    return fxe_fail(r, "argument", "%s: an index has the name '%.*s' already", r->operation->name,
+                    (int)len, name);
+}
+
+int fxe_named_publish(struct fxe_req *r, const char *name, size_t len, struct fxe_obj *o,
+                      bool replace)
+{
+    struct fxe_obj *doomed = NULL;
+    struct named *n = calloc(1, sizeof *n + len + 1);
+    if (!n)
+        return fxe_fail(r, "limit", "the server is out of memory");
+    memcpy(n->name, name, len);
+    n->obj = o;
+    pthread_mutex_lock(&naming);
+    int rc = give_name(r, n, len, replace, &doomed);
     pthread_mutex_unlock(&naming);
+    if (rc != 0)
+        free(n);
     fxe_obj_destroy_list(doomed);
+    return rc;
+}
+
+static void run_publish(struct fxe_req *r)
+{
+    const char *name;
+    size_t len;
+    if (get_name(r, &name, &len) == 0)
+        fxe_named_publish(r, name, len, fxe_obj_target(r->obj[0]), true);
 }
 
 /* --- open --- */
@@ -159,7 +195,7 @@ static void run_open(struct fxe_req *r)
 static void pack_details(msgpack_packer *pk, const struct fxe_obj *o)
 {
     const struct fxe_kept *k = o->kept;
-    struct fxe_note note = {0};
+    struct fxs_note note = {0};
     bool known = k && k->note.d > 0;
     if (known)
         note = k->note;
@@ -204,27 +240,49 @@ static void run_list(struct fxe_req *r)
     fxe_unlock();
 }
 
-static void run_unpublish(struct fxe_req *r)
+int fxe_named_change(struct fxe_req *r, const char *name, size_t len, const char *to, size_t to_len)
 {
     struct fxe_obj *doomed = NULL;
-    const char *name;
-    size_t len;
-    if (get_name(r, &name, &len) != 0)
-        return;
+    struct named *fresh = to ? calloc(1, sizeof *fresh + to_len + 1) : NULL;
+    if (to && !fresh)
+        return fxe_fail(r, "limit", "the server is out of memory");
+    if (to)
+        memcpy(fresh->name, to, to_len);
     pthread_mutex_lock(&naming);
-    if (fxe_keep_unpublish(r, name, len) != 0) {
-        pthread_mutex_unlock(&naming);
-        return;
-    }
     fxe_lock();
     struct named *n = find_name(name, len);
-    if (n)
+    bool taken = to && find_name(to, to_len);
+    fxe_unlock(); /* names change only with `naming` */
+    if (!n)
+        fxe_fail(r, "handle", "%s: no index is published as '%.*s'", r->operation->name, (int)len,
+                 name);
+    else if (taken)
+        fxe_named_taken(r, to, to_len);
+    else
+        fxe_keep_rename(r, n->name, fresh ? fresh->name : NULL);
+    fxe_lock();
+    if (!r->failed && to) {
+        fresh->obj = n->obj;
+        HASH_DELETE(hh, by_name, n);
+        HASH_ADD_KEYPTR(hh, by_name, fresh->name, to_len, fresh);
+        free(n);
+        fresh = NULL;
+    } else if (!r->failed) {
         drop(n, &doomed);
+    }
     fxe_unlock();
     pthread_mutex_unlock(&naming);
+    free(fresh);
     fxe_obj_destroy_list(doomed);
-    if (!n)
-        fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
+    return r->failed ? -1 : 0;
+}
+
+static void run_unpublish(struct fxe_req *r)
+{
+    const char *name;
+    size_t len;
+    if (get_name(r, &name, &len) == 0)
+        fxe_named_change(r, name, len, NULL, 0);
 }
 
 const struct fxe_operation fxe_publish_operation = {"publish", 1, prepare_publish, run_publish,

@@ -7,15 +7,34 @@
 #ifndef FXE_NAMED_H
 #define FXE_NAMED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct fxe_obj;
+struct fxe_req;
 struct fxe_operation;
 extern const struct fxe_operation fxe_publish_operation, fxe_open_operation, fxe_list_operation,
     fxe_unpublish_operation;
 
 /* Returns how many names there are.  The caller holds engine.lock. */
 size_t fxe_named_count(void);
+
+/* May an index have this name? */
+bool fxe_named_allows(const char *name, size_t len);
+/* Returns the index with this name, or NULL.  The caller holds engine.lock. */
+struct fxe_obj *fxe_named_find(const char *name, size_t len);
+
+/* Each returns 0, or -1 with the reply set; the caller does not hold engine.lock.
+ * fxe_named_publish: gives the index this name, on disk first, with the reply to r; the caller
+ * holds its lock.  If another one has the name, that loses it, or `replace` is false and the call
+ * fails.
+ * fxe_named_change: the index gets the name `to` instead, or has one name less if that is NULL.
+ * fxe_named_taken: fails because of the name. */
+int fxe_named_publish(struct fxe_req *r, const char *name, size_t len, struct fxe_obj *o,
+                      bool replace);
+int fxe_named_change(struct fxe_req *r, const char *name, size_t len, const char *to,
+                     size_t to_len);
+int fxe_named_taken(struct fxe_req *r, const char *name, size_t len);
 
 /* Gives an index of the store its name.  Returns 0, or -1 if memory is out.  The caller holds
  * engine.lock. */

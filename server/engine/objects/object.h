@@ -24,6 +24,11 @@ struct fxe_group {
     struct fxe_req *waiting, *last_waiting;
 };
 
+/* Calls about an index since it was made or read; each is atomic. */
+struct fxe_obj_counts {
+    uint64_t calls, errors, searches, queries, added;
+};
+
 struct fxe_obj {
     uint64_t id;
     void *ptr; /* FAISS's object; NULL while it is on disk only (keep.h) */
@@ -50,6 +55,7 @@ struct fxe_obj {
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;       /* what the store has of it, or NULL */
     struct fxe_content *content; /* what it was read from, if it is shared (shared.h); or NULL */
+    struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */
     int released;                /* its handle has ended: freed as soon as nothing uses it */

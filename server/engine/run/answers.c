@@ -7,6 +7,7 @@
 
 #include "server/engine/call/files.h"
 #include "server/engine/call/known.h"
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
@@ -71,7 +72,8 @@ static bool is_of_interest(const struct fxe_req *r)
     static int8_t known[FX_NOPS]; /* 0: not known yet, 1: yes, 2: no */
     if (!r->fn)
         return makes_objects(r) || r->operation == &fxe_publish_operation ||
-               r->operation == &fxe_unpublish_operation || r->operation == &fxe_save_operation;
+               r->operation == &fxe_unpublish_operation || r->operation == &fxe_save_operation ||
+               fxe_catalogue_changes(r->operation);
     if (!known[r->op])
         known[r->op] = changes_object(r->fn) || makes_objects(r) ? 1 : 2;
     return known[r->op] == 1;

@@ -84,7 +84,7 @@ int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size)
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
-    if (r->piece_of || r->fn)
+    if (r->piece_of || r->fn || !r->operation->needs_session)
         return;
     for (int i = 0; i < r->nout; i++)
         big |= r->out[i].size > FX_PIECE;

@@ -7,6 +7,7 @@
 #include "server/engine/call/files.h"
 #include "server/engine/call/known.h"
 #include "server/engine/call/special.h"
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
@@ -37,6 +38,9 @@ static const struct fxe_operation *find_operation(struct fxe_req *r, const char 
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (strlen(operations[i]->name) == len && memcmp(operations[i]->name, name, len) == 0)
             return operations[i];
+    const struct fxe_operation *of_catalogue = fxe_catalogue_find(r, name, len);
+    if (of_catalogue)
+        return of_catalogue;
     r->op = fx_op_by_name(name, len);
     if (!r->op || fx_fns[r->op].flags & FX_CUSTOM) {
         const struct fxe_operation *special = fxe_special(r->op);

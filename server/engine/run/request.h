@@ -90,6 +90,8 @@ struct fxe_req {
     struct fxe_needs needs;
     struct fxe_values values;
     struct fxe_found found;
+    int64_t nprobe, own_nprobe; /* for this call only, or 0; the index's (catalogue/search.c) */
+    bool replaces;              /* vectors with these ids are removed first (catalogue/vectors.c) */
 
     enum fxe_keep keep;
     int kept_param;            /* of a request that is recorded: the index that it changes */
@@ -169,6 +171,9 @@ int fxe_call_prepare(struct fxe_req *r);
  * only when the request was prepared.  Returns 0, or -1 with the reply set. */
 int fxe_call_resolve(struct fxe_req *r);
 void fxe_call_run(struct fxe_req *r);
+/* The same without the results, which are left in v[], lent[] and out[].  Returns 0, or -1 with the
+ * reply set. */
+int fxe_call_make(struct fxe_req *r);
 /* Puts the arguments into v[], and memory for the results into the reply. */
 int fxe_call_arguments(struct fxe_req *r);
 /* Makes the call, without any check; the argument is the request. */

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
@@ -20,6 +21,7 @@ void fxe_stats_count(const struct fxe_req *r)
 {
     __atomic_add_fetch(&stats.requests, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&stats.by_op[r->op], 1, __ATOMIC_RELAXED);
+    fxe_index_count(r);
     if (r->failed)
         __atomic_add_fetch(&stats.errors, 1, __ATOMIC_RELAXED);
 }
