@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/engine/keep/unnamed.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 
 enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
@@ -97,7 +98,11 @@ static int prepare_publish(struct fxe_req *r)
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
     if (fxe_keep_store())
         r->lane = FXE_WIDE; /* it is written to disk */
-    return fxe_needs_add(&r->needs, r->obj[0], false);
+    /* What others have read from the same file does not get the name. */
+    bool own = fxe_is_shared(r->obj[0]);
+    if (own)
+        r->lane = FXE_WIDE;
+    return fxe_needs_add(&r->needs, r->obj[0], own);
 }
 
 /* Gives the name to the index.  The caller holds `naming`. */
