@@ -216,7 +216,8 @@ enum fxs_store_rc fxs_db_find_answer(struct fxs_db *db, const struct fxs_caller 
 {
     enum fxs_store_rc rc;
     sqlite3_stmt *st = fxs_sql(db, FXS_SQL_FIND_ANSWER,
-                               "SELECT entry, number, answer FROM answers"
+                               "SELECT entry, number, answer, (SELECT reason FROM aside"
+                               " WHERE aside.number = answers.number) FROM answers"
                                " WHERE caller = ? AND caller_number = ?",
                                &rc, why, "bi", caller->id, (size_t)FXS_CALLER_SIZE, caller->number);
     if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
@@ -225,6 +226,9 @@ enum fxs_store_rc fxs_db_find_answer(struct fxs_db *db, const struct fxs_caller 
     *number = fxs_sql_number(st, 1);
     *answer = NULL;
     *size = 0;
+    const char *reason = (const char *)sqlite3_column_text(st, 3);
+    if (why)
+        snprintf(why, FXS_STORE_WHY, "%s", reason ? reason : "");
     if (sqlite3_column_type(st, 2) != SQLITE_NULL) {
         *size = (size_t)sqlite3_column_bytes(st, 2);
         *answer = malloc(*size + 1);
