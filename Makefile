@@ -258,7 +258,7 @@ $(BUILD)/faiss-library: FORCE
 FORCE:
 
 # Unmodified users of FAISS: linked with the real library, never sanitized.
-$(E2E) $(BUILD)/tests/torture/aside $(filter %/client %/crowd %/durable,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
+$(E2E) $(BUILD)/tests/torture/aside $(filter %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: %.c faiss_c_compat.h $(BUILD)/faiss-library
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
@@ -301,7 +301,7 @@ $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
 
-$(filter-out %/client %/crowd %/durable,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
+$(filter-out %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 

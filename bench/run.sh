@@ -410,6 +410,22 @@ bench_written() {
     rm -rf "$data"
 }
 
+# A hundred processes that read the same file of 512 MB, beside one that reads it without a server.
+bench_readers() {
+    local n
+    begin readers
+    index Flat 1000000
+    sleep 4 # so that the file's times tell if it is changed
+    start_server
+    worker local "$OUT/readers" "$INDEX" 1
+    for n in 1 100; do
+        worker "readers$n" "${SERVER_HOST[@]}" "${STAND_IN[@]}" FAISSX_SERVER="$TCP" "$OUT/readers" \
+            "$INDEX" $n "$SERVER_PID"
+    done
+    turns "$(rounds 5 20)"
+    stop_server
+}
+
 bench_idle() {
     begin idle
     start_server
@@ -501,7 +517,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart numbers python"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

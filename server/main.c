@@ -20,7 +20,7 @@ static const char usage[] = "Usage: faissx-server COMMAND [OPTION]...\n"
 static void help(void)
 {
     printf("%s\n"
-           "  run      serve FAISS to libfaissx_c.so and other clients over ZeroMQ\n",
+           "  run           serve FAISS to libfaissx_c.so and other clients over ZeroMQ\n",
            usage);
     fxa_help();
     puts("\nfaissx-server COMMAND --help describes a command and its options.");

@@ -5,9 +5,11 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/machine.h"
 
@@ -35,6 +37,9 @@ static const struct option_info table[] = {
      "tcp://127.0.0.1:45678)"},
     {"--port", NUMBER, RUN, AT(port), "N", "FAISSX_PORT", 0, 65535,
      "port of the default endpoint; 0: any free port; not together with --bind"},
+    {"--bind-address", TEXT, RUN, AT(bind_address), "ADDRESS", "FAISSX_BIND_ADDRESS", 0, 0,
+     "address of the default endpoint, 0.0.0.0 for all (default: 127.0.0.1); not together with "
+     "--bind"},
     {"--threads", NUMBER, BOTH, AT(threads), "N", NULL, 1, 4096,
      "worker threads of each tenant's engine (default: number of cores)"},
     {"--library", TEXT, BOTH, AT(library), "PATH", "FAISSX_FAISS_LIBRARY", 0, 0,
@@ -73,14 +78,15 @@ static const struct option_info table[] = {
     {"--max-unauthenticated", NUMBER, RUN, AT(max_unauthenticated), "N", NULL, 1, 1 << 20,
      "connections that have not sent an API key yet; beyond that the oldest is closed (default: "
      "1024)"},
-    {"--log-level", CHOICE, BOTH, AT(log_level), FXS_LEVELS, NULL, 0, 0,
-     "the lowest level that is written to the log, on stderr (default: info)"},
-    {"--auth-file", TEXT, RUN, AT(auth_file), "FILE", NULL, 0, 0,
+    {"--log-level", CHOICE, BOTH, AT(log_level), FXS_LEVELS, "FAISSX_LOG_LEVEL", 0, 0,
+     "the lowest level that is written to the log, on stderr (default: info); warning and critical "
+     "mean warn and error"},
+    {"--auth-file", TEXT, RUN, AT(auth_file), "FILE", "FAISSX_AUTH_FILE", 0, 0,
      "API keys: a JSON object of \"key\": \"tenant\""},
-    {"--auth-keys", TEXT, RUN, AT(auth_keys), "LIST", NULL, 0, 0,
+    {"--auth-keys", TEXT, RUN, AT(auth_keys), "LIST", "FAISSX_AUTH_KEYS", 0, 0,
      "API keys: key1:tenant1,key2:tenant2; other users of the machine can see them in the list of "
-     "processes, so prefer --auth-file"},
-    {"--enable-auth", SWITCH, RUN, AT(enable_auth), NULL, NULL, 0, 0,
+     "processes, so prefer --auth-file or the variable"},
+    {"--enable-auth", SWITCH, RUN, AT(enable_auth), NULL, "FAISSX_ENABLE_AUTH", 0, 0,
      "require API keys; --auth-file and --auth-keys imply this"},
     {"--help", SWITCH, RUN, AT(help), NULL, NULL, 0, 0, "print this text and exit"},
     {"--link", NUMBER, ENGINE, AT(link), NULL, NULL, 0, INT_MAX, NULL},
@@ -128,6 +134,18 @@ static int parse_number(const char *name, const char *text, long min, long max, 
     return 0;
 }
 
+/* The value of a variable that stands for a SWITCH. */
+static int parse_switch(const char *name, const char *text, int *out)
+{
+    static const char *const words[] = {"0", "1", "false", "true", "no", "yes", "off", "on"};
+    for (int n = 0; n < (int)(sizeof words / sizeof *words); n++)
+        if (strcasecmp(text, words[n]) == 0) {
+            *out = n % 2;
+            return 0;
+        }
+    return wrong_option("%s: '%s' is neither true nor false", name, text);
+}
+
 /* Returns the nth word (from 0) of a list separated by '|', and its length in *len; or NULL. */
 static const char *choice(const char *words, int n, size_t *len)
 {
@@ -151,6 +169,14 @@ static int parse_choice(const char *name, const char *text, const char *words, i
             return 0;
         }
     return wrong_option("%s: '%s' is not one of %s", name, text, words);
+}
+
+/* Python's names of levels are accepted, too. */
+static const char *level_name(const char *text)
+{
+    return strcasecmp(text, "warning") == 0    ? "warn"
+           : strcasecmp(text, "critical") == 0 ? "error"
+                                               : text;
 }
 
 static int parse_endpoint(struct fxs_options *o, const char *name, const char *endpoint)
@@ -196,6 +222,8 @@ static int set_option(struct fxs_options *o, const struct option_info *i, const 
     case NUMBER:
         return parse_number(name, text, i->min, i->max, number_of(o, i));
     case CHOICE:
+        if (i->at == AT(log_level))
+            text = level_name(text);
         return parse_choice(name, text, i->value, number_of(o, i));
     case ENDPOINT:
         return parse_endpoint(o, name, text);
@@ -203,8 +231,7 @@ static int set_option(struct fxs_options *o, const struct option_info *i, const 
         *text_of(o, i) = text;
         return 0;
     default:
-        *number_of(o, i) = 1;
-        return 0;
+        return parse_switch(name, text ? text : "1", number_of(o, i));
     }
 }
 
@@ -258,10 +285,44 @@ static int is_given(const char *given, const char *name)
     return 0;
 }
 
+/* An option that is given takes the place of another one's variable. */
+static int check_keys(struct fxs_options *o, const char *given)
+{
+    if (is_given(given, "--auth-keys") && !is_given(given, "--auth-file"))
+        o->auth_file = NULL;
+    if (is_given(given, "--auth-file") && !is_given(given, "--auth-keys"))
+        o->auth_keys = NULL;
+    if (o->auth_keys && o->auth_file)
+        return wrong_option("--auth-keys and --auth-file cannot be used together");
+    return 0;
+}
+
+/* What --port and --bind-address say, unless there is a --bind. */
+static int set_default_bind(struct fxs_options *o, const char *given)
+{
+    if (o->nbinds && is_given(given, "--port"))
+        return wrong_option(
+            "--port: cannot be used with --bind, which names its port itself; given: %d", o->port);
+    if (o->nbinds && is_given(given, "--bind-address"))
+        return wrong_option(
+            "--bind-address: cannot be used with --bind, which names its address itself; given: %s",
+            o->bind_address);
+    if (o->nbinds)
+        return 0;
+    bool colon = strchr(o->bind_address, ':') && o->bind_address[0] != '[';
+    int n = snprintf(o->default_bind, sizeof o->default_bind, "tcp://%s%s%s:%d", colon ? "[" : "",
+                     o->bind_address, colon ? "]" : "", o->port);
+    if (n >= (int)sizeof o->default_bind)
+        return wrong_option("--bind-address: '%s' is too long", o->bind_address);
+    o->binds[o->nbinds++] = o->default_bind;
+    return 0;
+}
+
 int fxs_options_run(struct fxs_options *o, int argc, char **argv)
 {
     char given[COUNT] = {0};
     *o = (struct fxs_options){.port = 45678,
+                              .bind_address = "127.0.0.1",
                               .threads = fxs_cores_of_machine(),
                               .log_level = FXS_INFO,
                               .lease = 30,
@@ -272,19 +333,12 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .max_pending = 1024};
     if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
         return -1;
-    if (o->nbinds && is_given(given, "--port"))
-        return wrong_option(
-            "--port: cannot be used with --bind, which names its port itself; given: %d", o->port);
-    if (!o->nbinds) {
-        snprintf(o->default_bind, sizeof o->default_bind, "tcp://127.0.0.1:%d", o->port);
-        o->binds[o->nbinds++] = o->default_bind;
-    }
+    if (set_default_bind(o, given) != 0 || check_keys(o, given) != 0)
+        return -1;
     if (parse_durability(o) != 0)
         return -1;
     if (is_given(given, "--durability") && !o->data_dir)
         return wrong_option("--durability: nothing is kept without --data-dir");
-    if (o->auth_keys && o->auth_file)
-        return wrong_option("--auth-keys and --auth-file cannot be used together");
     fxs_log_level(o->log_level);
     return 0;
 }

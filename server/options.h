@@ -32,7 +32,8 @@ enum fxs_durability_mode { FXS_ALWAYS, FXS_INTERVAL, FXS_SNAPSHOT };
 struct fxs_options {
     const char *binds[FXS_BINDS_MAX];
     int nbinds;
-    char default_bind[64]; /* binds[0] points here if there is no --bind */
+    char default_bind[280]; /* binds[0] points here if there is no --bind */
+    const char *bind_address;
     int port;
     int threads;         /* workers of each engine */
     const char *library; /* the real libfaiss_c; NULL: search for one */

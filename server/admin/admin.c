@@ -11,7 +11,7 @@
 #include "proto/bar.h"
 
 static const struct fxa_command *const commands[] = {&fxa_backup, &fxa_restore, &fxa_verify,
-                                                     &fxa_repair, &fxa_export};
+                                                     &fxa_repair, &fxa_export,  &fxa_import_faissx};
 enum { COUNT = sizeof commands / sizeof *commands };
 
 static const struct {
@@ -35,7 +35,7 @@ static bool has(const struct fxa_command *c, int i)
 void fxa_help(void)
 {
     for (size_t i = 0; i < COUNT; i++)
-        printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-13s %s\n", commands[i]->name, commands[i]->summary);
 }
 
 static void usage(FILE *f, const struct fxa_command *c)

@@ -8,7 +8,7 @@
  *     faults.c     what is wrong: collected, printed
  *     manifest.c   the list of what a backup has
  *     when.c       times
- *     verify.c, repair.c, backup.c, prune.c, restore.c, export.c
+ *     verify.c, repair.c, backup.c, prune.c, restore.c, export.c, faissx.c
  */
 #ifndef FXA_ADMIN_H
 #define FXA_ADMIN_H
@@ -43,7 +43,8 @@ struct fxa_command {
     int (*run)(struct fxa *a, char **operands);
 };
 
-extern const struct fxa_command fxa_verify, fxa_repair, fxa_backup, fxa_restore, fxa_export;
+extern const struct fxa_command fxa_verify, fxa_repair, fxa_backup, fxa_restore, fxa_export,
+    fxa_import_faissx;
 
 /* Runs argv[0], if it is one of the commands.  Returns its exit status, or -1. */
 int fxa_main(int argc, char **argv);

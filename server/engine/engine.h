@@ -2,14 +2,14 @@
 /*
  * An engine: the process that runs FAISS for one tenant.
  *
- * run/        connections, worker threads, threads for wide work, requests and their locks
- * objects/    handles, sessions, published indexes, large arrays in transfer
- * call/       calls to the C API: arguments, the call, results; index files; FAISS's output
- * search/     searches run in batches, or split among the cores
- * catalogue/  operations on named indexes
- * dialect/    the dialect of FAISSx's Python client, translated to the catalogue
- * keep/       published indexes on disk
- * guard/      refuses calls that would crash or exhaust memory; the process's sandbox
+ * run/       connections, worker threads, threads for wide work, requests and their locks
+ * objects/   handles, sessions, published indexes, large arrays in transfer
+ * catalogue/ operations on named indexes that are made of calls to the C API
+ * dialect/   the dialect of FAISSx's Python client, translated to the catalogue
+ * call/      calls to the C API: arguments, the call, results; index files; FAISS's output
+ * search/    searches run in batches, or split among the cores
+ * keep/      published indexes on disk
+ * guard/     refuses calls that would crash or exhaust memory; the process's sandbox
  *
  * One mutex, engine.lock, guards the tables of objects, sessions, blobs and names, and the queues.
  * No thread holds it while it calls FAISS or uses a socket.  Lock order: a connection's lock, then

@@ -57,13 +57,14 @@ static void free_record(void *ctx, const struct fxs_row *row)
 
 void fxs_free_now(struct fxs_store *s, bool committed)
 {
-    for (size_t i = 0; committed && i < s->nfreed; i++) {
-        struct fxs_freed *f = &s->freed[i];
-        if (f->segment)
-            fxs_segment_free(s, f->segment, f->offset, f->size);
+    for (size_t i = 0; committed && i < s->nfreed; i++)
+        if (s->freed[i].segment)
+            fxs_segment_free(s, s->freed[i].segment);
         else
-            fxs_remove_file(s, f->file);
-    }
+            fxs_remove_file(s, s->freed[i].file);
+    for (size_t i = 0; committed && i < s->nfreed; i++)
+        if (s->freed[i].segment)
+            fxs_segment_punch(s, s->freed[i].segment, s->freed[i].offset, s->freed[i].size);
     s->nfreed = 0;
 }
 
@@ -96,6 +97,7 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
         job->number = ++*number;
     else if (*number < job->number)
         *number = job->number;
+    job->in_segment = false;
     if (job->number <= e.position)
         return FXS_STORE_OK; /* it waited for space, and a snapshot has it by now */
     struct fxs_row row = {.number = job->number,
@@ -106,7 +108,8 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
     for (int i = 0; i < nparts; i++)
         row.size += parts[i].iov_len;
     row.hash = fxs_row_hash(&row, parts, nparts);
-    if (row.size > FXS_INLINE_MAX) {
+    job->in_segment = row.size > FXS_INLINE_MAX;
+    if (job->in_segment) {
         rc = fxs_segment_write(s, parts, nparts, &row, why);
     } else {
         gather(s->scratch, parts, nparts);

@@ -22,7 +22,8 @@ static void enqueue(struct fxs_store *s, struct fxs_job *job, int64_t due_ms)
         s->urgent++;
     else if (!s->due_ms || due_ms < s->due_ms)
         s->due_ms = due_ms;
-    pthread_cond_signal(&s->work);
+    if (s->urgent >= s->enough)
+        pthread_cond_signal(&s->work);
 }
 
 enum fxs_store_rc fxs_ask(struct fxs_store *s, struct fxs_job *job, char *why)

@@ -11,8 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/store/mark.h"
 #include "server/store/pages.h"
 #include "server/store/scan.h"
+#include "server/store/spare.h"
+#include "server/store/stream.h"
 
 enum { TRIES = 5, PAUSE_NS = 20000000 };
 
@@ -262,6 +265,8 @@ static bool check_file(void *ctx, const char *name)
     struct check *c = ctx;
     if (!fxs_is_snapshot(name) && !fxs_is_segment(name) && strncmp(name, "tmp-", 4) != 0)
         return true;
+    if (fxs_is_spare(name))
+        return true;
     if (!c->nknown || !bsearch(name, c->known, c->nknown, sizeof *c->known, by_name))
         fault(c, FXS_NOTE_UNUSED, name, "nothing refers to this file");
     return true;
@@ -278,6 +283,30 @@ static void check_files(struct check *c)
     if (c->nknown)
         qsort(c->known, c->nknown, sizeof *c->known, by_name);
     fxs_each_file(c->s, check_file, c, NULL);
+}
+
+static enum fxs_store_rc count_large(void *ctx, const struct fxs_row *row, char *why)
+{
+    struct check *c = ctx;
+    (void)why;
+    c->totals->records++;
+    c->totals->bytes += row->size;
+    return FXS_STORE_OK;
+}
+
+/* Large records that have no row yet. */
+static void check_stream(struct check *c)
+{
+    char who[FXS_WHO], why[FXS_STORE_WHY], name[FXS_FILE_NAME];
+    struct fxs_stream end;
+    if (fxs_store_in_use(c->s->path, who))
+        return;
+    enum fxs_store_rc rc = fxs_stream_each(c->s, c->s->reader, count_large, c, &end, why);
+    if (rc == FXS_STORE_OK)
+        rc = fxs_mark_verify_stream(c->s, &end, why);
+    fxs_segment_name(end.segment, name);
+    if (rc != FXS_STORE_OK)
+        fault(c, FXS_FAULT_RECORDS, name, why);
 }
 
 static enum fxs_store_rc check_tables(struct check *c, char *why)
@@ -321,6 +350,7 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
         rc = FXS_STORE_OK;
     } else {
         rc = check_tables(&c, why);
+        check_stream(&c);
         if (rc == FXS_STORE_OK)
             check_files(&c);
     }

@@ -13,6 +13,7 @@
 
 #include "server/store/pages.h"
 #include "server/store/scan.h"
+#include "server/store/stream.h"
 
 enum { BUFFER = 1 << 20 };
 
@@ -35,10 +36,13 @@ enum fxs_store_rc fxs_copy_database(const char *dir, const char *to, char *why)
             fxs_store_moved((uint64_t)sqlite3_backup_pagecount(b) * FXS_PAGE_SIZE);
         sqlite3_backup_finish(b);
     }
+    /* Segments that are copied later may have more records than this database. */
+    if (code == SQLITE_DONE && from->format > 1)
+        rc = fxs_db_set_stream(copy, &(struct fxs_stream){0, 0, 0}, why);
     if (code != SQLITE_DONE)
         rc = fxs_sql_error(sqlite3_errcode(copy->sqlite) == SQLITE_OK ? from : copy, why);
-    else if (sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) !=
-             SQLITE_OK)
+    else if (rc == FXS_STORE_OK && sqlite3_exec(copy->sqlite, "PRAGMA journal_mode=DELETE", NULL,
+                                                NULL, NULL) != SQLITE_OK)
         rc = fxs_sql_error(copy, why);
 out:
     fxs_db_close(copy, rc == FXS_STORE_OK);
@@ -136,10 +140,12 @@ static enum fxs_store_rc copy_record(struct fxs_store *from, struct fxs_row *row
     enum fxs_store_rc rc = fxs_row_load(from, row, b, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    struct iovec iov = {b->data, row->size};
-    if (fxs_write_all(to, &iov, 1, (off_t)row->offset) != 0)
+    uint8_t head[FXS_HEAD_SIZE];
+    size_t before = fxs_stream_read_head(from, row, head) ? FXS_HEAD_SIZE : 0;
+    struct iovec iov[] = {{head, before}, {b->data, row->size}};
+    if (fxs_write_all(to, iov, 2, (off_t)(row->offset - before)) != 0)
         return fxs_io_error(why, "write", "the copy of a segment");
-    *copied += row->size;
+    *copied += before + row->size;
     return FXS_STORE_OK;
 }
 

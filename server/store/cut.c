@@ -108,7 +108,7 @@ enum fxs_store_rc fxs_store_cut(const char *dir, int64_t ms, fxs_fault_fn report
     for (size_t i = 0; rc == FXS_STORE_OK && i < c.n; i++)
         rc = cut_entry(&c, &c.list[i], report, ctx, why);
     if (rc == FXS_STORE_OK)
-        rc = fxs_db_commit(*db, why);
+        rc = fxs_db_commit(*db, false, why);
     else if (*db)
         fxs_db_rollback(*db);
     fxs_db_close(*db, rc == FXS_STORE_OK);

@@ -20,12 +20,13 @@ enum fxs_store_rc fxs_db_view(struct fxs_db **db, const char *path, char *why);
 void fxs_db_close(struct fxs_db *db, bool tidy);
 
 enum fxs_store_rc fxs_db_begin(struct fxs_db *db, char *why);
-enum fxs_store_rc fxs_db_commit(struct fxs_db *db, char *why);
+/* `later`: it is not synced, and durable with the next commit that is. */
+enum fxs_store_rc fxs_db_commit(struct fxs_db *db, bool later, char *why);
 void fxs_db_rollback(struct fxs_db *db);
 
 /* Bytes in the write-ahead log that are not in the database yet. */
 uint64_t fxs_db_wal_bytes(const struct fxs_db *db);
-/* Pages in the write-ahead log, as of the last commit; 0: it is about to be begun again. */
+/* Durable pages in the write-ahead log; 0: it is about to be begun again. */
 uint64_t fxs_db_wal_frames(const struct fxs_db *db);
 enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why);
 
@@ -62,6 +63,15 @@ enum fxs_store_rc fxs_db_flag_record(struct fxs_db *db, uint64_t entry, uint64_t
 enum fxs_store_rc fxs_db_segments(struct fxs_db *db,
                                   void (*f)(void *ctx, uint64_t segment, uint64_t records),
                                   void *ctx, char *why);
+
+/* Where the next large record will be; see stream.h. */
+struct fxs_stream {
+    uint64_t segment; /* 0: not known */
+    uint64_t tail;    /* offset in that segment */
+    uint64_t chain;   /* what the next record's head has to repeat */
+};
+enum fxs_store_rc fxs_db_stream(struct fxs_db *db, struct fxs_stream *at, char *why);
+enum fxs_store_rc fxs_db_set_stream(struct fxs_db *db, const struct fxs_stream *at, char *why);
 
 /* --- entries --- */
 

@@ -12,8 +12,7 @@
 #include "server/store/store.h"
 
 enum {
-    FXS_INLINE_MAX = 16 << 10,   /* larger records have their data in a segment */
-    FXS_SEGMENT_SIZE = 64 << 20, /* a segment that is larger gets no more records */
+    FXS_INLINE_MAX = 16 << 10, /* larger records have their data in a segment */
     FXS_SEGMENT_ALIGN = 64,
     FXS_PAGE = 4096,     /* of the database */
     FXS_FOOTER_SIZE = 88 /* of a snapshot file */
@@ -24,11 +23,17 @@ enum {
 struct fxs_store_io {
     int (*create)(int dir, const char *name); /* read and write; the file must not exist */
     ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t offset);
-    int (*sync)(int fd); /* a file, or the directory */
+    int (*sync)(int fd);      /* a file, or the directory */
+    int (*sync_data)(int fd); /* what is needed to read a file's data */
+    int (*truncate)(int fd, off_t size);
     int (*rename)(int dir, const char *from, const char *to);
     int (*remove)(int dir, const char *name);
 };
 extern struct fxs_store_io fxs_store_io;
+
+/* A segment is not larger, unless it has one record only.  Tests set it before they open a store.
+ */
+extern uint64_t fxs_segment_size;
 
 /* Writes all of it.  The iovecs are changed. */
 int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);
@@ -65,8 +70,9 @@ struct fxs_job {
     const char *file; /* of the snapshot; UNNAME: the new name, or NULL */
     int64_t ms;       /* when it was asked for */
     enum fxs_store_rc rc;
-    char *why;  /* the caller's */
-    bool waits; /* a caller waits for `finished`, and owns the job */
+    char *why;       /* the caller's */
+    bool waits;      /* a caller waits for `finished`, and owns the job */
+    bool in_segment; /* an append: its record is large */
     bool finished;
 };
 
@@ -84,9 +90,13 @@ struct fxs_segment {
 struct fxs_segments {
     struct fxs_segment *list;
     size_t n, cap;
-    int fd;                     /* the one that is written, or -1: its id is `last` */
-    uint64_t last, tail, start; /* start: the tail when the transaction began */
+    int fd; /* the one that is written, or -1: its id is `last` */
+    uint64_t last;
+    struct fxs_stream at, start; /* start: when the transaction began */
     bool dirty;
+    bool begun;             /* in this transaction */
+    struct fxs_stream left; /* then: where the stream ended when the transaction began */
+    struct fxs_spares *spares;
 };
 
 struct fxs_store {
@@ -123,6 +133,8 @@ struct fxs_store {
     pthread_cond_t work, finished;
     struct fxs_job *head, **tail;
     unsigned urgent; /* jobs that somebody waits for */
+    unsigned enough; /* of these: the writer is woken when there are so many */
+    unsigned crowd;  /* jobs that were under way lately at the same time */
     bool stop;
     bool broken; /* FXS_STORE_FAILED has happened; nothing more is written */
     bool full,
@@ -150,9 +162,15 @@ enum fxs_store_rc fxs_segment_load(struct fxs_store *s, char *why);
 bool fxs_segment_known(const struct fxs_store *s, const char *name);
 enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *parts, int nparts,
                                     struct fxs_row *row, char *why);
-enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, char *why);
+/* Makes what the transaction has written durable, and puts the stream's end into the database.
+ * *begun: it has begun a segment. */
+enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why);
+/* The transaction is not committed: removes what it has written, durably. */
+enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why);
 void fxs_segment_ended(struct fxs_store *s, bool committed);
-void fxs_segment_free(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
+/* A record is not needed any more.  Afterwards, for each of them: */
+void fxs_segment_free(struct fxs_store *s, uint64_t id);
+void fxs_segment_punch(struct fxs_store *s, uint64_t id, uint64_t offset, uint64_t size);
 void fxs_segment_close(struct fxs_store *s);
 enum fxs_store_rc fxs_segment_read(struct fxs_store *s, const struct fxs_row *row, void *buffer,
                                    char *why);

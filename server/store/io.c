@@ -25,10 +25,17 @@ static int io_remove(int dir, const char *name)
     return unlinkat(dir, name, 0);
 }
 
+static int io_truncate(int fd, off_t size)
+{
+    return ftruncate(fd, size);
+}
+
 struct fxs_store_io fxs_store_io = {
     .create = io_create,
     .write = pwritev,
     .sync = fsync,
+    .sync_data = fdatasync,
+    .truncate = io_truncate,
     .rename = io_rename,
     .remove = io_remove,
 };

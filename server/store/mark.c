@@ -15,10 +15,12 @@
 
 static const char mark_file[] = "replaying", wal_file[] = "store.db-wal";
 
-/* `check` and `wal_check` differ from the sum of the others if they were torn. */
+/* `check`, `wal_check` and `stream_check` differ from the sum of the others if they were torn. */
 struct fxs_mark {
     uint64_t entry, number, check;
     uint64_t salt, frames, wal_check; /* of the log: which one, and how many frames are durable */
+    /* Which segment, and up to where it is durable; the first version did not have these. */
+    uint64_t segment, tail, stream_check;
 };
 
 enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
@@ -29,15 +31,20 @@ enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 void fxs_mark_open(struct fxs_store *s)
 {
     struct fxs_mark m = {0};
-    const struct fxs_mark empty = {.check = ~0ull, .wal_check = ~0ull};
+    struct fxs_mark empty = {.check = ~0ull, .wal_check = ~0ull, .stream_check = ~0ull};
     s->mark_fd = openat(s->dir, mark_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->mark_fd < 0)
         return;
     ssize_t n = pread(s->mark_fd, &m, sizeof m, 0);
+    if (n == (ssize_t)offsetof(struct fxs_mark, segment)) {
+        m.stream_check = ~0ull;
+        empty = m;
+        n = 0;
+    }
     if (n != (ssize_t)sizeof m &&
         pwrite(s->mark_fd, &empty, sizeof empty, 0) != (ssize_t)sizeof empty)
         return;
-    if (n == (ssize_t)sizeof m && m.check == ~(m.entry + m.number)) {
+    if (m.check == ~(m.entry + m.number)) {
         s->marked_entry = m.entry;
         s->marked_number = m.number;
     }
@@ -79,7 +86,10 @@ void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
 
 void fxs_mark_committed(struct fxs_store *s)
 {
+    const struct fxs_stream *at = &s->segments.at;
     uint64_t salt, frames = fxs_db_wal_frames(s->writer);
+    if (s->mark && at->segment)
+        put(&s->mark->segment, at->segment, at->tail);
     if (!s->mark || !frames)
         return;
     if (s->wal_fd < 0)
@@ -98,6 +108,20 @@ enum fxs_store_rc fxs_mark_clear(struct fxs_store *s, char *why)
         return FXS_STORE_OK;
     fxs_io_error(why, "sync", mark_file);
     return FXS_STORE_FAILED;
+}
+
+enum fxs_store_rc fxs_mark_verify_stream(struct fxs_store *s, const struct fxs_stream *end,
+                                         char *why)
+{
+    const struct fxs_mark *m = s->mark;
+    char name[FXS_FILE_NAME];
+    if (!m || m->stream_check != ~(m->segment + m->tail) || m->segment != end->segment ||
+        m->tail <= end->tail)
+        return FXS_STORE_OK;
+    fxs_segment_name(end->segment, name);
+    return fxs_why(FXS_STORE_DAMAGED, why,
+                   "%s/%s had %" PRIu64 " durable bytes, but only %" PRIu64 " are there and right",
+                   s->path, name, m->tail, end->tail);
 }
 
 /* --- the write-ahead log --- */

@@ -20,6 +20,8 @@ enum { PAGE = FXS_PAGE_SIZE, SUM = FXS_PAGE_RESERVED };
 struct page_file {
     sqlite3_file file;
     int has_sums;       /* the database, not its log */
+    int later;          /* the log: a sync need not be done now */
+    int begun;          /* the log: it was begun anew since the last sync */
     sqlite3_file *real; /* behind this structure */
 };
 
@@ -82,17 +84,33 @@ static int x_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 offset)
         memcpy(page + PAGE - SUM, &sum, SUM);
         p = page;
     }
+    if (offset == 0)
+        ((struct page_file *)f)->begun = 1;
     return space(real(f)->pMethods->xWrite(real(f), p, n, offset));
 }
+
+static const sqlite3_io_methods methods;
 
 static int x_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     return real(f)->pMethods->xTruncate(real(f), size);
 }
 
+/* When the log begins anew its header has to be on disk before what follows: else the disk could
+ * have the old header with a part of the old log, whose pages are older than the database's. */
 static int x_sync(sqlite3_file *f, int flags)
 {
+    struct page_file *p = (struct page_file *)f;
+    if (p->later && !p->begun)
+        return SQLITE_OK;
+    p->begun = 0;
     return real(f)->pMethods->xSync(real(f), flags);
+}
+
+void fxs_page_sync_later(sqlite3_file *f, int later)
+{
+    if (f->pMethods == &methods)
+        ((struct page_file *)f)->later = later;
 }
 
 static int x_size(sqlite3_file *f, sqlite3_int64 *size)
@@ -181,6 +199,7 @@ static int x_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags
     struct page_file *p = (struct page_file *)f;
     p->file.pMethods = NULL;
     p->has_sums = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+    p->later = p->begun = 0;
     p->real = (sqlite3_file *)(p + 1);
     int rc = base(vfs)->xOpen(base(vfs), name, p->real, flags, out);
     if (rc == SQLITE_OK)

@@ -15,5 +15,7 @@ enum { FXS_PAGE_SIZE = FXS_PAGE, FXS_PAGE_RESERVED = 8 };
 const char *fxs_pages_register(void);
 /* Has the page a right checksum?  Pages are counted from 1.  One that was never written is good. */
 int fxs_page_is_good(const void *page, uint64_t number);
+/* Until this is undone, syncs of the write-ahead log do nothing, but for that of its header. */
+void fxs_page_sync_later(sqlite3_file *log, int later);
 
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "server/store/scan.h"
+#include "server/store/stream.h"
 
 enum { GAP = 1000000 }; /* added to numbers that may have been used and are not known */
 
@@ -411,7 +412,7 @@ static enum fxs_store_rc build(struct repair *r)
     }
     (void)((r->rc =
                 fxs_db_set_newest(r->db, number > r->newest ? number : r->newest, entry, r->why)) ||
-           (r->rc = fxs_db_commit(r->db, r->why)));
+           (r->rc = fxs_db_commit(r->db, false, r->why)));
     return r->rc;
 }
 
@@ -451,6 +452,7 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
     memset(totals, 0, sizeof *totals);
     if (!why)
         r.why = why = own;
+    fxs_stream_settle(dir);
     if ((r.rc = fxs_view_dir(&r.old, dir, why)) != FXS_STORE_OK)
         return r.rc;
     if ((r.rc = fxs_take_lock(r.old, why)) != FXS_STORE_OK)

@@ -28,6 +28,11 @@ const char *const fxs_sql_tables =
     "CREATE TABLE newest(one INTEGER PRIMARY KEY, number INTEGER NOT NULL, entry INTEGER NOT NULL);"
     "INSERT INTO newest VALUES(1, 0, 0);";
 
+const char *const fxs_sql_new_tables =
+    "CREATE TABLE stream(one INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    " tail INTEGER NOT NULL, chain INTEGER NOT NULL);"
+    "INSERT INTO stream VALUES(1, 0, 0, 0);";
+
 /* --- records --- */
 
 enum fxs_store_rc fxs_db_add_record(struct fxs_db *db, const struct fxs_row *row, char *why)
@@ -211,7 +216,8 @@ enum fxs_store_rc fxs_db_find_answer(struct fxs_db *db, const struct fxs_caller 
 {
     enum fxs_store_rc rc;
     sqlite3_stmt *st = fxs_sql(db, FXS_SQL_FIND_ANSWER,
-                               "SELECT entry, number, answer FROM answers"
+                               "SELECT entry, number, answer, (SELECT reason FROM aside"
+                               " WHERE aside.number = answers.number) FROM answers"
                                " WHERE caller = ? AND caller_number = ?",
                                &rc, why, "bi", caller->id, (size_t)FXS_CALLER_SIZE, caller->number);
     if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
@@ -220,6 +226,9 @@ enum fxs_store_rc fxs_db_find_answer(struct fxs_db *db, const struct fxs_caller 
     *number = fxs_sql_number(st, 1);
     *answer = NULL;
     *size = 0;
+    const char *reason = (const char *)sqlite3_column_text(st, 3);
+    if (why)
+        snprintf(why, FXS_STORE_WHY, "%s", reason ? reason : "");
     if (sqlite3_column_type(st, 2) != SQLITE_NULL) {
         *size = (size_t)sqlite3_column_bytes(st, 2);
         *answer = malloc(*size + 1);
@@ -230,6 +239,40 @@ enum fxs_store_rc fxs_db_find_answer(struct fxs_db *db, const struct fxs_caller 
     }
     sqlite3_reset(st);
     return rc;
+}
+
+/* --- the stream of large records --- */
+
+enum fxs_store_rc fxs_db_stream(struct fxs_db *db, struct fxs_stream *at, char *why)
+{
+    enum fxs_store_rc rc;
+    *at = (struct fxs_stream){0, 0, 0};
+    if (db->format < 2)
+        return FXS_STORE_OK;
+    sqlite3_stmt *st =
+        fxs_sql(db, FXS_SQL_STREAM, "SELECT segment, tail, chain FROM stream", &rc, why, "");
+    if (!st)
+        return rc;
+    rc = fxs_sql_step(db, st, why);
+    if (rc == FXS_STORE_NONE)
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s: the place of the next record is missing",
+                       db->path);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    at->segment = fxs_sql_number(st, 0);
+    at->tail = fxs_sql_number(st, 1);
+    at->chain = fxs_sql_number(st, 2);
+    sqlite3_reset(st);
+    return FXS_STORE_OK;
+}
+
+enum fxs_store_rc fxs_db_set_stream(struct fxs_db *db, const struct fxs_stream *at, char *why)
+{
+    if (db->format < 2)
+        return FXS_STORE_OK;
+    FXS_SQL_RUN(FXS_SQL_SET_STREAM, "INSERT OR REPLACE INTO stream VALUES(1,?,?,?)", "iii",
+                at->segment, at->tail, at->chain);
+    return FXS_STORE_OK;
 }
 
 /* --- numbers --- */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "server/store/internal.h"
+#include "server/store/spare.h"
 
 enum {
     BUFFER = 1 << 20,
@@ -141,6 +141,7 @@ void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w)
     if (w->tmp[0])
         fxs_remove_file(s, w->tmp);
     w->tmp[0] = 0;
+    fxs_spares_drop_if_full(s->segments.spares);
 }
 
 /* Writes the footer, and gives the file its name. */

@@ -42,6 +42,8 @@ enum {
     FXS_SQL_FIND_ANSWER,
     FXS_SQL_NEWEST,
     FXS_SQL_SET_NEWEST,
+    FXS_SQL_STREAM,
+    FXS_SQL_SET_STREAM,
     FXS_SQL_COUNT
 };
 
@@ -50,10 +52,13 @@ struct fxs_db {
     sqlite3_stmt *statements[FXS_SQL_COUNT]; /* made on first use */
     const char *path;
     int wal_pages;  /* in the write-ahead log that are not in the database */
-    int wal_frames; /* in the write-ahead log */
+    int wal_frames; /* in the write-ahead log, as of the last commit that was synced */
+    bool synced;    /* commits are */
+    long format;    /* of the database */
 };
 
-extern const char *const fxs_sql_tables;
+/* All tables; and those that format 1 did not have. */
+extern const char *const fxs_sql_tables, *const fxs_sql_new_tables;
 
 /* What SQLite's last error means; describes it in `why`. */
 enum fxs_store_rc fxs_sql_error(struct fxs_db *db, char *why);

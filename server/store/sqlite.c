@@ -11,8 +11,8 @@
 
 enum {
     APPLICATION = 0x46585353, /* "FXSS" */
-    FORMAT = 1,
-    WAIT_MS = 10000 /* for a lock: another program that looks at the database */
+    FORMAT = 2,               /* 1: without the table `stream` */
+    WAIT_MS = 10000           /* for a lock: another program that looks at the database */
 };
 
 /* An error of the operating system that means: no space. */
@@ -148,7 +148,9 @@ static int on_commit(void *ctx, sqlite3 *sqlite, const char *name, int pages)
 {
     (void)sqlite, (void)name;
     struct fxs_db *db = ctx;
-    db->wal_pages = db->wal_frames = pages;
+    db->wal_pages = pages;
+    if (db->synced) /* one that has changed nothing does not come here, and syncs nothing */
+        db->wal_frames = pages;
     return SQLITE_OK;
 }
 
@@ -184,8 +186,8 @@ enum fxs_store_rc fxs_db_create(const char *path, char *why)
                      APPLICATION, FORMAT);
     /* It has a temporary name: no journal is needed. */
     (void)((rc = run(db, "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; BEGIN", why)) ||
-           (rc = run(db, fxs_sql_tables, why)) || (rc = run(db, format, why)) ||
-           (rc = run(db, "COMMIT; PRAGMA journal_mode=WAL", why)));
+           (rc = run(db, fxs_sql_tables, why)) || (rc = run(db, fxs_sql_new_tables, why)) ||
+           (rc = run(db, format, why)) || (rc = run(db, "COMMIT; PRAGMA journal_mode=WAL", why)));
 out:
     fxs_db_close(db, rc == FXS_STORE_OK);
     return rc;
@@ -211,9 +213,27 @@ static enum fxs_store_rc check(struct fxs_db *db, char *why)
         return fxs_why(FXS_STORE_NEWER, why,
                        "%s: has format %ld, but this program knows formats up to %d", db->path,
                        format, FORMAT);
-    if (format != FORMAT)
-        return fxs_why(FXS_STORE_DAMAGED, why, "%s: has format %ld, expected %d", db->path, format,
-                       FORMAT);
+    if (format < 1)
+        return fxs_why(FXS_STORE_DAMAGED, why, "%s: has format %ld, expected 1 to %d", db->path,
+                       format, FORMAT);
+    db->format = format;
+    return FXS_STORE_OK;
+}
+
+/* A store that an older program wrote. */
+static enum fxs_store_rc upgrade(struct fxs_db *db, char *why)
+{
+    char format[64];
+    enum fxs_store_rc rc;
+    if (db->format == FORMAT)
+        return FXS_STORE_OK;
+    sqlite3_snprintf(sizeof format, format, "PRAGMA user_version=%d; COMMIT", FORMAT);
+    if ((rc = fxs_db_begin(db, why)) || (rc = run(db, fxs_sql_new_tables, why)) ||
+        (rc = run(db, format, why))) {
+        fxs_db_rollback(db);
+        return rc;
+    }
+    db->format = FORMAT;
     return FXS_STORE_OK;
 }
 
@@ -227,11 +247,13 @@ enum fxs_store_rc fxs_db_open(struct fxs_db **out, const char *path, char *why)
                      "PRAGMA cell_size_check=ON; PRAGMA cache_size=-8000",
                      why)) ||
            (rc = check(db, why)) ||
-           (rc = run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", why)));
+           (rc = run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", why)) ||
+           (rc = upgrade(db, why)));
     if (rc != FXS_STORE_OK) {
         fxs_db_close(db, false);
         return rc;
     }
+    db->synced = true;
     sqlite3_wal_hook(db->sqlite, on_commit, db);
     *out = db;
     return FXS_STORE_OK;
@@ -276,9 +298,19 @@ enum fxs_store_rc fxs_db_begin(struct fxs_db *db, char *why)
     return run(db, "BEGIN IMMEDIATE", why);
 }
 
-enum fxs_store_rc fxs_db_commit(struct fxs_db *db, char *why)
+enum fxs_store_rc fxs_db_commit(struct fxs_db *db, bool later, char *why)
 {
-    return run(db, "COMMIT", why);
+    sqlite3_file *log = NULL;
+    if (later)
+        sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log)
+        fxs_page_sync_later(log, true);
+    db->synced = !log;
+    enum fxs_store_rc rc = run(db, "COMMIT", why);
+    db->synced = true;
+    if (log)
+        fxs_page_sync_later(log, false);
+    return rc;
 }
 
 void fxs_db_rollback(struct fxs_db *db)

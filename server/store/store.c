@@ -15,6 +15,7 @@
 
 #include "server/store/internal.h"
 #include "server/store/mark.h"
+#include "server/store/stream.h"
 
 static const char database[] = "store.db", new_database[] = "tmp-store.db", lock_file[] = "lock";
 
@@ -185,7 +186,7 @@ static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
         return rc;
     fxs_mark_open(s);
     (void)((rc = fxs_mark_verify(s, why)) || (rc = fxs_db_open(&s->writer, path, why)) ||
-           (rc = fxs_db_open(&s->reader, path, why)) ||
+           (rc = fxs_db_open(&s->reader, path, why)) || (rc = fxs_stream_recover(s, why)) ||
            (rc = fxs_db_newest(s->writer, &s->number, &s->next_entry, why)) ||
            (rc = fxs_segment_load(s, why)));
     s->accepted = s->number;

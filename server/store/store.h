@@ -21,7 +21,8 @@
  *     writer.c     the thread that writes: group commit; apply.c: what it does for each request
  *     sqlite.c     the database; rows.c, catalogue.c: its tables; pages.c: checksums of its pages
  *     mark.c       the record being replayed; the length of the database's log
- *     segment.c    the files with the data of large records
+ *     segment.c    the files with large records; stream.c: such records without a row; spare.c:
+ *                  files that become segments
  *     snapshot.c   snapshot files: write, verify, remove
  *     tenant.c     a tenant's directory name
  */
@@ -243,8 +244,9 @@ void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 
 /* Looks up what became of a caller's request.  FXS_STORE_OK: *answer (malloc) is the answer; or it
- * is NULL, and record *number of *entry has to be replayed to know it.  FXS_STORE_NONE: the store
- * has not seen the request. */
+ * is NULL, and record *number of *entry has to be replayed to know it, unless it was set aside:
+ * then `why` is the reason, and otherwise empty.  FXS_STORE_NONE: the store has not seen the
+ * request. */
 enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_caller *caller,
                                         void **answer, size_t *size, uint64_t *entry,
                                         uint64_t *number, char *why);

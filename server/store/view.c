@@ -10,6 +10,7 @@
 
 #include "server/store/internal.h"
 #include "server/store/mark.h"
+#include "server/store/stream.h"
 
 void (*fxs_store_moved)(uint64_t bytes);
 
@@ -45,6 +46,7 @@ enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why)
 enum fxs_store_rc fxs_store_view(struct fxs_store **out, const char *dir, char *why)
 {
     char path[PATH_MAX];
+    fxs_stream_settle(dir);
     enum fxs_store_rc rc = fxs_view_dir(out, dir, why);
     if (rc != FXS_STORE_OK)
         return rc;

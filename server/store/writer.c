@@ -4,9 +4,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/store/internal.h"
 #include "server/store/mark.h"
+#include "server/store/spare.h"
 
 enum {
     WAL_SIZE = 32 << 20,   /* moved into the database when nothing else is to be done */
@@ -14,6 +16,7 @@ enum {
     CHECKPOINT_MS = 200,   /* from one checkpoint to the next */
     TRIM_EACH = 16,        /* batches of jobs before records are trimmed while jobs wait */
     RETRY_MS = 100,        /* at least, if there is no space */
+    GATHER_NS = 500000,    /* at most, for those who were told of the transaction before */
     HOUR_MS = 3600 * 1000
 };
 
@@ -70,10 +73,31 @@ static void break_store(struct fxs_store *s, const char *why)
 
 /* --- transactions --- */
 
+/* Have these jobs, which were applied, made nothing but large records, which the segment has?  Then
+ * their rows need not be durable.  Nor need answers, but for those that pass a record over. */
+static bool is_in_stream(const struct fxs_store *s, const struct fxs_job *first,
+                         const struct fxs_job *end, uint64_t number)
+{
+    uint64_t n = s->number;
+    bool large = false;
+    for (const struct fxs_job *job = first; job != end; job = job->next) {
+        if (is_append(job) && job->rc == FXS_STORE_OK) {
+            if (!job->in_segment || job->number != ++n)
+                return false;
+            large = true;
+        } else if (!is_append(job) && job->kind != FXS_JOB_BARRIER &&
+                   (job->kind != FXS_JOB_ANSWER || job->failed)) {
+            return false;
+        }
+    }
+    return large && n == number;
+}
+
 /* Writes the jobs from `first` up to `end`, all or none. */
 static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
                                      struct fxs_job *end, char *why)
 {
+    char undo[FXS_STORE_WHY];
     uint64_t number = s->number, appends = 0;
     int64_t now = fxs_now_ms();
     bool old = s->o.keep_answers_ms && now - s->answers_ms > HOUR_MS;
@@ -87,15 +111,24 @@ static enum fxs_store_rc transaction(struct fxs_store *s, struct fxs_job *first,
     if (rc == FXS_STORE_OK && old)
         rc = fxs_db_drop_old_answers(s->writer, now - s->o.keep_answers_ms, why);
     /* The data of large records first, so that no row refers to what is not there. */
-    (void)(rc || (rc = fxs_segment_sync(s, why)) || (rc = fxs_db_commit(s->writer, why)));
+    bool later = rc == FXS_STORE_OK && is_in_stream(s, first, end, number), begun;
+    (void)(rc || (rc = fxs_segment_sync(s, &begun, why)) ||
+           (rc = fxs_db_commit(s->writer, later && !begun, why)));
     if (rc == FXS_STORE_FAILED)
         return rc; /* it may be on disk: nothing is removed */
-    if (rc == FXS_STORE_OK)
+    if (rc == FXS_STORE_OK) {
         fxs_mark_committed(s);
-    else
+    } else {
         fxs_db_rollback(s->writer);
+        if (fxs_segment_undo(s, undo) == FXS_STORE_FAILED) {
+            fxs_why(rc, why, "%s", undo);
+            return FXS_STORE_FAILED;
+        }
+    }
     fxs_free_now(s, rc == FXS_STORE_OK);
     fxs_segment_ended(s, rc == FXS_STORE_OK);
+    if (rc == FXS_STORE_FULL)
+        fxs_spares_drop(s->segments.spares);
     if (old && rc == FXS_STORE_OK)
         s->answers_ms = now;
     if (s->trim_again && rc == FXS_STORE_OK) {
@@ -196,7 +229,7 @@ static void trim(struct fxs_store *s)
     bool more = false;
     enum fxs_store_rc rc = fxs_db_begin(s->writer, why);
     (void)(rc || (rc = fxs_trim_step(s, s->number, &more, why)) ||
-           (rc = fxs_db_commit(s->writer, why)));
+           (rc = fxs_db_commit(s->writer, false, why)));
     if (rc == FXS_STORE_FAILED) {
         break_store(s, why);
         return;
@@ -243,6 +276,25 @@ static void wait_for_work(struct fxs_store *s)
     }
 }
 
+/* If many ask at the same time, those who were told a moment ago are about to ask again, and a
+ * transaction should have at least half of them.  One who asks alone never waits.  The mutex is
+ * held. */
+static void gather(struct fxs_store *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += GATHER_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    s->enough = s->crowd / 2;
+    while (!s->stop && s->urgent && s->urgent < s->enough)
+        if (pthread_cond_timedwait(&s->work, &s->mutex, &until) != 0)
+            break;
+    s->enough = 0;
+}
+
 static void *writer(void *arg)
 {
     struct fxs_store *s = arg;
@@ -250,7 +302,9 @@ static void *writer(void *arg)
     pthread_mutex_lock(&s->mutex);
     for (;;) {
         wait_for_work(s);
+        gather(s);
         struct fxs_job *jobs = NULL;
+        unsigned taken = s->urgent;
         bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_now_ms() >= s->due_ms);
         if (!upkeep) {
             jobs = s->head;
@@ -271,6 +325,9 @@ static void *writer(void *arg)
             fxs_now_ms() >= s->checkpoint_ms)
             checkpoint(s);
         pthread_mutex_lock(&s->mutex);
+        s->crowd -= (s->crowd + 3) / 4;
+        if (s->crowd < taken + s->urgent)
+            s->crowd = taken + s->urgent;
         if (ends && (!s->head || s->stuck))
             break;
     }

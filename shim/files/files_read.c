@@ -16,6 +16,7 @@
 #include "shim/calls/handle.h"
 #include "shim/faissx.h"
 #include "shim/files/named.h"
+#include "shim/files/share.h"
 #include "shim/remote_table.h"
 #include "shim/transport/repeat.h"
 #include "shim/values/values.h"
@@ -23,13 +24,6 @@
 struct reader {
     struct fx_value head;
     size_t (*func)(void *ptr, size_t size, size_t nitems);
-};
-
-/* What is to be read, and where its handle goes. */
-struct wanted {
-    int cls, flags;
-    void **p_out;
-    const char *function;
 };
 
 /* --- IOReader --- */
@@ -63,15 +57,7 @@ void fx_remote_IOReader_free(FaissIOReader *obj)
     fx_value_end(obj, FX_CLASS_IOReader, "faiss_IOReader_free");
 }
 
-static void pack_wanted(struct fx_rpc *r, const struct wanted *w)
-{
-    fx_pack_str(&r->pk, "class");
-    fx_pack_str(&r->pk, fx_classes[w->cls].name);
-    fx_pack_str(&r->pk, "flags");
-    msgpack_pack_int(&r->pk, w->flags);
-}
-
-static int take_object(struct fx_rpc *r, const struct wanted *w)
+static int take_object(struct fx_rpc *r, const struct fx_wanted *w)
 {
     return fx_take_out_handle(r, w->cls, w->p_out, w->function);
 }
@@ -79,7 +65,7 @@ static int take_object(struct fx_rpc *r, const struct wanted *w)
 /* --- all at once --- */
 
 struct load {
-    const struct wanted *w;
+    const struct fx_wanted *w;
     const void *data;
     size_t size;
 };
@@ -87,7 +73,7 @@ struct load {
 static int pack_load(struct fx_rpc *r, void *ctx)
 {
     const struct load *l = ctx;
-    pack_wanted(r, l->w);
+    fx_wanted_pack(r, l->w);
     fx_pack_str(&r->pk, "data");
     return fx_array_pack(&r->pk, &r->payload, l->data, l->size);
 }
@@ -98,7 +84,7 @@ static int take_loaded(struct fx_rpc *r, void *ctx)
     return take_object(r, l->w);
 }
 
-static int load_whole(const void *data, size_t size, const struct wanted *w)
+static int load_whole(const void *data, size_t size, const struct fx_wanted *w)
 {
     struct fx_rpc r;
     struct load l = {w, data, size};
@@ -114,7 +100,7 @@ static int load_whole(const void *data, size_t size, const struct wanted *w)
 
 /* A stream of the server, which FAISS reads from. */
 struct feeding {
-    const struct wanted *w;
+    const struct fx_wanted *w;
     uint64_t id;
     uint64_t need; /* bytes that FAISS asks for; 0: the object is complete */
 };
@@ -134,7 +120,7 @@ static int take_need(struct fx_rpc *r, struct feeding *s)
 static int pack_stream(struct fx_rpc *r, void *ctx)
 {
     const struct feeding *s = ctx;
-    pack_wanted(r, s->w);
+    fx_wanted_pack(r, s->w);
     return 0;
 }
 
@@ -173,7 +159,7 @@ static int feed(struct feeding *s, const void *data, size_t size)
 typedef size_t (*source_fn)(void *ctx, void *buf, size_t n);
 
 /* A source that gives fewer bytes than it was asked for has ended: FAISS then reports the error. */
-static int load_stream(source_fn source, void *ctx, const struct wanted *w)
+static int load_stream(source_fn source, void *ctx, const struct fx_wanted *w)
 {
     struct feeding s = {.w = w};
     size_t room = 0;
@@ -218,19 +204,33 @@ static size_t from_callback(void *ctx, void *buf, size_t n)
     return got;
 }
 
-static int wants(const struct wanted *w, const void *from, const char *parameter)
+static int wants(const struct fx_wanted *w, const void *from, const char *parameter)
 {
     if (from && w->p_out)
         return 0;
     return fx_fail(FAISSX_E_ARGUMENT, "%s: %s is NULL", w->function, from ? "p_out" : parameter);
 }
 
-static int read_stream(FILE *f, const struct wanted *w)
+/* A stream that is not read stands where it would stand if it had been. */
+static int read_stream(FILE *f, const struct fx_wanted *w)
 {
-    return wants(w, f, "f") == 0 ? load_stream(from_stream, f, w) : -1;
+    struct fx_source s;
+    if (wants(w, f, "f") != 0)
+        return -1;
+    int is_file = fx_source_of_stream(&s, f), rc = is_file ? fx_share_ask(&s, w) : 0;
+    off_t end = (off_t)(s.from + s.size);
+    if (rc == 1)
+        return fseeko(f, end, SEEK_SET) == 0
+                   ? 0
+                   : fx_fail(FAISSX_E_FAISS, "%s: f cannot be positioned", w->function);
+    if (rc == 0)
+        rc = load_stream(from_stream, f, w);
+    if (rc == 0 && is_file)
+        fx_share_sent(&s, w, ftello(f) == end);
+    return rc;
 }
 
-static int read_custom(FaissIOReader *io_reader, const struct wanted *w)
+static int read_custom(FaissIOReader *io_reader, const struct fx_wanted *w)
 {
     struct fx_obj *o;
     if (wants(w, io_reader, "io_reader") != 0)
@@ -241,9 +241,13 @@ static int read_custom(FaissIOReader *io_reader, const struct wanted *w)
     return rc;
 }
 
-static int read_buf(const uint8_t *buf, size_t limit, const struct wanted *w)
+static int read_buf(const uint8_t *buf, size_t limit, const struct fx_wanted *w)
 {
-    return wants(w, buf, "buf") == 0 ? load_whole(buf, limit, w) : -1;
+    struct fx_source s = {.fd = -1, .data = buf, .size = limit};
+    if (wants(w, buf, "buf") != 0)
+        return -1;
+    int rc = fx_share_ask(&s, w);
+    return rc == 0 ? load_whole(buf, limit, w) : rc == 1 ? 0 : -1;
 }
 
 static int cannot_open(const char *fname, int error)
@@ -253,7 +257,7 @@ static int cannot_open(const char *fname, int error)
 }
 
 /* Everything that is left in `f`. */
-static int load_rest(FILE *f, const struct wanted *w)
+static int load_rest(FILE *f, const struct fx_wanted *w)
 {
     char *buf = NULL, *more;
     size_t size = 0, room = 0;
@@ -275,7 +279,7 @@ static int load_rest(FILE *f, const struct wanted *w)
 
 /* What cannot be mapped, such as a pipe, is read as a stream.  A transform is always sent as a
  * whole: FAISS has no function that reads one from a stream. */
-static int read_descriptor(int fd, const char *fname, const struct wanted *w)
+static int read_descriptor(int fd, const char *fname, const struct fx_wanted *w)
 {
     FILE *f = fdopen(fd, "rb");
     if (!f) {
@@ -290,7 +294,28 @@ static int read_descriptor(int fd, const char *fname, const struct wanted *w)
 
 /* Only the kernel reads the mapping, when it sends it: if the file is cut short meanwhile, that is
  * an error and not a signal. */
-static int read_fname(const char *fname, const struct wanted *w)
+static int send_file(int fd, const char *fname, const struct stat *st, const struct fx_wanted *w)
+{
+    struct fx_source s;
+    size_t size = (size_t)st->st_size;
+    fx_source_of_file(&s, fd, st);
+    int rc = fx_share_ask(&s, w);
+    if (rc != 0) {
+        close(fd);
+        return rc == 1 ? 0 : -1;
+    }
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return read_descriptor(fd, fname, w);
+    rc = load_whole(data, size, w);
+    munmap(data, size);
+    if (rc == 0)
+        fx_share_sent(&s, w, 1);
+    close(fd);
+    return rc;
+}
+
+static int read_fname(const char *fname, const struct fx_wanted *w)
 {
     struct stat st;
     char buf[512];
@@ -308,14 +333,7 @@ static int read_fname(const char *fname, const struct wanted *w)
     }
     if (!S_ISREG(st.st_mode) || st.st_size == 0)
         return read_descriptor(fd, fname, w);
-    size_t size = (size_t)st.st_size;
-    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-        return read_descriptor(fd, fname, w);
-    close(fd);
-    int rc = load_whole(data, size, w);
-    munmap(data, size);
-    return rc;
+    return send_file(fd, fname, &st, w);
 }
 
 /* --- the functions --- */
@@ -340,7 +358,7 @@ static int read_fname(const char *fname, const struct wanted *w)
         return fx_abi_code(read_buf(buf, limit, WANTED(name##_buf, Class, io_flags)));       \
     }
 #define WANTED(name, Class, flags)                                   \
-    &(struct wanted)                                                 \
+    &(struct fx_wanted)                                              \
     {                                                                \
         FX_CLASS_##Class, flags, (void **)p_out, "faiss_read_" #name \
     }

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Not what is kept on disk: the commands that look after a data directory, and the note on an index.
 find proto shim server cli -name '*.c' ! -path 'proto/gen/*' ! -path 'server/admin/*' \
-    ! -path server/engine/keep/note.c >"$work/files"
+    ! -path server/note.c >"$work/files"
 
 # All of the code in one line, with calls that span lines closed up.
 xargs cat <"$work/files" | tr '\n' ' ' | sed 's/  */ /g' >"$work/code"

@@ -278,6 +278,22 @@ static void load_stream(R *r, C *c)
     option(r, "flags", 0);
 }
 
+static void load_known(R *r, C *c)
+{
+    operation(r, c, "load_known", 4);
+    pair(&r->header, "class", "Index");
+    option(r, "flags", 0);
+    option(r, "whole", 1);
+    pair(&r->header, "hash", "0123456789abcdef");
+}
+
+static void remember(R *r, C *c)
+{
+    operation(r, c, "remember", 2);
+    option(r, "handle", c->index < 128 ? (unsigned)c->index : 1);
+    pair(&r->header, "file", "0123456789abcdef0123456789abcdef");
+}
+
 static void feed(R *r, C *c)
 {
     operation(r, c, "feed", 1);
@@ -319,16 +335,19 @@ static void plain(R *r, C *c)
 }
 
 static void (*const recipes[])(R *r, C *c) = {
-    factory,  add,     add_with_ids, train,        search,       range_search,
-    ntotal,   search,  reconstruct,  remove_range, remove_batch, reconstruct_n,
-    assign,   clone,   borrowed,     upload,       add_uploaded, upload,
-    download, release, save,         load,         load_stream,  feed,
-    publish,  list,    open_named,   unpublish,    plain,
+    factory,    add,         add_with_ids, train,        search,        range_search, ntotal,
+    search,     reconstruct, remove_range, remove_batch, reconstruct_n, assign,       clone,
+    borrowed,   upload,      add_uploaded, upload,       download,      release,      save,
+    load,       load_stream, feed,         publish,      list,          open_named,   unpublish,
+    load_known, remember,    plain,
 };
 
 void recipe_random(R *r, C *c)
 {
-    recipes[random32() % (sizeof recipes / sizeof *recipes)](r, c);
+    if (random32() % 6 == 0)
+        recipe_catalogue(r, c);
+    else
+        recipes[random32() % (sizeof recipes / sizeof *recipes)](r, c);
 }
 
 void recipe_bye(C *c, struct bytes *b)

@@ -21,6 +21,8 @@ struct recipe {
 };
 
 void recipe_random(struct recipe *r, const struct recipe_context *c);
+/* One of those on named indexes; the caller has cleared r. */
+void recipe_catalogue(struct recipe *r, const struct recipe_context *c);
 void recipe_bye(const struct recipe_context *c, struct bytes *b);
 /* Appends the whole message: delimiter, header and frames. */
 void recipe_message(const struct recipe *r, struct bytes *b);

@@ -13,7 +13,8 @@ is "an index is published, and another one" \
 
 # Killed by the change itself, and again when it is made again.
 aside faissx://a always >"$TMP/out" 2>&1
-like "a change that ends the engine is an error" "$(cat "$TMP/out")" '^always: -'
+like "a change that ends the engine is an error, which says that it is not made" "$(cat "$TMP/out")" \
+    '^always: -4 .*: the change was set aside, and is not made: the engine ended with signal 6, Aborted when this change was made again$'
 diag "$(cat "$TMP/out")"
 is "the index is as it was before" "$(aside faissx://a total search)" "$(printf 'total: 30\nsearch: ok')"
 is "the engine has died with the change, and once when it was made again" "$(deaths)" 2

@@ -3,6 +3,7 @@
 # The catalogue says what is wrong with a request: the operation, the key, what was expected and what
 # was given.  Tenants do not see each other's names.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 op() { raw '{"operation":"index_'"$1"'","name":"'"$2"'"'"${3:+,$3}${4:+,\"_frames\":[$4]}"'}'; }
 says() { like "$1" "$2" "\"kind\":\"$3\",\"message\":\"faissx: $4"; }

@@ -3,6 +3,7 @@
 # What the catalogue has answered is there after the engine or the server was killed, and a request
 # that is sent again is carried out once.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 data=$TMP/data
 serve() { start_server "$@" --data-dir "$data"; }
@@ -100,6 +101,9 @@ op add i '"n":2' '"f32 1 1 2 2"'
 step "add to inverted lists"
 op set_parameter i '"parameter":"nprobe","value":2'
 step set_parameter
+op set_parameter i '"parameter":"direct_map","value":1'
+step "set_parameter of a direct map"
+like "it is there" "$(ask reconstruct i '"id":1')" '"status":"ok"'
 like "it is set" "$(ask get_parameter i '"parameter":"nprobe"')" '"value":2'
 
 # A change that fails changes nothing, before and after.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # docs/examples/client.py prints what FAISS finds in its process, and shows an error.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 # The distribution's Python has the distribution's packages; another one may come first in PATH.
 for python in python3 /usr/bin/python3 none; do

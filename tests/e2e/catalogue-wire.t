@@ -3,6 +3,7 @@
 # The examples in proto/wire.md, sent to a server byte for byte: it answers with the bytes that are
 # written there.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 # Of the chapter, one file for each example: N.json, N.sent (frames), N.bytes (both directions).
 perl -ne '

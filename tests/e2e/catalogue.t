@@ -3,6 +3,7 @@
 # The catalogue: an index that is made and used over the wire gives the same bits as the C API through
 # a server, and as FAISS in the process.
 . tests/e2e/lib.sh
+need_index IDMap2,Flat
 
 user=$BUILD/tests/e2e/catalogue
 # op OPERATION NAME [KEYS [FRAMES]]: a request of the catalogue.
@@ -114,6 +115,16 @@ for i in 2 5; do
     same "and the vector itself" "$TMP/one" "$TMP/wanted"
 done
 
+like "inverted lists do not find a vector by its id" "$(op reconstruct i5 '"id":7')" '"status":"error"'
+good "but with a direct map" "$(op set_parameter i5 '"parameter":"direct_map","value":1')"
+good "they do" "$(kept wire reconstruct i5 '"n":300,"ids":0' '"file '"$TMP"'/positions"')"
+same "as it was added" "$TMP/wire.1" "$TMP/x"
+like "FAISS removes no vectors then" "$(op remove i5 '"selector":["range",0,3]')" '"message":"Error in '
+like "and nothing is lost" "$(op info i5)" '"ntotal":300,'
+like "other indexes have none" "$(op set_parameter i1 '"parameter":"direct_map","value":1')" '"kind":"handle","message":"faissx: .*IndexIVF'
+good "it can be taken away" "$(op set_parameter i5 '"parameter":"direct_map","value":0')"
+like "then it is gone" "$(op reconstruct i5 '"id":7')" '"status":"error"'
+
 # --- changes ---
 
 good "replace" "$(op replace i2 '"n":1,"ids":1' '"file '"$TMP"'/q1","i64 1005"')"
@@ -132,6 +143,18 @@ like "and the first all of it" "$(op info i2)" '"ntotal":200,'
 kept wire get_vectors part >/dev/null
 tail -c +$((100 * 64 + 1)) "$TMP/x" | head -c $((50 * 64)) >"$TMP/wanted"
 same "the right ones" "$TMP/wire.2" "$TMP/wanted"
+for i in 1 2 5; do # Flat, IDMap2, inverted lists
+    first=0
+    params=
+    [ $i = 2 ] && first=1200
+    [ $i = 5 ] && params=',"params":{"nprobe":4}'
+    good "split by ids" "$(op split i$i '"to":"some'$i'","selector":["batch",0]' '"i64 '$((first + 3))" $((first + 1))"' 99999"')"
+    like "has those" "$(op info some$i)" '"ntotal":2,'
+    kept found search some$i '"n":1,"k":2'"$params" '"file '"$TMP"'/q1"' >/dev/null
+    # Where the ids are positions, they are those in the new index.
+    [ $i = 1 ] && wanted="0 1" || wanted="$((first + 1)) $((first + 3))"
+    is "by their ids" "$(od -An -v -t d8 -w8 "$TMP/found.2" | sort -n | xargs)" "$wanted"
+done
 op remove i2 '"selector":["range",1100,1150]' >/dev/null
 good "merge" "$(op merge i2 '"from":"part"')"
 like "they are together again" "$(op info i2)" '"ntotal":200,'
@@ -142,6 +165,35 @@ good "merge of lists that are alike" "$(op merge v1 '"from":"i5","add_id":5000')
 like "has them" "$(op info v1)" '"ntotal":300'
 kept wire search v1 '"n":1,"k":1' '"file '"$TMP"'/q1"' >/dev/null
 is "with other ids" "$(($(od -An -t d8 "$TMP/wire.2") >= 5000))" 1
+# --- parameters and selectors, where FAISS has them ---
+
+if has faiss_SearchParametersIVF_new_with; then
+    for i in 1 3; do # Flat and SQ8
+        op split i$i '"to":"first'$i'","selector":["range",0,50]' >/dev/null
+        good "search with a selector" "$(kept wire search i$i '"n":10,"k":5,"selector":["range",0,50]' '"file '"$TMP"'/q"')"
+        kept first search first$i '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+        same_frames "as in an index of what it selects" wire first 2
+    done
+    op split i5 '"to":"first5","selector":["range",0,50]' >/dev/null
+    good "the same in inverted lists" "$(kept wire search i5 '"n":10,"k":5,"selector":["range",0,50]' '"file '"$TMP"'/q"')"
+    kept first search first5 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "as in an index of what it selects" wire first 2
+    good "with nprobe" "$(kept wire search i5 '"n":10,"k":5,"selector":["range",0,50],"params":{"nprobe":4}' '"file '"$TMP"'/q"')"
+    kept first search first5 '"n":10,"k":5,"params":{"nprobe":4}' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "too" wire first 2
+fi
+if has faiss_SearchParametersHNSW_new_with; then
+    kept before search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    good "search with efSearch" "$(kept wire search i10 '"n":10,"k":5,"params":{"efSearch":5}' '"file '"$TMP"'/q"')"
+    kept after search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "efSearch was for one request" after before 2
+    good "set efSearch" "$(op set_parameter i10 '"parameter":"efSearch","value":5')"
+    kept set search i10 '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+    same_frames "efSearch of a request is as efSearch of the index" wire set 2
+else
+    like "efSearch needs a newer FAISS" "$(op search i10 '"n":10,"k":5,"params":{"efSearch":5}' '"file '"$TMP"'/q"')" '"kind":"missing"'
+fi
+
 good "set a parameter" "$(op set_parameter v1 '"parameter":"nprobe","value":3')"
 like "it is set" "$(op get_parameter v1 '"parameter":"nprobe"')" '"value":3'
 good "import" "$(op import again '"data":0' '"file '"$TMP"'/local1"')"
@@ -160,3 +212,26 @@ for type in flat ivf_flat ivf_pq ivf_sq hnsw pq sq lsh; do
     good "type $type" "$(op create "t_$type" '"d":16,"type":"'$type'","nlist":2,"m":4,"ids":true')"
     like "has ids" "$(op info "t_$type")" '"type":"IndexIDMap2"'
 done
+
+# --- binary indexes, where the C API can make them ---
+
+if has faiss_index_binary_factory; then
+    good "a binary index" "$(op create bits '"d":32,"class":"IndexBinary","description":"BFlat"')"
+    good "gets vectors" "$(op add bits '"n":2' '"hex 00000000ff00ff00"')"
+    like "has them" "$(op info bits)" '"class":"IndexBinary","d":32,.*"ntotal":2,'
+    good "is searched" "$(kept wire search bits '"n":1,"k":2' '"hex ff00ff01"')"
+    is "with its distances" "$(od -An -t d4 "$TMP/wire.1" | xargs)" "1 17"
+    is "and labels" "$(od -An -t d8 "$TMP/wire.2" | xargs)" "1 0"
+    good "in a range" "$(kept wire range_search bits '"n":1,"radius":5' '"hex ff00ff01"')"
+    is "has one" "$(od -An -t d8 "$TMP/wire.2" | xargs)" 1
+    good "gives a vector" "$(kept wire reconstruct bits '"id":1')"
+    is "as it was" "$(od -An -t x1 "$TMP/wire.1" | tr -d ' ')" ff00ff00
+    good "gives all" "$(kept wire get_vectors bits)"
+    is "as they were" "$(od -An -t x1 "$TMP/wire.2" | tr -d ' ')" 00000000ff00ff00
+    good "is split" "$(op split bits '"to":"bit","selector":["range",1,2]')"
+    like "in two" "$(op info bit)" '"ntotal":1,'
+    good "is exported" "$(kept file export bits)"
+    good "and imported" "$(op import bits2 '"class":"IndexBinary","data":0' '"file '"$TMP"'/file.1"')"
+    like "by d / 8 bytes" "$(op add bits '"n":1' '"hex 0000"')" 'x must have 1 vectors of 32 bits, which are 1 \* 4 bytes, but 2 bytes were given'
+    like "not merged" "$(op merge bits '"from":"bit"')" '"kind":"unsupported"'
+fi

@@ -90,6 +90,13 @@ same() {
     fi
 }
 
+# need_index DESCRIPTION: ends the test unless this release of FAISS can make such an index.
+need_index() {
+    case $(LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "new 0 $1" 2>/dev/null) in
+    *ok) ;;
+    *) skip_all "this FAISS cannot make $1" ;;
+    esac
+}
 skip_all() { echo "1..0 # SKIP $*"; fx_count=skip; exit 0; }
 bail() { diag "$*"; fail "$*"; exit 1; }
 

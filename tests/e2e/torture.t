@@ -4,12 +4,7 @@
 # was seen stays.  TORTURE_SECONDS and TORTURE_SEED make it longer, or another one.
 . tests/e2e/lib.sh
 
-start_server
-case $(client 'new 0 IDMap2,Flat') in
-*ok) ok "the server stops" stop_server ;;
-*) skip_all "this FAISS has no IDMap2" ;;
-esac
-
+need_index IDMap2,Flat
 seconds=${TORTURE_SECONDS:-25}
 seed=${TORTURE_SEED:-14}
 

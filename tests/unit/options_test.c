@@ -91,6 +91,54 @@ static void test_environment(void **state)
     unsetenv("FAISSX_PORT");
 }
 
+/* What users of the Python server have in their scripts. */
+static void test_faissx_names(void **state)
+{
+    struct fxs_options o;
+    static const char *const yes[] = {"1", "true", "True", "yes", "on"}, *const no[] = {
+                                                                             "0", "False", "no"};
+    (void)state;
+    assert_int_equal(RUN(&o, "--port", "7", "--bind-address", "0.0.0.0"), 0);
+    assert_string_equal(o.binds[0], "tcp://0.0.0.0:7");
+    assert_int_equal(RUN(&o, "--bind-address", "::1", "--log-level", "WARNING"), 0);
+    assert_string_equal(o.binds[0], "tcp://[::1]:45678");
+    assert_int_equal(o.log_level, FXS_WARN);
+    assert_int_equal(RUN(&o, "--bind-address", "[::1]", "--log-level", "CRITICAL"), 0);
+    assert_string_equal(o.binds[0], "tcp://[::1]:45678");
+    assert_int_equal(o.log_level, FXS_ERROR);
+    assert_int_equal(RUN(&o, "--bind", "ipc://x", "--bind-address", "0.0.0.0"), -1);
+    setenv("FAISSX_BIND_ADDRESS", "10.0.0.1", 1);
+    setenv("FAISSX_LOG_LEVEL", "DEBUG", 1);
+    setenv("FAISSX_AUTH_KEYS", "a:b", 1);
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+        setenv("FAISSX_ENABLE_AUTH", yes[i], 1);
+        assert_int_equal(RUN(&o), 0);
+        assert_true(o.enable_auth);
+    }
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        setenv("FAISSX_ENABLE_AUTH", no[i], 1);
+        assert_int_equal(RUN(&o), 0);
+        assert_false(o.enable_auth);
+    }
+    assert_string_equal(o.binds[0], "tcp://10.0.0.1:45678");
+    assert_int_equal(o.log_level, FXS_DEBUG);
+    assert_string_equal(o.auth_keys, "a:b");
+    assert_int_equal(RUN(&o, "--bind", "ipc://x"), 0); /* instead of the variable */
+    assert_int_equal(RUN(&o, "--auth-file", "f"), 0);
+    assert_null(o.auth_keys);
+    setenv("FAISSX_AUTH_FILE", "g", 1);
+    assert_int_equal(RUN(&o), -1);
+    assert_int_equal(RUN(&o, "--auth-keys", "c:d"), 0);
+    assert_null(o.auth_file);
+    setenv("FAISSX_ENABLE_AUTH", "maybe", 1);
+    assert_int_equal(RUN(&o, "--auth-keys", "c:d"), -1);
+    unsetenv("FAISSX_BIND_ADDRESS");
+    unsetenv("FAISSX_LOG_LEVEL");
+    unsetenv("FAISSX_AUTH_KEYS");
+    unsetenv("FAISSX_AUTH_FILE");
+    unsetenv("FAISSX_ENABLE_AUTH");
+}
+
 /* An engine gets every option that the server passes to it. */
 static void test_engine(void **state)
 {
@@ -164,10 +212,10 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_engine),   cmocka_unit_test(test_engine_defaults),
-        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_faissx_names),    cmocka_unit_test(test_engine),
+        cmocka_unit_test(test_engine_defaults), cmocka_unit_test(test_help),
     };
     unsetenv("FAISSX_PORT");
     unsetenv("FAISSX_FAISS_LIBRARY");

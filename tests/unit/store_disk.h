@@ -353,6 +353,19 @@ static inline int disk_io_sync(int fd)
     return e ? -1 : 0;
 }
 
+static inline int disk_io_truncate(int fd, off_t size)
+{
+    pthread_mutex_lock(&disk.mutex);
+    struct disk_file *f = disk_of(fd);
+    int e = disk_fault(OP_NAME, f), rc = e ? -1 : disk.io.truncate(fd, size);
+    if (rc == 0 && f)
+        disk_wrote(f, &(struct iovec){NULL, 0}, 1, size, true);
+    pthread_mutex_unlock(&disk.mutex);
+    if (e)
+        errno = e;
+    return rc;
+}
+
 static inline int disk_io_rename(int dir, const char *from, const char *to)
 {
     pthread_mutex_lock(&disk.mutex);
@@ -584,6 +597,8 @@ static inline void disk_install(void)
     fxs_store_io.create = disk_io_create;
     fxs_store_io.write = disk_io_write;
     fxs_store_io.sync = disk_io_sync;
+    fxs_store_io.sync_data = disk_io_sync;
+    fxs_store_io.truncate = disk_io_truncate;
     fxs_store_io.rename = disk_io_rename;
     fxs_store_io.remove = disk_io_remove;
 }

@@ -323,6 +323,43 @@ static void names_move_between_entries(void **state)
     fxs_store_close(s);
 }
 
+static void a_name_is_changed_with_its_answer(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    uint64_t a = new_entry(s, "a", 0), b = new_entry(s, "b", 0), entry, number;
+    struct fxs_caller first = caller_of(7, 3), second = caller_of(7, 4), none = {.number = 0};
+    char longest[FXS_NAME_MAX + 2];
+    void *answer;
+    size_t size;
+    memset(longest, 'x', sizeof longest);
+    longest[FXS_NAME_MAX + 1] = 0;
+    assert_int_equal(fxs_store_rename(s, "c", "d", &first, "A", 1, p->why), FXS_STORE_NONE);
+    assert_int_equal(fxs_store_rename(s, "a", longest, &first, "A", 1, p->why), FXS_STORE_NONE);
+    assert_int_equal(fxs_store_find_answer(s, &first, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_NONE);
+    assert_int_equal(fxs_store_rename(s, "a", "c", &first, "first", 5, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_store_rename(s, "b", NULL, &second, "second", 6, p->why), FXS_STORE_OK);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    assert_int_equal(entries(s)->n, 1);
+    assert_string_equal(entries(s)->names[0], "c,");
+    assert_int_equal(entries(s)->e[0].id, a);
+    assert_int_equal(fxs_store_find_answer(s, &first, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_OK);
+    assert_int_equal(size, 5);
+    assert_memory_equal(answer, "first", 5);
+    assert_int_equal(entry, a);
+    free(answer);
+    assert_int_equal(fxs_store_find_answer(s, &second, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_OK);
+    assert_int_equal(size, 6);
+    assert_int_equal(entry, b);
+    free(answer);
+    assert_int_equal(fxs_store_rename(s, "c", NULL, &none, NULL, 0, p->why), FXS_STORE_OK);
+    assert_int_equal(entries(s)->n, 0);
+    fxs_store_close(s);
+}
+
 /* How many files have a name with this in it. */
 static int files(const struct place *p, const char *part)
 {
@@ -810,6 +847,7 @@ int main(void)
         TEST(many_threads_share_transactions),
         TEST(without_durability_done_is_called_at_once),
         TEST(names_move_between_entries),
+        TEST(a_name_is_changed_with_its_answer),
         TEST(a_snapshot_makes_older_records_unneeded),
         TEST(snapshots_are_read_as_they_were_written),
         TEST(a_forked_child_can_write_a_snapshot),

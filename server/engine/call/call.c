@@ -12,6 +12,7 @@
 #include "server/engine/guard/check.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/split.h"
@@ -25,6 +26,13 @@ static int wrong_type(struct fxe_req *r, int i)
 }
 
 /* --- prepare: the caller holds engine.lock --- */
+
+/* Must the handle be an object of its own, because of what may be done to a part of it, or to what
+ * it becomes a part of, later? */
+static bool owns(const struct fxe_req *r, const struct fx_param *p, const struct fxe_obj *o)
+{
+    return fxe_is_shared(o) && (p->kept || r->fn->flags & (FX_BORROW | FX_OWN));
+}
 
 static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls,
                       struct fxe_obj **o)
@@ -46,7 +54,8 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
     if (known && !fxe_obj_is(*o, cls))
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
-    if (fxe_needs_add(&r->needs, *o, p->changed || fx_classes[(*o)->cls].single) != 0)
+    if (fxe_needs_add(&r->needs, *o,
+                      p->changed || fx_classes[(*o)->cls].single || owns(r, p, *o)) != 0)
         return fxe_fail(r, "limit", "%s: the call uses too many objects", r->fn->name);
     return 0;
 }
@@ -105,6 +114,9 @@ int fxe_call_prepare(struct fxe_req *r)
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* takes no locks: an object in use is freed after its last use */
     r->lane = lane_of(r);
+    for (int i = 0; i < r->needs.n; i++)
+        if (r->needs.need[i].write && fxe_is_shared(r->needs.need[i].obj))
+            r->lane = FXE_WIDE; /* it is copied first */
     return 0;
 }
 

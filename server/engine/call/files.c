@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/engine/call/source.h"
-#include "server/engine/call/tape.h"
+#include "server/engine/call/loaded.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 
-static int io_flags(struct fxe_req *r)
+int fxe_io_flags(struct fxe_req *r)
 {
     int64_t flags = 0;
     fx_header_int(&r->header, "flags", &flags);
@@ -59,7 +59,7 @@ static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
 
 static void run_save(struct fxe_req *r)
 {
-    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = io_flags(r), rc;
+    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = fxe_io_flags(r), rc;
     char *data = NULL;
     size_t size = 0;
     if (fxe_guard_save(r, r->obj[0]) != 0)
@@ -88,7 +88,7 @@ const struct fxe_operation fxe_save_operation = {"save", 1, prepare_save, run_sa
 
 /* --- load --- */
 
-static int asked_class(struct fxe_req *r)
+int fxe_asked_class(struct fxe_req *r)
 {
     static const int known[] = {FX_CLASS_Index, FX_CLASS_IndexBinary, FX_CLASS_VectorTransform};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -144,33 +144,24 @@ static int load_file(int cls, FILE *f, int flags, void **out)
                                  : fxe_api()->read_index_binary(f, flags, (FaissIndexBinary **)out);
 }
 
-static void reply_object(struct fxe_req *r, int cls, void *ptr)
-{
-    fxe_lock();
-    struct fxe_obj *o = fxe_obj_add(r->session, cls, ptr, NULL, 1);
-    fxe_unlock();
-    if (!o) {
-        fxe_fail(r, "limit", "the server has no memory for another object");
-        return;
-    }
-    fxe_req_made(r, o);
-    msgpack_packer pk = fxe_reply_key(r, "out");
-    msgpack_pack_array(&pk, 1);
-    fxe_pack_handle(&pk, o);
-}
-
 struct memory {
     const char *data;
     size_t left;
+    struct fx_digest *digest; /* or NULL */
 };
 
+/* In pieces, which are still in the cache when they are hashed. */
 static size_t read_memory(void *ctx, void *buf, size_t n)
 {
+    enum { PIECE = 1 << 17 };
     struct memory *m = ctx;
     if (n > m->left)
         n = m->left;
-    if (n) /* buf may be NULL when FAISS reads 0 bytes */
-        memcpy(buf, m->data, n);
+    for (size_t done = 0, piece; done < n; done += piece) { /* buf may be NULL if n is 0 */
+        piece = n - done < PIECE ? n - done : PIECE;
+        memcpy((char *)buf + done, m->data + done, piece);
+        fx_digest_add(m->digest, m->data + done, piece);
+    }
     m->data += n;
     m->left -= n;
     return n;
@@ -178,7 +169,8 @@ static size_t read_memory(void *ctx, void *buf, size_t n)
 
 struct loading {
     int cls, flags;
-    struct memory bytes; /* used by load_bytes only */
+    struct memory bytes; /* used by load_bytes only, */
+    size_t left;         /* as this, which FAISS has not read */
     void *ptr;
     int rc;
 };
@@ -197,14 +189,84 @@ static void load_bytes(void *arg)
     struct loading *l = arg;
     struct memory m = l->bytes;
     load_through(read_memory, &m, l);
+    fx_digest_add(m.digest, m.data, m.left);
+    l->left = m.left;
+}
+
+int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr)
+{
+    struct loading l = {.cls = cls, .flags = flags};
+    load_through(read, ctx, &l);
+    *ptr = l.ptr;
+    return l.rc;
 }
 
 int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
 {
-    struct loading l = {.cls = cls, .bytes = {data, size}};
+    struct loading l = {.cls = cls, .bytes = {data, size, NULL}};
     load_bytes(&l);
     *ptr = l.ptr;
     return l.rc;
+}
+
+static void load_and_reply_transform(struct fxe_req *r, const void *data, size_t size)
+{
+    void *ptr = NULL;
+    int rc = load_transform(r, data, size, &ptr);
+    if (rc == 0)
+        fxe_reply_new(r, transform_class(data, size), ptr);
+    else if (!r->failed)
+        fxe_fail_faiss(r, rc);
+}
+
+static int page_of(void *bytes, void *page, uint64_t offset)
+{
+    const struct memory *m = bytes;
+    memcpy(page, m->data + offset, FX_PAGE);
+    return 0;
+}
+
+/* Returns whether others have read the same bytes: then a handle of that is the reply.  Only bytes
+ * whose pages are known are hashed for that; others are hashed while FAISS reads them. */
+static bool reply_known(struct fxe_req *r, const struct loading *l)
+{
+    struct memory m = l->bytes;
+    struct fxe_reading reading = {.cls = l->cls, .flags = l->flags};
+    struct fxe_obj *o = NULL;
+    fx_content_pages(page_of, &m, m.left, reading.content.pages);
+    reading.content.size = m.left;
+    fxe_lock();
+    bool may_be = fxe_shared_has_pages(&reading);
+    fxe_unlock();
+    struct fx_digest *d = may_be ? fx_digest_new() : NULL;
+    fx_digest_add(d, m.data, m.left);
+    if (!fxe_loaded_describe(d, l->cls, l->flags, &reading))
+        return false;
+    fxe_lock();
+    o = fxe_shared_find(r->session, &reading);
+    fxe_unlock();
+    if (o)
+        fxe_reply_object(r, o);
+    return o != NULL;
+}
+
+static void load_and_reply_index(struct fxe_req *r, int cls, const void *data, size_t size)
+{
+    struct loading l = {.cls = cls, .flags = fxe_io_flags(r), .bytes = {data, size, NULL}};
+    struct fxe_reading reading;
+    bool may_share = size >= FX_CONTENT_MIN && fxe_shared_is_on();
+    if ((may_share && reply_known(r, &l)) || fxe_guard_load(r, load_bytes, &l) != 0)
+        return;
+    l.bytes.digest = may_share ? fx_digest_new() : NULL;
+    load_bytes(&l);
+    bool to_share = fxe_loaded_describe(l.bytes.digest, cls, l.flags, &reading);
+    reading.whole = l.left == 0;
+    if (l.rc != 0)
+        fxe_fail_faiss(r, l.rc);
+    else if (to_share)
+        fxe_reply_shared(r, &reading, l.ptr);
+    else
+        fxe_reply_new(r, cls, l.ptr);
 }
 
 static void run_load(struct fxe_req *r)
@@ -212,222 +274,18 @@ static void run_load(struct fxe_req *r)
     const msgpack_object *o = fx_header_get(&r->header, "data");
     const void *data;
     size_t size;
-    void *ptr = NULL;
-    int cls = asked_class(r), rc;
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
-        return;
-    if (!o) {
-        fxe_fail(r, "protocol", "load without 'data'");
-        return;
+    int cls = fxe_asked_class(r);
+    if (cls >= 0 && (cls != FX_CLASS_IndexBinary || fxe_require(r, FX_OP_read_index_binary) == 0)) {
+        if (!o)
+            fxe_fail(r, "protocol", "load without 'data'");
+        else if (fxe_req_bytes(r, o, "data", &data, &size) == 0) {
+            if (cls == FX_CLASS_VectorTransform)
+                load_and_reply_transform(r, data, size);
+            else
+                load_and_reply_index(r, cls, data, size);
+        }
     }
-    if (fxe_req_bytes(r, o, "data", &data, &size) != 0)
-        return;
-    if (cls == FX_CLASS_VectorTransform) {
-        rc = load_transform(r, data, size, &ptr);
-        cls = transform_class(data, size);
-    } else {
-        struct loading l = {.cls = cls, .flags = io_flags(r), .bytes = {data, size}};
-        if (fxe_guard_load(r, load_bytes, &l) != 0)
-            return;
-        load_bytes(&l);
-        rc = l.rc;
-        ptr = l.ptr;
-    }
-    if (r->failed)
-        return;
-    if (rc != 0)
-        fxe_fail_faiss(r, rc);
-    else
-        reply_object(r, cls, ptr);
+    fxe_loaded(r);
 }
 
 const struct fxe_operation fxe_load_operation = {"load", 1, NULL, run_load, NULL};
-
-/* --- load from a stream ---
- *
- * FAISS reads from a FILE, and the client sends the bytes on demand.  Each load has a thread, which
- * runs FAISS and answers the client's requests (load_stream, then feed): either with the number of
- * bytes that FAISS needs next, or with the result. */
-
-enum { STREAMS_MAX = 64 }; /* per session: each is a thread */
-
-struct fxe_stream {
-    uint64_t id;
-    struct fxe_session *session;
-    int cls, flags;
-    pthread_cond_t fed;
-    struct fxe_req *request; /* to answer next, or NULL */
-    const char *data;        /* of the last feed: the `left` bytes not read yet */
-    size_t left;
-    int ended, aborted;
-    UT_hash_handle hh;
-};
-
-static void answer_need(struct fxe_stream *s, size_t want)
-{
-    struct fxe_req *r = s->request;
-    msgpack_packer pk = fxe_reply_key(r, "stream");
-    msgpack_pack_uint64(&pk, s->id);
-    pk = fxe_reply_key(r, "need");
-    msgpack_pack_uint64(&pk, want < FX_PIECE ? want : FX_PIECE);
-    s->request = NULL;
-    s->left = 0;
-    fxe_req_finish(r);
-}
-
-static size_t stream_read(void *ctx, void *to, size_t want)
-{
-    struct fxe_stream *s = ctx;
-    char *buf = to;
-    size_t got = 0;
-    while (got < want && !s->ended) {
-        if (s->left == 0) {
-            answer_need(s, want - got);
-            fxe_lock();
-            while (!s->request && !s->aborted)
-                pthread_cond_wait(&s->fed, &fxe_engine.lock);
-            s->ended |= s->aborted;
-            fxe_unlock();
-            if (s->ended)
-                break;
-            size_t asked = want - got < FX_PIECE ? want - got : FX_PIECE;
-            s->data = s->request->msg->nframes > 1 ? s->request->msg->frames[1].data : NULL;
-            s->left = s->data ? s->request->msg->frames[1].size : 0;
-            s->ended = s->left < asked; /* the client's source has no more */
-            if (s->left > asked)
-                s->left = asked;
-        }
-        size_t n = s->left < want - got ? s->left : want - got;
-        if (n)
-            memcpy(buf + got, s->data, n);
-        s->data += n;
-        s->left -= n;
-        got += n;
-    }
-    return got;
-}
-
-static void *stream_thread(void *arg)
-{
-    struct fxe_stream *s = arg;
-    struct loading l = {.cls = s->cls, .flags = s->flags, .rc = STD_EXCEPT};
-    struct fxe_tape tape = {.read = stream_read, .ctx = s};
-    char why[FXE_WHY] = "";
-    if (fxe_engine.omp_set_num_threads)
-        fxe_engine.omp_set_num_threads(1);
-    if (!fxe_guard_loads() ||
-        fxe_tape_try(&tape, load_through, &l, why, sizeof why) != FXE_TRIAL_DIED)
-        load_through(fxe_tape_read, &tape, &l);
-    fxe_tape_free(&tape);
-    void *ptr = l.ptr;
-    int rc = l.rc;
-    fxe_lock();
-    struct fxe_req *r = s->request;
-    HASH_DELETE(hh, s->session->streams, s);
-    fxe_unlock();
-    if (r) {
-        if (*why)
-            fxe_guard_unloadable(r, why);
-        else if (rc != 0)
-            fxe_fail_faiss(r, rc);
-        else
-            reply_object(r, s->cls, ptr);
-        fxe_req_finish(r);
-    } else if (rc == 0) { /* aborted: no request to answer */
-        if (s->cls == FX_CLASS_Index)
-            fxe_api()->Index_free(ptr);
-        else
-            fxe_api()->IndexBinary_free(ptr);
-    }
-    struct fxe_obj *doomed = NULL;
-    fxe_lock();
-    fxe_session_leave(s->session, &doomed);
-    fxe_unlock();
-    fxe_obj_destroy_list(doomed);
-    pthread_cond_destroy(&s->fed);
-    free(s);
-    return NULL;
-}
-
-static int start_load_stream(struct fxe_req *r)
-{
-    static uint64_t last;
-    pthread_attr_t attr;
-    pthread_t thread;
-    int cls = asked_class(r);
-    if (cls < 0 || (cls == FX_CLASS_IndexBinary && fxe_require(r, FX_OP_read_index_binary) != 0))
-        return 0;
-    struct fxe_stream *s = calloc(1, sizeof *s);
-    if (!s || cls == FX_CLASS_VectorTransform) {
-        free(s);
-        fxe_fail(r, "unsupported", "a VectorTransform cannot be loaded from a stream");
-        return 0;
-    }
-    s->session = r->session;
-    s->cls = cls;
-    s->flags = io_flags(r);
-    s->request = r;
-    pthread_cond_init(&s->fed, NULL);
-    fxe_lock();
-    if (HASH_COUNT(s->session->streams) >= STREAMS_MAX) {
-        fxe_unlock();
-        pthread_cond_destroy(&s->fed);
-        free(s);
-        fxe_fail(r, "limit", "the session already has %d loads that wait for bytes", STREAMS_MAX);
-        return 0;
-    }
-    s->id = ++last;
-    HASH_ADD(hh, s->session->streams, id, sizeof s->id, s);
-    s->session->busy++; /* for the thread; it calls fxe_session_leave */
-    fxe_unlock();
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, stream_thread, s);
-    pthread_attr_destroy(&attr);
-    if (rc == 0)
-        return 1;
-    fxe_lock();
-    HASH_DELETE(hh, s->session->streams, s);
-    s->session->busy--; /* cannot end the session: r counts too */
-    fxe_unlock();
-    pthread_cond_destroy(&s->fed);
-    free(s);
-    fxe_fail(r, "limit", "the server cannot start a thread for another load");
-    return 0;
-}
-
-static int start_feed(struct fxe_req *r)
-{
-    uint64_t id;
-    struct fxe_stream *s = NULL;
-    if (!fx_header_uint(&r->header, "stream", &id)) {
-        fxe_fail(r, "protocol", "feed without 'stream'");
-        return 0;
-    }
-    fxe_lock();
-    HASH_FIND(hh, r->session->streams, &id, sizeof id, s);
-    if (s && !s->request) {
-        s->request = r;
-        pthread_cond_signal(&s->fed);
-    } else {
-        s = NULL;
-    }
-    fxe_unlock();
-    if (!s)
-        fxe_fail(r, "argument", "no load is waiting for these bytes");
-    return s != NULL;
-}
-
-void fxe_streams_abort(struct fxe_session *session)
-{
-    struct fxe_stream *s, *tmp;
-    HASH_ITER(hh, session->streams, s, tmp)
-    {
-        s->aborted = 1;
-        pthread_cond_signal(&s->fed);
-    }
-}
-
-const struct fxe_operation fxe_load_stream_operation = {"load_stream", 1, NULL, NULL,
-                                                        start_load_stream};
-const struct fxe_operation fxe_feed_operation = {"feed", 1, NULL, NULL, start_feed};

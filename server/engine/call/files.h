@@ -3,6 +3,7 @@
 #ifndef FXE_FILES_H
 #define FXE_FILES_H
 
+#include "server/engine/call/source.h"
 #include "server/engine/engine.h"
 
 struct fxe_operation;
@@ -10,6 +11,14 @@ struct fxe_operation;
 /* Reads an index of class cls (FX_CLASS_Index or FX_CLASS_IndexBinary) from memory.  Returns
  * FAISS's error code. */
 int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr);
+
+/* Reads an index of class cls through `read`, with these io_flags.  Returns the same. */
+int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr);
+
+/* What a request to load an index asks for.  fxe_asked_class returns -1 with the reply set if it
+ * names no class that can be loaded. */
+int fxe_asked_class(struct fxe_req *r);
+int fxe_io_flags(struct fxe_req *r);
 
 /* Makes the session's loads that wait for bytes fail.  The caller holds engine.lock. */
 void fxe_streams_abort(struct fxe_session *s);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that become one call of the C API, without parameters of a search. */
+#include <string.h>
+
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 
@@ -123,6 +125,20 @@ static FaissParameterSpace *any_space(struct fxe_req *r)
     return space;
 }
 
+/* A direct map lets inverted lists find a vector by its id.  FAISS's ParameterSpace does not know
+ * it.
+ */
+static int prepare_direct_map(struct fxe_req *r, const struct fxe_obj *o)
+{
+    int64_t type;
+    msgpack_object *a =
+        fxe_index_call(r, o, FX_OP_IndexIVF_make_direct_map, FX_OP_IndexBinaryIVF_make_direct_map);
+    if (!a || fxe_key_int(r, "value", 0, 1, NULL, &type) != 0)
+        return -1;
+    a[1] = fxe_int(type);
+    return fxe_call_prepare(r);
+}
+
 static int prepare_set_parameter(struct fxe_req *r)
 {
     double value;
@@ -131,6 +147,8 @@ static int prepare_set_parameter(struct fxe_req *r)
     if (!o || fxe_key_text(r, "parameter", 200, &parameter) != 0 ||
         fxe_key_real(r, "value", &value) != 0)
         return -1;
+    if (strcmp(parameter, "direct_map") == 0)
+        return prepare_direct_map(r, o);
     msgpack_object *a = fxe_index_call(r, o, FX_OP_ParameterSpace_set_index_parameter,
                                        FX_OP_ParameterSpace_set_index_parameter_binary);
     if (!a || fxe_require(r, r->op) != 0 || !(r->v[0].p = any_space(r)))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that copy vectors from one index to another: merge and split.  The first index stays as
  * it is, so that one index changes, at once. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/engine/catalogue/catalogue.h"
@@ -100,12 +101,15 @@ static void run_merge(struct fxe_req *r)
 
 int fxe_prepare_split(struct fxe_req *r)
 {
+    r->lane = FXE_WIDE;
     if (fxe_index_lock(r, "name", 0, false) != 0 || fxe_prepare_new(r, "to") != 0)
         return -1;
     return fxe_key_has(r, "selector") ? 0 : fxe_key_wrong(r, "selector", "a selector");
 }
 
-static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *selector, uint32_t n)
+/* Removes what the selector selects.  `more`, of `size` bytes, is the frame after the request's. */
+static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *selector, uint32_t n,
+                       const void *more, size_t size)
 {
     struct fxe_part p;
     msgpack_object *a = fxe_part_begin(
@@ -113,6 +117,8 @@ static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *sel
     /* Arrays in the selector are the request's. */
     for (int i = 1; i < r->msg->nframes; i++)
         fxe_part_array(&p, r->msg->frames[i].data, r->msg->frames[i].size);
+    if (more)
+        selector[1] = fxe_part_array(&p, more, size);
     p.r.obj[0] = o;
     a[1] = fxe_array(selector, n);
     a[2] = fxe_true();
@@ -121,26 +127,71 @@ static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *sel
     return rc;
 }
 
-static bool is_range(const msgpack_object *s)
+static bool is_kind(const msgpack_object *s, const char *kind, uint32_t size)
 {
-    return s->type == MSGPACK_OBJECT_ARRAY && s->via.array.size == 3 &&
+    return s->type == MSGPACK_OBJECT_ARRAY && s->via.array.size == size &&
            s->via.array.ptr[0].type == MSGPACK_OBJECT_STR &&
-           s->via.array.ptr[0].via.str.size == 5 &&
-           memcmp(s->via.array.ptr[0].via.str.ptr, "range", 5) == 0;
+           s->via.array.ptr[0].via.str.size == strlen(kind) &&
+           memcmp(s->via.array.ptr[0].via.str.ptr, kind, strlen(kind)) == 0;
 }
 
-/* Removes all vectors that the selector does not select.  Without a selector for that, what is
- * beyond a range goes first: where ids are positions, it changes none before it. */
-static int keep_only(struct fxe_req *r, struct fxe_obj *o, const msgpack_object *selector)
+static int not_in_range(struct fxe_req *r, struct fxe_obj *o, const msgpack_object *e)
 {
-    if (fxe_api()->IDSelectorNot_new || !is_range(selector)) {
-        msgpack_object others[2] = {fxe_text("not", 3), *selector};
-        return remove_from(r, o, others, 2);
-    }
-    const msgpack_object *e = selector->via.array.ptr;
+    /* What is behind the range goes first: where ids are positions, it changes none before it. */
     msgpack_object after[3] = {e[0], e[2], fxe_int(INT64_MAX)};
     msgpack_object before[3] = {e[0], fxe_int(INT64_MIN), e[1]};
-    return remove_from(r, o, after, 3) || remove_from(r, o, before, 3) ? -1 : 0;
+    return remove_from(r, o, after, 3, NULL, 0) || remove_from(r, o, before, 3, NULL, 0) ? -1 : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    idx_t x = *(const idx_t *)a, y = *(const idx_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Keeps those of the n ids that are not in the batch; returns how many. */
+static size_t without(idx_t *ids, size_t n, const idx_t *batch, size_t count)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!bsearch(&ids[i], batch, count, sizeof *batch, by_number))
+            ids[left++] = ids[i];
+    return left;
+}
+
+static int not_in_batch(struct fxe_req *r, struct fxe_obj *o, const msgpack_object *e)
+{
+    const void *data;
+    size_t size, n = (size_t)fxe_ntotal_of(o);
+    if (fxe_req_bytes(r, &e[1], "the selector", &data, &size) != 0)
+        return -1;
+    idx_t *batch = malloc(size + 1), *ids = malloc((n + 1) * sizeof *ids);
+    int rc = -1;
+    if (!batch || !ids) {
+        fxe_fail(r, "limit", "%s: the server is out of memory", r->operation->name);
+    } else if (fxe_ids_of(r, o, ids, n) == 0) {
+        if (size)
+            memcpy(batch, data, size);
+        qsort(batch, size / sizeof *batch, sizeof *batch, by_number);
+        n = without(ids, n, batch, size / sizeof *batch);
+        msgpack_object others[2] = {e[0], e[1]};
+        rc = remove_from(r, o, others, 2, ids, n * sizeof *ids);
+    }
+    free(batch);
+    free(ids);
+    return rc;
+}
+
+/* Removes all vectors that the selector does not select. */
+static int keep_only(struct fxe_req *r, struct fxe_obj *o, const msgpack_object *selector)
+{
+    msgpack_object others[2] = {fxe_text("not", 3), *selector};
+    bool lacks = !fxe_api()->IDSelectorNot_new;
+    if (lacks && is_kind(selector, "range", 3))
+        return not_in_range(r, o, selector->via.array.ptr);
+    if (lacks && is_kind(selector, "batch", 2))
+        return not_in_batch(r, o, selector->via.array.ptr);
+    return remove_from(r, o, others, 2, NULL, 0);
 }
 
 void fxe_run_split(struct fxe_req *r)

@@ -5,7 +5,7 @@
 
 #include "server/engine/run/request.h"
 
-/* For prepare: there is a name in `key`. */
+/* For prepare: there is a name in `key`, which the request gives or takes. */
 int fxe_prepare_new(struct fxe_req *r, const char *key);
 /* No index has it at present.  (Not for prepare: if the request was carried out before, the index
  * is there.)  The caller does not hold engine.lock. */

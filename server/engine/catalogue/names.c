@@ -10,6 +10,7 @@
 #include "server/engine/catalogue/part.h"
 #include "server/engine/guard/description.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
 
 enum { DESCRIPTION_MAX = 4096, MOST_D = 1 << 20, MOST_LISTS = 1 << 24 };
@@ -55,7 +56,8 @@ int fxe_prepare_new(struct fxe_req *r, const char *key)
 {
     const char *name;
     size_t len;
-    r->lane = FXE_WIDE; /* it may be written to disk */
+    if (fxe_keep_store())
+        r->lane = FXE_WIDE; /* it is written to disk */
     return fxe_key_name(r, key, &name, &len);
 }
 
@@ -207,6 +209,12 @@ static void load(void *arg)
     f->rc = fxe_load_bytes(f->cls, f->data, f->size, &f->ptr);
 }
 
+static int prepare_import(struct fxe_req *r)
+{
+    r->lane = FXE_WIDE;
+    return fxe_prepare_new(r, "name");
+}
+
 static void run_import(struct fxe_req *r)
 {
     struct file f = {.ptr = NULL};
@@ -236,14 +244,6 @@ static void run_export(struct fxe_req *r)
 
 /* --- delete and rename --- */
 
-static int prepare_name(struct fxe_req *r)
-{
-    const char *name;
-    size_t len;
-    r->lane = FXE_WIDE;
-    return fxe_key_name(r, "name", &name, &len);
-}
-
 static void run_delete(struct fxe_req *r)
 {
     const char *name;
@@ -267,10 +267,10 @@ static void run_list(struct fxe_req *r)
 
 const struct fxe_index_operation fxe_index_names[] = {
     {{"index_create", 0, prepare_new, run_create, NULL}, 0, true},
-    {{"index_import", 0, prepare_new, run_import, NULL}, 0, true},
+    {{"index_import", 0, prepare_import, run_import, NULL}, 0, true},
     {{"index_split", 0, fxe_prepare_split, fxe_run_split, NULL}, 0, true},
-    {{"index_delete", 0, prepare_name, run_delete, NULL}, 0, true},
-    {{"index_rename", 0, prepare_name, run_rename, NULL}, 0, true},
+    {{"index_delete", 0, prepare_new, run_delete, NULL}, 0, true},
+    {{"index_rename", 0, prepare_new, run_rename, NULL}, 0, true},
     {{"index_list", 0, NULL, run_list, NULL}, 0, false},
     {{"index_export", 0, prepare_export, run_export, NULL}, 0, false},
     {{NULL, 0, NULL, NULL, NULL}, 0, false}};

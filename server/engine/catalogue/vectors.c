@@ -11,6 +11,9 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
+
+enum { LARGE = 1 << 24 };
 
 FaissIndexIDMap *fxe_id_map_of(const struct fxe_obj *o)
 {
@@ -27,13 +30,20 @@ void fxe_vectors_free(struct fxe_vectors *v)
     *v = (struct fxe_vectors){.n = 0};
 }
 
+/* Is there room for an array and a copy of it? */
+static bool has_room(size_t size)
+{
+    return size < LARGE || size <= fxe_room() / 2;
+}
+
 static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,
                         struct fxe_vectors *v)
 {
     struct fxe_part p;
     int64_t d = fxe_index_d(o);
     size_t each = fxe_is_binary(o) ? (size_t)d / 8 : (size_t)d * sizeof(float), size;
-    void *zeros = __builtin_mul_overflow((size_t)n, each, &size) ? NULL : calloc(1, size + 1);
+    bool fits = !__builtin_mul_overflow((size_t)n, each, &size) && has_room(size);
+    void *zeros = fits ? calloc(1, size + 1) : NULL;
     if (!zeros) /* FAISS may leave some as they were */
         return fxe_fail(r, "limit", "%s: the server has no memory for %lld vectors",
                         r->operation->name, (long long)n);
@@ -83,6 +93,42 @@ int fxe_vectors_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t
     return rc;
 }
 
+/* Inverted lists have the ids of their vectors in any order. */
+static int ids_of_lists(struct fxe_req *r, FaissIndexIVF *ivf, idx_t *ids, size_t n)
+{
+    size_t have = 0, lists = fxe_api()->IndexIVF_nlist(ivf);
+    for (size_t i = 0; i < lists; i++) {
+        size_t size = fxe_api()->IndexIVF_get_list_size(ivf, i);
+        if (size > n - have)
+            return fxe_fail(r, "argument", "%s: the lists have more vectors than the index",
+                            r->operation->name);
+        fxe_api()->IndexIVF_invlists_get_ids(ivf, i, ids + have);
+        have += size;
+    }
+    return have == n ? 0
+                     : fxe_fail(r, "argument", "%s: the lists have fewer vectors than the index",
+                                r->operation->name);
+}
+
+int fxe_ids_of(struct fxe_req *r, const struct fxe_obj *o, idx_t *ids, size_t n)
+{
+    FaissIndexIDMap *map = fxe_id_map_of(o);
+    FaissIndexIVF *ivf =
+        !fxe_is_binary(o) && fxe_api()->IndexIVF_cast ? fxe_api()->IndexIVF_cast(o->ptr) : NULL;
+    size_t size = 0;
+    idx_t *own = NULL;
+    if (ivf)
+        return ids_of_lists(r, ivf, ids, n);
+    if (fxe_is_binary(o) || (!map && fxe_own_ids(o->ptr)))
+        return fxe_fail(r, "missing", "%s: FAISS's C API cannot tell the ids of this index",
+                        r->operation->name);
+    if (map)
+        fxe_api()->IndexIDMap_id_map(map, &own, &size);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = i < size ? own[i] : (idx_t)i;
+    return 0;
+}
+
 /* --- get_vectors --- */
 
 static int prepare_get_vectors(struct fxe_req *r)
@@ -104,8 +150,10 @@ static void run_get_vectors(struct fxe_req *r)
     if (fxe_vectors_read(r, r->obj[0], from, n, &v) == 0) {
         msgpack_packer pk = fxe_reply_key(r, "n");
         msgpack_pack_int64(&pk, n);
-        fxe_reply_copy(r, v.ids, (size_t)n * sizeof *v.ids);
-        fxe_reply_copy(r, v.vectors, v.bytes);
+        fxe_reply_array(r, v.ids, (size_t)n * sizeof *v.ids);
+        fxe_reply_array(r, v.vectors, v.bytes);
+        v.ids = NULL;
+        v.vectors = NULL;
     }
     fxe_vectors_free(&v);
 }
@@ -181,7 +229,8 @@ static void run_search_and_reconstruct(struct fxe_req *r)
     size_t n = r->out[1].size / sizeof(idx_t), d = (size_t)fxe_api()->Index_d(r->obj[0]->ptr), size;
     const idx_t *labels = r->out[1].data;
     bool look = must_look(r->obj[0]);
-    float *found = __builtin_mul_overflow(n, d * sizeof *found, &size) ? NULL : malloc(size + 1);
+    bool fits = !__builtin_mul_overflow(n, d * sizeof(float), &size) && has_room(size);
+    float *found = fits ? malloc(size + 1) : NULL;
     if (!found) {
         fxe_fail(r, "limit", "%s: the server has no memory for %zu vectors", r->operation->name, n);
         return;
@@ -233,6 +282,12 @@ int fxe_replace_first(struct fxe_req *r)
                         "one with ids of its own, such as 'IDMap2,Flat'");
     if (check_distinct(r, ids, n) != 0)
         return -1;
+    if (fxe_is_tight(r, fxe_obj_target(o), fxe_act_of(r->op)))
+        return fxe_fail(
+            r, "limit",
+            "index_replace: there may be too little memory for %zu vectors, and none was "
+            "removed (%zu bytes are left)",
+            n, fxe_room());
     msgpack_object *a = fxe_part_begin(
         &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_remove_ids : FX_OP_Index_remove_ids);
     msgpack_object batch[2] = {fxe_text("batch", 5), fxe_part_array(&p, ids, n * sizeof *ids)};

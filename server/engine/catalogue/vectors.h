@@ -20,6 +20,9 @@ int fxe_vectors_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t
                      struct fxe_vectors *v);
 void fxe_vectors_free(struct fxe_vectors *v);
 
+/* Writes the ids of all n vectors.  Returns 0, or -1 with the reply set. */
+int fxe_ids_of(struct fxe_req *r, const struct fxe_obj *o, idx_t *ids, size_t n);
+
 /* FAISS's IDMap in the object, or NULL. */
 FaissIndexIDMap *fxe_id_map_of(const struct fxe_obj *o);
 

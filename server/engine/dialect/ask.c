@@ -90,8 +90,8 @@ static void ping(struct fxd_ask *a)
 
 static fxd_action *find_action(const struct fxd_ask *a)
 {
-    static const struct fxd_entry *const tables[] = {fxd_searches, fxd_vectors, fxd_manage,
-                                                     fxd_special};
+    static const struct fxd_entry *const tables[] = {fxd_searches, fxd_vectors, fxd_stored,
+                                                     fxd_manage, fxd_special};
     const msgpack_object *o = fxd_get(a, "action");
     if (!o || o->type != MSGPACK_OBJECT_STR)
         return NULL;

@@ -58,7 +58,6 @@ struct fxd_ask {
     char text[512];
     int64_t counts[64]; /* merge_indices: vectors of each source */
     msgpack_sbuffer list;
-    struct fxd_type *type;
 
     /* the next request */
     bool begun;
@@ -102,6 +101,14 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f);
 /* Looks up the index of the message.  Returns 0; -1 with the reply set if there is none. */
 int fxd_index(struct fxd_ask *a);
 
+/* Begins index_info, in this state, if the index of the message has to be in memory to be known. */
+enum { FXD_LOOKING = 1 };
+bool fxd_must_look(struct fxd_ask *a);
+/* Are the rows as long as the index's vectors?  Returns 0, or -1 with the reply set. */
+int fxd_check_d(struct fxd_ask *a, const struct fx_rows *rows);
+/* The ids of the message become the caller's. */
+int64_t *fxd_take_ids(struct fxd_ask *a);
+
 /* --- the reply --- */
 
 /* Begins a reply with success and `keys` more keys, which follow. */
@@ -125,10 +132,10 @@ struct fxd_entry {
     const char *name;
     fxd_action *action;
 };
-extern const struct fxd_entry fxd_manage[], fxd_vectors[], fxd_searches[], fxd_special[];
+extern const struct fxd_entry fxd_manage[], fxd_vectors[], fxd_stored[], fxd_searches[],
+    fxd_special[];
 
-/* Shared: train.c, manage.c */
-void fxd_train_index(struct fxd_ask *a, struct fxe_req *done);
 void fxd_search(struct fxd_ask *a, struct fxe_req *done);
+void fxd_create_index(struct fxd_ask *a, struct fxe_req *done);
 
 #endif

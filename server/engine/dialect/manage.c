@@ -1,242 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The actions about whole indexes. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/dialect/ask.h"
 #include "server/engine/dialect/links.h"
-#include "server/engine/dialect/types.h"
-
-/* --- create --- */
-
-static int read_d(struct fxd_ask *a)
-{
-    const msgpack_object *o = fxd_get(a, "dimension");
-    char *end, text[40] = "0";
-    if (o && o->type == MSGPACK_OBJECT_STR)
-        snprintf(text, sizeof text, "%.*s", o->via.str.size > 38 ? 38 : (int)o->via.str.size,
-                 o->via.str.ptr);
-    else if (o && (o->type == MSGPACK_OBJECT_FLOAT64 || o->type == MSGPACK_OBJECT_FLOAT32))
-        snprintf(text, sizeof text, "%.0f",
-                 isfinite(o->via.f64) && fabs(o->via.f64) < 1e9 ? trunc(o->via.f64) : -1);
-    else if (o && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-        snprintf(text, sizeof text, "%llu", (unsigned long long)o->via.u64);
-    else if (o && o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        snprintf(text, sizeof text, "%lld", (long long)o->via.i64);
-    else if (o)
-        return fxd_error(a, NULL, "Invalid dimension: it must be an integer.");
-    long long d = strtoll(text, &end, 10);
-    if (end == text || *end)
-        return fxd_error(a, NULL, "Invalid dimension: %s. Must be an integer.", text);
-    if (d < 1 || d > FXD_D_MAX)
-        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, FXD_D_MAX);
-    a->n = d;
-    return 0;
-}
-
-static void put_metric(struct fxd_ask *a, const struct fxd_type *t)
-{
-    fxd_put_text(a, "metric_type", t->ip ? "IP" : "L2");
-}
-
-static void binary_created(struct fxd_ask *a, const struct fxd_type *t)
-{
-    bool ivf = t->nlist > 0;
-    fxd_ok(a, 7 + 2 * ivf + (t->bits > 0));
-    fxd_put_message(a, "Binary index %s created successfully", a->name);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_text(a, "type", a->text);
-    fxd_put_int(a, "dimension", a->n);
-    fxd_put_int(a, "dimension_bytes", a->n / 8);
-    fxd_put_bool(a, "is_binary", true);
-    fxd_put_bool(a, "is_trained", !ivf);
-    if (ivf) {
-        fxd_put_bool(a, "requires_training", true);
-        fxd_put_int(a, "nlist", t->nlist);
-    }
-    if (t->bits)
-        fxd_put_int(a, "bits_per_dim", t->bits);
-}
-
-static void created(struct fxd_ask *a, const struct fxe_req *done)
-{
-    static const struct {
-        const char *type;
-        int more;
-    } kinds[] = {[FXD_FLAT] = {"IndexFlat", 0},
-                 [FXD_HNSW] = {"IndexHNSWFlat", 3},
-                 [FXD_IVF] = {"IndexIVFFlat", 1},
-                 [FXD_IVFPQ] = {"IndexIVFPQ", 3},
-                 [FXD_IVFSQ] = {"IndexIVFScalarQuantizer", 2},
-                 [FXD_PQ] = {"IndexPQ", 2},
-                 [FXD_SQ] = {"IndexScalarQuantizer", 1},
-                 [FXD_LSH] = {"IndexLSH", 0},
-                 [FXD_TRANSFORM] = {"IndexPreTransform", 0}};
-    struct fxd_type t;
-    char type[60];
-    fxd_type_read(a->text, &t);
-    if (t.kind == FXD_BINARY) {
-        binary_created(a, &t);
-        return;
-    }
-    bool flat = t.kind == FXD_FLAT;
-    bool trained = flat || t.kind == FXD_HNSW;
-    (void)done;
-    snprintf(type, sizeof type, "%s%s", kinds[t.kind].type, !flat ? "" : t.ip ? "IP" : "L2");
-    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained);
-    fxd_put_message(a, "Index %s created successfully", a->name);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_text(a, "type", type);
-    fxd_put_int(a, "dimension", a->n);
-    fxd_put_bool(a, "is_trained", trained);
-    put_metric(a, &t);
-    if (!trained)
-        fxd_put_bool(a, "requires_training", true);
-    if (t.kind == FXD_HNSW) {
-        fxd_put_int(a, "M", t.m);
-        fxd_put_int(a, "efConstruction", 40);
-        fxd_put_int(a, "efSearch", 16);
-    }
-    if (t.kind == FXD_IVF || t.kind == FXD_IVFPQ || t.kind == FXD_IVFSQ)
-        fxd_put_int(a, "nlist", t.nlist);
-    if (t.kind == FXD_PQ || t.kind == FXD_IVFPQ) {
-        fxd_put_int(a, "M", t.m);
-        fxd_put_int(a, "nbits", t.bits);
-    }
-    if (t.kind == FXD_SQ || t.kind == FXD_IVFSQ)
-        fxd_put_int(a, "qtype", t.q);
-}
-
-static void begin_create(struct fxd_ask *a, const char *name, const struct fxd_type *t)
-{
-    fxd_begin(a, "index_create");
-    fxd_str(a, "name", name);
-    fxd_int(a, "d", a->n);
-    fxd_str(a, "description", t->description);
-    if (t->kind == FXD_BINARY)
-        fxd_str(a, "class", "IndexBinary");
-    else
-        fxd_str(a, "metric", t->ip ? "inner_product" : "L2");
-}
-
-enum { MADE = 1, BASE, WRAPPED };
-
-/* The base of an IDMap: an index that there is, or a new one of this type. */
-static void begin_idmap(struct fxd_ask *a, const char *base)
-{
-    struct fxd_facts f;
-    struct fxd_type t;
-    char made[FXD_NAME_MAX + 8];
-    if (fxd_look(base, &f) >= 0) {
-        a->state = WRAPPED;
-        snprintf(made, sizeof made, "%s", base);
-    } else if (snprintf(made, sizeof made, "%s_base", a->name) > FXD_NAME_MAX) {
-        fxd_error(a, NULL, "Failed to create base index: its name would be too long");
-        return;
-    } else if (fxd_type_read(*base ? base : "L2", &t) != 0) {
-        fxd_error(a, NULL, "Failed to create base index: Unsupported index type: %s", base);
-        return;
-    } else if (a->state != BASE) {
-        a->state = BASE;
-        begin_create(a, made, &t);
-        a->tolerant = true;
-        return;
-    } else {
-        a->state = WRAPPED;
-    }
-    fxd_begin_named(a, "index_wrap");
-    fxd_str(a, "of", made);
-    if (strncmp(a->text, "IDMap2:", 7) == 0)
-        fxd_true(a, "by_id");
-    a->tolerant = true;
-}
-
-static void idmap_created(struct fxd_ask *a, const struct fxe_req *done)
-{
-    const char *of = "";
-    size_t len = 0;
-    char base[FXD_NAME_MAX + 1];
-    fx_header_str(&done->header, "of", &of, &len);
-    snprintf(base, sizeof base, "%.*s", (int)len, of);
-    fxd_look(a->name, &a->facts);
-    if (a->facts.trains && !a->facts.trained)
-        fxd_links_add(base, a->name);
-    fxd_ok(a, 8);
-    fxd_put_message(a, "IDMap index %s created successfully", a->name);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_int(a, "dimension", a->facts.d);
-    fxd_put_text(a, "type", a->text);
-    fxd_put_text(a, "base_index_id", base);
-    fxd_put_bool(a, "is_trained", a->facts.trained);
-    fxd_put_bool(a, "is_idmap", true);
-    fxd_put_bool(a, "is_idmap2", strncmp(a->text, "IDMap2:", 7) == 0);
-}
-
-static const char *base_of(const char *type)
-{
-    return strncmp(type, "IDMap:", 6) == 0    ? type + 6
-           : strncmp(type, "IDMap2:", 7) == 0 ? type + 7
-                                              : NULL;
-}
-
-static void create_failed(struct fxd_ask *a, const struct fxe_req *done)
-{
-    const char *text = done->message ? done->message : "";
-    if (done->kind && strcmp(done->kind, "handle") != 0 && strstr(text, "already"))
-        fxd_error(a, NULL, "Index %s already exists", a->name);
-    else if (a->state == BASE)
-        fxd_failed(a, done, NULL, "Failed to create base index: ");
-    else
-        fxd_failed(a, done, NULL,
-                   strncmp(a->text, "BINARY", 6) == 0 ? "Error creating binary index: "
-                                                      : "Error creating index: ");
-}
-
-static void create_index(struct fxd_ask *a, struct fxe_req *done)
-{
-    const msgpack_object *type = fxd_get(a, "index_type");
-    struct fxd_facts f;
-    struct fxd_type t;
-    if (done && done->failed)
-        create_failed(a, done);
-    else if (a->state == MADE)
-        created(a, done);
-    else if (a->state == WRAPPED)
-        idmap_created(a, done);
-    else if (a->state == BASE)
-        begin_idmap(a, base_of(a->text));
-    if (done || fxd_get_name(a) != 0)
-        return;
-    if (type && type->type == MSGPACK_OBJECT_STR && type->via.str.size < sizeof a->text)
-        snprintf(a->text, sizeof a->text, "%.*s", (int)type->via.str.size, type->via.str.ptr);
-    else if (!type)
-        strcpy(a->text, "L2");
-    else if (type->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-        fxd_error(a, NULL, "Invalid index_type: %llu. Must be a string.",
-                  (unsigned long long)type->via.u64);
-    else
-        fxd_error(a, NULL, "Invalid index_type: it must be a string.");
-    if (a->replied || read_d(a) != 0)
-        return;
-    a->tolerant = true;
-    if (fxd_look(a->name, &f) >= 0) {
-        fxd_error(a, NULL, "Index %s already exists", a->name);
-    } else if (base_of(a->text)) {
-        begin_idmap(a, base_of(a->text));
-    } else if (fxd_type_read(a->text, &t) != 0) {
-        fxd_error(a, NULL, "Unsupported index type: %s", a->text);
-    } else if (t.kind == FXD_BINARY && a->n % 8) {
-        fxd_error(a, NULL,
-                  "Error creating binary index: Binary dimension must be a multiple of 8, got %lld",
-                  (long long)a->n);
-    } else {
-        a->state = MADE;
-        begin_create(a, a->name, &t);
-    }
-}
 
 /* --- delete, reset, clear --- */
 
@@ -447,6 +216,8 @@ static void get_index_info(struct fxd_ask *a, struct fxe_req *done)
 
 /* --- parameters --- */
 
+enum { SET = 1 };
+
 static int read_parameter(struct fxd_ask *a)
 {
     const char *s;
@@ -469,7 +240,7 @@ static bool takes(const struct fxd_facts *f, const char *parameter)
 
 static void set_parameter(struct fxd_ask *a, struct fxe_req *done)
 {
-    if (a->state == MADE) {
+    if (a->state == SET) {
         fxd_ok(a, 1);
         fxd_put_message(a, "Set %s=%lld for index %s", a->text, (long long)a->n, a->name);
         return;
@@ -485,7 +256,7 @@ static void set_parameter(struct fxd_ask *a, struct fxe_req *done)
     } else if (!fx_header_int(&a->map.fields, "value", &a->n) || a->n < least || a->n > INT32_MAX) {
         fxd_error(a, NULL, "%s must be a positive integer", a->text);
     } else {
-        a->state = MADE;
+        a->state = SET;
         fxd_begin_named(a, "index_set_parameter");
         fxd_str(a, "parameter", a->text);
         fxd_int(a, "value", a->n);
@@ -603,7 +374,7 @@ static void merge_indices(struct fxd_ask *a, struct fxe_req *done)
         fxd_int(a, "add_id", a->facts.ntotal); /* so that ids stay distinct */
 }
 
-const struct fxd_entry fxd_manage[] = {{"create_index", create_index},
+const struct fxd_entry fxd_manage[] = {{"create_index", fxd_create_index},
                                        {"delete_index", delete_index},
                                        {"reset", reset},
                                        {"clear", clear},

@@ -37,8 +37,12 @@ enum fxe_asked fxe_keep_asked(struct fxe_req *r)
         return FXE_ASKED_NEW;
     if (rc == FXS_STORE_OK && answer)
         return known(r, answer, size);
-    if (rc == FXS_STORE_OK && r->keep == FXE_KEEP_RECORD)
+    if (rc == FXS_STORE_OK && !*why && r->keep == FXE_KEEP_RECORD)
         return FXE_ASKED_RECORD;
+    if (rc == FXS_STORE_OK && *why) {
+        fxe_fail(r, "unsupported", "the change was set aside, and is not made: %s", why);
+        return FXE_ASKED_KNOWN;
+    }
     fxe_fail(r, "limit", "it is not known whether the call was made before the engine ended: %s",
              rc == FXS_STORE_OK ? "its record has no answer" : why);
     return FXE_ASKED_KNOWN;

@@ -8,7 +8,6 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
@@ -100,7 +99,7 @@ static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
                            .snapshot_ms = fxe_now_ms(),
                            .log_bytes = e->log_bytes};
     k->note.d = UNKNOWN;
-    fxe_note_read(&k->note, e->note, e->note_size);
+    fxs_note_read(&k->note, e->note, e->note_size);
     o->odd = k->note.odd;
     fxe_keep_adopt(k);
     return o;

@@ -30,6 +30,7 @@
 #define FXE_KEEP_H
 
 #include "server/engine/run/request.h"
+#include "server/note.h"
 #include "server/store/store.h"
 
 struct fxe_change;
@@ -39,10 +40,7 @@ struct fxe_kept {
     uint64_t entry; /* in the store */
     struct fxe_obj *obj;
     uint64_t applied; /* number of the newest record that the index contains */
-    struct fxe_note { /* what clients are told without the index being read */
-        int64_t d, metric, ntotal;
-        int odd; /* see fxe_obj.odd */
-    } note;
+    struct fxs_note note;
     int users; /* see fxe_keep_use */
     /* Requests whose record is durable, and that have not run yet, in order. */
     struct fxe_change *due, *last_due;
@@ -116,6 +114,9 @@ void fxe_keep_forget(struct fxe_obj *o);
  * between these two.  The caller holds engine.lock. */
 void fxe_keep_use(struct fxe_kept *k);
 void fxe_keep_leave(struct fxe_kept *k);
+
+/* Fills the note from the index, which is not absent. */
+void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o);
 
 /* Frees the index in memory; the next request reads it again.  The caller holds its lock for
  * writing, and not engine.lock. */

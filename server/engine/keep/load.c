@@ -7,7 +7,6 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/run/ready.h"
 #include "server/log.h"
@@ -98,6 +97,17 @@ static int load_once(struct fxe_kept *k, struct replay *p)
         return 0;
     fxe_keep_drop(k);
     return -1;
+}
+
+void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
+{
+    const struct fx_api *api = fxe_api();
+    int binary = fxe_is_binary(o);
+    n->d = binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr);
+    n->metric = binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
+                       : (int64_t)api->Index_metric_type(o->ptr);
+    n->ntotal = fxe_ntotal_of(o);
+    n->odd = o->odd;
 }
 
 int fxe_load(struct fxe_kept *k, char *why)

@@ -20,7 +20,6 @@
 
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/run/answers.h"
 #include "server/log.h"
@@ -60,7 +59,7 @@ struct moment {
     uint64_t applied, log_bytes, trimmed_bytes, number;
     int64_t busy_ms, trimmed_ms, begun_ms;
     const char *cls;
-    struct fxe_note note;
+    struct fxs_note note;
 };
 
 /* The caller holds engine.lock, and the index's lock. */
@@ -118,7 +117,7 @@ static int commit_newest(struct fxe_kept *k, struct fxs_snapshot *w,
     void *answer = NULL;
     msgpack_sbuffer note;
     msgpack_sbuffer_init(&note);
-    fxe_note_write(&m->note, &note);
+    fxs_note_write(&m->note, &note);
     struct fxs_snapshot_commit c = {.entry = k->entry,
                                     .cls = m->cls,
                                     .position = m->applied,

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/keep/note.h"
 #include "server/engine/keep/unnamed.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 
 enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
@@ -98,7 +98,11 @@ static int prepare_publish(struct fxe_req *r)
         return fxe_fail(r, "handle", "an index that is part of another cannot be published");
     if (fxe_keep_store())
         r->lane = FXE_WIDE; /* it is written to disk */
-    return fxe_needs_add(&r->needs, r->obj[0], false);
+    /* What others have read from the same file does not get the name. */
+    bool own = fxe_is_shared(r->obj[0]);
+    if (own)
+        r->lane = FXE_WIDE;
+    return fxe_needs_add(&r->needs, r->obj[0], own);
 }
 
 /* Gives the name to the index.  The caller holds `naming`. */
@@ -191,7 +195,7 @@ static void run_open(struct fxe_req *r)
 static void pack_details(msgpack_packer *pk, const struct fxe_obj *o)
 {
     const struct fxe_kept *k = o->kept;
-    struct fxe_note note = {0};
+    struct fxs_note note = {0};
     bool known = k && k->note.d > 0;
     if (known)
         note = k->note;

@@ -9,6 +9,7 @@
 
 #include "server/engine/guard/guard.h"
 #include "server/engine/keep/unnamed.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/lock.h"
 
 /* Address and family: a part may have the same address as the whole. */
@@ -194,6 +195,7 @@ static void remove_object(struct fxe_obj *o)
     DL_DELETE(o->session->objects, o);
     HASH_DELETE(hh, table.by_id, o);
     forget_pointer(o);
+    fxe_shared_forget(o);
     if (o->kept)
         fxe_keep_forget(o);
     fxe_unnamed_forget(o);
@@ -451,13 +453,11 @@ void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator, struct
     reap(o, doomed);
 }
 
-struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
+static struct fxe_obj *add_alias(struct fxe_session *s, struct fxe_obj *target, bool apart)
 {
     struct fxe_obj *o = calloc(1, sizeof *o);
     struct fxe_obj **keeps = malloc(sizeof *keeps);
-    if (target->alias)
-        target = target->keeps[0];
-    if (!o || !keeps) {
+    if (!o || !keeps || (apart && fxe_group_new(o) != 0)) {
         free(o);
         free(keeps);
         return NULL;
@@ -473,10 +473,38 @@ struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
     o->nkeeps = 1;
     target->nkeepers++;
     target->naliases++;
-    fxe_group_join(target->group, o);
+    if (!apart)
+        fxe_group_join(target->group, o);
     DL_PREPEND(s->objects, o);
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
     return o;
+}
+
+struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target)
+{
+    return add_alias(s, fxe_obj_target(target), false);
+}
+
+struct fxe_obj *fxe_obj_alias_apart(struct fxe_session *s, struct fxe_obj *target)
+{
+    return add_alias(s, target, true);
+}
+
+void fxe_obj_set_apart(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
+{
+    struct fxe_obj *target = o->keeps[0];
+    if (!ptr) {
+        ptr = target->ptr;
+        forget_pointer(target);
+        target->ptr = NULL;
+    }
+    free(o->keeps);
+    o->keeps = NULL;
+    o->alias = o->nkeeps = 0;
+    o->owns = o->inherent = 1;
+    fxe_obj_point(o, ptr);
+    target->naliases--;
+    unkeep(target, 0, doomed);
 }
 
 struct fxe_obj *fxe_obj_add_absent(struct fxe_session *s, int cls, uint64_t id)

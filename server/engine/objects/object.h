@@ -54,6 +54,7 @@ struct fxe_obj {
     int own_shape;               /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;       /* what the store has of it, or NULL */
+    struct fxe_content *content; /* what it was read from, if it is shared (shared.h); or NULL */
     struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */
@@ -106,6 +107,11 @@ void fxe_obj_share(struct fxe_obj *o);
 void fxe_obj_unkeep_shared(struct fxe_obj *o, struct fxe_obj **doomed);
 /* Returns a new handle of session s for `target`, or NULL if memory is out. */
 struct fxe_obj *fxe_obj_alias(struct fxe_session *s, struct fxe_obj *target);
+/* The same with a lock of its own, for a target that nobody changes. */
+struct fxe_obj *fxe_obj_alias_apart(struct fxe_session *s, struct fxe_obj *target);
+/* Such a handle becomes an object of its own, which has `ptr`; or, if that is NULL, what its target
+ * has had, which nobody else may use.  The caller has locked the handle for writing. */
+void fxe_obj_set_apart(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
 /* Returns a new object without an object of FAISS yet; or NULL if memory is out, or if there is an
  * object with this id.  s: NULL: of the tenant, without a name.  id: 0: a new one. */
 struct fxe_obj *fxe_obj_add_absent(struct fxe_session *s, int cls, uint64_t id);

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "server/engine/call/files.h"
+#include "server/engine/call/known.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
@@ -49,7 +50,8 @@ static struct {
 static bool makes_objects(const struct fxe_req *r)
 {
     if (!r->fn)
-        return r->operation == &fxe_load_operation || r->operation == &fxe_open_operation;
+        return r->operation == &fxe_load_operation || r->operation == &fxe_load_known_operation ||
+               r->operation == &fxe_open_operation;
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_OUT_HANDLE)
             return true;
@@ -69,9 +71,9 @@ static bool is_of_interest(const struct fxe_req *r)
 {
     static int8_t known[FX_NOPS]; /* 0: not known yet, 1: yes, 2: no */
     if (!r->fn)
-        return r->operation == &fxe_load_operation || r->operation == &fxe_open_operation ||
-               r->operation == &fxe_publish_operation || r->operation == &fxe_unpublish_operation ||
-               r->operation == &fxe_save_operation || fxe_catalogue_changes(r->operation);
+        return makes_objects(r) || r->operation == &fxe_publish_operation ||
+               r->operation == &fxe_unpublish_operation || r->operation == &fxe_save_operation ||
+               fxe_catalogue_changes(r->operation);
     if (!known[r->op])
         known[r->op] = changes_object(r->fn) || makes_objects(r) ? 1 : 2;
     return known[r->op] == 1;

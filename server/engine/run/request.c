@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/engine/call/files.h"
+#include "server/engine/call/known.h"
 #include "server/engine/call/special.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/dialect/dialect.h"
@@ -12,6 +13,7 @@
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/overdue.h"
@@ -23,12 +25,13 @@ enum { PRINTED_MAX = 32 << 10 }; /* bytes of FAISS's output that a reply's heade
 static const struct fxe_operation call_operation = {"", 1, fxe_call_prepare, fxe_call_run, NULL};
 
 static const struct fxe_operation *const operations[] = {
-    &fxe_upload_operation, &fxe_download_operation,  &fxe_release_operation,
-    &fxe_save_operation,   &fxe_load_operation,      &fxe_load_stream_operation,
-    &fxe_feed_operation,   &fxe_stats_operation,     &fxe_hello_operation,
-    &fxe_attach_operation, &fxe_bye_operation,       &fxe_ping_operation,
-    &fxe_health_operation, &fxe_publish_operation,   &fxe_open_operation,
-    &fxe_list_operation,   &fxe_unpublish_operation,
+    &fxe_upload_operation,   &fxe_download_operation,  &fxe_release_operation,
+    &fxe_save_operation,     &fxe_load_operation,      &fxe_load_stream_operation,
+    &fxe_feed_operation,     &fxe_stats_operation,     &fxe_hello_operation,
+    &fxe_attach_operation,   &fxe_bye_operation,       &fxe_ping_operation,
+    &fxe_health_operation,   &fxe_publish_operation,   &fxe_open_operation,
+    &fxe_list_operation,     &fxe_unpublish_operation, &fxe_load_known_operation,
+    &fxe_remember_operation,
 };
 
 static const struct fxe_operation *find_operation(struct fxe_req *r, const char *name, size_t len)
@@ -152,7 +155,7 @@ void fxe_req_run(struct fxe_req *r)
     } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");
     } else if (fxe_keep_load(r) != 0 || fxe_keep_asked(r) != FXE_ASKED_NEW ||
-               (r->fn && fxe_call_resolve(r) != 0)) {
+               fxe_shared_own(r) != 0 || (r->fn && fxe_call_resolve(r) != 0)) {
         /* the reply is set */
     } else if (r->operation->start) {
         if (r->operation->start(r))

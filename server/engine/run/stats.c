@@ -7,6 +7,7 @@
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/objects/shared.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/under_way.h"
@@ -65,6 +66,7 @@ static void run_stats(struct fxe_req *r)
     uint32_t used = 0;
     fxe_lock();
     size_t objects = fxe_obj_count(), sessions = fxe_sessions_count();
+    struct fxe_shared_stats shared = fxe_shared_stats();
     int under_way = fxe_under_way_count() - 1; /* this one */
     fxe_unlock();
     pack_str(r, "tenant", fxe_engine.options.tenant);
@@ -79,6 +81,10 @@ static void run_stats(struct fxe_req *r)
     pack_uint(r, "objects", objects);
     pack_uint(r, "sessions", sessions);
     pack_uint(r, "pending", under_way > 0 ? (uint64_t)under_way : 0);
+    pack_uint(r, "shared", shared.objects);
+    pack_uint(r, "shared_handles", shared.handles);
+    pack_uint(r, "known", shared.known);
+    pack_uint(r, "copies", shared.copies);
     pack_store(r);
     uint64_t by_op[FX_NOPS];
     for (int op = 1; op < FX_NOPS; op++) {

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/engine/keep/note.h"
+#include "server/note.h"
 
-#include "server/engine/guard/facts.h"
+#include "proto/api.h"
+#include "proto/wire.h"
 
-void fxe_note_take(struct fxe_note *n, const struct fxe_obj *o)
-{
-    const struct fx_api *api = fxe_api();
-    int binary = fxe_is_binary(o);
-    n->d = binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr);
-    n->metric = binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
-                       : (int64_t)api->Index_metric_type(o->ptr);
-    n->ntotal = fxe_ntotal_of(o);
-    n->odd = o->odd;
-}
-
-void fxe_note_write(const struct fxe_note *n, msgpack_sbuffer *b)
+void fxs_note_write(const struct fxs_note *n, msgpack_sbuffer *b)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, b, msgpack_sbuffer_write);
@@ -29,7 +19,7 @@ void fxe_note_write(const struct fxe_note *n, msgpack_sbuffer *b)
     msgpack_pack_int64(&pk, n->odd);
 }
 
-void fxe_note_read(struct fxe_note *n, const void *data, size_t size)
+void fxs_note_read(struct fxs_note *n, const void *data, size_t size)
 {
     struct fx_header h = {0};
     const char *why;

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Large records that are found in their segment, because the database has no row for them yet. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include "server/store/admin.h"
+#include "server/store/spare.h"
+#include "server/store/stream.h"
+#include "store_tools.h"
+
+enum { LARGE = 20000, RECORDS = 5 };
+
+static void path_of(char path[300], const struct place *p, const char *file)
+{
+    snprintf(path, 300, "%s/%s", p->dir, file);
+}
+
+static off_t size_of(const struct place *p, const char *file)
+{
+    char path[300];
+    struct stat st;
+    path_of(path, p, file);
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void cut(const struct place *p, const char *file, off_t size)
+{
+    char path[300];
+    path_of(path, p, file);
+    assert_int_equal(truncate(path, size), 0);
+}
+
+static void forget(const struct place *p, const char *file)
+{
+    char path[300];
+    path_of(path, p, file);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void flip(const struct place *p, const char *file, off_t at)
+{
+    char path[300];
+    uint8_t byte;
+    path_of(path, p, file);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+/* Runs f in a process that ends without closing the store. */
+static void in_child(struct place *p, void (*f)(struct place *p, struct fxs_store *s))
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        f(p, open_store(p, FXS_DURABLE_ALWAYS));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* Waits until the store has removed what it does not need, which is synced. */
+static void wait_until_tidy(const struct place *p)
+{
+    struct fxs_db *db = NULL;
+    char path[300];
+    uint64_t entry, upto;
+    path_of(path, p, "store.db");
+    if (fxs_db_view(&db, path, NULL) != FXS_STORE_OK)
+        _exit(1);
+    while (fxs_db_trim_next(db, &entry, &upto, NULL) == FXS_STORE_OK)
+        usleep(1000);
+    fxs_db_close(db, false);
+}
+
+/* Large records, each with its caller. */
+static void append_large(struct place *p, struct fxs_store *s)
+{
+    uint64_t e = new_entry(s, "it", 0);
+    wait_until_tidy(p);
+    for (uint64_t i = 1; i <= RECORDS; i++) {
+        struct fxs_caller c = caller_of((uint8_t)i, 1);
+        if (append(s, e, LARGE, i, &c) != i)
+            _exit(1);
+    }
+}
+
+/* Of the database's log, only what was synced is left. */
+static void lose_power(struct place *p)
+{
+    char path[300];
+    uint64_t mark[5];
+    in_child(p, append_large);
+    path_of(path, p, "replaying");
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, mark, sizeof mark), sizeof mark);
+    close(fd);
+    off_t synced = 32 + (off_t)mark[4] * (24 + FXS_PAGE); /* the pages that are durable */
+    assert_true(synced < size_of(p, "store.db-wal"));
+    cut(p, "store.db-wal", synced);
+}
+
+/* The store has records 1 to n, and the answers to their callers are known to be made by them. */
+static void has_records(struct fxs_store *s, uint64_t n)
+{
+    struct replayed r = {0};
+    char why[FXS_STORE_WHY];
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect, &r, why), FXS_STORE_OK);
+    assert_int_equal(r.n, n);
+    for (uint64_t i = 1; i <= RECORDS; i++) {
+        struct fxs_caller c = caller_of((uint8_t)i, 1);
+        void *answer;
+        size_t size;
+        uint64_t entry, number;
+        enum fxs_store_rc rc = fxs_store_find_answer(s, &c, &answer, &size, &entry, &number, why);
+        assert_int_equal(rc, i <= n ? FXS_STORE_OK : FXS_STORE_NONE);
+        if (i > n)
+            continue;
+        assert_int_equal(number, i);
+        assert_int_equal(r.number[i - 1], i);
+        assert_int_equal(r.seed[i - 1], i);
+        assert_int_equal(r.caller[i - 1].id[0], i);
+    }
+}
+
+static void rows_that_were_lost_are_made_from_the_segment(void **state)
+{
+    struct place *p = *state;
+    lose_power(p);
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    has_records(s, RECORDS);
+    assert_int_equal(append(s, 1, 10, 9, NULL), RECORDS + 1);
+    assert_int_equal(append(s, 1, LARGE, 9, NULL), RECORDS + 2);
+    fxs_store_close(s);
+}
+
+static void a_record_that_is_not_whole_ends_the_stream(void **state)
+{
+    struct place *p = *state;
+    lose_power(p);
+    forget(p, "replaying"); /* what it says of the last moment is not on disk either */
+    /* The third one is torn; those behind it are whole. */
+    flip(p, "records-1", 3 * FXS_HEAD_SIZE + 2 * (off_t)fxs_stream_end(0, LARGE) + 700);
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    has_records(s, 2);
+    /* The numbers of those behind it are given again, and they do not come back. */
+    assert_int_equal(append(s, 1, 10, 9, NULL), 3);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    assert_int_equal(append(s, 1, LARGE, 9, NULL), 4);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    struct replayed r = {0};
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 4);
+    fxs_store_close(s);
+}
+
+static void damage_of_a_durable_record_is_reported(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store_options o = {.durability = FXS_DURABLE_ALWAYS};
+    struct fxs_store *s;
+    lose_power(p);
+    flip(p, "records-1", 3 * FXS_HEAD_SIZE + 2 * (off_t)fxs_stream_end(0, LARGE) + 700);
+    assert_int_equal(fxs_store_open(&s, p->dir, &o, p->why), FXS_STORE_DAMAGED);
+    assert_non_null(strstr(p->why, "records-1 had"));
+}
+
+static void no_fault(void *ctx, const struct fxs_fault *f)
+{
+    (void)ctx;
+    fail_msg("%s: %s", f->file, f->text);
+}
+
+static void one_fault(void *ctx, const struct fxs_fault *f)
+{
+    int *n = ctx;
+    (*n)++;
+    assert_int_equal(f->kind, FXS_FAULT_RECORDS);
+    assert_string_equal(f->file, "records-1");
+}
+
+static void check_counts_them_and_writes_nothing(void **state)
+{
+    struct place *p = *state;
+    struct fxs_totals t;
+    int n = 0;
+    lose_power(p);
+    off_t log = size_of(p, "store.db-wal");
+    assert_int_equal(fxs_store_check(p->dir, no_fault, NULL, &t, p->why), FXS_STORE_OK);
+    assert_int_equal(t.records, RECORDS);
+    assert_int_equal(size_of(p, "store.db-wal"), log);
+    flip(p, "records-1", 3 * FXS_HEAD_SIZE + 2 * (off_t)fxs_stream_end(0, LARGE) + 700);
+    assert_int_equal(fxs_store_check(p->dir, one_fault, &n, &t, p->why), FXS_STORE_OK);
+    assert_int_equal(n, 1);
+}
+
+static void a_view_and_a_repaired_store_have_them(void **state)
+{
+    struct place *p = *state, other = {.dir = ""};
+    struct fxs_store *s;
+    struct fxs_totals t;
+    lose_power(p);
+    snprintf(other.dir, sizeof other.dir, "%.100s-repaired", p->dir);
+    assert_int_equal(fxs_store_repair(p->dir, other.dir, no_fault, NULL, &t, p->why), FXS_STORE_OK);
+    s = open_store(&other, FXS_DURABLE_ALWAYS);
+    has_records(s, RECORDS);
+    fxs_store_close(s);
+    remove_dir(other.dir);
+    assert_int_equal(fxs_store_view(&s, p->dir, p->why), FXS_STORE_OK);
+    has_records(s, RECORDS);
+    fxs_store_close(s);
+}
+
+static void a_copy_has_no_records_from_after_it_was_made(void **state)
+{
+    struct place *p = *state;
+    char copy[300], path[300];
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    uint64_t e = new_entry(s, "it", 0);
+    append(s, e, LARGE, 1, NULL);
+    path_of(copy, p, "tmp-copy");
+    assert_int_equal(fxs_copy_database(p->dir, copy, p->why), FXS_STORE_OK);
+    append(s, e, LARGE, 2, NULL);
+    fxs_store_close(s);
+    forget(p, "replaying");
+    path_of(path, p, "store.db");
+    assert_int_equal(rename(copy, path), 0);
+    s = open_store(p, FXS_DURABLE_ALWAYS);
+    struct replayed r = {0};
+    assert_int_equal(fxs_store_replay(s, e, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 1);
+    fxs_store_close(s);
+}
+
+/* --- a change that was refused --- */
+
+static ssize_t (*write_before)(int fd, const struct iovec *iov, int n, off_t offset);
+
+/* All of it is written, but there is no space to say so. */
+static ssize_t full_write(int fd, const struct iovec *iov, int n, off_t offset)
+{
+    write_before(fd, iov, n, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void append_and_be_refused(struct place *p, struct fxs_store *s)
+{
+    uint64_t number, e = new_entry(s, "it", 0);
+    (void)p;
+    struct fxs_caller c = caller_of(1, 1), refused = caller_of(2, 1);
+    if (append(s, e, LARGE, 1, &c) != 1)
+        _exit(1);
+    write_before = fxs_store_io.write;
+    fxs_store_io.write = full_write;
+    if (try_append(s, e, LARGE, 2, &refused, &number) != FXS_STORE_FULL)
+        _exit(2);
+}
+
+static void a_refused_record_is_not_found_later(void **state)
+{
+    struct place *p = *state;
+    in_child(p, append_and_be_refused);
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    has_records(s, 1);
+    fxs_store_close(s);
+}
+
+/* --- segments that are prepared, and used again --- */
+
+static bool has_spare(const struct place *p)
+{
+    DIR *d = opendir(p->dir);
+    bool found = false;
+    for (struct dirent *e; (e = readdir(d));)
+        found = found || fxs_is_spare(e->d_name);
+    closedir(d);
+    return found;
+}
+
+static void segments_are_files_that_were_prepared(void **state)
+{
+    struct place *p = *state;
+    struct statvfs v;
+    if (statvfs(p->dir, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize < (uint64_t)2 << 30)
+        skip(); /* they are not made then */
+    fxs_segment_size = 256 << 10;
+    fxs_spare_after = 1;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    uint64_t e = new_entry(s, "it", 0);
+    append(s, e, LARGE, 1, NULL);
+    for (int i = 0; !has_spare(p) && i < 20000; i++) /* or it is being made: it is used later */
+        usleep(1000);
+    assert_true(has_spare(p));
+    uint64_t n = 1;
+    while (size_of(p, "records-2") < 0 && n < 100)
+        append(s, e, LARGE, ++n, NULL);
+    while (size_of(p, "records-4") < 0 && n < 100) {
+        usleep(1000); /* the next one is being made */
+        append(s, e, LARGE, ++n, NULL);
+    }
+    assert_true(size_of(p, "records-2") == 256 << 10 || size_of(p, "records-3") == 256 << 10);
+    /* The entry starts anew: its segments are the next spares. */
+    snapshot(s, e, n, NULL, 100, 2);
+    for (int i = 0; size_of(p, "records-1") >= 0 && i < 20000; i++)
+        usleep(1000);
+    assert_int_equal(size_of(p, "records-1"), -1);
+    for (int i = 0; i < 40; i++)
+        append(s, e, LARGE, (uint64_t)i, NULL);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    assert_false(has_spare(p));
+    struct replayed r = {0};
+    assert_int_equal(fxs_store_replay(s, e, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 40);
+    fxs_store_close(s);
+}
+
+/* --- directories of the first version --- */
+
+static int collect_old(void *ctx, const struct fxs_record *r)
+{
+    static const size_t sizes[] = {100, 17000, 50, 40000};
+    uint64_t *n = ctx;
+    assert_true(*n < 4);
+    assert_int_equal(r->number, *n + 1);
+    assert_int_equal(r->size, sizes[*n]);
+    for (size_t i = 0; i < r->size; i++)
+        assert_int_equal(((const uint8_t *)r->data)[i], *n + 1);
+    assert_int_equal(r->answered, *n == 0);
+    ++*n;
+    return 0;
+}
+
+static void opens_first_version(struct place *p, const char *which)
+{
+    struct place old;
+    struct fxs_totals t;
+    struct fxs_store *s;
+    uint64_t n = 0;
+    snprintf(old.dir, sizeof old.dir, "%.90s/%s", p->dir, which);
+    assert_int_equal(fxs_store_check(old.dir, no_fault, NULL, &t, p->why), FXS_STORE_OK);
+    assert_int_equal(t.records, 4);
+    assert_int_equal(fxs_store_view(&s, old.dir, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect_old, &n, p->why), FXS_STORE_OK);
+    assert_int_equal(n, 4);
+    fxs_store_close(s);
+    s = open_store(&old, FXS_DURABLE_ALWAYS);
+    n = 0;
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect_old, &n, p->why), FXS_STORE_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(append(s, 1, LARGE, 5, NULL), 5);
+    s = reopen(&old, s, FXS_DURABLE_ALWAYS);
+    assert_int_equal(append(s, 1, LARGE, 6, NULL), 6);
+    fxs_store_close(s);
+    assert_int_equal(fxs_store_check(old.dir, no_fault, NULL, &t, p->why), FXS_STORE_OK);
+    assert_int_equal(t.records, 6);
+    remove_dir(old.dir);
+}
+
+static void directories_of_the_first_version_are_opened(void **state)
+{
+    struct place *p = *state;
+    char command[400];
+    /* Written by the first version: one was closed, the other one's process was killed. */
+    snprintf(command, sizeof command,
+             "base64 -d tests/unit/store_format1.txt | gzip -d | tar xf - -C %s", p->dir);
+    assert_int_equal(system(command), 0);
+    opens_first_version(p, "closed");
+    opens_first_version(p, "killed");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
+    const struct CMUnitTest tests[] = {
+        TEST(rows_that_were_lost_are_made_from_the_segment),
+        TEST(a_record_that_is_not_whole_ends_the_stream),
+        TEST(damage_of_a_durable_record_is_reported),
+        TEST(check_counts_them_and_writes_nothing),
+        TEST(a_view_and_a_repaired_store_have_them),
+        TEST(a_copy_has_no_records_from_after_it_was_made),
+        TEST(a_refused_record_is_not_found_later),
+        TEST(directories_of_the_first_version_are_opened),
+        TEST(segments_are_files_that_were_prepared), /* the last: it changes sizes */
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
