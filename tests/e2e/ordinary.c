@@ -222,15 +222,39 @@ static void descriptions(void)
     F(Index_free)(index);
 }
 
+/* An index without vectors has no nearest one. */
+static void empty(void)
+{
+    static const char *const kinds[] = {"Flat",           "IDMap,Flat",       "IDMap2,Flat",
+                                        "Flat,RFlat",     "IDMap,Flat,RFlat", "IDMap,HNSW8",
+                                        "IDMap,IVF4,Flat"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int metric = METRIC_INNER_PRODUCT; metric <= METRIC_L1; metric++) {
+            FaissIndex *index = of(kinds[i], (FaissMetricType)metric);
+            for (int k = 1; index && k <= 2; k++) {
+                labels[0] = -1;
+                CODE(ENDS, F(Index_search)(index, 1, x, k, distances, labels));
+                CODE(ENDS, F(Index_search)(index, 30, x, k, distances, labels));
+                CODE(ENDS, F(Index_assign)(index, 1, x, labels, k));
+            }
+            if (index)
+                F(Index_free)(index);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*run)(void);
-    } groups[] = {
-        {"metrics", metrics}, {"types", scalar_quantizers}, {"selectors", selectors},
-        {"lattice", lattice}, {"many", many_neighbours},    {"descriptions", descriptions},
-        {"far", far}};
+    } groups[] = {{"metrics", metrics},
+                  {"types", scalar_quantizers},
+                  {"selectors", selectors},
+                  {"lattice", lattice},
+                  {"many", many_neighbours},
+                  {"descriptions", descriptions},
+                  {"far", far},
+                  {"empty", empty}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

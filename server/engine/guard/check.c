@@ -4,6 +4,7 @@
 
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/guard/shape.h"
 
 /* FAISS's loops skip a negative length, but it wraps around in FAISS's allocations. */
 static int lengths(struct fxe_req *r)
@@ -184,6 +185,46 @@ static int graph_size(struct fxe_req *r, FaissIndex *index)
                     r->fn->name, (long long)fxe_api()->Index_ntotal(index), (long long)k);
 }
 
+/* FAISS 1.7.3 says that vector 0 is the nearest one in a Flat index without vectors (L2, k = 1). */
+static bool nearest_of_none(void)
+{
+    static int answer; /* 1: no, 2: yes; atomic, and the same for all threads */
+    FaissIndex *flat = NULL;
+    idx_t label = -1;
+    float x = 0, distance;
+    int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+    if (!known && fxe_api()->index_factory(&flat, 1, "Flat", METRIC_L2) == 0) {
+        fxe_api()->Index_search(flat, 1, &x, 1, &distance, &label);
+        fxe_api()->Index_free(flat);
+        known = label >= 0 ? 2 : 1;
+        __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+    }
+    return known == 2;
+}
+
+/* An IDMap or a refined index looks up what the Flat index in it has found. */
+static int none_to_look_up(struct fxe_req *r, FaissIndex *index)
+{
+    static const char *const lookups[] = {"IxMp", "IxM2", "IxRF"};
+    char shape[FXE_SHAPE_MAX], *word, *rest = shape;
+    bool looked_up = false, looks_up;
+    if (scalar(r, "k") != 1 || fxe_api()->Index_ntotal(index) > 0 || IS(IndexFlat, index) ||
+        !nearest_of_none())
+        return 0;
+    fxe_shape_text(fxe_api(), index, 0, shape);
+    do {
+        word = strsep(&rest, " ");
+        looks_up = false;
+        for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++)
+            looks_up |= strncmp(word, lookups[i], 4) == 0;
+        looked_up |= looks_up;
+    } while (rest && (looks_up || strncmp(word, "IxPT", 4) == 0));
+    return looked_up && strncmp(word, "IxF2", 4) == 0
+               ? refuse(r, "the index has no vectors, and this release of FAISS would crash; "
+                           "k = 2 works, and so does any k with FAISS 1.8.0 or later")
+               : 0;
+}
+
 /* Returns whether the index is, or contains, an IndexShards without shards.  FAISS would use the
  * first shard without checking that there is one. */
 static int is_empty(const struct fxe_obj *o)
@@ -205,6 +246,8 @@ static int neighbours(struct fxe_req *r)
         return refuse(r, "the index has no shards to search");
     if (since(12))
         return since(15) && !fxe_is_fast_scan(index) ? 0 : quantizer_size(r, index);
+    if (none_to_look_up(r, index) != 0)
+        return -1;
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
         return fxe_fail(r, "argument", "%s: k is %lld, expected at least 0", r->fn->name,
                         (long long)scalar(r, "k"));
