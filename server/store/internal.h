@@ -165,6 +165,8 @@ enum fxs_store_rc fxs_segment_write(struct fxs_store *s, const struct iovec *par
 /* Makes what the transaction has written durable, and puts the stream's end into the database.
  * *begun: it has begun a segment. */
 enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why);
+/* Cuts what is behind the end of the stream off its segment, durably. */
+enum fxs_store_rc fxs_segment_cut(struct fxs_store *s, const struct fxs_stream *end, char *why);
 /* The transaction is not committed: removes what it has written, durably. */
 enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why);
 void fxs_segment_ended(struct fxs_store *s, bool committed);

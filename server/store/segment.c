@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/store/spare.h"
@@ -188,26 +189,35 @@ enum fxs_store_rc fxs_segment_sync(struct fxs_store *s, bool *begun, char *why)
     return rc ? rc : sync_data(g, why);
 }
 
+enum fxs_store_rc fxs_segment_cut(struct fxs_store *s, const struct fxs_stream *end, char *why)
+{
+    char name[FXS_FILE_NAME];
+    struct stat st;
+    fxs_segment_name(end->segment, name);
+    int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return FXS_STORE_OK;
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 &&
+              (st.st_size <= (off_t)end->tail ||
+               (fxs_store_io.truncate(fd, (off_t)end->tail) == 0 && fxs_store_io.sync(fd) == 0));
+    if (!ok)
+        fxs_io_error(why, "remove the end of", name);
+    if (fd >= 0)
+        close(fd);
+    return ok ? FXS_STORE_OK : FXS_STORE_FAILED;
+}
+
 /* Else the store could find what was refused when it is opened: behind the end of the stream that
  * the database has.  Segments that the transaction has begun are removed anyway. */
 enum fxs_store_rc fxs_segment_undo(struct fxs_store *s, char *why)
 {
     struct fxs_segments *g = &s->segments;
     const struct fxs_stream *end = g->begun ? &g->left : &g->start;
-    char name[FXS_FILE_NAME];
     bool written = g->dirty || g->begun || g->at.tail != g->start.tail;
     g->dirty = false;
     if (!written || !end->segment || !find(g, end->segment))
         return FXS_STORE_OK;
-    fxs_segment_name(end->segment, name);
-    int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    bool ok =
-        fd >= 0 && fxs_store_io.truncate(fd, (off_t)end->tail) == 0 && fxs_store_io.sync(fd) == 0;
-    if (!ok)
-        fxs_io_error(why, "remove the end of", name);
-    if (fd >= 0)
-        close(fd);
-    return ok ? FXS_STORE_OK : FXS_STORE_FAILED;
+    return fxs_segment_cut(s, end, why);
 }
 
 /* Closes and removes segments without records. */

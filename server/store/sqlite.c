@@ -247,14 +247,17 @@ enum fxs_store_rc fxs_db_open(struct fxs_db **out, const char *path, char *why)
                      "PRAGMA cell_size_check=ON; PRAGMA cache_size=-8000",
                      why)) ||
            (rc = check(db, why)) ||
-           (rc = run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", why)) ||
-           (rc = upgrade(db, why)));
+           (rc = run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", why)));
+    if (rc == FXS_STORE_OK) {
+        db->synced = true;
+        sqlite3_wal_hook(db->sqlite, on_commit,
+                         db); /* before anything is committed: no checkpoints */
+        rc = upgrade(db, why);
+    }
     if (rc != FXS_STORE_OK) {
         fxs_db_close(db, false);
         return rc;
     }
-    db->synced = true;
-    sqlite3_wal_hook(db->sqlite, on_commit, db);
     *out = db;
     return FXS_STORE_OK;
 }

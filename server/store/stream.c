@@ -184,6 +184,10 @@ enum fxs_store_rc fxs_stream_recover(struct fxs_store *s, char *why)
     (void)(rc || (rc = fxs_db_stream(s->writer, &before, why)) ||
            (rc = fxs_stream_each(s, s->writer, add_row, s, &end, why)) ||
            (rc = fxs_mark_verify_stream(s, &end, why)));
+    /* Behind it there may be a record that followed one that was lost.  It must not be found when
+     * another one has that number. */
+    if (rc == FXS_STORE_OK && end.segment)
+        rc = fxs_segment_cut(s, &end, why);
     if (rc != FXS_STORE_OK || end.tail == before.tail) {
         fxs_db_rollback(s->writer);
         return rc;

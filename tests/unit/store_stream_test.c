@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -162,6 +163,39 @@ static void a_record_that_is_not_whole_ends_the_stream(void **state)
     struct replayed r = {0};
     assert_int_equal(fxs_store_replay(s, 1, 0, collect, &r, p->why), FXS_STORE_OK);
     assert_int_equal(r.n, 4);
+    fxs_store_close(s);
+}
+
+static off_t *log_size; /* shared with a child */
+
+static void append_mixed(struct place *p, struct fxs_store *s)
+{
+    uint64_t e = new_entry(s, "it", 0);
+    wait_until_tidy(p);
+    if (append(s, e, LARGE, 1, NULL) != 1)
+        _exit(1);
+    *log_size = size_of(p, "store.db-wal");
+    if (append(s, e, 10, 2, NULL) != 2 || append(s, e, LARGE, 3, NULL) != 3)
+        _exit(1);
+}
+
+/* As if 2 and 3 had been in one transaction, and the process had died before its commit. */
+static void what_was_not_committed_does_not_come_back_later(void **state)
+{
+    struct place *p = *state;
+    struct replayed r = {0};
+    log_size =
+        mmap(NULL, sizeof *log_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    in_child(p, append_mixed);
+    cut(p, "store.db-wal", *log_size);
+    munmap(log_size, sizeof *log_size);
+    forget(p, "replaying");
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    assert_int_equal(append(s, 1, 10, 7, NULL), 2);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 2);
+    assert_int_equal(r.seed[1], 7);
     fxs_store_close(s);
 }
 
@@ -386,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rows_that_were_lost_are_made_from_the_segment),
         TEST(a_record_that_is_not_whole_ends_the_stream),
+        TEST(what_was_not_committed_does_not_come_back_later),
         TEST(damage_of_a_durable_record_is_reported),
         TEST(check_counts_them_and_writes_nothing),
         TEST(a_view_and_a_repaired_store_have_them),
