@@ -22,7 +22,7 @@ bool fxs_begins_dialect(const uint8_t *p, size_t n)
                   : n && p[0] == 0xde        ? 3
                   : n && p[0] == 0xdf        ? 5
                                              : n;
-    return n - head >= sizeof key - 1 && memcmp(p + head, key, sizeof key - 1) == 0;
+    return n >= head + sizeof key - 1 && memcmp(p + head, key, sizeof key - 1) == 0;
 }
 
 static double now(void)

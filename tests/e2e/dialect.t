@@ -133,6 +133,11 @@ like "a tenant makes an index" "$(say "{\"action\":\"ping\",$one}" "$make\"x\",\
 like "another one does not see it" "$(say "{\"action\":\"ping\",$two}" "{\"action\":\"get_index_stats\",\"index_id\":\"x\",$two}")" \
     'Index x not found'
 like "and has one of the same name" "$(say "{\"action\":\"ping\",$two}" "$make\"x\",\"index_type\":\"IP\",$two}")" '"success":true'
+like "a ping is answered without a key later, too" \
+    "$(say "{\"action\":\"ping\",$one}" '{"action":"ping"}' | tail -n 1)" '"message":"pong"'
+like "nothing is believed after a first message that gives two keys" \
+    "$(say "hex:,83a6616374696f6ea470696e67a76170695f6b6579a26b31a76170695f6b6579a26b32" "{\"action\":\"list_indices\",$two}")" \
+    '"Invalid API key"'
 like "a message with another tenant's key is refused" \
     "$(say "{\"action\":\"ping\",$one}" "{\"action\":\"list_indices\",$two}")" '"Invalid API key","error_code":"AUTH_ERROR"'
 like "one without a key, too" "$(say "{\"action\":\"ping\",$one}" '{"action":"list_indices"}')" '"API key required"'

@@ -7,6 +7,8 @@
 
 #include "server/engine/run/kept.h"
 
+enum { SMALL = 1 << 20 }; /* bytes: such a message is read whatever else there is */
+
 void fxd_ask_free(struct fxd_ask *a)
 {
     if (!a)
@@ -43,6 +45,14 @@ static bool same_key(const struct fxe_conn *c, const char *key, size_t len)
     for (size_t i = 0; i < c->own_key_size; i++)
         differ |= (unsigned char)(c->own_key[i] ^ (i < len ? key[i] : 0));
     return !differ;
+}
+
+/* The first message, whose key the front has checked, cannot be read: no later one is believed, as
+ * no key is empty. */
+static void believe_no_key(struct fxe_conn *c)
+{
+    if (c->key && !c->own_key)
+        c->own_key = calloc(1, 1);
 }
 
 /* The front has checked the key of the first message; all others must have the same one. */
@@ -105,20 +115,29 @@ static fxd_action *find_action(const struct fxd_ask *a)
 /* Reads the message and begins what it asks for, or replies. */
 static void begin(struct fxd_ask *a, struct fxe_msg *m)
 {
+    /* Numbers of a byte, such as small integers, take four as float32. */
+    size_t most = m->kind ? 0 : 4 * m->frames[0].size;
     if (m->kind)
         fxd_error(a, NULL, "%s", strcmp(m->kind, "size") == 0 ? "Request too large" : m->why);
-    else if (fxd_map_read(&a->map, m->frames[0].data, m->frames[0].size) != 0)
+    else if (most > SMALL && fxe_kept_is_full(most, m->kept))
+        fxd_error(a, NULL, "The server has no memory for a message of %zu bytes at present",
+                  m->frames[0].size);
+    else if (fxe_kept_add(most), a->kept = most,
+             fxd_map_read(&a->map, m->frames[0].data, m->frames[0].size) != 0)
         fxd_error(a, NULL, "Malformed request");
+    fxe_kept_sub(a->kept);
     a->kept = bytes_of(&a->map);
     fxe_kept_add(a->kept);
+    if (a->replied)
+        believe_no_key(a->conn);
     fxe_msg_free(m); /* its numbers are arrays now */
     if (a->replied)
         return;
     const msgpack_object *action = fxd_get(a, "action");
     if (action && action->type == MSGPACK_OBJECT_STR &&
         fx_header_is(&a->map.fields, "action", "ping")) {
-        ping(a);
         check_key(a); /* only keeps the first one: the original, too, answers any ping */
+        ping(a);
         return;
     }
     if (check_key(a) != 0)
@@ -136,6 +155,8 @@ static void begin(struct fxd_ask *a, struct fxe_msg *m)
 static struct fxe_req *make(struct fxd_ask *a)
 {
     struct fxe_conn *c = a->conn;
+    if (a->broken && !a->replied)
+        fxd_error(a, NULL, "The server is out of memory");
     if (a->replied) {
         fxe_msg_free(a->msg); /* it was begun before something went wrong */
         a->msg = NULL;
@@ -184,6 +205,11 @@ struct fxe_req *fxd_next(struct fxe_req *r)
         return NULL;
     }
     a->action(a, r);
+    if (a->replied) { /* what the request returned is in the reply */
+        for (int i = 0; i < r->nout; i++)
+            free(r->out[i].data);
+        r->nout = 0;
+    }
     if (a->replied || !a->begun)
         return NULL;
     r->ask = NULL;
@@ -193,6 +219,9 @@ struct fxe_req *fxd_next(struct fxe_req *r)
 
 struct fx_frame fxd_reply(struct fxe_req *r)
 {
+    static const char no_memory[] = "\x82\xa7success\xc2\xa5"
+                                    "error\xbb"
+                                    "The server is out of memory";
     if (!r->ask) {
         r->ask = new_ask(r->conn);
         if (!r->ask)
@@ -202,10 +231,20 @@ struct fx_frame fxd_reply(struct fxe_req *r)
         fxd_failed(r->ask, r, r->kind && strcmp(r->kind, "timeout") == 0 ? "TIMEOUT" : NULL, "");
     else if (!r->ask->replied)
         fxd_error(r->ask, "internal_error", "The server has no answer");
+    if (r->ask->broken)
+        return (struct fx_frame){no_memory, sizeof no_memory - 1};
     return (struct fx_frame){r->ask->reply.data, r->ask->reply.size};
 }
 
 /* --- building a request --- */
+
+static int write_header(void *header, const char *bytes, size_t n)
+{
+    struct fxd_ask *a = (struct fxd_ask *)((char *)header - offsetof(struct fxd_ask, header));
+    int rc = msgpack_sbuffer_write(&a->header, bytes, n);
+    a->broken |= rc != 0;
+    return rc;
+}
 
 void fxd_begin(struct fxd_ask *a, const char *operation)
 {
@@ -230,7 +269,7 @@ void fxd_begin_named(struct fxd_ask *a, const char *operation)
 msgpack_packer fxd_key(struct fxd_ask *a, const char *key)
 {
     msgpack_packer pk;
-    msgpack_packer_init(&pk, &a->header, msgpack_sbuffer_write);
+    msgpack_packer_init(&pk, &a->header, write_header);
     fx_pack_str(&pk, key);
     a->keys++;
     return pk;

@@ -66,6 +66,7 @@ struct fxd_ask {
     uint32_t keys;
 
     bool replied;
+    bool broken; /* there was no memory for all of the reply, or of a request */
     msgpack_sbuffer reply;
 };
 
@@ -94,8 +95,10 @@ struct fx_rows *fxd_rows_of(struct fxd_ask *a, enum fxd_list which, const char *
 void fxd_give_rows(struct fxd_ask *a, struct fx_rows *rows, bool binary);
 
 /* Looks up an index.  Returns 0; 1 if all but its name, d and whether it is binary is not known,
- * because it is only on disk; -1 if there is none. */
+ * because it is only on disk or is being changed; -1 if there is none. */
 int fxd_look(const char *name, struct fxd_facts *f);
+/* The same of an index whose lock the request that has ended holds. */
+int fxd_look_own(const char *name, struct fxd_facts *f);
 /* The same of an index that the caller has locked. */
 void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f);
 /* Looks up the index of the message.  Returns 0; -1 with the reply set if there is none. */
@@ -111,12 +114,21 @@ int64_t *fxd_take_ids(struct fxd_ask *a);
 
 /* --- the reply --- */
 
+/* Makes room for a reply of at most so many bytes, which counts against the tenant's memory.
+ * Returns 0, or -1 with the reply set. */
+int fxd_reserve(struct fxd_ask *a, double bytes);
+/* Returns array i of the request's reply if it has this size.  Otherwise the index has become
+ * another one since the action looked at it: NULL with the reply set. */
+void *fxd_out(struct fxd_ask *a, const struct fxe_req *done, int i, size_t n, size_t each);
 /* Begins a reply with success and `keys` more keys, which follow. */
 void fxd_ok(struct fxd_ask *a, uint32_t keys);
 msgpack_packer fxd_put(struct fxd_ask *a, const char *key);
 void fxd_put_int(struct fxd_ask *a, const char *key, int64_t v);
 void fxd_put_bool(struct fxd_ask *a, const char *key, bool v);
 void fxd_put_text(struct fxd_ask *a, const char *key, const char *s);
+/* Lists of numbers, without a key. */
+void fxd_floats(struct fxd_ask *a, const float *x, size_t n);
+void fxd_ids(struct fxd_ask *a, const int64_t *ids, size_t n);
 /* The key `message`. */
 __attribute__((format(printf, 2, 3))) void fxd_put_message(struct fxd_ask *a, const char *format,
                                                            ...);

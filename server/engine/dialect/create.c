@@ -158,7 +158,7 @@ static void idmap_created(struct fxd_ask *a, const struct fxe_req *done)
     char base[FXD_NAME_MAX + 1];
     fx_header_str(&done->header, "of", &of, &len);
     snprintf(base, sizeof base, "%.*s", (int)len, of);
-    fxd_look(a->name, &a->facts);
+    fxd_look_own(a->name, &a->facts);
     if (a->facts.trains && !a->facts.trained)
         fxd_links_add(base, a->name);
     fxd_ok(a, 8);

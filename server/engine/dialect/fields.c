@@ -12,6 +12,7 @@
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/objects/named.h"
+#include "server/engine/run/kept.h"
 
 /* --- the message --- */
 
@@ -120,15 +121,28 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f)
         f->binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr);
 }
 
-int fxd_look(const char *name, struct fxd_facts *f)
+/* `own`: the caller holds its lock, so it is not being changed by somebody else. */
+static int look(const char *name, struct fxd_facts *f, bool own)
 {
     fxe_lock();
     const struct fxe_obj *o = fxe_named_find(name, strlen(name));
-    if (o)
+    bool known = o && o->ptr && (own || !(o->group && o->group->writer));
+    if (known)
         fxd_facts_of(o, f);
-    bool known = o && o->ptr;
+    else if (o)
+        *f = (struct fxd_facts){.binary = fxe_is_binary(o) != 0, .d = fxe_index_d(o)};
     fxe_unlock();
     return !o ? -1 : known ? 0 : 1;
+}
+
+int fxd_look(const char *name, struct fxd_facts *f)
+{
+    return look(name, f, false);
+}
+
+int fxd_look_own(const char *name, struct fxd_facts *f)
+{
+    return look(name, f, true);
 }
 
 int fxd_index(struct fxd_ask *a)
@@ -149,12 +163,47 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+int fxd_reserve(struct fxd_ask *a, double bytes)
+{
+    size_t n = (size_t)bytes + 1024;
+    if (bytes > FXD_REPLY_MAX)
+        return fxd_error(a, NULL, "Response too large");
+    char *data = fxe_kept_is_full(n, a->kept) ? NULL : realloc(a->reply.data, n);
+    if (!data)
+        return fxd_error(a, NULL, "The server has no memory for a reply of %zu bytes at present",
+                         n);
+    a->reply.data = data;
+    a->reply.alloc = n;
+    a->reply.size = 0;
+    a->kept += n;
+    fxe_kept_add(n);
+    return 0;
+}
+
+void *fxd_out(struct fxd_ask *a, const struct fxe_req *done, int i, size_t n, size_t each)
+{
+    size_t size;
+    if (i < done->nout && !__builtin_mul_overflow(n, each, &size) && done->out[i].size == size)
+        return done->out[i].data;
+    fxd_error(a, NULL, "Index %s has been changed by another client meanwhile; repeat the request",
+              a->name);
+    return NULL;
+}
+
+static int write_reply(void *reply, const char *bytes, size_t n)
+{
+    struct fxd_ask *a = (struct fxd_ask *)((char *)reply - offsetof(struct fxd_ask, reply));
+    int rc = msgpack_sbuffer_write(&a->reply, bytes, n);
+    a->broken |= rc != 0;
+    return rc;
+}
+
 /* Begins a reply that has no other yet. */
 static msgpack_packer begin_reply(struct fxd_ask *a, bool success, uint32_t keys)
 {
     msgpack_packer pk;
     msgpack_sbuffer_clear(&a->reply);
-    msgpack_packer_init(&pk, &a->reply, msgpack_sbuffer_write);
+    msgpack_packer_init(&pk, &a->reply, write_reply);
     a->replied = true;
     msgpack_pack_map(&pk, keys + 3);
     fx_pack_str(&pk, "success");
@@ -177,7 +226,7 @@ void fxd_ok(struct fxd_ask *a, uint32_t keys)
 msgpack_packer fxd_put(struct fxd_ask *a, const char *key)
 {
     msgpack_packer pk;
-    msgpack_packer_init(&pk, &a->reply, msgpack_sbuffer_write);
+    msgpack_packer_init(&pk, &a->reply, write_reply);
     fx_pack_str(&pk, key);
     return pk;
 }
@@ -201,6 +250,16 @@ void fxd_put_text(struct fxd_ask *a, const char *key, const char *s)
 {
     msgpack_packer pk = fxd_put(a, key);
     fx_pack_str(&pk, s);
+}
+
+void fxd_floats(struct fxd_ask *a, const float *x, size_t n)
+{
+    a->broken |= fx_floats_write(&a->reply, x, n) != 0;
+}
+
+void fxd_ids(struct fxd_ask *a, const int64_t *ids, size_t n)
+{
+    a->broken |= fx_ids_write(&a->reply, ids, n) != 0;
 }
 
 void fxd_put_message(struct fxd_ask *a, const char *format, ...)

@@ -130,7 +130,7 @@ static void list_indices(struct fxd_ask *a, struct fxe_req *done)
     msgpack_packer pk = fxd_put(a, "indexes");
     msgpack_pack_array(&pk, (size_t)a->at);
     if (a->list.size)
-        msgpack_sbuffer_write(&a->reply, a->list.data, a->list.size);
+        a->broken |= msgpack_sbuffer_write(&a->reply, a->list.data, a->list.size) != 0;
 }
 
 /* --- facts --- */

@@ -83,9 +83,9 @@ static void put_row(struct fxd_ask *a, const char *key, const void *row, bool fl
 {
     fxd_put(a, key);
     if (floats)
-        fx_floats_write(&a->reply, row, n);
+        fxd_floats(a, row, n);
     else
-        fx_ids_write(&a->reply, row, n);
+        fxd_ids(a, row, n);
 }
 
 static void put_hamming(struct fxd_ask *a, const int32_t *row, const int64_t *labels, size_t n)
@@ -104,7 +104,7 @@ static void put_vectors(struct fxd_ask *a, const float *x, const int64_t *labels
     msgpack_pack_array(&pk, k);
     for (size_t i = 0; i < k; i++) {
         const float *row = labels[i] == -1 ? zeros : x + i * d;
-        fx_floats_write(&a->reply, row ? row : x, row ? d : 0);
+        fxd_floats(a, row ? row : x, row ? d : 0);
     }
     free(zeros);
 }
@@ -116,11 +116,11 @@ static void put_top_level(struct fxd_ask *a, const float *distances, const int64
     msgpack_packer pk = fxd_put(a, "distances");
     msgpack_pack_array(&pk, (size_t)a->n);
     for (int64_t i = 0; i < a->n; i++)
-        fx_floats_write(&a->reply, distances + i * a->k, k);
+        fxd_floats(a, distances + i * a->k, k);
     pk = fxd_put(a, "indices");
     msgpack_pack_array(&pk, (size_t)a->n);
     for (int64_t i = 0; i < a->n; i++)
-        fx_ids_write(&a->reply, labels + i * a->k, k);
+        fxd_ids(a, labels + i * a->k, k);
 }
 
 static void search_reply(struct fxd_ask *a, void *distances, int64_t *labels, const float *vectors)
@@ -173,13 +173,11 @@ static void empty_reply(struct fxd_ask *a, bool vectors)
 
 enum { SEARCHING = 1 };
 
-/* The most that a reply may have, which is not more than this for each result. */
-static int check_size(struct fxd_ask *a, bool vectors)
+/* Each result takes a distance and a label, which are there twice for an IVFPQ. */
+static int make_room(struct fxd_ask *a, bool vectors)
 {
-    double each = 36 + (vectors ? 9.0 * (double)a->facts.d : 0);
-    return (double)a->n * (double)a->k * each > FXD_REPLY_MAX
-               ? fxd_error(a, NULL, "Response too large")
-               : 0;
+    double each = 2 * (5 + 9) + (vectors ? 5 + 5.0 * (double)a->facts.d : 0);
+    return fxd_reserve(a, (double)a->n * (60 + (double)a->k * each));
 }
 
 static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *operation)
@@ -189,9 +187,12 @@ static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *ope
         return;
     }
     if (a->state == SEARCHING) {
+        size_t n = (size_t)a->n * (size_t)a->k;
         fxd_facts_of(done->obj[0], &a->facts);
-        search_reply(a, done->out[0].data, done->out[1].data,
-                     done->nout > 2 ? done->out[2].data : NULL);
+        void *distances = fxd_out(a, done, 0, n, 4), *labels = fxd_out(a, done, 1, n, 8),
+             *found = done->nout > 2 ? fxd_out(a, done, 2, n, 4 * (size_t)a->facts.d) : NULL;
+        if (!a->replied)
+            search_reply(a, distances, labels, found);
         return;
     }
     a->tolerant = true;
@@ -199,10 +200,13 @@ static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *ope
         return;
     struct fx_rows *rows = queries_of(a, "Error searching index");
     bool vectors = strcmp(operation, "index_search") != 0;
-    if (!rows || (!done && check_size(a, vectors) != 0))
+    if (!rows || (!done && make_room(a, vectors) != 0))
         return;
-    if (!done && fxd_look(a->name, &a->facts) == 1) {
-        fxd_begin_named(a, "index_info"); /* it is on disk only: has it any vectors? */
+    if (done)
+        fxd_facts_of(done->obj[0], &a->facts);
+    /* That it has no vectors, or is not trained, is only told with its lock. */
+    if (!done && (fxd_look(a->name, &a->facts) == 1 || !a->facts.trained || !a->facts.ntotal)) {
+        fxd_begin_named(a, "index_info");
         return;
     }
     if (!a->facts.trained) {
@@ -236,10 +240,11 @@ static void range_reply(struct fxd_ask *a, const struct fxe_req *done)
     const int64_t *labels = done->out[1].data;
     const float *distances = done->out[2].data;
     size_t n = (size_t)a->n;
-    if (lims[n] > FXD_REPLY_MAX / 36) {
-        fxd_error(a, NULL, "Response too large");
+    if (!fxd_out(a, done, 0, n + 1, sizeof *lims) ||
+        !fxd_out(a, done, 1, lims[n], sizeof *labels) ||
+        !fxd_out(a, done, 2, lims[n], sizeof *distances) ||
+        fxd_reserve(a, (double)n * 90 + (double)lims[n] * 2 * (5 + 9)) != 0)
         return;
-    }
     fxd_ok(a, 6);
     msgpack_packer pk = fxd_put(a, "results");
     msgpack_pack_array(&pk, n);
@@ -280,6 +285,10 @@ static void range_search(struct fxd_ask *a, struct fxe_req *done)
         a->radius = (double)a->k;
     else if (o)
         return;
+    if ((double)a->n * 90 > FXD_REPLY_MAX) {
+        fxd_error(a, NULL, "Response too large");
+        return;
+    }
     a->tolerant = true;
     fxd_begin_named(a, "index_range_search");
     msgpack_packer pk = fxd_key(a, "radius");

@@ -22,23 +22,45 @@ static int64_t place_of(const struct fxe_obj *o, int64_t id)
     return -1;
 }
 
+/* Returns the vectors that the request has read, or NULL with the reply set. */
+static const float *rows_of(struct fxd_ask *a, struct fxe_req *done)
+{
+    return fxd_out(a, done, 1, (size_t)a->n, (size_t)a->facts.d * sizeof(float));
+}
+
 static void put_rows(struct fxd_ask *a, const char *key, const float *x, size_t n)
 {
     msgpack_packer pk = fxd_put(a, key);
     size_t d = (size_t)a->facts.d;
     msgpack_pack_array(&pk, n);
     for (size_t i = 0; i < n; i++)
-        fx_floats_write(&a->reply, x + i * d, d);
+        fxd_floats(a, x + i * d, d);
 }
 
-static void put_vector(struct fxd_ask *a, const float *x)
+/* The reply: vector `i` of those that the request has read, which are one. */
+static void put_vector(struct fxd_ask *a, struct fxe_req *done, int i)
 {
+    fxd_facts_of(done->obj[0], &a->facts);
+    const float *x = fxd_out(a, done, i, 1, (size_t)a->facts.d * sizeof *x);
+    if (!x)
+        return;
     fxd_ok(a, 1);
     fxd_put(a, "vector");
-    fx_floats_write(&a->reply, x, (size_t)a->facts.d);
+    fxd_floats(a, x, (size_t)a->facts.d);
 }
 
 enum { FOUND = FXD_LOOKING + 1, BY_ID, REPLACING };
+enum { TRIES = 10 };
+
+/* Has the vector of an IDMap another place since it was looked up? */
+static bool was_moved(const struct fxd_ask *a, const struct fxe_req *done)
+{
+    int64_t id;
+    if (!a->facts.idmap || done->nout < 1 || done->out[0].size != sizeof id)
+        return false;
+    memcpy(&id, done->out[0].data, sizeof id);
+    return id != a->at;
+}
 
 static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
 {
@@ -47,12 +69,13 @@ static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
         fxd_failed(a, done, NULL, "Error reconstructing vector: ");
         return;
     }
-    if (a->state == FOUND) {
-        put_vector(a, done->out[1].data);
+    if (a->state == FOUND && was_moved(a, done) && a->k++ < TRIES) {
+        a->state = FXD_LOOKING;
+        fxd_begin_named(a, "index_info");
         return;
     }
-    if (a->state == BY_ID) {
-        put_vector(a, done->out[0].data);
+    if (a->state == FOUND || a->state == BY_ID) {
+        put_vector(a, done, a->state == FOUND);
         return;
     }
     if (!done) {
@@ -89,10 +112,12 @@ static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
 
 static void begin_read(struct fxd_ask *a)
 {
-    if ((double)a->n * 9.0 * (double)a->facts.d > FXD_REPLY_MAX) {
-        fxd_error(a, NULL, "Response too large");
+    if (a->facts.binary) {
+        fxd_error(a, NULL, "Error reconstructing vectors: the index is binary");
         return;
     }
+    if (fxd_reserve(a, (double)a->n * (5 + 5 * (double)a->facts.d)) != 0)
+        return;
     a->state = FOUND;
     fxd_begin_named(a, "index_get_vectors");
     fxd_int(a, "from", a->at);
@@ -109,8 +134,11 @@ static void reconstruct_n(struct fxd_ask *a, struct fxe_req *done)
     }
     fxd_facts_of(done->obj[0], &a->facts);
     if (a->state == FOUND) {
+        const float *x = rows_of(a, done);
+        if (!x)
+            return;
         fxd_ok(a, 3);
-        put_rows(a, "vectors", done->out[1].data, (size_t)a->n);
+        put_rows(a, "vectors", x, (size_t)a->n);
         fxd_put_int(a, "start_idx", a->at);
         fxd_put_int(a, "num_vectors", a->n);
     } else if (a->at < 0) {
@@ -135,10 +163,13 @@ static void get_vectors(struct fxd_ask *a, struct fxe_req *done)
     }
     fxd_facts_of(done->obj[0], &a->facts);
     if (a->state == FOUND || a->facts.ntotal == 0) {
+        const float *x = NULL;
         if (a->state != FOUND)
             a->n = 0;
+        else if (!(x = rows_of(a, done)))
+            return;
         fxd_ok(a, 4);
-        put_rows(a, "vectors", a->n ? done->out[1].data : NULL, (size_t)a->n);
+        put_rows(a, "vectors", x, (size_t)a->n);
         fxd_put_int(a, "count", a->n);
         fxd_put_int(a, "start_idx", a->at);
         fxd_put_int(a, "ntotal", a->facts.ntotal);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/catalogue/vectors.h"
 #include "server/engine/dialect/ask.h"
 #include "server/engine/dialect/links.h"
 
@@ -78,11 +79,12 @@ static size_t keep_last(struct fx_rows *rows, int64_t *ids)
     return n;
 }
 
-/* Adds the rows with these ids, which are taken; NULL: without ids. */
-static void begin_add(struct fxd_ask *a, struct fx_rows *rows, int64_t *ids)
+/* Adds the rows with these ids, which are taken; NULL: without ids.  Ids that nobody gave replace
+ * nothing, even if another client has taken the same ones meanwhile. */
+static void begin_add(struct fxd_ask *a, struct fx_rows *rows, int64_t *ids, bool given)
 {
     a->n = (int64_t)rows->n;
-    bool replaces = ids && a->facts.idmap2;
+    bool replaces = given && a->facts.idmap2;
     if (replaces)
         keep_last(rows, ids);
     size_t n = rows->n;
@@ -101,12 +103,26 @@ int64_t *fxd_take_ids(struct fxd_ask *a)
     return ids;
 }
 
-/* The ids that an IDMap's vectors get if they come without: ntotal, ntotal + 1, ... */
-static int64_t *next_ids(const struct fxd_ask *a, size_t n)
+/* The ids that the vectors of a locked IDMap get if they come without: from its number of vectors
+ * on; or, if one of those is taken, behind its largest one. */
+static int64_t *next_ids(const struct fxd_ask *a, const struct fxe_obj *o, size_t n)
 {
-    int64_t *ids = malloc((n + 1) * sizeof *ids);
+    FaissIndexIDMap *map = fxe_id_map_of(o);
+    int64_t *ids = malloc((n + 1) * sizeof *ids), next = a->facts.ntotal, largest = -1;
+    idx_t *have = NULL;
+    size_t count = 0;
+    bool taken = false;
+    if (map)
+        fxe_api()->IndexIDMap_id_map(map, &have, &count);
+    for (size_t i = 0; i < count; i++) {
+        taken |= have[i] >= next && have[i] < next + (int64_t)n;
+        if (have[i] > largest && have[i] < INT64_MAX - (int64_t)n)
+            largest = have[i];
+    }
+    if (taken)
+        next = largest + 1;
     for (size_t i = 0; ids && i < n; i++)
-        ids[i] = a->facts.ntotal + (int64_t)i;
+        ids[i] = next + (int64_t)i;
     return ids;
 }
 
@@ -143,15 +159,25 @@ static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
         return;
     }
     int64_t *ids = NULL;
-    if (a->facts.idmap && a->map.ids && a->map.nids != rows->n) {
+    bool given = a->map.ids != NULL;
+    if (a->facts.idmap && a->map.has_ids && !given) {
+        fxd_error(a, NULL, "Error adding vectors: %s", a->map.ids_why);
+        return;
+    }
+    if (a->facts.idmap && given && a->map.nids != rows->n) {
         fxd_error(a, NULL, "Number of vectors (%zu) doesn't match number of IDs (%zu)", rows->n,
                   a->map.nids);
         return;
     }
+    if (a->facts.idmap && !given && !done) { /* its ids are looked at with its lock */
+        a->state = FXD_LOOKING;
+        fxd_begin_named(a, "index_info");
+        return;
+    }
     if (a->facts.idmap)
-        ids = a->map.ids ? fxd_take_ids(a) : next_ids(a, rows->n);
+        ids = given ? fxd_take_ids(a) : next_ids(a, done->obj[0], rows->n);
     a->state = ADDING;
-    begin_add(a, rows, ids);
+    begin_add(a, rows, ids, given);
 }
 
 static void add_ids(struct fxd_ask *a, struct fxe_req *done, bool batch)
@@ -182,7 +208,7 @@ static void add_ids(struct fxd_ask *a, struct fxe_req *done, bool batch)
                       a->map.nids);
         else if (fxd_check_d(a, rows) == 0 && rows->n == a->map.nids) {
             a->state = ADDING;
-            begin_add(a, rows, fxd_take_ids(a));
+            begin_add(a, rows, fxd_take_ids(a), true);
         } else if (!a->replied) {
             fxd_error(a, NULL, "Number of vectors (%zu) doesn't match number of IDs (%zu)", rows->n,
                       a->map.nids);
@@ -273,7 +299,13 @@ static void train_index(struct fxd_ask *a, struct fxe_req *done)
     if (a->state == TRAINING) {
         /* IDMaps made over it share its training. */
         char wrapper[FXD_NAME_MAX + 1];
-        if (fxd_links_next(a->name, (int)a->at++, wrapper))
+        bool more;
+        struct fxd_facts f = {.d = 0};
+        /* Another client may have made something else of it. */
+        while ((more = fxd_links_next(a->name, (int)a->at++, wrapper)) &&
+               (fxd_look(wrapper, &f) != 0 || !f.idmap || f.ntotal > 0 || f.d != (int64_t)rows->d))
+            ;
+        if (more)
             begin_train(a, wrapper, rows);
         else
             train_reply(a, false);
