@@ -55,6 +55,6 @@ start_server
 like "health" "$(cli health --server "$SERVER")" '^uptime [0-9]+\.[0-9]+$'
 like "the server comes from the environment" "$(FAISSX_SERVER=$SERVER cli stats)" '^tenant default$'
 is "a name that is not published" "$(cli rm --server "$SERVER" none; echo $?)" \
-    "faissx: no index is published as 'none'
+    "faissx: unpublish: no index is published as 'none'
 1"
 ok "the server stops" stop_server

@@ -118,7 +118,7 @@ static void begin(struct fxd_ask *a, struct fxe_msg *m)
     /* Numbers of a byte, such as small integers, take four as float32. */
     size_t most = m->kind ? 0 : 4 * m->frames[0].size;
     if (m->kind)
-        fxd_error(a, NULL, "%s", strcmp(m->kind, "size") == 0 ? "Request too large" : m->why);
+        fxd_error(a, NULL, "%s", m->why);
     else if (most > SMALL && fxe_kept_is_full(most, m->kept))
         fxd_error(a, NULL, "The server has no memory for a message of %zu bytes at present",
                   m->frames[0].size);

@@ -184,7 +184,7 @@ static int begin_dialect(struct fxe_conn *c, const struct fx_zmtp_head *h, int f
         return c->msg->seen > FX_FRAMES_MAX || h->size > FX_FRAME_MAX ? -1 : 0;
     }
     if (h->size > FXD_MESSAGE_MAX) {
-        refuse(c, "size", "Request too large");
+        refuse(c, "limit", "Request too large");
         return -1;
     }
     make_room(c, c->left); /* if there is none, the message is read and dropped */
