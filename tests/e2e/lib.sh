@@ -219,7 +219,13 @@ is_child() {
 }
 
 # Succeeds if the process has ended (it may be a zombie).
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+# A zombie has gone when its other threads have, too: until then its sockets are open.
+gone() {
+    ! kill -0 "$1" 2>/dev/null || {
+        grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null &&
+            [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -le 1 ]
+    }
+}
 
 # pending N [KEY]: succeeds if the engine has N requests in progress.
 pending() { [ "$(value pending "$(raw "{\"operation\":\"stats\"${2:+,\"api_key\":\"$2\"}}")")" = "$1" ]; }
