@@ -321,6 +321,8 @@ static void stream(void)
     FILE *f = fopencookie(fopen(getenv("RECONNECT_FILE"), "rb"), "rb", functions);
     setvbuf(f, NULL, _IONBF, 0);
     int rc = faiss_read_index(f, 0, &copy);
+    if (rc == 0)
+        must_be("ntotal of what was read", faiss_Index_ntotal(copy), faiss_Index_ntotal(it));
     printf("%d %s\n", rc, last_error());
 }
 

@@ -47,8 +47,9 @@ upload a large array arrives, and is added once
 download a large index is written
 threads several threads go on
 END
+# If the library finds the connection closed before it has sent more of the index, it goes on.
 like "an index that is read from a stream is not read twice" "$(reconnect stream)" \
-    '^-4 faissx: .*; an index that is read from a stream cannot be sent again$'
+    '^-4 faissx: .*; an index that is read from a stream cannot be sent again$|^0 '
 is "events come in order, until they are not wanted any more" "$(reconnect events | sed 's/:.*//')" \
     "event 1!
 event 2!
