@@ -145,6 +145,16 @@ static bool look(struct fxd_ask *a, struct fxe_req *done)
     return done != NULL;
 }
 
+/* Five keys. */
+static void put_basics(struct fxd_ask *a)
+{
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_int(a, "dimension", a->facts.d);
+    fxd_put_int(a, "ntotal", a->facts.ntotal);
+    fxd_put_text(a, "index_type", a->facts.type);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+}
+
 static void put_status(struct fxd_ask *a, const struct fxe_req *done)
 {
     const struct fxd_facts *f = &a->facts;
@@ -153,11 +163,7 @@ static void put_status(struct fxd_ask *a, const struct fxe_req *done)
     bool ivf = fxe_nprobe_of(done->obj[0], &nprobe), linked = fxd_links_base(a->name, base);
     msgpack_packer pk = fxd_put(a, "status");
     msgpack_pack_map(&pk, 7 + ivf + linked);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_int(a, "dimension", f->d);
-    fxd_put_int(a, "ntotal", f->ntotal);
-    fxd_put_text(a, "index_type", f->type);
-    fxd_put_bool(a, "is_trained", f->trained);
+    put_basics(a);
     fxd_put_bool(a, "requires_training", f->trains);
     fxd_put_bool(a, "is_ready_for_use", f->trained);
     if (ivf)
@@ -171,11 +177,7 @@ static void get_index_status(struct fxd_ask *a, struct fxe_req *done)
     if (!look(a, done))
         return;
     fxd_ok(a, 6);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_int(a, "dimension", a->facts.d);
-    fxd_put_int(a, "ntotal", a->facts.ntotal);
-    fxd_put_text(a, "index_type", a->facts.type);
-    fxd_put_bool(a, "is_trained", a->facts.trained);
+    put_basics(a);
     put_status(a, done);
 }
 
@@ -184,12 +186,8 @@ static void get_index_stats(struct fxd_ask *a, struct fxe_req *done)
     if (!look(a, done))
         return;
     fxd_ok(a, 6);
-    fxd_put_text(a, "index_id", a->name);
-    fxd_put_int(a, "dimension", a->facts.d);
-    fxd_put_int(a, "ntotal", a->facts.ntotal);
+    put_basics(a);
     fxd_put_int(a, "count", a->facts.ntotal);
-    fxd_put_text(a, "index_type", a->facts.type);
-    fxd_put_bool(a, "is_trained", a->facts.trained);
 }
 
 static void get_index_info(struct fxd_ask *a, struct fxe_req *done)

@@ -138,19 +138,27 @@ bool fxd_must_look(struct fxd_ask *a)
     return true;
 }
 
-static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
+/* Returns true if the index is known and nothing has been added yet.  Otherwise the reply is set,
+ * or another request has begun. */
+static bool may_add(struct fxd_ask *a, struct fxe_req *done, const char *with)
 {
     if (!done && (fxd_index(a) != 0 || fxd_must_look(a)))
-        return;
+        return false;
     if (done && a->state == FXD_LOOKING)
         fxd_facts_of(done->obj[0], &a->facts);
-    if (a->state == ADDING) {
-        if (done->failed)
-            add_failed(a, done);
-        else
-            add_reply(a, done, "");
+    if (a->state != ADDING)
+        return true;
+    if (done->failed)
+        add_failed(a, done);
+    else
+        add_reply(a, done, with);
+    return false;
+}
+
+static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!may_add(a, done, ""))
         return;
-    }
     struct fx_rows *rows = fxd_rows_of(a, FXD_VECTORS, "Error adding vectors");
     if (!rows || fxd_check_d(a, rows) != 0)
         return;
@@ -182,17 +190,8 @@ static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
 
 static void add_ids(struct fxd_ask *a, struct fxe_req *done, bool batch)
 {
-    if (!done && (fxd_index(a) != 0 || fxd_must_look(a)))
+    if (!may_add(a, done, " with IDs"))
         return;
-    if (done && a->state == FXD_LOOKING)
-        fxd_facts_of(done->obj[0], &a->facts);
-    if (a->state == ADDING) {
-        if (done->failed)
-            add_failed(a, done);
-        else
-            add_reply(a, done, " with IDs");
-        return;
-    }
     struct fx_rows *rows;
     if (!a->facts.idmap && batch)
         fxd_error(a, NULL, "add_with_ids requires an IDMap index, but %s is %s", a->name,
