@@ -311,26 +311,41 @@ static enum fxs_store_rc open_snapshot(struct fxs_store *s, uint64_t entry, stru
     }
 }
 
+static enum fxs_store_rc open_verified(struct fxs_store *s, uint64_t entry, struct fxs_db_entry *e,
+                                       int *fd, char *why)
+{
+    enum fxs_store_rc rc = open_snapshot(s, entry, e, fd, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    rc = verify(s, e, entry, *fd, why);
+    if (rc != FXS_STORE_OK)
+        close(*fd);
+    return rc;
+}
+
+enum fxs_store_rc fxs_snapshot_file(struct fxs_store *s, uint64_t entry, int *fd, char *why)
+{
+    struct fxs_db_entry e;
+    return open_verified(s, entry, &e, fd, why);
+}
+
 enum fxs_store_rc fxs_snapshot_read(struct fxs_store *s, uint64_t entry,
                                     struct fxs_snapshot_bytes *b, char *why)
 {
     struct fxs_db_entry e;
     int fd;
     memset(b, 0, sizeof *b);
-    enum fxs_store_rc rc = open_snapshot(s, entry, &e, &fd, why);
+    enum fxs_store_rc rc = open_verified(s, entry, &e, &fd, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    rc = verify(s, &e, entry, fd, why);
-    if (rc == FXS_STORE_OK) {
-        b->mapped = e.bytes + sizeof(struct footer);
-        b->map = mmap(NULL, b->mapped, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (b->map == MAP_FAILED) {
-            rc = fxs_why(FXS_STORE_MEMORY, why, "cannot map %s: %s", e.file, strerror(errno));
-            memset(b, 0, sizeof *b);
-        } else {
-            b->data = b->map;
-            b->size = e.bytes;
-        }
+    b->mapped = e.bytes + sizeof(struct footer);
+    b->map = mmap(NULL, b->mapped, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (b->map == MAP_FAILED) {
+        rc = fxs_why(FXS_STORE_MEMORY, why, "cannot map %s: %s", e.file, strerror(errno));
+        memset(b, 0, sizeof *b);
+    } else {
+        b->data = b->map;
+        b->size = e.bytes;
     }
     close(fd);
     return rc;

@@ -188,6 +188,9 @@ struct fxs_snapshot_bytes {
 };
 enum fxs_store_rc fxs_snapshot_read(struct fxs_store *s, uint64_t entry,
                                     struct fxs_snapshot_bytes *b, char *why);
+/* The snapshot file, verified and open for reading; its content is at the beginning.  Nobody ever
+ * changes it: it may be removed, which a mapping outlives. */
+enum fxs_store_rc fxs_snapshot_file(struct fxs_store *s, uint64_t entry, int *fd, char *why);
 void fxs_snapshot_unmap(struct fxs_snapshot_bytes *b);
 
 /* --- recovery --- */

@@ -21,6 +21,15 @@ int fxe_io_flags(struct fxe_req *r)
     return (int)flags;
 }
 
+/* FAISS's flags that map a file: the inverted lists, or whatever is an array in memory. */
+enum { IO_MAP_LISTS = 0x646f0008, IO_MAP = 1 << 9 };
+
+int fxe_read_flags(struct fxe_req *r)
+{
+    int flags = fxe_io_flags(r) & ~IO_MAP;
+    return (flags & IO_MAP_LISTS) == IO_MAP_LISTS ? flags & ~IO_MAP_LISTS : flags;
+}
+
 /* --- save --- */
 
 static int prepare_save(struct fxe_req *r)
@@ -209,6 +218,18 @@ int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr)
     return l.rc;
 }
 
+int fxe_load_mapped(int cls, int fd, void **ptr)
+{
+    FILE *f = fdopen(fd, "r");
+    if (!f) {
+        close(fd);
+        return STD_EXCEPT;
+    }
+    int rc = load_file(cls, f, IO_MAP, ptr);
+    fclose(f);
+    return rc;
+}
+
 static void load_and_reply_transform(struct fxe_req *r, const void *data, size_t size)
 {
     void *ptr = NULL;
@@ -252,7 +273,7 @@ static bool reply_known(struct fxe_req *r, const struct loading *l)
 
 static void load_and_reply_index(struct fxe_req *r, int cls, const void *data, size_t size)
 {
-    struct loading l = {.cls = cls, .flags = fxe_io_flags(r), .bytes = {data, size, NULL}};
+    struct loading l = {.cls = cls, .flags = fxe_read_flags(r), .bytes = {data, size, NULL}};
     struct fxe_reading reading;
     bool may_share = size >= FX_CONTENT_MIN && fxe_shared_is_on();
     if ((may_share && reply_known(r, &l)) || fxe_guard_load(r, load_bytes, &l) != 0)

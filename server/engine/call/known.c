@@ -28,7 +28,7 @@ static bool is_true(const struct fxe_req *r, const char *key)
 
 static void run_load_known(struct fxe_req *r)
 {
-    struct fxe_claim claim = {.cls = fxe_asked_class(r), .flags = fxe_io_flags(r)};
+    struct fxe_claim claim = {.cls = fxe_asked_class(r), .flags = fxe_read_flags(r)};
     int wait, has = claim.cls < 0 ? -1 : get_name(r, "file", FX_FILE_SIZE, claim.name);
     if (has == 0)
         has = get_name(r, "hash", FX_HASH_SIZE, claim.name);

@@ -162,7 +162,7 @@ static int start_load_stream(struct fxe_req *r)
     }
     s->session = r->session;
     s->cls = cls;
-    s->flags = fxe_io_flags(r);
+    s->flags = fxe_read_flags(r);
     s->request = r;
     pthread_cond_init(&s->fed, NULL);
     fxe_lock();

@@ -141,7 +141,7 @@ int fxe_keep_start(void)
     }
     for (struct fxe_kept *k = all; k; k = k->next)
         if (k->note.d == UNKNOWN)
-            fxe_load(k, why);
+            fxe_load(k, false, why);
     fxe_snapshots_start();
     return 0;
 }

@@ -20,7 +20,7 @@
  *     record.c    a request as bytes
  *     change.c    recorded requests, from the connection to the call
  *     snapshot.c  writing indexes, at once or in the background
- *     load.c      reading them
+ *     load.c      reading them; mapped.c: leaving them in the file while nobody changes them
  *     unload.c    freeing those in memory that have not been used for long
  *     unnamed.c   indexes of sessions (--keep sessions)
  *     asked.c     requests that are sent again
@@ -183,11 +183,26 @@ void fxe_snapshots_at_end(void);
 
 /* --- load.c --- */
 
-/* Reads the index from the store.  The caller holds its lock for writing.  Returns 0, or -1 with
- * `why`. */
-int fxe_load(struct fxe_kept *k, char *why);
+/* Reads the index from the store; or maps it, if that is allowed and possible.  The caller holds its
+ * lock for writing.  Returns 0, or -1 with `why`. */
+int fxe_load(struct fxe_kept *k, bool may_map, char *why);
 /* What an interrupted replay left: sets aside the record that ended the engine. */
 void fxe_load_check_mark(void);
+
+/* --- mapped.c --- */
+
+/* Does the request leave the indexes as they are, and make nothing that refers to their memory? */
+bool fxe_only_reads(const struct fxe_req *r);
+/* Is the handle's index mapped?  The caller holds its lock. */
+bool fxe_is_mapped(const struct fxe_obj *o);
+/* Can FAISS map the snapshot, and use it as it is? */
+bool fxe_can_map(const struct fxe_kept *k);
+/* Maps the snapshot.  Returns FAISS's object, or NULL with `why`; *damaged: reading it would fail as
+ * well. */
+void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why);
+/* A mapped index that is not kept any more is copied into memory.  The caller holds its lock for
+ * writing.  Returns 0, or -1 with `why`. */
+int fxe_unmap(struct fxe_obj *o, char *why);
 
 /* --- unload.c --- */
 

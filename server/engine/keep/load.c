@@ -16,7 +16,8 @@ enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
 struct replay {
     struct fxe_kept *k;
     int64_t n;
-    bool again; /* a record turned out to have failed: it is skipped next time */
+    bool again; /* a record turned out to have failed: it is skipped next time; */
+    bool may_map; /* or the index was mapped, and has to be changed */
     bool failed;
     char *why;
 };
@@ -52,6 +53,11 @@ static int replay(void *ctx, const struct fxs_record *rec)
     struct fxe_outcome end;
     if (rec->number > p->k->applied)
         return 1;
+    if (p->k->obj->mapped) {
+        p->may_map = false;
+        p->again = true;
+        return 1;
+    }
     fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number);
     int rc = fxe_record_run(rec, p->k->obj, &end);
     if (rc == 0) {
@@ -64,11 +70,15 @@ static int replay(void *ctx, const struct fxs_record *rec)
     return rc;
 }
 
-/* Reads the snapshot.  Returns FAISS's object, or NULL. */
-static void *read_snapshot(struct fxe_kept *k, char *why)
+/* Reads the snapshot, or maps it.  Returns FAISS's object, or NULL. */
+static void *read_snapshot(struct fxe_kept *k, bool map, bool *mapped, char *why)
 {
     struct fxs_snapshot_bytes b;
-    void *ptr = NULL;
+    bool damaged = false;
+    void *ptr = map ? fxe_map_snapshot(k, &damaged, why) : NULL;
+    *mapped = ptr != NULL;
+    if (ptr || damaged)
+        return ptr;
     fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
     if (fxs_snapshot_read(fxe_keep_store(), k->entry, &b, why) != FXS_STORE_OK)
         return NULL;
@@ -83,11 +93,13 @@ static void *read_snapshot(struct fxe_kept *k, char *why)
 static int load_once(struct fxe_kept *k, struct replay *p)
 {
     struct fxe_obj *doomed = NULL;
-    void *ptr = read_snapshot(k, p->why);
+    bool mapped;
+    void *ptr = read_snapshot(k, p->may_map && fxe_can_map(k), &mapped, p->why);
     if (!ptr)
         return -1;
     fxe_lock();
     fxe_obj_replace(k->obj, ptr, &doomed);
+    k->obj->mapped = mapped;
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
     fxe_unnamed_resolve(k);
@@ -110,9 +122,9 @@ void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
     n->odd = o->odd;
 }
 
-int fxe_load(struct fxe_kept *k, char *why)
+int fxe_load(struct fxe_kept *k, bool may_map, char *why)
 {
-    struct replay p = {.k = k, .why = why};
+    struct replay p = {.k = k, .may_map = may_map, .why = why};
     int64_t began = fxe_now_ms();
     int rc;
     do {
@@ -126,17 +138,17 @@ int fxe_load(struct fxe_kept *k, char *why)
         return -1;
     }
     fxe_note_take(&k->note, k->obj);
-    fxs_log(FXS_INFO, "engine", "event=loaded entry=%llu ntotal=%lld changes=%lld ms=%lld",
-            (unsigned long long)k->entry, (long long)k->note.ntotal, (long long)p.n,
-            (long long)(fxe_now_ms() - began));
+    fxs_log(FXS_INFO, "engine", "event=%s entry=%llu ntotal=%lld changes=%lld ms=%lld",
+            k->obj->mapped ? "mapped" : "loaded", (unsigned long long)k->entry,
+            (long long)k->note.ntotal, (long long)p.n, (long long)(fxe_now_ms() - began));
     return 0;
 }
 
-/* --- requests on indexes that are absent --- */
+/* --- requests on indexes that are absent, or that are mapped and have to be in memory --- */
 
-static bool is_absent(const struct fxe_obj *o)
+static bool is_absent(const struct fxe_req *r, const struct fxe_obj *o)
 {
-    return !o->ptr;
+    return !o->ptr || (fxe_is_mapped(o) && !fxe_only_reads(r));
 }
 
 static bool needs_absent(const struct fxe_req *r)
@@ -145,7 +157,7 @@ static bool needs_absent(const struct fxe_req *r)
     if (r->fn && r->fn->flags & FX_FREE)
         return false;
     for (int i = 0; i < r->nheld && !absent; i++)
-        absent = is_absent(r->held[i]);
+        absent = is_absent(r, r->held[i]);
     return absent;
 }
 
@@ -155,7 +167,7 @@ bool fxe_keep_waits(struct fxe_req *r)
     if (!fxe_keep_store() || !needs_absent(r) || !r->needs.n)
         return false;
     for (int i = 0; i < r->needs.n; i++)
-        write &= r->needs.need[i].write || !is_absent(r->needs.need[i].obj);
+        write &= r->needs.need[i].write || !is_absent(r, r->needs.need[i].obj);
     if (write && r->lane == FXE_WIDE)
         return false;
     fxe_lock();
@@ -163,7 +175,7 @@ bool fxe_keep_waits(struct fxe_req *r)
     fxe_needs_give(&r->needs);
     r->needs.n = n;
     for (int i = 0; i < n; i++)
-        r->needs.need[i].write |= is_absent(r->needs.need[i].obj);
+        r->needs.need[i].write |= is_absent(r, r->needs.need[i].obj);
     r->lane = FXE_WIDE;
     if (fxe_needs_take(r, &r->needs, false))
         fxe_ready_add(r);
@@ -180,6 +192,33 @@ static void make_room(const struct fxe_req *r)
         fxe_unload_for(need);
 }
 
+/* Reads the object's index from the store.  Returns 0, 1 if it was unpublished, or -1. */
+static int load_kept(const struct fxe_req *r, struct fxe_obj *o, char *why)
+{
+    fxe_lock();
+    struct fxe_kept *k = o->kept;
+    if (k)
+        fxe_keep_use(k);
+    fxe_unlock();
+    if (!k)
+        return 1;
+    if (o->mapped)
+        fxe_keep_drop(k);
+    int rc = fxe_load(k, fxe_only_reads(r), why);
+    fxe_lock();
+    fxe_keep_leave(k);
+    fxe_unlock();
+    return rc;
+}
+
+static int unreadable(struct fxe_req *r, const char *why)
+{
+    bool recorded = r->keep == FXE_KEEP_RECORDED;
+    r->made = recorded; /* nobody may ask for it once more */
+    return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s", why,
+                    recorded ? "; the change is stored, and will be made when it can" : "");
+}
+
 int fxe_keep_load(struct fxe_req *r)
 {
     char why[FXS_STORE_WHY];
@@ -189,27 +228,15 @@ int fxe_keep_load(struct fxe_req *r)
         return 0;
     for (int i = 0; i < r->nheld; i++) {
         struct fxe_obj *o = fxe_obj_target(r->held[i]);
-        if (!is_absent(o))
+        if (!is_absent(r, o))
             continue;
-        fxe_lock();
-        struct fxe_kept *k = o->kept;
-        if (k)
-            fxe_keep_use(k);
-        fxe_unlock();
-        if (!k)
+        int rc = load_kept(r, o, why);
+        if (rc > 0 && !o->mapped)
             return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
-        int rc = fxe_load(k, why);
-        fxe_lock();
-        fxe_keep_leave(k);
-        fxe_unlock();
-        if (rc != 0) {
-            r->made = r->keep == FXE_KEEP_RECORDED; /* nobody may ask for it once more */
-            return fxe_fail(r, "limit", "the index cannot be read from the server's disk: %s%s",
-                            why,
-                            r->keep == FXE_KEEP_RECORDED
-                                ? "; the change is stored, and will be made when it can"
-                                : "");
-        }
+        if (rc > 0)
+            rc = fxe_unmap(o, why);
+        if (rc != 0)
+            return unreadable(r, why);
     }
     return 0;
 }

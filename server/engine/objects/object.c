@@ -562,7 +562,7 @@ void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
     forget_pointer(o);
     fxe_guard_forget(o);
     o->shape = NULL;
-    o->own_shape = o->flat = o->hollow = 0;
+    o->own_shape = o->flat = o->hollow = o->mapped = 0;
     o->owns = o->inherent = 1;
     fxe_obj_point(o, ptr);
     for (struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)

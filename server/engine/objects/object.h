@@ -55,6 +55,8 @@ struct fxe_obj {
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;       /* what the store has of it, or NULL */
     struct fxe_content *content; /* what it was read from, if it is shared (shared.h); or NULL */
+    int mapped;                  /* FAISS's object is in a mapped file: it must not be changed,
+                                    cloned or lent (keep/mapped.c) */
     struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Indexes that stay in their snapshot's file.
+ *
+ * From release 1.12 on, FAISS can leave the arrays of an index (codes, the graph of HNSW, inverted
+ * lists) in a mapped file.  They take no memory but the kernel's page cache, and are there at once.
+ * An index is mapped when the first request that needs it only reads, and it has no changes since
+ * its snapshot.  FAISS ends the process when a mapped index is changed, and its clone shares the
+ * mapping; so before any request that does more than read, the index is read into memory.
+ *
+ * The older IO_FLAG_MMAP is not used (docs/decisions.md).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "server/engine/call/copy.h"
+#include "server/engine/call/files.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/keep/keep.h"
+
+bool fxe_only_reads(const struct fxe_req *r)
+{
+    static const unsigned never =
+        FX_FREE | FX_OWN | FX_OWNED | FX_BORROW | FX_NEW | FX_CAST | FX_GPU | FX_RENEW;
+    if (!r->fn)
+        return r->operation == &fxe_save_operation;
+    if (r->fn->flags & never)
+        return false;
+    for (int i = 0; i < r->fn->nparams; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kind == FX_HANDLES || p->kind == FX_OUT_HANDLE || p->kind == FX_LENT || p->kept ||
+            (p->kind == FX_HANDLE && p->changed && !fx_classes[p->cls].value))
+            return false;
+    }
+    return true;
+}
+
+bool fxe_is_mapped(const struct fxe_obj *o)
+{
+    return fxe_obj_target((struct fxe_obj *)(uintptr_t)o)->mapped;
+}
+
+static bool release_maps(void)
+{
+    int major = 0, minor = 0;
+    return sscanf(fxe_engine.lib.version, "%d.%d", &major, &minor) == 2 &&
+           (major > 1 || (major == 1 && minor >= 12));
+}
+
+bool fxe_can_map(const struct fxe_kept *k)
+{
+    fxe_lock();
+    bool can = release_maps() && !k->log_bytes && !k->obj->nborrowed && !k->obj->nkeeps &&
+               !k->obj->lender;
+    fxe_unlock();
+    return can;
+}
+
+void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why)
+{
+    void *ptr = NULL;
+    int fd;
+    *damaged = fxs_snapshot_file(fxe_keep_store(), k->entry, &fd, why) != FXS_STORE_OK;
+    if (*damaged)
+        return NULL;
+    return fxe_load_mapped(fx_root(k->obj->cls), fd, &ptr) == 0 ? ptr : NULL;
+}
+
+int fxe_unmap(struct fxe_obj *o, char *why)
+{
+    struct fxe_obj *doomed = NULL;
+    char reason[FXE_COPY_WHY] = "";
+    void *before = o->ptr, *copy = NULL;
+    if (fxe_copy_index(o, 0, &copy, reason) != 0) {
+        snprintf(why, FXS_STORE_WHY, "%s", *reason ? reason : "no memory for a copy");
+        return -1;
+    }
+    fxe_lock();
+    fxe_obj_replace(o, copy, &doomed);
+    fxe_unlock();
+    fxe_obj_destroy_list(doomed);
+    fxe_obj_free_faiss(o->cls, before);
+    return 0;
+}

@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# With --data-dir, an index that is only read stays in its snapshot's file, if FAISS can do that (from
+# release 1.12 on), and is read into memory before it is changed.  With older releases the same calls
+# give the same results.
+. tests/e2e/lib.sh
+
+data=$TMP/data
+cli() { FAISSX_SERVER=$SERVER "$BUILD/bin/faissx" "$@" 2>&1; }
+flip() { perl -e 'open F, "+<", shift or die; my $at = shift; seek F, $at, 0; read F, $_, 1;
+    seek F, $at, 0; print F chr(ord ^ 255)' "$1" "$2"; }
+# seen NAME: how many vectors the index has, and what a search finds.
+seen() { client "read 0 faissx://$1" 'total 0' 'search 0' 'search 0' | sed 's/.*: //' | sed 1d; }
+events() { grep -c "event=$1" "$SERVER_LOG"; }
+again() {
+    ok "the server stops" stop_server
+    start_server --again --data-dir "$data" "$@"
+}
+
+start_server --data-dir "$data"
+for what in Flat:flat:50000 HNSW8:hnsw:2000 IVF4,Flat:ivf:3000 SQ8:sq8:2000 IVF4,SQ8:sq:2000 PCA8,Flat:pca:2000; do
+    name=${what#*:}
+    count=${name#*:}
+    name=${name%%:*}
+    client "new 0 ${what%%:*}" 'learn 0 500' "add 0 $count" "write 0 faissx://$name" "write 0 $TMP/$name" >"$TMP/out"
+    is "index $name is published" "$(sed 's/.*: //' "$TMP/out" | sort -u)" ok
+    seen "$name" >"$TMP/$name.seen"
+    like "$name has vectors" "$(head -n 1 "$TMP/$name.seen")" "^$count\$"
+done
+names="flat hnsw ivf sq8 sq pca"
+
+again
+for name in $names; do
+    is "$name is the same after a restart" "$(seen "$name")" "$(cat "$TMP/$name.seen")"
+    client "read 0 faissx://$name" "write 0 $TMP/copy" >"$TMP/out"
+    same "$name: the file that is written from it is the same" "$TMP/copy" "$TMP/$name"
+done
+case $(sed -n 's/.*event=start .*faiss=\([0-9.]*\).*/\1/p' "$SERVER_LOG") in
+1.[0-9].* | 1.1[01].*) mapped=0 ;;
+*) mapped=6 ;;
+esac
+is "they were mapped, if FAISS can" "$(events mapped) $(events loaded)" "$mapped $((6 - mapped))"
+
+# Each kind of call that does more than read.
+client 'read 0 faissx://flat' 'add 0 10' 'total 0' 'search 0' >"$TMP/out"
+like "vectors are added to an index that was mapped" "$(cat "$TMP/out")" '^total 0: 50010$'
+client 'new 0 Flat' 'add 0 50000' 'add 0 10' 'search 0' >"$TMP/direct"
+is "a search finds the same as in one that was not" "$(tail -n 1 "$TMP/out")" "$(tail -n 1 "$TMP/direct")"
+client 'read 0 faissx://ivf' 'part 0 4' 'add 0 5' 'drop 0 2' 'total 0' >"$TMP/out"
+like "a setting of a class, adding, removing" "$(cat "$TMP/out")" '^total 0: 3003$'
+client 'read 0 faissx://sq' 'probe 0 2' 'search 0' >"$TMP/out"
+is "a setting by its name" "$(sed -n 2p "$TMP/out")" "probe 0 2: ok"
+client 'read 0 faissx://hnsw' 'add 0 5' 'total 0' >"$TMP/out"
+like "HNSW is changed" "$(cat "$TMP/out")" '^total 0: 2005$'
+client 'read 0 faissx://sq8' 'add 0 5' 'total 0' >"$TMP/out"
+like "so is an index of codes" "$(cat "$TMP/out")" '^total 0: 2005$'
+is "those are in memory now" "$(events mapped)" "$mapped"
+talk a
+ask a 'read 0 faissx://pca' >/dev/null
+ask a 'search 0' >/dev/null
+ok "an index is removed while a program has it" cli rm pca
+is "the program's handle finds the same" "$(ask a 'search 0')" "$(tail -n 1 "$TMP/pca.seen")"
+is "and can be changed" "$(ask a 'add 0 7')" ok
+is "it has the change" "$(ask a 'total 0')" 2007
+is "no engine has died" "$(events engine-ended)" 0
+is "the changes are seen" "$(seen flat | head -n 1) $(seen ivf | head -n 1) $(seen hnsw | head -n 1)" "50010 3003 2005"
+again
+is "and are there after a restart" "$(seen flat | head -n 1) $(seen ivf | head -n 1) $(seen hnsw | head -n 1)" "50010 3003 2005"
+
+# A change that comes first, and changes that wait in the log.
+again
+is "an index whose first call is a change" "$(client 'read 0 faissx://flat' 'add 0 3' 'total 0' | tail -n 1)" "total 0: 50013"
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+start_server --data-dir "$data"
+is "after a crash it is read with its changes" "$(seen flat | head -n 1)" 50013
+is "no engine has died of that" "$(events engine-ended)" 0
+ok "the server stops" stop_server
+
+case $BUILD in
+*-address | *-thread) ;;
+*)
+    if [ "$mapped" -gt 0 ]; then
+        # 128 MB each, in an engine that may have 100 MB.
+        start_server --data-dir "$TMP/large"
+        for name in a b; do
+            client 'new 0 Flat' 'add 0 2000000' "write 0 faissx://$name" >"$TMP/out"
+        done
+        seen a >"$TMP/a.seen"
+        ok "the server stops" stop_server
+        start_server --data-dir "$TMP/large" --memory 100
+        is "an index larger than the memory of its tenant can be searched" "$(seen a)" "$(cat "$TMP/a.seen")"
+        is "another one beside it" "$(seen b)" "$(cat "$TMP/a.seen")"
+        anon=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(stat_of pid)/status")
+        ok "it takes next to no memory of its own ($anon kB)" [ "$anon" -lt 64000 ]
+        client 'read 0 faissx://a' 'add 0 1' 'total 0' >"$TMP/out"
+        like "changing it is refused for lack of memory" "$(sed -n 2p "$TMP/out")" 'add 0 1: -[0-9]+ '
+        is "no engine has died" "$(events engine-ended)" 0
+        ok "the server stops" stop_server
+    fi
+    ;;
+esac
+
+snapshot=$(cd "$data/tenants/default" && ls -S -- *.faiss | sed -n 1p)
+flip "$data/tenants/default/$snapshot" 100000
+start_server --data-dir "$data"
+like "damage is found before the index is used" "$(client 'read 0 faissx://flat' 'search 0')" \
+    "search 0: -[0-9]+ .*$snapshot has a wrong checksum"
