@@ -245,3 +245,19 @@ ok
 is "which can be changed" "$(ask k1 'add 0 50'; ask k1 'search 0'; ask k2 'search 0')" "ok
 $(local_answer "read 1 $pre" 'add 1 50' 'search 1')
 $(local_answer "read 1 $pre" 'search 1')"
+
+# --- flags by which FAISS maps the file ---
+
+start_server
+for flags in 1684996104 512; do # IO_FLAG_MMAP, IO_FLAG_MMAP_IFC
+    for file in "$ivf" "$flat"; do
+        is "flags $flags: an index finds what it finds in process" \
+            "$(client "flags 0 $flags $file" 'search 0' | result)" "ok
+$(local_answer "flags 0 $flags $file" 'search 0')"
+    done
+    is "flags $flags: it can be changed" "$(client "flags 0 $flags $flat" 'add 0 50' 'search 0' | result)" "ok
+ok
+$(local_answer "read 0 $flat" 'add 0 50' 'search 0')"
+    client "flags 0 $flags $ivf" "write 0 $TMP/written" >/dev/null
+    same "flags $flags: the file that is written from it is whole" "$TMP/written" "$ivf"
+done

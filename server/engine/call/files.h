@@ -15,7 +15,8 @@ int fxe_load_bytes(int cls, const void *data, size_t size, void **ptr);
 /* Reads an index of class cls through `read`, with these io_flags.  Returns the same. */
 int fxe_load_through(int cls, int flags, fxe_read_fn read, void *ctx, void **ptr);
 
-/* Reads an index from a file that FAISS maps where it can.  Takes the descriptor.  Returns the same.
+/* Reads an index from a file that FAISS maps where it can.  Takes the descriptor.  Returns the
+ * same.
  */
 int fxe_load_mapped(int cls, int fd, void **ptr);
 

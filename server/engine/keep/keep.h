@@ -183,8 +183,8 @@ void fxe_snapshots_at_end(void);
 
 /* --- load.c --- */
 
-/* Reads the index from the store; or maps it, if that is allowed and possible.  The caller holds its
- * lock for writing.  Returns 0, or -1 with `why`. */
+/* Reads the index from the store; or maps it, if that is allowed and possible.  The caller holds
+ * its lock for writing.  Returns 0, or -1 with `why`. */
 int fxe_load(struct fxe_kept *k, bool may_map, char *why);
 /* What an interrupted replay left: sets aside the record that ended the engine. */
 void fxe_load_check_mark(void);
@@ -197,8 +197,8 @@ bool fxe_only_reads(const struct fxe_req *r);
 bool fxe_is_mapped(const struct fxe_obj *o);
 /* Can FAISS map the snapshot, and use it as it is? */
 bool fxe_can_map(const struct fxe_kept *k);
-/* Maps the snapshot.  Returns FAISS's object, or NULL with `why`; *damaged: reading it would fail as
- * well. */
+/* Maps the snapshot.  Returns FAISS's object, or NULL with `why`; *damaged: reading it would fail
+ * as well. */
 void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why);
 /* A mapped index that is not kept any more is copied into memory.  The caller holds its lock for
  * writing.  Returns 0, or -1 with `why`. */

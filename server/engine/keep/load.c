@@ -16,7 +16,7 @@ enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
 struct replay {
     struct fxe_kept *k;
     int64_t n;
-    bool again; /* a record turned out to have failed: it is skipped next time; */
+    bool again;   /* a record turned out to have failed: it is skipped next time; */
     bool may_map; /* or the index was mapped, and has to be changed */
     bool failed;
     char *why;

@@ -62,10 +62,9 @@ static int flat(struct fxe_req **b, int n)
     for (int i = 0; i < n; i++)
         q[i] = (struct fxe_flat_query){b[i]->v[X].p, b[i]->v[DISTANCES].p, b[i]->v[LABELS].p};
     /* In a mapped file floats begin anywhere, which the fast kernels do not expect. */
-    return fxe_flat_search(fxe_engine.options.coalesce == FXS_COALESCE_FAST &&
-                               (uintptr_t)xb % sizeof *xb == 0,
-                           (int)fxe_api()->Index_metric_type(index), d, xb, floats / d,
-                           (size_t)b[0]->v[K].i, q, n);
+    return fxe_flat_search(
+        fxe_engine.options.coalesce == FXS_COALESCE_FAST && (uintptr_t)xb % sizeof *xb == 0,
+        (int)fxe_api()->Index_metric_type(index), d, xb, floats / d, (size_t)b[0]->v[K].i, q, n);
 }
 
 /* Makes one FAISS call for all n requests.  Returns 0, FAISS's error code, or -1: out of memory. */
