@@ -28,6 +28,11 @@ struct check {
         char file[FXS_FILE_NAME];
     } * known;
     size_t nknown, cap;
+    struct newest { /* record of each entry that has large ones without rows */
+        uint64_t entry, number;
+        bool there;
+    } * newest;
+    size_t nnewest;
     const struct fxs_entry *entry;
     bool memory, unlisted;
 };
@@ -285,10 +290,37 @@ static void check_files(struct check *c)
     fxs_each_file(c->s, check_file, c, NULL);
 }
 
+static struct newest *newest_of(struct check *c, uint64_t entry)
+{
+    struct fxs_db_entry e;
+    for (size_t i = 0; i < c->nnewest; i++)
+        if (c->newest[i].entry == entry)
+            return &c->newest[i];
+    struct newest *more = realloc(c->newest, (c->nnewest + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    c->newest = more;
+    struct newest *n = &more[c->nnewest++];
+    *n = (struct newest){.entry = entry};
+    n->there = fxs_db_entry(c->s->reader, entry, &e, NULL) == FXS_STORE_OK;
+    if (n->there)
+        n->number = e.last;
+    return n;
+}
+
+/* Opening the store would refuse a record that does not follow its entry's newest one. */
 static enum fxs_store_rc count_large(void *ctx, const struct fxs_row *row, char *why)
 {
     struct check *c = ctx;
-    (void)why;
+    struct newest *n = newest_of(c, row->entry);
+    if (!n)
+        return FXS_STORE_MEMORY;
+    if (!n->there || n->number != row->previous)
+        return fxs_why(FXS_STORE_DAMAGED, why,
+                       "record %" PRIu64 " follows record %" PRIu64 " of entry %" PRIu64
+                       ", which is not there",
+                       row->number, row->previous, row->entry);
+    n->number = row->number;
     c->totals->records++;
     c->totals->bytes += row->size;
     return FXS_STORE_OK;
@@ -356,5 +388,6 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
     }
     fxs_store_close(c.s);
     free(c.known);
+    free(c.newest);
     return rc;
 }

@@ -53,6 +53,19 @@ void fxs_mark_open(struct fxs_store *s)
         s->mark = NULL;
 }
 
+void fxs_mark_view(struct fxs_store *s)
+{
+    s->mark_fd = openat(s->dir, mark_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (s->mark_fd < 0)
+        return;
+    s->mark = mmap(NULL, sizeof *s->mark, PROT_READ, MAP_PRIVATE, s->mark_fd, 0);
+    if (s->mark == MAP_FAILED || lseek(s->mark_fd, 0, SEEK_END) <= 0) {
+        if (s->mark != MAP_FAILED)
+            munmap(s->mark, sizeof *s->mark);
+        s->mark = NULL;
+    }
+}
+
 void fxs_mark_close(struct fxs_store *s)
 {
     if (s->mark)

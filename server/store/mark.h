@@ -17,6 +17,8 @@ struct fxs_mark;
 
 /* Before the database is opened. */
 void fxs_mark_open(struct fxs_store *s);
+/* For a store that is only looked at: nothing is written. */
+void fxs_mark_view(struct fxs_store *s);
 void fxs_mark_close(struct fxs_store *s);
 /* The write-ahead log has all that the mark says. */
 enum fxs_store_rc fxs_mark_verify(struct fxs_store *s, char *why);

@@ -4,7 +4,7 @@
  *
  * An entry can be saved if one of its snapshot files is good: a record is a change to what the
  * snapshot has, and means nothing without it.  Its records are taken up to the first one that is
- * damaged or missing.  What the database does not say any more of an entry, the end of the snapshot
+ * damaged or missing (salvage.c).  What the database does not say any more of an entry, the end of the snapshot
  * file says: which entry it is, its class and its position; but not its names.
  */
 #include <errno.h>
@@ -13,45 +13,17 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/store/mark.h"
+#include "server/store/repair.h"
 #include "server/store/scan.h"
-#include "server/store/stream.h"
 
 enum { GAP = 1000000 }; /* added to numbers that may have been used and are not known */
 
-struct found {
-    uint64_t id;
-    struct fxs_snapshot_info info; /* of the snapshot that is used */
-    char file[FXS_FILE_NAME];      /* it; or the one that the database has, if none is good */
-    bool good, listed, told;       /* told: it was reported as lost */
-    void *note;
-    size_t note_size;
-    uint64_t number, ms; /* listed: the newest record that is known to have been there */
-};
-
-struct repair {
-    struct fxs_store *old, *new; /* old->reader is NULL if the database cannot be opened */
-    struct fxs_db *db;           /* of the new one */
-    fxs_fault_fn report;
-    void *ctx;
-    struct fxs_totals *totals;
-    struct found *found;
-    size_t nfound, cap;
-    uint64_t newest, newest_entry;
-    uint64_t lost_answers;
-    bool unlisted; /* entries were lost from the database */
-    bool unnamed;  /* names were */
-    struct {
-        uint64_t entry, number;
-    } * ends; /* entries whose later records are lost; number 0: all */
-    size_t nends;
-    enum fxs_store_rc rc;
-    char *why;
-};
-
-static struct found *find(struct repair *r, uint64_t id)
+struct found *fxs_repair_find(struct repair *r, uint64_t id)
 {
     for (size_t i = 0; i < r->nfound; i++)
         if (r->found[i].id == id)
@@ -59,7 +31,7 @@ static struct found *find(struct repair *r, uint64_t id)
     return NULL;
 }
 
-static struct found *add(struct repair *r, uint64_t id)
+struct found *fxs_repair_add(struct repair *r, uint64_t id)
 {
     if (r->nfound == r->cap) {
         size_t cap = r->cap * 2 + 16;
@@ -94,7 +66,7 @@ static int take_entry(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
     struct fxs_snapshot_info i;
-    struct found *f = add(r, fxs_sql_number(st, 0));
+    struct found *f = fxs_repair_add(r, fxs_sql_number(st, 0));
     if (!f)
         return 1;
     f->listed = true;
@@ -127,10 +99,12 @@ static bool take_file(void *ctx, const char *name)
             return true;
     if (!examine(r, name, &i))
         return true;
-    struct found *f = find(r, i.entry);
-    if (f ? (f->listed && f->good) || (f->good && f->info.position >= i.position) : !r->unlisted)
+    struct found *f = fxs_repair_find(r, i.entry);
+    /* The database may have lost a newer snapshot. */
+    bool newer = f && (!f->good || (i.position > f->info.position && (!f->listed || r->log_lost)));
+    if (f ? !newer : !r->unlisted && !r->log_lost)
         return true;
-    if (!f && !(f = add(r, i.entry)))
+    if (!f && !(f = fxs_repair_add(r, i.entry)))
         return false;
     if (f->listed && !f->good)
         r->report(r->ctx, &(struct fxs_fault){.kind = FXS_USED_OTHER,
@@ -144,125 +118,12 @@ static bool take_file(void *ctx, const char *name)
     return true;
 }
 
-/* --- what is taken over --- */
-
-/* The server makes holes in segments, so that they cannot be shared; each is copied once. */
-static bool copy_whole(struct repair *r, const char *file)
-{
-    uint64_t size, hash;
-    int to = openat(r->new->dir, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (to < 0 && errno == EEXIST)
-        return true;
-    int from = openat(r->old->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (to < 0 || from < 0)
-        r->rc = fxs_io_error(r->why, "copy", file);
-    else
-        r->rc = fxs_copy_file(from, to, file, UINT64_MAX, &size, &hash, r->why);
-    if (to >= 0)
-        close(to);
-    if (from >= 0)
-        close(from);
-    return r->rc == FXS_STORE_OK;
-}
-
-static bool share(struct repair *r, const char *file)
-{
-    if (linkat(r->old->dir, file, r->new->dir, file, 0) == 0)
-        return true;
-    r->rc = fxs_io_error(r->why, "link", file);
-    return false;
-}
-
-static int take_record(void *ctx, const struct fxs_row *row)
-{
-    struct repair *r = ctx;
-    char name[FXS_FILE_NAME];
-    if (row->segment) {
-        fxs_segment_name(row->segment, name);
-        if (!copy_whole(r, name))
-            return 1;
-    }
-    r->rc = fxs_db_add_record(r->db, row, r->why);
-    r->totals->records++;
-    r->totals->bytes += row->size;
-    return r->rc != FXS_STORE_OK;
-}
-
-static bool ends_at(struct repair *r, uint64_t entry, uint64_t number)
-{
-    void *more = realloc(r->ends, (r->nends + 1) * sizeof *r->ends);
-    if (!more) {
-        r->rc = fxs_why(FXS_STORE_MEMORY, r->why, "no memory for the list of indexes");
-        return false;
-    }
-    r->ends = more;
-    r->ends[r->nends].entry = entry;
-    r->ends[r->nends++].number = number;
-    return true;
-}
-
-/* What the old database knows as the entry's newest record. */
-static uint64_t head_of(struct repair *r, uint64_t id)
-{
-    struct fxs_db_entry e = {0};
-    return r->old->reader && fxs_db_entry(r->old->reader, id, &e, NULL) == FXS_STORE_OK ? e.last
-                                                                                        : 0;
-}
-
-static void lost_records(struct repair *r, const struct found *f, uint64_t end, const char *text)
-{
-    uint64_t first = 0, n = 0;
-    if (r->old->reader)
-        fxs_scan_count(r->old->reader, f->id, end, &first, &n);
-    r->report(r->ctx, &(struct fxs_fault){.kind = FXS_LOST_RECORDS,
-                                          .file = "",
-                                          .entry = f->id,
-                                          .number = first ? first : end + 1,
-                                          .count = n,
-                                          .text = text});
-}
-
-static void take(struct repair *r, const struct found *f)
-{
-    char text[FXS_STORE_WHY];
-    uint64_t end = f->info.position, bytes = 0;
-    struct fxs_snapshot_commit c = {.cls = f->info.cls,
-                                    .position = f->info.position,
-                                    .note = f->note,
-                                    .note_size = f->note_size};
-    struct fxs_snapshot_sum sum = {f->info.bytes, f->info.hash};
-    enum fxs_store_rc rc = FXS_STORE_OK;
-    if (!share(r, f->file))
-        return;
-    r->totals->entries++;
-    r->totals->bytes += f->info.bytes;
-    r->rc = fxs_db_put_entry(r->db, f->id, &c, &sum, f->file, (int64_t)f->ms, r->why);
-    if (r->rc == FXS_STORE_OK && r->old->reader)
-        rc = fxs_chain(r->old, f->id, end, take_record, r, &end, text);
-    if (r->rc != FXS_STORE_OK)
-        return;
-    uint64_t head = head_of(r, f->id);
-    if (!r->old->reader)
-        rc = fxs_why(FXS_STORE_DAMAGED, text, "the changes since its snapshot are lost");
-    else if (rc == FXS_STORE_OK && end < head)
-        rc = fxs_why(FXS_STORE_DAMAGED, text, "records up to %" PRIu64 " are missing", head);
-    if (rc != FXS_STORE_OK) {
-        lost_records(r, f, end, text);
-        if (!ends_at(r, f->id, end))
-            return;
-    }
-    if (end > r->newest)
-        r->newest = end;
-    if (head > r->newest)
-        r->newest = head;
-    (void)((r->rc = fxs_db_log_bytes(r->db, f->id, f->info.position, &bytes, r->why)) ||
-           (r->rc = fxs_db_set_head(r->db, f->id, end, bytes, r->why)));
-}
+/* --- names and answers --- */
 
 static int take_name(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
-    struct found *f = find(r, fxs_sql_number(st, 1));
+    struct found *f = fxs_repair_find(r, fxs_sql_number(st, 1));
     const char *name = fxs_scan_text(st, 0);
     if (f && f->good) {
         r->rc = fxs_db_set_name(r->db, name, f->id, r->why);
@@ -318,11 +179,8 @@ static int take_answer(void *ctx, sqlite3_stmt *st)
     uint64_t entry = fxs_sql_number(st, 2), number = fxs_sql_number(st, 3);
     if (sqlite3_column_bytes(st, 0) != FXS_CALLER_SIZE)
         return 0;
-    const struct found *f = find(r, entry);
-    bool lost = f && !f->good;
-    for (size_t i = 0; i < r->nends; i++)
-        lost |= r->ends[i].entry == entry && number > r->ends[i].number;
-    if (lost) {
+    const struct found *f = fxs_repair_find(r, entry);
+    if (f && (!f->good || (f->lost && number > f->end))) {
         r->lost_answers++;
         return 0;
     }
@@ -339,7 +197,7 @@ static int take_answer(void *ctx, sqlite3_stmt *st)
 static int take_aside(void *ctx, sqlite3_stmt *st)
 {
     struct repair *r = ctx;
-    const struct found *f = find(r, fxs_sql_number(st, 1));
+    const struct found *f = fxs_repair_find(r, fxs_sql_number(st, 1));
     if (!f || !f->good)
         return 0;
     enum fxs_store_rc rc = fxs_db_flag_record(r->db, f->id, fxs_sql_number(st, 0), FXS_ROW_ASIDE,
@@ -402,11 +260,14 @@ static enum fxs_store_rc build(struct repair *r)
              "files is used");
     for (size_t i = 0; r->rc == FXS_STORE_OK && i < r->nfound; i++)
         if (r->found[i].good)
-            take(r, &r->found[i]);
+            fxs_salvage_entry(r, &r->found[i]);
+    if (r->rc == FXS_STORE_OK)
+        fxs_salvage_rest(r);
     if (r->rc != FXS_STORE_OK || take_tables(r) != FXS_STORE_OK)
         return r->rc;
     /* Numbers are not used twice, also those that were given to what is lost. */
-    if (!r->old->reader || fxs_db_newest(r->old->reader, &number, &entry, why) != FXS_STORE_OK) {
+    if (r->log_lost || !r->old->reader ||
+        fxs_db_newest(r->old->reader, &number, &entry, why) != FXS_STORE_OK) {
         number = r->newest + GAP;
         entry = r->newest_entry + GAP;
     }
@@ -434,6 +295,16 @@ void fxs_store_remove(const char *dir)
     rmdir(dir);
 }
 
+/* Nobody may open the store meanwhile.  Unlike fxs_take_lock, this changes nothing. */
+static enum fxs_store_rc lock_unchanged(struct fxs_store *s, char *why)
+{
+    s->lock = openat(s->dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+        return FXS_STORE_OK;
+    close(s->lock);
+    return fxs_take_lock(s, why); /* says who has it */
+}
+
 static enum fxs_store_rc make_durable(struct repair *r, const char *path)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -452,10 +323,10 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
     memset(totals, 0, sizeof *totals);
     if (!why)
         r.why = why = own;
-    fxs_stream_settle(dir);
     if ((r.rc = fxs_view_dir(&r.old, dir, why)) != FXS_STORE_OK)
         return r.rc;
-    if ((r.rc = fxs_take_lock(r.old, why)) != FXS_STORE_OK)
+    r.log_lost = fxs_view_log(r.old, r.log_why) != FXS_STORE_OK;
+    if ((r.rc = lock_unchanged(r.old, why)) != FXS_STORE_OK)
         goto out;
     if (mkdir(to, 0700) != 0) {
         r.rc = fxs_io_error(why, "make the directory", to);
@@ -480,10 +351,11 @@ failed:
     if (r.rc != FXS_STORE_OK)
         fxs_store_remove(to);
 out:
-    for (size_t i = 0; i < r.nfound; i++)
+    for (size_t i = 0; i < r.nfound; i++) {
         free(r.found[i].note);
+        free(r.found[i].lost);
+    }
     free(r.found);
-    free(r.ends);
     fxs_store_close(r.new);
     fxs_store_close(r.old);
     return r.rc;

@@ -56,15 +56,15 @@ void fxs_stream_head(const struct fxs_row *row, struct fxs_stream *at, uint8_t h
 
 /* --- reading --- */
 
-/* Returns false if there is no head of record `number` that follows. */
-static bool read_head(int fd, const struct fxs_stream *at, uint64_t number, struct fxs_row *row,
+/* Returns false if there is no head that follows.  `any`: the chain is not known. */
+static bool read_head(int fd, const struct fxs_stream *at, bool any, struct fxs_row *row,
                       uint64_t *check)
 {
     struct head h;
     if (pread(fd, &h, sizeof h, (off_t)at->tail) != (ssize_t)sizeof h ||
         memcmp(h.magic, magic, sizeof h.magic) != 0 || h.check != check_of(&h) ||
-        h.segment != at->segment || h.offset != at->tail + FXS_HEAD_SIZE || h.chain != at->chain ||
-        h.number != number)
+        h.segment != at->segment || h.offset != at->tail + FXS_HEAD_SIZE ||
+        (!any && h.chain != at->chain))
         return false;
     *row = (struct fxs_row){.number = h.number,
                             .entry = h.entry,
@@ -138,7 +138,8 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
         return fxs_why(FXS_STORE_DAMAGED, why, "cannot open %s/%s: %s", s->path, name,
                        strerror(errno));
     rc = drop_cached(s, fd, end->tail, name, why);
-    while (rc == FXS_STORE_OK && read_head(fd, end, ++number, &row, &check)) {
+    while (rc == FXS_STORE_OK && read_head(fd, end, false, &row, &check) &&
+           row.number == ++number) {
         rc = fxs_row_load(s, &row, &b, why);
         if (rc == FXS_STORE_DAMAGED) {
             rc = FXS_STORE_OK;
@@ -151,6 +152,71 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
     }
     close(fd);
     free(b.data);
+    return rc;
+}
+
+/* --- for repair --- */
+
+struct salvage {
+    struct fxs_store *s;
+    uint64_t number; /* of the newest record */
+    enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row, const char *damage);
+    void *ctx;
+    uint64_t last; /* segment */
+};
+
+/* From `at` on, up to `tail`. */
+static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at, uint64_t tail,
+                                         bool any, char *why)
+{
+    char name[FXS_FILE_NAME];
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    struct fxs_row row;
+    struct fxs_buffer b = {0};
+    uint64_t check;
+    fxs_segment_name(at.segment, name);
+    int fd = openat(v->s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    while (rc == FXS_STORE_OK && fd >= 0 && at.tail < tail && read_head(fd, &at, any, &row, &check)) {
+        enum fxs_store_rc read = fxs_row_load(v->s, &row, &b, why);
+        if (read != FXS_STORE_OK && read != FXS_STORE_DAMAGED)
+            rc = read;
+        else if (row.number > v->number)
+            rc = v->f(v->ctx, &row, read == FXS_STORE_OK ? NULL : why);
+        if (row.number > v->number)
+            v->number = row.number;
+        at.tail = fxs_stream_end(row.offset, row.size);
+        at.chain = check;
+        any = false;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(b.data);
+    return rc;
+}
+
+static bool find_last(void *ctx, const char *name)
+{
+    struct salvage *v = ctx;
+    uint64_t id;
+    if (fxs_is_segment(name) && sscanf(name, "records-%" SCNu64, &id) == 1 && id > v->last)
+        v->last = id;
+    return true;
+}
+
+enum fxs_store_rc fxs_stream_salvage(struct fxs_store *s, const struct fxs_stream *at,
+                                     const struct fxs_stream *end, uint64_t newest,
+                                     enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row,
+                                                            const char *damage),
+                                     void *ctx, char *why)
+{
+    struct salvage v = {s, newest, f, ctx, 0};
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    if (at->segment)
+        rc = salvage_segment(&v, *at, end ? end->tail : UINT64_MAX, false, why);
+    if (rc == FXS_STORE_OK && !end)
+        rc = fxs_each_file(s, find_last, &v, why);
+    for (uint64_t id = at->segment + 1; rc == FXS_STORE_OK && id <= v.last; id++)
+        rc = salvage_segment(&v, (struct fxs_stream){.segment = id}, UINT64_MAX, true, why);
     return rc;
 }
 

@@ -39,7 +39,7 @@ enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why)
     char who[FXS_WHO];
     if (s->mark || fxs_store_in_use(s->path, who) || faccessat(s->dir, "replaying", F_OK, 0) != 0)
         return FXS_STORE_OK;
-    fxs_mark_open(s);
+    fxs_mark_view(s);
     return fxs_mark_verify(s, why);
 }
 

@@ -21,7 +21,7 @@ enum { LARGE = 20000, RECORDS = 5 };
 
 static void path_of(char path[300], const struct place *p, const char *file)
 {
-    snprintf(path, 300, "%s/%s", p->dir, file);
+    snprintf(path, 300, "%s/%.128s", p->dir, file);
 }
 
 static off_t size_of(const struct place *p, const char *file)
@@ -256,6 +256,219 @@ static void a_view_and_a_repaired_store_have_them(void **state)
     fxs_store_close(s);
 }
 
+/* --- a log that has lost what was durable --- */
+
+struct content {
+    char name[64];
+    size_t size;
+    uint8_t *data;
+};
+
+/* What the files have, but for those of SQLite that readers share. */
+static size_t contents(const struct place *p, struct content c[16])
+{
+    size_t n = 0;
+    char path[300];
+    DIR *d = opendir(p->dir);
+    for (struct dirent *e; (e = readdir(d));) {
+        if (e->d_name[0] == '.' || strstr(e->d_name, "-shm"))
+            continue;
+        assert_true(n < 16);
+        snprintf(c[n].name, sizeof c[n].name, "%.60s", e->d_name);
+        path_of(path, p, c[n].name);
+        c[n].size = (size_t)size_of(p, e->d_name);
+        c[n].data = malloc(c[n].size + 1);
+        int fd = open(path, O_RDONLY);
+        assert_int_equal(read(fd, c[n].data, c[n].size), c[n].size);
+        close(fd);
+        n++;
+    }
+    closedir(d);
+    return n;
+}
+
+static void are_unchanged(const struct place *p, struct content *before, size_t n)
+{
+    struct content after[16];
+    size_t m = contents(p, after), same = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < m; k++)
+            same += strcmp(before[i].name, after[k].name) == 0 && before[i].size == after[k].size &&
+                    memcmp(before[i].data, after[k].data, after[k].size) == 0;
+    assert_int_equal(same, n);
+    for (size_t i = 0; i < n; i++)
+        free(before[i].data);
+    for (size_t k = 0; k < m; k++)
+        free(after[k].data);
+}
+
+/* Two entries: 1 has records 1 (large), 2 (small) and 4 (large), 2 has 3 and 5 (large).  A third one
+ * is made last. */
+static void append_to_two(struct place *p, struct fxs_store *s)
+{
+    struct fxs_caller c = caller_of(1, 1), later = caller_of(2, 2);
+    uint64_t one = new_entry(s, "one", 0), two = new_entry(s, "two", 0);
+    wait_until_tidy(p);
+    *log_size = size_of(p, "store.db-wal");
+    append(s, one, LARGE, 1, &c);
+    append(s, one, 10, 2, NULL);
+    append(s, two, LARGE, 3, NULL);
+    append(s, one, LARGE, 4, &later);
+    append(s, two, LARGE, 5, NULL);
+    new_entry(s, "three", 0);
+}
+
+static void lose_the_log(struct place *p)
+{
+    log_size =
+        mmap(NULL, sizeof *log_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    in_child(p, append_to_two);
+    cut(p, "store.db-wal", *log_size);
+    munmap(log_size, sizeof *log_size);
+}
+
+struct told {
+    int log, lost, renamed, other;
+    struct fxs_fault records;
+};
+
+static void tell(void *ctx, const struct fxs_fault *f)
+{
+    struct told *t = ctx;
+    if (f->kind == FXS_FAULT_DATABASE && strcmp(f->file, "store.db-wal") == 0)
+        t->log++;
+    else if (f->kind == FXS_LOST_RECORDS && ++t->lost)
+        t->records = *f;
+    else if (f->kind == FXS_LOST_NAMES)
+        t->renamed++;
+    else if (f->kind != FXS_LOST_ANSWERS)
+        t->other++;
+}
+
+static void repair_into(struct place *p, struct place *to, struct told *told)
+{
+    struct fxs_totals t;
+    memset(told, 0, sizeof *told);
+    snprintf(to->dir, sizeof to->dir, "%.100s-repaired", p->dir);
+    if (fxs_store_repair(p->dir, to->dir, tell, told, &t, p->why) != FXS_STORE_OK)
+        fail_msg("%s", p->why);
+}
+
+static void repair_takes_large_records_whose_rows_a_damaged_log_had(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    struct replayed one = {0}, two = {0};
+    struct fxs_caller c = caller_of(1, 1), later = caller_of(2, 2);
+    struct content before[16];
+    void *answer;
+    size_t size, n;
+    uint64_t entry, number;
+    lose_the_log(p);
+    n = contents(p, before);
+    repair_into(p, &to, &told);
+    are_unchanged(p, before, n);
+    assert_int_equal(told.log, 1);
+    assert_int_equal(told.lost, 1); /* 4 follows 2, which is not there */
+    assert_int_equal(told.records.entry, 1);
+    assert_int_equal(told.records.number, 2);
+    assert_int_equal(told.records.count, 1);
+    assert_int_equal(told.renamed, 1); /* the third one */
+    assert_int_equal(told.other, 0);
+    struct fxs_store *s = open_store(&to, FXS_DURABLE_ALWAYS);
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect, &one, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_store_replay(s, 2, 0, collect, &two, p->why), FXS_STORE_OK);
+    assert_int_equal(one.n, 1);
+    assert_int_equal(one.seed[0], 1);
+    assert_int_equal(two.n, 2);
+    assert_int_equal(two.number[0], 3);
+    assert_int_equal(two.number[1], 5);
+    assert_int_equal(two.seed[1], 5);
+    assert_int_equal(fxs_store_find_answer(s, &c, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_OK);
+    assert_int_equal(number, 1);
+    assert_int_equal(fxs_store_find_answer(s, &later, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_NONE);
+    assert_true(append(s, 2, LARGE, 9, NULL) > 6); /* numbers are not used twice */
+    fxs_store_close(s);
+    remove_dir(to.dir);
+}
+
+static void repair_reports_large_records_that_are_damaged_as_well(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    struct replayed two = {0};
+    lose_the_log(p);
+    flip(p, "records-1", 2 * FXS_HEAD_SIZE + (off_t)fxs_stream_end(0, LARGE) + 700); /* 3 */
+    repair_into(p, &to, &told);
+    assert_int_equal(told.lost, 2);
+    assert_int_equal(told.records.entry, 2);
+    assert_int_equal(told.records.number, 3);
+    assert_int_equal(told.records.count, 2);
+    struct fxs_store *s = open_store(&to, FXS_DURABLE_ALWAYS);
+    assert_int_equal(fxs_store_replay(s, 2, 0, collect, &two, p->why), FXS_STORE_OK);
+    assert_int_equal(two.n, 0);
+    fxs_store_close(s);
+    remove_dir(to.dir);
+}
+
+static void repair_reports_records_of_a_stream_that_was_cut(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    lose_power(p);
+    flip(p, "records-1", 3 * FXS_HEAD_SIZE + 2 * (off_t)fxs_stream_end(0, LARGE) + 700); /* 3 */
+    repair_into(p, &to, &told);
+    assert_int_equal(told.lost, 1);
+    assert_int_equal(told.records.number, 3);
+    assert_int_equal(told.records.count, 3);
+    struct fxs_store *s = open_store(&to, FXS_DURABLE_ALWAYS);
+    has_records(s, 2);
+    fxs_store_close(s);
+    remove_dir(to.dir);
+}
+
+static void repair_leaves_the_store_as_it_is(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    struct content before[16];
+    lose_power(p);
+    size_t n = contents(p, before);
+    repair_into(p, &to, &told);
+    assert_int_equal(told.lost + told.other, 0);
+    are_unchanged(p, before, n);
+    remove_dir(to.dir);
+}
+
+static void count_stream(void *ctx, const struct fxs_fault *f)
+{
+    int *n = ctx;
+    *n += strcmp(f->file, "records-1") == 0 && strstr(f->text, "follows record 1 of entry 1");
+}
+
+static void check_finds_a_record_that_does_not_follow(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store_options o = {.durability = FXS_DURABLE_ALWAYS};
+    struct fxs_totals t;
+    struct fxs_store *s;
+    struct fxs_db *db = NULL;
+    char path[300];
+    int n = 0;
+    lose_power(p);
+    path_of(path, p, "store.db");
+    assert_int_equal(fxs_db_open(&db, path, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_db_begin(db, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_db_set_head(db, 1, 9, 0, p->why), FXS_STORE_OK);
+    assert_int_equal(fxs_db_commit(db, false, p->why), FXS_STORE_OK);
+    fxs_db_close(db, false);
+    assert_int_equal(fxs_store_check(p->dir, count_stream, &n, &t, p->why), FXS_STORE_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(fxs_store_open(&s, p->dir, &o, p->why), FXS_STORE_DAMAGED);
+}
+
 static void a_copy_has_no_records_from_after_it_was_made(void **state)
 {
     struct place *p = *state;
@@ -423,6 +636,11 @@ int main(void)
         TEST(what_was_not_committed_does_not_come_back_later),
         TEST(damage_of_a_durable_record_is_reported),
         TEST(check_counts_them_and_writes_nothing),
+        TEST(repair_takes_large_records_whose_rows_a_damaged_log_had),
+        TEST(repair_reports_large_records_that_are_damaged_as_well),
+        TEST(repair_reports_records_of_a_stream_that_was_cut),
+        TEST(repair_leaves_the_store_as_it_is),
+        TEST(check_finds_a_record_that_does_not_follow),
         TEST(a_view_and_a_repaired_store_have_them),
         TEST(a_copy_has_no_records_from_after_it_was_made),
         TEST(a_refused_record_is_not_found_later),
