@@ -4,8 +4,8 @@
  *
  * An entry can be saved if one of its snapshot files is good: a record is a change to what the
  * snapshot has, and means nothing without it.  Its records are taken up to the first one that is
- * damaged or missing (salvage.c).  What the database does not say any more of an entry, the end of the snapshot
- * file says: which entry it is, its class and its position; but not its names.
+ * damaged or missing (salvage.c).  What the database does not say any more of an entry, the end of
+ * the snapshot file says: which entry it is, its class and its position; but not its names.
  */
 #include <errno.h>
 #include <fcntl.h>

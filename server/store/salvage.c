@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What repair takes over of an entry: its snapshot, and the records that follow it without a gap, be
- * they in the database or, if they are large, only in their segment. */
+/* What repair takes over of an entry: its snapshot, and the records that follow it without a gap,
+ * be they in the database or, if they are large, only in their segment. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -152,8 +152,8 @@ static void note(struct repair *r, const char *file, const char *text)
     r->report(r->ctx, &(struct fxs_fault){.kind = FXS_FAULT_DATABASE, .file = file, .text = text});
 }
 
-/* After a power loss, all that follows the first record that is not whole was never acknowledged: it
- * is not looked at.  If the database's log or the segment has lost what was durable, it was. */
+/* After a power loss, all that follows the first record that is not whole was never acknowledged:
+ * it is not looked at.  If the database's log or the segment has lost what was durable, it was. */
 static void take_stream(struct repair *r)
 {
     struct fxs_stream end = {0}, at = {0};

@@ -176,7 +176,8 @@ static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at
     uint64_t check;
     fxs_segment_name(at.segment, name);
     int fd = openat(v->s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    while (rc == FXS_STORE_OK && fd >= 0 && at.tail < tail && read_head(fd, &at, any, &row, &check)) {
+    while (rc == FXS_STORE_OK && fd >= 0 && at.tail < tail &&
+           read_head(fd, &at, any, &row, &check)) {
         enum fxs_store_rc read = fxs_row_load(v->s, &row, &b, why);
         if (read != FXS_STORE_OK && read != FXS_STORE_DAMAGED)
             rc = read;

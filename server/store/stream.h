@@ -42,8 +42,8 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
 
 /* For repair: calls f for each record from `at` on whose number is larger than `newest` and the one
  * before, until `end`; or, if that is NULL, as far as heads can be read, in all segments.  Then the
- * database has lost rows that were durable, and numbers may be missing.  `damage`: what is wrong with
- * the data, or NULL. */
+ * database has lost rows that were durable, and numbers may be missing.  `damage`: what is wrong
+ * with the data, or NULL. */
 enum fxs_store_rc fxs_stream_salvage(struct fxs_store *s, const struct fxs_stream *at,
                                      const struct fxs_stream *end, uint64_t newest,
                                      enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row,

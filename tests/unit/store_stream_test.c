@@ -302,8 +302,8 @@ static void are_unchanged(const struct place *p, struct content *before, size_t 
         free(after[k].data);
 }
 
-/* Two entries: 1 has records 1 (large), 2 (small) and 4 (large), 2 has 3 and 5 (large).  A third one
- * is made last. */
+/* Two entries: 1 has records 1 (large), 2 (small) and 4 (large), 2 has 3 and 5 (large).  A third
+ * one is made last. */
 static void append_to_two(struct place *p, struct fxs_store *s)
 {
     struct fxs_caller c = caller_of(1, 1), later = caller_of(2, 2);
