@@ -165,9 +165,12 @@ static void take_stream(struct repair *r)
         fxs_segment_name(end.segment, file);
         note(r, file, text);
     }
-    if (rc != FXS_STORE_OK || fxs_db_stream(r->old->reader, &at, text) != FXS_STORE_OK ||
-        fxs_db_newest(r->old->reader, &number, &entry, text) != FXS_STORE_OK)
-        return; /* the database is damaged, and it was reported what that affects */
+    (void)(rc || (rc = fxs_db_stream(r->old->reader, &at, text)) ||
+           (rc = fxs_db_newest(r->old->reader, &number, &entry, text)));
+    if (rc != FXS_STORE_OK) {
+        note(r, "store.db", text);
+        return;
+    }
     rc = fxs_stream_salvage(r->old, &at, r->log_lost || cut ? NULL : &end, number, found_large, r,
                             r->why);
     if (r->rc == FXS_STORE_OK)

@@ -178,13 +178,12 @@ static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at
     int fd = openat(v->s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     while (rc == FXS_STORE_OK && fd >= 0 && at.tail < tail &&
            read_head(fd, &at, any, &row, &check)) {
-        enum fxs_store_rc read = fxs_row_load(v->s, &row, &b, why);
-        if (read != FXS_STORE_OK && read != FXS_STORE_DAMAGED)
-            rc = read;
-        else if (row.number > v->number)
-            rc = v->f(v->ctx, &row, read == FXS_STORE_OK ? NULL : why);
-        if (row.number > v->number)
+        if (row.number > v->number) {
             v->number = row.number;
+            rc = fxs_row_load(v->s, &row, &b, why);
+            if (rc == FXS_STORE_OK || rc == FXS_STORE_DAMAGED)
+                rc = v->f(v->ctx, &row, rc == FXS_STORE_OK ? NULL : why);
+        }
         at.tail = fxs_stream_end(row.offset, row.size);
         at.chain = check;
         any = false;
