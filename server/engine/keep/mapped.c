@@ -11,11 +11,9 @@
  * The older IO_FLAG_MMAP is not used (docs/decisions.md).
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "server/engine/call/copy.h"
 #include "server/engine/call/files.h"
-#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 
 bool fxe_only_reads(const struct fxe_req *r)
