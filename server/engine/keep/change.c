@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/ready.h"
@@ -126,6 +127,27 @@ static bool find_kept(struct fxe_req *r, struct fxe_change *c)
     return c->kept != NULL;
 }
 
+/* An index that could only be mapped could not be used any more once a change to it is recorded:
+ * the change is refused before that if there is no memory to read the index. */
+static bool has_room(struct fxe_req *r, const struct fxe_change *c)
+{
+    fxe_lock();
+    bool reads = !c->kept->obj->ptr || c->kept->obj->mapped;
+    size_t bytes = reads && !c->kept->log_bytes ? c->kept->snapshot_bytes + c->bytes : 0;
+    fxe_unlock();
+    if (!bytes)
+        return true;
+    fxe_unload_for(bytes);
+    if (bytes <= fxe_room())
+        return true;
+    fxe_fail(
+        r, "limit",
+        "%s: the index is in the server's files, and there is no memory for its %zu MiB, which "
+        "a change needs; nothing was changed",
+        r->fn->name, bytes >> 20);
+    return false;
+}
+
 void fxe_change_record(struct fxe_req *r)
 {
     enum fxe_keep way = FXE_KEEP_RECORD;
@@ -137,6 +159,12 @@ void fxe_change_record(struct fxe_req *r)
     else if ((way = prepare(r, r->change = calloc(1, sizeof *r->change))) == FXE_KEEP_RECORD &&
              !find_kept(r, r->change))
         way = FXE_KEEP_BY_STATE;
+    if (way == FXE_KEEP_RECORD && !has_room(r, r->change)) {
+        fxe_lock();
+        fxe_keep_leave(r->change->kept);
+        fxe_unlock();
+        way = FXE_KEEP_REFUSED;
+    }
     if (way == FXE_KEEP_RECORD) {
         fxs_store_append(fxe_keep_store(), &r->change->store);
     } else if (way == FXE_KEEP_REFUSED) {

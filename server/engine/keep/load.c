@@ -97,11 +97,14 @@ static int load_once(struct fxe_kept *k, struct replay *p)
     void *ptr = read_snapshot(k, p->may_map && fxe_can_map(k), &mapped, p->why);
     if (!ptr)
         return -1;
+    void *before = k->obj->ptr; /* it was mapped, and is used until it can be replaced */
     fxe_lock();
     fxe_obj_replace(k->obj, ptr, &doomed);
     k->obj->mapped = mapped;
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+    if (before)
+        fxe_obj_free_faiss(k->obj->cls, before);
     fxe_unnamed_resolve(k);
     enum fxs_store_rc rc = fxs_store_replay(fxe_keep_store(), k->entry, 0, replay, p, p->why);
     fxs_store_mark(fxe_keep_store(), 0, 0);
@@ -202,8 +205,6 @@ static int load_kept(const struct fxe_req *r, struct fxe_obj *o, char *why)
     fxe_unlock();
     if (!k)
         return 1;
-    if (o->mapped)
-        fxe_keep_drop(k);
     int rc = fxe_load(k, fxe_only_reads(r), why);
     fxe_lock();
     fxe_keep_leave(k);
