@@ -86,12 +86,17 @@ CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
 GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h handlers.h exports.map \
-	faiss_c_compat.h matrix.md)
+	faiss_c_compat.h matrix.md signatures.py)
 
 # The names of libfaiss_c that a program may ask for, by instruction set.
 VARIANTS := $(patsubst %,libfaiss_c_%.so,avx2 avx512 avx512_spr sve)
 
-PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
+# The Python module, as it is installed.
+PYTHON_SRC := $(wildcard $(addprefix python/faissx_c/,*.py *.txt */*.py */*/*.py))
+PYTHON := $(patsubst python/%,$(BUILD)/faissx/python/%,$(PYTHON_SRC)) \
+	$(BUILD)/faissx/python/faissx_c/_signatures.py
+
+PRODUCTS := $(PYTHON) $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
 	faissx/libfaissx_audit.so faissx-server bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
@@ -136,6 +141,7 @@ $(eval $(call generate,handlers.h,handlers))
 $(eval $(call generate,exports.map,map))
 $(eval $(call generate,faiss_c_compat.h,header))
 $(eval $(call generate,matrix.md,matrix))
+$(eval $(call generate,signatures.py,python))
 
 $(GEN)/support-matrix.md: packaging/support-matrix.in $(GEN)/matrix.md
 	$(Q)cat $^ >$@
@@ -205,6 +211,14 @@ $(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden \
 		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
 		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
+
+$(BUILD)/faissx/python/%: python/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/faissx/python/faissx_c/_signatures.py: $(GEN)/signatures.py
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # FAISS reads through the server's own fread(): server/engine/call/source.h.  Its parallel loops run
 # through the server's own GOMP_parallel(): server/engine/guard/region.h.
