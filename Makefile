@@ -110,7 +110,7 @@ BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
 SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
 
-.PHONY: all generated test-programs engine header check-header
+.PHONY: all generated test-programs engine header check-header wheel
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -219,6 +219,15 @@ $(BUILD)/faissx/python/%: python/%
 $(BUILD)/faissx/python/faissx_c/_signatures.py: $(GEN)/signatures.py
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
+
+# For the wheel: it looks for libmsgpackc beside it.
+$(BUILD)/wheel/libfaissx_c.so.0: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(SHIM_LINK) -Wl,-rpath,'$$ORIGIN' -Wl,-soname,$(@F) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
+
+wheel: $(BUILD)/wheel/libfaissx_c.so.0 $(PYTHON) ## make a wheel for Python in build/wheel (needs no FAISS)
+	@python3 packaging/wheel.py $(VERSION) $(BUILD)/faissx/python/faissx_c $< $(BUILD)/wheel
 
 # FAISS reads through the server's own fread(): server/engine/call/source.h.  Its parallel loops run
 # through the server's own GOMP_parallel(): server/engine/guard/region.h.
@@ -440,6 +449,8 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
 	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(BUILD)/faissx/libfaissx_audit.so $(DESTDIR)$(LIBDIR)/faissx
 	for name in $(VARIANTS); do ln -sf libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx/$$name; done
+	for file in $(PYTHON:$(BUILD)/faissx/%=%); do \
+		install -D -m 644 $(BUILD)/faissx/$$file $(DESTDIR)$(LIBDIR)/faissx/$$file; done
 	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
@@ -451,6 +462,7 @@ uninstall: ## remove what install has installed
 		$(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
 		$(DESTDIR)$(INCLUDEDIR)/faissx.h \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
+	rm -rf $(DESTDIR)$(LIBDIR)/faissx/python
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx
 
 clean: ## remove everything that was built, except the engine

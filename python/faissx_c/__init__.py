@@ -6,6 +6,8 @@
 It is also importable as `faiss`, by programs that `faissx run` or `python -m faissx_c` runs.
 docs/python.md says what is there and what is not.
 """
+import re as _re
+
 from . import _api, _missing
 from ._api import api as _c
 from ._api import configure, is_remote
@@ -56,7 +58,11 @@ idx_t = int
 
 def get_version():
     """Returns the version of the FAISS that does the work."""
-    return (_c.get_version() or b"").decode()
+    version = (_c.get_version() or b"").decode()
+    if not version:  # FAISS before 1.9.0; the error names its release
+        found = _re.search(r"\(FAISS (\d+\.\d+\.\d+)\)", str(_api.error("get_version")))
+        version = found.group(1) if found else ""
+    return version
 
 
 def get_compile_options():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Indexes of binary vectors."""
 import ctypes
+import struct
 
 import numpy as np
 
@@ -151,7 +152,11 @@ class IndexBinaryFlat(_FromDescription, IndexBinary):
     """A binary index that compares with all vectors."""
 
     def __init__(self, d):
-        self._describe(d, "BFlat")
+        # As a file, since index_binary_factory is not in FAISS before 1.9.0.
+        if d % 8:
+            raise RuntimeError(f"Error: 'd % 8 == 0' failed: {d} is not a multiple of 8")
+        data = b"IBxF" + struct.pack("<iiqBiQ", d, d // 8, 0, 1, 1, 0)
+        self._steal(_io.deserialize_index_binary(np.frombuffer(data, "uint8")))
 
     @property
     def xb(self):

@@ -3,14 +3,14 @@
 import os
 import sys
 
+# The package that this folder is in, though another one may be installed.
+_root = os.path.abspath(__file__)
+for _ in range(4):
+    _root = os.path.dirname(_root)
+sys.path.insert(0, _root)
 try:
     import faissx_c
-except ImportError as e:
-    if e.name != "faissx_c":
-        raise
-    # The package is beside this folder, and need not be on the path.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
-        os.path.abspath(__file__))))))
-    import faissx_c
+finally:
+    sys.path.remove(_root)
 
 sys.modules["faiss"] = faissx_c
