@@ -435,10 +435,15 @@ class IndexIVF(Index):
     def _vectors(self, keys):
         if self._map_type() != DirectMap.NoMap:
             return self.reconstruct_batch(keys)
-        # The C API finds a vector by its id only through a direct map.
-        copy = _io.clone_index(self)
-        copy.make_direct_map(True)
-        return copy.reconstruct_batch(keys)
+        # The C API finds a vector by its id only through a direct map.  Without one, its code is
+        # looked up in the index's file.
+        try:
+            lists = self._from_file("invlists")
+        except AttributeError:
+            copy = _io.clone_index(self)
+            copy.make_direct_map(True)
+            return copy.reconstruct_batch(keys)
+        return self.sa_decode(lists.standalone_codes(keys))
 
 
 @register

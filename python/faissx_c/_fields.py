@@ -117,6 +117,27 @@ class InvertedLists(Part):
         at, _, size = self._range(i)
         return int(self._data[at + size + 8 * offset:][:8].view("int64")[0])
 
+    def standalone_codes(self, keys):
+        """The codes of the vectors with these ids, each after the number of its list."""
+        width, n = 0, self.nlist - 1
+        while n > 0:
+            width, n = width + 1, n >> 8
+        out = np.empty((len(keys), width + self.code_size), "uint8")
+        wanted = {}
+        for row, key in enumerate(keys.tolist()):
+            wanted.setdefault(key, []).append(row)
+        for i in range(self.nlist):
+            at, n, size = self._range(i)
+            ids = self._data[at + size:at + size + 8 * n].copy().view("int64")
+            for j in np.nonzero(np.isin(ids, keys))[0]:
+                code = self._data[at + j * self.code_size:at + (j + 1) * self.code_size]
+                for row in wanted.pop(int(ids[j]), ()):
+                    out[row, :width] = np.frombuffer(i.to_bytes(8, "little"), "uint8")[:width]
+                    out[row, width:] = code
+        if wanted:
+            raise RuntimeError(f"Error: no vector has the id {next(iter(wanted))}")
+        return out
+
     def release_codes(self, *_):
         pass
 
@@ -193,6 +214,28 @@ def _known_fields():
 
 _KNOWN = _known_fields()
 
+def standalone_size(index):
+    """The number of bytes of a code of sa_encode(), from the index's file."""
+    data, node = _snapshot(index)
+    f = node.fields if node else {}
+    lists = f.get("invlists")
+    if lists is not None:
+        width, n = 0, _codes_per(data, lists, "nlist") - 1
+        while n > 0:
+            width, n = width + 1, n >> 8
+        return width + _codes_per(data, lists, "code_size")
+    if node and node.name.startswith("IndexFlat"):
+        return 4 * index.d
+    if "code_size" in f:
+        return _codes_per(data, node, "code_size")
+    for part in ("pq", "sq", "rabitq"):
+        if part in f:
+            return _pq_code_size(index, data, f[part]) if part == "pq" else \
+                _codes_per(data, f[part], "code_size")
+    raise NotImplementedError(f"faiss.{type(index).__name__}.sa_code_size: this release of FAISS's "
+                              "C API does not tell it")
+
+
 # --- setting ---
 
 
@@ -234,7 +277,14 @@ def _set(index, path, value):
     if not isinstance(field, tuple) or field[2] is not None:
         raise NotImplementedError(
             f"faiss.{type(index).__name__}.{'.'.join(path)}: FAISS's C API cannot set it")
-    replace(index, _format.put(data, field, value))
+    try:
+        replace(index, _format.put(data, field, value))
+    except NotImplementedError:
+        raise
+    except RuntimeError as e:  # FAISS does not read every index that it has written
+        raise NotImplementedError(
+            f"faiss.{type(index).__name__}.{'.'.join(path)}: FAISS's C API cannot set it, and "
+            f"FAISS does not read the index with it from a file: {e}") from None
 
 
 def replace(index, data):

@@ -252,7 +252,8 @@ class Index(Object):
         """Returns the number of bytes of a code."""
         n = ctypes.c_size_t()
         call("Index_sa_code_size", self._h, ctypes.addressof(n))
-        return n.value
+        # In some releases this function of the C API does not set the number.
+        return n.value or _fields.standalone_size(self)
 
     def sa_encode(self, x, codes=None):
         """Returns the codes of the rows of x."""

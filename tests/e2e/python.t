@@ -10,7 +10,8 @@ for python in python3 /usr/bin/python3 none; do
 done
 [ "$python" != none ] || skip_all "python3-numpy is not installed"
 alias=$BUILD/faissx/python/faissx_c/as_faiss
-export PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
+# One thread, so that FAISS does its work in the same order.
+export PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 why() { grep -v WARNING "$1" | tail -n 12 | sed 's/^/# /'; }
 here() { preloaded env PYTHONPATH="$alias" "$python" "$@"; }
 there() { remote env PYTHONPATH="$alias" "$python" "$@"; }
