@@ -9,9 +9,25 @@ import numpy as np
 Float32, Float16, UInt8, Int8 = 0, 1, 2, 3  # faiss.NumericType
 
 
+# An array object begins with the head of every object and the address of its data; that is part of
+# NumPy's C interface.  Reading it there takes 0.2 us, and 1.4 us through __array_interface__.
+WORD = ctypes.c_size_t.from_address
+HEAD = object.__basicsize__
+
+
+def _slow_address(a):
+    return a.__array_interface__["data"][0]
+
+
 def address(a):
     """Returns the address of an array's data."""
-    return a.__array_interface__["data"][0]
+    return WORD(id(a) + HEAD).value
+
+
+FAST = sys.implementation.name == "cpython" and all(
+    address(a) == _slow_address(a) for a in (np.zeros(3), np.zeros((2, 5), "int8")[1:]))
+if not FAST:
+    address = _slow_address  # noqa: F811
 
 
 def f32(x):

@@ -11,7 +11,7 @@ from ._selectors import IDSelector, IDSelectorBatch, SearchParameters, c_params,
 import ctypes
 
 _search, _add, _ntotal, _d = api.Index_search, api.Index_add, api.Index_ntotal, api.Index_d
-_float32 = np.dtype("float32")
+_float32, _int64 = np.dtype("float32"), np.dtype("int64")
 _empty, _contiguous = np.empty, np.ascontiguousarray
 
 
@@ -83,7 +83,7 @@ class Index(Object):
         if numeric_type != Float32:
             _only_float32(numeric_type, "faiss.Index.add")
         x = _contiguous(x, _float32)
-        if _add(self._h, n, x.__array_interface__["data"][0]):
+        if _add(self._h, n, address(x)):
             raise error("Index_add")
 
     def add_with_ids(self, x, ids, numeric_type=Float32):
@@ -143,12 +143,11 @@ class Index(Object):
         x = _contiguous(x, _float32)
         assert d == (self._dim or self.d)
         assert k > 0
-        D = _empty((n, k), "float32") if D is None else result(D, (n, k), "float32")
-        I = _empty((n, k), "int64") if I is None else result(I, (n, k), "int64")
+        D = _empty((n, k), _float32) if D is None else result(D, (n, k), "float32")
+        I = _empty((n, k), _int64) if I is None else result(I, (n, k), "int64")
         if params is not None or numeric_type:
             self._search_with(n, x, k, params, D, I, numeric_type)
-        elif _search(self._h, n, x.__array_interface__["data"][0], k,
-                     D.__array_interface__["data"][0], I.__array_interface__["data"][0]):
+        elif _search(self._h, n, address(x), k, address(D), address(I)):
             raise error("Index_search")
         return D, I
 

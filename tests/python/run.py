@@ -27,7 +27,8 @@ def environment(way, server):
     if way == "remote":
         env["FAISSX_SERVER"] = server
         env["FAISSX_FAISS_LIBRARY"] = "/nonexistent"
-    env["OPENBLAS_NUM_THREADS"] = "1"
+    # Threads that spin take the time of other processes.
+    env["OPENBLAS_NUM_THREADS"] = env["OMP_NUM_THREADS"] = "1"
     env["PYTHONWARNINGS"] = "ignore"
     return env
 
