@@ -47,7 +47,7 @@ from ._search import (ResultHeap, eval_intersection, fvec_inner_products_ny, fve
                       fvec_norm_L2sqr, fvec_norms_L2, fvec_norms_L2sqr, fvec_renorm_L2, kmax, kmin,
                       knn, knn_hamming, merge_knn_results, normalize_L2, omp_get_max_threads,
                       omp_get_num_threads, omp_set_num_threads, pairwise_distances, pairwise_L2sqr,
-                      search_with_parameters)
+                      ranklist_intersection_size, search_with_parameters)
 from ._random import lrand, rand, rand_perm, rand_smooth_vectors, randint, randn
 
 globals().update(INDEX_CLASSES)

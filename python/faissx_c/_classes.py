@@ -252,13 +252,23 @@ class IndexHNSWFlatPanorama(IndexHNSWFlat):
         self._describe(d, f"HNSW{M},FlatPanorama{num_panorama_levels}", metric)
 
 
+@register
+class IndexFlatPanorama(_FromDescription, IndexFlat):
+    """IndexFlat that compares vectors in several steps."""
+
+    def __init__(self, d, metric, n_levels, batch_size=None):
+        kind = "IP" if metric == METRIC_INNER_PRODUCT else "L2"
+        self.__class__ = _io.INDEX_CLASSES[f"IndexFlat{kind}Panorama"]
+        self.__init__(d, n_levels, batch_size)
+
+
 def _flat_panorama(name, kind, metric):
     def __init__(self, d, n_levels, batch_size=None):
         size = f"_{batch_size}" if batch_size is not None else ""
         self._describe(d, f"{kind}Panorama{n_levels}{size}", metric)
 
-    return register(type(name, (_FromDescription, IndexFlat), {
-        "__init__": __init__, "__doc__": "IndexFlat that compares vectors in several steps."}))
+    return register(type(name, (IndexFlatPanorama,), {
+        "__init__": __init__, "__doc__": f"IndexFlatPanorama with the metric of Index{kind}."}))
 
 
 IndexFlatL2Panorama = _flat_panorama("IndexFlatL2Panorama", "FlatL2", METRIC_L2)
@@ -280,6 +290,18 @@ class IndexRaBitQFastScan(_FromDescription, IndexFlatCodes):
     def __init__(self, d, metric=METRIC_L2, bbs=32, nb_bits=1):
         self._describe(d, "RaBitQfs" + (str(nb_bits) if nb_bits != 1 else "") +
                        (f"_{bbs}" if bbs != 32 else ""), metric)
+
+
+def _eden(nb_bits, scale_type):
+    return "EDEN" + (str(nb_bits) if nb_bits != 1 else "") + ("BIASED" if scale_type == 2 else "")
+
+
+@register
+class IndexEDEN(_FromDescription, IndexFlatCodes):
+    """An index that keeps EDEN codes."""
+
+    def __init__(self, d, metric=METRIC_L2, nb_bits=1, scale_type=1):
+        self._describe(d, _eden(nb_bits, scale_type), metric)
 
 
 # --- IVF ---
@@ -561,6 +583,15 @@ class IndexIVFFlatPanorama(_Lists, IndexIVFFlat):
 
 
 @register
+class IndexIVFEDEN(_Lists, IndexIVF):
+    """Inverted lists of EDEN codes."""
+
+    def __init__(self, quantizer, d, nlist, metric=METRIC_L2, own_invlists=True, nb_bits=1,
+                 scale_type=1):
+        self._lists(quantizer, d, nlist, _eden(nb_bits, scale_type), metric)
+
+
+@register
 class IndexIVFResidualQuantizer(_Lists, IndexIVF):
     """Inverted lists of residual quantizer codes."""
 
@@ -834,7 +865,6 @@ _OTHERS = {
     "IndexHNSW2Level": IndexHNSW,
     "IndexHNSWCagra": IndexHNSW, "IndexNSGPQ": Index, "IndexNSGSQ": Index,
     "IndexNNDescentFlat": Index, "IndexRowwiseMinMax": Index, "IndexRowwiseMinMaxFP16": Index,
-    "IndexEDEN": IndexFlatCodes, "IndexIVFEDEN": IndexIVF,
 }
 
 

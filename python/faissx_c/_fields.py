@@ -149,7 +149,21 @@ class InvertedLists(Part):
         return float(len(sizes) * (sizes ** 2).sum() / total ** 2) if total else 1.0
 
 
+class HNSW(Part):
+    """The graph of an HNSW index."""
+
+    def nb_neighbors(self, level):
+        """How many neighbours a vector has in a level."""
+        sums = self.cum_nneighbor_per_level
+        return sums.at(level + 1) - sums.at(level)
+
+    def cum_nb_neighbors(self, level):
+        return self.cum_nneighbor_per_level.at(level)
+
+
 def _part(index, data, node, path):
+    if node.name == "HNSW":
+        return HNSW(index, data, node, path)
     if node.name == "InvertedLists":
         return InvertedLists(index, data, node, path)
     if node.name.startswith("Index") or node.name in ("ResidualCoarseQuantizer",

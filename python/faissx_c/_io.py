@@ -46,7 +46,7 @@ def wrap(h, owner=None, name=None, binary=False):
     its file would name."""
     name = name or _name_of(h, binary)
     cls = INDEX_CLASSES.get(name) or INDEX_CLASSES["IndexBinary" if binary else "Index"]
-    if name == "IndexRefine" and not owner and not binary and api.IndexRefineFlat_cast(h):
+    if name == "IndexRefine" and api.IndexRefineFlat_cast(h):
         cls = INDEX_CLASSES["IndexRefineFlat"]
     return cls._wrap(h, owner)
 

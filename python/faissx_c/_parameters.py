@@ -61,7 +61,7 @@ class ParameterSpace(Object):
 
     def initialize(self, index):
         raise NotImplementedError("faiss.ParameterSpace.initialize: FAISS's C API has none; "
-                                  "add_range adds a range")
+                                  "add_range adds a range, but cannot set its values")
 
     def explore(self, index, xq, crit):
         raise NotImplementedError("faiss.ParameterSpace.explore: FAISS's C API has none")

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _format, _io
 from ._api import api, is_remote, library, make
-from ._arrays import Pointer, address, f32, i64, swig_ptr
+from ._arrays import Pointer, address, f32, i64, rev_swig_ptr, swig_ptr
 from ._classes import (METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat, IndexPreTransform,
                        extract_index_ivf)
 from ._binary import IndexBinaryFlat
@@ -117,6 +117,12 @@ def eval_intersection(I1, I2):
     I1, I2 = i64(I1), i64(I2)
     assert len(I1) == len(I2)
     return sum(np.intersect1d(a, b).size for a, b in zip(I1, I2))
+
+
+def ranklist_intersection_size(k1, v1, k2, v2):
+    """Returns how many numbers two lists have in common; pointers."""
+    a, b = rev_swig_ptr(v1, k1), rev_swig_ptr(v2, k2)
+    return int(np.intersect1d(a, b).size)
 
 
 def merge_knn_results(Dall, Iall, keep_max=False):
