@@ -347,7 +347,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full python-tests demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -396,6 +396,12 @@ torture: all $(TORTURE) $(E2E) $(RAW) $(UNIT) $(BUILD)/tests/e2e/torture.t ## ki
 # LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release that the table is to have.
 refusals: $(CRASH) ## generate the table of calls that crash FAISS, from LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
 	BUILD=$(BUILD) tests/crash/run.sh $(LIBRARIES)
+
+# A folder with FAISS's own tests (test_*.py), and its tutorials beside it.  FAISS's module comes from
+# PyPI.
+FAISS_PYTHON_TESTS ?=
+python-tests: all $(BUILD)/tests/e2e/raw ## run FAISS's own Python tests from FAISS_PYTHON_TESTS three ways, for the table of docs/python.md
+	@BUILD=$(BUILD) tests/python/run.sh $(FAISS_PYTHON_TESTS)
 
 demo: ## run FAISS's own example in process and on a server, and compare
 	@packaging/demo.sh

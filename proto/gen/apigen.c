@@ -15,9 +15,9 @@ static const struct {
     const char *name;
     void (*emit)(const struct table *, FILE *);
 } outputs[] = {
-    {"map", emit_map},     {"api.h", emit_api_h},       {"api.c", emit_api_c},
-    {"stubs", emit_stubs}, {"entry", emit_entry},       {"remote", emit_remote},
-    {"names", emit_names}, {"handlers", emit_handlers}, {"matrix", emit_matrix},
+    {"map", emit_map},       {"api.h", emit_api_h},       {"api.c", emit_api_c},
+    {"stubs", emit_stubs},   {"entry", emit_entry},       {"remote", emit_remote},
+    {"names", emit_names},   {"handlers", emit_handlers}, {"matrix", emit_matrix},
     {"python", emit_python},
 };
 

@@ -514,10 +514,11 @@ class _Lists(_FromDescription):
         flat = type(quantizer).__name__ in ("IndexFlatL2", "IndexFlatIP") and \
             quantizer.metric_type == metric and not quantizer.ntotal
         if not flat:
+            from . import _fields
             data = _io._serialize(self._h)
             node = _format.parse(data)
             part = node.fields.get("quantizer") if node else None
-            if part is None or part.end is None:
+            if part is None or part.end is None or _fields.is_lossy(self):
                 raise NotImplementedError(
                     f"faiss.{type(self).__name__}: FAISS's C API has no constructor for it with a "
                     f"{type(quantizer).__name__} as quantizer")

@@ -301,9 +301,19 @@ def _set(index, path, value):
             f"FAISS does not read the index with it from a file: {e}") from None
 
 
+def is_lossy(index):
+    """Whether FAISS crashes with such an index if it was read from a file (it does not set
+    IndexIVFFastScan::fine_quantizer)."""
+    name = type(index).__name__
+    return name.startswith("IndexIVF") and name.endswith("FastScan") and "RaBitQ" not in name
+
+
 def replace(index, data):
     """Lets an index have the content of these bytes.  Objects that are parts of the old one stay
     valid, and do not belong to the new one."""
+    if is_lossy(index):
+        raise NotImplementedError(f"faiss.{type(index).__name__}: FAISS does not read all of such "
+                                  "an index from a file")
     if not index.thisown:
         raise NotImplementedError(f"faiss.{type(index).__name__}: a field of an index that belongs "
                                   "to another one cannot be set")

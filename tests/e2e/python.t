@@ -29,8 +29,8 @@ is "its objects are freed on the server" "$(stat_of objects)" 0
 
 # --- errors ---
 
-is "errors in process" "$(here tests/python/errors.py 2>&1)" "all errors are as they should be"
-is "errors on a server" "$(there tests/python/errors.py 2>&1)" "all errors are as they should be"
+is "errors in process" "$(here tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
+is "errors on a server" "$(there tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
 like "a server that does not exist" "$(SERVER=ipc://$TMP/none there -c 'import faiss; faiss.IndexFlatL2(4)' 2>&1)" \
     '^RuntimeError: faissx: .*none'
 

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,16 +43,14 @@ def run_file(path, way, args):
         if every is not None and not wanted:
             break
         current = None
-        with open(os.devnull, "w") as null, open(args.out + ".err", "w") as err:
+        with open(args.out + ".err", "w") as err:
             child = subprocess.Popen(
                 [sys.executable, os.path.join(HERE, "one.py"), path, str(args.each)] + wanted,
                 stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL, text=True,
                 env=environment(way, args.server), cwd=os.path.dirname(path))
-            assert null
             # Past its time it is killed: its last line was what it could not finish.
-            killer = subprocess.Popen(
-                ["sh", "-c", f"sleep {int(end - time.time()) + 1}; kill -9 {child.pid}"],
-                stdout=subprocess.DEVNULL, start_new_session=True)
+            killer = threading.Timer(end - time.time(), child.kill)
+            killer.start()
             for line in child.stdout:
                 said = json.loads(line)
                 if "broken" in said:
@@ -65,8 +64,7 @@ def run_file(path, way, args):
                     results[said["test"]] = (said["result"], said["reason"])
                     current = None
             status = child.wait()
-            os.killpg(killer.pid, 9)
-            killer.wait()
+            killer.cancel()
         if status == 0 and current is None:
             break
         with open(args.out + ".err") as err:
