@@ -29,6 +29,8 @@ from ._classes import (DirectMap, IndexProxy, extract_index_ivf, index_factory,
                        try_extract_index_ivf)
 from ._binary import index_binary_factory
 from . import _compose  # gives classes their constructors
+from ._quantizers import (LocalSearchQuantizer, ProductQuantizer, Quantizer, ResidualQuantizer,
+                          ScalarQuantizer, get_mem_usage_kb, imbalance_factor)
 from ._transforms import TRANSFORM_CLASSES, read_VectorTransform, write_VectorTransform
 from ._selectors import *  # noqa: F401,F403
 from ._selectors import (IDSelector, IDSelectorAll, IDSelectorAnd, IDSelectorArray,

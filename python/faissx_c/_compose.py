@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-from . import _format, _io
+from . import _fields, _format, _io
 from ._arrays import VECTORS
 from ._binary import IndexBinary, IndexBinaryFlat
 from ._index import Index
@@ -53,14 +53,19 @@ def _initializer(name, **more):
     return decorate
 
 
-@_initializer("IndexRefine")
-def _(self, base_index, refine_index):
-    for o in (base_index, refine_index):
-        handle(o, Index, "faiss.IndexRefine")
-    _make(self, b"IxRF" + _header(base_index, is_trained=base_index.is_trained and
-                                  refine_index.is_trained) +
-          _bytes(base_index) + _bytes(refine_index) + struct.pack("<f", 1), base_index,
-          refine_index)
+def _refine(name, code):
+    @_initializer(name)
+    def _(self, base_index, refine_index):
+        for o in (base_index, refine_index):
+            handle(o, Index, f"faiss.{name}")
+        _make(self, code + _header(base_index, is_trained=base_index.is_trained and
+                                   refine_index.is_trained) +
+              _bytes(base_index) + _bytes(refine_index) + struct.pack("<f", 1), base_index,
+              refine_index)
+
+
+_refine("IndexRefine", b"IxRF")
+_refine("IndexRefinePanorama", b"IxRP")
 
 
 def _refine_flat(base_index, xb):
@@ -117,6 +122,20 @@ def _(self, quantizer, d, nlist, metric=1, own_invlists=True):
     self._take_quantizer(quantizer)
 
 
+def merged(self, other):
+    """Moves the codes of another index of the same class, each vector's after the other."""
+    data, more = (_bytes(i) for i in (self, other))
+    fields = _format.parse(data).fields
+    at, kind, n = fields["codes"]
+    more_at, _, more_n = _format.parse(more).fields["codes"]
+    words = type(self).__name__ in ("IndexFlat", "IndexFlatL2", "IndexFlatIP")
+    total = self.ntotal + other.ntotal
+    data = (data[:at - 8] + struct.pack("<Q", (n + more_n) // (4 if words else 1)) +
+            data[at:at + n] + more[more_at:more_at + more_n] + data[at + n:])
+    _fields.replace(self, _format.put(data, fields["ntotal"], total))
+    other.reset()
+
+
 # --- binary indexes ---
 
 
@@ -138,7 +157,6 @@ def _binary_map(name, code):
 
 
 def _id_map(self):
-    from . import _fields
     data, node = _fields._snapshot(self)
     return VECTORS["Int64Vector"]._of(_format.get(data, node.fields["id_map"]))
 

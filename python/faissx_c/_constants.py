@@ -21,20 +21,6 @@ def is_similarity_metric(metric):
     return metric in (METRIC_INNER_PRODUCT, METRIC_Jaccard)
 
 
-class ScalarQuantizer:
-    """The types of scalar quantizers."""
-
-    (QT_8bit, QT_4bit, QT_8bit_uniform, QT_4bit_uniform, QT_fp16, QT_8bit_direct, QT_6bit, QT_bf16,
-     QT_8bit_direct_signed, QT_0bit, QT_1bit_tqmse, QT_2bit_tqmse, QT_3bit_tqmse, QT_4bit_tqmse,
-     QT_8bit_tqmse, QT_2bit_tq, QT_3bit_tq, QT_4bit_tq, QT_5bit_tq, QT_1bit_eden, QT_2bit_eden,
-     QT_3bit_eden, QT_4bit_eden, QT_5bit_eden, QT_6bit_eden, QT_7bit_eden, QT_8bit_eden,
-     QT_count) = range(28)
-    RS_minmax, RS_meanstd, RS_quantiles, RS_optim = range(4)
-
-    def __init__(self, *args):
-        raise NotImplementedError("faiss.ScalarQuantizer: FAISS's C API has no constructor for it")
-
-
 class AdditiveQuantizer:
     """The search types of additive quantizers."""
 

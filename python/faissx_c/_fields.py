@@ -201,19 +201,13 @@ def _pq_code_size(index, data, node):
     return (_codes_per(data, node, "M") * _codes_per(data, node, "nbits") + 7) // 8
 
 
-def _graph_sizes(index, data, node):
-    raise KeyError
-
-
 _DERIVED = {
     "code_size": _code_size,
     "dsub": lambda i, data, n: _codes_per(data, n, "d") // _codes_per(data, n, "M"),
     "ksub": lambda i, data, n: 1 << _codes_per(data, n, "nbits"),
     "metric_arg": lambda i, data, n: 0.0,
-    "centroids_codes": _graph_sizes,
-    "no": lambda i, data, n: n.fields["type"] and None,
+    "nb_bits": lambda i, data, n: {"RaBitQuantizer": 1}[n.name],
 }
-del _DERIVED["centroids_codes"], _DERIVED["no"]
 
 
 def _known_fields():

@@ -15,6 +15,12 @@ _float32, _int64 = np.dtype("float32"), np.dtype("int64")
 _empty, _contiguous = np.empty, np.ascontiguousarray
 
 
+# Their codes are in the order of the vectors, in one piece of the file.
+_MERGED_BY_FILE = {"IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexPQ", "IndexScalarQuantizer",
+                   "IndexLSH", "IndexResidualQuantizer", "IndexLocalSearchQuantizer",
+                   "IndexRaBitQ"}
+
+
 def _only_float32(numeric_type, what):
     if numeric_type != Float32:
         if numeric_type not in (1, 3):
@@ -121,12 +127,11 @@ class Index(Object):
 
     def _merge(self, other, h, add_id):
         self.check_compatible_for_merge(other)
-        if type(self).__name__ not in ("IndexFlat", "IndexFlatL2", "IndexFlatIP"):
+        if add_id or type(self).__name__ not in _MERGED_BY_FILE:
             raise NotImplementedError(
                 f"faiss.{type(self).__name__}.merge_from: FAISS's C API merges IVF indexes only")
-        if other.ntotal:
-            self.add(other.reconstruct_n(0, other.ntotal))
-        other.reset()
+        from ._compose import merged
+        merged(self, other)
 
     def check_compatible_for_merge(self, other):
         """Raises an error unless merge_from(other) is possible."""

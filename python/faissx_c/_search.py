@@ -116,13 +116,19 @@ def eval_intersection(I1, I2):
     """Returns how many numbers the rows of two tables have in common."""
     I1, I2 = i64(I1), i64(I2)
     assert len(I1) == len(I2)
-    return sum(np.intersect1d(a, b).size for a, b in zip(I1, I2))
+    return sum(_common(a, b) for a, b in zip(I1, I2))
+
+
+def _common(a, b):
+    """How many numbers two lists have in common, but for negative ones, which are no labels."""
+    found = np.intersect1d(a, b)
+    return int((found >= 0).sum())
 
 
 def ranklist_intersection_size(k1, v1, k2, v2):
     """Returns how many numbers two lists have in common; pointers."""
     a, b = rev_swig_ptr(v1, k1), rev_swig_ptr(v2, k2)
-    return int(np.intersect1d(a, b).size)
+    return _common(a, b)
 
 
 def merge_knn_results(Dall, Iall, keep_max=False):

@@ -34,9 +34,11 @@ def environment(way, server):
     return env
 
 
-def run_file(path, way, args):
-    """Returns {test: (result, reason)}."""
-    results, every = {}, None
+def run_file(path, way, args, before):
+    """Returns {test: (result, reason)}.  before: results of an earlier run; if there are any, only
+    the tests that ran out of time are run again."""
+    results = {t: tuple(r) for t, r in before.items() if r[0] != "time"}
+    every = list(before) or None
     end = time.time() + args.seconds
     while time.time() < end:
         wanted = [t for t in every if t not in results] if every else []
@@ -87,6 +89,8 @@ def main():
     p.add_argument("--server", default="")
     p.add_argument("--seconds", type=int, default=300, help="for a file")
     p.add_argument("--each", type=int, default=60, help="for a test")
+    p.add_argument("--again", action="store_true",
+                   help="only the tests that ran out of time in the run before")
     p.add_argument("dir")
     p.add_argument("files", nargs="*")
     args = p.parse_args()
@@ -100,7 +104,10 @@ def main():
         name = os.path.basename(path)
         for way in args.ways.split(","):
             started = time.time()
-            got = run_file(os.path.abspath(path), way, args)
+            before = table.get(name, {}).get(way, {}) if args.again else {}
+            if args.again and not any(r == "time" for r, _ in before.values()):
+                continue
+            got = run_file(os.path.abspath(path), way, args, before)
             table.setdefault(name, {})[way] = got
             count = collections.Counter(r for r, _ in got.values())
             print(f"{name} {way}: {dict(count)} {time.time() - started:.0f} s", flush=True)
