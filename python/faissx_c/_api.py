@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functions of FAISS's C API as ctypes functions, made from the generated table on first use.
 
-`api.Index_add` is faiss_Index_add, unchecked; arrays and handles are passed as integers.  `call` and
-`make` check for errors.
+`api.Index_add` is faiss_Index_add, unchecked; arrays and handles are passed as integers.  `call`
+and `make` check for errors.
 """
 import ctypes
 

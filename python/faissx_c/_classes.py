@@ -133,8 +133,8 @@ class _FromDescription:
         if type(made).__name__ != type(self).__name__ and \
                 type(self).__name__ in _io.INDEX_CLASSES:
             raise NotImplementedError(
-                f"faiss.{type(self).__name__}: FAISS's C API has no constructor for it, and makes a "
-                f"{type(made).__name__} from '{description}'")
+                f"faiss.{type(self).__name__}: FAISS's C API has no constructor for it, and makes "
+                f"a {type(made).__name__} from '{description}'")
         self._steal(made)
 
 
@@ -462,7 +462,7 @@ class IndexIVF(Index):
         try:
             lists = self._from_file("invlists")
         except AttributeError:
-            copy = _io.clone_index(self)
+            copy = _io.deserialize_index(_io.serialize_index(self))
             copy.make_direct_map(True)
             return copy.reconstruct_batch(keys)
         return self.sa_decode(lists.standalone_codes(keys))
@@ -692,6 +692,12 @@ class IndexPreTransform(_Around):
         """The transforms: those that Python added, or else copies."""
         given = self.__dict__.get("_transforms")
         return Chain(given if given is not None else _transforms_of(self))
+
+    def _vectors(self, keys):
+        x = self.index._vectors(keys)
+        for transform in reversed(self.chain):
+            x = transform.reverse_transform(x)
+        return x
 
     def prepend_transform(self, transform):
         """Adds a transform before the others."""

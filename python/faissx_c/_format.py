@@ -5,8 +5,9 @@ The C API tells neither the class of most indexes nor their parts (a product qua
 an HNSW index).  The bytes that faiss_write_index writes do: `parse` returns them as a tree of
 `Node`.
 
-A layout is a list of NAME=TYPE.  TYPE is a letter of `struct` (a number), [ and a letter (a vector),
-< and a letter (a vector whose size counts words of four bytes), or @ and the name of another layout.
+A layout is a list of NAME=TYPE.  TYPE is a letter of `struct` (a number), [ and a letter (a
+vector), < and a letter (a vector whose size counts words of four bytes), or @ and the name of
+another layout.
 """
 import struct
 
@@ -141,7 +142,7 @@ _INDEX = {
     "IBMp": ("IndexBinaryIDMap", "@bhdr index=@index id_map=[q"),
     "IBM2": ("IndexBinaryIDMap2", "@bhdr index=@index id_map=[q"),
     "IBHh": ("IndexBinaryHash", "@bhdr b=i nflip=i"),
-    "IBHm": ("IndexBinaryMultiHash", "@bhdr storage=@index nhash=i b=i nflip=i"),
+    "IBHm": ("IndexBinaryMultiHash", "@bhdr storage=@index b=i nhash=i nflip=i"),
 }
 
 

@@ -189,8 +189,8 @@ class Index(Object):
         if params is None:
             return None
         if type(params) is not SearchParameters or params.sel is None:
-            raise NotImplementedError("faiss.Index.range_search: params: FAISS's C API has no range "
-                                      "search with parameters")
+            raise NotImplementedError("faiss.Index.range_search: params: FAISS's C API has no "
+                                      "range search with parameters")
         return params.sel
 
     def search_and_reconstruct(self, x, k, *, params=None, D=None, I=None, R=None):

@@ -27,6 +27,10 @@ _CASTS = ("IndexIDMap2", "IndexIDMap", "IndexIVFScalarQuantizer", "IndexIVFFlat"
 
 
 def _name_of(h, binary):
+    if not binary:
+        for cast in ("IndexFlat1D", "IndexFlatL2", "IndexFlatIP"):
+            if getattr(api, cast + "_cast")(h):
+                return cast
     writer = api.write_index_binary if binary else api.write_index
 
     def write(f):

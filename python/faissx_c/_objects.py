@@ -56,7 +56,7 @@ class Object:
 
     @classmethod
     def _wrap(cls, handle, owner=None):
-        """Returns the Python object of a handle.  owner: the object that it is a part of, if any."""
+        """Returns the Python object of a handle.  owner: the object that it is a part of."""
         self = cls.__new__(cls)
         self._adopt(handle, owner)
         return self

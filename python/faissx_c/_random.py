@@ -72,7 +72,7 @@ def randn(n, seed=12345):
 
 
 def _normal(rng, out):
-    """Marsaglia's polar method: pairs of numbers, of which those outside the circle are left out."""
+    """Marsaglia's polar method: pairs of numbers, without those outside the circle."""
     done = 0
     while done < out.size:
         raw = rng.raw(2 * (out.size - done + 16)).reshape(-1, 2)

@@ -58,7 +58,9 @@ def pairwise_distances(xq, xb, metric=METRIC_L2, metric_arg=0):
         index = _flat(d, metric, metric_arg)
         index.add(xb)
         D, I = index.search(xq, nb)
-        np.put_along_axis(out, I, D, 1)
+        out[:] = np.nan  # a distance that is not a number is not found
+        rows, columns = np.nonzero(I >= 0)
+        out[rows, I[rows, columns]] = D[rows, columns]
     return out
 
 

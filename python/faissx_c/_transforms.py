@@ -189,6 +189,15 @@ def _getattr(self, name):
     raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
+def _setattr(self, name, value):
+    if name[0] != "_" and name not in ("thisown", "referenced_objects") and \
+            not hasattr(type(self), name) and name not in self.__dict__:
+        raise NotImplementedError(f"faiss.{type(self).__name__}.{name}: FAISS's C API cannot set "
+                                  "it")
+    object.__setattr__(self, name, value)
+
+
 VectorTransform.__getattr__ = _getattr
+VectorTransform.__setattr__ = _setattr
 
 assert _fields and _streams and Pointer and error

@@ -78,7 +78,8 @@ print("properties", flat.d, flat.ntotal, flat.is_trained, flat.metric_type, ivf.
       ivf.quantizer.ntotal, type(ivf.quantizer).__name__)
 print("range_search", bits(*flat.range_search(xq, 1.0)), bits(*ivf.range_search(xq, 1.0)))
 print("assign", bits(flat.assign(xq, 3)))
-print("reconstruct", bits(flat.reconstruct(7), flat.reconstruct_n(5, 9), flat.reconstruct_batch([4, 2])))
+print("reconstruct", bits(flat.reconstruct(7), flat.reconstruct_n(5, 9),
+                          flat.reconstruct_batch([4, 2])))
 print("search_and_reconstruct", bits(*flat.search_and_reconstruct(xq, 3)),
       bits(*ivf.search_and_reconstruct(xq, 3)))
 line("sa_encode", lambda: bits(ivf.sa_encode(xq), ivf.sa_decode(ivf.sa_encode(xq))))
@@ -111,7 +112,8 @@ selectors = {
     "range": lambda: faiss.IDSelectorRange(10, 90),
     "batch": lambda: faiss.IDSelectorBatch([4, 5, 60]),
     "not": lambda: faiss.IDSelectorNot(faiss.IDSelectorRange(10, 500)),
-    "and": lambda: faiss.IDSelectorAnd(faiss.IDSelectorRange(10, 90), faiss.IDSelectorRange(40, 99)),
+    "and": lambda: faiss.IDSelectorAnd(faiss.IDSelectorRange(10, 90),
+                                       faiss.IDSelectorRange(40, 99)),
     "or": lambda: faiss.IDSelectorOr(faiss.IDSelectorRange(1, 9), faiss.IDSelectorRange(40, 99)),
 }
 for name, make in selectors.items():
@@ -154,7 +156,8 @@ for name, make in {"IndexBinaryFlat": lambda: faiss.IndexBinaryFlat(64),
         index.add(bb)
         copy = faiss.deserialize_index_binary(faiss.serialize_index_binary(index))
         assert type(copy) is type(index)
-        return f"{index.d} {index.code_size} {bits(*index.search(bq, 5))} {bits(*copy.search(bq, 5))}"
+        return (f"{index.d} {index.code_size} {bits(*index.search(bq, 5))} "
+                f"{bits(*copy.search(bq, 5))}")
     try:
         print(name, binary())
     except NotImplementedError:

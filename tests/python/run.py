@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs FAISS's own Python tests with FAISS's module, with ours in process, and with ours on a server.
+"""Runs FAISS's own Python tests with FAISS's module, with ours in process and on a server.
 
     run.py --out TABLE.json [--ways faiss,local,remote] [--server ENDPOINT] DIR [FILE]...
 
