@@ -120,18 +120,16 @@ class Index(Object):
     def merge_from(self, other, add_id=0):
         """Moves the vectors of another index into this one."""
         h = handle(other, Index, "faiss.Index.merge_from")
+        if type(self).__name__ in _MERGED_BY_FILE and not add_id:
+            from ._compose import merged
+            self.check_compatible_for_merge(other)
+            merged(self, other)
+            return
         try:
             call("Index_merge_from", self._h, h, add_id)
         except NotImplementedError:
-            self._merge(other, h, add_id)
-
-    def _merge(self, other, h, add_id):
-        self.check_compatible_for_merge(other)
-        if add_id or type(self).__name__ not in _MERGED_BY_FILE:
-            raise NotImplementedError(
-                f"faiss.{type(self).__name__}.merge_from: FAISS's C API merges IVF indexes only")
-        from ._compose import merged
-        merged(self, other)
+            raise NotImplementedError(f"faiss.{type(self).__name__}.merge_from: FAISS's C API "
+                                      "merges IVF indexes only") from None
 
     def check_compatible_for_merge(self, other):
         """Raises an error unless merge_from(other) is possible."""

@@ -19,7 +19,7 @@ REASONS = [
      "an argument that the C API cannot pass"),
     (r"has no attribute|missing \d+ required|takes .* positional|unexpected keyword|not supported",
      "a method, field or form of a constructor that the C API lacks"),
-    (r"^NotImplementedError", "something else that the C API lacks"),
+    (r"^NotImplementedError|merges IndexIVF only", "something else that the C API lacks"),
     (r"time limit|Overdue", "the time limit"),
     (r"signal", "the process ended"),
 ]
