@@ -308,6 +308,9 @@ def replace(index, data):
     if is_lossy(index):
         raise NotImplementedError(f"faiss.{type(index).__name__}: FAISS does not read all of such "
                                   "an index from a file")
+    if index.__dict__.get("_published"):
+        raise NotImplementedError(f"faiss.{type(index).__name__}: FAISS's C API cannot set a field "
+                                  "of a published index")
     if not index.thisown:
         raise NotImplementedError(f"faiss.{type(index).__name__}: a field of an index that belongs "
                                   "to another one cannot be set")

@@ -120,7 +120,8 @@ class Index(Object):
     def merge_from(self, other, add_id=0):
         """Moves the vectors of another index into this one."""
         h = handle(other, Index, "faiss.Index.merge_from")
-        if type(self).__name__ in _MERGED_BY_FILE and not add_id:
+        if type(self).__name__ in _MERGED_BY_FILE and not add_id and self.thisown and \
+                not self.__dict__.get("_published"):
             from ._compose import merged
             self.check_compatible_for_merge(other)
             merged(self, other)

@@ -262,11 +262,20 @@ def deserialize_index_binary(data):
     return _deserialize(data, 0, True)[0]
 
 
+def _is_published(name):
+    """Whether a file's name is that of an index on the server."""
+    name = os.fspath(name)
+    prefixes = [p.partition("=")[0] for p in os.environ.get("FAISSX_PATH_MAP", "").split(",")]
+    return name.startswith(("faissx://", *filter(None, prefixes)))
+
+
 def _write(index, to, io_flags, binary):
     kind = "write_index_binary" if binary else "write_index"
     _no_flags(kind, io_flags)
     if isinstance(to, (str, os.PathLike)):
         call(kind + "_fname", index._h, os.fsencode(to))
+        if _is_published(to):
+            index.__dict__["_published"] = True
     elif isinstance(to, IOWriter):
         to._write(_serialize(index._h, binary).tobytes())
     else:
@@ -288,7 +297,10 @@ def _read(of, io_flags, binary):
     kind = "read_index_binary" if binary else "read_index"
     if isinstance(of, (str, os.PathLike)):
         h = make(kind + "_fname", os.fsencode(of), io_flags)
-        return wrap(h, None, _name_of_file(of), binary)
+        index = wrap(h, None, _name_of_file(of), binary)
+        if _is_published(of):
+            index.__dict__["_published"] = True
+        return index
     if isinstance(of, IOReader):
         data = of._take()
         index, used = _deserialize(np.frombuffer(data, "uint8"), io_flags, binary)

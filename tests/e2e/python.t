@@ -34,6 +34,15 @@ is "errors on a server" "$(there tests/python/errors.py 2>"$TMP/err" || cat "$TM
 like "a server that does not exist" "$(SERVER=ipc://$TMP/none there -c 'import faiss; faiss.IndexFlatL2(4)' 2>&1)" \
     '^RuntimeError: faissx: .*none'
 
+is "a field of a published index is not set in a copy" "$(there -c '
+import faiss
+i = faiss.IndexPQ(8, 2, 4)
+faiss.write_index(i, "faissx://py")
+try:
+    faiss.read_index("faissx://py").search_type = 1
+except NotImplementedError as e:
+    print(e)' 2>/dev/null)" "faiss.IndexPQ: FAISS's C API cannot set a field of a published index"
+
 # --- faissx run ---
 
 run() {

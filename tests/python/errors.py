@@ -37,6 +37,10 @@ fails(NotImplementedError, "init_centroids", lambda: faiss.Kmeans(8, 2).train(
 fails(NotImplementedError, "weights", lambda: faiss.Kmeans(8, 2).train(
     np.random.rand(100, 8), weights=np.ones(100)))
 fails(NotImplementedError, "numeric_type", lambda: index.search(x, 1, numeric_type=faiss.Float16))
+# A value that cannot be set is refused, not kept in Python only.
+fails(NotImplementedError, "PCAMatrix.epsilon", lambda: setattr(faiss.PCAMatrix(8, 4), "epsilon", 1))
+fails(NotImplementedError, "train_iters", lambda: setattr(
+    faiss.LocalSearchQuantizer(8, 2, 4), "train_iters", 1))
 # The index is as it was.
 index.add(x)
 assert index.ntotal == 3
