@@ -356,9 +356,9 @@ RUN_TESTS = $(PROVE) --exec tests/run
 ALONE = $(filter build/tests/e2e/attack-%,$(SCRIPTS))
 
 # Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
-# memory, of which a sanitizer uses more.
+# memory, of which a sanitizer uses more, and not the Python module, which is no C code.
 in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
-	$(filter-out $(ALONE),$(filter build/tests/e2e/%,$(SCRIPTS))))
+	$(filter-out $(ALONE) build/tests/e2e/python.t,$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install the packages that building needs (Debian)
 	@packaging/deps.sh build
