@@ -86,12 +86,17 @@ CLI_OBJ := $(call objects,$(CLI_SRC))
 RECORD_OBJ := $(call objects,$(RECORD_SRC))
 
 GENERATED := $(addprefix $(GEN)/,api_gen.h api_gen.c stubs.h entry.c names.h remote.h handlers.h exports.map \
-	faiss_c_compat.h matrix.md)
+	faiss_c_compat.h matrix.md signatures.py)
 
 # The names of libfaiss_c that a program may ask for, by instruction set.
 VARIANTS := $(patsubst %,libfaiss_c_%.so,avx2 avx512 avx512_spr sve)
 
-PRODUCTS := $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
+# The Python module, as it is installed.
+PYTHON_SRC := $(wildcard $(addprefix python/faissx_c/,*.py *.txt */*.py */*/*.py))
+PYTHON := $(patsubst python/%,$(BUILD)/faissx/python/%,$(PYTHON_SRC)) \
+	$(BUILD)/faissx/python/faissx_c/_signatures.py
+
+PRODUCTS := $(PYTHON) $(addprefix $(BUILD)/,libfaissx_c.so faissx/libfaiss_c.so $(addprefix faissx/,$(VARIANTS)) \
 	faissx/libfaissx_audit.so faissx-server bin/faissx)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
@@ -105,7 +110,7 @@ BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
 SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
 
-.PHONY: all generated test-programs engine header check-header
+.PHONY: all generated test-programs engine header check-header wheel
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -136,6 +141,7 @@ $(eval $(call generate,handlers.h,handlers))
 $(eval $(call generate,exports.map,map))
 $(eval $(call generate,faiss_c_compat.h,header))
 $(eval $(call generate,matrix.md,matrix))
+$(eval $(call generate,signatures.py,python))
 
 $(GEN)/support-matrix.md: packaging/support-matrix.in $(GEN)/matrix.md
 	$(Q)cat $^ >$@
@@ -205,6 +211,23 @@ $(BUILD)/faissx/libfaissx_audit.so: $(AUDIT_SRC) $(wildcard audit/*.h)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden \
 		-ffreestanding -fno-tree-loop-distribute-patterns -fno-stack-protector $(LDFLAGS) -shared \
 		-nostartfiles -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-soname,$(@F) -o $@ $(AUDIT_SRC)
+
+$(BUILD)/faissx/python/%: python/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/faissx/python/faissx_c/_signatures.py: $(GEN)/signatures.py
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# For the wheel: it looks for libmsgpackc beside it.
+$(BUILD)/wheel/libfaissx_c.so.0: $(SHIM_OBJ) $(BUILD)/common.a $(GEN)/exports.map
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(SHIM_LINK) -Wl,-rpath,'$$ORIGIN' -Wl,-soname,$(@F) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
+
+wheel: $(BUILD)/wheel/libfaissx_c.so.0 $(PYTHON) ## make a wheel for Python in build/wheel (needs no FAISS)
+	@python3 packaging/wheel.py $(VERSION) $(BUILD)/faissx/python/faissx_c $< $(BUILD)/wheel
 
 # FAISS reads through the server's own fread(): server/engine/call/source.h.  Its parallel loops run
 # through the server's own GOMP_parallel(): server/engine/guard/region.h.
@@ -324,7 +347,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full python-tests demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -333,9 +356,9 @@ RUN_TESTS = $(PROVE) --exec tests/run
 ALONE = $(filter build/tests/e2e/attack-%,$(SCRIPTS))
 
 # Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
-# memory, of which a sanitizer uses more.
+# memory, of which a sanitizer uses more, and not the Python module, which is no C code.
 in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
-	$(filter-out $(ALONE),$(filter build/tests/e2e/%,$(SCRIPTS))))
+	$(filter-out $(ALONE) build/tests/e2e/python.t,$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install the packages that building needs (Debian)
 	@packaging/deps.sh build
@@ -373,6 +396,12 @@ torture: all $(TORTURE) $(E2E) $(RAW) $(UNIT) $(BUILD)/tests/e2e/torture.t ## ki
 # LIBRARIES: RELEASE=PATH of libfaiss_c.so, for each release that the table is to have.
 refusals: $(CRASH) ## generate the table of calls that crash FAISS, from LIBRARIES='1.7.3=/path/libfaiss_c.so ...'
 	BUILD=$(BUILD) tests/crash/run.sh $(LIBRARIES)
+
+# A folder with FAISS's own tests (test_*.py), and its tutorials beside it.  FAISS's module comes from
+# PyPI.
+FAISS_PYTHON_TESTS ?=
+python-tests: all $(BUILD)/tests/e2e/raw ## run FAISS's own Python tests from FAISS_PYTHON_TESTS three ways, for the table of docs/python.md
+	@BUILD=$(BUILD) tests/python/run.sh $(FAISS_PYTHON_TESTS)
 
 demo: ## run FAISS's own example in process and on a server, and compare
 	@packaging/demo.sh
@@ -426,6 +455,8 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	ln -sf libfaissx_c.so.0 $(DESTDIR)$(LIBDIR)/libfaissx_c.so
 	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(BUILD)/faissx/libfaissx_audit.so $(DESTDIR)$(LIBDIR)/faissx
 	for name in $(VARIANTS); do ln -sf libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx/$$name; done
+	for file in $(PYTHON:$(BUILD)/faissx/%=%); do \
+		install -D -m 644 $(BUILD)/faissx/$$file $(DESTDIR)$(LIBDIR)/faissx/$$file; done
 	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
@@ -437,6 +468,7 @@ uninstall: ## remove what install has installed
 		$(DESTDIR)$(INCLUDEDIR)/faiss_c_compat.h \
 		$(DESTDIR)$(INCLUDEDIR)/faissx.h \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc
+	rm -rf $(DESTDIR)$(LIBDIR)/faissx/python
 	-rmdir $(DESTDIR)$(LIBDIR)/faissx
 
 clean: ## remove everything that was built, except the engine

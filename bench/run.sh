@@ -460,6 +460,30 @@ bench_python() {
     stop_server
 }
 
+# A program of FAISS in Python, beside one in C, on the same server.
+module() { # NAME ARGUMENT...
+    worker "$1" "${SERVER_HOST[@]}" env FAISSX_SERVER="$TCP" FAISSX_FAISS_LIBRARY=/nonexistent \
+        PYTHONPATH="$BUILD/faissx/python/faissx_c/as_faiss" "$PYTHON" bench/module.py "${@:2}"
+}
+bench_module() {
+    begin module
+    for PYTHON in python3 /usr/bin/python3 ""; do
+        [ -n "$PYTHON" ] || { note "module is left out: python3-numpy is not installed"; return; }
+        "$PYTHON" -c 'import numpy' 2>/dev/null && break
+    done
+    index Flat 1000
+    start_server
+    remote c1 "$TCP" search -i "$INDEX" -n 500
+    module module1 search "$INDEX" 500
+    index Flat 10000
+    remote c100 "$TCP" search -i "$INDEX" -q 100 -n 20
+    module module100 search "$INDEX" 20 100
+    remote c_add "$TCP" add -v 100000
+    module module_add add 100000
+    turns "$(rounds 20 60)"
+    stop_server
+}
+
 # --- plots, with --full ------------------------------------------------------------
 
 # How the time of a call grows with its queries, and throughput with clients.
@@ -517,7 +541,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python module"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

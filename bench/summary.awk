@@ -211,4 +211,10 @@ END {
     python("search_p50", "search", "p50"); put("python_search", ">=", 100)
     python("search100_p50", "search100", "p50"); put("python_search_100", ">=", 10)
     python("add_seconds", "add", "seconds"); put("python_add", ">=", 10)
+    for (i = 1; i <= rounds["module"]; i++)
+        if (has("module", i, "module1", "p50") && has("module", i, "c1", "p50"))
+            note(get("module", i, "module1", "p50") - get("module", i, "c1", "p50"))
+    put("module_search_us_more", "<=", 5)
+    ratio("module", "c100", "module100", "p50"); put("module_search_100", ">=", 0.9)
+    ratio("module", "c_add", "module_add", "seconds"); put("module_add", ">=", 0.9)
 }

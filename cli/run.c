@@ -55,16 +55,19 @@ static int add(const char *name, const char *value, int before)
 
 static int run(const struct cli_server *s, char **operands)
 {
-    char folder[PATH_MAX], library[PATH_MAX + 32], audit[PATH_MAX + 32];
+    char folder[PATH_MAX], library[PATH_MAX + 32], audit[PATH_MAX + 32], python[PATH_MAX + 64];
     if (find_stand_in(folder) != 0)
         return CLI_FAILED;
     snprintf(library, sizeof library, "%s/libfaiss_c.so", folder);
     snprintf(audit, sizeof audit, "%s/libfaissx_audit.so", folder);
+    /* A folder with a package faiss, before an installed one. */
+    snprintf(python, sizeof python, "%s/python/faissx_c/as_faiss", folder);
     /* Append to LD_PRELOAD: a library in it, such as a sanitizer's, may have to come first. */
     if (setenv("FAISSX_SERVER", s->server, 1) || (s->key && setenv("FAISSX_API_KEY", s->key, 1)) ||
         (s->tenant && setenv("FAISSX_TENANT_ID", s->tenant, 1)) ||
         (s->verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||
-        add("LD_AUDIT", audit, 0) || add("LD_LIBRARY_PATH", folder, 1)) {
+        add("LD_AUDIT", audit, 0) || add("LD_LIBRARY_PATH", folder, 1) ||
+        (access(python, R_OK) == 0 && add("PYTHONPATH", python, 1))) {
         fputs("faissx run: out of memory\n", stderr);
         return CLI_FAILED;
     }
@@ -82,7 +85,8 @@ const struct cli_command cli_run = {
     "Runs PROGRAM, unchanged, with its FAISS indexes on a server.  Wherever the program, or\n"
     "a program that it starts, loads libfaiss_c.so or one of its variants, by name or by\n"
     "path, it gets the library that forwards the calls.  If a real FAISS is loaded all the\n"
-    "same, a message on stderr names it.\n\n"
+    "same, a message on stderr names it.  In a Python program, `import faiss` imports a module\n"
+    "on top of that library, though FAISS's own may be installed.\n\n"
     "The exit status is that of PROGRAM; 127 if PROGRAM is not found, 126 if it cannot be\n"
     "run, 2 if the command line is wrong.\n",
     run};

@@ -4,7 +4,7 @@
  *
  *   apigen TABLE TYPES WHAT >FILE
  *
- * WHAT is header, map, api.h, api.c, stubs, entry, names, remote, handlers or matrix.
+ * WHAT is header, map, api.h, api.c, stubs, entry, names, remote, handlers, python or matrix.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,10 @@ static const struct {
     const char *name;
     void (*emit)(const struct table *, FILE *);
 } outputs[] = {
-    {"map", emit_map},     {"api.h", emit_api_h},       {"api.c", emit_api_c},
-    {"stubs", emit_stubs}, {"entry", emit_entry},       {"remote", emit_remote},
-    {"names", emit_names}, {"handlers", emit_handlers}, {"matrix", emit_matrix},
+    {"map", emit_map},       {"api.h", emit_api_h},       {"api.c", emit_api_c},
+    {"stubs", emit_stubs},   {"entry", emit_entry},       {"remote", emit_remote},
+    {"names", emit_names},   {"handlers", emit_handlers}, {"matrix", emit_matrix},
+    {"python", emit_python},
 };
 
 int main(int argc, char **argv)
@@ -25,7 +26,7 @@ int main(int argc, char **argv)
     static struct table t;
     if (argc != 4) {
         fputs("usage: apigen TABLE TYPES "
-              "header|map|api.h|api.c|stubs|entry|names|remote|handlers|matrix\n",
+              "header|map|api.h|api.c|stubs|entry|names|remote|handlers|python|matrix\n",
               stderr);
         return 2;
     }

@@ -99,6 +99,9 @@ void emit_prototype(const struct fn *fn, const char *prefix, const char *name, F
 void emit_header(const struct table *t, const char *types_path, FILE *f);
 void emit_matrix(const struct table *t, FILE *f);
 
+/* apigen_python.c */
+void emit_python(const struct table *t, FILE *f);
+
 #define EACH_FN(t, fn) for (const struct fn *fn = &(t)->fns[1]; fn < &(t)->fns[(t)->nops]; fn++)
 
 #endif

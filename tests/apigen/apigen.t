@@ -33,7 +33,7 @@ fi
 
 for spec in "$here"/good/*.api; do
     name=${spec##*/}
-    for what in map stubs api.c handlers; do
+    for what in map stubs api.c handlers python; do
         echo "== $what"
         "$apigen" "$spec" proto/faiss_types.h $what || echo "status $?"
     done >"$work/out" 2>&1

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions of FAISS's C API as ctypes functions, made from the generated table on first use.
+
+`api.Index_add` is faiss_Index_add, unchecked; arrays and handles are passed as integers.  `call`
+and `make` check for errors.
+"""
+import ctypes
+
+from ._library import load
+from ._signatures import CLASSES, FUNCTIONS
+
+library = load()
+
+_TYPES = {
+    "void": None,
+    "err": ctypes.c_int,
+    "int": ctypes.c_int,
+    "int32_t": ctypes.c_int32,
+    "unsigned int": ctypes.c_uint,
+    "char": ctypes.c_byte,
+    "uint8_t": ctypes.c_uint8,
+    "long": ctypes.c_long,
+    "int64_t": ctypes.c_int64,
+    "idx_t": ctypes.c_int64,
+    "size_t": ctypes.c_size_t,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+    "string": ctypes.c_char_p,
+}
+
+# From faissx.h.
+E_MISSING, E_UNSUPPORTED = 2, 10
+
+
+class _Api:
+    """Binds a function when it is first asked for."""
+
+    def __getattr__(self, name):
+        try:
+            returns, params, _ = FUNCTIONS[name]
+        except KeyError:
+            raise AttributeError(f"FAISS's C API has no faiss_{name}") from None
+        function = getattr(library, "faiss_" + name)
+        function.restype = _TYPES.get(returns[1], ctypes.c_void_p)
+        function.argtypes = [_TYPES.get(p[1], ctypes.c_void_p) for p in params]
+        setattr(self, name, function)
+        return function
+
+
+api = _Api()
+
+library.faissx_last_error_code.restype = ctypes.c_int
+library.faissx_is_remote.restype = ctypes.c_int
+library.faissx_is_remote.argtypes = [ctypes.c_void_p]
+library.faissx_configure.restype = ctypes.c_int
+library.faissx_configure.argtypes = [ctypes.c_char_p] * 3
+library.faissx_version.restype = ctypes.c_char_p
+
+
+def error(name):
+    """Returns the exception for the thread's last failed call, of the function `name`."""
+    text = (api.get_last_error() or b"").decode("utf-8", "replace")
+    if library.faissx_last_error_code() in (E_MISSING, E_UNSUPPORTED):
+        return NotImplementedError(text or f"faiss_{name} is not available")
+    return RuntimeError(text or f"faiss_{name} failed")
+
+
+def call(name, *args):
+    """Calls a function; raises an error if it returns an error code other than 0."""
+    result = getattr(api, name)(*args)
+    if result and FUNCTIONS[name][0][1] == "err":
+        raise error(name)
+    return result
+
+
+def make(name, *args):
+    """Calls a function that gives an object through a pointer, and returns its handle.  `args` are
+    the other arguments."""
+    params = FUNCTIONS[name][1]
+    out = ctypes.c_void_p()
+    args = list(args)
+    args.insert([p[1] for p in params].index("out_handle"), ctypes.addressof(out))
+    if getattr(api, name)(*args):
+        raise error(name)
+    if not out.value:
+        raise error(name)
+    return out.value
+
+
+def lent(name, handle, *types):
+    """Calls a function that lends memory: returns a pointer of each of `types`, then the count if
+    the function has one."""
+    params = FUNCTIONS[name][1][1:]
+    values = []
+    types = list(types)
+    for p in params:
+        values.append(ctypes.c_size_t() if p[1] == "count" else ctypes.POINTER(types.pop(0))())
+    getattr(api, name)(handle, *[ctypes.addressof(v) for v in values])
+    return [v.value if isinstance(v, ctypes.c_size_t) else v for v in values]
+
+
+def is_remote(handle):
+    """Whether an object belongs to a server."""
+    return bool(library.faissx_is_remote(handle))
+
+
+def configure(server=None, api_key=None, tenant_id=None):
+    """Uses another server, or none, for objects that are created from now on."""
+    texts = [None if s is None else s.encode() for s in (server, api_key, tenant_id)]
+    if library.faissx_configure(*texts):
+        raise error("configure")
+
+
+def ancestors(name):
+    """Yields a class of the table and its bases."""
+    while name:
+        yield name
+        name = CLASSES[name]

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Indexes of float vectors: what every class of them can do."""
+import numpy as np
+
+from . import _fields, _io
+from ._api import api, call, error, lent, make
+from ._arrays import Float32, Pointer, _Vector, address, codes, f32, i64, result, take
+from ._objects import Object, handle, with_properties
+from ._selectors import IDSelector, IDSelectorBatch, SearchParameters, c_params, range_result
+
+import ctypes
+
+_search, _add, _ntotal, _d = api.Index_search, api.Index_add, api.Index_ntotal, api.Index_d
+_float32, _int64 = np.dtype("float32"), np.dtype("int64")
+_empty, _contiguous = np.empty, np.ascontiguousarray
+
+
+# Their codes are in the order of the vectors, in one piece of the file.
+_MERGED_BY_FILE = {"IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexPQ", "IndexScalarQuantizer",
+                   "IndexLSH", "IndexResidualQuantizer", "IndexLocalSearchQuantizer",
+                   "IndexRaBitQ"}
+
+
+def _only_float32(numeric_type, what):
+    if numeric_type != Float32:
+        if numeric_type not in (1, 3):
+            raise ValueError("numeric type must be either faiss.Float32, faiss.Float16, "
+                             "or faiss.Int8")
+        raise NotImplementedError(f"{what}: numeric_type: FAISS's C API takes float32 only")
+
+
+@with_properties()
+class Index(Object):
+    """An index of float vectors."""
+
+    _free = "Index_free"
+    _dim = None
+
+    def __init__(self, *args):
+        raise AttributeError("No constructor defined - class is abstract")
+
+    # d is asked for in every call, and changes in few.
+    @property
+    def d(self):
+        d = self._dim
+        if d is None:
+            d = _d(self._h)
+            if d:
+                self.__dict__["_dim"] = d
+        return d
+
+    @d.setter
+    def d(self, value):
+        raise NotImplementedError("faiss.Index.d: FAISS's C API cannot set it")
+
+    def _resized(self):
+        self.__dict__["_dim"] = None
+
+    def __setattr__(self, name, value):
+        if name[0] == "_" or name in ("thisown", "referenced_objects") or \
+                hasattr(type(self), name) or name in self.__dict__:
+            object.__setattr__(self, name, value)
+        elif name == "this":
+            raise NotImplementedError("faiss.Index.this: cannot be set")
+        else:
+            _fields.set_field(self, name, value)
+
+    def __getattr__(self, name):
+        return _fields.get_field(self, name)
+
+    # --- contents ---
+
+    def train(self, x, *, numeric_type=Float32, xq_train=None):
+        """Trains the index with the rows of x."""
+        n, d = x.shape
+        assert d == self.d
+        _only_float32(numeric_type, "faiss.Index.train")
+        if xq_train is not None:
+            raise NotImplementedError("faiss.Index.train: xq_train: FAISS's C API has no "
+                                      "train_with_queries")
+        x = f32(x)
+        if api.Index_train(self._h, n, address(x)):
+            raise error("Index_train")
+
+    def add(self, x, numeric_type=Float32):
+        """Adds the rows of x, which get the numbers from ntotal on."""
+        n, d = x.shape
+        assert d == self.d
+        if numeric_type != Float32:
+            _only_float32(numeric_type, "faiss.Index.add")
+        x = _contiguous(x, _float32)
+        if _add(self._h, n, address(x)):
+            raise error("Index_add")
+
+    def add_with_ids(self, x, ids, numeric_type=Float32):
+        """Adds the rows of x under the given ids."""
+        n, d = x.shape
+        assert d == self.d
+        assert ids.shape == (n,), "not same nb of vectors as ids"
+        _only_float32(numeric_type, "faiss.Index.add_with_ids")
+        x, ids = f32(x), i64(ids)
+        if api.Index_add_with_ids(self._h, n, address(x), address(ids)):
+            raise error("Index_add_with_ids")
+
+    def reset(self):
+        """Removes all vectors."""
+        call("Index_reset", self._h)
+
+    def remove_ids(self, x):
+        """Removes vectors: those of a selector, or those with the ids of an array.  Returns how
+        many."""
+        if not isinstance(x, IDSelector):
+            assert x.ndim == 1
+            x = IDSelectorBatch(i64(x))
+        n = ctypes.c_size_t()
+        with x.native() as selector:
+            call("Index_remove_ids", self._h, selector, ctypes.addressof(n))
+        return n.value
+
+    def merge_from(self, other, add_id=0):
+        """Moves the vectors of another index into this one."""
+        h = handle(other, Index, "faiss.Index.merge_from")
+        if type(self).__name__ in _MERGED_BY_FILE and not add_id and self.thisown and \
+                not self.__dict__.get("_published"):
+            from ._compose import merged
+            self.check_compatible_for_merge(other)
+            merged(self, other)
+            return
+        try:
+            call("Index_merge_from", self._h, h, add_id)
+        except NotImplementedError:
+            raise NotImplementedError(f"faiss.{type(self).__name__}.merge_from: FAISS's C API "
+                                      "merges IVF indexes only") from None
+
+    def check_compatible_for_merge(self, other):
+        """Raises an error unless merge_from(other) is possible."""
+        if type(other) is not type(self):
+            raise RuntimeError("can only merge indexes of the same type")
+        if other.d != self.d:
+            raise RuntimeError("can only merge indexes of the same dimension")
+
+    # --- searches ---
+
+    def search(self, x, k, *, params=None, D=None, I=None, numeric_type=Float32):
+        """Returns the distances and labels of the k nearest neighbours of each row of x."""
+        n, d = x.shape
+        x = _contiguous(x, _float32)
+        assert d == (self._dim or self.d)
+        assert k > 0
+        D = _empty((n, k), _float32) if D is None else result(D, (n, k), "float32")
+        I = _empty((n, k), _int64) if I is None else result(I, (n, k), "int64")
+        if params is not None or numeric_type:
+            self._search_with(n, x, k, params, D, I, numeric_type)
+        elif _search(self._h, n, address(x), k, address(D), address(I)):
+            raise error("Index_search")
+        return D, I
+
+    def _search_with(self, n, x, k, params, D, I, numeric_type):
+        _only_float32(numeric_type, "faiss.Index.search")
+        with c_params(params, self) as p:
+            if api.Index_search_with_params(self._h, n, address(x), k, p, address(D), address(I)):
+                raise error("Index_search_with_params")
+
+    def assign(self, x, k, labels=None):
+        """Returns the labels of the k nearest neighbours of each row of x."""
+        n, d = x.shape
+        assert d == self.d
+        x = f32(x)
+        labels = result(labels, (n, k), "int64")
+        if api.Index_assign(self._h, n, address(x), address(labels), k):
+            raise error("Index_assign")
+        return labels
+
+    def range_search(self, x, thresh, *, params=None):
+        """Returns all neighbours within a distance: lims, D, I.  Those of row i are at
+        lims[i]:lims[i + 1]."""
+        n, d = x.shape
+        assert d == self.d
+        x = f32(x)
+        thresh = float(thresh)
+        selector = self._range_selector(params)
+        found = range_result("Index_range_search", self._h, n, address(x), thresh)
+        return found if selector is None else _select(found, selector)
+
+    def _range_selector(self, params):
+        """The selector of a range search.  The C API's has no parameters: a selector alone is
+        applied to the results, which is the same where all candidates are compared."""
+        if params is None:
+            return None
+        if type(params) is not SearchParameters or params.sel is None:
+            raise NotImplementedError("faiss.Index.range_search: params: FAISS's C API has no "
+                                      "range search with parameters")
+        return params.sel
+
+    def search_and_reconstruct(self, x, k, *, params=None, D=None, I=None, R=None):
+        """As search(), and returns the vectors that were found, too."""
+        n, d = x.shape
+        R = result(R, (n, k, d), "float32")
+        D, I = self.search(x, k, params=params, D=D, I=I)
+        self._fill(I.reshape(-1), R.reshape(-1, d))
+        return D, I, R
+
+    def _fill(self, keys, out):
+        found = keys >= 0
+        out.view("int32")[~found] = -1
+        if found.any():
+            out[found] = self._vectors(keys[found])
+
+    def _vectors(self, keys):
+        return self.reconstruct_batch(keys)
+
+    # --- vectors ---
+
+    def reconstruct(self, key, x=None):
+        """Returns the vector with this id, as the index has it."""
+        x = result(x, (self.d,), "float32")
+        if api.Index_reconstruct(self._h, key, address(x)):
+            raise error("Index_reconstruct")
+        return x
+
+    def reconstruct_batch(self, key, x=None):
+        """Returns the vectors with these ids."""
+        key = i64(key)
+        (n,) = key.shape
+        x = result(x, (n, self.d), "float32")
+        if not n:
+            return x
+        try:
+            call("Index_reconstruct_batch", self._h, n, address(key), address(x))
+        except NotImplementedError:
+            for i in range(n):
+                self.reconstruct(int(key[i]), x[i])
+        return x
+
+    def reconstruct_n(self, n0=0, ni=-1, x=None):
+        """Returns ni vectors from id n0 on, by default all."""
+        if ni == -1:
+            ni = self.ntotal - n0
+        x = result(x, (ni, self.d), "float32")
+        if api.Index_reconstruct_n(self._h, n0, ni, address(x)):
+            raise error("Index_reconstruct_n")
+        return x
+
+    def compute_residual(self, x, residual=None, key=None):
+        """Writes x minus the vector with id `key` to residual; arrays or pointers."""
+        call("Index_compute_residual", self._h, _at(x), _at(residual), key)
+
+    def compute_residual_n(self, n, x, residuals, keys):
+        """As compute_residual, for n vectors."""
+        call("Index_compute_residual_n", self._h, n, _at(x), _at(residuals), _at(keys))
+
+    # --- as a codec ---
+
+    def sa_code_size(self):
+        """Returns the number of bytes of a code."""
+        n = ctypes.c_size_t()
+        call("Index_sa_code_size", self._h, ctypes.addressof(n))
+        # In some releases this function of the C API does not set the number.
+        return n.value or _fields.standalone_size(self)
+
+    def sa_encode(self, x, codes=None):
+        """Returns the codes of the rows of x."""
+        n, d = x.shape
+        assert d == self.d
+        x = f32(x)
+        out = result(codes, (n, self.sa_code_size()), "uint8")
+        call("Index_sa_encode", self._h, n, address(x), address(out))
+        return out
+
+    def sa_decode(self, codes, x=None):
+        """Returns the vectors of codes."""
+        n, size = codes.shape
+        assert size == self.sa_code_size()
+        codes = _codes(codes)
+        x = result(x, (n, self.d), "float32")
+        call("Index_sa_decode", self._h, n, address(codes), address(x))
+        return x
+
+    # --- the object itself ---
+
+    def get_distance_computer(self):
+        raise NotImplementedError("faiss.Index.get_distance_computer: FAISS's C API has none")
+
+    def __getstate__(self):
+        return {"this": _io.serialize_index(self).tobytes()}
+
+    def __setstate__(self, state):
+        self._steal(_io.deserialize_index(np.frombuffer(state["this"], "uint8")))
+
+
+_codes = codes
+
+
+def _at(a):
+    """The address of an array or a pointer."""
+    return a.address if isinstance(a, Pointer) else address(a)
+
+
+def _select(found, selector):
+    """Of the results of a range search, those whose ids a selector accepts."""
+    lims, D, I = found
+    keep = selector.members(I)
+    before = np.concatenate([[0], np.cumsum(keep)])
+    return before[lims.astype("int64")].astype(lims.dtype), D[keep], I[keep]
+
+
+def lent_vector(function, h, ctype, dtype, kind=None):
+    """The content of a vector that the C API lends, as a copy."""
+    from ._arrays import vector
+    pointer, n = lent(function, h, ctype)
+    v = vector(take(pointer, n, dtype))
+    v._read_only = f"faiss_{function}: FAISS's C API only reads it"
+    return v
+
+
+assert make and _Vector

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams of the C library, for the functions of FAISS's C API that take a FILE *."""
+import ctypes
+import ctypes.util
+
+import numpy as np
+
+_c = ctypes.CDLL(None)
+_c.open_memstream.restype = ctypes.c_void_p
+_c.open_memstream.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+_c.fmemopen.restype = ctypes.c_void_p
+_c.fmemopen.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+_c.fclose.argtypes = [ctypes.c_void_p]
+_c.fopen.restype = ctypes.c_void_p
+_c.fopen.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+_c.free.argtypes = [ctypes.c_void_p]
+_c.ftell.restype = ctypes.c_long
+_c.ftell.argtypes = [ctypes.c_void_p]
+
+_WRITE = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_READ = _WRITE
+
+
+class _Functions(ctypes.Structure):
+    _fields_ = [("read", ctypes.c_void_p), ("write", ctypes.c_void_p), ("seek", ctypes.c_void_p),
+                ("close", ctypes.c_void_p)]
+
+
+_c.fopencookie.restype = ctypes.c_void_p
+_c.fopencookie.argtypes = [ctypes.c_void_p, ctypes.c_char_p, _Functions]
+
+
+def written(write):
+    """Calls write(FILE *), and returns what it wrote as an array of bytes."""
+    data, size = ctypes.c_void_p(), ctypes.c_size_t()
+    f = _c.open_memstream(ctypes.addressof(data), ctypes.addressof(size))
+    if not f:
+        raise MemoryError("open_memstream")
+    try:
+        try:
+            write(f)
+        finally:
+            _c.fclose(f)
+        out = np.empty(size.value, "uint8")
+        if size.value:
+            ctypes.memmove(out.ctypes.data, data.value, size.value)
+        return out
+    finally:
+        _c.free(data)
+
+
+def reading(data, read):
+    """Returns read(FILE *) for a stream with the bytes of an array, and how many were read."""
+    data = np.ascontiguousarray(data, "uint8")
+    f = _c.fmemopen(data.ctypes.data if data.size else None, max(data.size, 1), b"rb")
+    if not f:
+        raise MemoryError("fmemopen")
+    try:
+        return read(f), _c.ftell(f)
+    finally:
+        _c.fclose(f)
+
+
+def first_bytes(write, n):
+    """Calls write(FILE *), and returns the first bytes that it writes; the others are refused."""
+    got = bytearray()
+
+    def take(_, source, size):
+        if len(got) < n:
+            got.extend(ctypes.string_at(source, size)[:n])
+        return size if len(got) < n else 0
+
+    callback = _WRITE(take)
+    f = _c.fopencookie(None, b"wb", _Functions(write=ctypes.cast(callback, ctypes.c_void_p)))
+    if not f:
+        raise MemoryError("fopencookie")
+    try:
+        write(f)
+    except RuntimeError:
+        pass
+    finally:
+        _c.fclose(f)
+    return bytes(got)
+
+
+def open_file(name, mode):
+    """Opens a file of the C library; returns the FILE *."""
+    f = _c.fopen(name.encode(), mode.encode())
+    if not f:
+        raise RuntimeError(f"Error: 'f' failed: could not open {name}")
+    return f
+
+
+def close_file(f):
+    _c.fclose(f)

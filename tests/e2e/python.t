@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The Python module: every class in process and on a server, bit for bit; its errors; unmodified
+# programs through `faissx run`; the wheel.
+. tests/e2e/lib.sh
+
+# The distribution's Python has the distribution's packages; another one may come first in PATH.
+for python in python3 /usr/bin/python3 none; do
+    "$python" -c 'import numpy' 2>/dev/null && break
+done
+[ "$python" != none ] || skip_all "python3-numpy is not installed"
+alias=$BUILD/faissx/python/faissx_c/as_faiss
+# One thread, so that FAISS does its work in the same order.
+export PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+why() { grep -v WARNING "$1" | tail -n 12 | sed 's/^/# /'; }
+here() { preloaded env PYTHONPATH="$alias" "$python" "$@"; }
+there() { remote env PYTHONPATH="$alias" "$python" "$@"; }
+
+# --- results ---
+
+start_server
+here tests/python/classes.py >"$TMP/local" 2>"$TMP/err"
+is "each class in process" $? 0 || why "$TMP/err"
+there tests/python/classes.py >"$TMP/remote" 2>"$TMP/err"
+is "each class on a server" $? 0 || why "$TMP/err"
+same "the same bits" "$TMP/local" "$TMP/remote"
+ok "with many lines" test "$(wc -l <"$TMP/local")" -ge 45
+is "its objects are freed on the server" "$(stat_of objects)" 0
+
+# --- errors ---
+
+is "errors in process" "$(here tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
+is "errors on a server" "$(there tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
+like "a server that does not exist" "$(SERVER=ipc://$TMP/none there -c 'import faiss; faiss.IndexFlatL2(4)' 2>&1)" \
+    '^RuntimeError: faissx: .*none'
+
+is "a field of a published index is not set in a copy" "$(there -c '
+import faiss
+i = faiss.IndexPQ(8, 2, 4)
+faiss.write_index(i, "faissx://py")
+try:
+    faiss.read_index("faissx://py").search_type = 1
+except NotImplementedError as e:
+    print(e)' 2>/dev/null)" "faiss.IndexPQ: FAISS's C API cannot set a field of a published index"
+
+# --- faissx run ---
+
+run() {
+    env FAISSX_FAISS_LIBRARY=/nonexistent LD_PRELOAD="$SANITIZER_RUNTIME" \
+        ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS" "$BUILD/bin/faissx" run --server "$SERVER" "$@"
+}
+here tests/python/tutorial.py >"$TMP/local" 2>&1
+is "an unmodified program in process" $? 0 || why "$TMP/local"
+run "$python" tests/python/tutorial.py >"$TMP/remote" 2>&1
+is "and through faissx run" $? 0 || why "$TMP/remote"
+same "prints the same" "$TMP/local" "$TMP/remote"
+mkdir -p "$TMP/site/faiss"
+echo 'raise SystemExit("another faiss was imported")' >"$TMP/site/faiss/__init__.py"
+is "an installed faiss is not imported instead" "$(PYTHONPATH=$TMP/site run "$python" -c 'import faiss; print(faiss.__name__)' 2>&1)" faissx_c
+like "and is without faissx run" "$(PYTHONPATH=$TMP/site "$python" -c 'import faiss' 2>&1)" 'another faiss'
+is "one session, with the library of faissx run" "$(run "$python" -c '
+import faiss, faissx_c
+i = faiss.IndexFlatL2(4)
+print(faissx_c.is_remote(i._h), faissx_c._api.library._name)' 2>&1)" 'True None'
+
+# --- the wheel ---
+
+case $BUILD in *-address | *-thread) exit 0 ;; esac
+wheel=$(make --no-print-directory -s BUILD="${BUILD#"$PWD"/}" wheel 2>&1 | tail -n 1)
+ok "the wheel is built" test -f "$wheel" || { diag "$wheel"; exit 1; }
+if ! "$python" -m venv --system-site-packages "$TMP/venv" >"$TMP/venv.out" 2>&1; then
+    diag "the wheel is not tried: python3-venv is not installed"
+    exit 0
+fi
+ok "pip installs it without a network" "$TMP/venv/bin/pip" install --no-index --no-deps "$wheel"
+cd "$TMP" || exit 1
+wheeled() { env -u LD_LIBRARY_PATH FAISSX_SERVER="$SERVER" FAISSX_FAISS_LIBRARY=/nonexistent "$TMP/venv/bin/python" "$@"; }
+is "its library is the one that is used" "$(wheeled -c '
+import faissx_c, os
+i = faissx_c.IndexFlatL2(4)
+print(faissx_c.is_remote(i._h), os.path.dirname(faissx_c._api.library._name) == os.path.dirname(faissx_c.__file__))' 2>&1)" 'True True'
+like "it does not take the name faiss" "$(wheeled -c 'import faiss' 2>&1)" "No module named 'faiss'"
+wheeled -m faissx_c "$OLDPWD/tests/python/tutorial.py" >"$TMP/remote" 2>&1
+same "python -m faissx_c runs an unmodified program" "$TMP/local" "$TMP/remote"
+cd "$OLDPWD" || exit 1

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of the module: their types, and that they name what is wrong."""
+import faiss
+import numpy as np
+
+
+def fails(kind, text, f):
+    try:
+        f()
+    except kind as e:
+        assert text in str(e), f"'{e}' does not contain '{text}'"
+        return
+    raise AssertionError(f"no {kind.__name__}")
+
+
+index = faiss.IndexFlatL2(8)
+x = np.zeros((3, 8), "float32")
+fails(AssertionError, "", lambda: index.add(np.zeros((3, 9), "float32")))
+fails(AssertionError, "", lambda: index.search(x, 0))
+fails(ValueError, "", lambda: index.add(np.zeros(8, "float32")))
+fails(AttributeError, "shape", lambda: index.add([[1.0] * 8]))
+fails(AssertionError, "not same nb", lambda: index.add_with_ids(x, np.arange(2)))
+fails(RuntimeError, "add_with_ids", lambda: index.add_with_ids(x, np.arange(3)))
+fails(TypeError, "expected a faiss.Index", lambda: faiss.IndexIVFFlat("q", 8, 4))
+fails(TypeError, "uint8", lambda: faiss.IndexBinaryFlat(64).add(x))
+fails(RuntimeError, "", lambda: faiss.index_factory(8, "Nonsense"))
+fails(RuntimeError, "/nonexistent", lambda: faiss.read_index("/nonexistent/index"))
+fails(RuntimeError, "", lambda: faiss.IndexIVFFlat(faiss.IndexFlatL2(8), 8, 4).add(x))
+fails(AttributeError, "'nonsense'", lambda: setattr(index, "nonsense", 1))
+fails(AttributeError, "'nonsense'", lambda: index.nonsense)
+fails(AttributeError, "no attribute 'nonsense'", lambda: faiss.nonsense)
+# What the C API lacks is named.
+fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
+assert not hasattr(faiss, "SuperKMeans")
+fails(NotImplementedError, "init_centroids", lambda: faiss.Kmeans(8, 2).train(
+    np.random.rand(100, 8), init_centroids=x[:2]))
+fails(NotImplementedError, "weights", lambda: faiss.Kmeans(8, 2).train(
+    np.random.rand(100, 8), weights=np.ones(100)))
+fails(NotImplementedError, "numeric_type", lambda: index.search(x, 1, numeric_type=faiss.Float16))
+# A value that cannot be set is refused, not kept in Python only.
+fails(NotImplementedError, "PCAMatrix.epsilon", lambda: setattr(faiss.PCAMatrix(8, 4), "epsilon", 1))
+fails(NotImplementedError, "train_iters", lambda: setattr(
+    faiss.LocalSearchQuantizer(8, 2, 4), "train_iters", 1))
+# The index is as it was.
+index.add(x)
+assert index.ntotal == 3
+# Other types of numbers are converted, and other orders.
+index.add(np.asfortranarray(np.arange(24).reshape(3, 8)))
+assert (index.reconstruct(4) == np.arange(8, 16)).all()
+# An index lives as long as what was made around it.
+ivf = faiss.IndexIVFFlat(faiss.IndexFlatL2(8), 8, 2)
+ivf.train(np.random.rand(100, 8))
+part = faiss.IndexIDMap(faiss.IndexFlatL2(8)).index
+part.add(x)
+assert part.ntotal == 3 and ivf.quantizer.ntotal == 2
+print("all errors are as they should be")
