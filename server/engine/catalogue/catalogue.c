@@ -7,6 +7,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
+#include "server/engine/training/training.h"
 
 const struct fxe_operation *fxe_catalogue_find(struct fxe_req *r, const char *name, size_t len)
 {
@@ -29,6 +30,8 @@ bool fxe_catalogue_changes(const struct fxe_operation *op)
     for (const struct fxe_index_operation *o = fxe_index_names; o->base.name; o++)
         if (&o->base == op)
             return o->changes;
+    if (fxe_training_is(op))
+        return true;
     return op == &fxe_index_wraps[0].base;
 }
 

@@ -61,6 +61,9 @@ void fxe_run_search(struct fxe_req *r);
 /* Returns whether the index has inverted lists, and their nprobe.  It is locked. */
 bool fxe_nprobe_of(const struct fxe_obj *o, int64_t *nprobe);
 
+/* The one gets the nprobe of the other, if both have inverted lists.  Both are locked. */
+void fxe_nprobe_copy(const struct fxe_obj *from, const struct fxe_obj *to);
+
 /* The name of an index's class, without its namespace. */
 void fxe_index_type(const void *faiss, const char **type, size_t *len);
 

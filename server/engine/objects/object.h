@@ -22,6 +22,7 @@ struct fxe_group {
     struct fxe_obj *members; /* list, through obj.next_in_group */
     int nkept;               /* members that the store keeps */
     struct fxe_req *waiting, *last_waiting;
+    struct fxe_req *raising; /* a reader that is to be the next writer (lock.h), or NULL */
 };
 
 /* Calls about an index since it was made or read; each is atomic. */
@@ -54,6 +55,7 @@ struct fxe_obj {
     int own_shape;               /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;       /* what the store has of it, or NULL */
+    struct fxe_training *training; /* it waits for its training (training/training.h); or NULL */
     struct fxe_content *content; /* what it was read from, if it is shared (shared.h); or NULL */
     struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
