@@ -10,6 +10,8 @@
  *                                          has ids
  *     catalogue add PATH N SEED            add N vectors
  *     catalogue total PATH                 print how many there are
+ *     catalogue trained PATH               print whether it is trained
+ *     catalogue train PATH N               train it with N vectors
  *     catalogue search PATH N K NPROBE OUT N queries; OUT.1 are the distances, OUT.2 the labels;
  *                                          NPROBE 0: as the index is
  *     catalogue range PATH N RADIUS OUT    OUT.1 are the limits, OUT.2 the labels, OUT.3 distances
@@ -173,6 +175,12 @@ int main(int argc, char **argv)
         free(x);
     } else if (strcmp(what, "total") == 0 && argc == 3) {
         printf("%lld\n", (long long)faiss_Index_ntotal(index));
+    } else if (strcmp(what, "trained") == 0 && argc == 3) {
+        printf("%d\n", faiss_Index_is_trained(index));
+    } else if (strcmp(what, "train") == 0 && argc == 4) {
+        float *x = random_vectors(n, (size_t)faiss_Index_d(index), 3);
+        MUST(faiss_Index_train(index, (idx_t)n, x));
+        free(x);
     } else if (strcmp(what, "search") == 0 && argc == 7) {
         search(index, n, strtoull(argv[4], NULL, 10), atoi(argv[5]), argv[6]);
     } else if (strcmp(what, "range") == 0 && argc == 6) {
