@@ -68,6 +68,12 @@ is "the engine is the same" "$(stat_of pid)" "$engine"
 like "and serves" "$(raw '{"action":"ping"}' '{"action":"search","index_id":"f","query_vectors":[[0,0]],"k":1}')" \
     '"indices":\[0\]'
 
+# A name that only others can give: "\xff", a key "name" of index_create.
+odd=84a96f7065726174696f6eac696e6465785f637265617465a46e616d65a1ffa16402a474797065a4666c6174
+like "another client makes an index whose name is not UTF-8" "$(raw "hex:,$odd")" '"status":"ok"'
+like "a list does not have it" "$(RAW_HEX=1 raw '{"action":"ping"}' '{"action":"list_indices"}' | tail -n 1 | grep -c a1ff)" '^0$'
+like "and has the others" "$(raw '{"action":"ping"}' '{"action":"list_indices"}' | tail -n 1)" '"index_id":"norm"'
+
 # --- limits ---
 
 # message BYTES: a ping of that size.

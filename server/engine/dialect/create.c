@@ -12,10 +12,11 @@
 static int read_d(struct fxd_ask *a)
 {
     const msgpack_object *o = fxd_get(a, "dimension");
-    char *end, text[40] = "0";
+    char *end, text[256] = "0";
+    if (o && o->type == MSGPACK_OBJECT_STR && o->via.str.size >= sizeof text)
+        return fxd_error(a, NULL, "Invalid dimension: it must be an integer.");
     if (o && o->type == MSGPACK_OBJECT_STR)
-        snprintf(text, sizeof text, "%.*s", o->via.str.size > 38 ? 38 : (int)o->via.str.size,
-                 o->via.str.ptr);
+        snprintf(text, sizeof text, "%.*s", (int)o->via.str.size, o->via.str.ptr);
     else if (o && (o->type == MSGPACK_OBJECT_FLOAT64 || o->type == MSGPACK_OBJECT_FLOAT32))
         snprintf(text, sizeof text, "%.0f",
                  isfinite(o->via.f64) && fabs(o->via.f64) < 1e9 ? trunc(o->via.f64) : -1);
@@ -113,6 +114,10 @@ static void begin_create(struct fxd_ask *a, const char *name, const struct fxd_t
     fxd_str(a, "name", name);
     fxd_int(a, "d", a->n);
     fxd_str(a, "description", t->description);
+    if (t->kind == FXD_BINARY ? t->nlist > 0 : t->kind != FXD_FLAT && t->kind != FXD_HNSW) {
+        fxd_str(a, "training", "auto"); /* as soon as FAISS can: the client expects it */
+        fxd_int(a, "training_vectors", 1);
+    }
     if (t->kind == FXD_BINARY)
         fxd_str(a, "class", "IndexBinary");
     else
