@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/call/copy.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
-#include "server/engine/catalogue/make.h"
 #include "server/engine/catalogue/part.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
@@ -189,9 +189,13 @@ static void run_transform(struct fxe_req *r)
                  r->operation->name);
         return;
     }
-    struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = fxe_copy_of(r, o)};
-    if (!copy.ptr)
+    char why[FXE_COPY_WHY];
+    struct fxe_obj copy = {.cls = FX_CLASS_Index};
+    if (fxe_copy_index(fxe_obj_target(o), 0, &copy.ptr, why) != 0) {
+        fxe_fail(r, "limit", "%s: the index could not be copied: %s", r->operation->name,
+                 *why ? why : "the server has no memory for a copy");
         return;
+    }
     transform(r, &copy, fxe_api()->IndexFlat_cast(behind(r, copy.ptr)));
     fxe_guard_forget(&copy);
     fxe_obj_free_faiss(copy.cls, copy.ptr);
