@@ -93,6 +93,16 @@ like "10,000 vectors of 128 numbers, 11.5 MB, are one message" \
     "$(raw '{"action":"create_index","index_id":"big","dimension":128,"index_type":"L2"}' "file:$TMP/add" | tail -n 1)" '"ntotal":10000'
 like "as the first of a connection, too" "$(raw "file:$TMP/add")" '"ntotal":20000'
 is "the engine is the same then" "$(stat_of pid)" "$engine"
+start_server --faissx-k 2 --faissx-dimension 4 --faissx-vectors 1 --faissx-message 1 --faissx-reply 1
+limited() { like "$1" "$(raw '{"action":"ping"}' '{"action":"create_index","index_id":"l","dimension":4,"index_type":"L2"}' "$2" | tail -n 1)" "$3"; }
+limited "k can be limited" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":3}' '"error":"k=3 out of range \(1-2\)"'
+limited "the dimension" '{"action":"create_index","index_id":"m","dimension":5,"index_type":"L2"}' '"error":"Dimension 5 out of range \(1-4\)"'
+limited "the vectors of one request" '{"action":"add_vectors","index_id":"l","vectors":[[0,0,0,0],[0,0,0,0]]}' '"error":"Batch size 2 exceeds maximum \(1\)"'
+message 1048577
+limited "a message" "file:$TMP/large" '"error":"Request too large"'
+start_server --faissx-k 1000000 --faissx-vectors 20000 --faissx-reply 1
+limited "k can be larger" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":10001}' '"k":10001,'
+limited "and a reply smaller" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":1000000}' '"error":"Response too large"'
 
 # --- what is kept ---
 

@@ -202,6 +202,6 @@ static void run_transform(struct fxe_req *r)
 }
 
 const struct fxe_index_operation fxe_index_clusters[] = {
-    {{"cluster", 0, prepare_cluster, run_cluster, NULL}, 0, false},
+    {{"index_cluster", 0, prepare_cluster, run_cluster, NULL}, 0, false},
     {{"index_transform", 0, prepare_transform, run_transform, NULL}, 0, false},
     {{NULL, 0, NULL, NULL, NULL}, 0, false}};

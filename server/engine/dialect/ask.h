@@ -26,8 +26,7 @@
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/dialect/read.h"
 
-enum { FXD_NAME_MAX = 200, FXD_K_MAX = 10000, FXD_D_MAX = 10000, FXD_BATCH_MAX = 10000 };
-enum { FXD_REPLY_MAX = 500 << 20 }; /* bytes of a reply, as in the original */
+enum { FXD_NAME_MAX = 200 };
 
 typedef void fxd_action(struct fxd_ask *a, struct fxe_req *done);
 
@@ -116,6 +115,8 @@ int64_t *fxd_take_ids(struct fxd_ask *a);
 
 /* --- the reply --- */
 
+/* The most bytes of a reply. */
+double fxd_reply_max(void);
 /* Makes room for a reply of at most so many bytes, which counts against the tenant's memory.
  * Returns 0, or -1 with the reply set. */
 int fxd_reserve(struct fxd_ask *a, double bytes);

@@ -29,8 +29,9 @@ static int read_d(struct fxd_ask *a)
     long long d = strtoll(text, &end, 10);
     if (end == text || *end)
         return fxd_error(a, NULL, "Invalid dimension: %s. Must be an integer.", text);
-    if (d < 1 || d > FXD_D_MAX)
-        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, FXD_D_MAX);
+    int most = fxe_engine.options.faissx.d;
+    if (d < 1 || d > most)
+        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, most);
     a->n = d;
     return 0;
 }

@@ -195,10 +195,15 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+double fxd_reply_max(void)
+{
+    return (double)fxe_engine.options.faissx.reply * (1 << 20);
+}
+
 int fxd_reserve(struct fxd_ask *a, double bytes)
 {
     size_t n = (size_t)bytes + 1024;
-    if (bytes > FXD_REPLY_MAX)
+    if (bytes > fxd_reply_max())
         return fxd_error(a, NULL, "Response too large");
     char *data = fxe_kept_is_full(n, a->kept) ? NULL : realloc(a->reply.data, n);
     if (!data)

@@ -27,8 +27,9 @@ static int read_k(struct fxd_ask *a)
 {
     if (fxd_get_int(a, "k", 10, &a->k) != 0)
         return -1;
-    if (a->k < 1 || a->k > FXD_K_MAX)
-        return fxd_error(a, NULL, "k=%lld out of range (1-%d)", (long long)a->k, FXD_K_MAX);
+    int most = fxe_engine.options.faissx.k;
+    if (a->k < 1 || a->k > most)
+        return fxd_error(a, NULL, "k=%lld out of range (1-%d)", (long long)a->k, most);
     return 0;
 }
 
@@ -276,7 +277,7 @@ static void range_search(struct fxd_ask *a, struct fxe_req *done)
         a->radius = (double)a->k;
     else if (o)
         return;
-    if ((double)a->n * 90 > FXD_REPLY_MAX) {
+    if ((double)a->n * 90 > fxd_reply_max()) {
         fxd_error(a, NULL, "Response too large");
         return;
     }

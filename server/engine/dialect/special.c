@@ -122,7 +122,7 @@ static void compute_clustering(struct fxd_ask *a, struct fxe_req *done)
             return;
         }
         a->tolerant = true;
-        fxd_begin(a, "cluster");
+        fxd_begin(a, "index_cluster");
         fxd_int(a, "k", a->k);
         fxd_int(a, "d", a->total);
         fxd_int(a, "rounds", rounds);

@@ -173,8 +173,9 @@ static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
     struct fx_rows *rows = fxd_rows_of(a, FXD_VECTORS, "Error adding vectors");
     if (!rows || fxd_check_d(a, rows) != 0)
         return;
-    if (rows->n > FXD_BATCH_MAX) {
-        fxd_error(a, NULL, "Batch size %zu exceeds maximum (%d)", rows->n, FXD_BATCH_MAX);
+    if (rows->n > (size_t)fxe_engine.options.faissx.vectors) {
+        fxd_error(a, NULL, "Batch size %zu exceeds maximum (%d)", rows->n,
+                  fxe_engine.options.faissx.vectors);
         return;
     }
     int64_t *ids = NULL;
