@@ -33,7 +33,36 @@ start_server
 all "actions" tests/dialect/actions.txt
 all "types" tests/dialect/types.txt
 
+# --- what FAISSx's own client and server were recorded with ---
+
+# Lists stand for themselves there: @rows(N,D) and so on.
+perl -pe '
+    sub row { my ($i, $d) = @_; "[" . join(",", map { sprintf "%.3f", abs sin($i * 131 + $_ * 17) } 1 .. $d) . "]" }
+    s/\@rows\((\d+),(\d+)\)/my $d = $2; "[" . join(",", map { row($_, $d) } 1 .. $1) . "]"/ge;
+    s/\@row\((\d+)\)/row(1, $1)/ge;
+    s/\@ids\((\d+),(-?\d+)\)/my $first = $2; "[" . join(",", map { $first + $_ } 0 .. $1 - 1) . "]"/ge' \
+    tests/dialect/recorded.txt | grep -v '^#' | split -l 40 - "$TMP/recorded."
+start_server
+for part in "$TMP"/recorded.*; do all "recorded" "$part"; done
+start_server --auth-keys key1:tenantA,key2:tenantB
+grep -v '^#' tests/dialect/recorded-auth.txt >"$TMP/auth"
+while IFS='	' read -r request pattern; do
+    key=$(printf '%s\n' "$request" | sed -n 's/.*\("api_key":"[^"]*"\).*/,\1/p')
+    raw "{\"action\":\"ping\"$key}" "$request" | tail -n 1 >"$TMP/auth.reply"
+    if pattern="$pattern" awk '{ n = split(ENVIRON["pattern"], part, " && ")
+            for (i = 1; i <= n; i++) if ($0 !~ part[i]) exit 1 }' "$TMP/auth.reply"; then
+        pass "recorded with keys: $(printf '%.90s' "$request")"
+    else
+        fail "recorded with keys: $(printf '%.90s' "$request")"
+        diag "got:    $(cat "$TMP/auth.reply")"
+        diag "wanted: $pattern"
+    fi
+done <"$TMP/auth"
+
 # --- hostile maps: an error, and the engine lives ---
+
+start_server
+all "actions" tests/dialect/actions.txt
 
 engine=$(stat_of pid)
 ping=81a6616374696f6ea470696e67

@@ -41,6 +41,13 @@ static void put_metric(struct fxd_ask *a, const struct fxd_type *t)
     fxd_put_text(a, "metric_type", t->ip ? "IP" : "L2");
 }
 
+/* The original gives it back, and keeps it nowhere. */
+static const msgpack_object *metadata_of(const struct fxd_ask *a)
+{
+    const msgpack_object *o = fxd_get(a, "metadata");
+    return o && o->type == MSGPACK_OBJECT_MAP && o->via.map.size ? o : NULL;
+}
+
 static void binary_created(struct fxd_ask *a, const struct fxd_type *t)
 {
     bool ivf = t->nlist > 0;
@@ -85,7 +92,12 @@ static void created(struct fxd_ask *a, const struct fxe_req *done)
     bool trained = flat || t.kind == FXD_HNSW;
     (void)done;
     snprintf(type, sizeof type, "%s%s", kinds[t.kind].type, !flat ? "" : t.ip ? "IP" : "L2");
-    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained);
+    const msgpack_object *metadata = metadata_of(a);
+    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained + (metadata != NULL));
+    if (metadata) {
+        msgpack_packer pk = fxd_put(a, "metadata");
+        msgpack_pack_object(&pk, *metadata);
+    }
     fxd_put_message(a, "Index %s created successfully", a->name);
     fxd_put_text(a, "index_id", a->name);
     fxd_put_text(a, "type", type);
