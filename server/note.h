@@ -10,10 +10,10 @@
 
 /* What an index is to become when it has enough vectors (server/engine/training/). */
 struct fxs_plan {
-    char description[256];      /* for FAISS's factory; "": it does not wait for training */
-    char type[48], inner[48];   /* FAISS's class of it, and of what is in it if it is an IDMap */
-    int64_t enough;             /* vectors */
-    int asked;                  /* only a request trains it */
+    char description[256];    /* for FAISS's factory; "": it does not wait for training */
+    char type[48], inner[48]; /* FAISS's class of it, and of what is in it if it is an IDMap */
+    int64_t enough;           /* vectors */
+    int asked;                /* only a request trains it */
 };
 
 struct fxs_note {

@@ -48,8 +48,8 @@ struct fxs_options {
     struct {
         int k, d, vectors, message, reply; /* the last two: MiB */
     } faissx;                              /* limits for clients of FAISSx in Python */
-    const char *data_dir; /* NULL: nothing is kept */
-    int keep;             /* enum fxs_keep */
+    const char *data_dir;                  /* NULL: nothing is kept */
+    int keep;                              /* enum fxs_keep */
     const char *durability_text;
     struct {
         enum fxs_durability_mode mode;

@@ -7,8 +7,8 @@
  *                           so many vectors are added at least, and more until it has been trained
  *
  * Every vector that was acknowledged before a search began must be found by it, with its id; every
- * one whose removal was acknowledged must not.  Prints how many searches there were before and after
- * the training, and how many vectors there are in the end.
+ * one whose removal was acknowledged must not.  Prints how many searches there were before and
+ * after the training, and how many vectors there are in the end.
  */
 #include <pthread.h>
 #include <stdbool.h>

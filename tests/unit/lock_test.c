@@ -194,7 +194,8 @@ static void those_that_wait_find_the_merged_group(void **state)
         assert_int_equal(states[r], UNUSED);
 }
 
-/* A reader becomes the writer, before any that waits, and as soon as the other readers have ended. */
+/* A reader becomes the writer, before any that waits, and as soon as the other readers have ended.
+ */
 static void a_reader_may_become_the_next_writer(void **state)
 {
     (void)state;

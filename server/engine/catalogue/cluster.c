@@ -63,16 +63,15 @@ static int begin_clustering(struct fxe_req *r, struct clustering *c)
         return -1;
     fxe_api()->ClusteringParameters_init(&params);
     params.niter = (int)c->rounds;
-    int rc =
-        fxe_api()->Clustering_new_with_params(&clusters, (int)c->d, (int)c->k, &params);
+    int rc = fxe_api()->Clustering_new_with_params(&clusters, (int)c->d, (int)c->k, &params);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;
     }
     c->clusters = (struct fxe_obj){.cls = FX_CLASS_Clustering, .ptr = clusters};
-    c->index = (struct fxe_obj){
-        .cls = FX_CLASS_Index,
-        .ptr = fxe_training_make(r, FX_CLASS_Index, c->d, METRIC_L2, "Flat")};
+    c->index =
+        (struct fxe_obj){.cls = FX_CLASS_Index,
+                         .ptr = fxe_training_make(r, FX_CLASS_Index, c->d, METRIC_L2, "Flat")};
     return c->index.ptr ? 0 : -1;
 }
 
@@ -155,9 +154,9 @@ static int transform(struct fxe_req *r, struct fxe_obj *copy, FaissIndexFlat *fl
     float *found = NULL;
     size_t count = 0;
     int rc = fxe_key_vectors(r, copy, &n, &x);
-    const struct fx_buffer *b =
-        rc != 0 || x.type != MSGPACK_OBJECT_POSITIVE_INTEGER ? NULL
-                                                             : fxe_req_frame(r, x.via.u64, "x");
+    const struct fx_buffer *b = rc != 0 || x.type != MSGPACK_OBJECT_POSITIVE_INTEGER
+                                    ? NULL
+                                    : fxe_req_frame(r, x.via.u64, "x");
     if (!b)
         return r->failed ? -1 : fxe_key_wrong(r, "x", "the number of a payload frame");
     fxe_api()->Index_reset(copy->ptr);

@@ -122,8 +122,7 @@ static bool same_text(const msgpack_object *a, const msgpack_object *b)
 
 static bool is_text(const msgpack_object *o)
 {
-    return o->type == MSGPACK_OBJECT_STR &&
-           fxd_is_utf8(o->via.str.ptr, o->via.str.size);
+    return o->type == MSGPACK_OBJECT_STR && fxd_is_utf8(o->via.str.ptr, o->via.str.size);
 }
 
 /* Is all text UTF-8, are all keys text, and is no key twice?  The depth was checked before. */

@@ -197,7 +197,8 @@ static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *ope
     if (done)
         fxd_facts_of(done->obj[0], &a->facts);
     /* That it has no vectors, or is not trained, is only told with its lock. */
-    if (!done && (fxd_look(a->name, &a->facts) == 1 || !fxd_is_ready(&a->facts) || !a->facts.ntotal)) {
+    if (!done &&
+        (fxd_look(a->name, &a->facts) == 1 || !fxd_is_ready(&a->facts) || !a->facts.ntotal)) {
         fxd_begin_named(a, "index_info");
         return;
     }

@@ -216,9 +216,7 @@ static void get_transform_info(struct fxd_ask *a, struct fxe_req *done)
     fxd_put_bool(a, "is_trained", a->facts.trained);
 }
 
-const struct fxd_entry fxd_special[] = {{"optimize_index", optimize_index},
-                                        {"compute_clustering", compute_clustering},
-                                        {"recluster_index", recluster_index},
-                                        {"apply_transform", apply_transform},
-                                        {"get_transform_info", get_transform_info},
-                                        {NULL, NULL}};
+const struct fxd_entry fxd_special[] = {
+    {"optimize_index", optimize_index},         {"compute_clustering", compute_clustering},
+    {"recluster_index", recluster_index},       {"apply_transform", apply_transform},
+    {"get_transform_info", get_transform_info}, {NULL, NULL}};

@@ -314,7 +314,8 @@ static void train_index(struct fxd_ask *a, struct fxe_req *done)
         struct fxd_facts f = {.d = 0};
         /* Another client may have made something else of it. */
         while ((more = fxd_links_next(a->name, (int)a->at++, wrapper)) &&
-               (fxd_look(wrapper, &f) != 0 || !f.idmap || (f.ntotal > 0 && !f.waits) || f.d != (int64_t)rows->d))
+               (fxd_look(wrapper, &f) != 0 || !f.idmap || (f.ntotal > 0 && !f.waits) ||
+                f.d != (int64_t)rows->d))
             ;
         if (more)
             begin_train(a, wrapper, rows);

@@ -134,9 +134,9 @@ static int read_list(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct 
     if (fxe_guard_save(r, o) != 0)
         return -1;
     f.data = malloc(f.room);
-    int rc = !f.data                      ? no_memory(r, all)
+    int rc = !f.data                     ? no_memory(r, all)
              : write_file(r, o, &f) != 0 ? -1
-                                          : take_list(r, &f, from, all, h);
+                                         : take_list(r, &f, from, all, h);
     free(f.data);
     return rc;
 }

@@ -24,7 +24,7 @@ enum {
     CENTROID_MIN = 39,
     CENTROID_MAX = 256,
     OTHER = 256,
-    SAMPLE = 65536,  /* what FAISS's OPQ takes; more than any other of these transforms */
+    SAMPLE = 65536,     /* what FAISS's OPQ takes; more than any other of these transforms */
     SENSIBLE = 1000000, /* vectors: waiting for more would take too much memory */
     BITS_MAX = 24
 };
@@ -159,9 +159,9 @@ static void *make_holder(struct fxe_req *r, const struct fxe_obj *target, int64_
 {
     FaissIndexIDMap *map = fxe_id_map_of(target);
     bool binary = fxe_is_binary(target), list = binary || (!map && fxe_own_ids(target->ptr));
-    const char *what = binary ? "BIVF1"
-                       : list ? "IVF1,Flat"
-                       : !map ? "Flat"
+    const char *what = binary                         ? "BIVF1"
+                       : list                         ? "IVF1,Flat"
+                       : !map                         ? "Flat"
                        : IS(IndexIDMap2, target->ptr) ? "IDMap2,Flat"
                                                       : "IDMap,Flat";
     struct fxe_obj o = {.cls = target->cls};

@@ -29,10 +29,10 @@
 enum {
     STACK = 4 << 20,
     NICE = 10,
-    ROUNDS = 6,            /* without its lock, to carry over what has changed */
-    FEW = 1000,            /* vectors: so many are carried over with it */
-    BLOCK = 16 << 20,      /* bytes to add at once */
-    COPIES = 4,            /* of the vectors that are in memory at the same time */
+    ROUNDS = 6,       /* without its lock, to carry over what has changed */
+    FEW = 1000,       /* vectors: so many are carried over with it */
+    BLOCK = 16 << 20, /* bytes to add at once */
+    COPIES = 4,       /* of the vectors that are in memory at the same time */
     LITTLE = 64 << 20
 };
 
@@ -138,8 +138,7 @@ static int train_with_held(struct job *j, const struct fxe_held *h)
         return fxe_fail(&j->r, "argument",
                         "%s: the index holds %lld vectors, and none were given; expected at least "
                         "%lld to train %s with",
-                        j->r.operation->name, (long long)n, (long long)least,
-                        j->plan->description);
+                        j->r.operation->name, (long long)n, (long long)least, j->plan->description);
     if (n <= most)
         return train_with(j, n, h->x, h->each);
     char *some = malloc((size_t)most * h->each);
@@ -221,8 +220,8 @@ static int make_next(struct job *j)
     int rc = hold(j) != 0 || check_room(j) != 0 ? -1 : 0;
     if (rc == 0) {
         int64_t d = fxe_index_d(j->o);
-        int64_t metric = fxe_is_binary(j->o) ? METRIC_L2
-                                             : (int64_t)fxe_api()->Index_metric_type(j->o->ptr);
+        int64_t metric =
+            fxe_is_binary(j->o) ? METRIC_L2 : (int64_t)fxe_api()->Index_metric_type(j->o->ptr);
         j->seen = j->o->training->changes;
         rc = fxe_held_read(&j->r, j->o, 0, &h);
         release(j);

@@ -29,7 +29,7 @@
 
 /* engine.lock guards what may change. */
 struct fxe_training {
-    struct fxs_plan plan; /* never changes */
+    struct fxs_plan plan;  /* never changes */
     bool due;              /* in the queue of the thread, */
     bool runs;             /* or the thread is at it */
     struct fxe_obj *next;  /* in it */
