@@ -211,4 +211,9 @@ END {
     python("search_p50", "search", "p50"); put("python_search", ">=", 100)
     python("search100_p50", "search100", "p50"); put("python_search_100", ">=", 10)
     python("add_seconds", "add", "seconds"); put("python_add", ">=", 10)
+    ratio("faissx", "theirs", "ours", "search_seconds"); put("faissx_search", ">=", 100)
+    ratio("faissx", "theirs", "ours", "search100_seconds"); put("faissx_search_100", ">=", 10)
+    ratio("faissx", "theirs", "ours", "add_seconds"); put("faissx_add", ">=", 10)
+    ratio("faissx", "theirs", "ours", "reconstruct_seconds"); put("faissx_reconstruct", ">=", 10)
+    ratio("faissx", "ours", "theirs", "processes_per_second"); put("faissx_processes_16", ">=", 100)
 }
