@@ -462,6 +462,7 @@ bench_python() {
     start_python
     start_server
     worker python "$OUT/pyserver" tcp://127.0.0.1:$python_port
+    worker dialect "${SERVER_HOST[@]}" "$OUT/pyserver" "$TCP"
     remote search "$TCP" search -i "$INDEX"
     remote search100 "$TCP" search -i "$INDEX" -q 100 -n 20
     remote add "$TCP" add -v 10000
