@@ -167,6 +167,23 @@ static int split(const char *endpoint, char *host, size_t len, const char **port
     return 0;
 }
 
+/* Keepalive: the kernel ends the connection if the peer's host is gone.  On Linux accepted
+ * connections inherit these options. */
+static void tune_tcp(int fd)
+{
+    static const struct {
+        int level, option, value;
+    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+                   {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+                   {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                   sizeof options[i].value);
+}
+
 static int bind_to(const struct addrinfo *ai)
 {
     int on = 1, off = 0;
@@ -174,6 +191,7 @@ static int bind_to(const struct addrinfo *ai)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    tune_tcp(fd);
     if (ai->ai_family == AF_INET6) /* [::] accepts IPv4, too */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
@@ -267,22 +285,6 @@ static bool is_near(int fd, const struct sockaddr_storage *peer)
                   &((const struct sockaddr_in6 *)peer)->sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
-/* Keepalive: the kernel ends the connection if the peer's host is gone. */
-static void tune_tcp(int fd)
-{
-    static const struct {
-        int level, option, value;
-    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
-                   {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
-                   {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                   sizeof options[i].value);
-}
-
 void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
 {
     for (int i = 0; i < ACCEPTS; i++) {
@@ -297,7 +299,6 @@ void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
             return;
         }
         if (l->tcp) {
-            tune_tcp(fd);
             getnameinfo((struct sockaddr *)&peer, len, host, sizeof host, port, sizeof port,
                         NI_NUMERICHOST | NI_NUMERICSERV);
         }

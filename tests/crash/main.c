@@ -95,7 +95,9 @@ static void choose(const struct choice *c)
                 if (!chosen(c, &kinds[i], metrics[m], v))
                     continue;
                 int at = number++;
-                if (c->sample > 1 && (unsigned)at * 2654435761u % (unsigned)c->sample != 0)
+                /* The high bits: the low ones would choose the same vectors of every kind. */
+                if (c->sample > 1 &&
+                    ((unsigned)at * 2654435761u >> 16) % (unsigned)c->sample != 0)
                     continue;
                 /* Neighbours go to the same process, whose caches have what they need. */
                 if (at / 64 % c->parts == c->part)

@@ -6,7 +6,6 @@
 #
 # Each release takes ten minutes on two cores.  Results are kept in build/refusals/RELEASE and
 # used again.
-# Nested kinds are many and differ little, so only one of their lives in NESTED (default 4) is run.
 set -eu
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build}
@@ -14,12 +13,12 @@ OUT=$BUILD/refusals
 CORES=${CORES:-$(nproc)}
 [ $# -gt 0 ] || { echo "usage: tests/crash/run.sh RELEASE=LIBRARY..." >&2; exit 2; }
 
-# lead RELEASE LIBRARY DEPTH SAMPLE
+# lead RELEASE LIBRARY DEPTH
 lead() {
     local at=$OUT/$1/$3 part jobs=()
     [ ! -f "$at.done" ] || return 0
     for ((part = 0; part < CORES; part++)); do
-        "$BUILD/tests/crash/crash" "$2" --depth "$3" --sample "$4" --part "$part/$CORES" \
+        "$BUILD/tests/crash/crash" "$2" --depth "$3" --part "$part/$CORES" \
             >"$at.$part.tsv" 2>"$at.$part.log" &
         jobs+=($!)
     done
@@ -34,8 +33,7 @@ for one in $(printf '%s\n' "$@" | sort -V); do
     release=${one%%=*} library=${one#*=}
     [ -f "$library" ] || { echo "run.sh: no library $library" >&2; exit 2; }
     mkdir -p "$OUT/$release"
-    for depth in 0 1 3; do lead "$release" "$library" $depth 1; done
-    lead "$release" "$library" 2 "${NESTED:-4}"
+    for depth in 0 1 2 3; do lead "$release" "$library" $depth; done
     awk -v release="$release" '{ lives += $2; deaths += $4 }
         END { printf "%s: %d lives, of which %d calls ended or hung the process\n", release, lives, deaths }' \
         "$OUT/$release"/*.log

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads arbitrary bytes as a message of the dialect.  What is read must agree with itself. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "seed.h"
 #include "server/engine/dialect/read.h"
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void seeds(const char *dir)
 {

@@ -5,7 +5,6 @@
  * return all memory that it counted for them.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,12 +38,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
          "\1\0\1\0\1\1h\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\0\0");
     SEED(dir, "error", "\0\0\4\7\5ERROR\0");
     return 0;
-}
-
-static void require(int condition)
-{
-    if (!condition)
-        abort();
 }
 
 /* --- the simple parser: all bytes are there --- */

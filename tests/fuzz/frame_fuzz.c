@@ -38,12 +38,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
-
 /* The input that the simple parser has not read yet. */
 struct rest {
     const uint8_t *p;

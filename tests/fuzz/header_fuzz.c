@@ -17,12 +17,6 @@ size_t __sanitizer_get_current_allocated_bytes(void);
  * bytes for a pair, which may take only two bytes of a header. */
 enum { DECODED_MIN = 64 << 10, DECODED_PER_BYTE = 128 };
 
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
-
 static void put_seed(const char *dir, const char *name, msgpack_sbuffer *b)
 {
     seed(dir, name, b->data, b->size);

@@ -9,12 +9,6 @@
 #include "proto/numbers.h"
 #include "seed.h"
 
-static void require(int condition)
-{
-    if (!condition)
-        abort();
-}
-
 static void seeds(const char *dir)
 {
     msgpack_sbuffer b;

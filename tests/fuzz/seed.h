@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A fuzz target writes its own seeds: LLVMFuzzerInitialize runs before libFuzzer reads the corpus,
- * so files that it writes to the first corpus directory become part of it.
+ * What the fuzz targets share.  A target writes its own seeds: LLVMFuzzerInitialize runs before
+ * libFuzzer reads the corpus, so files that it writes to the first corpus directory become part
+ * of it.
  */
 #ifndef FX_SEED_H
 #define FX_SEED_H
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+
+/* libFuzzer keeps the input that ends the process. */
+static inline void require(int condition)
+{
+    if (!condition)
+        abort();
+}
 
 /* The first directory among libFuzzer's arguments, or NULL. */
 static const char *seed_dir(int argc, char **argv)
