@@ -88,6 +88,11 @@ good "explicit again" "$(op create capi '"d":16,"training":"explicit","type":"iv
 good "with vectors" "$(op add capi '"n":1000' "$(x '')")"
 ok "the C API trains it" remote "$user" train faissx://capi 400
 is "and sees that" "$(remote "$user" trained faissx://capi)" 1
+good "explicit, with codes" "$(op create codes '"d":16,"training":"explicit","description":"PQ4x4np"')"
+good "and vectors" "$(op add codes '"n":1000' "$(x '')")"
+first=$(stat_of pid)
+like "a cast to what stands in for it gives nothing afterwards" "$(remote "$user" cast faissx://codes 2>&1)" '^flat 16000, then (not )?flat 0, 1000$'
+is "and the engine lives" "$(stat_of pid)" "$first"
 good "explicit once more" "$(op create held '"d":16,"training":"explicit","type":"ivf_flat","nlist":8')"
 good "with vectors" "$(op add held '"n":1000' "$(x '')")"
 good "is trained with them" "$(op train held)"

@@ -39,7 +39,7 @@ enum {
 static struct {
     pthread_cond_t wanted;
     struct fxe_obj *first, *last;
-    bool runs;
+    bool runs, at_work;
     pthread_mutex_t replacing; /* held while one index takes the place of another */
     bool stopped;              /* with it */
 } trainer = {.wanted = PTHREAD_COND_INITIALIZER, .replacing = PTHREAD_MUTEX_INITIALIZER};
@@ -255,6 +255,14 @@ static int store(struct job *j, struct fxe_kept **k)
                     j->r.operation->name, why);
 }
 
+/* What its handles were found to be is what stood in for it. */
+static void forget_class(struct fxe_obj *o)
+{
+    for (struct fxe_obj *m = o->group->members; m; m = m->next_in_group)
+        if (m == o || (m->alias && m->keeps[0] == o))
+            m->cls = fx_root(m->cls);
+}
+
 /* The caller has locked the index for writing. */
 static void put_in_place(struct job *j)
 {
@@ -266,6 +274,7 @@ static void put_in_place(struct job *j)
     t->asked = NULL;
     o->training = NULL;
     fxe_obj_replace(o, j->next.ptr, &doomed);
+    forget_class(o);
     o->odd = j->next.odd;
     fxe_unlock();
     j->next.ptr = NULL;
@@ -378,9 +387,11 @@ static void *run(void *arg)
         struct fxe_obj *o = next_due(), *doomed = NULL;
         struct fxe_req *asked = o->training->asked;
         o->training->asked = NULL;
+        trainer.at_work = true;
         fxe_unlock();
         run_job(o, asked);
         fxe_lock();
+        trainer.at_work = false;
         if (o->training && o->training->asked)
             fxe_trainer_add(o);
         fxe_obj_let_go(o, &doomed);
@@ -423,6 +434,11 @@ void fxe_trainer_add(struct fxe_obj *o)
         trainer.first = o;
     trainer.last = o;
     pthread_cond_signal(&trainer.wanted);
+}
+
+bool fxe_trainer_works(void)
+{
+    return trainer.first || trainer.at_work;
 }
 
 void fxe_trainer_stop(void)

@@ -79,6 +79,8 @@ bool fxe_training_is(const struct fxe_operation *op);
 
 /* The index is to be trained.  The caller holds engine.lock. */
 void fxe_trainer_add(struct fxe_obj *o);
+/* Is it training, or about to?  The caller holds engine.lock. */
+bool fxe_trainer_works(void);
 /* No index becomes another one any more.  The caller holds no lock of the engine's. */
 void fxe_trainer_stop(void);
 
