@@ -26,7 +26,8 @@ enum {
     OTHER = 256,
     SAMPLE = 65536,     /* what FAISS's OPQ takes; more than any other of these transforms */
     SENSIBLE = 1000000, /* vectors: waiting for more would take too much memory */
-    BITS_MAX = 24
+    BITS_MAX = 24,
+    MOST = 1 << 30 /* of any number: FAISS's factory refuses larger ones */
 };
 
 static bool follows(const char **at, const char *word)
@@ -45,7 +46,7 @@ static int64_t number(const char **at, int64_t dflt)
         return dflt;
     long long n = strtoll(*at, &end, 10);
     *at = end;
-    return n;
+    return n < MOST ? n : MOST;
 }
 
 /* The centroids of the clustering that is named at `at`; 0: there is none. */
