@@ -72,6 +72,19 @@ good "100 vectors" "$(op add few '"n":100' "$(x 1)")"
 good "an index that needs none" "$(op create none '"d":16,"training":"auto","type":"flat"')"
 like "is trained" "$(op info none)" '"trained":1,"type"'
 
+if has faiss_index_binary_factory; then
+    bits=$(seq 1 128 | awk '{ printf "%02x", $1 * 7 % 256 }')
+    good "a binary index" "$(op create bits '"d":16,"class":"IndexBinary","training":"auto","training_vectors":70,"description":"BIVF8"')"
+    good "takes vectors" "$(op add bits '"n":64' '"hex '"$bits"'"')"
+    like "waits" "$(op info bits)" '"ntotal":64,.*"trained":0,"training":"waiting","training_vectors":70,"type":"IndexBinaryIVF"'
+    good "and is searched" "$(kept found search bits '"n":1,"k":1' '"hex 070e"')"
+    is "exactly" "$(od -An -t d4 "$TMP/found.1" | tr -d ' ')$(od -An -t d8 "$TMP/found.2" | tr -d ' ')" 00
+    good "it takes enough" "$(op add bits '"n":64' '"hex '"$bits"'"')"
+    ok "and is trained" wait_for is_trained bits
+    good "it is searched then" "$(kept found search bits '"n":1,"k":1,"params":{"nprobe":8}' '"hex 070e"')"
+    is "and finds the vector" "$(od -An -t d4 "$TMP/found.1" | tr -d ' ')" 0
+fi
+
 # --- explicit ---
 
 good "explicit" "$(op create ask '"d":16,"training":"explicit","type":"ivf_flat","nlist":20')"
