@@ -16,6 +16,7 @@
  *     plan.c       what an index is to become, its holder, how many vectors are enough
  *     training.c   when it is due, and the requests that ask for it
  *     trainer.c    the thread
+ *     job.c        what it does for one index
  *     held.c       the vectors of a holder
  *
  * The plan is in the note that the store keeps beside the index (server/note.h).  If training fails
@@ -81,6 +82,12 @@ bool fxe_training_is(const struct fxe_operation *op);
 void fxe_trainer_add(struct fxe_obj *o);
 /* Is it training, or about to?  The caller holds engine.lock. */
 bool fxe_trainer_works(void);
+
+/* --- job.c --- */
+
+/* Trains an index that waits, and answers the requests that have asked for it.  Called by the
+ * thread, which has no lock. */
+void fxe_training_run(struct fxe_obj *o, struct fxe_req *asked);
 /* No index becomes another one any more.  The caller holds no lock of the engine's. */
 void fxe_trainer_stop(void);
 
