@@ -92,6 +92,12 @@ static int read_vectors(struct fxe_req *r)
     return 0;
 }
 
+static bool is_trained(const struct fxe_obj *o)
+{
+    return fxe_is_binary(o) ? fxe_api()->IndexBinary_is_trained(o->ptr)
+                            : fxe_api()->Index_is_trained(o->ptr);
+}
+
 /* It has the index's lock, and gives it back: the thread takes its own.  If the index has been
  * trained meanwhile, that was it. */
 static int start(struct fxe_req *r)
@@ -99,6 +105,13 @@ static int start(struct fxe_req *r)
     struct fxe_obj *o = fxe_obj_target(r->obj[0]);
     if (read_vectors(r) != 0)
         return 0;
+    if (!fxe_training_of(o) && !is_trained(o)) {
+        fxe_fail(r, "argument",
+                 "%s: n and x are missing; without them only an index is trained that was made "
+                 "with `training`",
+                 r->operation->name);
+        return 0;
+    }
     fxe_lock();
     struct fxe_training *t = o->training;
     if (t) {
@@ -120,8 +133,12 @@ bool fxe_training_is(const struct fxe_operation *op)
 
 void fxe_training_prepare(struct fxe_req *r)
 {
-    if (fxe_act_of(r->op) != FXE_ACT_train || !fxe_training_of(r->obj[0]))
-        return;
+    if (fxe_act_of(r->op) == FXE_ACT_train && fxe_training_of(r->obj[0]))
+        fxe_training_ask(r);
+}
+
+void fxe_training_ask(struct fxe_req *r)
+{
     r->operation = &ask_operation;
     r->fn = NULL;
     r->op = 0;

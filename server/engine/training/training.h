@@ -67,6 +67,8 @@ int fxe_training_set(struct fxe_obj *o, const struct fxs_plan *plan);
 
 /* A faiss_Index_train of an index that waits becomes a request to the thread. */
 void fxe_training_prepare(struct fxe_req *r);
+/* The same of a request for training without vectors, whatever the index is. */
+void fxe_training_ask(struct fxe_req *r);
 /* The request has its locks still: notes what it has changed. */
 void fxe_training_changed(const struct fxe_req *r);
 /* Is it trained by itself, and has enough vectors?  Then it is due.  The index is in memory, and
