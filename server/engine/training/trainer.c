@@ -72,13 +72,15 @@ static void start(void)
         fxs_log(FXS_WARN, "engine", "event=no-thread errno=%d", rc);
 }
 
-void fxe_trainer_add(struct fxe_obj *o)
+bool fxe_trainer_add(struct fxe_obj *o)
 {
     struct fxe_training *t = o->training;
     if (t->due || t->runs)
-        return; /* the thread looks again when it has ended */
+        return true; /* the thread looks again when it has ended */
     if (!trainer.runs)
-        start(); /* if there is none yet, the next index that is due tries again */
+        start();
+    if (!trainer.runs)
+        return false;
     t->due = true;
     t->next = NULL;
     fxe_obj_hold(o);
@@ -88,6 +90,7 @@ void fxe_trainer_add(struct fxe_obj *o)
         trainer.first = o;
     trainer.last = o;
     pthread_cond_signal(&trainer.wanted);
+    return true;
 }
 
 bool fxe_trainer_works(void)

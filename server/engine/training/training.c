@@ -114,14 +114,17 @@ static int start(struct fxe_req *r)
     }
     fxe_lock();
     struct fxe_training *t = o->training;
-    if (t) {
+    bool waits = t && fxe_trainer_add(o);
+    if (waits) {
         fxe_needs_give(&r->needs);
         r->next = NULL;
         LL_APPEND(t->asked, r);
-        fxe_trainer_add(o);
     }
     fxe_unlock();
-    return t != NULL;
+    if (t && !waits)
+        fxe_fail(r, "limit", "%s: the server has no memory for a thread that trains",
+                 r->operation->name);
+    return waits;
 }
 
 static const struct fxe_operation ask_operation = {"index_train", 0, NULL, NULL, start};

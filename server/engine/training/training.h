@@ -80,8 +80,9 @@ bool fxe_training_is(const struct fxe_operation *op);
 
 /* --- trainer.c --- */
 
-/* The index is to be trained.  The caller holds engine.lock. */
-void fxe_trainer_add(struct fxe_obj *o);
+/* The index is to be trained.  Returns false if there is no memory for the thread.  The caller
+ * holds engine.lock. */
+bool fxe_trainer_add(struct fxe_obj *o);
 /* Is it training, or about to?  The caller holds engine.lock. */
 bool fxe_trainer_works(void);
 
