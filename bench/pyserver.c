@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same work on the Python FAISSx server, in its own wire format: one msgpack map in one frame
- * of a REQ socket, with vectors as lists of numbers.  A worker (see bench.h).  The time for making
- * requests and reading replies is not counted.
+ * Work on the Python FAISSx server, or on ours, in its own wire format: one msgpack map in one
+ * frame of a REQ socket, with vectors as lists of numbers.  A worker (see bench.h).  The time for
+ * making requests and reading replies is not counted.
  *
  *     pyserver ENDPOINT
  */
@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { D = 128, VECTORS = 10000, SEARCHES = 5 };
+enum { D = 128, VECTORS = 10000, SEARCHES = 5, RECONSTRUCTS = 20 };
 
 static void *server;
 static msgpack_sbuffer buf;
@@ -101,6 +101,14 @@ static double search(const char *index, const float *x, size_t nq)
     return ask();
 }
 
+static double reconstruct(const char *index, int id)
+{
+    begin("reconstruct", index, 3);
+    pack("idx"); /* which the Python server reads */
+    msgpack_pack_int(&pk, id);
+    return ask();
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -117,12 +125,15 @@ int main(int argc, char **argv)
     add("bench", x);
     while (turn()) {
         char name[32];
-        int64_t one[SEARCHES], hundred[SEARCHES];
+        int64_t one[SEARCHES], hundred[SEARCHES], vector[RECONSTRUCTS];
         for (size_t i = 0; i < SEARCHES; i++) {
             one[i] = (int64_t)(search("bench", queries + i * D, 1) * 1e3);
             hundred[i] = (int64_t)(search("bench", queries + i * D, 100) * 1e3);
         }
+        for (int i = 0; i < RECONSTRUCTS; i++)
+            vector[i] = (int64_t)(reconstruct("bench", i) * 1e3);
         report_times("search_", one, SEARCHES);
+        report_times("reconstruct_", vector, RECONSTRUCTS);
         report_times("search100_", hundred, SEARCHES);
         snprintf(name, sizeof(name), "add%d", serial++);
         create(name);

@@ -434,24 +434,35 @@ bench_idle() {
     stop_server
 }
 
+# FAISSx's client and server in Python, at the version that they are compared with, in $OUT/venv.
+faissx_version=0.20260422.2 python_port=45679
+need_faissx() {
+    [ ! -x "$OUT/venv/bin/faissx.server" ] || return 0
+    note "installing faissx from PyPI"
+    if ! { python3 -m venv "$OUT/venv" && timeout 300 "$OUT/venv/bin/pip" -q install "faissx==$faissx_version"; } \
+        >"$OUT/venv.txt" 2>&1; then
+        note "cannot (see $OUT/venv.txt)"
+        rm -rf "$OUT/venv"
+        return 1
+    fi
+}
+
+# Starts that server; sets PYTHON, its process.
+start_python() {
+    "$OUT/venv/bin/faissx.server" run --port $python_port --bind-address 127.0.0.1 >"$TMP/python.log" 2>&1 &
+    PYTHON=$!
+    started="$started $PYTHON"
+}
+
 # The Python server.
 bench_python() {
-    local venv=$OUT/venv port=45679
     begin python
-    if [ ! -x "$venv/bin/faissx.server" ]; then
-        note "installing faissx from PyPI"
-        if ! { python3 -m venv "$venv" && timeout 300 "$venv/bin/pip" -q install faissx; } >"$OUT/venv.txt" 2>&1; then
-            note "cannot (see $OUT/venv.txt)"
-            rm -rf "$venv"
-            return
-        fi
-    fi
+    need_faissx || return 0
     index Flat 10000
-    "$venv/bin/faissx.server" run --port $port --bind-address 127.0.0.1 >"$TMP/python.log" 2>&1 &
-    started="$started $!"
-    PYTHON=$!
+    start_python
     start_server
-    worker python "$OUT/pyserver" tcp://127.0.0.1:$port
+    worker python "$OUT/pyserver" tcp://127.0.0.1:$python_port
+    worker dialect "${SERVER_HOST[@]}" "$OUT/pyserver" "$TCP"
     remote search "$TCP" search -i "$INDEX"
     remote search100 "$TCP" search -i "$INDEX" -q 100 -n 20
     remote add "$TCP" add -v 10000
@@ -481,6 +492,20 @@ bench_module() {
     remote c_add "$TCP" add -v 100000
     module module_add add 100000
     turns "$(rounds 20 60)"
+    stop_server
+}
+
+# The same program, FAISSx's own Python client, on both servers.
+bench_faissx() {
+    begin faissx
+    need_faissx || return 0
+    start_python
+    start_server
+    worker theirs "$OUT/venv/bin/python" bench/faissx_client.py tcp://127.0.0.1:$python_port
+    worker ours "${SERVER_HOST[@]}" "$OUT/venv/bin/python" bench/faissx_client.py "$TCP"
+    turns "$(rounds 3 10)"
+    stop_workers
+    kill "$PYTHON"
     stop_server
 }
 
@@ -541,7 +566,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python module"
+all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python faissx module"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

@@ -217,4 +217,13 @@ END {
     put("module_search_us_more", "<=", 5)
     ratio("module", "c100", "module100", "p50"); put("module_search_100", ">=", 0.9)
     ratio("module", "c_add", "module_add", "seconds"); put("module_add", ">=", 0.9)
+    ratio("python", "python", "dialect", "search_p50"); put("dialect_search", ">=", 100)
+    ratio("python", "python", "dialect", "search100_p50"); put("dialect_search_100", ">=", 10)
+    ratio("python", "python", "dialect", "add_seconds"); put("dialect_add", ">=", 10)
+    ratio("python", "python", "dialect", "reconstruct_p50"); put("dialect_reconstruct", ">=", 10)
+    ratio("faissx", "theirs", "ours", "search_seconds"); put("faissx_search", ">=", 100)
+    ratio("faissx", "theirs", "ours", "search100_seconds"); put("faissx_search_100", ">=", 10)
+    ratio("faissx", "theirs", "ours", "add_seconds"); put("faissx_add", ">=", 10)
+    ratio("faissx", "theirs", "ours", "reconstruct_seconds"); put("faissx_reconstruct", ">=", 10)
+    ratio("faissx", "ours", "theirs", "processes_per_second"); put("faissx_processes_16", ">=", 100)
 }

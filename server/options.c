@@ -78,6 +78,16 @@ static const struct option_info table[] = {
     {"--max-unauthenticated", NUMBER, RUN, AT(max_unauthenticated), "N", NULL, 1, 1 << 20,
      "connections that have not sent an API key yet; beyond that the oldest is closed (default: "
      "1024)"},
+    {"--faissx-k", NUMBER, BOTH, AT(faissx.k), "N", NULL, 1, INT_MAX,
+     "largest k of a search by FAISSx's Python client (default: 10000, as its own server has)"},
+    {"--faissx-dimension", NUMBER, BOTH, AT(faissx.d), "N", NULL, 1, 1 << 20,
+     "largest dimension of an index that it makes (default: 10000)"},
+    {"--faissx-vectors", NUMBER, BOTH, AT(faissx.vectors), "N", NULL, 1, INT_MAX,
+     "most vectors that it adds at once without ids (default: 10000)"},
+    {"--faissx-message", NUMBER, BOTH, AT(faissx.message), "MIB", NULL, 1, 1024,
+     "largest message from it (default: 100)"},
+    {"--faissx-reply", NUMBER, BOTH, AT(faissx.reply), "MIB", NULL, 1, 2048,
+     "largest reply to it (default: 500)"},
     {"--log-level", CHOICE, BOTH, AT(log_level), FXS_LEVELS, "FAISSX_LOG_LEVEL", 0, 0,
      "the lowest level that is written to the log, on stderr (default: info); warning and critical "
      "mean warn and error"},
@@ -328,6 +338,7 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .lease = 30,
                               .total_memory = (int)(fxs_memory_of_machine() / 5 * 4 >> 20),
                               .max_unauthenticated = 1024,
+                              .faissx = {10000, 10000, 10000, 100, 500},
                               .snapshot_interval = 300,
                               .idle = 300,
                               .max_pending = 1024};

@@ -45,8 +45,11 @@ struct fxs_options {
     int total_memory;    /* MiB for all engines together */
     int memory;          /* MiB for each engine; 0: what the others leave */
     int max_unauthenticated;
-    const char *data_dir; /* NULL: nothing is kept */
-    int keep;             /* enum fxs_keep */
+    struct {
+        int k, d, vectors, message, reply; /* the last two: MiB */
+    } faissx;                              /* limits for clients of FAISSx in Python */
+    const char *data_dir;                  /* NULL: nothing is kept */
+    int keep;                              /* enum fxs_keep */
     const char *durability_text;
     struct {
         enum fxs_durability_mode mode;

@@ -5,6 +5,7 @@
  * run/       connections, worker threads, threads for wide work, requests and their locks
  * objects/   handles, sessions, published indexes, large arrays in transfer
  * catalogue/ operations on named indexes that are made of calls to the C API
+ * training/  indexes that take vectors before they are trained
  * dialect/   the dialect of FAISSx's Python client, translated to the catalogue
  * call/      calls to the C API: arguments, the call, results; index files; FAISS's output
  * search/    searches run in batches, or split among the cores

@@ -96,8 +96,7 @@ static void choose(const struct choice *c)
                     continue;
                 int at = number++;
                 /* The high bits: the low ones would choose the same vectors of every kind. */
-                if (c->sample > 1 &&
-                    ((unsigned)at * 2654435761u >> 16) % (unsigned)c->sample != 0)
+                if (c->sample > 1 && ((unsigned)at * 2654435761u >> 16) % (unsigned)c->sample != 0)
                     continue;
                 /* Neighbours go to the same process, whose caches have what they need. */
                 if (at / 64 % c->parts == c->part)

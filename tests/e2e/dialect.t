@@ -33,7 +33,36 @@ start_server
 all "actions" tests/dialect/actions.txt
 all "types" tests/dialect/types.txt
 
+# --- what FAISSx's own client and server were recorded with ---
+
+# Lists stand for themselves there: @rows(N,D) and so on.
+perl -pe '
+    sub row { my ($i, $d) = @_; "[" . join(",", map { sprintf "%.3f", abs sin($i * 131 + $_ * 17) } 1 .. $d) . "]" }
+    s/\@rows\((\d+),(\d+)\)/my $d = $2; "[" . join(",", map { row($_, $d) } 1 .. $1) . "]"/ge;
+    s/\@row\((\d+)\)/row(1, $1)/ge;
+    s/\@ids\((\d+),(-?\d+)\)/my $first = $2; "[" . join(",", map { $first + $_ } 0 .. $1 - 1) . "]"/ge' \
+    tests/dialect/recorded.txt | grep -v '^#' | split -l 40 - "$TMP/recorded."
+start_server
+for part in "$TMP"/recorded.*; do all "recorded" "$part"; done
+start_server --auth-keys key1:tenantA,key2:tenantB
+grep -v '^#' tests/dialect/recorded-auth.txt >"$TMP/auth"
+while IFS='	' read -r request pattern; do
+    key=$(printf '%s\n' "$request" | sed -n 's/.*\("api_key":"[^"]*"\).*/,\1/p')
+    raw "{\"action\":\"ping\"$key}" "$request" | tail -n 1 >"$TMP/auth.reply"
+    if pattern="$pattern" awk '{ n = split(ENVIRON["pattern"], part, " && ")
+            for (i = 1; i <= n; i++) if ($0 !~ part[i]) exit 1 }' "$TMP/auth.reply"; then
+        pass "recorded with keys: $(printf '%.90s' "$request")"
+    else
+        fail "recorded with keys: $(printf '%.90s' "$request")"
+        diag "got:    $(cat "$TMP/auth.reply")"
+        diag "wanted: $pattern"
+    fi
+done <"$TMP/auth"
+
 # --- hostile maps: an error, and the engine lives ---
+
+start_server
+all "actions" tests/dialect/actions.txt
 
 engine=$(stat_of pid)
 ping=81a6616374696f6ea470696e67
@@ -68,6 +97,12 @@ is "the engine is the same" "$(stat_of pid)" "$engine"
 like "and serves" "$(raw '{"action":"ping"}' '{"action":"search","index_id":"f","query_vectors":[[0,0]],"k":1}')" \
     '"indices":\[0\]'
 
+# A name that only others can give: "\xff", a key "name" of index_create.
+odd=84a96f7065726174696f6eac696e6465785f637265617465a46e616d65a1ffa16402a474797065a4666c6174
+like "another client makes an index whose name is not UTF-8" "$(raw "hex:,$odd")" '"status":"ok"'
+like "a list does not have it" "$(RAW_HEX=1 raw '{"action":"ping"}' '{"action":"list_indices"}' | tail -n 1 | grep -c a1ff)" '^0$'
+like "and has the others" "$(raw '{"action":"ping"}' '{"action":"list_indices"}' | tail -n 1)" '"index_id":"norm"'
+
 # --- limits ---
 
 # message BYTES: a ping of that size.
@@ -87,6 +122,16 @@ like "10,000 vectors of 128 numbers, 11.5 MB, are one message" \
     "$(raw '{"action":"create_index","index_id":"big","dimension":128,"index_type":"L2"}' "file:$TMP/add" | tail -n 1)" '"ntotal":10000'
 like "as the first of a connection, too" "$(raw "file:$TMP/add")" '"ntotal":20000'
 is "the engine is the same then" "$(stat_of pid)" "$engine"
+start_server --faissx-k 2 --faissx-dimension 4 --faissx-vectors 1 --faissx-message 1 --faissx-reply 1
+limited() { like "$1" "$(raw '{"action":"ping"}' '{"action":"create_index","index_id":"l","dimension":4,"index_type":"L2"}' "$2" | tail -n 1)" "$3"; }
+limited "k can be limited" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":3}' '"error":"k=3 out of range \(1-2\)"'
+limited "the dimension" '{"action":"create_index","index_id":"m","dimension":5,"index_type":"L2"}' '"error":"Dimension 5 out of range \(1-4\)"'
+limited "the vectors of one request" '{"action":"add_vectors","index_id":"l","vectors":[[0,0,0,0],[0,0,0,0]]}' '"error":"Batch size 2 exceeds maximum \(1\)"'
+message 1048577
+limited "a message" "file:$TMP/large" '"error":"Request too large"'
+start_server --faissx-k 1000000 --faissx-vectors 20000 --faissx-reply 1
+limited "k can be larger" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":10001}' '"k":10001,'
+limited "and a reply smaller" '{"action":"search","index_id":"l","query_vectors":[[0,0,0,0]],"k":1000000}' '"error":"Response too large"'
 
 # --- what is kept ---
 

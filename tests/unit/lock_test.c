@@ -194,6 +194,33 @@ static void those_that_wait_find_the_merged_group(void **state)
         assert_int_equal(states[r], UNUSED);
 }
 
+/* A reader becomes the writer, before any that waits, and as soon as the other readers have ended.
+ */
+static void a_reader_may_become_the_next_writer(void **state)
+{
+    (void)state;
+    for (int r = 0; r < 4; r++)
+        need(r, 0, r == 2);
+    assert_true(begins(0));
+    assert_true(begins(1));
+    assert_false(begins(2));
+    states[0] = WAITING;
+    assert_false(fxe_needs_raise(&requests[0], &requests[0].needs));
+    assert_false(begins(3)); /* no other reader comes in between, */
+    assert_int_equal(next_ready(), -1);
+    ends(1);
+    is_next(0);
+    assert_int_equal(next_ready(), -1); /* and no other writer */
+    ends(0);
+    is_next(2);
+    ends(2);
+    is_next(3);
+    assert_true(fxe_needs_raise(&requests[3], &requests[3].needs)); /* it is alone */
+    assert_true(objects[0].group->writer);
+    ends(3);
+    assert_false(objects[0].group->writer);
+}
+
 static void there_is_a_limit(void **state)
 {
     static struct fxe_obj many[FX_OBJECTS_MAX + 1];
@@ -319,6 +346,7 @@ int main(void)
         TEST(a_request_takes_all_or_nothing),
         TEST(reading_and_writing_one_group_is_writing),
         TEST(those_that_wait_find_the_merged_group),
+        TEST(a_reader_may_become_the_next_writer),
         TEST(there_is_a_limit),
         TEST(everyone_has_a_turn),
     };

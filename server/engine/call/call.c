@@ -16,6 +16,7 @@
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/split.h"
+#include "server/engine/training/training.h"
 
 enum { WIDE_BATCH = 64, LARGE = 1 << 24 };
 
@@ -117,6 +118,7 @@ int fxe_call_prepare(struct fxe_req *r)
     for (int i = 0; i < r->needs.n; i++)
         if (r->needs.need[i].write && fxe_is_shared(r->needs.need[i].obj))
             r->lane = FXE_WIDE; /* it is copied first */
+    fxe_training_prepare(r);
     return 0;
 }
 
@@ -365,6 +367,14 @@ static int may_keep(struct fxe_req *r)
     return rc;
 }
 
+/* What stands in for an index until it has its training is trained itself. */
+static void untrained_yet(struct fxe_req *r)
+{
+    if ((r->op == FX_OP_Index_is_trained || r->op == FX_OP_IndexBinary_is_trained) &&
+        fxe_training_of(r->obj[0]))
+        r->v[r->fn->nparams].i = 0;
+}
+
 int fxe_call_make(struct fxe_req *r)
 {
     if (r->trains && fxe_train_first(r) != 0)
@@ -376,6 +386,7 @@ int fxe_call_make(struct fxe_req *r)
         invoke_printing(r);
     else
         invoke_faiss(r);
+    untrained_yet(r);
     int rc = !r->failed && r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
     if (rc != 0)
         fxe_fail_faiss(r, rc);

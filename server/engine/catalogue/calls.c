@@ -4,6 +4,7 @@
 
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
+#include "server/engine/training/training.h"
 
 /* train, add */
 static int prepare_vectors(struct fxe_req *r, int fop, int bop, bool ids)
@@ -16,8 +17,25 @@ static int prepare_vectors(struct fxe_req *r, int fop, int bop, bool ids)
     return fxe_call_prepare(r);
 }
 
+/* Without vectors, an index that waits for its training is trained with those that it has.  One
+ * that is trained stays so: the request may have been sent again. */
+static int prepare_train_alone(struct fxe_req *r)
+{
+    struct fxe_obj *o = fxe_index_of_key(r, "name");
+    msgpack_object *a = o ? fxe_index_call(r, o, FX_OP_Index_train, FX_OP_IndexBinary_train) : NULL;
+    if (!a)
+        return -1;
+    a[1] = fxe_int(0);
+    if (fxe_call_prepare(r) != 0)
+        return -1;
+    fxe_training_ask(r);
+    return 0;
+}
+
 static int prepare_train(struct fxe_req *r)
 {
+    if (!fxe_key_has(r, "n") && !fxe_key_has(r, "x"))
+        return prepare_train_alone(r);
     return prepare_vectors(r, FX_OP_Index_train, FX_OP_IndexBinary_train, false);
 }
 
@@ -131,6 +149,11 @@ static FaissParameterSpace *any_space(struct fxe_req *r)
 static int prepare_direct_map(struct fxe_req *r, const struct fxe_obj *o)
 {
     int64_t type;
+    if (fxe_training_of(o))
+        return fxe_fail(r, "argument",
+                        "%s: direct_map can be set when the index has been trained, and it waits "
+                        "for that",
+                        r->operation->name);
     msgpack_object *a =
         fxe_index_call(r, o, FX_OP_IndexIVF_make_direct_map, FX_OP_IndexBinaryIVF_make_direct_map);
     if (!a || fxe_key_int(r, "value", 0, 1, NULL, &type) != 0)

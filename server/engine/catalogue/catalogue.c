@@ -7,12 +7,13 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
+#include "server/engine/training/training.h"
 
 const struct fxe_operation *fxe_catalogue_find(struct fxe_req *r, const char *name, size_t len)
 {
     static const struct fxe_index_operation *const tables[] = {
         fxe_index_calls, fxe_index_searches, fxe_index_names, fxe_index_vectors,
-        fxe_index_facts, fxe_index_copies,   fxe_index_wraps};
+        fxe_index_facts, fxe_index_copies,   fxe_index_wraps, fxe_index_clusters};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct fxe_index_operation *op = tables[t]; op->base.name; op++) {
             if (strlen(op->base.name) != len || memcmp(op->base.name, name, len) != 0)
@@ -29,6 +30,8 @@ bool fxe_catalogue_changes(const struct fxe_operation *op)
     for (const struct fxe_index_operation *o = fxe_index_names; o->base.name; o++)
         if (&o->base == op)
             return o->changes;
+    if (fxe_training_is(op))
+        return true;
     return op == &fxe_index_wraps[0].base;
 }
 

@@ -28,7 +28,8 @@ bool fxe_catalogue_changes(const struct fxe_operation *op);
 
 /* The tables of operations, by file. */
 extern const struct fxe_index_operation fxe_index_calls[], fxe_index_searches[], fxe_index_names[],
-    fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[], fxe_index_wraps[];
+    fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[], fxe_index_wraps[],
+    fxe_index_clusters[];
 
 /* --- for prepare; the caller holds engine.lock --- */
 
@@ -60,6 +61,9 @@ void fxe_run_search(struct fxe_req *r);
 
 /* Returns whether the index has inverted lists, and their nprobe.  It is locked. */
 bool fxe_nprobe_of(const struct fxe_obj *o, int64_t *nprobe);
+
+/* The one gets the nprobe of the other, if both have inverted lists.  Both are locked. */
+void fxe_nprobe_copy(const struct fxe_obj *from, const struct fxe_obj *to);
 
 /* The name of an index's class, without its namespace. */
 void fxe_index_type(const void *faiss, const char **type, size_t *len);

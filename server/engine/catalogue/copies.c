@@ -11,6 +11,7 @@
 #include "server/engine/catalogue/vectors.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/training/training.h"
 
 void *fxe_copy_of(struct fxe_req *r, struct fxe_obj *o)
 {
@@ -203,8 +204,10 @@ void fxe_run_split(struct fxe_req *r)
         return;
     int rc = keep_only(r, &copy, fx_header_get(&r->header, "selector"));
     fxe_guard_forget(&copy);
+    const struct fxe_training *t = fxe_training_of(r->obj[0]);
     if (rc == 0)
-        fxe_publish_new(r, "to", copy.cls, copy.ptr, fxe_obj_target(r->obj[0])->odd);
+        fxe_publish_new(r, "to", copy.cls, copy.ptr, fxe_obj_target(r->obj[0])->odd,
+                        t ? &t->plan : NULL);
     else
         fxe_obj_free_faiss(copy.cls, copy.ptr);
 }

@@ -10,6 +10,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/training/training.h"
 
 static void pack_int(struct fxe_req *r, const char *key, int64_t value)
 {
@@ -61,25 +62,47 @@ void fxe_index_type(const void *faiss, const char **type, size_t *len)
     *len = n;
 }
 
-static void pack_type(struct fxe_req *r, const void *faiss)
+static void pack_type(struct fxe_req *r, const struct fxe_training *t, const void *faiss)
 {
     const char *at;
     size_t n;
+    if (t) {
+        pack_text(r, "type", t->plan.type);
+        return;
+    }
     fxe_index_type(faiss, &at, &n);
     msgpack_packer pk = fxe_reply_key(r, "type");
     msgpack_pack_str(&pk, n);
     msgpack_pack_str_body(&pk, at, n);
 }
 
+/* What the index waits for, or nothing. */
+static void pack_training(struct fxe_req *r, const struct fxe_training *t)
+{
+    char why[sizeof t->why];
+    if (!t)
+        return;
+    fxe_lock(); /* it stays while the index is locked */
+    bool runs = t->runs;
+    memcpy(why, t->why, sizeof why);
+    fxe_unlock();
+    pack_text(r, "training", runs ? "running" : *why ? "failed" : "waiting");
+    pack_int(r, "training_vectors", t->plan.asked ? 0 : t->plan.enough);
+    if (*why)
+        pack_text(r, "training_error", why);
+}
+
 static void run_info(struct fxe_req *r)
 {
     const struct fxe_obj *o = r->obj[0];
+    const struct fxe_training *t = fxe_training_of(o);
     pack_text(r, "class", fx_classes[fx_root(o->cls)].name);
-    pack_type(r, o->ptr);
+    pack_type(r, t, o->ptr);
     pack_int(r, "d", fxe_index_d(o));
     pack_int(r, "metric", metric_of(o));
     pack_int(r, "ntotal", fxe_ntotal_of(o));
-    pack_int(r, "trained", is_trained(o) != 0);
+    pack_int(r, "trained", !t && is_trained(o));
+    pack_training(r, t);
 }
 
 static void run_stats(struct fxe_req *r)
@@ -102,6 +125,7 @@ static void run_stats(struct fxe_req *r)
         pack_int(r, "unsaved", unsaved);
         pack_int(r, "time", time);
     }
+    pack_training(r, fxe_training_of(o));
 }
 
 void fxe_index_count(const struct fxe_req *r)

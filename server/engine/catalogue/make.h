@@ -4,6 +4,7 @@
 #define FXE_CATALOGUE_MAKE_H
 
 #include "server/engine/run/request.h"
+#include "server/note.h"
 
 /* For prepare: there is a name in `key`, which the request gives or takes. */
 int fxe_prepare_new(struct fxe_req *r, const char *key);
@@ -12,8 +13,10 @@ int fxe_prepare_new(struct fxe_req *r, const char *key);
 int fxe_name_is_free(struct fxe_req *r, const char *key);
 
 /* FAISS's new index `ptr`, which is taken in both cases, becomes the tenant's with that name, and
- * is on disk if indexes are kept.  The reply must be complete, but for an error. */
-int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd);
+ * is on disk if indexes are kept.  `plan`: what it waits for (training/training.h), or NULL.  The
+ * reply must be complete, but for an error. */
+int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd,
+                    const struct fxs_plan *plan);
 
 /* Returns a copy of the index, which is locked, that is in no table; or NULL with the reply set. */
 void *fxe_copy_of(struct fxe_req *r, struct fxe_obj *o);

@@ -7,15 +7,16 @@
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/catalogue/make.h"
-#include "server/engine/catalogue/part.h"
 #include "server/engine/guard/description.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/named.h"
+#include "server/engine/training/training.h"
 
 enum { DESCRIPTION_MAX = 4096, MOST_D = 1 << 20, MOST_LISTS = 1 << 24 };
 
-int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd)
+int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool odd,
+                    const struct fxs_plan *plan)
 {
     const char *name;
     size_t len;
@@ -42,7 +43,9 @@ int fxe_publish_new(struct fxe_req *r, const char *key, int cls, void *ptr, bool
         fxe_obj_free_faiss(cls, ptr);
         return -1;
     }
-    int rc = fxe_named_publish(r, name, len, o, false);
+    int rc = plan && fxe_training_set(o, plan) != 0
+                 ? fxe_fail(r, "limit", "%s: the server is out of memory", r->operation->name)
+                 : fxe_named_publish(r, name, len, o, false);
     if (rc != 0) {
         fxe_lock();
         fxe_obj_release(o, &doomed);
@@ -128,7 +131,8 @@ static int describe_type(struct fxe_req *r, char **text)
                  {"hnsw", NULL, "HNSW", "Flat", 32}, {"pq", NULL, NULL, "PQ", 8},
                  {"sq", NULL, NULL, "SQ", 0},        {"lsh", NULL, NULL, "LSH", 0}};
     static const int64_t usual_lists = 100, usual_bits = 8;
-    const msgpack_object *ids = fx_header_get(&r->header, "ids");
+    const msgpack_object *ids = fx_header_get(&r->header, "ids"),
+                         *polysemous = fx_header_get(&r->header, "polysemous");
     int64_t nlist, m, bits;
     char list[40] = "", graph[40] = "", code[60];
     size_t i = 0, end = sizeof types / sizeof *types;
@@ -138,6 +142,8 @@ static int describe_type(struct fxe_req *r, char **text)
         return fxe_key_wrong(r, "type", "flat, ivf_flat, ivf_pq, ivf_sq, hnsw, pq, sq or lsh");
     if (ids && ids->type != MSGPACK_OBJECT_BOOLEAN)
         return fxe_key_wrong(r, "ids", "a boolean");
+    if (polysemous && polysemous->type != MSGPACK_OBJECT_BOOLEAN)
+        return fxe_key_wrong(r, "polysemous", "a boolean");
     if (fxe_key_int(r, "nlist", 1, MOST_LISTS, &usual_lists, &nlist) != 0 ||
         fxe_key_int(r, "m", 1, MOST_D, &(int64_t){types[i].m}, &m) != 0 ||
         fxe_key_int(r, "bits", 1, 16, &usual_bits, &bits) != 0)
@@ -147,7 +153,8 @@ static int describe_type(struct fxe_req *r, char **text)
     if (types[i].graph)
         snprintf(graph, sizeof graph, "%s%lld,", types[i].graph, (long long)m);
     if (strcmp(types[i].code, "PQ") == 0)
-        snprintf(code, sizeof code, "PQ%lldx%lld", (long long)m, (long long)bits);
+        snprintf(code, sizeof code, "PQ%lldx%lld%s", (long long)m, (long long)bits,
+                 polysemous && polysemous->via.boolean ? "" : "np");
     else
         snprintf(code, sizeof code, "%s%.0lld", types[i].code,
                  (long long)(strcmp(types[i].code, "SQ") == 0 ? bits : 0));
@@ -170,28 +177,39 @@ static int description_of(struct fxe_req *r, char **text)
     return type ? describe_type(r, text) : fxe_key_text(r, "description", DESCRIPTION_MAX, text);
 }
 
+/* Does it take vectors before it is trained?  `asked`: it is only trained by index_train. */
+static int training_of_keys(struct fxe_req *r, bool *training, bool *asked, int64_t *enough)
+{
+    static const int64_t as_faiss = 0;
+    *training = fxe_key_has(r, "training");
+    *asked = *training && fx_header_is(&r->header, "training", "explicit");
+    if (*training && !*asked && !fx_header_is(&r->header, "training", "auto"))
+        return fxe_key_wrong(r, "training", "auto or explicit");
+    if (fxe_key_has(r, "training_vectors") && (!*training || *asked))
+        return fxe_fail(r, "argument",
+                        "%s: training_vectors says how many vectors training begins with if "
+                        "training is auto, but it is %s",
+                        r->operation->name, *asked ? "explicit" : "not given");
+    return fxe_key_int(r, "training_vectors", 1, INT64_MAX, &as_faiss, enough);
+}
+
 static void run_create(struct fxe_req *r)
 {
-    int64_t d, metric;
+    int64_t d, metric, enough;
     int cls;
     char *text;
+    bool training, asked;
+    struct fxs_plan plan = {.enough = 0};
     if (fxe_name_is_free(r, "name") != 0 || class_of_key(r, &cls) != 0 ||
         fxe_key_int(r, "d", 1, MOST_D, NULL, &d) != 0 || metric_of_key(r, &metric) != 0 ||
-        description_of(r, &text) != 0)
+        description_of(r, &text) != 0 || training_of_keys(r, &training, &asked, &enough) != 0)
         return;
-    struct fxe_part p;
-    bool binary = cls == FX_CLASS_IndexBinary;
-    msgpack_object *a =
-        fxe_part_begin(&p, r, binary ? FX_OP_index_binary_factory : FX_OP_index_factory);
-    a[0] = fxe_true();
-    a[1] = fxe_int(d);
-    a[2] = fxe_text(text, strlen(text));
-    if (!binary)
-        a[3] = fxe_int(metric);
-    void *ptr = fxe_part_call(&p) == 0 ? p.r.lent[0] : NULL;
-    fxe_part_end(&p);
+    void *ptr = fxe_training_make(r, cls, d, metric, text);
+    if (ptr && training)
+        ptr = fxe_training_begin(r, cls, ptr, text, enough, asked, &plan);
     if (ptr)
-        fxe_publish_new(r, "name", cls, ptr, fxe_is_odd_description(text));
+        fxe_publish_new(r, "name", cls, ptr, !plan.description[0] && fxe_is_odd_description(text),
+                        &plan);
 }
 
 /* --- import and export --- */
@@ -228,7 +246,7 @@ static void run_import(struct fxe_req *r)
     if (f.rc != 0)
         fxe_fail_faiss(r, f.rc);
     else
-        fxe_publish_new(r, "name", f.cls, f.ptr, false);
+        fxe_publish_new(r, "name", f.cls, f.ptr, false, NULL);
 }
 
 static int prepare_export(struct fxe_req *r)

@@ -57,6 +57,13 @@ bool fxe_nprobe_of(const struct fxe_obj *o, int64_t *nprobe)
     return has;
 }
 
+void fxe_nprobe_copy(const struct fxe_obj *from, const struct fxe_obj *to)
+{
+    struct ivf a, b;
+    if (find_ivf(from, &a) && find_ivf(to, &b))
+        set_nprobe(&b, get_nprobe(&a));
+}
+
 static int not_ivf(struct fxe_req *r)
 {
     return fxe_fail(r, "argument",

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* index_wrap: an empty index with ids of its own, over a copy of another one. */
+#include <stdio.h>
+
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/catalogue/make.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/training/training.h"
 
 static int prepare_wrap(struct fxe_req *r)
 {
@@ -38,6 +41,21 @@ static int wrap_one(void *index, void **map)
     return rc;
 }
 
+/* Over an index that waits for its training: one that waits for its own. */
+static void wrap_waiting(struct fxe_req *r, const struct fxs_plan *of, bool two)
+{
+    char text[sizeof of->description + 8];
+    struct fxs_plan plan;
+    const struct fxe_obj *o = r->obj[0];
+    snprintf(text, sizeof text, "%s,%s", two ? "IDMap2" : "IDMap", of->description);
+    void *ptr = fxe_training_make(r, FX_CLASS_Index, fxe_index_d(o),
+                                  (int64_t)fxe_api()->Index_metric_type(o->ptr), text);
+    if (ptr)
+        ptr = fxe_training_begin(r, FX_CLASS_Index, ptr, text, of->enough, of->asked, &plan);
+    if (ptr)
+        fxe_publish_new(r, "name", FX_CLASS_Index, ptr, false, &plan);
+}
+
 static void run_wrap(struct fxe_req *r)
 {
     const msgpack_object *by_id = fx_header_get(&r->header, "by_id");
@@ -53,6 +71,11 @@ static void run_wrap(struct fxe_req *r)
                  r->operation->name, "of");
         return;
     }
+    const struct fxe_training *t = fxe_training_of(r->obj[0]);
+    if (t) {
+        wrap_waiting(r, &t->plan, two);
+        return;
+    }
     void *copy = fxe_copy_of(r, r->obj[0]);
     if (!copy)
         return;
@@ -62,7 +85,7 @@ static void run_wrap(struct fxe_req *r)
         fxe_obj_free_faiss(FX_CLASS_Index, copy);
         return;
     }
-    fxe_publish_new(r, "name", FX_CLASS_Index, map, fxe_obj_target(r->obj[0])->odd);
+    fxe_publish_new(r, "name", FX_CLASS_Index, map, fxe_obj_target(r->obj[0])->odd, NULL);
 }
 
 const struct fxe_index_operation fxe_index_wraps[] = {

@@ -133,7 +133,12 @@ static void begin(struct fxd_ask *a, struct fxe_msg *m)
     fxe_msg_free(m); /* its numbers are arrays now */
     if (a->replied)
         return;
-    const msgpack_object *action = fxd_get(a, "action");
+    const msgpack_object *action = fxd_get(a, "action"), *success = fxd_get(a, "success");
+    if (success && success->type == MSGPACK_OBJECT_BOOLEAN && !success->via.boolean &&
+        fxd_get(a, "error")) { /* a reply, as the original tells them */
+        fxd_error(a, NULL, "Malformed request");
+        return;
+    }
     if (action && action->type == MSGPACK_OBJECT_STR &&
         fx_header_is(&a->map.fields, "action", "ping")) {
         check_key(a); /* only keeps the first one: the original, too, answers any ping */

@@ -26,8 +26,7 @@
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/dialect/read.h"
 
-enum { FXD_NAME_MAX = 200, FXD_K_MAX = 10000, FXD_D_MAX = 10000, FXD_BATCH_MAX = 10000 };
-enum { FXD_REPLY_MAX = 500 << 20 }; /* bytes of a reply, as in the original */
+enum { FXD_NAME_MAX = 200 };
 
 typedef void fxd_action(struct fxd_ask *a, struct fxe_req *done);
 
@@ -39,6 +38,8 @@ struct fxd_facts {
     char inner[48]; /* of what is in an IDMap; else "" */
     int64_t d, ntotal, metric;
     bool trained;
+    bool waits;     /* it holds vectors, and is searched exactly, until it is trained */
+    int64_t enough; /* vectors for that */
 };
 
 struct fxd_ask {
@@ -114,6 +115,8 @@ int64_t *fxd_take_ids(struct fxd_ask *a);
 
 /* --- the reply --- */
 
+/* The most bytes of a reply. */
+double fxd_reply_max(void);
 /* Makes room for a reply of at most so many bytes, which counts against the tenant's memory.
  * Returns 0, or -1 with the reply set. */
 int fxd_reserve(struct fxd_ask *a, double bytes);
@@ -146,6 +149,18 @@ struct fxd_entry {
 };
 extern const struct fxd_entry fxd_manage[], fxd_vectors[], fxd_stored[], fxd_searches[],
     fxd_special[];
+
+/* May it be searched?  One that waits for its training is like one that is not trained while it has
+ * no vectors. */
+static inline bool fxd_is_ready(const struct fxd_facts *f)
+{
+    return f->trained || (f->waits && f->ntotal > 0);
+}
+
+/* Has the message no keys but these, which end with NULL, and those that all messages have?
+ * Otherwise the reply is set. */
+bool fxd_only_has(struct fxd_ask *a, const char *function, const char *const *keys);
+bool fxd_one_of(const msgpack_object *key, const char *const *names);
 
 void fxd_search(struct fxd_ask *a, struct fxe_req *done);
 void fxd_create_index(struct fxd_ask *a, struct fxe_req *done);

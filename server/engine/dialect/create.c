@@ -12,10 +12,11 @@
 static int read_d(struct fxd_ask *a)
 {
     const msgpack_object *o = fxd_get(a, "dimension");
-    char *end, text[40] = "0";
+    char *end, text[256] = "0";
+    if (o && o->type == MSGPACK_OBJECT_STR && o->via.str.size >= sizeof text)
+        return fxd_error(a, NULL, "Invalid dimension: it must be an integer.");
     if (o && o->type == MSGPACK_OBJECT_STR)
-        snprintf(text, sizeof text, "%.*s", o->via.str.size > 38 ? 38 : (int)o->via.str.size,
-                 o->via.str.ptr);
+        snprintf(text, sizeof text, "%.*s", (int)o->via.str.size, o->via.str.ptr);
     else if (o && (o->type == MSGPACK_OBJECT_FLOAT64 || o->type == MSGPACK_OBJECT_FLOAT32))
         snprintf(text, sizeof text, "%.0f",
                  isfinite(o->via.f64) && fabs(o->via.f64) < 1e9 ? trunc(o->via.f64) : -1);
@@ -28,8 +29,9 @@ static int read_d(struct fxd_ask *a)
     long long d = strtoll(text, &end, 10);
     if (end == text || *end)
         return fxd_error(a, NULL, "Invalid dimension: %s. Must be an integer.", text);
-    if (d < 1 || d > FXD_D_MAX)
-        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, FXD_D_MAX);
+    int most = fxe_engine.options.faissx.d;
+    if (d < 1 || d > most)
+        return fxd_error(a, NULL, "Dimension %s out of range (1-%d)", text, most);
     a->n = d;
     return 0;
 }
@@ -37,6 +39,13 @@ static int read_d(struct fxd_ask *a)
 static void put_metric(struct fxd_ask *a, const struct fxd_type *t)
 {
     fxd_put_text(a, "metric_type", t->ip ? "IP" : "L2");
+}
+
+/* The original gives it back, and keeps it nowhere. */
+static const msgpack_object *metadata_of(const struct fxd_ask *a)
+{
+    const msgpack_object *o = fxd_get(a, "metadata");
+    return o && o->type == MSGPACK_OBJECT_MAP && o->via.map.size ? o : NULL;
 }
 
 static void binary_created(struct fxd_ask *a, const struct fxd_type *t)
@@ -83,7 +92,12 @@ static void created(struct fxd_ask *a, const struct fxe_req *done)
     bool trained = flat || t.kind == FXD_HNSW;
     (void)done;
     snprintf(type, sizeof type, "%s%s", kinds[t.kind].type, !flat ? "" : t.ip ? "IP" : "L2");
-    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained);
+    const msgpack_object *metadata = metadata_of(a);
+    fxd_ok(a, 6 + (uint32_t)kinds[t.kind].more + !trained + (metadata != NULL));
+    if (metadata) {
+        msgpack_packer pk = fxd_put(a, "metadata");
+        msgpack_pack_object(&pk, *metadata);
+    }
     fxd_put_message(a, "Index %s created successfully", a->name);
     fxd_put_text(a, "index_id", a->name);
     fxd_put_text(a, "type", type);
@@ -113,6 +127,10 @@ static void begin_create(struct fxd_ask *a, const char *name, const struct fxd_t
     fxd_str(a, "name", name);
     fxd_int(a, "d", a->n);
     fxd_str(a, "description", t->description);
+    if (t->kind == FXD_BINARY ? t->nlist > 0 : t->kind != FXD_FLAT && t->kind != FXD_HNSW) {
+        fxd_str(a, "training", "auto"); /* as soon as FAISS can: the client expects it */
+        fxd_int(a, "training_vectors", 1);
+    }
     if (t->kind == FXD_BINARY)
         fxd_str(a, "class", "IndexBinary");
     else

@@ -14,8 +14,6 @@
 
 #include "server/engine/run/request.h"
 
-enum { FXD_MESSAGE_MAX = 100 << 20 }; /* bytes of a message, as in the original */
-
 struct fxd_ask;
 
 /* As fxe_req_new, for a dialect connection. */

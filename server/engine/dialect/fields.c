@@ -13,6 +13,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/kept.h"
+#include "server/engine/training/training.h"
 
 /* --- the message --- */
 
@@ -82,6 +83,29 @@ void fxd_give_rows(struct fxd_ask *a, struct fx_rows *rows, bool binary)
     fxd_frame(a, "x", data, rows->n * each);
 }
 
+bool fxd_one_of(const msgpack_object *key, const char *const *names)
+{
+    for (; *names; names++)
+        if (key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(*names) &&
+            memcmp(key->via.str.ptr, *names, key->via.str.size) == 0)
+            return true;
+    return false;
+}
+
+bool fxd_only_has(struct fxd_ask *a, const char *function, const char *const *keys)
+{
+    static const char *const all[] = {"action", "api_key", "tenant_id", NULL};
+    for (uint32_t i = 0; i < a->map.fields.map->size; i++) {
+        const msgpack_object *key = &a->map.fields.map->ptr[i].key;
+        if (fxd_one_of(key, all) || fxd_one_of(key, keys))
+            continue;
+        fxd_error(a, NULL, "Server error: %s() got an unexpected keyword argument '%.*s'", function,
+                  (int)key->via.str.size, key->via.str.ptr);
+        return false;
+    }
+    return true;
+}
+
 /* --- the index --- */
 
 static void copy_type(char to[48], const void *faiss)
@@ -117,6 +141,14 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f)
     f->trains = needs_training(f->inner[0] ? f->inner : f->type);
     f->ivf = fxe_nprobe_of(o, &nprobe);
     f->ntotal = fxe_ntotal_of(o);
+    const struct fxe_training *t = fxe_training_of(o);
+    if (t) {
+        strcpy(f->type, t->plan.type);
+        strcpy(f->inner, t->plan.inner);
+        f->trains = f->waits = true;
+        f->enough = t->plan.enough;
+        return;
+    }
     f->trained =
         f->binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr);
 }
@@ -163,10 +195,15 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+double fxd_reply_max(void)
+{
+    return (double)fxe_engine.options.faissx.reply * (1 << 20);
+}
+
 int fxd_reserve(struct fxd_ask *a, double bytes)
 {
     size_t n = (size_t)bytes + 1024;
-    if (bytes > FXD_REPLY_MAX)
+    if (bytes > fxd_reply_max())
         return fxd_error(a, NULL, "Response too large");
     char *data = fxe_kept_is_full(n, a->kept) ? NULL : realloc(a->reply.data, n);
     if (!data)

@@ -8,7 +8,8 @@
 
 #include "server/engine/dialect/ask.h"
 
-enum { LINKS_MAX = 4096 }; /* the oldest are forgotten */
+/* The oldest are forgotten.  EACH: of one base: training each of them is one more request. */
+enum { LINKS_MAX = 4096, EACH = 64 };
 
 struct link {
     char base[FXD_NAME_MAX + 1], wrapper[FXD_NAME_MAX + 1];
@@ -36,6 +37,22 @@ static void drop_wrapper(const char *wrapper)
     }
 }
 
+/* If the base has as many as it may. */
+static void drop_oldest_of(const char *base)
+{
+    struct link *l, *oldest = NULL;
+    int n = 0;
+    DL_FOREACH(links, l)
+    {
+        if (strcmp(l->base, base) != 0)
+            continue;
+        oldest = oldest ? oldest : l;
+        n++;
+    }
+    if (n >= EACH)
+        drop(oldest);
+}
+
 void fxd_links_add(const char *base, const char *wrapper)
 {
     struct link *l = calloc(1, sizeof *l);
@@ -45,6 +62,7 @@ void fxd_links_add(const char *base, const char *wrapper)
     strcpy(l->wrapper, wrapper);
     pthread_mutex_lock(&lock);
     drop_wrapper(wrapper);
+    drop_oldest_of(base);
     if (count == LINKS_MAX)
         drop(links);
     DL_APPEND(links, l);

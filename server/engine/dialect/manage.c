@@ -55,6 +55,11 @@ static void clear(struct fxd_ask *a, struct fxe_req *done)
 /* One index of index_list's details, which are [class, d, metric, ntotal, ...]. */
 static void put_listed(struct fxd_ask *a, const msgpack_object *name, const msgpack_object *detail)
 {
+    /* The client refuses a whole reply with a text that is not UTF-8, and cannot ask for such a
+     * name either. */
+    if (!fxd_is_utf8(name->via.str.ptr, name->via.str.size))
+        return;
+    a->n++;
     struct fxd_facts f = {.d = 0};
     char text[FXD_NAME_MAX + 1], base[FXD_NAME_MAX + 1];
     int64_t d = 0, ntotal = 0;
@@ -128,7 +133,7 @@ static void list_indices(struct fxd_ask *a, struct fxe_req *done)
     }
     fxd_ok(a, 1);
     msgpack_packer pk = fxd_put(a, "indexes");
-    msgpack_pack_array(&pk, (size_t)a->at);
+    msgpack_pack_array(&pk, (size_t)a->n);
     if (a->list.size)
         a->broken |= msgpack_sbuffer_write(&a->reply, a->list.data, a->list.size) != 0;
 }
@@ -155,6 +160,16 @@ static void put_basics(struct fxd_ask *a)
     fxd_put_bool(a, "is_trained", a->facts.trained);
 }
 
+/* What an index waits for. */
+static void put_training(struct fxd_ask *a)
+{
+    msgpack_packer pk = fxd_put(a, "training_info");
+    msgpack_pack_map(&pk, 3);
+    fxd_put_text(a, "state", "waiting");
+    fxd_put_int(a, "vectors", a->facts.ntotal);
+    fxd_put_int(a, "required_vectors", a->facts.enough);
+}
+
 static void put_status(struct fxd_ask *a, const struct fxe_req *done)
 {
     const struct fxd_facts *f = &a->facts;
@@ -162,10 +177,12 @@ static void put_status(struct fxd_ask *a, const struct fxe_req *done)
     int64_t nprobe;
     bool ivf = fxe_nprobe_of(done->obj[0], &nprobe), linked = fxd_links_base(a->name, base);
     msgpack_packer pk = fxd_put(a, "status");
-    msgpack_pack_map(&pk, 7 + ivf + linked);
+    msgpack_pack_map(&pk, 7 + ivf + linked + f->waits);
     put_basics(a);
     fxd_put_bool(a, "requires_training", f->trains);
-    fxd_put_bool(a, "is_ready_for_use", f->trained);
+    fxd_put_bool(a, "is_ready_for_use", fxd_is_ready(f));
+    if (f->waits)
+        put_training(a);
     if (ivf)
         fxd_put_int(a, "nprobe", nprobe);
     if (linked)

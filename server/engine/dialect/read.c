@@ -90,8 +90,9 @@ static bool is_list(const struct cursor *c)
 
 /* --- text --- */
 
-static bool is_utf8(const uint8_t *p, size_t n)
+bool fxd_is_utf8(const char *s, size_t n)
 {
+    const uint8_t *p = (const uint8_t *)s;
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     for (size_t i = 0; i < n;) {
         uint32_t c = p[i++];
@@ -121,8 +122,7 @@ static bool same_text(const msgpack_object *a, const msgpack_object *b)
 
 static bool is_text(const msgpack_object *o)
 {
-    return o->type == MSGPACK_OBJECT_STR &&
-           is_utf8((const uint8_t *)o->via.str.ptr, o->via.str.size);
+    return o->type == MSGPACK_OBJECT_STR && fxd_is_utf8(o->via.str.ptr, o->via.str.size);
 }
 
 /* Is all text UTF-8, are all keys text, and is no key twice?  The depth was checked before. */

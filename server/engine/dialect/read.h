@@ -28,6 +28,9 @@ struct fxd_map {
     char ids_why[FX_NUMBERS_WHY];
 };
 
+/* Is it UTF-8, as Python reads it? */
+bool fxd_is_utf8(const char *s, size_t n);
+
 /* Reads a map.  Returns 0; or -1 if it is malformed, nested too deeply, has a key twice, or text
  * that is not UTF-8.  Free it with fxd_map_free in both cases. */
 int fxd_map_read(struct fxd_map *m, const void *data, size_t size);

@@ -27,18 +27,10 @@ static int read_k(struct fxd_ask *a)
 {
     if (fxd_get_int(a, "k", 10, &a->k) != 0)
         return -1;
-    if (a->k < 1 || a->k > FXD_K_MAX)
-        return fxd_error(a, NULL, "k=%lld out of range (1-%d)", (long long)a->k, FXD_K_MAX);
+    int most = fxe_engine.options.faissx.k;
+    if (a->k < 1 || a->k > most)
+        return fxd_error(a, NULL, "k=%lld out of range (1-%d)", (long long)a->k, most);
     return 0;
-}
-
-static bool one_of(const msgpack_object *key, const char *const *names)
-{
-    for (; *names; names++)
-        if (key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(*names) &&
-            memcmp(key->via.str.ptr, *names, key->via.str.size) == 0)
-            return true;
-    return false;
 }
 
 /* The parameters of this search only.  Those that the index does not have are ignored, as the
@@ -55,7 +47,7 @@ static void give_params(struct fxd_ask *a)
     for (uint32_t i = 0; i < o->via.map.size; i++) {
         const msgpack_object_kv *kv = &o->via.map.ptr[i];
         if (kv->val.type != MSGPACK_OBJECT_POSITIVE_INTEGER || kv->val.via.u64 == 0 ||
-            kv->val.via.u64 > INT32_MAX || !one_of(&kv->key, a->facts.ivf ? probes : efs))
+            kv->val.via.u64 > INT32_MAX || !fxd_one_of(&kv->key, a->facts.ivf ? probes : efs))
             continue;
         msgpack_packer pk = fxd_key(a, "params");
         msgpack_pack_map(&pk, 1);
@@ -205,11 +197,12 @@ static void search_with(struct fxd_ask *a, struct fxe_req *done, const char *ope
     if (done)
         fxd_facts_of(done->obj[0], &a->facts);
     /* That it has no vectors, or is not trained, is only told with its lock. */
-    if (!done && (fxd_look(a->name, &a->facts) == 1 || !a->facts.trained || !a->facts.ntotal)) {
+    if (!done &&
+        (fxd_look(a->name, &a->facts) == 1 || !fxd_is_ready(&a->facts) || !a->facts.ntotal)) {
         fxd_begin_named(a, "index_info");
         return;
     }
-    if (!a->facts.trained) {
+    if (!fxd_is_ready(&a->facts)) {
         fxd_error(a, "NOT_TRAINED", "Index is not ready: Index requires training before use");
         return;
     }
@@ -285,7 +278,7 @@ static void range_search(struct fxd_ask *a, struct fxe_req *done)
         a->radius = (double)a->k;
     else if (o)
         return;
-    if ((double)a->n * 90 > FXD_REPLY_MAX) {
+    if ((double)a->n * 90 > fxd_reply_max()) {
         fxd_error(a, NULL, "Response too large");
         return;
     }
@@ -299,18 +292,10 @@ static void range_search(struct fxd_ask *a, struct fxe_req *done)
 static void hybrid_search(struct fxd_ask *a, struct fxe_req *done)
 {
     static const char *const known[] = {
-        "action",        "api_key",         "tenant_id", "index_id", "query_vectors",
-        "vector_weight", "metadata_filter", "k",         "params",   NULL};
+        "index_id", "query_vectors", "vector_weight", "metadata_filter", "k", "params", NULL};
     const msgpack_object *filter = fxd_get(a, "metadata_filter");
-    for (uint32_t i = 0; !done && i < a->map.fields.map->size; i++) {
-        const msgpack_object *key = &a->map.fields.map->ptr[i].key;
-        if (!one_of(key, known)) {
-            fxd_error(a, NULL,
-                      "Server error: hybrid_search() got an unexpected keyword argument '%.*s'",
-                      (int)key->via.str.size, key->via.str.ptr);
-            return;
-        }
-    }
+    if (!done && !fxd_only_has(a, "hybrid_search", known))
+        return;
     if (filter && filter->type != MSGPACK_OBJECT_NIL)
         fxd_error(a, NULL,
                   "Metadata filtering is not yet implemented. Use hybrid_search without "

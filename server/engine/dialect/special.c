@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The specialised actions. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/engine/catalogue/catalogue.h"
@@ -62,4 +63,160 @@ static void optimize_index(struct fxd_ask *a, struct fxe_req *done)
     fxd_int(a, "value", a->n);
 }
 
-const struct fxd_entry fxd_special[] = {{"optimize_index", optimize_index}, {NULL, NULL}};
+/* --- clustering --- */
+
+static void clustered(struct fxd_ask *a, const struct fxe_req *done)
+{
+    size_t n = (size_t)a->n, k = (size_t)a->k, d = (size_t)a->total;
+    const float *centroids = fxd_out(a, done, 0, k * d, sizeof *centroids),
+                *distances = fxd_out(a, done, 2, n, sizeof *distances);
+    const int64_t *assigned = fxd_out(a, done, 1, n, sizeof *assigned);
+    int64_t *sizes = calloc(k + 1, sizeof *sizes);
+    double sum = 0;
+    if (!a->replied && !sizes)
+        fxd_error(a, NULL, "The server is out of memory");
+    if (a->replied || fxd_reserve(a, (double)k * (14 + 5 * (double)d) + 9 * (double)n) != 0) {
+        free(sizes);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum += distances[i];
+        if (assigned[i] >= 0 && assigned[i] < a->k)
+            sizes[assigned[i]]++;
+    }
+    fxd_ok(a, 6);
+    msgpack_packer pk = fxd_put(a, "centroids");
+    msgpack_pack_array(&pk, k);
+    for (size_t i = 0; i < k; i++)
+        fxd_floats(a, centroids + i * d, d);
+    fxd_put(a, "assignments");
+    fxd_ids(a, assigned, n);
+    fxd_put(a, "cluster_sizes");
+    fxd_ids(a, sizes, k);
+    fxd_put_int(a, "n_clusters", a->k);
+    fxd_put_int(a, "dimension", a->total);
+    pk = fxd_put(a, "obj");
+    msgpack_pack_double(&pk, sum);
+    free(sizes);
+}
+
+static void compute_clustering(struct fxd_ask *a, struct fxe_req *done)
+{
+    static const char *const known[] = {"vectors", "n_clusters", "metric_type", "niter", NULL};
+    int64_t rounds;
+    if (done && done->failed) {
+        fxd_failed(a, done, NULL, "Error computing clustering: ");
+    } else if (done) {
+        clustered(a, done);
+    } else if (fxd_only_has(a, "compute_clustering", known) &&
+               fxd_get_int(a, "n_clusters", 0, &a->k) == 0 &&
+               fxd_get_int(a, "niter", 25, &rounds) == 0) {
+        struct fx_rows *rows = fxd_rows_of(a, FXD_VECTORS, "Error computing clustering");
+        if (!rows)
+            return;
+        a->n = (int64_t)rows->n;
+        a->total = (int64_t)rows->d;
+        if (a->k > a->n) {
+            fxd_error(a, NULL, "Number of vectors (%lld) must be >= number of clusters (%lld)",
+                      (long long)a->n, (long long)a->k);
+            return;
+        }
+        a->tolerant = true;
+        fxd_begin(a, "index_cluster");
+        fxd_int(a, "k", a->k);
+        fxd_int(a, "d", a->total);
+        fxd_int(a, "rounds", rounds);
+        fxd_give_rows(a, rows, false);
+    }
+}
+
+/* The original refuses every index with an error of its own. */
+static void recluster_index(struct fxd_ask *a, struct fxe_req *done)
+{
+    static const char *const known[] = {"index_id", "n_clusters", "sample_ratio", NULL};
+    (void)done;
+    a->absent = "not found";
+    if (fxd_only_has(a, "recluster_index", known) && fxd_index(a) == 0)
+        fxd_error(a, NULL,
+                  "Error reclustering index: index %s keeps its clusters; create another index and "
+                  "add its vectors to that",
+                  a->name);
+}
+
+/* --- transforms --- */
+
+/* Begins with what is known of the index.  Returns true if it is behind a transform. */
+static bool is_transform(struct fxd_ask *a, struct fxe_req *done)
+{
+    a->absent = "not found";
+    if (!done) {
+        if (fxd_index(a) == 0)
+            fxd_begin_named(a, "index_info");
+        return false;
+    }
+    if (a->state != SET)
+        fxd_facts_of(done->obj[0], &a->facts);
+    if (strcmp(a->facts.type, "IndexPreTransform") == 0)
+        return true;
+    fxd_error(a, "NOT_TRANSFORM_INDEX", "Index %s is not an IndexPreTransform", a->name);
+    return false;
+}
+
+static void apply_transform(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!is_transform(a, done))
+        return;
+    if (a->state == SET && done->failed) {
+        fxd_failed(a, done, NULL, "Error applying transformation: ");
+        return;
+    }
+    if (a->state == SET) {
+        size_t d = a->n ? done->out[0].size / sizeof(float) / (size_t)a->n : 0;
+        const float *x = fxd_out(a, done, 0, (size_t)a->n * d, sizeof *x);
+        if (!x || fxd_reserve(a, (double)a->n * (5 + 5 * (double)d)) != 0)
+            return;
+        fxd_ok(a, 5);
+        fxd_put_text(a, "index_id", a->name);
+        fxd_put_int(a, "input_vectors", a->n);
+        fxd_put_int(a, "input_dimension", a->facts.d);
+        fxd_put_int(a, "output_dimension", (int64_t)d);
+        msgpack_packer pk = fxd_put(a, "transformed_vectors");
+        msgpack_pack_array(&pk, (size_t)a->n);
+        for (int64_t i = 0; i < a->n; i++)
+            fxd_floats(a, x + (size_t)i * d, d);
+        return;
+    }
+    struct fx_rows *rows = fxd_rows_of(a, FXD_VECTORS, "Error applying transformation");
+    if (!rows || fxd_check_d(a, rows) != 0)
+        return;
+    a->n = (int64_t)rows->n;
+    a->state = SET;
+    a->tolerant = true;
+    fxd_begin_named(a, "index_transform");
+    fxd_give_rows(a, rows, false);
+}
+
+/* FAISS's C API does not tell what the transforms are. */
+static void get_transform_info(struct fxd_ask *a, struct fxe_req *done)
+{
+    if (!is_transform(a, done))
+        return;
+    int64_t d = a->facts.d;
+    FaissIndexPreTransform *whole = a->facts.waits || !fxe_api()->IndexPreTransform_cast
+                                        ? NULL
+                                        : fxe_api()->IndexPreTransform_cast(done->obj[0]->ptr);
+    if (whole)
+        d = fxe_api()->Index_d(fxe_api()->IndexPreTransform_index(whole));
+    fxd_ok(a, 4 + (whole != NULL));
+    fxd_put_text(a, "index_id", a->name);
+    fxd_put_text(a, "type", a->facts.type);
+    fxd_put_int(a, "input_dimension", a->facts.d);
+    if (whole)
+        fxd_put_int(a, "output_dimension", d);
+    fxd_put_bool(a, "is_trained", a->facts.trained);
+}
+
+const struct fxd_entry fxd_special[] = {
+    {"optimize_index", optimize_index},         {"compute_clustering", compute_clustering},
+    {"recluster_index", recluster_index},       {"apply_transform", apply_transform},
+    {"get_transform_info", get_transform_info}, {NULL, NULL}};

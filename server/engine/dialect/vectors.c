@@ -26,9 +26,8 @@ static void add_failed(struct fxd_ask *a, const struct fxe_req *done)
     fxd_failed(a, done, few ? "NOT_TRAINED" : NULL, "Error adding vectors: ");
 }
 
-static void add_reply(struct fxd_ask *a, const struct fxe_req *done, const char *with)
+static void add_reply(struct fxd_ask *a, const char *with)
 {
-    fxd_facts_of(done->obj[0], &a->facts);
     fxd_links_drop(a->name);
     fxd_ok(a, 4);
     fxd_put_message(a, "Added %lld vectors%s to index %s", (long long)a->n, with, a->name);
@@ -126,7 +125,19 @@ static int64_t *next_ids(const struct fxd_ask *a, const struct fxe_obj *o, size_
     return ids;
 }
 
-enum { ADDING = FXD_LOOKING + 1 };
+enum { ADDING = FXD_LOOKING + 1, SETTLING };
+
+/* The index has enough vectors now, and is being trained: the client, which believes that it is
+ * trained, is answered when that has ended.  If it fails the index goes on as it is. */
+static bool settles(struct fxd_ask *a, const struct fxe_req *done)
+{
+    fxd_facts_of(done->obj[0], &a->facts);
+    if (!a->facts.waits || a->facts.ntotal < a->facts.enough)
+        return false;
+    a->state = SETTLING;
+    fxd_begin_named(a, "index_train");
+    return true;
+}
 
 /* What is only known of an index that is in memory is asked for first. */
 bool fxd_must_look(struct fxd_ask *a)
@@ -146,12 +157,12 @@ static bool may_add(struct fxd_ask *a, struct fxe_req *done, const char *with)
         return false;
     if (done && a->state == FXD_LOOKING)
         fxd_facts_of(done->obj[0], &a->facts);
-    if (a->state != ADDING)
+    if (a->state != ADDING && a->state != SETTLING)
         return true;
-    if (done->failed)
+    if (a->state == ADDING && done->failed)
         add_failed(a, done);
-    else
-        add_reply(a, done, with);
+    else if (a->state == SETTLING || !settles(a, done))
+        add_reply(a, with);
     return false;
 }
 
@@ -162,8 +173,9 @@ static void add_vectors(struct fxd_ask *a, struct fxe_req *done)
     struct fx_rows *rows = fxd_rows_of(a, FXD_VECTORS, "Error adding vectors");
     if (!rows || fxd_check_d(a, rows) != 0)
         return;
-    if (rows->n > FXD_BATCH_MAX) {
-        fxd_error(a, NULL, "Batch size %zu exceeds maximum (%d)", rows->n, FXD_BATCH_MAX);
+    if (rows->n > (size_t)fxe_engine.options.faissx.vectors) {
+        fxd_error(a, NULL, "Batch size %zu exceeds maximum (%d)", rows->n,
+                  fxe_engine.options.faissx.vectors);
         return;
     }
     int64_t *ids = NULL;
@@ -302,7 +314,8 @@ static void train_index(struct fxd_ask *a, struct fxe_req *done)
         struct fxd_facts f = {.d = 0};
         /* Another client may have made something else of it. */
         while ((more = fxd_links_next(a->name, (int)a->at++, wrapper)) &&
-               (fxd_look(wrapper, &f) != 0 || !f.idmap || f.ntotal > 0 || f.d != (int64_t)rows->d))
+               (fxd_look(wrapper, &f) != 0 || !f.idmap || (f.ntotal > 0 && !f.waits) ||
+                f.d != (int64_t)rows->d))
             ;
         if (more)
             begin_train(a, wrapper, rows);

@@ -11,6 +11,7 @@
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
+#include "server/engine/training/training.h"
 #include "server/log.h"
 
 enum {
@@ -102,7 +103,7 @@ static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
     fxs_note_read(&k->note, e->note, e->note_size);
     o->odd = k->note.odd;
     fxe_keep_adopt(k);
-    return o;
+    return fxe_training_set(o, &k->note.plan) == 0 ? o : NULL;
 }
 
 static int add_entry(void *ctx, const struct fxs_entry *e)
@@ -150,6 +151,7 @@ void fxe_keep_stop(void)
 {
     if (!store)
         return;
+    fxe_trainer_stop();
     fxe_snapshots_stop();
     fxe_snapshots_at_end();
     fxs_store_close(store);

@@ -59,6 +59,7 @@ struct fxe_kept {
     uint64_t newest;            /* moment that was committed; with `committing` */
     pthread_mutex_t committing; /* two snapshots may be under way */
     int64_t not_before_ms;      /* the last snapshot failed: none before this */
+    bool replacing;             /* the snapshot is of what it is about to become: take no other */
     bool gone;                  /* unpublished: freed with its last user */
     struct fxe_kept *prev, *next;
 };
@@ -173,6 +174,8 @@ void fxe_snapshots_stop(void);
  * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
  * if the store cannot. */
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
+/* The same of what the index is about to become.  k->replacing is set. */
+int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);
@@ -215,6 +218,10 @@ void fxe_unload_for(size_t bytes);
 /* Waits for the lock of a kept index.  Returns what fxe_hold_end needs; or NULL if the index was
  * unpublished, or if memory is out.  Not for a thread that runs requests. */
 struct fxe_req *fxe_hold(struct fxe_kept *k, bool write);
+/* The same of any index, for reading; NULL if memory is out. */
+struct fxe_req *fxe_hold_object(struct fxe_obj *o);
+/* The lock for reading becomes one for writing, and nobody changes the index in between. */
+void fxe_hold_raise(struct fxe_req *hold);
 void fxe_hold_end(struct fxe_req *hold);
 
 #endif

@@ -9,6 +9,7 @@
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/run/ready.h"
+#include "server/engine/training/training.h"
 #include "server/log.h"
 
 enum { SPARE = 64 << 20 }; /* bytes to leave for requests */
@@ -123,6 +124,7 @@ void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
                        : (int64_t)api->Index_metric_type(o->ptr);
     n->ntotal = fxe_ntotal_of(o);
     n->odd = o->odd;
+    n->plan = o->training ? o->training->plan : (struct fxs_plan){.enough = 0};
 }
 
 int fxe_load(struct fxe_kept *k, bool may_map, char *why)
@@ -141,6 +143,9 @@ int fxe_load(struct fxe_kept *k, bool may_map, char *why)
         return -1;
     }
     fxe_note_take(&k->note, k->obj);
+    fxe_lock();
+    fxe_training_look(k->obj);
+    fxe_unlock();
     fxs_log(FXS_INFO, "engine", "event=%s entry=%llu ntotal=%lld changes=%lld ms=%lld",
             k->obj->mapped ? "mapped" : "loaded", (unsigned long long)k->entry,
             (long long)k->note.ntotal, (long long)p.n, (long long)(fxe_now_ms() - began));

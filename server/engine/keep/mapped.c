@@ -48,8 +48,8 @@ static bool release_maps(void)
 bool fxe_can_map(const struct fxe_kept *k)
 {
     fxe_lock();
-    bool can =
-        release_maps() && !k->log_bytes && !k->obj->nborrowed && !k->obj->nkeeps && !k->obj->lender;
+    bool can = release_maps() && !k->log_bytes && !k->note.plan.enough && !k->obj->nborrowed &&
+               !k->obj->nkeeps && !k->obj->lender;
     fxe_unlock();
     return can;
 }

@@ -63,9 +63,9 @@ struct moment {
 };
 
 /* The caller holds engine.lock, and the index's lock. */
-static void take_moment(struct fxe_kept *k, struct moment *m)
+static void take_moment(struct fxe_kept *k, const struct fxe_obj *o, struct moment *m)
 {
-    fxe_note_take(&k->note, k->obj);
+    fxe_note_take(&k->note, o);
     *m = (struct moment){.applied = k->applied,
                          .log_bytes = k->log_bytes,
                          .trimmed_bytes = k->trimmed_bytes,
@@ -155,7 +155,8 @@ static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_s
     return rc;
 }
 
-int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why)
+static int snapshot_of(struct fxe_kept *k, const struct fxe_obj *o, const char *name,
+                       struct fxe_req *r, char *why)
 {
     struct fxs_snapshot w;
     struct fxs_snapshot_sum sum;
@@ -164,13 +165,29 @@ int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, ch
     if (rc != FXS_STORE_OK)
         return -1;
     fxe_lock();
-    take_moment(k, &m);
+    take_moment(k, o, &m);
     fxe_unlock();
-    int unwritable = write_index(k->obj, &w, why) != 0 && !ferror(w.file);
+    int unwritable = write_index(o, &w, why) != 0 && !ferror(w.file);
     if (!unwritable && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
         return commit(k, &w, &sum, &m, name, r, why);
     fxs_snapshot_abandon(fxe_keep_store(), &w);
     return unwritable ? 1 : -1;
+}
+
+int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why)
+{
+    return snapshot_of(k, k->obj, name, r, why);
+}
+
+int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why)
+{
+    int rc = snapshot_of(k, next, NULL, r, why);
+    if (rc != 0) {
+        fxe_lock();
+        fxe_note_take(&k->note, k->obj);
+        fxe_unlock();
+    }
+    return rc;
 }
 
 /* --- in a child --- */
@@ -232,9 +249,9 @@ static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, st
     if (!hold)
         return -1;
     fxe_lock();
-    bool absent = k->gone || !k->obj->ptr;
+    bool absent = k->gone || !k->obj->ptr || k->replacing;
     if (!absent)
-        take_moment(k, m);
+        take_moment(k, k->obj, m);
     fxe_unlock();
     if (!absent && (pid = fork()) == 0)
         child(k->obj, w, out);

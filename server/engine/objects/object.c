@@ -362,6 +362,7 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
             free_object(doomed);
         fxe_guard_forget(doomed);
         free(doomed->keeps);
+        free(doomed->training);
         free(doomed);
         doomed = next;
     }

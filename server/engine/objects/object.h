@@ -22,6 +22,7 @@ struct fxe_group {
     struct fxe_obj *members; /* list, through obj.next_in_group */
     int nkept;               /* members that the store keeps */
     struct fxe_req *waiting, *last_waiting;
+    struct fxe_req *raising; /* a reader that is to be the next writer (lock.h), or NULL */
 };
 
 /* Calls about an index since it was made or read; each is atomic. */
@@ -38,25 +39,26 @@ struct fxe_obj {
     struct fxe_obj *lender; /* owns this object: FAISS frees both together */
     struct fxe_obj **keeps; /* objects that this one has pointers to, in FAISS */
     int nkeeps;
-    int nkeepers;                /* objects, names and second handles that hold this one */
-    int calls;                   /* requests that are using it */
-    int named;                   /* of nkeepers: names that it is published under, */
-    int naliases;                /* and second handles */
-    struct fxe_session *creator; /* of a tenant's object: the session with the first handle */
-    int alias;                   /* a second handle: keeps[0] is the object */
-    int nborrowed;               /* number of objects whose lender it is */
-    int owns;                    /* own_fields as the client set it: frees its parts */
-    int inherent;                /* FAISS created its parts (factory, file, clone) and frees them;
-                                    own_fields is FAISS's own */
-    int flat;                    /* can coalesce.c search it?  0: not known, 1: yes, 2: no */
-    int hollow;                  /* created without the sub-index that its class needs */
-    int odd;                     /* made (description.h) or trained with nonsensical numbers */
-    int own_shape;               /* shape belongs to this object and is freed with it */
-    struct fxe_shape *shape;     /* classes that it consists of (guard.c); NULL: not known */
-    struct fxe_kept *kept;       /* what the store has of it, or NULL */
-    struct fxe_content *content; /* what it was read from, if it is shared (shared.h); or NULL */
-    int mapped;                  /* FAISS's object is in a mapped file: it must not be changed,
-                                    cloned or lent (keep/mapped.c) */
+    int nkeepers;                  /* objects, names and second handles that hold this one */
+    int calls;                     /* requests that are using it */
+    int named;                     /* of nkeepers: names that it is published under, */
+    int naliases;                  /* and second handles */
+    struct fxe_session *creator;   /* of a tenant's object: the session with the first handle */
+    int alias;                     /* a second handle: keeps[0] is the object */
+    int nborrowed;                 /* number of objects whose lender it is */
+    int owns;                      /* own_fields as the client set it: frees its parts */
+    int inherent;                  /* FAISS created its parts (factory, file, clone) and frees them;
+                                      own_fields is FAISS's own */
+    int flat;                      /* can coalesce.c search it?  0: not known, 1: yes, 2: no */
+    int hollow;                    /* created without the sub-index that its class needs */
+    int odd;                       /* made (description.h) or trained with nonsensical numbers */
+    int own_shape;                 /* shape belongs to this object and is freed with it */
+    struct fxe_shape *shape;       /* classes that it consists of (guard.c); NULL: not known */
+    struct fxe_kept *kept;         /* what the store has of it, or NULL */
+    struct fxe_training *training; /* it waits for its training (training/training.h); or NULL */
+    struct fxe_content *content;   /* what it was read from, if it is shared (shared.h); or NULL */
+    int mapped;                    /* FAISS's object is in a mapped file: it must not be changed,
+                                      cloned or lent (keep/mapped.c) */
     struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */

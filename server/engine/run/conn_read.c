@@ -183,7 +183,7 @@ static int begin_dialect(struct fxe_conn *c, const struct fx_zmtp_head *h, int f
             refuse(c, "protocol", "Malformed request");
         return c->msg->seen > FX_FRAMES_MAX || h->size > FX_FRAME_MAX ? -1 : 0;
     }
-    if (h->size > FXD_MESSAGE_MAX) {
+    if (h->size > (uint64_t)fxe_engine.options.faissx.message << 20) {
         refuse(c, "limit", "Request too large");
         return -1;
     }

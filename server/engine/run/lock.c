@@ -5,6 +5,7 @@
 
 #include "server/engine/run/ready.h"
 #include "server/engine/run/request.h"
+#include "server/engine/run/watch.h"
 
 int fxe_group_new(struct fxe_obj *o)
 {
@@ -73,7 +74,7 @@ int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write)
 
 static bool is_free_for(const struct fxe_group *g, bool write)
 {
-    return !g->writer && !(write && g->readers);
+    return !g->writer && !g->raising && !(write && g->readers);
 }
 
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
@@ -112,6 +113,26 @@ bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
     return false;
 }
 
+bool fxe_needs_raise(struct fxe_req *r, struct fxe_needs *n)
+{
+    struct fxe_group *g = n->need[0].group;
+    n->need[0].write = true;
+    g->readers--;
+    g->writer = !g->readers;
+    if (!g->writer)
+        g->raising = r;
+    return g->writer;
+}
+
+static void run_raising(struct fxe_group *g)
+{
+    struct fxe_req *r = g->raising;
+    g->raising = NULL;
+    g->writer = true;
+    fxe_ready_add(r);
+    fxe_watch_wake();
+}
+
 static void wake(struct fxe_group *g)
 {
     struct fxe_req *r = g->waiting;
@@ -135,6 +156,8 @@ void fxe_needs_give(struct fxe_needs *n)
         else
             g->readers--;
         n->need[i].group = NULL;
+        if (g->raising && !g->readers)
+            run_raising(g);
         if (g->waiting && !g->writer)
             wake(g);
         free_if_empty(g);

@@ -19,6 +19,7 @@
 #include "server/engine/run/overdue.h"
 #include "server/engine/run/pool.h"
 #include "server/engine/run/stats.h"
+#include "server/engine/training/training.h"
 
 enum { PRINTED_MAX = 32 << 10 }; /* bytes of FAISS's output that a reply's header can hold */
 
@@ -211,6 +212,7 @@ static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
     fxe_lock();
+    fxe_training_changed(r);
     fxe_needs_give(&r->needs);
     if (r->keep == FXE_KEEP_RECORDED)
         fxe_change_end(r);

@@ -82,6 +82,15 @@ static int width_of(int n)
     return share > fxe_engine.cores ? fxe_engine.cores : share > 1 ? share : 1;
 }
 
+int fxe_wide_threads(void)
+{
+    int n = fxe_engine.cores;
+    while (n > 1 && !has_room(n))
+        n /= 2;
+    fxe_blas_reserve(n);
+    return n;
+}
+
 /* Waits for a request and takes it.  The caller holds engine.lock. */
 static struct fxe_req *take_request(void)
 {

@@ -22,6 +22,10 @@ void fxe_wide_start(void);
 /* Returns how many OpenMP threads the calling thread has: 1 if it is not a lane. */
 int fxe_wide_width(void);
 
+/* For a thread that is not a lane: returns how many OpenMP threads there is memory for, at most one
+ * for each core, and reserves it.  The caller holds engine.lock. */
+int fxe_wide_threads(void);
+
 /* Makes the calling thread work alone, without other OpenMP threads, until its next request. */
 void fxe_wide_alone(void);
 

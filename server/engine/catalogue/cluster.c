@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests about vectors that no index keeps: clustering them, and what an index's transform makes
+ * of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/engine/call/copy.h"
+#include "server/engine/catalogue/catalogue.h"
+#include "server/engine/catalogue/keys.h"
+#include "server/engine/catalogue/part.h"
+#include "server/engine/guard/facts.h"
+#include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/training/training.h"
+
+enum { MOST_D = 1 << 20, MOST_ROUNDS = 10000, COPIES = 3, LITTLE = 64 << 20 };
+
+/* --- cluster --- */
+
+struct clustering {
+    int64_t n, d, k, rounds;
+    const void *x;
+    struct fxe_obj clusters, index; /* FAISS's; the index has the centroids */
+};
+
+static int prepare_cluster(struct fxe_req *r)
+{
+    r->lane = FXE_WIDE;
+    return 0;
+}
+
+static int read_clustering(struct fxe_req *r, struct clustering *c)
+{
+    static const int64_t usual = 25;
+    msgpack_object x;
+    size_t size;
+    if (fxe_key_int(r, "n", 1, INT32_MAX, NULL, &c->n) != 0 ||
+        fxe_key_int(r, "d", 1, MOST_D, NULL, &c->d) != 0 ||
+        fxe_key_int(r, "k", 1, INT32_MAX, NULL, &c->k) != 0 ||
+        fxe_key_int(r, "rounds", 1, MOST_ROUNDS, &usual, &c->rounds) != 0 ||
+        fxe_key_array(r, "x", 0, c->n, (size_t)c->d * sizeof(float), "vectors of float32", &x) !=
+            0 ||
+        fxe_req_bytes(r, &x, "x", &c->x, &size) != 0)
+        return -1;
+    if (size != (size_t)c->n * (size_t)c->d * sizeof(float))
+        return fxe_fail(r, "argument", "%s: x has %zu bytes, expected %lld * %lld float32",
+                        r->operation->name, size, (long long)c->n, (long long)c->d);
+    if (c->k > c->n)
+        return fxe_fail(r, "argument", "%s: k is %lld, but there are only %lld vectors",
+                        r->operation->name, (long long)c->k, (long long)c->n);
+    if (fxe_room() < COPIES * size + LITTLE)
+        return fxe_fail(r, "limit", "%s: the server has no memory to cluster %zu bytes of vectors",
+                        r->operation->name, size);
+    return 0;
+}
+
+static int begin_clustering(struct fxe_req *r, struct clustering *c)
+{
+    FaissClusteringParameters params;
+    FaissClustering *clusters = NULL;
+    if (fxe_require(r, FX_OP_Clustering_new_with_params) != 0 ||
+        fxe_require(r, FX_OP_Clustering_centroids) != 0)
+        return -1;
+    fxe_api()->ClusteringParameters_init(&params);
+    params.niter = (int)c->rounds;
+    int rc = fxe_api()->Clustering_new_with_params(&clusters, (int)c->d, (int)c->k, &params);
+    if (rc != 0) {
+        fxe_fail_faiss(r, rc);
+        return -1;
+    }
+    c->clusters = (struct fxe_obj){.cls = FX_CLASS_Clustering, .ptr = clusters};
+    c->index =
+        (struct fxe_obj){.cls = FX_CLASS_Index,
+                         .ptr = fxe_training_make(r, FX_CLASS_Index, c->d, METRIC_L2, "Flat")};
+    return c->index.ptr ? 0 : -1;
+}
+
+static int train(struct fxe_req *r, struct clustering *c, size_t bytes)
+{
+    struct fxe_part p;
+    msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Clustering_train);
+    p.r.obj[0] = &c->clusters;
+    p.r.obj[3] = &c->index;
+    a[1] = fxe_int(c->n);
+    a[2] = fxe_part_array(&p, c->x, bytes);
+    int rc = fxe_part_call(&p);
+    fxe_part_end(&p);
+    return rc;
+}
+
+/* The centroid of each vector, and its distance. */
+static int assign(struct fxe_req *r, struct clustering *c, size_t bytes)
+{
+    struct fxe_part p;
+    msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_search);
+    p.r.obj[0] = &c->index;
+    a[1] = fxe_int(c->n);
+    a[2] = fxe_part_array(&p, c->x, bytes);
+    a[3] = fxe_int(1);
+    a[4] = a[5] = fxe_true();
+    int rc = fxe_part_call(&p);
+    if (rc == 0)
+        rc = fxe_part_give(&p, 1) != 0 || fxe_part_give(&p, 0) != 0 ? -1 : 0;
+    fxe_part_end(&p);
+    return rc;
+}
+
+static void run_cluster(struct fxe_req *r)
+{
+    struct clustering c = {.n = 0};
+    float *centroids = NULL;
+    size_t count = 0, bytes;
+    if (read_clustering(r, &c) != 0)
+        return;
+    bytes = (size_t)c.n * (size_t)c.d * sizeof(float);
+    if (begin_clustering(r, &c) == 0 && train(r, &c, bytes) == 0) {
+        fxe_api()->Clustering_centroids(c.clusters.ptr, &centroids, &count);
+        if (fxe_reply_copy(r, centroids, count * sizeof *centroids) == 0)
+            assign(r, &c, bytes);
+    }
+    fxe_guard_forget(&c.index);
+    if (c.index.ptr)
+        fxe_obj_free_faiss(c.index.cls, c.index.ptr);
+    if (c.clusters.ptr)
+        fxe_api()->Clustering_free(c.clusters.ptr);
+}
+
+/* --- index_transform --- */
+
+static int prepare_transform(struct fxe_req *r)
+{
+    r->lane = FXE_WIDE;
+    return fxe_index_lock(r, "name", 0, false);
+}
+
+/* Returns the index behind the transform, or NULL with the reply set. */
+static FaissIndex *behind(struct fxe_req *r, void *index)
+{
+    FaissIndexPreTransform *whole = fxe_is_binary(r->obj[0]) || !fxe_api()->IndexPreTransform_cast
+                                        ? NULL
+                                        : fxe_api()->IndexPreTransform_cast(index);
+    if (whole)
+        return fxe_api()->IndexPreTransform_index(whole);
+    fxe_fail(r, "argument", "%s: the index has no transform", r->operation->name);
+    return NULL;
+}
+
+/* FAISS's C API cannot reach an index's transforms.  But an index behind them that stores vectors
+ * as they are has what they have made of them. */
+static int transform(struct fxe_req *r, struct fxe_obj *copy, FaissIndexFlat *flat)
+{
+    struct fxe_part p;
+    msgpack_object n, x;
+    float *found = NULL;
+    size_t count = 0;
+    int rc = fxe_key_vectors(r, copy, &n, &x);
+    const struct fx_buffer *b = rc != 0 || x.type != MSGPACK_OBJECT_POSITIVE_INTEGER
+                                    ? NULL
+                                    : fxe_req_frame(r, x.via.u64, "x");
+    if (!b)
+        return r->failed ? -1 : fxe_key_wrong(r, "x", "the number of a payload frame");
+    fxe_api()->Index_reset(copy->ptr);
+    msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_add);
+    p.r.obj[0] = copy;
+    a[1] = n;
+    a[2] = fxe_part_array(&p, b->data, b->size);
+    rc = fxe_part_call(&p);
+    fxe_part_end(&p);
+    if (rc != 0)
+        return -1;
+    fxe_api()->IndexFlat_xb(flat, &found, &count);
+    return fxe_reply_copy(r, found, count * sizeof *found);
+}
+
+static void run_transform(struct fxe_req *r)
+{
+    struct fxe_obj *o = r->obj[0];
+    if (fxe_training_of(o)) {
+        fxe_fail(r, "argument", "%s: the index waits for its training", r->operation->name);
+        return;
+    }
+    FaissIndex *inner = behind(r, o->ptr);
+    if (!inner)
+        return;
+    if (!fxe_api()->IndexFlat_cast || !fxe_api()->IndexFlat_cast(inner)) {
+        fxe_fail(r, "unsupported",
+                 "%s: FAISS's C API cannot do this unless the index behind the transform is Flat",
+                 r->operation->name);
+        return;
+    }
+    char why[FXE_COPY_WHY];
+    struct fxe_obj copy = {.cls = FX_CLASS_Index};
+    if (fxe_copy_index(fxe_obj_target(o), 0, &copy.ptr, why) != 0) {
+        fxe_fail(r, "limit", "%s: the index could not be copied: %s", r->operation->name,
+                 *why ? why : "the server has no memory for a copy");
+        return;
+    }
+    transform(r, &copy, fxe_api()->IndexFlat_cast(behind(r, copy.ptr)));
+    fxe_guard_forget(&copy);
+    fxe_obj_free_faiss(copy.cls, copy.ptr);
+}
+
+const struct fxe_index_operation fxe_index_clusters[] = {
+    {{"index_cluster", 0, prepare_cluster, run_cluster, NULL}, 0, false},
+    {{"index_transform", 0, prepare_transform, run_transform, NULL}, 0, false},
+    {{NULL, 0, NULL, NULL, NULL}, 0, false}};
