@@ -231,7 +231,7 @@ static void *dealer(void *ctx, const char *endpoint)
 static struct fx_conn *ours(const char *endpoint)
 {
     char err[300];
-    struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 5000, err, sizeof(err));
+    struct fx_conn *c = fx_conn_open(endpoint, NULL, fx_now_ms() + 5000, err, sizeof(err));
     if (!c)
         die("%s", err);
     return c;

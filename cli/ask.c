@@ -69,7 +69,7 @@ int cli_ask(const struct cli_server *s, const char *operation, const char *name,
     const char *why, *text;
     size_t len = 0;
     int64_t deadline = fx_now_ms() + TIMEOUT_MS;
-    struct fx_conn *c = fx_conn_open(s->server, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(s->server, NULL, deadline, err, sizeof err);
     *buf = NULL;
     memset(reply, 0, sizeof *reply);
     if (!c) {

@@ -136,7 +136,7 @@ struct cli_session *cli_session_open(const struct cli_server *s)
         return NULL;
     c->server = s;
     msgpack_sbuffer_init(&c->request);
-    c->conn = fx_conn_open(s->server, fx_now_ms() + CONNECT_MS, err, sizeof err);
+    c->conn = fx_conn_open(s->server, NULL, fx_now_ms() + CONNECT_MS, err, sizeof err);
     if (!c->conn) {
         fprintf(stderr, "faissx: %s\n", err);
         cli_session_close(c);

@@ -258,7 +258,7 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
     struct fx_error before;
     if (!session.welcome.near[0] || !is_trustworthy(session.welcome.near))
         return -1;
-    struct fx_conn *c = fx_conn_open(session.welcome.near, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(session.welcome.near, NULL, deadline, err, sizeof err);
     if (!c)
         return -1;
     fx_error_save(&before);
@@ -278,7 +278,7 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
     char err[512], near[sizeof session.welcome.near];
     if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
-    struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
+    struct fx_conn *c = fx_conn_open(session.who.server, NULL, deadline, err, sizeof err);
     if (!c)
         return fx_fail(FAISSX_E_CONNECT, "%s", err);
     session.welcome.previous[0] = '\0';
@@ -377,7 +377,7 @@ int fx_session_explain(const char *operation, int64_t deadline)
     /* A new connection may have been handed to the engine that was just dying: try again. */
     while (session.who.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
            fx_now_ms() < deadline) {
-        struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
+        struct fx_conn *c = fx_conn_open(session.who.server, NULL, deadline, err, sizeof err);
         if (!c)
             break;
         error = introduce(c, 1, deadline) == 0 ? FAISSX_OK : fx_error_kind();
