@@ -50,7 +50,10 @@ NO_UNDEFINED := $(if $(SANITIZER),,-Wl,-z,defs)
 
 MSGPACK_LIBS ?= -lmsgpackc
 SHIM_LIBS = $(MSGPACK_LIBS) -ldl -lpthread
-SERVER_LIBS = $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
+# proto/sodium.c looks its functions up when they are needed.  The shim is not linked with the library
+# (docs/decisions.md); the server and the command line are, so that they always find it.
+SODIUM_LIBS ?= -Wl,--push-state,--no-as-needed $(shell pkg-config --libs libsodium 2>/dev/null || echo -lsodium) -Wl,--pop-state
+SERVER_LIBS = $(SODIUM_LIBS) $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
 TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
 
 ifneq ($(V),1)
@@ -217,7 +220,7 @@ $(BUILD)/faissx-server: $(SERVER_OBJ) $(BUILD)/common.a
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ljansson -ldl -lpthread
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(SODIUM_LIBS) $(MSGPACK_LIBS) -ljansson -ldl -lpthread
 
 # --- programs of the tests -------------------------------------------------------
 

@@ -107,3 +107,33 @@ int fx_curve_keys_load(struct fx_curve_keys *k, const char *path, char *why, siz
                  FX_CURVE_TEXT);
     return found;
 }
+
+int fx_curve_keys_configure(struct fx_curve_keys *k, const char *server_key, const char *key_file,
+                            char *why, size_t len)
+{
+    char reason[300];
+    if (key_file && !*key_file)
+        key_file = NULL;
+    if (!server_key || !*server_key) {
+        if (!key_file)
+            return 0;
+        snprintf(why, len,
+                 "FAISSX_CURVE_KEY_FILE is set, but FAISSX_CURVE_SERVER_KEY is not: without the "
+                 "server's public key nothing can be encrypted");
+        return -1;
+    }
+    if (fx_curve_key_parse(server_key, strlen(server_key), k->server) != 0) {
+        snprintf(why, len,
+                 "FAISSX_CURVE_SERVER_KEY is '%.60s', but must be a public CURVE key of %d "
+                 "characters",
+                 server_key, FX_CURVE_TEXT);
+        return -1;
+    }
+    if (fx_curve_keys_load(k, key_file, reason, sizeof reason) == 0)
+        return 1;
+    if (key_file)
+        snprintf(why, len, "FAISSX_CURVE_KEY_FILE is '%.80s': %s", key_file, reason);
+    else
+        snprintf(why, len, "FAISSX_CURVE_SERVER_KEY is set, but %s", reason);
+    return -1;
+}

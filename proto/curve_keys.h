@@ -20,4 +20,10 @@ int fx_curve_key_parse(const char *text, size_t n, uint8_t key[FX_CURVE_KEY]);
  * ones. Returns 0, or -1 and the reason. */
 int fx_curve_keys_load(struct fx_curve_keys *k, const char *path, char *why, size_t len);
 
+/* The keys of a client from its settings FAISSX_CURVE_SERVER_KEY and FAISSX_CURVE_KEY_FILE, each
+ * NULL or "" if it is not set.  Returns 1; 0 if CURVE is not asked for; or -1 and the reason, which
+ * names the setting. */
+int fx_curve_keys_configure(struct fx_curve_keys *k, const char *server_key, const char *key_file,
+                            char *why, size_t len);
+
 #endif

@@ -96,7 +96,7 @@ static uint8_t *put_property(uint8_t *p, const char *name, const char *value)
     return p + v;
 }
 
-size_t fx_zmtp_metadata(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity)
+size_t fx_zmtp_metadata(uint8_t *to, const char *socket_type, int identity)
 {
     uint8_t *p = put_property(to, "Socket-Type", socket_type);
     if (identity)

@@ -60,8 +60,9 @@ int fx_zmtp_check_greeting(const uint8_t *p, size_t have, int allowed, const cha
  * length. */
 size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity);
 
-/* Write the metadata that READY, or CURVE's INITIATE and READY, carry.  Returns its length. */
-size_t fx_zmtp_metadata(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity);
+/* Write the metadata that READY, or CURVE's INITIATE and READY, carry: at most FX_ZMTP_READY_MAX -
+ * 8 bytes.  Returns its length. */
+size_t fx_zmtp_metadata(uint8_t *to, const char *socket_type, int identity);
 
 /* If `body`, of *n bytes, is the command `name`, returns the rest of the body and sets *n to its
  * length.  Else returns NULL and leaves *n unchanged. */

@@ -11,6 +11,7 @@
 #include "proto/wire.h"
 #include "proto/zmtp.h"
 #include "server/front/dialect.h"
+#include "server/front/secure.h"
 #include "server/front/state.h"
 #include "server/log.h"
 
@@ -18,19 +19,37 @@
 
 static void on_guest(void *ctx, struct fxs_event *s, uint32_t events);
 
-static void greet(int fd)
+int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n)
+{
+    return send(g->source.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : -1;
+}
+
+/* Sends the part of a greeting from byte `from` on, and READY if that is to follow at once. */
+static int greet(const struct fxs_guest *g, enum fx_zmtp_mechanism mechanism, size_t from,
+                 bool ready)
 {
     uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
-    fx_zmtp_greeting(hello);
-    size_t n = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
-    /* Greeting and READY together: this saves one round trip for a client that waits for each step,
-     * and a new socket has room for both.  A failed send is not an error here: the client may
-     * have disconnected already. */
-    if (send(fd, hello, n, MSG_NOSIGNAL) < 0)
+    size_t n = FX_ZMTP_GREETING;
+    fx_zmtp_greeting(hello, mechanism, 1);
+    if (ready)
+        n += fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
+    return fxs_guest_send(g, hello + from, n - from);
+}
+
+/* What can be sent before the client has sent anything.  Greeting and READY together: this saves
+ * one round trip for a client that waits for each step, and a new socket has room for both.  If
+ * CURVE is offered, the client chooses: then only what is before the mechanism.  A failed send is
+ * not an error here: the client may have disconnected already. */
+static void greet_first(const struct fxs_front *f, const struct fxs_guest *g)
+{
+    uint8_t hello[FX_ZMTP_GREETING];
+    fx_zmtp_greeting(hello, FX_ZMTP_NULL, 1);
+    if ((f->secure ? fxs_guest_send(g, hello, FX_ZMTP_VERSION) : greet(g, FX_ZMTP_NULL, 0, true)) !=
+        0)
         fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
 }
 
-void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
+void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
         fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
@@ -39,10 +58,11 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
         close(fd);
         return;
     }
-    greet(fd);
     memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the buffer is not used yet */
     g->source = (struct fxs_event){fd, on_guest};
+    greet_first(f, g);
     g->deadline = f->now + FXS_GUEST_MS;
+    g->tcp = tcp;
     g->record.near = near;
     strcpy(g->record.peer, peer);
     if (fxs_watch(f, &g->source, EPOLL_CTL_ADD, EPOLLIN) != 0) {
@@ -86,6 +106,8 @@ void fxs_guests_bury(struct fxs_front *f)
     struct fxs_guest *g;
     while ((g = f->guests.gone)) {
         LL_DELETE(f->guests.gone, g);
+        if (f->secure)
+            fx_curve_forget(g, sizeof *g);
         free(g);
     }
 }
@@ -135,9 +157,13 @@ static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const cha
 {
     uint8_t error[FX_ZMTP_ERROR_MAX];
     size_t n = fx_zmtp_error(error, why);
+    if (g->record.curve) { /* nothing is sent in the clear from now on */
+        fxs_guest_close(f, g, why);
+        return;
+    }
     f->refused++;
     fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
-    if (send(g->source.fd, error, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
+    if (fxs_guest_send(g, error, n) == 0)
         drain(f, g);
     else
         fxs_guest_close(f, g, why);
@@ -149,6 +175,52 @@ static void consume(struct fxs_guest *g, size_t n)
 {
     g->record.size -= (uint32_t)n;
     memmove(g->record.bytes, g->record.bytes + n, g->record.size);
+    if (g->record.curve)
+        g->record.clear -= (uint32_t)n;
+}
+
+/* A client's READY, or the metadata that it sent under CURVE.  Returns false if it was refused. */
+static bool check_metadata(struct fxs_front *f, struct fxs_guest *g, const uint8_t *p, size_t n)
+{
+    char type[FX_ZMTP_TYPE_MAX + 1];
+    const char *wrong = NULL;
+    if (fx_zmtp_socket_type(p, n, type) != 0)
+        wrong = "READY has no valid Socket-Type";
+    else if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 && strcmp(type, "ROUTER") != 0)
+        wrong = "the socket type must be REQ or DEALER";
+    if (wrong)
+        refuse_handshake(f, g, wrong);
+    return !wrong;
+}
+
+/* A command of the handshake with CURVE, whose body is in the buffer.  Returns false if the guest
+ * was closed or refused. */
+static bool shake(struct fxs_front *f, struct fxs_guest *g, const struct fx_zmtp_head *h)
+{
+    uint8_t *body = g->record.bytes + h->len;
+    size_t n = h->size;
+    const char *why = "the handshake could not be answered";
+    int rc;
+    if (g->state == FXS_GUEST_HELLO) {
+        rc = fxs_secure_hello(f->secure, g, body, n, &why);
+        g->state = FXS_GUEST_INITIATE;
+    } else {
+        const uint8_t *metadata = fxs_secure_initiate(f->secure, g, body, &n, &why);
+        rc = metadata ? 0 : -1;
+        if (metadata && !check_metadata(f, g, metadata, n))
+            return false;
+        if (metadata)
+            rc = fxs_secure_ready(g);
+        g->state = FXS_GUEST_MESSAGE;
+    }
+    if (rc != 0) {
+        refuse_handshake(f, g, why);
+        return false;
+    }
+    /* Not consume(): nothing has been opened yet. */
+    g->record.size -= (uint32_t)(h->len + h->size);
+    memmove(g->record.bytes, g->record.bytes + h->len + h->size, g->record.size);
+    return true;
 }
 
 /* Handles a whole command at the beginning of the buffer.  Returns false if the guest was closed or
@@ -157,22 +229,17 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
 {
     const uint8_t *body = g->record.bytes + h->len, *rest;
     size_t n = h->size;
-    char type[FX_ZMTP_TYPE_MAX + 1];
     uint8_t pong[FX_ZMTP_PONG_MAX];
+    if (g->state == FXS_GUEST_HELLO || g->state == FXS_GUEST_INITIATE)
+        return shake(f, g, h);
     if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
-        if (fx_zmtp_socket_type(rest, n, type) != 0) {
-            refuse_handshake(f, g, "READY has no valid Socket-Type");
+        if (!check_metadata(f, g, rest, n))
             return false;
-        }
-        if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 &&
-            strcmp(type, "ROUTER") != 0) {
-            refuse_handshake(f, g, "the socket type must be REQ or DEALER");
-            return false;
-        }
         g->state = FXS_GUEST_MESSAGE;
     } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
-        if (size && send(g->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        if (size && (g->record.curve ? fxs_secure_command(g, pong, size)
+                                     : fxs_guest_send(g, pong, size)) != 0) {
             fxs_guest_close(f, g, "the PONG could not be sent");
             return false;
         }
@@ -199,7 +266,7 @@ enum found { INCOMPLETE, COMPLETE, IS_COMMAND, TOO_LARGE, MALFORMED };
 static enum found find_message(const struct fxs_guest *g, struct message *m, struct fx_zmtp_head *h)
 {
     const uint8_t *p = g->record.bytes;
-    size_t have = g->record.size, at = 0;
+    size_t have = g->record.curve ? g->record.clear : g->record.size, at = 0;
     *m = (struct message){0};
     for (int frame = 0;; frame++) {
         int rc = fx_zmtp_head(p + at, have - at, h);
@@ -251,6 +318,9 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     } else if (fxs_engine_need(f, e, why, sizeof why) != 0) {
         fxs_guest_refuse(f, g, "engine", why);
     } else {
+        if (g->record.curve)
+            fxs_log(FXS_DEBUG, "front", "event=admitted peer=\"%s\" mechanism=CURVE tenant=%s%s",
+                    g->record.peer, tenant, g->client ? " by=curve-key" : "");
         g->state = FXS_GUEST_WAITING;
         g->deadline = f->now + FXS_GUEST_WAIT_MS;
         fxs_watch(f, &g->source, EPOLL_CTL_MOD, 0);
@@ -269,7 +339,9 @@ static int decide_dialect(struct fxs_front *f, struct fxs_guest *g, const struct
         return fxs_dialect_error(f, g, NULL, "Malformed request");
     if (f->stopping)
         return fxs_dialect_error(f, g, NULL, "the server is stopping");
-    wrong = fxs_dialect_check(f->auth, h, &tenant, &key);
+    wrong = fxs_dialect_check(g->client ? NULL : f->auth, h, &tenant, &key);
+    if (!wrong && g->client)
+        fxs_secure_admit(g, &tenant, &key);
     if (wrong) /* any ping is answered, as the original does */
         return fx_header_is(h, "action", "ping") ? fxs_dialect_pong(g)
                                                  : fxs_dialect_error(f, g, "AUTH_ERROR", wrong);
@@ -295,7 +367,9 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
         return fxs_answer_error(f, g, "shutdown", "the server is stopping");
-    wrong = fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
+    wrong = g->client
+                ? fxs_secure_check(f, g, api_key, header_text(h, "tenant_id"), &tenant, &key)
+                : fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
     if (wrong)
         return fxs_answer_error(f, g, "auth", "%s", wrong);
     hand_over(f, g, tenant, key);
@@ -343,16 +417,65 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
     g->has_id = false;
-    g->record.dialect = begins_dialect(g);
-    if (!f->auth && !f->stopping) {
+    g->record.dialect = !g->record.curve && begins_dialect(g);
+    if (!f->auth && !f->stopping && !g->record.curve) {
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }
-    snprintf(why, sizeof why,
-             "the first message of a connection is larger than %d bytes: send hello or attach, "
-             "with the API key, first",
-             FXS_HANDOVER_BYTES);
+    snprintf(
+        why, sizeof why,
+        "the first message of a connection is larger than %d bytes: send hello or attach%s first",
+        FXS_HANDOVER_BYTES, f->auth ? ", with the API key," : "");
     fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
+}
+
+/* The client's greeting, as far as it has come.  Returns false if more is needed, or the guest was
+ * refused. */
+static bool greeting(struct fxs_front *f, struct fxs_guest *g)
+{
+    const char *why;
+    int allowed = f->secure ? FX_ZMTP_NULL | FX_ZMTP_CURVE : FX_ZMTP_NULL;
+    int rc = fx_zmtp_check_greeting(g->record.bytes, g->record.size, allowed, &why);
+    if (rc == 0)
+        return false;
+    bool curve = rc == FX_ZMTP_CURVE;
+    if (rc == FX_ZMTP_NULL && g->tcp && f->options->require_encryption) {
+        why = "this server requires encryption: the client has to use CURVE";
+        rc = -1; /* and it gets no READY, which it would answer with its key */
+    }
+    if (f->secure &&
+        greet(g, curve ? FX_ZMTP_CURVE : FX_ZMTP_NULL, FX_ZMTP_VERSION, rc == FX_ZMTP_NULL) != 0) {
+        fxs_guest_close(f, g, "the greeting could not be sent");
+        return false;
+    }
+    if (rc < 0) {
+        refuse_handshake(f, g, why);
+        return false;
+    }
+    consume(g, FX_ZMTP_GREETING);
+    g->state = curve ? FXS_GUEST_HELLO : FXS_GUEST_READY;
+    return true;
+}
+
+/* Under CURVE: opens the next frame of the first message.  Returns false if there is none yet, or
+ * the guest was closed or refused. */
+static bool open_next(struct fxs_front *f, struct fxs_guest *g)
+{
+    const char *why;
+    switch (fxs_secure_open(g, &why)) {
+    case FXS_OPENED:
+        return true;
+    case FXS_TOO_LARGE:
+        too_large(f, g);
+        return false;
+    case FXS_WRONG:
+        fxs_log(FXS_INFO, "front", "event=closed peer=\"%s\" mechanism=CURVE why=\"it sent %s\"",
+                g->record.peer, why);
+        fxs_guest_close(f, g, why);
+        return false;
+    default:
+        return false;
+    }
 }
 
 /* Handles the next command or message in the buffer.  Returns false if there is nothing more to do
@@ -361,28 +484,19 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
 {
     struct fx_zmtp_head h;
     struct message m;
-    const char *why;
     int rc;
-    if (g->state == FXS_GUEST_GREETING) {
-        rc = fx_zmtp_check_greeting(g->record.bytes, g->record.size, &why);
-        if (rc < 0)
-            refuse_handshake(f, g, why);
-        if (rc > 0) {
-            consume(g, FX_ZMTP_GREETING);
-            g->state = FXS_GUEST_READY;
-        }
-        return rc > 0;
-    }
+    if (g->state == FXS_GUEST_GREETING)
+        return greeting(f, g);
     switch (find_message(g, &m, &h)) {
     case INCOMPLETE:
-        return false;
+        return g->record.curve && open_next(f, g);
     case IS_COMMAND:
         return command(f, g, &h);
     case MALFORMED:
         refuse_handshake(f, g, "not a ZMTP 3 frame");
         return false;
     case TOO_LARGE:
-        if (h.flags & FX_ZMTP_COMMAND || g->state == FXS_GUEST_READY)
+        if (h.flags & FX_ZMTP_COMMAND || g->state < FXS_GUEST_MESSAGE)
             refuse_handshake(f, g, "the command is too large");
         else
             too_large(f, g);
@@ -390,7 +504,7 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     case COMPLETE:
         break;
     }
-    if (g->state == FXS_GUEST_READY) {
+    if (g->state < FXS_GUEST_MESSAGE) {
         refuse_handshake(f, g, "a message came before READY");
         return false;
     }
