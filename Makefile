@@ -100,6 +100,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
+CURVE := $(BUILD)/tests/curve/curve
 TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashing.so)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
@@ -299,6 +300,10 @@ $(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
 		-lzmq $(MSGPACK_LIBS) -ljansson
 
+$(CURVE): $(BUILD)/tests/curve/curve.o $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread
+
 $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -320,7 +325,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(TORTURE) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(CURVE) $(TORTURE) $(SCRIPTS)
 
 engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or one built from source
 	@packaging/find-faiss.sh

@@ -90,7 +90,7 @@ int fx_curve_open(struct fx_curve *c, struct fx_curve_frame *f, const uint8_t *b
     }
     uint64_t nonce = get_u64(begin + NAME);
     if (nonce <= c->in.nonce) {
-        *why = "a CURVE nonce was repeated, or is lower than the one before";
+        *why = "a CURVE message with a nonce that is not higher than the one before";
         return -1;
     }
     c->in.nonce = nonce;

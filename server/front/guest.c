@@ -91,7 +91,8 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
-    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" why=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
+            g->record.curve ? "CURVE" : "NULL", why);
     f->refused += g->state != FXS_GUEST_REFUSED;
     leave_list(f, g);
 }
@@ -469,8 +470,6 @@ static bool open_next(struct fxs_front *f, struct fxs_guest *g)
         too_large(f, g);
         return false;
     case FXS_WRONG:
-        fxs_log(FXS_INFO, "front", "event=closed peer=\"%s\" mechanism=CURVE why=\"it sent %s\"",
-                g->record.peer, why);
         fxs_guest_close(f, g, why);
         return false;
     default:
