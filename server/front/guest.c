@@ -418,8 +418,9 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
     g->has_id = false;
+    /* Under CURVE that frame is not open yet: a large one of the dialect has to come later. */
     g->record.dialect = !g->record.curve && begins_dialect(g);
-    if (!f->auth && !f->stopping && !g->record.curve) {
+    if (!f->auth && !f->stopping) {
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }

@@ -67,7 +67,7 @@ initiate-first refused: expected CURVE's HELLO;
 hello-twice refused: expected CURVE's INITIATE;
 as-null-after-curve refused: expected CURVE's HELLO;
 null ready;
-large-first error: faissx: the first message of a connection is larger than 6144 bytes: send hello or attach first;
+large-first error: faissx: bytes follow the header;
 END
 for process in front engine; do
     for what in "without CURVE's MESSAGE" 'with a nonce that is not higher' 'that was changed, or was made with another key'; do
