@@ -313,7 +313,10 @@ $(filter-out %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: $(BUILD
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c server/engine/run/kept.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/engine_conn_fuzz build/fuzz/curve_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c \
+	server/engine/run/kept.c server/engine/run/secure.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/engine_conn_fuzz: server/log.c
+build/fuzz/curve_fuzz: server/front/secure.c
 build/fuzz/dialect_fuzz: server/engine/dialect/read.c server/engine/dialect/read.h
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard proto/*.h proto/*/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)

@@ -22,6 +22,7 @@ enum {
     SOCKET = 64 << 10,     /* wait for a body only if this many bytes are missing, */
     BURST = 32 << 10,      /* and this many have come since the last wait, */
     FRAME_MS = 2,          /* and for so long */
+    SEALED = 256 << 10,    /* under CURVE: bytes to receive before they are opened, in the cache */
     DISCARD = 2 * FX_FRAME_MAX, /* bytes to drop from a refused connection before it is closed; */
     DISCARD_MOST = 1 << 30      /* its client may send a whole message before it reads */
 };
@@ -259,8 +260,10 @@ static int fill_body(struct fxe_conn *c)
                 return rc;
             continue;
         } else {
-            ssize_t got =
-                recv(c->source.fd, c->body, room < c->left ? room : c->left, MSG_DONTWAIT);
+            size_t most = room < c->left ? room : c->left;
+            if (c->secure && most > SEALED)
+                most = SEALED;
+            ssize_t got = recv(c->source.fd, c->body, most, MSG_DONTWAIT);
             /* The rest of a large frame is probably on its way.  Waiting a moment for it is cheaper
              * than handing the connection to another worker for each 200 KB that a socket holds.
              * Only if bytes come quickly: a slow client must not occupy a worker. */
