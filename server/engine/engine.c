@@ -104,7 +104,6 @@ int fxe_main(int argc, char **argv)
     if (fxs_options_engine(&fxe_engine.options, argc, argv) != 0)
         return 2;
     fxe_engine.max_pending = (size_t)o->max_pending << 20;
-    limit_memory(o->memory ? o->memory : o->total_memory);
     /* The front decides when the engine ends, but Ctrl-C signals the whole process group. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -124,6 +123,8 @@ int fxe_main(int argc, char **argv)
     thread_policy();
     if (load_library(o->library) != 0)
         return 3;
+    fxe_blas_reserve(o->threads);
+    limit_memory(o->memory ? o->memory : o->total_memory); /* now: see guard/blas.h */
     fxe_room_init();
     fxe_wide_init();
     if (!fx_sodium()) /* before files are out of reach */

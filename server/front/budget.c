@@ -11,7 +11,6 @@
  */
 #include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "server/front/state.h"
 #include "server/log.h"
@@ -31,16 +30,15 @@ static const uint64_t change = 16 << 20; /* bytes of change after which to look 
  * are not among them: blob.c counts those. */
 static uint64_t used(pid_t pid)
 {
-    char path[64];
-    unsigned long long total, resident, shared, text, lib, data;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    int n =
-        fscanf(f, "%llu %llu %llu %llu %llu %llu", &total, &resident, &shared, &text, &lib, &data);
-    fclose(f);
-    return n == 6 ? data * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    char line[256];
+    unsigned long long kib = 0;
+    snprintf(line, sizeof line, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(line, "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "VmData: %llu", &kib) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return kib << 10;
 }
 
 void fxs_budget_divide(struct fxs_front *f)

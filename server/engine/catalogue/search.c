@@ -25,24 +25,13 @@ struct ivf {
 static bool find_ivf(const struct fxe_obj *o, struct ivf *ivf)
 {
     const struct fx_api *api = fxe_api();
-    FaissIndex *at = o->ptr;
-    void *inner;
     *ivf = (struct ivf){NULL, NULL, false};
     if (fxe_is_binary(o)) {
         if (api->IndexBinaryIVF_cast && api->IndexBinaryIVF_nprobe)
             ivf->binary = api->IndexBinaryIVF_cast(o->ptr);
         return ivf->binary != NULL;
     }
-    while (at && !(ivf->index = api->IndexIVF_cast ? api->IndexIVF_cast(at) : NULL)) {
-        if (api->IndexPreTransform_cast && (inner = api->IndexPreTransform_cast(at))) {
-            ivf->behind = true;
-            at = api->IndexPreTransform_index(inner);
-        } else if (api->IndexIDMap_cast && (inner = api->IndexIDMap_cast(at))) {
-            at = api->IndexIDMap_sub_index(inner);
-        } else {
-            at = NULL;
-        }
-    }
+    ivf->index = fxe_ivf_of(o, &ivf->behind);
     return ivf->index != NULL;
 }
 

@@ -142,3 +142,60 @@ int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act 
     fxe_unload_for(need);
     return fxe_room() < need;
 }
+
+/* --- inverted lists --- */
+
+FaissIndexIVF *fxe_ivf_of(const struct fxe_obj *o, bool *transformed)
+{
+    const struct fx_api *api = fxe_api();
+    FaissIndex *at = fxe_is_binary(o) ? NULL : o->ptr;
+    FaissIndexIVF *ivf = NULL;
+    void *outer;
+    *transformed = false;
+    while (at && !(ivf = api->IndexIVF_cast ? api->IndexIVF_cast(at) : NULL)) {
+        if (api->IndexPreTransform_cast && (outer = api->IndexPreTransform_cast(at))) {
+            *transformed = true;
+            at = api->IndexPreTransform_index(outer);
+        } else if (api->IndexIDMap_cast && api->IndexIDMap_sub_index &&
+                   (outer = api->IndexIDMap_cast(at))) {
+            at = api->IndexIDMap_sub_index(outer);
+        } else {
+            at = NULL;
+        }
+    }
+    return ivf;
+}
+
+/* Returns the most vectors that can be in the lists that n more vectors go to. */
+static size_t touched(const struct fxe_obj *o, size_t n)
+{
+    bool transformed;
+    const FaissIndexIVF *ivf = fxe_ivf_of(o, &transformed);
+    size_t all = (size_t)fxe_ntotal_of(o), longest = 0;
+    size_t nlist = ivf && fxe_api()->IndexIVF_get_list_size ? fxe_api()->IndexIVF_nlist(ivf) : 0;
+    for (size_t i = 0; i < nlist; i++) {
+        size_t size = fxe_api()->IndexIVF_get_list_size(ivf, i);
+        longest = size > longest ? size : longest;
+    }
+    return nlist && n < all / (longest + 1) ? n * longest : all;
+}
+
+int fxe_may_outgrow(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act,
+                    const char *shape)
+{
+    static const char *const with_lists[] = {"Iw", "Iv", "IB"};
+    size_t each = (size_t)d_of(o) * sizeof(float), size = 0;
+    bool lists = false;
+    if (!r->fn || (act != FXE_ACT_add && act != FXE_ACT_add_with_ids))
+        return 0;
+    for (size_t i = 0; i < sizeof with_lists / sizeof *with_lists; i++)
+        lists |= strstr(shape, with_lists[i]) != NULL;
+    if (!lists)
+        return 0;
+    if (!fxe_is_binary(o) && fxe_api()->Index_sa_code_size &&
+        fxe_api()->Index_sa_code_size(o->ptr, &size) == 0 && size > 0)
+        each = size < each ? size : each;
+    each = 2 * (each + sizeof(idx_t)); /* a list that is full doubles */
+    size_t room = fxe_room_unused((size_t)rows(r) * each > MUCH);
+    return room < (size_t)fxe_ntotal_of(o) * each && room < touched(o, (size_t)rows(r)) * each;
+}

@@ -4,6 +4,8 @@
 #ifndef FXE_FACTS_H
 #define FXE_FACTS_H
 
+#include <stdbool.h>
+
 #include "server/engine/guard/acts.h"
 #include "server/engine/run/request.h"
 
@@ -13,6 +15,10 @@ enum fxe_act fxe_act_of(int op);
 /* Returns the first index among the arguments, or NULL.  For an alias (a second handle), returns
  * the object that it stands for. */
 struct fxe_obj *fxe_index_of(const struct fxe_req *r);
+
+/* Returns the IVF index that the object is, or has behind IDMaps and transforms, or NULL.  Sets
+ * `transformed` to whether there is a transform in front of it. */
+FaissIndexIVF *fxe_ivf_of(const struct fxe_obj *o, bool *transformed);
 
 /* Returns all circumstances except FXE_ODD.  fxe_has_odd finds that one, and has to look at every
  * number. */
@@ -26,6 +32,11 @@ int64_t fxe_trial_size(const struct fxe_req *r, const struct fxe_obj *o, enum fx
 /* Returns whether there may be too little memory for the call.  FAISS allocates in OpenMP regions,
  * where a failure ends the process. */
 int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
+
+/* Returns whether there may be too little memory for inverted lists that the act makes grow.  FAISS
+ * keeps them in vectors, and lets them grow in an OpenMP region. */
+int fxe_may_outgrow(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act,
+                    const char *shape);
 
 int fxe_is_binary(const struct fxe_obj *o);
 int64_t fxe_ntotal_of(const struct fxe_obj *o);

@@ -184,6 +184,18 @@ static void call_sample(void *arg)
         call_sample_on(a->r, i, a->o);
 }
 
+/* FAISS reports that memory has run out, if it does so outside an OpenMP region.  The trial has a
+ * little less memory than the call, which might come further and end the process. */
+static void call_in_little_memory(void *arg)
+{
+    const struct sample *a = arg;
+    call_sample(arg);
+    if (a->r->fn->ret.kind == FX_ERR && a->r->v[a->r->fn->nparams].i == STD_EXCEPT) {
+        fprintf(stderr, "what():  %s\n", fxe_api()->get_last_error());
+        abort();
+    }
+}
+
 /* Some releases copy only a part of an index, so that the copy and the original share the rest, and
  * free it twice.  So a trial copies the index, frees the copy, and uses and frees the original.
  * Freed memory is overwritten, which makes it likely that its use ends the trial. */
@@ -241,7 +253,7 @@ struct candidate {
     const char *shape;
     uint8_t *state;
     int each;       /* it must be tried each time */
-    int tight, odd; /* results of fxe_is_tight and is_odd */
+    int tight, odd; /* memory may not suffice; the result of is_odd */
     char why[FXE_WHY];
 };
 
@@ -320,9 +332,9 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
         set_state(c, FINE);
     /* The trial had one thread.  With several the call could end differently: an exception inside
      * an OpenMP region ends the process, and whether an NSG graph can be built depends on the order
-     * in which threads reach its nodes.  So one thread makes the call, unless the graph is large
-     * and would take too long. */
-    if (c->r->fn && (row || (hangs && ntotal_with(c) <= REPEATABLE)))
+     * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
+     * makes the call, unless the graph is large and would take too long. */
+    if (c->r->fn && (row || c->tight || (hangs && ntotal_with(c) <= REPEATABLE)))
         fxe_wide_alone();
     return 0;
 }
@@ -379,7 +391,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (!(c->state = known(s, act, given)))
         return 0;
     c->shape = s->text;
-    c->tight = fxe_is_tight(c->r, o, act);
+    c->tight = fxe_is_tight(c->r, o, act) || fxe_may_outgrow(c->r, o, act, s->text);
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     if (state_of(c) == FINE && !c->tight && !c->odd)
@@ -397,6 +409,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         set_state(c, FINE);
         return 0;
     }
+    if (c->tight && c->f == call_sample)
+        c->f = call_in_little_memory;
     if (judge_by_trial(c, row) != 0)
         return -1;
     /* Its centroids may not be numbers from now on, for which the table has no rows. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 enum { LATELY_MS = 50 };
 
 /* Descriptors, kept open because the sandbox allows no opening later; -1: no such file. */
-static int machine = -1, group_max = -1, group_now = -1, group_stat = -1;
+static int machine = -1, own = -1, group_max = -1, group_now = -1, group_stat = -1;
 
 static int open_in_group(const char *group, const char *file)
 {
@@ -29,6 +30,7 @@ void fxe_room_init(void)
 {
     char line[PATH_MAX] = "";
     machine = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    own = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     FILE *f = fopen("/proc/self/cgroup", "re");
     while (f && fgets(line, sizeof line, f))
         if (strncmp(line, "0::/", 4) == 0) {
@@ -64,9 +66,14 @@ static size_t left(size_t most, size_t used)
     return most == SIZE_MAX ? SIZE_MAX : most > used ? most - used : 0;
 }
 
-size_t fxe_room(void)
+static struct {
+    size_t room, unused;
+    int64_t since;
+} last;
+
+static void look(void)
 {
-    size_t room = number_after(machine, "MemAvailable:", 1024),
+    size_t room = number_after(machine, "MemAvailable:", 1024), unused,
            group = number_after(group_max, "", 1);
     if (group != SIZE_MAX) { /* the page cache counts, but can be reclaimed */
         size_t now = number_after(group_now, "", 1),
@@ -75,25 +82,44 @@ size_t fxe_room(void)
         group = left(group, cache < now ? now - cache : now);
         room = group < room ? group : room;
     }
+    unused = room;
     struct rlimit data; /* the front may change it */
     if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
-        struct mallinfo2 used = mallinfo2();
-        size_t limit = left(data.rlim_cur, used.arena + used.hblkhd);
-        limit += used.fordblks; /* freed, but not returned to the kernel */
+        struct mallinfo2 heap = mallinfo2();
+        size_t used = number_after(own, "VmData:", 1024);
+        if (used == SIZE_MAX) /* a trial's process has closed the file */
+            used = heap.arena + heap.hblkhd;
+        size_t limit = left(data.rlim_cur, used);
+        unused = limit < room ? limit : room;
+        limit += heap.fordblks; /* freed, but not returned to the kernel */
         room = limit < room ? limit : room;
     }
-    return room;
+    __atomic_store_n(&last.room, room, __ATOMIC_RELAXED);
+    __atomic_store_n(&last.unused, unused, __ATOMIC_RELAXED);
+    __atomic_store_n(&last.since, fxe_now_ms(), __ATOMIC_RELAXED);
+}
+
+static void look_again(bool fresh)
+{
+    int64_t since = __atomic_load_n(&last.since, __ATOMIC_RELAXED);
+    if (fresh || !since || fxe_now_ms() - since > LATELY_MS)
+        look();
+}
+
+size_t fxe_room(void)
+{
+    look_again(true);
+    return __atomic_load_n(&last.room, __ATOMIC_RELAXED);
 }
 
 size_t fxe_room_lately(void)
 {
-    static size_t room;
-    static int64_t since;
-    int64_t now = fxe_now_ms();
-    if (!__atomic_load_n(&since, __ATOMIC_RELAXED) ||
-        now - __atomic_load_n(&since, __ATOMIC_RELAXED) > LATELY_MS) {
-        __atomic_store_n(&room, fxe_room(), __ATOMIC_RELAXED);
-        __atomic_store_n(&since, now, __ATOMIC_RELAXED);
-    }
-    return __atomic_load_n(&room, __ATOMIC_RELAXED);
+    look_again(false);
+    return __atomic_load_n(&last.room, __ATOMIC_RELAXED);
+}
+
+size_t fxe_room_unused(bool fresh)
+{
+    look_again(fresh);
+    return __atomic_load_n(&last.unused, __ATOMIC_RELAXED);
 }

@@ -7,6 +7,7 @@
 #ifndef FXE_ROOM_H
 #define FXE_ROOM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Opens the files that fxe_room reads.  Call before fxe_sandbox. */
@@ -16,5 +17,8 @@ void fxe_room_init(void);
 size_t fxe_room(void);
 /* The same, but up to some milliseconds old, and cheap. */
 size_t fxe_room_lately(void);
+/* The same without memory that was freed, but not returned to the kernel: it may be in pieces.
+ * `fresh`: not some milliseconds old. */
+size_t fxe_room_unused(bool fresh);
 
 #endif

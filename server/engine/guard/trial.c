@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,9 +20,10 @@
 #include "server/log.h"
 
 enum {
-    LOOK_MS = 50,      /* how often to read the clock of the child */
-    STUCK_MS = 4000,   /* without progress for so long: waits for a lock that nobody holds */
-    STUCK_NS = 1000000 /* processor time that counts as progress */
+    LOOK_MS = 50,       /* how often to read the clock of the child */
+    STUCK_MS = 4000,    /* without progress for so long: waits for a lock that nobody holds */
+    STUCK_NS = 1000000, /* processor time that counts as progress */
+    SPARE = 8 << 20     /* bytes of memory that the call must leave */
 };
 
 static struct {
@@ -46,6 +48,17 @@ static void close_from(int first)
         close(fd);
 }
 
+/* Other calls take memory between the trial and the call. */
+static void lower_limit(void)
+{
+    struct rlimit data;
+    if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY &&
+        data.rlim_cur > SPARE) {
+        data.rlim_cur -= SPARE;
+        setrlimit(RLIMIT_DATA, &data);
+    }
+}
+
 /* The child must not keep clients' connections open, nor outlive the engine. */
 static void child(void (*f)(void *), void *arg, int diary, const struct fxe_served *served)
 {
@@ -62,6 +75,7 @@ static void child(void (*f)(void *), void *arg, int diary, const struct fxe_serv
     if (fxe_engine.omp_set_num_threads)
         fxe_engine.omp_set_num_threads(1);
     fxe_engine.cores = 1;
+    lower_limit();
     fxe_catch(f, arg, text, sizeof text); /* an exception is a valid result */
     _exit(0);
 }

@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/engine/guard/blas.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/ready.h"
 #include "server/engine/run/under_way.h"
@@ -186,7 +185,6 @@ void fxe_pool_start(void)
         fxs_log(FXS_ERROR, "engine", "event=no-epoll errno=%d", errno);
         _exit(1);
     }
-    fxe_blas_reserve(fxe_engine.options.threads);
     fxe_wide_start();
     for (int i = 0; i < fxe_engine.options.threads; i++)
         start_worker();

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "server/engine/dialect/dialect.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/request.h"
@@ -37,7 +39,17 @@ void fxe_fail_text(struct fxe_req *r, int code, const char *text)
 
 void fxe_fail_faiss(struct fxe_req *r, int code)
 {
-    fxe_fail_text(r, code, fxe_engine.lib.api.get_last_error());
+    const char *why = fxe_engine.lib.api.get_last_error();
+    struct rlimit data;
+    char text[256];
+    /* FAISS's C API has no other text if memory runs out. */
+    if (code == STD_EXCEPT && why && strcmp(why, "std::exception") == 0 &&
+        getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
+        snprintf(text, sizeof text, "%s (%zu of the engine's %zu MiB of memory are left)", why,
+                 fxe_room() >> 20, (size_t)data.rlim_cur >> 20);
+        why = text;
+    }
+    fxe_fail_text(r, code, why);
 }
 
 int fxe_require(struct fxe_req *r, int op)
