@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ZMTP 3.x framing (https://rfc.zeromq.org/spec/23/ and /37/), for both ends: the client's
- * connection (proto/client/conn.c), the front's handshake (server/front/guest.c) and the engine's
- * connections (server/engine/run/conn.c).  curve.h has what the CURVE mechanism puts in the frames.
+ * connection (proto/client/conn.c), the front's handshake (server/front/handshake.c) and the
+ * engine's connections (server/engine/run/conn.c).  curve.h has what the CURVE mechanism puts in
+ * the frames.
  *
  * These functions work on the caller's memory: none of them reads a socket, allocates, or keeps
  * state.  Any thread.

@@ -11,6 +11,7 @@
 #include "proto/wire.h"
 #include "proto/zmtp.h"
 #include "server/front/dialect.h"
+#include "server/front/handshake.h"
 #include "server/front/secure.h"
 #include "server/front/state.h"
 #include "server/log.h"
@@ -24,31 +25,6 @@ int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n)
     return send(g->source.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : -1;
 }
 
-/* Sends the part of a greeting from byte `from` on, and READY if that is to follow at once. */
-static int greet(const struct fxs_guest *g, enum fx_zmtp_mechanism mechanism, size_t from,
-                 bool ready)
-{
-    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
-    size_t n = FX_ZMTP_GREETING;
-    fx_zmtp_greeting(hello, mechanism, 1);
-    if (ready)
-        n += fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
-    return fxs_guest_send(g, hello + from, n - from);
-}
-
-/* What can be sent before the client has sent anything.  Greeting and READY together: this saves
- * one round trip for a client that waits for each step, and a new socket has room for both.  If
- * CURVE is offered, the client chooses: then only what is before the mechanism.  A failed send is
- * not an error here: the client may have disconnected already. */
-static void greet_first(const struct fxs_front *f, const struct fxs_guest *g)
-{
-    uint8_t hello[FX_ZMTP_GREETING];
-    fx_zmtp_greeting(hello, FX_ZMTP_NULL, 1);
-    if ((f->secure ? fxs_guest_send(g, hello, FX_ZMTP_VERSION) : greet(g, FX_ZMTP_NULL, 0, true)) !=
-        0)
-        fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
-}
-
 void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
@@ -60,7 +36,7 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char 
     }
     memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the buffer is not used yet */
     g->source = (struct fxs_event){fd, on_guest};
-    greet_first(f, g);
+    fxs_handshake_begin(f, g);
     g->deadline = f->now + FXS_GUEST_MS;
     g->tcp = tcp;
     g->record.near = near;
@@ -132,9 +108,9 @@ int64_t fxs_guests_expire(struct fxs_front *f)
 
 /* --- refusing --- */
 
-/* Ends our side of the connection and drops what the peer still sends.  Closing it at once would
- * reset it if the peer is sending, and the peer might not read the error. */
-static void drain(struct fxs_front *f, struct fxs_guest *g)
+/* Closing it at once would reset it if the peer is sending, and the peer might not read the error.
+ */
+void fxs_guest_drain(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
@@ -150,78 +126,17 @@ void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind
     if (rc != 0)
         fxs_guest_close(f, g, why);
     else
-        drain(f, g);
-}
-
-/* Refuses with a ZMTP ERROR command, because no message can be answered yet. */
-static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const char *why)
-{
-    uint8_t error[FX_ZMTP_ERROR_MAX];
-    size_t n = fx_zmtp_error(error, why);
-    if (g->record.curve) { /* nothing is sent in the clear from now on */
-        fxs_guest_close(f, g, why);
-        return;
-    }
-    f->refused++;
-    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
-    if (fxs_guest_send(g, error, n) == 0)
-        drain(f, g);
-    else
-        fxs_guest_close(f, g, why);
+        fxs_guest_drain(f, g);
 }
 
 /* --- reading --- */
 
-static void consume(struct fxs_guest *g, size_t n)
+void fxs_guest_consume(struct fxs_guest *g, size_t n)
 {
     g->record.size -= (uint32_t)n;
     memmove(g->record.bytes, g->record.bytes + n, g->record.size);
     if (g->record.curve)
         g->record.clear -= (uint32_t)n;
-}
-
-/* A client's READY, or the metadata that it sent under CURVE.  Returns false if it was refused. */
-static bool check_metadata(struct fxs_front *f, struct fxs_guest *g, const uint8_t *p, size_t n)
-{
-    char type[FX_ZMTP_TYPE_MAX + 1];
-    const char *wrong = NULL;
-    if (fx_zmtp_socket_type(p, n, type) != 0)
-        wrong = "READY has no valid Socket-Type";
-    else if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 && strcmp(type, "ROUTER") != 0)
-        wrong = "the socket type must be REQ or DEALER";
-    if (wrong)
-        refuse_handshake(f, g, wrong);
-    return !wrong;
-}
-
-/* A command of the handshake with CURVE, whose body is in the buffer.  Returns false if the guest
- * was closed or refused. */
-static bool shake(struct fxs_front *f, struct fxs_guest *g, const struct fx_zmtp_head *h)
-{
-    uint8_t *body = g->record.bytes + h->len;
-    size_t n = h->size;
-    const char *why = "the handshake could not be answered";
-    int rc;
-    if (g->state == FXS_GUEST_HELLO) {
-        rc = fxs_secure_hello(f->secure, g, body, n, &why);
-        g->state = FXS_GUEST_INITIATE;
-    } else {
-        const uint8_t *metadata = fxs_secure_initiate(f->secure, g, body, &n, &why);
-        rc = metadata ? 0 : -1;
-        if (metadata && !check_metadata(f, g, metadata, n))
-            return false;
-        if (metadata)
-            rc = fxs_secure_ready(g);
-        g->state = FXS_GUEST_MESSAGE;
-    }
-    if (rc != 0) {
-        refuse_handshake(f, g, why);
-        return false;
-    }
-    /* Not consume(): nothing has been opened yet. */
-    g->record.size -= (uint32_t)(h->len + h->size);
-    memmove(g->record.bytes, g->record.bytes + h->len + h->size, g->record.size);
-    return true;
 }
 
 /* Handles a whole command at the beginning of the buffer.  Returns false if the guest was closed or
@@ -232,9 +147,9 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
     size_t n = h->size;
     uint8_t pong[FX_ZMTP_PONG_MAX];
     if (g->state == FXS_GUEST_HELLO || g->state == FXS_GUEST_INITIATE)
-        return shake(f, g, h);
+        return fxs_handshake_curve(f, g, h);
     if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
-        if (!check_metadata(f, g, rest, n))
+        if (!fxs_handshake_metadata(f, g, rest, n))
             return false;
         g->state = FXS_GUEST_MESSAGE;
     } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
@@ -248,7 +163,7 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
         fxs_guest_close(f, g, "it sent a ZMTP ERROR");
         return false;
     }
-    consume(g, h->len + h->size);
+    fxs_guest_consume(g, h->len + h->size);
     return true;
 }
 
@@ -431,34 +346,6 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
     fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
 }
 
-/* The client's greeting, as far as it has come.  Returns false if more is needed, or the guest was
- * refused. */
-static bool greeting(struct fxs_front *f, struct fxs_guest *g)
-{
-    const char *why;
-    int allowed = f->secure ? FX_ZMTP_NULL | FX_ZMTP_CURVE : FX_ZMTP_NULL;
-    int rc = fx_zmtp_check_greeting(g->record.bytes, g->record.size, allowed, &why);
-    if (rc == 0)
-        return false;
-    bool curve = rc == FX_ZMTP_CURVE;
-    if (rc == FX_ZMTP_NULL && g->tcp && f->options->require_encryption) {
-        why = "this server requires encryption: the client has to use CURVE";
-        rc = -1; /* and it gets no READY, which it would answer with its key */
-    }
-    if (f->secure &&
-        greet(g, curve ? FX_ZMTP_CURVE : FX_ZMTP_NULL, FX_ZMTP_VERSION, rc == FX_ZMTP_NULL) != 0) {
-        fxs_guest_close(f, g, "the greeting could not be sent");
-        return false;
-    }
-    if (rc < 0) {
-        refuse_handshake(f, g, why);
-        return false;
-    }
-    consume(g, FX_ZMTP_GREETING);
-    g->state = curve ? FXS_GUEST_HELLO : FXS_GUEST_READY;
-    return true;
-}
-
 /* Under CURVE: opens the next frame of the first message.  Returns false if there is none yet, or
  * the guest was closed or refused. */
 static bool open_next(struct fxs_front *f, struct fxs_guest *g)
@@ -486,18 +373,18 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
     struct message m;
     int rc;
     if (g->state == FXS_GUEST_GREETING)
-        return greeting(f, g);
+        return fxs_handshake_greeting(f, g);
     switch (find_message(g, &m, &h)) {
     case INCOMPLETE:
         return g->record.curve && open_next(f, g);
     case IS_COMMAND:
         return command(f, g, &h);
     case MALFORMED:
-        refuse_handshake(f, g, "not a ZMTP 3 frame");
+        fxs_handshake_refuse(f, g, "not a ZMTP 3 frame");
         return false;
     case TOO_LARGE:
         if (h.flags & FX_ZMTP_COMMAND || g->state < FXS_GUEST_MESSAGE)
-            refuse_handshake(f, g, "the command is too large");
+            fxs_handshake_refuse(f, g, "the command is too large");
         else
             too_large(f, g);
         return false;
@@ -505,12 +392,12 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
         break;
     }
     if (g->state < FXS_GUEST_MESSAGE) {
-        refuse_handshake(f, g, "a message came before READY");
+        fxs_handshake_refuse(f, g, "a message came before READY");
         return false;
     }
     rc = first_message(f, g, &m);
     if (rc == 0)
-        consume(g, m.size);
+        fxs_guest_consume(g, m.size);
     else if (rc < 0)
         fxs_guest_close(f, g, "the reply could not be sent");
     return rc == 0;

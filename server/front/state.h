@@ -70,6 +70,10 @@ void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
 /* Sends bytes, all at once: nothing is queued.  Returns 0, or -1 if not all could be sent. */
 int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n);
+/* Drops n bytes at the beginning of the guest's buffer. */
+void fxs_guest_consume(struct fxs_guest *g, size_t n);
+/* Ends our side of the connection, and drops what the peer still sends. */
+void fxs_guest_drain(struct fxs_front *f, struct fxs_guest *g);
 /* Sends an error, and closes the guest when it has ended its side. */
 void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why);
 /* Closes guests whose deadline has passed.  Returns the next deadline, or INT64_MAX. */

@@ -112,7 +112,7 @@ static int change(uint8_t *body, size_t n, int number, const uint8_t *data, size
 static int matters(const uint8_t *now, const uint8_t *before)
 {
     for (int i = 0; i < FX_CURVE_HELLO; i++)
-        if (now[i] != before[i] && (i < 8 || i >= 80) && (i != 111 || (now[i] ^ before[i]) != 0x80))
+        if ((i < 8 || i >= 80) && now[i] != before[i] && (i != 111 || (now[i] ^ before[i]) != 0x80))
             return 1;
     return 0;
 }
