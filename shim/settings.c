@@ -40,7 +40,7 @@ static struct {
     int64_t connect_ms; /* atomic */
     int retries;        /* atomic */
     int verbose;        /* atomic */
-    int curve;          /* CURVE is asked for, with `keys` */
+    int curve; /* 1: CURVE is asked for, with `keys`; -1: with bad settings; 0: it is not */
     struct fx_curve_keys keys;
     int bad;       /* atomic */
     char why[400]; /* about the first one that is bad */
@@ -94,7 +94,7 @@ static int read_curve(void)
                                      secure_getenv("FAISSX_CURVE_KEY_FILE"), why, sizeof why);
     if (rc < 0 && !current.why[0])
         memcpy(current.why, why, sizeof why);
-    return rc > 0;
+    return rc;
 }
 
 void fx_settings_read(void)
@@ -126,11 +126,11 @@ int fx_settings_check(void)
 int fx_settings_curve(struct fx_curve_keys *keys)
 {
     pthread_mutex_lock(&current.lock);
-    int yes = current.curve;
-    if (yes)
+    int asked = current.curve;
+    if (asked > 0)
         *keys = current.keys;
     pthread_mutex_unlock(&current.lock);
-    return yes;
+    return asked;
 }
 
 int64_t fx_settings_timeout_ms(void)

@@ -20,8 +20,8 @@ void fx_settings_read(void);
 /* Returns 0, or -1 with the error set when one of them has a bad value. */
 int fx_settings_check(void);
 
-/* Is the connection to the server to be encrypted?  Then returns 1 and a copy of the keys, which
- * the caller wipes.  Only after fx_settings_check() has returned 0: a bad key is not no key. */
+/* Is the connection to the server to be encrypted?  Returns 1 and a copy of the keys, which the
+ * caller wipes; 0 if not; or -1 if it is, but its settings are bad. */
 struct fx_curve_keys;
 int fx_settings_curve(struct fx_curve_keys *keys);
 

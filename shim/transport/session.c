@@ -30,10 +30,11 @@ static struct {
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
     int configured;             /* a server is; atomic */
-    int curve;                  /* and it is connected to under CURVE */
-    int was_connected;          /* to this server; atomic */
-    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
-                                   without any connection ends. */
+    int curve; /* 1: under CURVE, with `keys`; -1: its settings are bad; 0: without */
+    struct fx_curve_keys keys;
+    int was_connected;       /* to this server; atomic */
+    struct fx_channel spare; /* of a thread that has ended.  One is kept, because a session
+                                without any connection ends. */
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -105,7 +106,6 @@ static int lock_session(int64_t deadline)
 
 int fx_session_configure(const char *server, const char *key, const char *tenant)
 {
-    struct fx_curve_keys keys;
     fx_join_settle(0); /* while the server is configured that the indexes are on */
     fx_settings_read();
     pthread_mutex_lock(&session.lock);
@@ -119,8 +119,8 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         lose_session(1); /* with the same server, perhaps another key, the next connection attaches
                           */
     session.welcome.near[0] = '\0';
-    session.curve = fx_settings_curve(&keys);
-    fx_curve_forget(&keys, sizeof keys);
+    fx_curve_forget(&session.keys, sizeof session.keys);
+    session.curve = fx_settings_curve(&session.keys);
     __atomic_store_n(&session.configured, session.who.server != NULL, __ATOMIC_RELEASE);
     if (!same)
         __atomic_store_n(&session.was_connected, 0, __ATOMIC_RELAXED);
@@ -205,16 +205,11 @@ const char *fx_session_server_version(void)
 static struct fx_conn *open_endpoint(const char *endpoint, int64_t deadline, char *err,
                                      size_t errlen)
 {
-    struct fx_curve_keys keys;
-    if (fx_settings_check() != 0) {
-        snprintf(err, errlen, "%s", fx_last_error());
+    if (session.curve < 0) {
+        snprintf(err, errlen, "the settings of CURVE are bad");
         return NULL;
     }
-    int curve = fx_settings_curve(&keys);
-    struct fx_conn *c = fx_conn_open(endpoint, curve ? &keys : NULL, deadline, err, errlen);
-    if (curve)
-        fx_curve_forget(&keys, sizeof keys);
-    return c;
+    return fx_conn_open(endpoint, session.curve ? &session.keys : NULL, deadline, err, errlen);
 }
 
 /* Say hello or attach over a new connection; with the session's lock. */
@@ -435,10 +430,10 @@ int fx_session_farewell(struct fx_farewell *f)
     f->tenant = session.who.tenant;
     f->epoch = session.epoch;
     f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
-    f->endpoint = is_trustworthy(session.welcome.near) ? session.welcome.near
-                  : strncmp(session.who.server, "ipc://", 6) == 0 && !session.curve
-                      ? session.who.server
-                      : NULL;
+    f->endpoint = session.curve                                   ? NULL /* it speaks NULL there */
+                  : is_trustworthy(session.welcome.near)          ? session.welcome.near
+                  : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
+                                                                  : NULL;
     set_state(ENDED);
     return 0;
 }
