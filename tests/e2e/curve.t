@@ -36,6 +36,13 @@ like "libzmq is served" "$(raw '{"operation":"hello","protocol":1}')" '"status":
 like "the log names the mechanism" "$(cat "$SERVER_LOG")" 'event=admitted .* mechanism=CURVE tenant=default'
 unset RAW_CURVE
 
+# A program that does not use CURVE gets no library for it.
+is "the client library does not depend on libsodium" "$(readelf -d "$STAND_IN" | grep NEEDED | grep -c sodium)" 0
+mapped=$(client 'new 0 Flat' 'maps sodium')
+is "nor does a client without CURVE load it" "$(echo "$mapped" | grep -c 'libsodium')" 0
+like "one with CURVE does" \
+    "$(remote env FAISSX_CURVE_SERVER_KEY="$KEY" "$BUILD/tests/e2e/client" 'new 0 Flat' 'maps sodium')" 'libsodium'
+
 # --- by the rules, and not ---
 
 while read -r name expected; do
