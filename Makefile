@@ -50,7 +50,10 @@ NO_UNDEFINED := $(if $(SANITIZER),,-Wl,-z,defs)
 
 MSGPACK_LIBS ?= -lmsgpackc
 SHIM_LIBS = $(MSGPACK_LIBS) -ldl -lpthread
-SERVER_LIBS = $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
+# proto/sodium.c looks its functions up when they are needed.  The shim is not linked with the library
+# (docs/decisions.md); the server and the command line are, so that they always find it.
+SODIUM_LIBS ?= -Wl,--push-state,--no-as-needed $(shell pkg-config --libs libsodium 2>/dev/null || echo -lsodium) -Wl,--pop-state
+SERVER_LIBS = $(SODIUM_LIBS) $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
 TEST_LIBS = -lcmocka -lzmq $(MSGPACK_LIBS) -ljansson -lseccomp -lsqlite3 -lxxhash -ldl -lpthread -lm
 
 ifneq ($(V),1)
@@ -102,6 +105,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
+CURVE := $(BUILD)/tests/curve/curve
 TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashing.so)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
@@ -240,7 +244,7 @@ $(BUILD)/faissx-server: $(SERVER_OBJ) $(BUILD)/common.a
 $(BUILD)/bin/faissx: $(CLI_OBJ) $(BUILD)/common.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(MSGPACK_LIBS) -ljansson -ldl -lpthread
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(SODIUM_LIBS) $(MSGPACK_LIBS) -ljansson -ldl -lpthread
 
 # --- programs of the tests -------------------------------------------------------
 
@@ -319,6 +323,10 @@ $(filter $(BUILD)/tests/e2e/%,$(RAW)): $(BUILD)/%: %.c
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -MMD -MP -o $@ $< \
 		-lzmq $(MSGPACK_LIBS) -ljansson
 
+$(CURVE): $(BUILD)/tests/curve/curve.o $(BUILD)/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ $(MSGPACK_LIBS) -ldl -lpthread
+
 $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -328,7 +336,10 @@ $(filter-out %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: $(BUILD
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-build/fuzz/engine_conn_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c server/engine/run/kept.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/engine_conn_fuzz build/fuzz/curve_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c \
+	server/engine/run/kept.c server/engine/run/secure.c server/*.h server/engine/*.h server/engine/*/*.h)
+build/fuzz/engine_conn_fuzz: server/log.c
+build/fuzz/curve_fuzz: server/front/secure.c
 build/fuzz/dialect_fuzz: server/engine/dialect/read.c server/engine/dialect/read.h
 $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(COMMON_SRC) $(wildcard proto/*.h proto/*/*.h) | $(GENERATED)
 	$(call say,FUZZ,$@)
@@ -340,7 +351,7 @@ $(SCRIPTS): $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@ln -sf $(CURDIR)/$< $@
 
-test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(TORTURE) $(SCRIPTS)
+test-programs: all $(UNIT) $(RECORD) $(E2E) $(RAW) $(LIFE) $(CRASH) $(CURVE) $(TORTURE) $(SCRIPTS)
 
 engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or one built from source
 	@packaging/find-faiss.sh

@@ -164,6 +164,29 @@ bench_add() {
     stop_server
 }
 
+# CURVE: a query, and an upload of 512 MB, beside the same without it and libzmq's own transfer of the
+# bytes under CURVE.
+bench_curve() {
+    local key
+    begin curve
+    need_other_host || return 0
+    index Flat 1000
+    rm -f "$TMP/key" "$TMP/key.pub"
+    key=$("$BUILD/bin/faissx" keygen --curve "$TMP/key")
+    start_server --curve-secret-file "$TMP/key"
+    elsewhere elsewhere_plain search -i "$INDEX" -n 100
+    FAISSX_CURVE_SERVER_KEY=$key elsewhere elsewhere_curve search -i "$INDEX" -n 100
+    turns "$(rounds 60 400)"
+    stop_workers
+    in_process local add -v 1000000
+    elsewhere elsewhere_add_plain add -v 1000000
+    FAISSX_CURVE_SERVER_KEY=$key elsewhere elsewhere_add_curve add -v 1000000
+    worker echo_plain "${SERVER_HOST[@]}" "$OUT/transport" -n 64 -u 8000000 -w 8 -a "$SERVER_ADDRESS" -c "$NETNS"
+    worker echo_curve "${SERVER_HOST[@]}" "$OUT/transport" -n 64 -u 8000000 -w 8 -a "$SERVER_ADDRESS" -c "$NETNS" -e
+    turns "$(rounds 5 12)"
+    stop_server
+}
+
 # One vector per call.
 bench_small() {
     begin small
@@ -566,7 +589,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add small live sessions connects neighbour idle durable snapshot written restart readers numbers python faissx module"
+all="local query batch clients_flat clients_quick half busy add curve small live sessions connects neighbour idle durable snapshot written restart readers numbers python faissx module"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi

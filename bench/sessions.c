@@ -36,7 +36,7 @@ static struct fx_conn *begin(const char *endpoint, msgpack_sbuffer *buf)
     char err[512];
     uint8_t token[FX_TOKEN_SIZE];
     msgpack_packer pk;
-    struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 60000, err, sizeof(err));
+    struct fx_conn *c = fx_conn_open(endpoint, NULL, fx_now_ms() + 60000, err, sizeof(err));
     if (!c)
         die("%s", err);
     pack_hello(buf);

@@ -145,6 +145,12 @@ END {
         note((get("add", i, "tcp", "peak_engine") + get("add", i, "tcp", "peak_front")) / \
             get("add", i, "local", "peak_client"))
     put("server_memory", "<=", 1.1)
+    ratio("curve", "elsewhere_curve", "elsewhere_plain", "p50"); put("curve_query_p50", "<=", 1.3)
+    for (i = 1; i <= rounds["curve"]; i++)
+        if (has("curve", i, "elsewhere_add_curve", "seconds"))
+            note((get("curve", i, "local", "seconds") + get("curve", i, "echo_curve", "tcp_zmq_seconds")) / \
+                get("curve", i, "elsewhere_add_curve", "seconds"))
+    put("curve_add_1m", ">=", 0.9)
     ratio("small", "tcp", "local", "us_per_add"); put("small_adds", "", "")
     ratio("small", "not_joined", "local", "us_per_add"); put("small_adds_not_joined", "", "")
     for (i = 1; i <= rounds["live"]; i++)

@@ -5,13 +5,14 @@
  * A worker (see bench.h) that measures all of these in each turn.
  *
  *     transport [-n ROUND TRIPS of each way] [-u BYTES up] [-d BYTES down] [-w WINDOW]
- *               [-a ADDRESS] [-c NAMESPACE]
+ *               [-a ADDRESS] [-c NAMESPACE] [-e]
  *
  * The default is a query: a header and 128 floats up; a header, ten labels and ten
  * distances down (-d is the size of the labels' frame).  With -w, libzmq has WINDOW
  * requests in transit at a time.  The echo processes listen on ADDRESS (127.0.0.1) in the
  * network namespace that this program is started in.  With -c it connects to them from the
- * network namespace of a file such as /run/netns/NAME, which needs root.
+ * network namespace of a file such as /run/netns/NAME, which needs root.  With -e, libzmq and our
+ * client use CURVE.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 
 #include "bench.h"
 #include "proto/client/conn.h"
+#include "proto/curve_keys.h"
 
 enum { HEAD_UP = 89, HEAD_DOWN = 24, TAIL_DOWN = 40 };
 
@@ -33,6 +35,23 @@ static size_t up = 512, down = 80;
 static int window = 1;
 static char *bytes; /* the data that every client sends */
 static char *sink;  /* the buffer for received data */
+
+/* CURVE: the keys of libzmq's ROUTER, and of its DEALER and our client. */
+static int encrypted;
+static struct {
+    char server_public[41], server_secret[41], public[41], secret[41];
+} texts;
+static struct fx_curve_keys keys;
+
+static void make_keys(void)
+{
+    char why[300];
+    die_if(zmq_curve_keypair(texts.server_public, texts.server_secret) ||
+               zmq_curve_keypair(texts.public, texts.secret),
+           "zmq_curve_keypair");
+    if (fx_curve_keys_configure(&keys, texts.server_public, NULL, why, sizeof(why)) != 1)
+        die("%s", why);
+}
 
 /* --- bare sockets ------------------------------------------------------------------ */
 
@@ -208,6 +227,11 @@ static void start_router(const char *where, char *endpoint, size_t len)
     die_if(pipe(fd), "pipe");
     if (spawn() == 0) {
         void *router = zmq_socket(zmq_ctx_new(), ZMQ_ROUTER);
+        int on = 1;
+        if (encrypted) {
+            zmq_setsockopt(router, ZMQ_CURVE_SERVER, &on, sizeof(on));
+            zmq_setsockopt(router, ZMQ_CURVE_SECRETKEY, texts.server_secret, 41);
+        }
         die_if(zmq_bind(router, where), where);
         zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, endpoint, &len);
         die_if(write(fd[1], endpoint, len) != (ssize_t)len, "write");
@@ -224,6 +248,11 @@ static void *dealer(void *ctx, const char *endpoint)
     void *s = zmq_socket(ctx, ZMQ_DEALER);
     int linger = 0;
     zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof(linger));
+    if (encrypted) {
+        zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, texts.server_public, 41);
+        zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, texts.public, 41);
+        zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, texts.secret, 41);
+    }
     die_if(!s || zmq_connect(s, endpoint), endpoint);
     return s;
 }
@@ -231,7 +260,8 @@ static void *dealer(void *ctx, const char *endpoint)
 static struct fx_conn *ours(const char *endpoint)
 {
     char err[300];
-    struct fx_conn *c = fx_conn_open(endpoint, fx_now_ms() + 5000, err, sizeof(err));
+    struct fx_conn *c =
+        fx_conn_open(endpoint, encrypted ? &keys : NULL, fx_now_ms() + 5000, err, sizeof(err));
     if (!c)
         die("%s", err);
     return c;
@@ -274,7 +304,7 @@ int main(int argc, char **argv)
 {
     int opt, trips = 200;
     const char *at = "127.0.0.1", *namespace = NULL;
-    while ((opt = getopt(argc, argv, "n:u:d:w:a:c:")) != -1) {
+    while ((opt = getopt(argc, argv, "n:u:d:w:a:c:e")) != -1) {
         if (opt == 'n')
             trips = atoi(optarg);
         else if (opt == 'u')
@@ -283,6 +313,8 @@ int main(int argc, char **argv)
             down = strtoul(optarg, NULL, 10);
         else if (opt == 'w')
             window = atoi(optarg);
+        else if (opt == 'e')
+            encrypted = 1;
         else if (opt == 'a')
             at = optarg;
         else if (opt == 'c')
@@ -291,6 +323,8 @@ int main(int argc, char **argv)
     }
     if (trips < 1 || window < 1)
         die("what?");
+    if (encrypted)
+        make_keys();
     size_t most = (up > down ? up : down) + HEAD_UP + HEAD_DOWN + TAIL_DOWN;
     bytes = calloc(1, most);
     sink = malloc(most);

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "proto/client/conn.h"
+#include "proto/curve_keys.h"
 
 enum { TIMEOUT_MS = 5000 };
 
@@ -62,20 +63,31 @@ static char *receive(struct fx_conn *c, size_t *len, int64_t deadline)
     return buf;
 }
 
+struct fx_conn *cli_connect(const struct cli_server *s, int64_t deadline)
+{
+    struct fx_curve_keys keys;
+    char err[512];
+    struct fx_conn *c = NULL;
+    int curve = fx_curve_keys_configure(&keys, s->curve_server, s->curve_file, err, sizeof err);
+    if (curve >= 0)
+        c = fx_conn_open(s->server, curve ? &keys : NULL, deadline, err, sizeof err);
+    fx_curve_forget(&keys, sizeof keys);
+    if (!c)
+        fprintf(stderr, "faissx: %s\n", err);
+    return c;
+}
+
 int cli_ask(const struct cli_server *s, const char *operation, const char *name, uint64_t from,
             struct fx_header *reply, char **buf)
 {
-    char err[512];
     const char *why, *text;
     size_t len = 0;
     int64_t deadline = fx_now_ms() + TIMEOUT_MS;
-    struct fx_conn *c = fx_conn_open(s->server, deadline, err, sizeof err);
+    struct fx_conn *c = cli_connect(s, deadline);
     *buf = NULL;
     memset(reply, 0, sizeof *reply);
-    if (!c) {
-        fprintf(stderr, "faissx: %s\n", err);
+    if (!c)
         return -1;
-    }
     msgpack_sbuffer b;
     msgpack_sbuffer_init(&b);
     pack(&b, s, operation, name, from);

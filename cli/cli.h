@@ -6,6 +6,7 @@
 #ifndef FX_CLI_H
 #define FX_CLI_H
 
+#include "proto/client/conn.h"
 #include "proto/wire.h"
 
 #define FX_DEFAULT_SERVER "tcp://127.0.0.1:45678"
@@ -21,9 +22,12 @@ enum {
 
 /* The server and the credentials, from the options or else the environment. */
 struct cli_server {
-    const char *server, *key, *tenant; /* key, tenant: NULL if not given */
-    int verbose;                       /* of `faissx run` */
-    int table, json;                   /* of `faissx list` */
+    const char *server, *key, *tenant;     /* key, tenant: NULL if not given */
+    int verbose;                           /* of `faissx run` */
+    int table, json;                       /* of `faissx list` */
+    const char *curve_server, *curve_file; /* the server's public key, and the file of the own
+                                              secret key; NULL if not given */
+    int curve;                             /* of `faissx keygen` */
 };
 
 struct cli_command {
@@ -37,13 +41,17 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run, cli_stats, cli_health, cli_list, cli_rm, cli_export,
-    cli_import;
+    cli_import, cli_keygen;
 
 /*
  * Parse the options of `command`, whose name is argv[0], into *s.  Returns the index in argv of the
  * first operand.  Exits after --help, or after an error message.
  */
 int cli_options(const struct cli_command *command, int argc, char **argv, struct cli_server *s);
+
+/* Connect to the server, under CURVE if its key is given.  Returns NULL after a message on stderr.
+ */
+struct fx_conn *cli_connect(const struct cli_server *s, int64_t deadline);
 
 /*
  * Make a request that needs no session; `name` may be NULL.  Returns 0 and the reply's header,

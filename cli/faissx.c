@@ -6,7 +6,7 @@
 #include "cli.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run, &cli_list, &cli_rm, &cli_export, &cli_import, &cli_stats, &cli_health};
+    &cli_run, &cli_list, &cli_rm, &cli_export, &cli_import, &cli_stats, &cli_health, &cli_keygen};
 
 static void usage(FILE *f)
 {

@@ -19,6 +19,11 @@ static const struct {
      "tcp://HOST:PORT or ipc://PATH; default: " FX_DEFAULT_SERVER, NULL},
     {"api-key", 'k', "KEY", "FAISSX_API_KEY", "the API key, if the server requires one", NULL},
     {"tenant", 't', "NAME", "FAISSX_TENANT_ID", "the key's tenant; need not be given", NULL},
+    {"curve-server-key", 'S', "KEY", "FAISSX_CURVE_SERVER_KEY",
+     "encrypt: the server's public CURVE key", NULL},
+    {"curve-key-file", 'K', "FILE", "FAISSX_CURVE_KEY_FILE",
+     "the file of the own secret CURVE key, if the server has to know who this is", NULL},
+    {"curve", 'c', NULL, NULL, "make a pair of CURVE keys", &cli_keygen},
     {"verbose", 'v', NULL, NULL,
      "report on stderr what is redirected, and what FAISS prints on the server", &cli_run},
     {"long", 'l', NULL, NULL, "print a table, also if the output is not a terminal", &cli_list},
@@ -73,11 +78,13 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
     *s = (struct cli_server){from_environment("FAISSX_SERVER", FX_DEFAULT_SERVER),
                              from_environment("FAISSX_API_KEY", NULL),
                              from_environment("FAISSX_TENANT_ID", NULL),
-                             0,
-                             0,
-                             0};
+                             .curve_server = from_environment("FAISSX_CURVE_SERVER_KEY", NULL),
+                             .curve_file = from_environment("FAISSX_CURVE_KEY_FILE", NULL)};
     opterr = 0;
-    const char *letters = command == &cli_run ? "+:hv" : command == &cli_list ? "+:hlj" : "+:h";
+    const char *letters = command == &cli_run      ? "+:hv"
+                          : command == &cli_list   ? "+:hlj"
+                          : command == &cli_keygen ? "+:hc"
+                                                   : "+:h";
     while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         switch (c) {
         case 's':
@@ -88,6 +95,15 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
             break;
         case 't':
             s->tenant = optarg;
+            break;
+        case 'S':
+            s->curve_server = optarg;
+            break;
+        case 'K':
+            s->curve_file = optarg;
+            break;
+        case 'c':
+            s->curve = 1;
             break;
         case 'v':
             s->verbose = 1;

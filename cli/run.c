@@ -65,6 +65,8 @@ static int run(const struct cli_server *s, char **operands)
     /* Append to LD_PRELOAD: a library in it, such as a sanitizer's, may have to come first. */
     if (setenv("FAISSX_SERVER", s->server, 1) || (s->key && setenv("FAISSX_API_KEY", s->key, 1)) ||
         (s->tenant && setenv("FAISSX_TENANT_ID", s->tenant, 1)) ||
+        (s->curve_server && setenv("FAISSX_CURVE_SERVER_KEY", s->curve_server, 1)) ||
+        (s->curve_file && setenv("FAISSX_CURVE_KEY_FILE", s->curve_file, 1)) ||
         (s->verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||
         add("LD_AUDIT", audit, 0) || add("LD_LIBRARY_PATH", folder, 1) ||
         (access(python, R_OK) == 0 && add("PYTHONPATH", python, 1))) {

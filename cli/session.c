@@ -128,7 +128,6 @@ int cli_call(struct cli_session *c, const void *data, size_t size)
 
 struct cli_session *cli_session_open(const struct cli_server *s)
 {
-    char err[512];
     const char *token;
     size_t n;
     struct cli_session *c = calloc(1, sizeof *c);
@@ -136,9 +135,8 @@ struct cli_session *cli_session_open(const struct cli_server *s)
         return NULL;
     c->server = s;
     msgpack_sbuffer_init(&c->request);
-    c->conn = fx_conn_open(s->server, fx_now_ms() + CONNECT_MS, err, sizeof err);
+    c->conn = cli_connect(s, fx_now_ms() + CONNECT_MS);
     if (!c->conn) {
-        fprintf(stderr, "faissx: %s\n", err);
         cli_session_close(c);
         return NULL;
     }

@@ -11,7 +11,7 @@ set -eu
 packages() {
     case $1 in
     build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev libseccomp-dev \
-        libsqlite3-dev libxxhash-dev ;;
+        libsqlite3-dev libxxhash-dev libsodium-dev ;;
     engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
     check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils \
         python3-zmq python3-msgpack python3-numpy ;;

@@ -34,31 +34,52 @@ size_t fx_zmtp_put_head(uint8_t to[FX_ZMTP_HEAD_MAX], int flags, uint64_t size)
     return FX_ZMTP_HEAD_MAX;
 }
 
-void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING])
+/* The mechanism's field in the greeting: bytes 12 to 31. */
+enum { MECHANISM = FX_ZMTP_VERSION, MECHANISM_END = 32 };
+static const struct {
+    enum fx_zmtp_mechanism bit;
+    char name[MECHANISM_END - MECHANISM];
+} mechanisms[] = {{FX_ZMTP_NULL, "NULL"}, {FX_ZMTP_CURVE, "CURVE"}};
+
+void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING], enum fx_zmtp_mechanism mechanism, int server)
 {
     memset(to, 0, FX_ZMTP_GREETING);
     to[0] = 0xff;
     to[9] = 0x7f;
     to[10] = 3;
     to[11] = 1; /* ZMTP 3.1: this side answers PING */
-    memcpy(to + 12, "NULL", 4);
+    strcpy((char *)to + MECHANISM, mechanisms[mechanism == FX_ZMTP_CURVE].name);
+    to[MECHANISM_END] = mechanism == FX_ZMTP_CURVE && server;
 }
 
-int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why)
+/* Returns the allowed mechanism whose name begins with these bytes, or -1. */
+static int mechanism_of(const uint8_t *p, size_t n, int allowed)
 {
-    static const char mechanism[20] = "NULL";
-    size_t n = have < 32 ? have : 32;
+    for (int i = 0; i < 2; i++)
+        if (mechanisms[i].bit & allowed && memcmp(p, mechanisms[i].name, n) == 0)
+            return (int)mechanisms[i].bit;
+    return -1;
+}
+
+int fx_zmtp_check_greeting(const uint8_t *p, size_t have, int allowed, const char **why)
+{
+    size_t n = have < MECHANISM_END ? have : MECHANISM_END;
+    int found = 0;
     *why = NULL;
     /* A peer that does not speak ZeroMQ may never send 64 bytes, so check what has arrived. */
     if ((have > 0 && p[0] != 0xff) || (have > 9 && p[9] != 0x7f))
         *why = "not a ZeroMQ peer";
     else if (have > 10 && p[10] < 3)
         *why = "the peer's ZeroMQ is too old (before 4.0)";
-    else if (n > 12 && memcmp(p + 12, mechanism, n - 12) != 0)
-        *why = "the peer wants a ZeroMQ security mechanism other than NULL";
+    else if (n > MECHANISM && (found = mechanism_of(p + MECHANISM, n - MECHANISM, allowed)) < 0)
+        *why = allowed == FX_ZMTP_NULL
+                   ? "the peer wants a ZeroMQ security mechanism other than NULL"
+               : allowed == FX_ZMTP_CURVE ? "the peer does not want to encrypt with CURVE"
+                                          : "the peer wants a ZeroMQ security mechanism other than "
+                                            "NULL and CURVE";
     if (*why)
         return -1;
-    return have >= FX_ZMTP_GREETING;
+    return have >= FX_ZMTP_GREETING ? found : 0;
 }
 
 static uint8_t *put_property(uint8_t *p, const char *name, const char *value)
@@ -75,17 +96,21 @@ static uint8_t *put_property(uint8_t *p, const char *name, const char *value)
     return p + v;
 }
 
-size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity)
+size_t fx_zmtp_metadata(uint8_t *to, const char *socket_type, int identity)
 {
-    uint8_t *p = to + 2;
-    *p++ = 5;
-    memcpy(p, "READY", 5);
-    p = put_property(p + 5, "Socket-Type", socket_type);
+    uint8_t *p = put_property(to, "Socket-Type", socket_type);
     if (identity)
         p = put_property(p, "Identity", "");
-    to[0] = FX_ZMTP_COMMAND;
-    to[1] = (uint8_t)(p - to - 2);
     return (size_t)(p - to);
+}
+
+size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity)
+{
+    size_t n = 6 + fx_zmtp_metadata(to + 8, socket_type, identity);
+    to[0] = FX_ZMTP_COMMAND;
+    to[1] = (uint8_t)n;
+    memcpy(to + 2, "\5READY", 6);
+    return 2 + n;
 }
 
 const uint8_t *fx_zmtp_command(const uint8_t *body, size_t *n, const char *name)

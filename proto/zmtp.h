@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ZMTP 3.x framing (https://rfc.zeromq.org/spec/23/ and /37/, NULL mechanism), for both ends:
- * the client's connection (proto/client/conn.c), the front's handshake (server/front/guest.c) and
- * the engine's connections (server/engine/run/conn.c).
+ * ZMTP 3.x framing (https://rfc.zeromq.org/spec/23/ and /37/), for both ends: the client's
+ * connection (proto/client/conn.c), the front's handshake (server/front/handshake.c) and the
+ * engine's connections (server/engine/run/conn.c).  curve.h has what the CURVE mechanism puts in
+ * the frames.
  *
  * These functions work on the caller's memory: none of them reads a socket, allocates, or keeps
  * state.  Any thread.
@@ -21,7 +22,8 @@ enum { FX_ZMTP_MORE = 1, FX_ZMTP_LONG = 2, FX_ZMTP_COMMAND = 4 }; /* flags of a 
 enum {
     FX_ZMTP_GREETING = 64,
     FX_ZMTP_HEAD_MAX = 9,      /* flags and a long size */
-    FX_ZMTP_READY_MAX = 64,    /* most bytes that fx_zmtp_ready writes */
+    FX_ZMTP_VERSION = 12,      /* bytes of a greeting before its mechanism */
+    FX_ZMTP_READY_MAX = 64,    /* most bytes that fx_zmtp_ready and fx_zmtp_metadata write */
     FX_ZMTP_PING = 2 + 5 + 2,  /* the PING that fx_zmtp_ping writes */
     FX_ZMTP_PING_MAX = 2 + 16, /* body of a PING: time to live and context */
     FX_ZMTP_PONG_MAX = 2 + 5 + 16,
@@ -44,16 +46,24 @@ int fx_zmtp_head(const uint8_t *p, size_t have, struct fx_zmtp_head *h);
 /* Encode a head, setting FX_ZMTP_LONG if needed.  Returns its length. */
 size_t fx_zmtp_put_head(uint8_t to[FX_ZMTP_HEAD_MAX], int flags, uint64_t size);
 
-/* Write the greeting that opens a connection. */
-void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING]);
+/* Security mechanisms; a bit each. */
+enum fx_zmtp_mechanism { FX_ZMTP_NULL = 1, FX_ZMTP_CURVE = 2 };
 
-/* Check the part of the peer's greeting that has arrived.  Returns 1 if it is complete and valid,
- * 0 if more bytes are needed, or -1 and the reason as soon as a byte is wrong. */
-int fx_zmtp_check_greeting(const uint8_t *p, size_t have, const char **why);
+/* Write the greeting that opens a connection.  `server`: with CURVE, this side is the server. */
+void fx_zmtp_greeting(uint8_t to[FX_ZMTP_GREETING], enum fx_zmtp_mechanism mechanism, int server);
+
+/* Check the part of the peer's greeting that has arrived.  Returns its mechanism, one of `allowed`,
+ * if it is complete and valid, 0 if more bytes are needed, or -1 and the reason as soon as a byte
+ * is wrong. */
+int fx_zmtp_check_greeting(const uint8_t *p, size_t have, int allowed, const char **why);
 
 /* Encode a READY command frame.  `identity`: add an empty Identity, as clients do.  Returns its
  * length. */
 size_t fx_zmtp_ready(uint8_t to[FX_ZMTP_READY_MAX], const char *socket_type, int identity);
+
+/* Write the metadata that READY, or CURVE's INITIATE and READY, carry: at most FX_ZMTP_READY_MAX -
+ * 8 bytes.  Returns its length. */
+size_t fx_zmtp_metadata(uint8_t *to, const char *socket_type, int identity);
 
 /* If `body`, of *n bytes, is the command `name`, returns the rest of the body and sets *n to its
  * length.  Else returns NULL and leaves *n unchanged. */

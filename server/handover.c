@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x32485846 }; /* "FXH2" */
+enum { MAGIC = 0x33485846 }; /* "FXH3" */
 
 union control {
     struct cmsghdr align;
@@ -86,7 +86,7 @@ int fxs_handover_recv(int sock, struct fxs_handover *h, int *fd)
         return errno == EAGAIN ? 0 : -1;
     *fd = take_fd(&msg);
     if (n < (ssize_t)offsetof(struct fxs_handover, bytes) || h->magic != MAGIC ||
-        h->size > FXS_HANDOVER_BYTES || (size_t)n != record_size(h) ||
+        h->size > FXS_HANDOVER_BYTES || h->clear > h->size || (size_t)n != record_size(h) ||
         !memchr(h->peer, '\0', sizeof h->peer)) {
         if (*fd >= 0)
             close(*fd);

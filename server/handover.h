@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/curve.h"
+
 enum { FXS_HANDOVER_BYTES = 6 << 10, FXS_PEER_MAX = 63 };
 
 enum fxs_handover_kind {
@@ -29,7 +31,10 @@ struct fxs_handover {
     uint32_t near;               /* 1: the client has connected over TCP from this host */
     uint32_t dialect;            /* 1: its first message is of FAISSx's Python client */
     char peer[FXS_PEER_MAX + 1]; /* the client's address, as text */
-    uint32_t size;               /* of `bytes` */
+    uint32_t curve;              /* 1: it is encrypted, with `keys` */
+    uint32_t clear; /* then the first bytes of `bytes` are whole frames that have been opened */
+    struct fx_curve keys;
+    uint32_t size;                     /* of `bytes` */
     uint8_t bytes[FXS_HANDOVER_BYTES]; /* read by the front, from the first message on */
 };
 

@@ -98,6 +98,17 @@ static const struct option_info table[] = {
      "processes, so prefer --auth-file or the variable"},
     {"--enable-auth", SWITCH, RUN, AT(enable_auth), NULL, "FAISSX_ENABLE_AUTH", 0, 0,
      "require API keys; --auth-file and --auth-keys imply this"},
+    {"--curve-secret-file", TEXT, RUN, AT(curve_secret_file), "FILE", "FAISSX_CURVE_SECRET_FILE", 0,
+     0,
+     "offer encryption (ZeroMQ's CURVE) with the secret key in this file, which `faissx keygen "
+     "--curve` makes"},
+    {"--curve-clients", TEXT, RUN, AT(curve_clients), "FILE", "FAISSX_CURVE_CLIENTS", 0, 0,
+     "public CURVE keys of clients, one in a line, each followed by its tenant: these clients need "
+     "no API key, and all others do"},
+    {"--require-encryption", SWITCH, RUN, AT(require_encryption), NULL, "FAISSX_REQUIRE_ENCRYPTION",
+     0, 0, "refuse TCP connections without CURVE, from this host as well; Unix sockets stay open"},
+    {"--insecure", SWITCH, RUN, AT(insecure), NULL, "FAISSX_INSECURE", 0, 0,
+     "do not warn of endpoints that other hosts can reach without encryption"},
     {"--help", SWITCH, RUN, AT(help), NULL, NULL, 0, 0, "print this text and exit"},
     {"--link", NUMBER, ENGINE, AT(link), NULL, NULL, 0, INT_MAX, NULL},
     {"--tenant", TEXT, ENGINE, AT(tenant), NULL, NULL, 0, 0, NULL},
@@ -307,6 +318,17 @@ static int check_keys(struct fxs_options *o, const char *given)
     return 0;
 }
 
+static int check_encryption(const struct fxs_options *o)
+{
+    if (o->require_encryption && !o->curve_secret_file)
+        return wrong_option("--require-encryption: nothing can be encrypted without "
+                            "--curve-secret-file");
+    if (o->curve_clients && !o->curve_secret_file)
+        return wrong_option("--curve-clients: clients cannot show their keys without "
+                            "--curve-secret-file");
+    return 0;
+}
+
 /* What --port and --bind-address say, unless there is a --bind. */
 static int set_default_bind(struct fxs_options *o, const char *given)
 {
@@ -344,7 +366,7 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .max_pending = 1024};
     if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
         return -1;
-    if (set_default_bind(o, given) != 0 || check_keys(o, given) != 0)
+    if (set_default_bind(o, given) != 0 || check_keys(o, given) != 0 || check_encryption(o) != 0)
         return -1;
     if (parse_durability(o) != 0)
         return -1;
@@ -426,6 +448,7 @@ void fxs_options_help(FILE *f)
             fprintf(f, "%*s (environment: %s)\n", INDENT - 1, "", i->environment);
     }
     fputs("\nEach tenant is served by a process of its own. Without keys there is one tenant,\n"
-          "and anyone who can connect to the server may use it. Connections are not encrypted.\n",
+          "and anyone who can connect to the server may use it. Connections are encrypted\n"
+          "if the client asks for it and there is a --curve-secret-file.\n",
           f);
 }

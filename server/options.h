@@ -18,7 +18,7 @@
 #include "proto/limits.h"
 #include "server/log.h"
 
-enum { FXS_BINDS_MAX = 16, FXS_OPTIONS_MAX = 32, FXS_LIBRARY_MAX = 4096 };
+enum { FXS_BINDS_MAX = 16, FXS_OPTIONS_MAX = 40, FXS_LIBRARY_MAX = 4096 };
 
 /* In the order of the words of --coalesce. */
 enum fxs_coalesce { FXS_COALESCE_EXACT, FXS_COALESCE_FAST, FXS_COALESCE_OFF };
@@ -59,6 +59,9 @@ struct fxs_options {
     int log_level;         /* enum fxs_level */
     const char *auth_file, *auth_keys;
     int enable_auth;
+    const char *curve_secret_file, *curve_clients;
+    int require_encryption;
+    int insecure; /* do not warn of what is not encrypted */
     int help;
 
     /* Internal options, from the front to an engine. */

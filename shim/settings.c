@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/client/conn.h"
+#include "proto/curve_keys.h"
 #include "shim/calls/join.h"
 #include "shim/error.h"
 #include "shim/faissx.h"
@@ -39,8 +40,10 @@ static struct {
     int64_t connect_ms; /* atomic */
     int retries;        /* atomic */
     int verbose;        /* atomic */
-    int bad;            /* atomic */
-    char why[256];      /* about the first one that is bad */
+    int curve; /* 1: CURVE is asked for, with `keys`; -1: with bad settings; 0: it is not */
+    struct fx_curve_keys keys;
+    int bad;       /* atomic */
+    char why[400]; /* about the first one that is bad */
 } current = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .timeout_ms = 3600000, .connect_ms = 5000, .retries = 10};
 
@@ -82,6 +85,18 @@ static int64_t read_setting(const struct setting *s)
     return s->preset;
 }
 
+/* With current.lock. */
+static int read_curve(void)
+{
+    char why[sizeof current.why];
+    fx_curve_forget(&current.keys, sizeof current.keys);
+    int rc = fx_curve_keys_configure(&current.keys, secure_getenv("FAISSX_CURVE_SERVER_KEY"),
+                                     secure_getenv("FAISSX_CURVE_KEY_FILE"), why, sizeof why);
+    if (rc < 0 && !current.why[0])
+        memcpy(current.why, why, sizeof why);
+    return rc;
+}
+
 void fx_settings_read(void)
 {
     pthread_mutex_lock(&current.lock);
@@ -92,6 +107,7 @@ void fx_settings_read(void)
     __atomic_store_n(&current.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
+    current.curve = read_curve();
     __atomic_store_n(&current.bad, current.why[0] != '\0', __ATOMIC_RELEASE);
     pthread_mutex_unlock(&current.lock);
 }
@@ -105,6 +121,16 @@ int fx_settings_check(void)
     memcpy(why, current.why, sizeof why);
     pthread_mutex_unlock(&current.lock);
     return fx_fail(FAISSX_E_CONFIG, "%s", why);
+}
+
+int fx_settings_curve(struct fx_curve_keys *keys)
+{
+    pthread_mutex_lock(&current.lock);
+    int asked = current.curve;
+    if (asked > 0)
+        *keys = current.keys;
+    pthread_mutex_unlock(&current.lock);
+    return asked;
 }
 
 int64_t fx_settings_timeout_ms(void)

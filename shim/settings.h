@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Settings from the environment: FAISSX_TIMEOUT, FAISSX_CONNECT_TIMEOUT, FAISSX_RETRIES,
- * FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE.
+ * FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE, and for CURVE FAISSX_CURVE_SERVER_KEY and
+ * FAISSX_CURVE_KEY_FILE.
  *
  * When one of them has a bad value, a library must not print, end the program, or guess what was
  * meant.  So every call that needs the server fails, with a text that names the variable.
@@ -18,6 +19,11 @@ void fx_settings_read(void);
 
 /* Returns 0, or -1 with the error set when one of them has a bad value. */
 int fx_settings_check(void);
+
+/* Is the connection to the server to be encrypted?  Returns 1 and a copy of the keys, which the
+ * caller wipes; 0 if not; or -1 if it is, but its settings are bad. */
+struct fx_curve_keys;
+int fx_settings_curve(struct fx_curve_keys *keys);
 
 /* How many milliseconds a call may take. */
 int64_t fx_settings_timeout_ms(void);

@@ -19,27 +19,13 @@
 #include <unistd.h>
 
 #include "proto/client/connect.h"
-#include "proto/zmtp.h"
+#include "proto/client/inside.h"
 
 enum {
-    COMMAND_MAX = 8192, /* bytes of a command from the peer; all known ones are short */
     TICK_MS = 1000,     /* longest time that recv() blocks */
     AT_ONCE_NS = 50000, /* time for which the engine spins for the next request */
     JUST_NOW_NS = 1000000,
     GIVE_UP = 16 /* waits without spinning after spinning was in vain */
-};
-
-struct fx_conn {
-    int fd;
-    dev_t dev; /* identify the socket, see fx_conn_is_ours() */
-    ino_t ino;
-    int64_t last_end; /* end of the last wait for the peer, in ns */
-    int in_vain;      /* waits left without spinning, see spin() */
-    uint64_t heard;   /* total bytes received */
-    uint64_t left;    /* unread bytes of the current frame */
-    size_t pos, end;  /* received but unread: buf[pos..end) */
-    char error[256];  /* if not empty, the connection is unusable */
-    uint8_t buf[64 << 10];
 };
 
 int64_t fx_now_ms(void)
@@ -49,7 +35,7 @@ int64_t fx_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-__attribute__((format(printf, 2, 3))) static int fail(struct fx_conn *c, const char *fmt, ...)
+int fx_conn_fail(struct fx_conn *c, const char *fmt, ...)
 {
     if (c->error[0] == '\0') { /* keep the first error: it caused the others */
         va_list ap;
@@ -64,8 +50,8 @@ static int fail_errno(struct fx_conn *c)
 {
     char text[120];
     if (errno == EPIPE || errno == ECONNRESET)
-        return fail(c, "the server closed the connection");
-    return fail(c, "%s", strerror_r(errno, text, sizeof(text)));
+        return fx_conn_fail(c, "the server closed the connection");
+    return fx_conn_fail(c, "%s", strerror_r(errno, text, sizeof(text)));
 }
 
 int fx_conn_is_ours(const struct fx_conn *c)
@@ -77,12 +63,12 @@ int fx_conn_is_ours(const struct fx_conn *c)
 /* Check again after a wait, since another thread may have closed the descriptor. */
 static int check_ours(struct fx_conn *c)
 {
-    return fx_conn_is_ours(c) ? 0 : fail(c, "this program closed the descriptor of the connection");
+    return fx_conn_is_ours(c)
+               ? 0
+               : fx_conn_fail(c, "this program closed the descriptor of the connection");
 }
 
-/* Send everything, in one system call if the socket has room.  fd, unless it is -1, is sent with
- * the first byte. */
-static int send_iov(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
+int fx_conn_put(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int64_t deadline)
 {
     union {
         struct cmsghdr head;
@@ -102,7 +88,7 @@ static int send_iov(struct fx_conn *c, struct iovec *iov, size_t n, int fd, int6
         if (sent < 0 && errno == EAGAIN) {
             int r = fx_wait_fd(c->fd, POLLOUT, deadline);
             if (r == 0)
-                return fail(c, "timed out sending to the server");
+                return fx_conn_fail(c, "timed out sending to the server");
             if (r < 0)
                 return fail_errno(c);
             if (check_ours(c) != 0)
@@ -176,7 +162,7 @@ static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int
             return r;
         }
         if (r == 0)
-            return fail(c, "the server closed the connection");
+            return fx_conn_fail(c, "the server closed the connection");
         if (errno != EINTR && errno != EAGAIN)
             return fail_errno(c);
         int ready = errno == EAGAIN && near ? fx_wait_fd(c->fd, POLLIN, deadline) : 1;
@@ -189,9 +175,7 @@ static ssize_t receive_bytes(struct fx_conn *c, struct iovec *iov, size_t n, int
     }
 }
 
-/* Receive until the buffer holds n bytes.  Returns 0, -1, or FX_CONN_LATE, after which it may be
- * called again: nothing was consumed. */
-static int need(struct fx_conn *c, size_t n, int64_t deadline)
+int fx_conn_need(struct fx_conn *c, size_t n, int64_t deadline)
 {
     if (c->pos == c->end) {
         c->pos = c->end = 0;
@@ -210,33 +194,39 @@ static int need(struct fx_conn *c, size_t n, int64_t deadline)
     return 0;
 }
 
-/* Wait for the next frame's head, or for the whole frame if it is a command, without consuming it.
- */
-static int peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
+int fx_conn_peek(struct fx_conn *c, struct fx_zmtp_head *h, int64_t deadline)
 {
     int r, found;
     for (size_t n = 2;; n = FX_ZMTP_HEAD_MAX) {
-        if ((r = need(c, n, deadline)) != 0)
+        if ((r = fx_conn_need(c, n, deadline)) != 0)
             return r;
         if ((found = fx_zmtp_head(c->buf + c->pos, c->end - c->pos, h)) != 0)
             break;
     }
     if (found < 0)
-        return fail(c, "protocol error: the server sent a frame with flags 0x%02x", h->flags);
-    if (h->size > (h->flags & FX_ZMTP_COMMAND ? (uint64_t)COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
-        return fail(c, "protocol error: the server sent a frame that claims %llu bytes",
-                    (unsigned long long)h->size);
-    return h->flags & FX_ZMTP_COMMAND ? need(c, h->len + h->size, deadline) : 0;
+        return fx_conn_fail(c, "protocol error: the server sent a frame with flags 0x%02x",
+                            h->flags);
+    if (h->size > (h->flags & FX_ZMTP_COMMAND ? (uint64_t)FX_COMMAND_MAX : (uint64_t)PTRDIFF_MAX))
+        return fx_conn_fail(c, "protocol error: the server sent a frame that claims %llu bytes",
+                            (unsigned long long)h->size);
+    return h->flags & FX_ZMTP_COMMAND ? fx_conn_need(c, h->len + h->size, deadline) : 0;
+}
+
+/* Send a command; frame is one whose size fits a byte. */
+static int put_command(struct fx_conn *c, uint8_t *frame, size_t n, int64_t deadline)
+{
+    struct iovec iov = {frame, n};
+    return c->secure ? fx_secure_send_command(c, frame + 2, n - 2, deadline)
+                     : fx_conn_put(c, &iov, 1, -1, deadline);
 }
 
 static int pong(struct fx_conn *c, const uint8_t *ping, size_t n, int64_t deadline)
 {
     uint8_t msg[FX_ZMTP_PONG_MAX];
     size_t size = fx_zmtp_pong(msg, ping, n);
-    struct iovec iov = {msg, size};
     if (!size)
-        return fail(c, "protocol error: the server sent a bad PING");
-    return send_iov(c, &iov, 1, -1, deadline);
+        return fx_conn_fail(c, "protocol error: the server sent a bad PING");
+    return put_command(c, msg, size, deadline);
 }
 
 static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
@@ -250,11 +240,10 @@ static int fail_error(struct fx_conn *c, const uint8_t *reason, size_t n)
         }
         text[len] = '\0';
     }
-    return fail(c, "the server refused the connection: %s", text);
+    return fx_conn_fail(c, "the server refused the connection: %s", text);
 }
 
-/* Handle a command that may come at any time; ignore unknown ones, as the specification demands. */
-static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
+int fx_conn_command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t deadline)
 {
     const uint8_t *body;
     size_t n = size;
@@ -263,57 +252,6 @@ static int command(struct fx_conn *c, const uint8_t *p, size_t size, int64_t dea
     if ((body = fx_zmtp_command(p, &n, "ERROR")))
         return fail_error(c, body, n);
     return 0;
-}
-
-static int check_greeting(struct fx_conn *c, int64_t deadline)
-{
-    const char *why;
-    int r;
-    for (size_t n = 1; (r = need(c, n, deadline)) == 0; n = c->end - c->pos + 1) {
-        int ok = fx_zmtp_check_greeting(c->buf + c->pos, c->end - c->pos, &why);
-        if (ok < 0)
-            return fail(c, "%s", why);
-        if (ok) {
-            c->pos += FX_ZMTP_GREETING;
-            return 0;
-        }
-    }
-    return r;
-}
-
-/* Check READY's metadata: the peer must be a socket type that answers. */
-static int check_ready(struct fx_conn *c, const uint8_t *p, size_t n)
-{
-    char type[FX_ZMTP_TYPE_MAX + 1];
-    if (fx_zmtp_socket_type(p, n, type) != 0)
-        return fail(c, "protocol error: the peer sent a bad READY");
-    if (strcmp(type, "ROUTER") != 0 && strcmp(type, "REP") != 0)
-        return fail(c, "the peer is not a ZeroMQ ROUTER or REP socket");
-    return 0;
-}
-
-int fx_conn_handshake(struct fx_conn *c, int64_t deadline)
-{
-    /* Send greeting and READY together to save a round trip: READY does not depend on the peer. */
-    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
-    fx_zmtp_greeting(hello);
-    size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1);
-    struct iovec iov = {hello, size};
-    struct fx_zmtp_head h;
-    if (send_iov(c, &iov, 1, -1, deadline) != 0)
-        return -1;
-    int r = check_greeting(c, deadline);
-    while (r == 0 && (r = peek(c, &h, deadline)) == 0) {
-        const uint8_t *p = c->buf + c->pos + h.len, *body;
-        size_t n = h.size;
-        if (!(h.flags & FX_ZMTP_COMMAND))
-            return fail(c, "protocol error: the peer sent a message before READY");
-        c->pos += h.len + h.size;
-        if ((body = fx_zmtp_command(p, &n, "READY")))
-            return check_ready(c, body, n);
-        r = command(c, p, h.size, deadline);
-    }
-    return r == FX_CONN_LATE ? fail(c, "timed out waiting for a ZeroMQ handshake") : r;
 }
 
 struct fx_conn *fx_conn_from_fd(int fd)
@@ -334,12 +272,14 @@ struct fx_conn *fx_conn_from_fd(int fd)
     c->heard = 0;
     c->in_vain = 0;
     c->left = 0;
+    c->secure = NULL;
     c->pos = c->end = 0;
     c->error[0] = '\0';
     return c;
 }
 
-struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen)
+struct fx_conn *fx_conn_open(const char *endpoint, const struct fx_curve_keys *keys,
+                             int64_t deadline, char *err, size_t errlen)
 {
     int fd = fx_connect(endpoint, deadline, err, errlen);
     if (fd < 0)
@@ -350,7 +290,7 @@ struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, 
         close(fd);
         return NULL;
     }
-    if (fx_conn_handshake(c, deadline) != 0) {
+    if (fx_conn_handshake(c, keys, deadline) != 0) {
         snprintf(err, errlen, "cannot connect to %s: %s", endpoint, c->error);
         fx_conn_close(c);
         return NULL;
@@ -364,6 +304,7 @@ void fx_conn_close(struct fx_conn *c)
         return;
     if (fx_conn_is_ours(c))
         close(c->fd);
+    fx_secure_free(c->secure);
     free(c);
 }
 
@@ -379,9 +320,11 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
     if (c->error[0] != '\0')
         return -1;
     if (n < 1 || n > FX_FRAMES_MAX)
-        return fail(c, "a message has %d frames; 1 to %d are allowed", n, FX_FRAMES_MAX);
+        return fx_conn_fail(c, "a message has %d frames; 1 to %d are allowed", n, FX_FRAMES_MAX);
+    if (c->secure)
+        return fx_secure_send(c, frames, n, fd, deadline);
     fx_zmtp_message(&m, frames, n);
-    return send_iov(c, m.iov, (size_t)m.niov, fd, deadline);
+    return fx_conn_put(c, m.iov, (size_t)m.niov, fd, deadline);
 }
 
 int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
@@ -392,7 +335,7 @@ int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
     int fd = fx_connect(endpoint, 0, err, sizeof(err));
     if (fd < 0)
         return -1;
-    fx_zmtp_greeting(hello);
+    fx_zmtp_greeting(hello, FX_ZMTP_NULL, 0);
     size_t size = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "DEALER", 1), all = 0;
     fx_zmtp_message(&m, frames, n);
     for (int i = 0; i < m.niov; i++)
@@ -408,9 +351,8 @@ int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n)
 int fx_conn_ping(struct fx_conn *c, int64_t deadline)
 {
     uint8_t ping[FX_ZMTP_PING];
-    struct iovec iov = {ping, sizeof(ping)};
     fx_zmtp_ping(ping);
-    return send_iov(c, &iov, 1, -1, deadline);
+    return put_command(c, ping, sizeof(ping), deadline);
 }
 
 uint64_t fx_conn_heard(const struct fx_conn *c)
@@ -425,8 +367,10 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
     if (c->error[0] != '\0')
         return -1;
     if (c->left > 0)
-        return fail(c, "the body of the previous frame was not read");
-    while ((r = peek(c, &h, deadline)) == 0) {
+        return fx_conn_fail(c, "the body of the previous frame was not read");
+    if (c->secure)
+        return fx_secure_frame(c, size, more, deadline);
+    while ((r = fx_conn_peek(c, &h, deadline)) == 0) {
         const uint8_t *p = c->buf + c->pos + h.len;
         c->pos += h.len;
         if (!(h.flags & FX_ZMTP_COMMAND)) {
@@ -436,27 +380,25 @@ int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline)
             return 0;
         }
         c->pos += h.size;
-        if (command(c, p, h.size, deadline) != 0)
+        if (fx_conn_command(c, p, h.size, deadline) != 0)
             return -1;
     }
     return r;
 }
 
-/* Consume n bytes of the body: copy them to `to`, or drop them if it is NULL. */
-static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
+int fx_conn_take(struct fx_conn *c, uint8_t *to, size_t n,
+                 void (*each)(struct fx_conn *, uint8_t *part, size_t n, int dropped),
+                 int64_t deadline)
 {
-    if (c->error[0] != '\0')
-        return -1;
-    if (n > c->left)
-        return fail(c, "%zu bytes were to be read of a frame that has %llu left", n,
-                    (unsigned long long)c->left);
     c->left -= n;
     for (;;) {
         size_t have = c->end - c->pos < n ? c->end - c->pos : n;
-        if (to && have > 0) {
+        if (to && have > 0)
             memcpy(to, c->buf + c->pos, have);
+        if (each && have > 0)
+            each(c, to ? to : c->buf + c->pos, have, !to);
+        if (to)
             to += have;
-        }
         c->pos += have;
         n -= have;
         if (n == 0)
@@ -467,15 +409,27 @@ static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
         ssize_t r =
             to ? receive_bytes(c, iov, 2, deadline) : receive_bytes(c, iov + 1, 1, deadline);
         if (r == FX_CONN_LATE)
-            return fail(c, "timed out within a message from the server");
+            return fx_conn_fail(c, "timed out within a message from the server");
         if (r < 0)
             return -1;
         size_t direct = !to ? 0 : (size_t)r < n ? (size_t)r : n;
+        if (each && direct > 0)
+            each(c, to, direct, 0);
         if (to)
             to += direct;
         n -= direct;
         c->end = (size_t)r - direct;
     }
+}
+
+static int take_body(struct fx_conn *c, uint8_t *to, size_t n, int64_t deadline)
+{
+    if (c->error[0] != '\0')
+        return -1;
+    if (n > c->left)
+        return fx_conn_fail(c, "%zu bytes were to be read of a frame that has %llu left", n,
+                            (unsigned long long)c->left);
+    return c->secure ? fx_secure_read(c, to, n, deadline) : fx_conn_take(c, to, n, NULL, deadline);
 }
 
 int fx_conn_read(struct fx_conn *c, void *buf, size_t n, int64_t deadline)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, NULL mechanism) over a plain
- * blocking socket.  Any ZeroMQ ROUTER or REP can be the peer.
+ * The client's side of ZMTP 3.0 (https://rfc.zeromq.org/spec/23/, mechanisms NULL and CURVE) over a
+ * plain blocking socket.  Any ZeroMQ ROUTER or REP can be the peer.
  *
  * Why not libzmq: the shim runs in other people's processes.  libzmq starts threads, aborts the
  * process if an internal check fails, and does not survive fork().  Its thread switches also make a
@@ -21,6 +21,7 @@
 #include "proto/wire.h"
 
 struct fx_conn;
+struct fx_curve_keys; /* proto/curve_shake.h */
 
 /* Returned by fx_conn_frame() if the deadline passes before the first byte of a frame.  The
  * connection is still usable. */
@@ -33,9 +34,11 @@ int64_t fx_now_ms(void);
 extern int64_t fx_conn_spin_ns;
 
 /* Connect to tcp://HOST:PORT (names, IPv4, [IPv6]) or ipc://PATH (ipc://@NAME: the
- * abstract namespace) as a DEALER and shake hands.  Returns the connection, which the
- * caller closes, or NULL and a text in err that names the endpoint. */
-struct fx_conn *fx_conn_open(const char *endpoint, int64_t deadline, char *err, size_t errlen);
+ * abstract namespace) as a DEALER and shake hands: with CURVE and these keys, or with NULL
+ * if `keys` is NULL.  The peer must speak that mechanism: there is no other that is tried.  Returns
+ * the connection, which the caller closes, or NULL and a text in err that names the endpoint. */
+struct fx_conn *fx_conn_open(const char *endpoint, const struct fx_curve_keys *keys,
+                             int64_t deadline, char *err, size_t errlen);
 
 /* Is the descriptor still the socket that was opened?  Some programs close all descriptors, for
  * example to become daemons, and their next files get the same numbers. */
@@ -58,8 +61,8 @@ int fx_conn_send_fd(struct fx_conn *c, const struct fx_frame *frames, int n, int
  * other, of size 0.  May return FX_CONN_LATE. */
 int fx_conn_frame(struct fx_conn *c, size_t *size, int *more, int64_t deadline);
 
-/* Connect to an endpoint of this host, send one message and close, without waiting.  Returns 0 if
- * the kernel has taken all of it.  Allocates nothing. */
+/* Connect to an endpoint of this host, with NULL, send one message and close, without waiting.
+ * Returns 0 if the kernel has taken all of it.  Allocates nothing. */
 int fx_conn_post(const char *endpoint, const struct fx_frame *frames, int n);
 
 /* Send PING.  A change of fx_conn_heard(), the total of bytes received, shows that the peer
@@ -84,6 +87,6 @@ const char *fx_conn_error(const struct fx_conn *c);
  * stream socket, which it then owns unless NULL is returned; and shake hands.  A test that skips
  * the handshake may send messages at once. */
 struct fx_conn *fx_conn_from_fd(int fd);
-int fx_conn_handshake(struct fx_conn *c, int64_t deadline);
+int fx_conn_handshake(struct fx_conn *c, const struct fx_curve_keys *keys, int64_t deadline);
 
 #endif

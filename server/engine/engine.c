@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/sodium.h"
 #include "server/engine/call/code_size.h"
 #include "server/engine/call/printed.h"
 #include "server/engine/guard/blas.h"
@@ -126,6 +127,8 @@ int fxe_main(int argc, char **argv)
     limit_memory(o->memory ? o->memory : o->total_memory); /* now: see guard/blas.h */
     fxe_room_init();
     fxe_wide_init();
+    if (!fx_sodium()) /* before files are out of reach */
+        fxs_log(FXS_WARN, "engine", "event=no-curve why=\"%s\"", fx_sodium_why());
     fxe_sandbox(fxe_engine.lib.api.get_num_gpus != NULL, o->store_dir);
     fxe_sandbox_syscalls(fxe_engine.lib.api.get_num_gpus != NULL);
     fxe_printed_init();

@@ -11,16 +11,36 @@
 #include "server/front/state.h"
 #include "server/log.h"
 
+/* The same bytes as the one below sends, sealed. */
+static int send_sealed(struct fxs_guest *g, const struct fx_frame *frame)
+{
+    uint8_t room[2048];
+    struct fx_curve_message m;
+    if (fx_curve_message(&m, frame, 1, room, sizeof room, 2 * sizeof room) != 0)
+        return -1;
+    int rc = fx_curve_message_next(&g->record.keys, &m) == 1 && fx_curve_message_left(&m) == m.to
+                 ? fxs_guest_send(g, m.buf, m.to)
+                 : -1;
+    fx_curve_message_end(&m);
+    return rc;
+}
+
 int fxs_answer_send(struct fxs_guest *g, msgpack_sbuffer *buf)
 {
     struct fx_zmtp_message m;
     struct fx_frame frame = {buf->data, buf->size};
-    fx_zmtp_message(&m, &frame, 1);
-    struct msghdr msg = {.msg_iov = m.iov, .msg_iovlen = (size_t)m.niov};
-    size_t want = buf->size + m.iov[0].iov_len;
-    ssize_t n = sendmsg(g->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int rc = -1;
+    if (g->record.curve) {
+        rc = send_sealed(g, &frame);
+    } else {
+        fx_zmtp_message(&m, &frame, 1);
+        struct msghdr msg = {.msg_iov = m.iov, .msg_iovlen = (size_t)m.niov};
+        size_t want = buf->size + m.iov[0].iov_len;
+        ssize_t n = sendmsg(g->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        rc = n == (ssize_t)want ? 0 : -1;
+    }
     msgpack_sbuffer_destroy(buf);
-    return n == (ssize_t)want ? 0 : -1;
+    return rc;
 }
 
 /* Begins a header: the status, the request_id if the request had one, and `more` keys that the

@@ -75,9 +75,8 @@ static const struct key_entry *find_key(const struct fxs_auth *a, const char *ke
     return found;
 }
 
-/* Returns what is wrong with a tenant's name, or NULL.  The name is an argument of its engine and a
- * folder in its store. */
-static const char *bad_tenant(const char *tenant)
+/* The name is an argument of its engine and a folder in its store. */
+const char *fxs_auth_bad_tenant(const char *tenant)
 {
     size_t n = strlen(tenant);
     if (n == 0)
@@ -98,7 +97,7 @@ int fxs_auth_add(struct fxs_auth *a, const char *key, const char *tenant, char *
     const char *wrong = n == 0                ? "the key is empty"
                         : n > FXS_KEY_MAX     ? "the key is longer than 256 characters"
                         : find_key(a, key, n) ? "the key is already defined"
-                                              : bad_tenant(tenant);
+                                              : fxs_auth_bad_tenant(tenant);
     if (wrong) {
         snprintf(why, len, "%s", wrong);
         return -1;
@@ -198,7 +197,7 @@ int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, s
     char reason[400];
     struct stat st;
     *a = NULL;
-    if (!o->enable_auth && !o->auth_keys && !o->auth_file)
+    if (!o->enable_auth && !o->auth_keys && !o->auth_file && !o->curve_clients)
         return 0;
     if (!(*a = fxs_auth_new())) {
         snprintf(why, len, "out of memory");
@@ -208,7 +207,7 @@ int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, s
         snprintf(why, len, "--auth-keys: %s", reason);
     else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-file: '%s': %s", o->auth_file, reason);
-    else if (fxs_auth_count(*a) == 0)
+    else if (fxs_auth_count(*a) == 0 && !o->curve_clients)
         snprintf(why, len,
                  "--enable-auth: there is no API key; give some with --auth-file or --auth-keys");
     else {

@@ -34,10 +34,14 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
 /* Adds the keys of a file with a JSON object of "key": "tenant".  Returns the same. */
 int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t len);
 
+/* Returns what is wrong with a tenant's name, or NULL. */
+const char *fxs_auth_bad_tenant(const char *tenant);
+
 size_t fxs_auth_count(const struct fxs_auth *a);
 
-/* Loads the keys of --auth-file or --auth-keys.  *a is NULL if neither these nor --enable-auth are
- * given; otherwise the caller frees it.  Returns 0, or -1 and the reason in `why`. */
+/* Loads the keys of --auth-file or --auth-keys.  *a is NULL if neither these nor --enable-auth nor
+ * --curve-clients are given; otherwise the caller frees it.  Returns 0, or -1 and the reason in
+ * `why`. */
 struct fxs_options;
 int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, size_t len);
 

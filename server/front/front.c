@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/front/secure.h"
 #include "server/front/state.h"
 #include "server/log.h"
 
@@ -129,6 +130,7 @@ static void tear_down(struct fxs_front *f)
     fxs_guests_bury(f);
     fxs_engines_free(&f->engines);
     fxs_auth_free(f->auth);
+    fxs_secure_free(f->secure);
     if (f->epoll >= 0)
         close(f->epoll);
     if (f->signals.fd >= 0)
@@ -142,8 +144,10 @@ int fxs_front_run(const struct fxs_options *options)
     struct fxs_front f = {.options = options, .epoll = -1, .data_lock = -1, .signals.fd = -1};
     char why[512];
     int status = 1;
-    if (fxs_auth_load(&f.auth, options, why, sizeof why) != 0) {
+    if (fxs_auth_load(&f.auth, options, why, sizeof why) != 0 ||
+        fxs_secure_load(&f.secure, options, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: %s\n", why);
+        fxs_auth_free(f.auth);
         return 1;
     }
     f.now = f.started = clock_ms();

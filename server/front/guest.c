@@ -11,6 +11,8 @@
 #include "proto/wire.h"
 #include "proto/zmtp.h"
 #include "server/front/dialect.h"
+#include "server/front/handshake.h"
+#include "server/front/secure.h"
 #include "server/front/state.h"
 #include "server/log.h"
 
@@ -18,19 +20,12 @@
 
 static void on_guest(void *ctx, struct fxs_event *s, uint32_t events);
 
-static void greet(int fd)
+int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n)
 {
-    uint8_t hello[FX_ZMTP_GREETING + FX_ZMTP_READY_MAX];
-    fx_zmtp_greeting(hello);
-    size_t n = FX_ZMTP_GREETING + fx_zmtp_ready(hello + FX_ZMTP_GREETING, "ROUTER", 0);
-    /* Greeting and READY together: this saves one round trip for a client that waits for each step,
-     * and a new socket has room for both.  A failed send is not an error here: the client may
-     * have disconnected already. */
-    if (send(fd, hello, n, MSG_NOSIGNAL) < 0)
-        fxs_log(FXS_DEBUG, "front", "event=cannot-greet why=\"%s\"", strerror(errno));
+    return send(g->source.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : -1;
 }
 
-void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
+void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
         fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
@@ -39,10 +34,11 @@ void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer)
         close(fd);
         return;
     }
-    greet(fd);
     memset(g, 0, offsetof(struct fxs_guest, record.bytes)); /* the buffer is not used yet */
     g->source = (struct fxs_event){fd, on_guest};
+    fxs_handshake_begin(f, g);
     g->deadline = f->now + FXS_GUEST_MS;
+    g->tcp = tcp;
     g->record.near = near;
     strcpy(g->record.peer, peer);
     if (fxs_watch(f, &g->source, EPOLL_CTL_ADD, EPOLLIN) != 0) {
@@ -71,7 +67,8 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
 
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
-    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" why=\"%s\"", g->record.peer, why);
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
+            g->record.curve ? "CURVE" : "NULL", why);
     f->refused += g->state != FXS_GUEST_REFUSED;
     leave_list(f, g);
 }
@@ -86,6 +83,8 @@ void fxs_guests_bury(struct fxs_front *f)
     struct fxs_guest *g;
     while ((g = f->guests.gone)) {
         LL_DELETE(f->guests.gone, g);
+        if (f->secure)
+            fx_curve_forget(g, sizeof *g);
         free(g);
     }
 }
@@ -109,9 +108,9 @@ int64_t fxs_guests_expire(struct fxs_front *f)
 
 /* --- refusing --- */
 
-/* Ends our side of the connection and drops what the peer still sends.  Closing it at once would
- * reset it if the peer is sending, and the peer might not read the error. */
-static void drain(struct fxs_front *f, struct fxs_guest *g)
+/* Closing it at once would reset it if the peer is sending, and the peer might not read the error.
+ */
+void fxs_guest_drain(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
@@ -127,28 +126,17 @@ void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind
     if (rc != 0)
         fxs_guest_close(f, g, why);
     else
-        drain(f, g);
-}
-
-/* Refuses with a ZMTP ERROR command, because no message can be answered yet. */
-static void refuse_handshake(struct fxs_front *f, struct fxs_guest *g, const char *why)
-{
-    uint8_t error[FX_ZMTP_ERROR_MAX];
-    size_t n = fx_zmtp_error(error, why);
-    f->refused++;
-    fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
-    if (send(g->source.fd, error, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
-        drain(f, g);
-    else
-        fxs_guest_close(f, g, why);
+        fxs_guest_drain(f, g);
 }
 
 /* --- reading --- */
 
-static void consume(struct fxs_guest *g, size_t n)
+void fxs_guest_consume(struct fxs_guest *g, size_t n)
 {
     g->record.size -= (uint32_t)n;
     memmove(g->record.bytes, g->record.bytes + n, g->record.size);
+    if (g->record.curve)
+        g->record.clear -= (uint32_t)n;
 }
 
 /* Handles a whole command at the beginning of the buffer.  Returns false if the guest was closed or
@@ -157,22 +145,17 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
 {
     const uint8_t *body = g->record.bytes + h->len, *rest;
     size_t n = h->size;
-    char type[FX_ZMTP_TYPE_MAX + 1];
     uint8_t pong[FX_ZMTP_PONG_MAX];
+    if (g->state == FXS_GUEST_HELLO || g->state == FXS_GUEST_INITIATE)
+        return fxs_handshake_curve(f, g, h);
     if (g->state == FXS_GUEST_READY && (rest = fx_zmtp_command(body, &n, "READY"))) {
-        if (fx_zmtp_socket_type(rest, n, type) != 0) {
-            refuse_handshake(f, g, "READY has no valid Socket-Type");
+        if (!fxs_handshake_metadata(f, g, rest, n))
             return false;
-        }
-        if (strcmp(type, "REQ") != 0 && strcmp(type, "DEALER") != 0 &&
-            strcmp(type, "ROUTER") != 0) {
-            refuse_handshake(f, g, "the socket type must be REQ or DEALER");
-            return false;
-        }
         g->state = FXS_GUEST_MESSAGE;
     } else if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
-        if (size && send(g->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        if (size && (g->record.curve ? fxs_secure_command(g, pong, size)
+                                     : fxs_guest_send(g, pong, size)) != 0) {
             fxs_guest_close(f, g, "the PONG could not be sent");
             return false;
         }
@@ -180,7 +163,7 @@ static bool command(struct fxs_front *f, struct fxs_guest *g, const struct fx_zm
         fxs_guest_close(f, g, "it sent a ZMTP ERROR");
         return false;
     }
-    consume(g, h->len + h->size);
+    fxs_guest_consume(g, h->len + h->size);
     return true;
 }
 
@@ -199,7 +182,7 @@ enum found { INCOMPLETE, COMPLETE, IS_COMMAND, TOO_LARGE, MALFORMED };
 static enum found find_message(const struct fxs_guest *g, struct message *m, struct fx_zmtp_head *h)
 {
     const uint8_t *p = g->record.bytes;
-    size_t have = g->record.size, at = 0;
+    size_t have = g->record.curve ? g->record.clear : g->record.size, at = 0;
     *m = (struct message){0};
     for (int frame = 0;; frame++) {
         int rc = fx_zmtp_head(p + at, have - at, h);
@@ -251,6 +234,9 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
     } else if (fxs_engine_need(f, e, why, sizeof why) != 0) {
         fxs_guest_refuse(f, g, "engine", why);
     } else {
+        if (g->record.curve)
+            fxs_log(FXS_DEBUG, "front", "event=admitted peer=\"%s\" mechanism=CURVE tenant=%s%s",
+                    g->record.peer, tenant, g->client ? " by=curve-key" : "");
         g->state = FXS_GUEST_WAITING;
         g->deadline = f->now + FXS_GUEST_WAIT_MS;
         fxs_watch(f, &g->source, EPOLL_CTL_MOD, 0);
@@ -269,7 +255,9 @@ static int decide_dialect(struct fxs_front *f, struct fxs_guest *g, const struct
         return fxs_dialect_error(f, g, NULL, "Malformed request");
     if (f->stopping)
         return fxs_dialect_error(f, g, NULL, "the server is stopping");
-    wrong = fxs_dialect_check(f->auth, h, &tenant, &key);
+    wrong = fxs_dialect_check(g->client ? NULL : f->auth, h, &tenant, &key);
+    if (!wrong && g->client)
+        fxs_secure_admit(g, &tenant, &key);
     if (wrong) /* any ping is answered, as the original does */
         return fx_header_is(h, "action", "ping") ? fxs_dialect_pong(g)
                                                  : fxs_dialect_error(f, g, "AUTH_ERROR", wrong);
@@ -295,7 +283,9 @@ static int decide(struct fxs_front *f, struct fxs_guest *g, const struct message
         return ping ? fxs_answer_ok(f, g) : fxs_answer_health(f, g);
     if (f->stopping)
         return fxs_answer_error(f, g, "shutdown", "the server is stopping");
-    wrong = fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
+    wrong = g->client
+                ? fxs_secure_check(f, g, api_key, header_text(h, "tenant_id"), &tenant, &key)
+                : fxs_auth_check(f->auth, api_key, header_text(h, "tenant_id"), &tenant, &key);
     if (wrong)
         return fxs_answer_error(f, g, "auth", "%s", wrong);
     hand_over(f, g, tenant, key);
@@ -343,16 +333,36 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
 {
     char why[160];
     g->has_id = false;
-    g->record.dialect = begins_dialect(g);
+    /* Under CURVE that frame is not open yet: a large one of the dialect has to come later. */
+    g->record.dialect = !g->record.curve && begins_dialect(g);
     if (!f->auth && !f->stopping) {
         hand_over(f, g, FXS_TENANT_DEFAULT, 0);
         return;
     }
-    snprintf(why, sizeof why,
-             "the first message of a connection is larger than %d bytes: send hello or attach, "
-             "with the API key, first",
-             FXS_HANDOVER_BYTES);
+    snprintf(
+        why, sizeof why,
+        "the first message of a connection is larger than %d bytes: send hello or attach%s first",
+        FXS_HANDOVER_BYTES, f->auth ? ", with the API key," : "");
     fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
+}
+
+/* Under CURVE: opens the next frame of the first message.  Returns false if there is none yet, or
+ * the guest was closed or refused. */
+static bool open_next(struct fxs_front *f, struct fxs_guest *g)
+{
+    const char *why;
+    switch (fxs_secure_open(g, &why)) {
+    case FXS_OPENED:
+        return true;
+    case FXS_TOO_LARGE:
+        too_large(f, g);
+        return false;
+    case FXS_WRONG:
+        fxs_guest_close(f, g, why);
+        return false;
+    default:
+        return false;
+    }
 }
 
 /* Handles the next command or message in the buffer.  Returns false if there is nothing more to do
@@ -361,42 +371,33 @@ static bool step(struct fxs_front *f, struct fxs_guest *g)
 {
     struct fx_zmtp_head h;
     struct message m;
-    const char *why;
     int rc;
-    if (g->state == FXS_GUEST_GREETING) {
-        rc = fx_zmtp_check_greeting(g->record.bytes, g->record.size, &why);
-        if (rc < 0)
-            refuse_handshake(f, g, why);
-        if (rc > 0) {
-            consume(g, FX_ZMTP_GREETING);
-            g->state = FXS_GUEST_READY;
-        }
-        return rc > 0;
-    }
+    if (g->state == FXS_GUEST_GREETING)
+        return fxs_handshake_greeting(f, g);
     switch (find_message(g, &m, &h)) {
     case INCOMPLETE:
-        return false;
+        return g->record.curve && open_next(f, g);
     case IS_COMMAND:
         return command(f, g, &h);
     case MALFORMED:
-        refuse_handshake(f, g, "not a ZMTP 3 frame");
+        fxs_handshake_refuse(f, g, "not a ZMTP 3 frame");
         return false;
     case TOO_LARGE:
-        if (h.flags & FX_ZMTP_COMMAND || g->state == FXS_GUEST_READY)
-            refuse_handshake(f, g, "the command is too large");
+        if (h.flags & FX_ZMTP_COMMAND || g->state < FXS_GUEST_MESSAGE)
+            fxs_handshake_refuse(f, g, "the command is too large");
         else
             too_large(f, g);
         return false;
     case COMPLETE:
         break;
     }
-    if (g->state == FXS_GUEST_READY) {
-        refuse_handshake(f, g, "a message came before READY");
+    if (g->state < FXS_GUEST_MESSAGE) {
+        fxs_handshake_refuse(f, g, "a message came before READY");
         return false;
     }
     rc = first_message(f, g, &m);
     if (rc == 0)
-        consume(g, m.size);
+        fxs_guest_consume(g, m.size);
     else if (rc < 0)
         fxs_guest_close(f, g, "the reply could not be sent");
     return rc == 0;

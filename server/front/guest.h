@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/curve_shake.h"
 #include "server/event.h"
 #include "server/handover.h"
 
@@ -24,6 +25,7 @@ enum {
 };
 
 struct fxs_engine;
+struct fxs_client;
 
 struct fxs_guest {
     struct fxs_event source;       /* first: epoll's pointer is both */
@@ -33,16 +35,21 @@ struct fxs_guest {
     int64_t deadline;
     enum fxs_guest_state {
         FXS_GUEST_GREETING, /* the front waits for its greeting, */
-        FXS_GUEST_READY,    /* for its READY, */
+        FXS_GUEST_HELLO,    /* under CURVE: for its HELLO, */
+        FXS_GUEST_INITIATE, /* and its INITIATE; */
+        FXS_GUEST_READY,    /* else: for its READY, */
         FXS_GUEST_MESSAGE,  /* for its first message */
         FXS_GUEST_WAITING,  /* its key is valid, and it waits for its engine */
         FXS_GUEST_REFUSED,  /* the error has been sent; what the guest still sends is dropped */
         FXS_GUEST_GONE      /* closed or handed over; freed after this round of events */
     } state;
-    bool has_id;                /* the request has a request_id, */
-    uint64_t id;                /* this one */
-    size_t total;               /* bytes read, in total */
-    struct fxs_handover record; /* the bytes read, and what the engine will be told */
+    bool tcp;                        /* it came by TCP, not by a Unix socket */
+    struct fx_curve_shake shake;     /* in a handshake with CURVE */
+    const struct fxs_client *client; /* whose CURVE key it has, if that is known; or NULL */
+    bool has_id;                     /* the request has a request_id, */
+    uint64_t id;                     /* this one */
+    size_t total;                    /* bytes read, in total */
+    struct fxs_handover record;      /* the bytes read, and what the engine will be told */
 };
 
 struct fxs_guests {

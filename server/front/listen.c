@@ -220,6 +220,17 @@ static void log_tcp(struct fxs_front *f, int fd, const char *endpoint)
                 "event=no-keys endpoint=%s why=\"anyone who reaches it can use the server; see "
                 "--auth-file\"",
                 endpoint);
+    if (!is_loopback((struct sockaddr *)&a) && !f->options->insecure &&
+        !f->options->require_encryption)
+        fxs_log(FXS_WARN, "front",
+                f->secure
+                    ? "event=encryption-optional endpoint=%s why=\"a client that does not ask "
+                      "for CURVE is not encrypted; see --require-encryption, or --insecure if "
+                      "the network can be trusted\""
+                    : "event=not-encrypted endpoint=%s why=\"whoever is on the way can read "
+                      "and change everything, API keys too; see --curve-secret-file, or "
+                      "--insecure if the network can be trusted\"",
+                endpoint);
 }
 
 static int listen_tcp(struct fxs_front *f, const char *endpoint)
@@ -303,7 +314,7 @@ void fxs_accept(struct fxs_front *f, struct fxs_listener *l)
                         NI_NUMERICHOST | NI_NUMERICSERV);
         }
         snprintf(name, sizeof name, "%.48s%s%.8s", host, l->tcp ? " port " : "", port);
-        fxs_guest_new(f, fd, l->tcp && is_near(fd, &peer), name);
+        fxs_guest_new(f, fd, l->tcp, l->tcp && is_near(fd, &peer), name);
     }
 }
 

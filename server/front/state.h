@@ -22,7 +22,8 @@ struct fxs_listener {
 
 struct fxs_front {
     const struct fxs_options *options;
-    struct fxs_auth *auth; /* NULL: no authentication */
+    struct fxs_auth *auth;     /* NULL: no authentication */
+    struct fxs_secure *secure; /* keys of CURVE; NULL: it is not offered */
     int epoll;
     struct fxs_event signals;
     struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* one more for `near` */
@@ -62,11 +63,17 @@ void fxs_listen_end(struct fxs_front *f);
 /* --- guest.c --- */
 
 /* Makes a guest of an accepted connection.  Takes fd. */
-void fxs_guest_new(struct fxs_front *f, int fd, bool near, const char *peer);
+void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer);
 /* Closes the connection; `why` is for the log. */
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
 /* Removes a guest that has been handed over to an engine; sends nothing. */
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
+/* Sends bytes, all at once: nothing is queued.  Returns 0, or -1 if not all could be sent. */
+int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n);
+/* Drops n bytes at the beginning of the guest's buffer. */
+void fxs_guest_consume(struct fxs_guest *g, size_t n);
+/* Ends our side of the connection, and drops what the peer still sends. */
+void fxs_guest_drain(struct fxs_front *f, struct fxs_guest *g);
 /* Sends an error, and closes the guest when it has ended its side. */
 void fxs_guest_refuse(struct fxs_front *f, struct fxs_guest *g, const char *kind, const char *why);
 /* Closes guests whose deadline has passed.  Returns the next deadline, or INT64_MAX. */

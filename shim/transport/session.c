@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/curve_shake.h"
 #include "shim/calls/join.h"
 #include "shim/faissx.h"
 #include "shim/settings.h"
@@ -29,9 +30,11 @@ static struct {
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
     int configured;             /* a server is; atomic */
-    int was_connected;          /* to this server; atomic */
-    struct fx_channel spare;    /* of a thread that has ended.  One is kept, because a session
-                                   without any connection ends. */
+    int curve; /* 1: under CURVE, with `keys`; -1: its settings are bad; 0: without */
+    struct fx_curve_keys keys;
+    int was_connected;       /* to this server; atomic */
+    struct fx_channel spare; /* of a thread that has ended.  One is kept, because a session
+                                without any connection ends. */
     pid_t owner; /* the process that may end the session: the one that said hello, until it forks.
                     0: none.  Atomic */
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -116,6 +119,8 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
         lose_session(1); /* with the same server, perhaps another key, the next connection attaches
                           */
     session.welcome.near[0] = '\0';
+    fx_curve_forget(&session.keys, sizeof session.keys);
+    session.curve = fx_settings_curve(&session.keys);
     __atomic_store_n(&session.configured, session.who.server != NULL, __ATOMIC_RELEASE);
     if (!same)
         __atomic_store_n(&session.was_connected, 0, __ATOMIC_RELAXED);
@@ -195,6 +200,18 @@ const char *fx_session_server_version(void)
 
 /* --- connecting --- */
 
+/* Connect to an endpoint of the server, under CURVE if that is configured: never without it then.
+ */
+static struct fx_conn *open_endpoint(const char *endpoint, int64_t deadline, char *err,
+                                     size_t errlen)
+{
+    if (session.curve < 0) {
+        snprintf(err, errlen, "the settings of CURVE are bad");
+        return NULL;
+    }
+    return fx_conn_open(endpoint, session.curve ? &session.keys : NULL, deadline, err, errlen);
+}
+
 /* Say hello or attach over a new connection; with the session's lock. */
 static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 {
@@ -251,14 +268,16 @@ static int is_trustworthy(const char *endpoint)
 }
 
 /* Join the session over the server's Unix socket, if it has one: lower latency, and arrays in
- * memfds.  Returns -1, without an error, if that is not possible. */
+ * memfds.  Under CURVE if that is configured, because another user of this host could have made a
+ * socket at the path that a server on another host has named.  Returns -1, without an error, if
+ * that is not possible. */
 static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
     char err[256];
     struct fx_error before;
     if (!session.welcome.near[0] || !is_trustworthy(session.welcome.near))
         return -1;
-    struct fx_conn *c = fx_conn_open(session.welcome.near, deadline, err, sizeof err);
+    struct fx_conn *c = open_endpoint(session.welcome.near, deadline, err, sizeof err);
     if (!c)
         return -1;
     fx_error_save(&before);
@@ -278,7 +297,7 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
     char err[512], near[sizeof session.welcome.near];
     if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
-    struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
+    struct fx_conn *c = open_endpoint(session.who.server, deadline, err, sizeof err);
     if (!c)
         return fx_fail(FAISSX_E_CONNECT, "%s", err);
     session.welcome.previous[0] = '\0';
@@ -377,7 +396,7 @@ int fx_session_explain(const char *operation, int64_t deadline)
     /* A new connection may have been handed to the engine that was just dying: try again. */
     while (session.who.server && session.state == IN_SESSION && error == FAISSX_E_CONNECT &&
            fx_now_ms() < deadline) {
-        struct fx_conn *c = fx_conn_open(session.who.server, deadline, err, sizeof err);
+        struct fx_conn *c = open_endpoint(session.who.server, deadline, err, sizeof err);
         if (!c)
             break;
         error = introduce(c, 1, deadline) == 0 ? FAISSX_OK : fx_error_kind();
@@ -411,7 +430,8 @@ int fx_session_farewell(struct fx_farewell *f)
     f->tenant = session.who.tenant;
     f->epoch = session.epoch;
     f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
-    f->endpoint = is_trustworthy(session.welcome.near)            ? session.welcome.near
+    f->endpoint = session.curve                                   ? NULL /* it speaks NULL there */
+                  : is_trustworthy(session.welcome.near)          ? session.welcome.near
                   : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
                                                                   : NULL;
     set_state(ENDED);

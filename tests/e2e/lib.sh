@@ -143,6 +143,15 @@ start_server() {
     done
 }
 
+# encrypt: makes the server's keys, and has all clients use CURVE from now on.  The server needs
+# --curve-secret-file "$TMP/server.key"; raw, which is libzmq, gets keys of its own.
+encrypt() {
+    FAISSX_CURVE_SERVER_KEY=$("$BUILD/bin/faissx" keygen --curve "$TMP/server.key") || bail "no keys"
+    "$BUILD/bin/faissx" keygen --curve "$TMP/raw.key" >/dev/null || bail "no keys"
+    RAW_CURVE="$FAISSX_CURVE_SERVER_KEY $(cat "$TMP/raw.key.pub") $(tail -n 1 "$TMP/raw.key")"
+    export FAISSX_CURVE_SERVER_KEY RAW_CURVE
+}
+
 # stop_server [PID]: stop it with SIGTERM and return its status.
 stop_server() {
     fx_pid=${1:-$SERVER_PID}

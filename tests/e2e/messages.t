@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Malformed messages, and messages with wrong sizes and handles: each is answered with an error of
 # the right kind, and neither the server nor the engine, which other clients use, is affected.
-# (messages-tcp.t sends the same over TCP.)
+# (messages-tcp.t sends the same over TCP, messages-curve.t under CURVE.)
 . tests/e2e/lib.sh
 MESSAGES_OVER=${MESSAGES_OVER:-}
 
+case $MESSAGES_OVER in
+curve)
+    encrypt
+    MESSAGES_OVER="--tcp --require-encryption --curve-secret-file $TMP/server.key"
+    ;;
+esac
 start_server $MESSAGES_OVER
 talk honest
 ask honest 'new 0 Flat' >/dev/null

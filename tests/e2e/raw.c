@@ -14,6 +14,8 @@
  * "hex:" is a list of raw frames, instead of delimiter, header and payload: "hex:,81" is two
  * frames, the first of them empty.  "file:PATH" sends a file as the header.
  *
+ * With RAW_CURVE set, "SERVER-KEY PUBLIC-KEY SECRET-KEY", the connection is under CURVE.
+ *
  * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
  * Each reply is printed as one line of JSON, in which "_frames" lists the sizes of its payload
@@ -358,6 +360,16 @@ static int show_key(void *socket, const char *key)
     return take_reply(socket, 0);
 }
 
+static void use_curve(void *socket, const char *keys)
+{
+    char server[41], public_key[41], secret[41];
+    if (sscanf(keys, "%40s %40s %40s", server, public_key, secret) != 3 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, server, 41) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public_key, 41) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, 41) != 0)
+        die("RAW_CURVE", "not three CURVE keys");
+}
+
 int main(int argc, char **argv)
 {
     const char *seconds = getenv("RAW_SECONDS");
@@ -369,6 +381,8 @@ int main(int argc, char **argv)
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_SNDTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+    if (getenv("RAW_CURVE"))
+        use_curve(socket, getenv("RAW_CURVE"));
     if (zmq_connect(socket, argv[arg]) != 0)
         die(argv[arg], zmq_strerror(errno));
     const char *key = getenv("RAW_KEY");

@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     require(c != NULL);
     if (!(how & HANDSHAKE)) {
         read_frames(c, r, how);
-    } else if (fx_conn_handshake(c, NOW) == 0) {
+    } else if (fx_conn_handshake(c, NULL, NOW) == 0) {
         struct rest body;
         uint64_t ready;
         require(r.n > 64);

@@ -54,7 +54,7 @@ static void bind_router(struct pair *p, const char *where, int heartbeat)
 static void connect_client(struct pair *p)
 {
     char err[300] = "";
-    p->c = fx_conn_open(p->endpoint, in_ms(5000), err, sizeof(err));
+    p->c = fx_conn_open(p->endpoint, NULL, in_ms(5000), err, sizeof(err));
     if (!p->c)
         fail_msg("%s", err);
 }
@@ -375,7 +375,7 @@ static int listener(char *endpoint, size_t len)
 static void expect_refusal(const char *endpoint, const char *why, int ms)
 {
     char err[300] = "";
-    struct fx_conn *c = fx_conn_open(endpoint, in_ms(ms), err, sizeof(err));
+    struct fx_conn *c = fx_conn_open(endpoint, NULL, in_ms(ms), err, sizeof(err));
     assert_null(c);
     if (!strstr(err, endpoint) || !strstr(err, why))
         fail_msg("'%s' does not say '%s' and '%s'", err, endpoint, why);
@@ -405,7 +405,7 @@ static void test_endpoints(void **state)
     memset(path + 6, 'x', 150);
     path[156] = '\0';
     expect_refusal(path, "longer than", 100);
-    assert_null(fx_conn_open("tcp://127.0.0.1:0", in_ms(10), tiny, 4));
+    assert_null(fx_conn_open("tcp://127.0.0.1:0", NULL, in_ms(10), tiny, 4));
     assert_string_equal(tiny + 4, "567"); /* the text stays within its bounds */
 
     /* A server that sends nothing; the kernel accepts the connection. */
@@ -419,7 +419,7 @@ static void test_ipv6(void **state)
     char err[300] = "";
     (void)state;
     /* Nothing listens on port 1, if the machine has IPv6 at all. */
-    assert_null(fx_conn_open("tcp://[::1]:1", in_ms(1000), err, sizeof(err)));
+    assert_null(fx_conn_open("tcp://[::1]:1", NULL, in_ms(1000), err, sizeof(err)));
     assert_null(strstr(err, "expected"));
     assert_non_null(strstr(err, "tcp://[::1]:1"));
 }
@@ -480,7 +480,7 @@ static void check_handshake(const void *bytes, size_t n, const char *why)
 {
     int peer;
     struct fx_conn *c = scripted(bytes, n, &peer);
-    int r = fx_conn_handshake(c, in_ms(60));
+    int r = fx_conn_handshake(c, NULL, in_ms(60));
     if (why)
         expect_error(c, r, why);
     else if (r != 0)
@@ -538,7 +538,7 @@ static void test_own_greeting(void **state)
     (void)state;
     size_t n = greeting(b, 3, "NULL", LITERAL("\4\34\5READY\13Socket-Type\0\0\0\6ROUTER"));
     struct fx_conn *c = scripted(b, n, &peer);
-    assert_int_equal(fx_conn_handshake(c, in_ms(1000)), 0);
+    assert_int_equal(fx_conn_handshake(c, NULL, in_ms(1000)), 0);
     n = (size_t)recv(peer, b, sizeof(b), MSG_DONTWAIT);
     assert_int_equal(n, 64 + sizeof(ready));
     assert_memory_equal(b, "\xff\0\0\0\0\0\0\0\0\x7f\3\1NULL\0", 17);
@@ -689,7 +689,7 @@ static void test_byte_by_byte(void **state)
     char *data = pattern(3000);
     struct fx_frame f[4] = {{"head", 4}, {data, 3000}, {NULL, 0}, {data, 255}};
     p.c = fx_conn_from_fd(fd[0]);
-    assert_int_equal(fx_conn_handshake(p.c, in_ms(5000)), 0);
+    assert_int_equal(fx_conn_handshake(p.c, NULL, in_ms(5000)), 0);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fx_conn_send(p.c, f, 4, in_ms(5000)), 0);
         assert_int_equal(echo(p.router), 5);

@@ -71,7 +71,7 @@ static void flags_of_no_version_3_are_refused(void **state)
 static int check_greeting(const void *data, size_t n, const char **why)
 {
     uint8_t *copy = exact(data, n);
-    int r = fx_zmtp_check_greeting(copy, n, why);
+    int r = fx_zmtp_check_greeting(copy, n, FX_ZMTP_NULL, why);
     free(copy);
     return r;
 }
@@ -82,7 +82,7 @@ static void a_greeting_is_right_when_it_is_complete(void **state)
     const char *why;
     (void)state;
     memset(b, 0x5a, sizeof(b));
-    fx_zmtp_greeting(b);
+    fx_zmtp_greeting(b, FX_ZMTP_NULL, 0);
     assert_memory_equal(b, "\xff\0\0\0\0\0\0\0\0\x7f\3\1NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32);
     for (size_t n = 0; n < sizeof(b); n++)
         assert_int_equal(check_greeting(b, n, &why), 0);
@@ -101,7 +101,7 @@ static void wrong_at(size_t at, uint8_t value, const char *text)
 {
     uint8_t b[FX_ZMTP_GREETING];
     const char *why;
-    fx_zmtp_greeting(b);
+    fx_zmtp_greeting(b, FX_ZMTP_NULL, 0);
     b[at] = value;
     for (size_t n = 0; n <= sizeof(b); n++) {
         int r = check_greeting(b, n, &why);

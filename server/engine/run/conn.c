@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/engine/run/kept.h"
+#include "server/engine/run/secure.h"
 
 void fxe_msg_free(struct fxe_msg *m)
 {
@@ -62,10 +63,12 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
 {
     struct fxe_conn *c = new_or_used();
     uint8_t *in = h->size ? malloc(FXE_CONN_IN) : NULL;
-    if (!c || (h->size && !in)) {
+    struct fxe_secure *secure = h->curve ? fxe_secure_new(h) : NULL;
+    if (!c || (h->size && !in) || (h->curve && !secure)) {
         if (c)
             put_away(c);
         free(in);
+        fxe_secure_free(secure);
         close(fd);
         return NULL;
     }
@@ -81,6 +84,7 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
     c->near = h->near != 0;
     c->dialect = h->dialect != 0;
     c->key = (int)h->key;
+    c->secure = secure;
     memcpy(c->peer, h->peer, sizeof c->peer);
     return c;
 }
@@ -100,6 +104,7 @@ void fxe_conn_unref(struct fxe_conn *c)
         close(c->fd);
     close(c->source.fd);
     free(c->in);
+    fxe_secure_free(c->secure);
     if (c->own_key)
         explicit_bzero(c->own_key, c->own_key_size);
     free(c->own_key);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client's connection in an engine.  It speaks ZMTP from the first message on; the front has done
- * the handshake and checked the key.
+ * the handshake and checked the key.  secure.c has what is different under CURVE.
  *
  * A connection has at most one request under way.  What the client sends meanwhile stays in the
  * socket, except for commands: PING is answered.  If the socket does not accept a whole reply at
@@ -26,6 +26,7 @@
 enum { FXE_CONN_IN = 16 << 10 }; /* bytes of conn.in */
 
 struct fxe_req;
+struct fxe_secure;
 struct fxe_session;
 
 /* A request as received.  Owns its frames. */
@@ -56,6 +57,7 @@ struct fxe_conn {
     bool near;    /* the client has connected over TCP from this host */
     bool dialect; /* it speaks the dialect of FAISSx's Python client (dialect/dialect.h) */
     int key;      /* number of the client's API key */
+    struct fxe_secure *secure; /* under CURVE (secure.h); else NULL */
     char peer[FXS_PEER_MAX + 1];
 
     /* engine.lock */

@@ -14,6 +14,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
+#include "server/engine/run/secure.h"
 
 enum {
     SMALL = 256,           /* if fewer bytes of a body are missing, they go through the buffer */
@@ -21,6 +22,7 @@ enum {
     SOCKET = 64 << 10,     /* wait for a body only if this many bytes are missing, */
     BURST = 32 << 10,      /* and this many have come since the last wait, */
     FRAME_MS = 2,          /* and for so long */
+    SEALED = 256 << 10,    /* under CURVE: bytes to receive before they are opened, in the cache */
     DISCARD = 2 * FX_FRAME_MAX, /* bytes to drop from a refused connection before it is closed; */
     DISCARD_MOST = 1 << 30      /* its client may send a whole message before it reads */
 };
@@ -86,6 +88,8 @@ static void use(struct fxe_conn *c, size_t n)
 {
     c->at += n;
     c->consumed += n;
+    if (c->secure)
+        fxe_secure_used(c, n);
 }
 
 /* --- refusing while reading --- */
@@ -247,6 +251,8 @@ static int fill_body(struct fxe_conn *c)
         if (n) {
             if (c->body)
                 memcpy(c->body, c->in + c->at, n);
+            if (c->secure)
+                fxe_secure_body(c, c->body ? c->body : (char *)c->in + c->at, n);
             use(c, n);
         } else if (!c->body || c->left < SMALL) { /* through the buffer */
             int rc = fill(c);
@@ -254,8 +260,10 @@ static int fill_body(struct fxe_conn *c)
                 return rc;
             continue;
         } else {
-            ssize_t got =
-                recv(c->source.fd, c->body, room < c->left ? room : c->left, MSG_DONTWAIT);
+            size_t most = room < c->left ? room : c->left;
+            if (c->secure && most > SEALED)
+                most = SEALED;
+            ssize_t got = recv(c->source.fd, c->body, most, MSG_DONTWAIT);
             /* The rest of a large frame is probably on its way.  Waiting a moment for it is cheaper
              * than handing the connection to another worker for each 200 KB that a socket holds.
              * Only if bytes come quickly: a slow client must not occupy a worker. */
@@ -272,6 +280,8 @@ static int fill_body(struct fxe_conn *c)
                 return -1;
             n = (size_t)got;
             burst += n;
+            if (c->secure)
+                fxe_secure_body(c, c->body, n);
             c->received += n;
             c->consumed += n;
         }
@@ -283,7 +293,7 @@ static int fill_body(struct fxe_conn *c)
         fxe_ahead_give(c->advanced);
         c->advanced = 0;
     }
-    return 1;
+    return c->secure ? fxe_secure_body_done(c) : 1;
 }
 
 /* Maps the memfd that came with a message as its last frame: a client on this host may send a large
@@ -324,9 +334,11 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
 {
     const uint8_t *body = c->in + c->at + h->len, *rest;
     size_t n = h->size;
-    uint8_t pong[FX_ZMTP_PONG_MAX];
+    uint8_t pong[FXE_SECURE_COMMAND_MAX];
     if ((rest = fx_zmtp_command(body, &n, "PING"))) {
         size_t size = fx_zmtp_pong(pong, rest, n);
+        if (size && c->secure)
+            size = fxe_secure_command(c, pong, size);
         /* If the socket is full, no PONG is sent: the peer is not reading. */
         ssize_t sent = size ? send(c->source.fd, pong, size, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
         if (!size || (sent >= 0 && (size_t)sent < size) || (sent < 0 && errno != EAGAIN))
@@ -343,7 +355,8 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
 static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
 {
     for (;;) {
-        int rc = fx_zmtp_head(c->in + c->at, c->have - c->at, h);
+        int rc =
+            c->secure ? fxe_secure_head(c, h) : fx_zmtp_head(c->in + c->at, c->have - c->at, h);
         if (rc < 0)
             return -1;
         if (rc == 1 && !(h->flags & FX_ZMTP_COMMAND))
@@ -351,7 +364,7 @@ static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
         if (rc == 1 && h->size > FXE_CONN_IN - FX_ZMTP_HEAD_MAX)
             return -1; /* longer than any known command */
         if (rc == 1 && c->have - c->at >= h->len + h->size) {
-            if (command(c, h) != 0)
+            if ((c->secure && fxe_secure_open_command(c, h) != 0) || command(c, h) != 0)
                 return -1;
             continue;
         }

@@ -6,12 +6,15 @@
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
 #include "server/engine/run/request.h"
+#include "server/engine/run/secure.h"
 
 /* Sends as much of r's reply as the socket accepts.  Returns 1 if all of it has been sent, 0 if
  * not, -1 if the connection is broken. */
 static int send_some(struct fxe_conn *c, struct fxe_req *r)
 {
     struct fx_zmtp_message *m = &r->wire;
+    if (c->secure)
+        return fxe_secure_flush(c);
     while (m->niov) {
         struct msghdr msg = {.msg_iov = m->iov, .msg_iovlen = (size_t)m->niov};
         ssize_t sent = sendmsg(c->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -30,6 +33,8 @@ static int sent_all(struct fxe_conn *c, struct fxe_req *r, int rc)
     fxe_kept_sub(r->unsent);
     r->unsent = 0;
     c->sending = NULL;
+    if (c->secure)
+        fxe_secure_sent(c);
     if (rc == 1 && c->discard)
         shutdown(c->source.fd, SHUT_WR); /* nothing follows the error */
     return rc;
@@ -39,11 +44,18 @@ int fxe_conn_send(struct fxe_conn *c, struct fxe_req *r, const struct fx_frame *
 {
     if (c->dead)
         return -1;
-    fx_zmtp_message(&r->wire, frames, n);
-    int rc = send_some(c, r);
+    int rc = 1;
+    if (c->secure)
+        rc = fxe_secure_send(c, frames, n);
+    else
+        fx_zmtp_message(&r->wire, frames, n);
+    if (rc > 0)
+        rc = send_some(c, r);
     if (rc != 0)
         return sent_all(c, r, rc);
-    for (int i = 0; i < r->wire.niov; i++)
+    if (c->secure)
+        r->unsent = fxe_secure_left(c);
+    for (int i = 0; !c->secure && i < r->wire.niov; i++)
         r->unsent += r->wire.iov[i].iov_len;
     fxe_kept_add(r->unsent);
     c->sending = r;

@@ -73,6 +73,7 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
             house.handed++;
             house.busy_ms = fxe_now_ms();
             connection(fd, &h);
+            explicit_bzero(&h.keys, sizeof h.keys);
         } else if (fd >= 0) {
             close(fd);
         }
