@@ -98,6 +98,8 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
             break;
         case 'S':
             s->curve_server = optarg;
+            if (!*optarg) /* an unset variable of a script must not turn encryption off */
+                wrong(command, "a key is missing after", "--curve-server-key");
             break;
         case 'K':
             s->curve_file = optarg;

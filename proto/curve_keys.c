@@ -60,6 +60,8 @@ static ssize_t read_secret(const char *path, char text[FILE_MAX], char *why, siz
         snprintf(why, len,
                  "other users may read or change it (mode %03o); make that impossible: chmod 600",
                  (unsigned)st.st_mode & 0777);
+    } else if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        snprintf(why, len, "it belongs to another user (%u)", (unsigned)st.st_uid);
     } else {
         while (size < FILE_MAX && (n = read(fd, text + size, FILE_MAX - size)) > 0)
             size += (size_t)n;

@@ -51,6 +51,8 @@ static int next_command(struct fx_conn *c, const char *name, uint8_t **body, siz
             *n = h.size;
             return 0;
         }
+        if (fx_now_ms() >= deadline) /* a peer that sends other commands for ever */
+            return fx_conn_fail(c, "the peer did not finish the handshake in time");
         if ((r = fx_conn_command(c, p, h.size, deadline)) != 0)
             return r;
     }

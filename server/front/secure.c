@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "proto/curve_keys.h"
@@ -14,7 +16,6 @@
 
 struct fxs_client {
     uint8_t key[FX_CURVE_KEY];
-    unsigned number; /* after those of the API keys */
     char tenant[FXS_TENANT_MAX + 1];
     UT_hash_handle hh;
 };
@@ -24,7 +25,7 @@ struct fxs_secure {
     struct fxs_client *clients;
 };
 
-enum { CLIENT_LINE = 512, NUMBERS = 1 << 20 /* more than there are API keys */ };
+enum { CLIENT_LINE = 512 };
 
 /* --- files --- */
 
@@ -50,7 +51,6 @@ static const char *add_client(struct fxs_secure *s, char *line)
         free(c);
         return "the key is already defined";
     }
-    c->number = NUMBERS + HASH_COUNT(s->clients);
     HASH_ADD(hh, s->clients, key, FX_CURVE_KEY, c);
     return NULL;
 }
@@ -81,10 +81,9 @@ static int load_clients(struct fxs_secure *s, const char *path, char *why, size_
             fclose(f);
         return -1;
     }
-    if (st.st_mode & S_IWOTH) {
-        snprintf(why, len,
-                 "--curve-clients: '%s': every user of this machine may change it (mode %03o)",
-                 path, (unsigned)st.st_mode & 0777);
+    if (st.st_mode & (S_IWGRP | S_IWOTH) || (st.st_uid != 0 && st.st_uid != geteuid())) {
+        snprintf(why, len, "--curve-clients: '%s': other users may change it (mode %03o, owner %u)",
+                 path, (unsigned)st.st_mode & 0777, (unsigned)st.st_uid);
         rc = -1;
     }
     while (rc == 0 && !wrong && (rc = next_line(f, line)) == 1) {
@@ -127,6 +126,7 @@ int fxs_secure_load(struct fxs_secure **s, const struct fxs_options *o, char *wh
     fx_curve_key_text(new->keys.own_public, text);
     fxs_log(FXS_INFO, "front", "event=curve public-key=%s clients=%u required=%d", text,
             HASH_COUNT(new->clients), o->require_encryption);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no secret key in a file */
     *s = new;
     return 0;
 }
@@ -236,7 +236,7 @@ int fxs_secure_command(struct fxs_guest *g, const uint8_t *frame, size_t n)
 void fxs_secure_admit(const struct fxs_guest *g, const char **whose, unsigned *number)
 {
     *whose = g->client->tenant;
-    *number = g->client->number;
+    *number = 0;
 }
 
 const char *fxs_secure_check(const struct fxs_front *f, const struct fxs_guest *g,

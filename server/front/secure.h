@@ -50,7 +50,7 @@ int fxs_secure_command(struct fxs_guest *g, const uint8_t *frame, size_t n);
 const char *fxs_secure_check(const struct fxs_front *f, const struct fxs_guest *g,
                              struct fxs_text key, struct fxs_text tenant, const char **whose,
                              unsigned *number);
-/* Its tenant and number. */
+/* Its tenant, and 0, because it has no API key that its requests would have to repeat. */
 void fxs_secure_admit(const struct fxs_guest *g, const char **whose, unsigned *number);
 
 #endif

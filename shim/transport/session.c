@@ -268,14 +268,14 @@ static int is_trustworthy(const char *endpoint)
 }
 
 /* Join the session over the server's Unix socket, if it has one: lower latency, and arrays in
- * memfds.  Under CURVE if that is configured, because another user of this host could have made a
- * socket at the path that a server on another host has named.  Returns -1, without an error, if
- * that is not possible. */
+ * memfds.  Not under CURVE: another user of this host could have made a socket at the path that a
+ * server on another host has named, and pass on what is encrypted, but keep the memfds.  Returns
+ * -1, without an error, if it is not possible. */
 static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
     char err[256];
     struct fx_error before;
-    if (!session.welcome.near[0] || !is_trustworthy(session.welcome.near))
+    if (!session.welcome.near[0] || session.curve || !is_trustworthy(session.welcome.near))
         return -1;
     struct fx_conn *c = open_endpoint(session.welcome.near, deadline, err, sizeof err);
     if (!c)
@@ -321,7 +321,7 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         return 0;
     }
     session.welcome.near[0] = '\0';
-    *ch = new_channel(c, strncmp(session.who.server, "ipc://", 6) == 0);
+    *ch = new_channel(c, !session.curve && strncmp(session.who.server, "ipc://", 6) == 0);
     return 0;
 }
 

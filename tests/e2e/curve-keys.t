@@ -47,8 +47,11 @@ like "with a key twice" "$(clients "$ALICE a
 $ALICE b")" "line 2: the key is already defined"
 like "with a line that is too long" "$(clients "$ALICE $(printf '%0600d' 1)")" "line 1: the line is too long"
 printf '%s a\n' "$ALICE" >"$TMP/clients" && chmod 666 "$TMP/clients"
-like "that all users may write" \
-    "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP/clients")" 'every user of this machine may change it'
+like "that other users may write" \
+    "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP/clients")" 'other users may change it'
+
+like "an empty key of a server is an error, and not a connection without CURVE" \
+    "$("$BUILD/faissx" --server tcp://127.0.0.1:1 --curve-server-key '' list 2>&1)" 'a key is missing after --curve-server-key'
 
 # --- settings of a client ---
 

@@ -30,7 +30,7 @@ enum {
 /* --- receiving --- */
 
 /* Keeps the last descriptor that came with a message and closes the others: the protocol has no use
- * for more than one. */
+ * for more than one.  Under CURVE it has none: nothing says that a descriptor is the client's. */
 static void keep_fd(struct fxe_conn *c, struct msghdr *msg)
 {
     for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
@@ -39,6 +39,10 @@ static void keep_fd(struct fxe_conn *c, struct msghdr *msg)
         for (size_t i = 0; i + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); i += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + i, sizeof fd);
+            if (c->secure) {
+                close(fd);
+                continue;
+            }
             if (c->fd >= 0)
                 close(c->fd);
             c->fd = fd;
