@@ -104,11 +104,39 @@ case $BUILD in
         ok "the engine has less than a third of them in memory of its own ($anon kB)" [ "$anon" -lt 100000 ]
         client 'read 0 faissx://a' 'add 0 1' 'total 0' >"$TMP/out"
         like "changing it is refused for lack of memory" "$(sed -n 2p "$TMP/out")" 'add 0 1: -[0-9]+ '
+        is "it can be searched nevertheless" "$(seen a)" "$(cat "$TMP/a.seen")"
+        ok "the server stops" stop_server
+        start_server --again --data-dir "$TMP/large" --memory 200
+        client 'read 0 faissx://a' 'drop 0 2' 'search 0' >"$TMP/out"
+        like "a change that comes first is refused as well" "$(sed -n 2p "$TMP/out")" 'drop 0 2: -[0-9]+ '
+        is "and changes nothing" "$(sed -n 3p "$TMP/out" | sed 's/.*: //')" "$(tail -n 1 "$TMP/a.seen")"
+        talk c
+        ask c 'read 0 faissx://a' >/dev/null
+        ask c 'search 0' >/dev/null
+        ok "the index is removed while a program has it" cli rm a
+        like "for that program, too, it is refused" "$(ask c 'add 0 1')" '^-[0-9]+ '
+        is "and can be searched" "$(ask c 'search 0')" "$(tail -n 1 "$TMP/a.seen")"
         is "no engine has died" "$(events engine-ended)" 0
         ok "the server stops" stop_server
     fi
     ;;
 esac
+
+if [ "$mapped" -gt 0 ]; then
+    start_server --data-dir "$data"
+    client 'new 0 Flat' 'add 0 500' 'write 0 faissx://fresh' >"$TMP/out"
+    again
+    talk d
+    ask d 'read 0 faissx://fresh' >/dev/null
+    before=$(ask d 'search 0')
+    mkdir "$TMP/aside"
+    mv "$data/tenants/default/"*.faiss "$TMP/aside"
+    like "what the disk has lost cannot be changed" "$(ask d 'add 0 1')" '^-[0-9]+ .*cannot be read'
+    is "a program that has it mapped still finds the same" "$(ask d 'search 0')" "$before"
+    mv "$TMP/aside/"*.faiss "$data/tenants/default"
+    is "it can be changed when the disk has it again" "$(ask d 'add 0 1')" ok
+    ok "the server stops" stop_server
+fi
 
 snapshot=$(cd "$data/tenants/default" && ls -S -- *.faiss | sed -n 1p)
 flip "$data/tenants/default/$snapshot" 100000

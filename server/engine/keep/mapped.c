@@ -17,6 +17,7 @@
 #include "server/engine/call/files.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/keep/unnamed.h"
 
 bool fxe_only_reads(const struct fxe_req *r)
 {
@@ -47,13 +48,23 @@ static bool release_maps(void)
            (major > 1 || (major == 1 && minor >= 12));
 }
 
+static bool can_map(const struct fxe_kept *k)
+{
+    return release_maps() && !k->log_bytes && !k->obj->nborrowed && !k->obj->nkeeps &&
+           !k->obj->lender;
+}
+
 bool fxe_can_map(const struct fxe_kept *k)
 {
     fxe_lock();
-    bool can =
-        release_maps() && !k->log_bytes && !k->obj->nborrowed && !k->obj->nkeeps && !k->obj->lender;
+    bool can = can_map(k);
     fxe_unlock();
     return can;
+}
+
+bool fxe_may_stay_mapped(const struct fxe_kept *k)
+{
+    return k->obj->mapped || (!k->obj->ptr && can_map(k));
 }
 
 void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why)
@@ -66,19 +77,31 @@ void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why)
     return fxe_load_mapped(fx_root(k->obj->cls), fd, &ptr) == 0 ? ptr : NULL;
 }
 
-int fxe_unmap(struct fxe_obj *o, char *why)
+static void *copy_mapped(struct fxe_obj *o, char *why)
+{
+    char reason[FXE_COPY_WHY] = "";
+    void *copy = NULL;
+    if (fxe_copy_index(o, 0, &copy, reason) == 0)
+        return copy;
+    snprintf(why, FXS_STORE_WHY, "%s", *reason ? reason : "no memory for a copy");
+    return NULL;
+}
+
+int fxe_unmap(struct fxe_obj *o, struct fxe_kept *k, char *why)
 {
     struct fxe_obj *doomed = NULL;
-    char reason[FXE_COPY_WHY] = "";
     void *before = o->ptr, *copy = NULL;
-    if (fxe_copy_index(o, 0, &copy, reason) != 0) {
-        snprintf(why, FXS_STORE_WHY, "%s", *reason ? reason : "no memory for a copy");
+    /* It has no changes since its snapshot.  What the disk gives is verified again. */
+    if (!k || fxe_load_snapshot(k, &copy, why) == FXS_STORE_NONE)
+        copy = copy_mapped(o, why);
+    if (!copy)
         return -1;
-    }
     fxe_lock();
     fxe_obj_replace(o, copy, &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
     fxe_obj_free_faiss(o->cls, before);
+    if (k)
+        fxe_unnamed_resolve(k);
     return 0;
 }

@@ -154,8 +154,13 @@ void fxe_req_run(struct fxe_req *r)
         /* the reply is set */
     } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");
-    } else if (fxe_keep_load(r) != 0 || fxe_keep_asked(r) != FXE_ASKED_NEW ||
-               fxe_shared_own(r) != 0 || (r->fn && fxe_call_resolve(r) != 0)) {
+    } else if (fxe_keep_load(r) != 0) {
+        /* the reply is set */
+    } else if (r->keep == FXE_KEEP_READ) {
+        fxe_change_record(r);
+        return;
+    } else if (fxe_keep_asked(r) != FXE_ASKED_NEW || fxe_shared_own(r) != 0 ||
+               (r->fn && fxe_call_resolve(r) != 0)) {
         /* the reply is set */
     } else if (r->operation->start) {
         if (r->operation->start(r))
