@@ -187,6 +187,9 @@ void fxe_snapshots_at_end(void);
 /* Reads the index from the store; or maps it, if that is allowed and possible.  The caller holds
  * its lock for writing.  Returns 0, or -1 with `why`. */
 int fxe_load(struct fxe_kept *k, bool may_map, char *why);
+/* Unloads others if there is no room for the index in memory.  Returns false with `why` if there is
+ * none then: FAISS, if it runs out of memory while it reads, does not free all that it has read. */
+bool fxe_load_has_room(const struct fxe_kept *k, char *why);
 /* Reads the snapshot, if there is room for it.  *ptr is FAISS's object then, or NULL with `why`.
  * Returns FXS_STORE_NONE if the index was unpublished. */
 enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,7 @@ static int replay(void *ctx, const struct fxs_record *rec)
     return rc;
 }
 
-/* FAISS, if it runs out of memory while it reads, does not free all that it has read. */
-static bool has_room(const struct fxe_kept *k, char *why)
+bool fxe_load_has_room(const struct fxe_kept *k, char *why)
 {
     fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
     size_t room = k->snapshot_bytes > SPARE ? fxe_room() : SIZE_MAX;
@@ -86,7 +86,7 @@ enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why)
 {
     struct fxs_snapshot_bytes b;
     *ptr = NULL;
-    if (!has_room(k, why))
+    if (!fxe_load_has_room(k, why))
         return FXS_STORE_MEMORY;
     enum fxs_store_rc rc = fxs_snapshot_read(fxe_keep_store(), k->entry, &b, why);
     if (rc != FXS_STORE_OK)
@@ -289,11 +289,13 @@ void fxe_keep_drop(struct fxe_kept *k)
     fxe_obj_destroy_list(doomed);
 }
 
-/* Did the engine before this one end by itself, and not because somebody killed it? */
+/* Did the engine before this one end by itself, and not because somebody killed it?  SIGBUS may
+ * come from the disk, of another index that is mapped. */
 static bool has_crashed(const char *how)
 {
     int number = 0;
-    return sscanf(how, "signal %d", &number) == 1 && number != 9 && number != 15;
+    return sscanf(how, "signal %d", &number) == 1 && number != SIGKILL && number != SIGTERM &&
+           number != SIGBUS;
 }
 
 void fxe_load_check_mark(void)

@@ -12,19 +12,20 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/engine/call/copy.h"
 #include "server/engine/call/files.h"
-#include "server/engine/guard/room.h"
+#include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/keep/unnamed.h"
 
 bool fxe_only_reads(const struct fxe_req *r)
 {
     static const unsigned never =
-        FX_FREE | FX_OWN | FX_OWNED | FX_BORROW | FX_NEW | FX_CAST | FX_GPU | FX_RENEW;
+        FX_FREE | FX_OWN | FX_OWNED | FX_BORROW | FX_NEW | FX_GPU | FX_RENEW;
     if (!r->fn)
-        return r->operation == &fxe_save_operation;
+        return r->operation == &fxe_save_operation || fxe_catalogue_only_reads(r->operation);
     if (r->fn->flags & never)
         return false;
     for (int i = 0; i < r->fn->nparams; i++) {
@@ -41,11 +42,34 @@ bool fxe_is_mapped(const struct fxe_obj *o)
     return fxe_obj_target((struct fxe_obj *)(uintptr_t)o)->mapped;
 }
 
-static bool release_maps(void)
+static bool is_from(int wanted)
 {
     int major = 0, minor = 0;
     return sscanf(fxe_engine.lib.version, "%d.%d", &major, &minor) == 2 &&
-           (major > 1 || (major == 1 && minor >= 12));
+           (major > 1 || (major == 1 && minor >= wanted));
+}
+
+static bool release_maps(void)
+{
+    return is_from(12);
+}
+
+/* Before 1.15, FAISS allocates all inverted lists before the first one becomes a part of the
+ * mapping, and does not free them if memory runs out.  Does the file begin like one of an index
+ * that has none, and nothing else that is as large? */
+static bool takes_no_memory(int fd)
+{
+    static const char known[][5] = {"IxFI", "IxF2", "IxFl", "IxSQ", "IxPq",
+                                    "IHNf", "IHNs", "IBxF", "IBHf"};
+    char head[4];
+    if (is_from(15))
+        return true;
+    if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (memcmp(known[i], head, sizeof head) == 0)
+            return true;
+    return false;
 }
 
 static bool can_map(const struct fxe_kept *k)
@@ -74,6 +98,10 @@ void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why)
     *damaged = fxs_snapshot_file(fxe_keep_store(), k->entry, &fd, why) != FXS_STORE_OK;
     if (*damaged)
         return NULL;
+    if (!takes_no_memory(fd) && !fxe_load_has_room(k, why)) {
+        close(fd);
+        return NULL;
+    }
     return fxe_load_mapped(fx_root(k->obj->cls), fd, &ptr) == 0 ? ptr : NULL;
 }
 

@@ -383,21 +383,23 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
     const struct fx_api *api = &fxe_engine.lib.api;
     int root = fx_root(o->cls);
     if (root == FX_CLASS_Index || (root == FX_CLASS_IndexBinary && api->IndexBinary_d)) {
-        int binary = root == FX_CLASS_IndexBinary;
+        int64_t d = 0, metric = 0;
+        fxe_lock();
+        const struct fxe_kept *k = fxe_kept_of(o);
+        if (k && (k->note.d > 0 || !o->ptr)) {
+            d = k->note.d;
+            metric = k->note.metric;
+        } else if (o->ptr) { /* it is not freed meanwhile: it is replaced first, with the lock */
+            bool binary = root == FX_CLASS_IndexBinary;
+            d = binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr);
+            metric = binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
+                            : (int64_t)api->Index_metric_type(o->ptr);
+        }
+        fxe_unlock();
         msgpack_pack_array(pk, 3);
         msgpack_pack_uint64(pk, o->id);
-        if (!o->ptr) { /* on disk only */
-            fxe_lock();
-            const struct fxe_kept *k = fxe_kept_of(o);
-            int64_t d = k ? k->note.d : 0, metric = k ? k->note.metric : 0;
-            fxe_unlock();
-            msgpack_pack_int64(pk, d);
-            msgpack_pack_int64(pk, metric);
-            return;
-        }
-        msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));
-        msgpack_pack_int64(pk, binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
-                                      : (int64_t)api->Index_metric_type(o->ptr));
+        msgpack_pack_int64(pk, d);
+        msgpack_pack_int64(pk, metric);
     } else {
         msgpack_pack_uint64(pk, o->id);
     }
