@@ -30,8 +30,8 @@ struct repair {
     uint64_t newest, newest_entry;
     uint64_t lost_answers;
     uint64_t blind; /* records that were taken without their row: what their calls returned */
-    bool unlisted; /* entries were lost from the database */
-    bool log_lost; /* the end of its log was: `log_why` */
+    bool unlisted;  /* entries were lost from the database */
+    bool log_lost;  /* the end of its log was: `log_why` */
     char log_why[FXS_STORE_WHY];
     enum fxs_store_rc rc;
     char *why;
