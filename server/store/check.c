@@ -327,18 +327,22 @@ static enum fxs_store_rc count_large(void *ctx, const struct fxs_row *row, char 
 }
 
 /* Large records that have no row yet. */
-static void check_stream(struct check *c)
+static enum fxs_store_rc check_stream(struct check *c, char *why)
 {
-    char who[FXS_WHO], why[FXS_STORE_WHY], name[FXS_FILE_NAME];
-    struct fxs_stream end;
+    char who[FXS_WHO], text[FXS_STORE_WHY] = "no memory for the list of indexes",
+                       name[FXS_FILE_NAME];
+    struct fxs_stream end = {0};
     if (fxs_store_in_use(c->s->path, who))
-        return;
-    enum fxs_store_rc rc = fxs_stream_each(c->s, c->s->reader, count_large, c, &end, why);
+        return FXS_STORE_OK;
+    enum fxs_store_rc rc = fxs_stream_each(c->s, c->s->reader, count_large, c, &end, text);
     if (rc == FXS_STORE_OK)
-        rc = fxs_mark_verify_stream(c->s, &end, why);
+        rc = fxs_mark_verify_stream(c->s, &end, text);
+    if (rc == FXS_STORE_MEMORY)
+        return fxs_why(rc, why, "%s", text);
     fxs_segment_name(end.segment, name);
     if (rc != FXS_STORE_OK)
-        fault(c, FXS_FAULT_RECORDS, name, why);
+        fault(c, FXS_FAULT_RECORDS, end.segment ? name : "store.db", text);
+    return FXS_STORE_OK;
 }
 
 static enum fxs_store_rc check_tables(struct check *c, char *why)
@@ -382,7 +386,8 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
         rc = FXS_STORE_OK;
     } else {
         rc = check_tables(&c, why);
-        check_stream(&c);
+        if (rc == FXS_STORE_OK)
+            rc = check_stream(&c, why);
         if (rc == FXS_STORE_OK)
             check_files(&c);
     }

@@ -123,18 +123,28 @@ enum fxs_store_rc fxs_mark_clear(struct fxs_store *s, char *why)
     return FXS_STORE_FAILED;
 }
 
-enum fxs_store_rc fxs_mark_verify_stream(struct fxs_store *s, const struct fxs_stream *end,
-                                         char *why)
+enum fxs_store_rc fxs_mark_verify_all(struct fxs_store *s, const struct fxs_stream *end,
+                                      uint64_t *segment, char *why)
 {
     const struct fxs_mark *m = s->mark;
     char name[FXS_FILE_NAME];
-    if (!m || m->stream_check != ~(m->segment + m->tail) || m->segment != end->segment ||
-        m->tail <= end->tail)
+    if (!m || m->stream_check != ~(m->segment + m->tail) || m->segment < end->segment ||
+        (m->segment == end->segment && m->tail <= end->tail))
         return FXS_STORE_OK;
-    fxs_segment_name(end->segment, name);
+    *segment = m->segment;
+    fxs_segment_name(m->segment, name);
     return fxs_why(FXS_STORE_DAMAGED, why,
                    "%s/%s had %" PRIu64 " durable bytes, but only %" PRIu64 " are there and right",
-                   s->path, name, m->tail, end->tail);
+                   s->path, name, m->tail, m->segment == end->segment ? end->tail : 0);
+}
+
+enum fxs_store_rc fxs_mark_verify_stream(struct fxs_store *s, const struct fxs_stream *end,
+                                         char *why)
+{
+    uint64_t segment;
+    if (s->mark && s->mark->segment != end->segment)
+        return FXS_STORE_OK;
+    return fxs_mark_verify_all(s, end, &segment, why);
 }
 
 /* --- the write-ahead log --- */

@@ -25,6 +25,10 @@ enum fxs_store_rc fxs_mark_verify(struct fxs_store *s, char *why);
 /* The segment has all of the stream that the mark says, of which `end` is the end. */
 enum fxs_store_rc fxs_mark_verify_stream(struct fxs_store *s, const struct fxs_stream *end,
                                          char *why);
+/* The same of all segments, up to the end of the newest; *segment is the one that lacks something.
+ */
+enum fxs_store_rc fxs_mark_verify_all(struct fxs_store *s, const struct fxs_stream *end,
+                                      uint64_t *segment, char *why);
 /* The writer, after a commit. */
 void fxs_mark_committed(struct fxs_store *s);
 /* The writer: the log is in the database, and is about to be begun again or removed. */

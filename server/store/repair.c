@@ -102,6 +102,9 @@ static bool take_file(void *ctx, const char *name)
     struct found *f = fxs_repair_find(r, i.entry);
     /* The database may have lost a newer snapshot. */
     bool newer = f && (!f->good || (i.position > f->info.position && (!f->listed || r->log_lost)));
+    /* A change "by state" makes a snapshot with the position of the one before. */
+    if (f && f->good && r->log_lost && i.position == f->info.position)
+        f->doubtful = true;
     if (f ? !newer : !r->unlisted && !r->log_lost)
         return true;
     if (!f && !(f = fxs_repair_add(r, i.entry)))
@@ -112,6 +115,7 @@ static bool take_file(void *ctx, const char *name)
                                               .entry = f->id,
                                               .text = "an older snapshot is used"});
     f->good = true;
+    f->doubtful = false;
     f->info = i;
     f->ms = (uint64_t)i.ms;
     snprintf(f->file, sizeof f->file, "%s", name);

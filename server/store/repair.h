@@ -10,6 +10,7 @@ struct found {
     struct fxs_snapshot_info info; /* of the snapshot that is used */
     char file[FXS_FILE_NAME];      /* it; or the one that the database has, if none is good */
     bool good, listed, told;       /* told: it was reported as lost */
+    bool doubtful;                 /* another snapshot may be the one that later records follow */
     void *note;
     size_t note_size;
     uint64_t ms;
@@ -28,8 +29,9 @@ struct repair {
     size_t nfound, cap;
     uint64_t newest, newest_entry;
     uint64_t lost_answers;
-    bool unlisted; /* entries were lost from the database */
-    bool log_lost; /* the end of its log was: `log_why` */
+    uint64_t blind; /* records that were taken without their row: what their calls returned */
+    bool unlisted;  /* entries were lost from the database */
+    bool log_lost;  /* the end of its log was: `log_why` */
     char log_why[FXS_STORE_WHY];
     enum fxs_store_rc rc;
     char *why;

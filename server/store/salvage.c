@@ -120,6 +120,7 @@ static enum fxs_store_rc take_large(struct repair *r, struct found *f, const str
     if (take_record(r, row) != 0)
         return r->rc;
     f->end = row->number;
+    r->blind++;
     if (row->caller.number) {
         r->rc = fxs_db_put_answer(r->db, &row->caller, row->entry, row->number, NULL, 0, row->ms,
                                   r->why);
@@ -140,9 +141,12 @@ static enum fxs_store_rc found_large(void *ctx, const struct fxs_row *row, const
         f = fxs_repair_add(r, row->entry); /* there was such an entry */
     if (!f || !f->good || row->number <= f->info.position)
         return r->rc;
-    if (!damage && !f->lost && follows(f, row))
+    if (!damage && !f->lost && !f->doubtful && follows(f, row))
         return take_large(r, f, row);
-    fxs_why(FXS_STORE_DAMAGED, text, "record %" PRIu64 " is missing", row->previous);
+    if (f->doubtful)
+        fxs_why(FXS_STORE_DAMAGED, text, "there are two snapshots that they may follow");
+    else
+        fxs_why(FXS_STORE_DAMAGED, text, "record %" PRIu64 " is missing", row->previous);
     lose(r, f, damage ? row->number : f->end + 1, 1, damage ? damage : text);
     return r->rc;
 }
@@ -156,8 +160,8 @@ static void note(struct repair *r, const char *file, const char *text)
  * it is not looked at.  If the database's log or the segment has lost what was durable, it was. */
 static void take_stream(struct repair *r)
 {
-    struct fxs_stream end = {0}, at = {0};
-    uint64_t number, entry;
+    struct fxs_stream end = {0}, at = {0}, reached;
+    uint64_t number, entry, segment;
     char text[FXS_STORE_WHY], file[FXS_FILE_NAME];
     enum fxs_store_rc rc = fxs_stream_each(r->old, r->old->reader, NULL, NULL, &end, text);
     bool cut = rc == FXS_STORE_OK && fxs_mark_verify_stream(r->old, &end, text) != FXS_STORE_OK;
@@ -171,10 +175,23 @@ static void take_stream(struct repair *r)
         note(r, "store.db", text);
         return;
     }
-    rc = fxs_stream_salvage(r->old, &at, r->log_lost || cut ? NULL : &end, number, found_large, r,
+    bool all = r->log_lost || cut; /* rows are lost that the database had */
+    rc = fxs_stream_salvage(r->old, &at, all ? NULL : &end, number, found_large, r, &reached,
                             r->why);
     if (r->rc == FXS_STORE_OK)
         r->rc = rc;
+    if (all && !cut && fxs_mark_verify_all(r->old, &reached, &segment, text) != FXS_STORE_OK) {
+        fxs_segment_name(segment, file); /* the file may be gone because nothing needed it */
+        note(r, file, text);
+    }
+    if (all && r->blind) {
+        fxs_why(FXS_STORE_DAMAGED, text,
+                "%" PRIu64
+                " changes are taken without their outcome, which is lost: those that had "
+                "failed are tried again",
+                r->blind);
+        note(r, "store.db", text);
+    }
 }
 
 static void finish(struct repair *r, struct found *f)

@@ -162,7 +162,10 @@ struct salvage {
     uint64_t number; /* of the newest record */
     enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row, const char *damage);
     void *ctx;
-    uint64_t last; /* segment */
+    struct fxs_stream *reached;
+    uint64_t first, *segments; /* those that are there, from `first` on */
+    size_t n;
+    bool memory; /* is out */
 };
 
 /* From `at` on, up to `tail`. */
@@ -187,6 +190,7 @@ static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at
         at.tail = fxs_stream_end(row.offset, row.size);
         at.chain = check;
         any = false;
+        *v->reached = at;
     }
     if (fd >= 0)
         close(fd);
@@ -194,30 +198,54 @@ static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at
     return rc;
 }
 
-static bool find_last(void *ctx, const char *name)
+static bool find_segment(void *ctx, const char *name)
 {
     struct salvage *v = ctx;
-    uint64_t id;
-    if (fxs_is_segment(name) && sscanf(name, "records-%" SCNu64, &id) == 1 && id > v->last)
-        v->last = id;
+    uint64_t id, *more;
+    if (!fxs_is_segment(name) || sscanf(name, "records-%" SCNu64, &id) != 1 || id < v->first)
+        return true;
+    more = realloc(v->segments, (v->n + 1) * sizeof *more);
+    v->memory = !more;
+    if (!more)
+        return false;
+    v->segments = more;
+    v->segments[v->n++] = id;
     return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static enum fxs_store_rc salvage_later(struct salvage *v, char *why)
+{
+    enum fxs_store_rc rc = fxs_each_file(v->s, find_segment, v, why);
+    if (v->memory)
+        rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for the list of segments");
+    if (v->n)
+        qsort(v->segments, v->n, sizeof *v->segments, by_id);
+    for (size_t i = 0; rc == FXS_STORE_OK && i < v->n; i++)
+        rc = salvage_segment(v, (struct fxs_stream){.segment = v->segments[i]}, UINT64_MAX, true,
+                             why);
+    free(v->segments);
+    return rc;
 }
 
 enum fxs_store_rc fxs_stream_salvage(struct fxs_store *s, const struct fxs_stream *at,
                                      const struct fxs_stream *end, uint64_t newest,
                                      enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row,
                                                             const char *damage),
-                                     void *ctx, char *why)
+                                     void *ctx, struct fxs_stream *reached, char *why)
 {
-    struct salvage v = {s, newest, f, ctx, 0};
+    struct salvage v = {
+        .s = s, .number = newest, .f = f, .ctx = ctx, .reached = reached, .first = at->segment + 1};
     enum fxs_store_rc rc = FXS_STORE_OK;
+    *reached = *at;
     if (at->segment)
         rc = salvage_segment(&v, *at, end ? end->tail : UINT64_MAX, false, why);
-    if (rc == FXS_STORE_OK && !end)
-        rc = fxs_each_file(s, find_last, &v, why);
-    for (uint64_t id = at->segment + 1; rc == FXS_STORE_OK && id <= v.last; id++)
-        rc = salvage_segment(&v, (struct fxs_stream){.segment = id}, UINT64_MAX, true, why);
-    return rc;
+    return rc == FXS_STORE_OK && !end ? salvage_later(&v, why) : rc;
 }
 
 /* --- adding rows --- */

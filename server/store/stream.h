@@ -43,12 +43,12 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
 /* For repair: calls f for each record from `at` on whose number is larger than `newest` and the one
  * before, until `end`; or, if that is NULL, as far as heads can be read, in all segments.  Then the
  * database has lost rows that were durable, and numbers may be missing.  `damage`: what is wrong
- * with the data, or NULL. */
+ * with the data, or NULL.  *reached is the end of the last record that had a head. */
 enum fxs_store_rc fxs_stream_salvage(struct fxs_store *s, const struct fxs_stream *at,
                                      const struct fxs_stream *end, uint64_t newest,
                                      enum fxs_store_rc (*f)(void *ctx, const struct fxs_row *row,
                                                             const char *damage),
-                                     void *ctx, char *why);
+                                     void *ctx, struct fxs_stream *reached, char *why);
 
 /* Adds the rows that are missing, when the store is opened. */
 enum fxs_store_rc fxs_stream_recover(struct fxs_store *s, char *why);

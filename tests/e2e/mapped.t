@@ -45,6 +45,10 @@ esac
 bits 'read 5 faissx://bits' 'search 5' "write 5 $TMP/copy" >"$TMP/out"
 is "so is a binary index" "$(sed -n 2p "$TMP/out")" "$(sed -n 4p "$TMP/bits.seen")"
 same "and the file that is written from it" "$TMP/copy" "$TMP/bits"
+for what in info stats export 'get_vectors "n":1,'; do
+    like "the catalogue's ${what%% *} reads it" \
+        "$(raw '{"operation":"index_'"${what%% *}"'",'"$(echo "$what" | sed 's/^[^ ]*//')"'"name":"flat"}')" '"status":"ok"'
+done
 is "they were mapped, if FAISS can" "$(events mapped) $(events loaded)" "$mapped $((7 - mapped))"
 
 # Each kind of call that does more than read.

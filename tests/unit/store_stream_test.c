@@ -328,7 +328,7 @@ static void lose_the_log(struct place *p)
 }
 
 struct told {
-    int log, lost, renamed, other;
+    int log, lost, renamed, segment, blind, other;
     struct fxs_fault records;
 };
 
@@ -337,6 +337,10 @@ static void tell(void *ctx, const struct fxs_fault *f)
     struct told *t = ctx;
     if (f->kind == FXS_FAULT_DATABASE && strcmp(f->file, "store.db-wal") == 0)
         t->log++;
+    else if (f->kind == FXS_FAULT_DATABASE && strcmp(f->file, "records-1") == 0)
+        t->segment++;
+    else if (f->kind == FXS_FAULT_DATABASE && strstr(f->text, " changes are taken without"))
+        t->blind = atoi(f->text);
     else if (f->kind == FXS_LOST_RECORDS && ++t->lost)
         t->records = *f;
     else if (f->kind == FXS_LOST_NAMES)
@@ -374,6 +378,8 @@ static void repair_takes_large_records_whose_rows_a_damaged_log_had(void **state
     assert_int_equal(told.records.number, 2);
     assert_int_equal(told.records.count, 1);
     assert_int_equal(told.renamed, 1); /* the third one */
+    assert_int_equal(told.blind, 3);
+    assert_int_equal(told.segment, 0);
     assert_int_equal(told.other, 0);
     struct fxs_store *s = open_store(&to, FXS_DURABLE_ALWAYS);
     assert_int_equal(fxs_store_replay(s, 1, 0, collect, &one, p->why), FXS_STORE_OK);
@@ -410,6 +416,34 @@ static void repair_reports_large_records_that_are_damaged_as_well(void **state)
     assert_int_equal(fxs_store_replay(s, 2, 0, collect, &two, p->why), FXS_STORE_OK);
     assert_int_equal(two.n, 0);
     fxs_store_close(s);
+    remove_dir(to.dir);
+}
+
+/* Nothing follows the last record, so that only the length of the segment tells that it is lost. */
+static void repair_reports_that_the_end_of_a_segment_is_lost(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    lose_the_log(p);
+    flip(p, "records-1", 3 * (FXS_HEAD_SIZE + (off_t)fxs_stream_end(0, LARGE)) + 20); /* 5's head */
+    repair_into(p, &to, &told);
+    assert_int_equal(told.segment, 1);
+    assert_int_equal(told.other, 0);
+    remove_dir(to.dir);
+}
+
+static void repair_reports_that_a_segment_is_lost(void **state)
+{
+    struct place *p = *state, to;
+    struct told told;
+    char stray[300];
+    lose_the_log(p);
+    forget(p, "records-1");
+    path_of(stray, p, "records-18446744073709551615");
+    close(open(stray, O_WRONLY | O_CREAT, 0600));
+    repair_into(p, &to, &told);
+    assert_int_equal(told.segment, 1);
+    assert_int_equal(told.other, 0);
     remove_dir(to.dir);
 }
 
@@ -638,6 +672,8 @@ int main(void)
         TEST(check_counts_them_and_writes_nothing),
         TEST(repair_takes_large_records_whose_rows_a_damaged_log_had),
         TEST(repair_reports_large_records_that_are_damaged_as_well),
+        TEST(repair_reports_that_the_end_of_a_segment_is_lost),
+        TEST(repair_reports_that_a_segment_is_lost),
         TEST(repair_reports_records_of_a_stream_that_was_cut),
         TEST(repair_leaves_the_store_as_it_is),
         TEST(check_finds_a_record_that_does_not_follow),

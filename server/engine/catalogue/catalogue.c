@@ -35,6 +35,16 @@ bool fxe_catalogue_changes(const struct fxe_operation *op)
     return op == &fxe_index_wraps[0].base;
 }
 
+bool fxe_catalogue_only_reads(const struct fxe_operation *op)
+{
+    static const char *const names[] = {"index_info", "index_stats", "index_get_parameter",
+                                        "index_export", "index_get_vectors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(op->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 int64_t fxe_index_d(const struct fxe_obj *o)
 {
     if (o->ptr)

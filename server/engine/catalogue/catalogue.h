@@ -26,6 +26,9 @@ const struct fxe_operation *fxe_catalogue_find(struct fxe_req *r, const char *na
 /* Is its answer kept, although it is no function of the C API? */
 bool fxe_catalogue_changes(const struct fxe_operation *op);
 
+/* An operation that is no function: does it leave the index as it is? */
+bool fxe_catalogue_only_reads(const struct fxe_operation *op);
+
 /* The tables of operations, by file. */
 extern const struct fxe_index_operation fxe_index_calls[], fxe_index_searches[], fxe_index_names[],
     fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[], fxe_index_wraps[],

@@ -77,8 +77,11 @@ static void look(void)
            group = number_after(group_max, "", 1);
     if (group != SIZE_MAX) { /* the page cache counts, but can be reclaimed */
         size_t now = number_after(group_now, "", 1),
-               cache = number_after(group_stat, "inactive_file ", 1);
+               cache = number_after(group_stat, "inactive_file ", 1),
+               used = number_after(group_stat, "\nactive_file ", 1); /* of mapped indexes, say */
         now = now == SIZE_MAX ? 0 : now;
+        if (cache != SIZE_MAX && used != SIZE_MAX)
+            cache += used;
         group = left(group, cache < now ? now - cache : now);
         room = group < room ? group : room;
     }

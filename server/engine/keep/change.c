@@ -6,11 +6,14 @@
  * records become durable in the order in which they were appended.  Each then joins the queue of
  * the index.  Only the first of that queue asks for the index's lock: so they run in that order,
  * and searches get the lock in between.
+ *
+ * An index that is, or could be, left in its snapshot's file (mapped.c) is read into memory before
+ * its first record is made.  There may be no memory for it: then the change is refused, and the
+ * index can still be searched in the file, which it could not be if it had a record.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/ready.h"
@@ -114,57 +117,41 @@ static enum fxe_keep prepare(struct fxe_req *r, struct fxe_change *c)
     return FXE_KEEP_RECORD;
 }
 
-/* Returns false if the index has been unpublished meanwhile. */
-static bool find_kept(struct fxe_req *r, struct fxe_change *c)
+/* The index may have been unpublished meanwhile.  From here on it is not unloaded.  Returns what
+ * prepare() does. */
+static enum fxe_keep find_kept(struct fxe_req *r, struct fxe_change *c)
 {
+    enum fxe_keep way = FXE_KEEP_BY_STATE;
+    int n = r->needs.n;
     fxe_lock();
     c->kept = fxe_kept_of(r->obj[r->kept_param]);
-    if (c->kept) {
+    if (c->kept && r->keep == FXE_KEEP_RECORD && fxe_may_stay_mapped(c->kept)) {
+        way = FXE_KEEP_READ;
+    } else if (c->kept) {
         fxe_keep_use(c->kept);
         c->store.entry = c->kept->entry;
+        way = FXE_KEEP_RECORD;
+    }
+    if (r->keep == FXE_KEEP_READ) {
+        fxe_needs_give(&r->needs);
+        r->needs.n = n;
     }
     fxe_unlock();
-    return c->kept != NULL;
-}
-
-/* An index that could only be mapped could not be used any more once a change to it is recorded:
- * the change is refused before that if there is no memory to read the index. */
-static bool has_room(struct fxe_req *r, const struct fxe_change *c)
-{
-    fxe_lock();
-    bool reads = !c->kept->obj->ptr || c->kept->obj->mapped;
-    size_t bytes = reads && !c->kept->log_bytes ? c->kept->snapshot_bytes + c->bytes : 0;
-    fxe_unlock();
-    if (!bytes)
-        return true;
-    fxe_unload_for(bytes);
-    if (bytes <= fxe_room())
-        return true;
-    fxe_fail(
-        r, "limit",
-        "%s: the index is in the server's files, and there is no memory for its %zu MiB, which "
-        "a change needs; nothing was changed",
-        r->fn->name, bytes >> 20);
-    return false;
+    return way;
 }
 
 void fxe_change_record(struct fxe_req *r)
 {
     enum fxe_keep way = FXE_KEEP_RECORD;
-    enum fxe_asked asked = fxe_keep_asked(r);
+    enum fxe_asked asked = r->change ? FXE_ASKED_NEW : fxe_keep_asked(r);
     if (asked == FXE_ASKED_KNOWN)
         way = FXE_KEEP_REFUSED;
     else if (asked == FXE_ASKED_RECORD)
         way = FXE_KEEP_ASKED;
-    else if ((way = prepare(r, r->change = calloc(1, sizeof *r->change))) == FXE_KEEP_RECORD &&
-             !find_kept(r, r->change))
-        way = FXE_KEEP_BY_STATE;
-    if (way == FXE_KEEP_RECORD && !has_room(r, r->change)) {
-        fxe_lock();
-        fxe_keep_leave(r->change->kept);
-        fxe_unlock();
-        way = FXE_KEEP_REFUSED;
-    }
+    else if (!r->change)
+        way = prepare(r, r->change = calloc(1, sizeof *r->change));
+    if (way == FXE_KEEP_RECORD)
+        way = find_kept(r, r->change);
     if (way == FXE_KEEP_RECORD) {
         fxs_store_append(fxe_keep_store(), &r->change->store);
     } else if (way == FXE_KEEP_REFUSED) {

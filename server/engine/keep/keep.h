@@ -135,7 +135,8 @@ enum fxe_asked fxe_keep_asked(struct fxe_req *r);
 
 /* --- change.c --- */
 
-/* Records the request, which has no locks; then it is queued again. */
+/* Records the request, which has no locks, or gives them back (FXE_KEEP_READ); then it is queued
+ * again. */
 void fxe_change_record(struct fxe_req *r);
 /* A recorded request has run, and this is its reply: keeps it for a client that asks again. */
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
@@ -189,6 +190,12 @@ void fxe_snapshots_at_end(void);
 /* Reads the index from the store; or maps it, if that is allowed and possible.  The caller holds
  * its lock for writing.  Returns 0, or -1 with `why`. */
 int fxe_load(struct fxe_kept *k, bool may_map, char *why);
+/* Unloads others if there is no room for the index in memory.  Returns false with `why` if there is
+ * none then: FAISS, if it runs out of memory while it reads, does not free all that it has read. */
+bool fxe_load_has_room(const struct fxe_kept *k, char *why);
+/* Reads the snapshot, if there is room for it.  *ptr is FAISS's object then, or NULL with `why`.
+ * Returns FXS_STORE_NONE if the index was unpublished. */
+enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why);
 /* What an interrupted replay left: sets aside the record that ended the engine. */
 void fxe_load_check_mark(void);
 
@@ -200,12 +207,15 @@ bool fxe_only_reads(const struct fxe_req *r);
 bool fxe_is_mapped(const struct fxe_obj *o);
 /* Can FAISS map the snapshot, and use it as it is? */
 bool fxe_can_map(const struct fxe_kept *k);
+/* The index is not in memory: can requests that only read do without that?  The caller holds
+ * engine.lock. */
+bool fxe_may_stay_mapped(const struct fxe_kept *k);
 /* Maps the snapshot.  Returns FAISS's object, or NULL with `why`; *damaged: reading it would fail
  * as well. */
 void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why);
-/* A mapped index that is not kept any more is copied into memory.  The caller holds its lock for
- * writing.  Returns 0, or -1 with `why`. */
-int fxe_unmap(struct fxe_obj *o, char *why);
+/* Reads a mapped index into memory; if it fails, the index stays mapped.  `k` is NULL if the index
+ * is not kept any more.  The caller holds its lock for writing.  Returns 0, or -1 with `why`. */
+int fxe_unmap(struct fxe_obj *o, struct fxe_kept *k, char *why);
 
 /* --- unload.c --- */
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,23 +72,43 @@ static int replay(void *ctx, const struct fxs_record *rec)
     return rc;
 }
 
+bool fxe_load_has_room(const struct fxe_kept *k, char *why)
+{
+    fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
+    size_t room = k->snapshot_bytes > SPARE ? fxe_room() : SIZE_MAX;
+    if (room >= k->snapshot_bytes)
+        return true;
+    snprintf(why, FXS_STORE_WHY, "it needs %llu MiB of memory, and there is room for %zu MiB",
+             (unsigned long long)k->snapshot_bytes >> 20, room >> 20);
+    return false;
+}
+
+enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why)
+{
+    struct fxs_snapshot_bytes b;
+    *ptr = NULL;
+    if (!fxe_load_has_room(k, why))
+        return FXS_STORE_MEMORY;
+    enum fxs_store_rc rc = fxs_snapshot_read(fxe_keep_store(), k->entry, &b, why);
+    if (rc != FXS_STORE_OK)
+        return rc;
+    if (fxe_load_bytes(fx_root(k->obj->cls), b.data, b.size, ptr) != 0) {
+        snprintf(why, FXS_STORE_WHY, "%s", fxe_api()->get_last_error());
+        *ptr = NULL;
+        rc = FXS_STORE_MEMORY;
+    }
+    fxs_snapshot_unmap(&b);
+    return rc;
+}
+
 /* Reads the snapshot, or maps it.  Returns FAISS's object, or NULL. */
 static void *read_snapshot(struct fxe_kept *k, bool map, bool *mapped, char *why)
 {
-    struct fxs_snapshot_bytes b;
     bool damaged = false;
     void *ptr = map ? fxe_map_snapshot(k, &damaged, why) : NULL;
     *mapped = ptr != NULL;
-    if (ptr || damaged)
-        return ptr;
-    fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
-    if (fxs_snapshot_read(fxe_keep_store(), k->entry, &b, why) != FXS_STORE_OK)
-        return NULL;
-    if (fxe_load_bytes(fx_root(k->obj->cls), b.data, b.size, &ptr) != 0) {
-        snprintf(why, FXS_STORE_WHY, "%s", fxe_api()->get_last_error());
-        ptr = NULL;
-    }
-    fxs_snapshot_unmap(&b);
+    if (!ptr && !damaged)
+        fxe_load_snapshot(k, &ptr, why);
     return ptr;
 }
 
@@ -98,14 +119,11 @@ static int load_once(struct fxe_kept *k, struct replay *p)
     void *ptr = read_snapshot(k, p->may_map && fxe_can_map(k), &mapped, p->why);
     if (!ptr)
         return -1;
-    void *before = k->obj->ptr; /* it was mapped, and is used until it can be replaced */
     fxe_lock();
     fxe_obj_replace(k->obj, ptr, &doomed);
     k->obj->mapped = mapped;
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
-    if (before)
-        fxe_obj_free_faiss(k->obj->cls, before);
     fxe_unnamed_resolve(k);
     enum fxs_store_rc rc = fxs_store_replay(fxe_keep_store(), k->entry, 0, replay, p, p->why);
     fxs_store_mark(fxe_keep_store(), 0, 0);
@@ -200,20 +218,39 @@ static void make_room(const struct fxe_req *r)
         fxe_unload_for(need);
 }
 
+/* The index was mapped until now.  What is recorded counts as made from now on: if it cannot be,
+ * the index is read with it later. */
+static int into_memory(const struct fxe_req *r, struct fxe_obj *o, struct fxe_kept *k, char *why)
+{
+    int64_t began = fxe_now_ms();
+    int rc = fxe_unmap(o, k, why);
+    if (rc == 0)
+        fxs_log(FXS_INFO, "engine", "event=loaded entry=%llu ntotal=%lld changes=0 ms=%lld",
+                (unsigned long long)(k ? k->entry : 0), (long long)fxe_ntotal_of(o),
+                (long long)(fxe_now_ms() - began));
+    else if (k && r->keep == FXE_KEEP_RECORDED)
+        fxe_keep_drop(k);
+    return rc;
+}
+
 /* Reads the object's index from the store.  Returns 0, 1 if it was unpublished, or -1. */
 static int load_kept(const struct fxe_req *r, struct fxe_obj *o, char *why)
 {
+    int rc = 1;
     fxe_lock();
     struct fxe_kept *k = o->kept;
     if (k)
         fxe_keep_use(k);
     fxe_unlock();
-    if (!k)
-        return 1;
-    int rc = fxe_load(k, fxe_only_reads(r), why);
-    fxe_lock();
-    fxe_keep_leave(k);
-    fxe_unlock();
+    if (o->mapped)
+        rc = into_memory(r, o, k, why);
+    else if (k)
+        rc = fxe_load(k, fxe_only_reads(r), why);
+    if (k) {
+        fxe_lock();
+        fxe_keep_leave(k);
+        fxe_unlock();
+    }
     return rc;
 }
 
@@ -237,10 +274,8 @@ int fxe_keep_load(struct fxe_req *r)
         if (!is_absent(r, o))
             continue;
         int rc = load_kept(r, o, why);
-        if (rc > 0 && !o->mapped)
-            return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
         if (rc > 0)
-            rc = fxe_unmap(o, why);
+            return fxe_fail(r, "handle", "the index was unpublished before it was read from disk");
         if (rc != 0)
             return unreadable(r, why);
     }
@@ -259,11 +294,13 @@ void fxe_keep_drop(struct fxe_kept *k)
     fxe_obj_destroy_list(doomed);
 }
 
-/* Did the engine before this one end by itself, and not because somebody killed it? */
+/* Did the engine before this one end by itself, and not because somebody killed it?  SIGBUS may
+ * come from the disk, of another index that is mapped. */
 static bool has_crashed(const char *how)
 {
     int number = 0;
-    return sscanf(how, "signal %d", &number) == 1 && number != 9 && number != 15;
+    return sscanf(how, "signal %d", &number) == 1 && number != SIGKILL && number != SIGTERM &&
+           number != SIGBUS;
 }
 
 void fxe_load_check_mark(void)

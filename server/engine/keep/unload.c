@@ -15,6 +15,12 @@ static bool is_idle(const struct fxe_kept *k)
            !g->waiting;
 }
 
+/* Those that are mapped go last: freeing them gives little. */
+static bool is_before(const struct fxe_kept *a, const struct fxe_kept *b)
+{
+    return a->obj->mapped != b->obj->mapped ? b->obj->mapped : a->used_ms < b->used_ms;
+}
+
 /* Locks the index that has not been used for longest, of those that are idle and whose changes are
  * all in its snapshot; or returns NULL. */
 static struct fxe_kept *take_oldest(struct fxe_needs *needs)
@@ -22,7 +28,7 @@ static struct fxe_kept *take_oldest(struct fxe_needs *needs)
     struct fxe_kept *oldest = NULL;
     fxe_lock();
     for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next)
-        if (is_idle(k) && !k->log_bytes && (!oldest || k->used_ms < oldest->used_ms))
+        if (is_idle(k) && !k->log_bytes && (!oldest || is_before(k, oldest)))
             oldest = k;
     if (oldest) {
         fxe_needs_add(needs, oldest->obj, true);

@@ -155,8 +155,13 @@ void fxe_req_run(struct fxe_req *r)
         /* the reply is set */
     } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");
-    } else if (fxe_keep_load(r) != 0 || fxe_keep_asked(r) != FXE_ASKED_NEW ||
-               fxe_shared_own(r) != 0 || (r->fn && fxe_call_resolve(r) != 0)) {
+    } else if (fxe_keep_load(r) != 0) {
+        /* the reply is set */
+    } else if (r->keep == FXE_KEEP_READ) {
+        fxe_change_record(r);
+        return;
+    } else if (fxe_keep_asked(r) != FXE_ASKED_NEW || fxe_shared_own(r) != 0 ||
+               (r->fn && fxe_call_resolve(r) != 0)) {
         /* the reply is set */
     } else if (r->operation->start) {
         if (r->operation->start(r))
@@ -380,21 +385,23 @@ void fxe_pack_handle(msgpack_packer *pk, const struct fxe_obj *o)
     const struct fx_api *api = &fxe_engine.lib.api;
     int root = fx_root(o->cls);
     if (root == FX_CLASS_Index || (root == FX_CLASS_IndexBinary && api->IndexBinary_d)) {
-        int binary = root == FX_CLASS_IndexBinary;
+        int64_t d = 0, metric = 0;
+        fxe_lock();
+        const struct fxe_kept *k = fxe_kept_of(o);
+        if (k && (k->note.d > 0 || !o->ptr)) {
+            d = k->note.d;
+            metric = k->note.metric;
+        } else if (o->ptr) { /* it is not freed meanwhile: it is replaced first, with the lock */
+            bool binary = root == FX_CLASS_IndexBinary;
+            d = binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr);
+            metric = binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
+                            : (int64_t)api->Index_metric_type(o->ptr);
+        }
+        fxe_unlock();
         msgpack_pack_array(pk, 3);
         msgpack_pack_uint64(pk, o->id);
-        if (!o->ptr) { /* on disk only */
-            fxe_lock();
-            const struct fxe_kept *k = fxe_kept_of(o);
-            int64_t d = k ? k->note.d : 0, metric = k ? k->note.metric : 0;
-            fxe_unlock();
-            msgpack_pack_int64(pk, d);
-            msgpack_pack_int64(pk, metric);
-            return;
-        }
-        msgpack_pack_int64(pk, binary ? api->IndexBinary_d(o->ptr) : api->Index_d(o->ptr));
-        msgpack_pack_int64(pk, binary ? (int64_t)api->IndexBinary_metric_type(o->ptr)
-                                      : (int64_t)api->Index_metric_type(o->ptr));
+        msgpack_pack_int64(pk, d);
+        msgpack_pack_int64(pk, metric);
     } else {
         msgpack_pack_uint64(pk, o->id);
     }

@@ -43,6 +43,7 @@ struct fxe_change;
 enum fxe_keep {
     FXE_KEEP_BY_STATE, /* or it changes none */
     FXE_KEEP_RECORD,   /* is to be recorded, without its locks */
+    FXE_KEEP_READ,     /* the same, when it has locked the index and read it into memory */
     FXE_KEEP_RECORDED, /* is on disk, and has to be carried out */
     FXE_KEEP_ASKED,    /* was recorded by an engine before this one: only its answer is wanted */
     FXE_KEEP_REFUSED   /* could not be recorded; the reply is set */
