@@ -16,6 +16,7 @@
 #include "server/engine/run/pool.h"
 #include "server/engine/run/under_way.h"
 #include "server/engine/run/watch.h"
+#include "server/engine/training/training.h"
 #include "server/event.h"
 #include "server/handover.h"
 #include "server/log.h"
@@ -128,7 +129,8 @@ static int64_t offer_end(int link, int64_t now)
     if (!idle || house.stopping)
         return INT64_MAX;
     fxe_lock();
-    if (fxe_sessions_count() || fxe_under_way_count() || (fxe_named_count() && !fxe_keep_store()))
+    if (fxe_sessions_count() || fxe_under_way_count() || fxe_trainer_is_busy() ||
+        (fxe_named_count() && !fxe_keep_store()))
         house.busy_ms = now;
     fxe_unlock();
     if (now - house.busy_ms >= idle) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -22,6 +23,7 @@
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/run/wide.h"
+#include "server/engine/search/split.h"
 #include "server/engine/training/held.h"
 #include "server/engine/training/training.h"
 #include "server/log.h"
@@ -33,13 +35,15 @@ enum {
     FEW = 1000,       /* vectors: so many are carried over with it */
     BLOCK = 16 << 20, /* bytes to add at once */
     COPIES = 4,       /* of the vectors that are in memory at the same time */
-    LITTLE = 64 << 20
+    GIVEN_COPIES = 2,
+    LITTLE = 64 << 20,
+    LOOK_AGAIN = 1 /* seconds */
 };
 
 static struct {
     pthread_cond_t wanted;
     struct fxe_obj *first, *last;
-    bool runs;
+    bool started, runs;        /* there is a thread; it is at an index */
     pthread_mutex_t replacing; /* held while one index takes the place of another */
     bool stopped;              /* with it */
 } trainer = {.wanted = PTHREAD_COND_INITIALIZER, .replacing = PTHREAD_MUTEX_INITIALIZER};
@@ -54,20 +58,41 @@ struct job {
     int64_t have;          /* vectors in it */
     uint64_t seen;         /* changes of the index that are in it */
     void *old;             /* what it was, to be freed */
+    struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
     bool gone;             /* nobody can use the index any more, or it is only on disk */
+    bool within; /* another object contains it, which would keep a pointer to what it was */
 };
 
 /* --- the lock --- */
 
-static int hold(struct job *j)
+static int is_gone(struct job *j)
 {
-    j->hold = fxe_hold_object(j->o);
-    if (!j->hold)
-        return fxe_fail(&j->r, "limit", "the server is out of memory");
+    return fxe_fail(&j->r, "handle", "%s: the index is gone", j->r.operation->name);
+}
+
+/* Recorded changes stay in their queue until the lock is given back.  If one of them waited for it,
+ * searches would have to wait behind that. */
+static void stop_changes(struct job *j)
+{
     fxe_lock();
-    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
+    j->kept = j->o->kept;
+    if (j->kept) {
+        fxe_keep_use(j->kept);
+        j->kept->still = true;
+    }
     fxe_unlock();
-    return j->gone ? fxe_fail(&j->r, "handle", "the index is gone") : 0;
+}
+
+static void let_changes_go_on(struct job *j)
+{
+    fxe_lock();
+    if (j->kept) {
+        j->kept->still = j->kept->replacing = false;
+        fxe_change_run_first(j->kept);
+        fxe_keep_leave(j->kept);
+    }
+    fxe_unlock();
+    j->kept = NULL;
 }
 
 static void release(struct job *j)
@@ -75,6 +100,68 @@ static void release(struct job *j)
     if (j->hold)
         fxe_hold_end(j->hold);
     j->hold = NULL;
+    let_changes_go_on(j);
+}
+
+/* While it is locked, no other object comes to contain it: calls that do that lock it for writing.
+ */
+static int hold(struct job *j)
+{
+    stop_changes(j);
+    j->hold = fxe_hold_object(j->o);
+    if (!j->hold)
+        return fxe_fail(&j->r, "limit", "%s: the server is out of memory", j->r.operation->name);
+    fxe_lock();
+    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
+    j->within = fxe_obj_is_within_others(j->o);
+    fxe_unlock();
+    if (j->gone)
+        return is_gone(j);
+    if (j->within)
+        return fxe_fail(&j->r, "argument",
+                        "%s: an object that a client of the C API has made contains the index or a "
+                        "part of it; expected none, because the index becomes another object of "
+                        "FAISS when it has been trained",
+                        j->r.operation->name);
+    return 0;
+}
+
+/* Without its lock: is it of any use to go on? */
+static int check_wanted(struct job *j)
+{
+    fxe_lock();
+    j->gone = !j->o->named && !j->o->naliases;
+    fxe_unlock();
+    return j->gone ? is_gone(j) : 0;
+}
+
+/* --- memory --- */
+
+/* FAISS allocates in OpenMP regions, where a lack of memory ends the process. */
+static int check_room(struct job *j, size_t need)
+{
+    need += LITTLE;
+    if (fxe_room() >= need)
+        return 0;
+    fxe_unload_for(need);
+    if (fxe_room() >= need)
+        return 0;
+    return fxe_fail(&j->r, "limit",
+                    "%s: %zu bytes of memory are needed to train the index, but %zu are left",
+                    j->r.operation->name, need, fxe_room());
+}
+
+/* For all of it: copies of what it holds, or of what it is trained with, its centroids, and the
+ * links between vectors. */
+static int check_room_for_all(struct job *j)
+{
+    const char *what = j->plan->description;
+    int64_t d = fxe_index_d(j->o), x = 0;
+    for (const struct fxe_req *q = j->asked; q && !x; q = q->next)
+        x = q->v[1].i;
+    size_t given = (size_t)(x + fxe_training_least(what, d)) * (size_t)d * sizeof(float),
+           links = (size_t)fxe_ntotal_of(j->o) * fxe_training_links(what);
+    return check_room(j, COPIES * fxe_held_bytes(j->o) + GIVEN_COPIES * given + links);
 }
 
 /* --- calls about the index to be --- */
@@ -88,6 +175,8 @@ static int add(struct job *j, const struct fxe_held *h)
     for (int64_t from = 0, n; from < h->n; from += n) {
         struct fxe_part p;
         n = h->n - from < most ? h->n - from : most;
+        if ((!j->hold && check_wanted(j) != 0) || check_room(j, 2 * BLOCK) != 0)
+            return -1;
         msgpack_object *a = fxe_part_begin(&p, &j->r, h->ids ? ids : plain);
         p.r.obj[0] = &j->next;
         a[1] = fxe_int(n);
@@ -162,27 +251,19 @@ static int train(struct job *j, const struct fxe_held *h)
 
 /* --- from one to the other --- */
 
-/* FAISS allocates in OpenMP regions, where a lack of memory ends the process. */
-static int check_room(struct job *j)
-{
-    size_t need = COPIES * fxe_held_bytes(j->o) + LITTLE;
-    if (fxe_room() >= need)
-        return 0;
-    fxe_unload_for(need);
-    if (fxe_room() >= need)
-        return 0;
-    return fxe_fail(&j->r, "limit",
-                    "%s: %zu bytes of memory are needed to train the index, but %zu are left",
-                    j->r.operation->name, need, fxe_room());
-}
-
 /* Reads what the index to be lacks.  *all: it has changed, so all of it. */
 static int read_changes(struct job *j, struct fxe_held *h, bool *all)
 {
     uint64_t changes = j->o->training->changes;
-    *all = changes != j->seen || fxe_ntotal_of(j->o) < j->have;
+    int64_t n = fxe_ntotal_of(j->o), from = 0;
+    *all = changes != j->seen || n < j->have;
     j->seen = changes;
-    return fxe_held_read(&j->r, j->o, *all ? 0 : j->have, h);
+    if (!*all)
+        from = j->have;
+    if (n > 0 &&
+        check_room(j, COPIES * (fxe_held_bytes(j->o) / (size_t)n) * (size_t)(n - from)) != 0)
+        return -1;
+    return fxe_held_read(&j->r, j->o, from, h);
 }
 
 static bool has_little_to_do(const struct job *j)
@@ -217,7 +298,7 @@ static int catch_up(struct job *j)
 static int make_next(struct job *j)
 {
     struct fxe_held h = {.n = 0};
-    int rc = hold(j) != 0 || check_room(j) != 0 ? -1 : 0;
+    int rc = hold(j) != 0 || check_room_for_all(j) != 0 ? -1 : 0;
     if (rc == 0) {
         int64_t d = fxe_index_d(j->o);
         int64_t metric =
@@ -230,24 +311,21 @@ static int make_next(struct job *j)
         j->next.odd = fxe_is_odd_description(j->plan->description);
     }
     if (rc == 0)
-        rc = j->next.ptr && train(j, &h) == 0 && add(j, &h) == 0 ? 0 : -1;
+        rc = j->next.ptr && check_wanted(j) == 0 && train(j, &h) == 0 && add(j, &h) == 0 ? 0 : -1;
     fxe_held_free(&h);
     return rc;
 }
 
 /* The snapshot of what it becomes is the only one from here on. */
-static int store(struct job *j, struct fxe_kept **k)
+static int store(struct job *j)
 {
     char why[FXS_STORE_WHY];
     struct fxe_req *asked = j->asked && !j->asked->failed ? j->asked : NULL;
     fxe_lock();
-    *k = j->o->kept;
-    if (*k) {
-        fxe_keep_use(*k);
-        (*k)->replacing = true;
-    }
+    if (j->kept)
+        j->kept->replacing = true;
     fxe_unlock();
-    if (!*k || fxe_snapshot_next(*k, &j->next, asked, why) == 0)
+    if (!j->kept || fxe_snapshot_next(j->kept, &j->next, asked, why) == 0)
         return 0;
     if (asked)
         msgpack_sbuffer_clear(&asked->reply); /* it was packed for the snapshot */
@@ -267,6 +345,7 @@ static void put_in_place(struct job *j)
     o->training = NULL;
     fxe_obj_replace(o, j->next.ptr, &doomed);
     o->odd = j->next.odd;
+    o->planned = 1;
     fxe_unlock();
     j->next.ptr = NULL;
     fxe_obj_destroy_list(doomed);
@@ -275,22 +354,16 @@ static void put_in_place(struct job *j)
 
 static int replace(struct job *j)
 {
-    struct fxe_kept *k = NULL;
+    j->next.planned = 1;
     fxe_nprobe_copy(j->o, &j->next);
     pthread_mutex_lock(&trainer.replacing);
     while (trainer.stopped) /* the process is about to end */
         pause();
-    int rc = store(j, &k);
+    int rc = store(j);
     if (rc == 0) {
         fxe_hold_raise(j->hold);
         put_in_place(j);
     }
-    fxe_lock();
-    if (k) {
-        k->replacing = false;
-        fxe_keep_leave(k);
-    }
-    fxe_unlock();
     release(j);
     pthread_mutex_unlock(&trainer.replacing);
     return rc;
@@ -321,14 +394,26 @@ static void give_up(struct job *j)
     fxe_lock();
     struct fxe_training *t = j->o->training;
     t->runs = false;
-    if (!j->asked && !j->gone)
+    if (!j->asked && !j->gone && !j->within)
         snprintf(t->why, sizeof t->why, "%s", why);
     fxe_unlock();
     fxs_log(FXS_WARN, "engine", "event=training-failed description=\"%s\" why=\"%s\"",
             j->plan->description, why);
 }
 
-static void run_job(struct fxe_obj *o, struct fxe_req *asked)
+/* A training that ends the engine is tried again only if a request asks for it. */
+static void mark(const struct job *j, bool begins)
+{
+    fxe_lock();
+    const struct fxe_kept *k = j->o->kept;
+    uint64_t entry = k ? k->entry : 0;
+    fxe_unlock();
+    if (fxe_keep_store())
+        fxs_store_mark_training(fxe_keep_store(), begins ? entry : 0);
+}
+
+/* Returns true if it is to be trained when no other object contains it any more. */
+static bool run_job(struct fxe_obj *o, struct fxe_req *asked)
 {
     static const struct fxe_operation operation = {"index_train", 0, NULL, NULL, NULL};
     int64_t began = fxe_now_ms();
@@ -337,8 +422,10 @@ static void run_job(struct fxe_obj *o, struct fxe_req *asked)
     j.r.operation = &operation;
     msgpack_sbuffer_init(&j.r.extra);
     msgpack_sbuffer_init(&j.r.reply);
+    mark(&j, true);
     int rc = make_next(&j) != 0 || catch_up(&j) != 0 || replace(&j) != 0 ? -1 : 0;
     release(&j);
+    mark(&j, false);
     fxe_guard_forget(&j.next);
     if (j.next.ptr)
         fxe_obj_free_faiss(j.next.cls, j.next.ptr);
@@ -349,39 +436,87 @@ static void run_job(struct fxe_obj *o, struct fxe_req *asked)
     else
         fxs_log(FXS_INFO, "engine", "event=trained description=\"%s\" ntotal=%lld ms=%lld",
                 plan.description, (long long)j.have, (long long)(fxe_now_ms() - began));
+    bool later = rc != 0 && j.within && !asked;
     answer(&j);
     fxe_req_clear(&j.r);
+    return later;
 }
 
 /* --- the thread --- */
 
 /* The caller holds engine.lock. */
-static struct fxe_obj *next_due(void)
+static struct fxe_obj *take_first(void)
 {
-    while (!trainer.first)
-        pthread_cond_wait(&trainer.wanted, &fxe_engine.lock);
-    struct fxe_obj *o = trainer.first;
-    trainer.first = o->training->next;
+    struct fxe_obj *before = NULL, *o = trainer.first;
+    while (o && fxe_training_is_held(o)) {
+        before = o;
+        o = o->training->next;
+    }
+    if (!o)
+        return NULL;
+    if (before)
+        before->training->next = o->training->next;
+    else
+        trainer.first = o->training->next;
+    if (trainer.last == o)
+        trainer.last = before;
     o->training->next = NULL;
     o->training->due = false;
     o->training->runs = true;
     return o;
 }
 
+/* Looks again after a while whether those that other objects contain are free.  The caller holds
+ * engine.lock. */
+static struct fxe_obj *next_due(void)
+{
+    struct fxe_obj *o;
+    trainer.runs = false;
+    while (!(o = take_first())) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += LOOK_AGAIN;
+        if (trainer.first)
+            pthread_cond_timedwait(&trainer.wanted, &fxe_engine.lock, &t);
+        else
+            pthread_cond_wait(&trainer.wanted, &fxe_engine.lock);
+    }
+    trainer.runs = true;
+    return o;
+}
+
+/* Vectors may have been added during a training that failed because of what it was asked for with.
+ */
+static void look_again(struct fxe_obj *o)
+{
+    struct fxe_req *hold = fxe_hold_object(o);
+    if (!hold)
+        return;
+    fxe_lock();
+    fxe_training_look(o);
+    fxe_unlock();
+    fxe_hold_end(hold);
+}
+
 static void *run(void *arg)
 {
+    int width = (int)(intptr_t)arg;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    if (fxe_engine.omp_set_num_threads)
-        fxe_engine.omp_set_num_threads((int)(intptr_t)arg);
+    fxe_wide_set_width(width);
+    fxe_split_warm_up();
     fxe_lock();
     for (;;) {
         struct fxe_obj *o = next_due(), *doomed = NULL;
         struct fxe_req *asked = o->training->asked;
+        bool was_asked = asked != NULL;
         o->training->asked = NULL;
         fxe_unlock();
-        run_job(o, asked);
+        fxe_wide_set_width(width);
+        bool later = run_job(o, asked);
+        if (was_asked && o->training)
+            look_again(o);
         fxe_lock();
-        if (o->training && o->training->asked)
+        if (o->training && (later || o->training->asked))
             fxe_trainer_add(o);
         fxe_obj_let_go(o, &doomed);
         fxe_unlock();
@@ -389,6 +524,11 @@ static void *run(void *arg)
         fxe_lock();
     }
     return NULL;
+}
+
+bool fxe_trainer_is_busy(void)
+{
+    return trainer.first || trainer.runs;
 }
 
 /* The caller holds engine.lock. */
@@ -402,7 +542,7 @@ static void start(void)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     int rc = pthread_create(&t, &attr, run, (void *)(intptr_t)width);
     pthread_attr_destroy(&attr);
-    trainer.runs = rc == 0;
+    trainer.started = rc == 0;
     if (rc != 0)
         fxs_log(FXS_WARN, "engine", "event=no-thread errno=%d", rc);
 }
@@ -410,10 +550,12 @@ static void start(void)
 void fxe_trainer_add(struct fxe_obj *o)
 {
     struct fxe_training *t = o->training;
-    if (t->due || t->runs)
-        return; /* the thread looks again when it has ended */
-    if (!trainer.runs)
-        start(); /* if there is none yet, the next index that is due tries again */
+    if (!trainer.started)
+        start(); /* if that fails, the next index that is due, or vectors for it, try again */
+    if (t->due || t->runs) {                  /* the thread looks again when it has ended; */
+        pthread_cond_signal(&trainer.wanted); /* it may have been asked for one that it passed by */
+        return;
+    }
     t->due = true;
     t->next = NULL;
     fxe_obj_hold(o);
