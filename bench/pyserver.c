@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work on the Python FAISSx server, or on ours, in its own wire format: one msgpack map in one frame
- * of a REQ socket, with vectors as lists of numbers.  A worker (see bench.h).  The time for making
- * requests and reading replies is not counted.
+ * Work on the Python FAISSx server, or on ours, in its own wire format: one msgpack map in one
+ * frame of a REQ socket, with vectors as lists of numbers.  A worker (see bench.h).  The time for
+ * making requests and reading replies is not counted.
  *
  *     pyserver ENDPOINT
  */

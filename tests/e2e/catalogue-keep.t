@@ -78,6 +78,22 @@ op merge c '"from":"a"'
 step merge
 op merge c '"from":"piece"'
 step "merge of a part"
+
+# An index that waits for its training.
+x=$(seq 1 200 | awk '{ printf " %d", $1 * $1 % 97 }')
+op create w '"d":2,"training":"explicit","description":"IVF4,Flat"'
+index=w
+step "create with training"
+op add w '"n":100' '"f32'"$x"'"'
+step "add before it is trained"
+op remove w '"n":1,"ids":0' '"i64 99"'
+step "remove before it is trained"
+like "it waits" "$(ask info w)" '"ntotal":99,.*"trained":0,"training":"waiting"'
+op train w
+step training
+like "it is trained" "$(ask info w)" '"ntotal":99,.*"trained":1,'
+op add w '"n":1,"ids":1' '"f32 5 5","i64 99"'
+step "add after it is trained"
 like "three vectors" "$(ask info c)" '"ntotal":3,'
 op reset c
 step reset

@@ -12,6 +12,8 @@
  *     catalogue total PATH                 print how many there are
  *     catalogue trained PATH               print whether it is trained
  *     catalogue train PATH N               train it with N vectors
+ *     catalogue cast PATH                  cast it to an IndexFlat, train it, and use what the cast
+ *                                          gave
  *     catalogue search PATH N K NPROBE OUT N queries; OUT.1 are the distances, OUT.2 the labels;
  *                                          NPROBE 0: as the index is
  *     catalogue range PATH N RADIUS OUT    OUT.1 are the limits, OUT.2 the labels, OUT.3 distances
@@ -109,6 +111,27 @@ static void range(FaissIndex *index, size_t n, float radius, const char *out)
     free(x);
 }
 
+/* The index is a flat one until it is trained. */
+static void cast_and_train(FaissIndex *index)
+{
+    float *x = random_vectors(TRAINED, D, 3), *stored = NULL, distance;
+    size_t size = 0;
+    idx_t label;
+    FaissIndexFlat *flat = faiss_IndexFlat_cast(index);
+    printf("%s", flat ? "flat" : "not flat");
+    if (flat)
+        faiss_IndexFlat_xb(flat, &stored, &size);
+    printf(" %zu", size);
+    MUST(faiss_Index_train(index, TRAINED, x));
+    size = 0;
+    if (flat)
+        faiss_IndexFlat_xb(flat, &stored, &size);
+    printf(", then %s %zu", faiss_IndexFlat_cast(index) ? "flat" : "not flat", size);
+    MUST(faiss_Index_search(index, 1, x, 1, &distance, &label));
+    printf(", %lld\n", (long long)faiss_Index_ntotal(index));
+    free(x);
+}
+
 static void vector(FaissIndex *index, int64_t id, const char *out)
 {
     size_t size = (size_t)faiss_Index_d(index) * sizeof(float);
@@ -177,6 +200,8 @@ int main(int argc, char **argv)
         printf("%lld\n", (long long)faiss_Index_ntotal(index));
     } else if (strcmp(what, "trained") == 0 && argc == 3) {
         printf("%d\n", faiss_Index_is_trained(index));
+    } else if (strcmp(what, "cast") == 0 && argc == 3) {
+        cast_and_train(index);
     } else if (strcmp(what, "train") == 0 && argc == 4) {
         float *x = random_vectors(n, (size_t)faiss_Index_d(index), 3);
         MUST(faiss_Index_train(index, (idx_t)n, x));

@@ -7,11 +7,12 @@
  *     trained search PATH    the same, searched by several threads while it becomes that
  *     trained part PATH      an IDMap: threads search its sub-index
  *     trained within PATH    another index contains it
- *     trained held PATH      the same, while it is trained by itself: prints "held", and waits for a
- *                            line before that index is freed
- *     trained facts PATH     inverted lists: their number, and their class
+ *     trained held PATH      the same, while it is trained by itself: prints "held", and waits for
+ * a line before that index is freed trained facts PATH     inverted lists: their number, and their
+ * class
  *
- * Each asks for the training with N vectors, but for `held`.  Ends with 0 if all is as it should be.
+ * Each asks for the training with N vectors, but for `held`.  Ends with 0 if all is as it should
+ * be.
  */
 #include <pthread.h>
 #include <stdbool.h>

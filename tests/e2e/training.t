@@ -72,6 +72,19 @@ good "100 vectors" "$(op add few '"n":100' "$(x 1)")"
 good "an index that needs none" "$(op create none '"d":16,"training":"auto","type":"flat"')"
 like "is trained" "$(op info none)" '"trained":1,"type"'
 
+if has faiss_index_binary_factory; then
+    bits=$(seq 1 128 | awk '{ printf "%02x", $1 * 7 % 256 }')
+    good "a binary index" "$(op create bits '"d":16,"class":"IndexBinary","training":"auto","training_vectors":70,"description":"BIVF8"')"
+    good "takes vectors" "$(op add bits '"n":64' '"hex '"$bits"'"')"
+    like "waits" "$(op info bits)" '"ntotal":64,.*"trained":0,"training":"waiting","training_vectors":70,"type":"IndexBinaryIVF"'
+    good "and is searched" "$(kept found search bits '"n":1,"k":1' '"hex 070e"')"
+    is "exactly" "$(od -An -t d4 "$TMP/found.1" | tr -d ' ')$(od -An -t d8 "$TMP/found.2" | tr -d ' ')" 00
+    good "it takes enough" "$(op add bits '"n":64' '"hex '"$bits"'"')"
+    ok "and is trained" wait_for is_trained bits
+    good "it is searched then" "$(kept found search bits '"n":1,"k":1,"params":{"nprobe":8}' '"hex 070e"')"
+    is "and finds the vector" "$(od -An -t d4 "$TMP/found.1" | tr -d ' ')" 0
+fi
+
 # --- explicit ---
 
 good "explicit" "$(op create ask '"d":16,"training":"explicit","type":"ivf_flat","nlist":20')"
@@ -88,6 +101,11 @@ good "explicit again" "$(op create capi '"d":16,"training":"explicit","type":"iv
 good "with vectors" "$(op add capi '"n":1000' "$(x '')")"
 ok "the C API trains it" remote "$user" train faissx://capi 400
 is "and sees that" "$(remote "$user" trained faissx://capi)" 1
+good "explicit, with codes" "$(op create codes '"d":16,"training":"explicit","description":"PQ4x4np"')"
+good "and vectors" "$(op add codes '"n":1000' "$(x '')")"
+first=$(stat_of pid)
+like "a cast to what stands in for it gives nothing afterwards" "$(remote "$user" cast faissx://codes 2>&1)" '^flat 16000, then (not )?flat 0, 1000$'
+is "and the engine lives" "$(stat_of pid)" "$first"
 good "explicit once more" "$(op create held '"d":16,"training":"explicit","type":"ivf_flat","nlist":8')"
 good "with vectors" "$(op add held '"n":1000' "$(x '')")"
 good "is trained with them" "$(op train held)"

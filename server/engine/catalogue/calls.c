@@ -17,25 +17,25 @@ static int prepare_vectors(struct fxe_req *r, int fop, int bop, bool ids)
     return fxe_call_prepare(r);
 }
 
-/* Without vectors, an index that waits for its training is trained with those that it has. */
-static int prepare_train_alone(struct fxe_req *r, const struct fxe_obj *o)
+/* Without vectors, an index that waits for its training is trained with those that it has.  One
+ * that is trained stays so: the request may have been sent again. */
+static int prepare_train_alone(struct fxe_req *r)
 {
-    msgpack_object *a = fxe_index_call(r, o, FX_OP_Index_train, FX_OP_IndexBinary_train);
+    struct fxe_obj *o = fxe_index_of_key(r, "name");
+    msgpack_object *a = o ? fxe_index_call(r, o, FX_OP_Index_train, FX_OP_IndexBinary_train) : NULL;
     if (!a)
         return -1;
     a[1] = fxe_int(0);
-    return fxe_call_prepare(r);
+    if (fxe_call_prepare(r) != 0)
+        return -1;
+    fxe_training_ask(r);
+    return 0;
 }
 
 static int prepare_train(struct fxe_req *r)
 {
-    if (!fxe_key_has(r, "n") && !fxe_key_has(r, "x")) {
-        struct fxe_obj *o = fxe_index_of_key(r, "name");
-        if (!o)
-            return -1;
-        if (fxe_training_of(o))
-            return prepare_train_alone(r, o);
-    }
+    if (!fxe_key_has(r, "n") && !fxe_key_has(r, "x"))
+        return prepare_train_alone(r);
     return prepare_vectors(r, FX_OP_Index_train, FX_OP_IndexBinary_train, false);
 }
 

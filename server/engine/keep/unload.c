@@ -10,9 +10,8 @@ static bool is_idle(const struct fxe_kept *k)
 {
     const struct fxe_obj *o = k->obj;
     const struct fxe_group *g = o->group;
-    return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps &&
-           !fxe_obj_is_within_others(o) && !k->users && !g->writer && !g->readers &&
-           !g->waiting;
+    return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps && !fxe_obj_is_within_others(o) &&
+           !k->users && !g->writer && !g->readers && !g->waiting;
 }
 
 /* Locks the index that has not been used for longest, of those that are idle and whose changes are

@@ -129,7 +129,7 @@ static int64_t offer_end(int link, int64_t now)
     if (!idle || house.stopping)
         return INT64_MAX;
     fxe_lock();
-    if (fxe_sessions_count() || fxe_under_way_count() || fxe_trainer_is_busy() ||
+    if (fxe_sessions_count() || fxe_under_way_count() || fxe_trainer_works() ||
         (fxe_named_count() && !fxe_keep_store()))
         house.busy_ms = now;
     fxe_unlock();

@@ -28,7 +28,8 @@ enum {
     SENSIBLE = 1000000, /* vectors: waiting for more would take too much memory */
     BITS_MAX = 24,
     LINKS_MAX = 1 << 16,
-    GRAPHS = 3 /* while vectors of links grow, and for the levels above the lowest */
+    GRAPHS = 3,    /* while vectors of links grow, and for the levels above the lowest */
+    MOST = 1 << 30 /* of any number: FAISS's factory refuses larger ones */
 };
 
 static bool follows(const char **at, const char *word)
@@ -47,7 +48,7 @@ static int64_t number(const char **at, int64_t dflt)
         return dflt;
     long long n = strtoll(*at, &end, 10);
     *at = end;
-    return n;
+    return n < MOST ? n : MOST;
 }
 
 /* The centroids of the clustering that is named at `at`; 0: there is none. */

@@ -1,448 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The thread that trains.
- *
- * One index at a time.  It has the index's lock for reading while it copies vectors, and while the
- * result is written to disk; it becomes one for writing for the moment in which the one takes the
- * place of the other, so that there is no change that neither has.
- */
-#include <stdlib.h>
-#include <string.h>
+/* The thread that trains: one index after the other. */
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <utlist.h>
 
-#include "server/engine/catalogue/catalogue.h"
-#include "server/engine/catalogue/keys.h"
-#include "server/engine/catalogue/part.h"
-#include "server/engine/guard/description.h"
-#include "server/engine/guard/facts.h"
-#include "server/engine/guard/guard.h"
-#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/run/wide.h"
 #include "server/engine/search/split.h"
-#include "server/engine/training/held.h"
 #include "server/engine/training/training.h"
 #include "server/log.h"
 
-enum {
-    STACK = 4 << 20,
-    NICE = 10,
-    ROUNDS = 6,       /* without its lock, to carry over what has changed */
-    FEW = 1000,       /* vectors: so many are carried over with it */
-    BLOCK = 16 << 20, /* bytes to add at once */
-    COPIES = 4,       /* of the vectors that are in memory at the same time */
-    GIVEN_COPIES = 2,
-    LITTLE = 64 << 20,
-    LOOK_AGAIN = 1 /* seconds */
-};
+enum { STACK = 4 << 20, NICE = 10, LOOK_AGAIN = 1 /* seconds */ };
 
+/* engine.lock */
 static struct {
     pthread_cond_t wanted;
     struct fxe_obj *first, *last;
-    bool started, runs;        /* there is a thread; it is at an index */
-    pthread_mutex_t replacing; /* held while one index takes the place of another */
-    bool stopped;              /* with it */
-} trainer = {.wanted = PTHREAD_COND_INITIALIZER, .replacing = PTHREAD_MUTEX_INITIALIZER};
-
-struct job {
-    struct fxe_req r; /* of nobody: for the parts, and for the error */
-    struct fxe_obj *o;
-    const struct fxs_plan *plan;
-    struct fxe_req *asked; /* requests that are answered when it has ended */
-    struct fxe_req *hold;  /* the lock, or NULL */
-    struct fxe_obj next;   /* what it becomes */
-    int64_t have;          /* vectors in it */
-    uint64_t seen;         /* changes of the index that are in it */
-    void *old;             /* what it was, to be freed */
-    struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
-    bool gone;             /* nobody can use the index any more, or it is only on disk */
-    bool within; /* another object contains it, which would keep a pointer to what it was */
-};
-
-/* --- the lock --- */
-
-static int is_gone(struct job *j)
-{
-    return fxe_fail(&j->r, "handle", "%s: the index is gone", j->r.operation->name);
-}
-
-/* Recorded changes stay in their queue until the lock is given back.  If one of them waited for it,
- * searches would have to wait behind that. */
-static void stop_changes(struct job *j)
-{
-    fxe_lock();
-    j->kept = j->o->kept;
-    if (j->kept) {
-        fxe_keep_use(j->kept);
-        j->kept->still = true;
-    }
-    fxe_unlock();
-}
-
-static void let_changes_go_on(struct job *j)
-{
-    fxe_lock();
-    if (j->kept) {
-        j->kept->still = j->kept->replacing = false;
-        fxe_change_run_first(j->kept);
-        fxe_keep_leave(j->kept);
-    }
-    fxe_unlock();
-    j->kept = NULL;
-}
-
-static void release(struct job *j)
-{
-    if (j->hold)
-        fxe_hold_end(j->hold);
-    j->hold = NULL;
-    let_changes_go_on(j);
-}
-
-/* While it is locked, no other object comes to contain it: calls that do that lock it for writing.
- */
-static int hold(struct job *j)
-{
-    stop_changes(j);
-    j->hold = fxe_hold_object(j->o);
-    if (!j->hold)
-        return fxe_fail(&j->r, "limit", "%s: the server is out of memory", j->r.operation->name);
-    fxe_lock();
-    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
-    j->within = fxe_obj_is_within_others(j->o);
-    fxe_unlock();
-    if (j->gone)
-        return is_gone(j);
-    if (j->within)
-        return fxe_fail(&j->r, "argument",
-                        "%s: an object that a client of the C API has made contains the index or a "
-                        "part of it; expected none, because the index becomes another object of "
-                        "FAISS when it has been trained",
-                        j->r.operation->name);
-    return 0;
-}
-
-/* Without its lock: is it of any use to go on? */
-static int check_wanted(struct job *j)
-{
-    fxe_lock();
-    j->gone = !j->o->named && !j->o->naliases;
-    fxe_unlock();
-    return j->gone ? is_gone(j) : 0;
-}
-
-/* --- memory --- */
-
-/* FAISS allocates in OpenMP regions, where a lack of memory ends the process. */
-static int check_room(struct job *j, size_t need)
-{
-    need += LITTLE;
-    if (fxe_room() >= need)
-        return 0;
-    fxe_unload_for(need);
-    if (fxe_room() >= need)
-        return 0;
-    return fxe_fail(&j->r, "limit",
-                    "%s: %zu bytes of memory are needed to train the index, but %zu are left",
-                    j->r.operation->name, need, fxe_room());
-}
-
-/* For all of it: copies of what it holds, or of what it is trained with, its centroids, and the
- * links between vectors. */
-static int check_room_for_all(struct job *j)
-{
-    const char *what = j->plan->description;
-    int64_t d = fxe_index_d(j->o), x = 0;
-    for (const struct fxe_req *q = j->asked; q && !x; q = q->next)
-        x = q->v[1].i;
-    size_t given = (size_t)(x + fxe_training_least(what, d)) * (size_t)d * sizeof(float),
-           links = (size_t)fxe_ntotal_of(j->o) * fxe_training_links(what);
-    return check_room(j, COPIES * fxe_held_bytes(j->o) + GIVEN_COPIES * given + links);
-}
-
-/* --- calls about the index to be --- */
-
-static int add(struct job *j, const struct fxe_held *h)
-{
-    bool binary = fxe_is_binary(&j->next);
-    int plain = binary ? FX_OP_IndexBinary_add : FX_OP_Index_add,
-        ids = binary ? FX_OP_IndexBinary_add_with_ids : FX_OP_Index_add_with_ids;
-    int64_t most = (int64_t)(BLOCK / h->each) + 1;
-    for (int64_t from = 0, n; from < h->n; from += n) {
-        struct fxe_part p;
-        n = h->n - from < most ? h->n - from : most;
-        if ((!j->hold && check_wanted(j) != 0) || check_room(j, 2 * BLOCK) != 0)
-            return -1;
-        msgpack_object *a = fxe_part_begin(&p, &j->r, h->ids ? ids : plain);
-        p.r.obj[0] = &j->next;
-        a[1] = fxe_int(n);
-        a[2] = fxe_part_array(&p, h->x + (size_t)from * h->each, (size_t)n * h->each);
-        if (h->ids)
-            a[3] = fxe_part_array(&p, h->ids + from, (size_t)n * sizeof *h->ids);
-        int rc = fxe_part_call(&p);
-        fxe_part_end(&p);
-        if (rc != 0)
-            return -1;
-    }
-    j->have += h->n;
-    return 0;
-}
-
-static int reset(struct job *j)
-{
-    struct fxe_part p;
-    fxe_part_begin(&p, &j->r,
-                   fxe_is_binary(&j->next) ? FX_OP_IndexBinary_reset : FX_OP_Index_reset);
-    p.r.obj[0] = &j->next;
-    int rc = fxe_part_call(&p);
-    fxe_part_end(&p);
-    j->have = 0;
-    return rc;
-}
-
-static int train_with(struct job *j, int64_t n, const void *x, size_t each)
-{
-    struct fxe_part p;
-    msgpack_object *a = fxe_part_begin(
-        &p, &j->r, fxe_is_binary(&j->next) ? FX_OP_IndexBinary_train : FX_OP_Index_train);
-    p.r.obj[0] = &j->next;
-    a[1] = fxe_int(n);
-    a[2] = fxe_part_array(&p, x, (size_t)n * each);
-    int rc = fxe_part_call(&p);
-    fxe_part_end(&p);
-    return rc;
-}
-
-/* Trains with what the index holds: with every so many-th vector, if there are more than FAISS
- * would use. */
-static int train_with_held(struct job *j, const struct fxe_held *h)
-{
-    int64_t n = h->n, most = fxe_training_most(j->plan->description),
-            least = fxe_training_least(j->plan->description, fxe_index_d(&j->next));
-    if (n < least)
-        return fxe_fail(&j->r, "argument",
-                        "%s: the index holds %lld vectors, and none were given; expected at least "
-                        "%lld to train %s with",
-                        j->r.operation->name, (long long)n, (long long)least, j->plan->description);
-    if (n <= most)
-        return train_with(j, n, h->x, h->each);
-    char *some = malloc((size_t)most * h->each);
-    if (!some)
-        return fxe_fail(&j->r, "limit", "%s: the server has no memory for %lld vectors",
-                        j->r.operation->name, (long long)most);
-    for (int64_t i = 0; i < most; i++)
-        memcpy(some + (size_t)i * h->each, h->x + (size_t)(i * n / most) * h->each, h->each);
-    int rc = train_with(j, most, some, h->each);
-    free(some);
-    return rc;
-}
-
-static int train(struct job *j, const struct fxe_held *h)
-{
-    for (struct fxe_req *q = j->asked; q; q = q->next)
-        if (q->v[1].i > 0)
-            return train_with(j, q->v[1].i, q->v[2].p, h->each);
-    return train_with_held(j, h);
-}
-
-/* --- from one to the other --- */
-
-/* Reads what the index to be lacks.  *all: it has changed, so all of it. */
-static int read_changes(struct job *j, struct fxe_held *h, bool *all)
-{
-    uint64_t changes = j->o->training->changes;
-    int64_t n = fxe_ntotal_of(j->o), from = 0;
-    *all = changes != j->seen || n < j->have;
-    j->seen = changes;
-    if (!*all)
-        from = j->have;
-    if (n > 0 &&
-        check_room(j, COPIES * (fxe_held_bytes(j->o) / (size_t)n) * (size_t)(n - from)) != 0)
-        return -1;
-    return fxe_held_read(&j->r, j->o, from, h);
-}
-
-static bool has_little_to_do(const struct job *j)
-{
-    int64_t more = fxe_ntotal_of(j->o) - j->have;
-    return j->o->training->changes == j->seen && more >= 0 && more <= FEW;
-}
-
-/* Carries over what has changed since the index was copied.  With the lock at the end, and nothing
- * left to do. */
-static int catch_up(struct job *j)
-{
-    for (int round = 0;; round++) {
-        struct fxe_held h = {.n = 0};
-        bool all = false;
-        if (hold(j) != 0)
-            return -1;
-        bool last = has_little_to_do(j) || round == ROUNDS;
-        int rc = read_changes(j, &h, &all);
-        if (!last)
-            release(j);
-        if (rc == 0 && all)
-            rc = reset(j);
-        if (rc == 0)
-            rc = add(j, &h);
-        fxe_held_free(&h);
-        if (rc != 0 || last)
-            return rc;
-    }
-}
-
-static int make_next(struct job *j)
-{
-    struct fxe_held h = {.n = 0};
-    int rc = hold(j) != 0 || check_room_for_all(j) != 0 ? -1 : 0;
-    if (rc == 0) {
-        int64_t d = fxe_index_d(j->o);
-        int64_t metric =
-            fxe_is_binary(j->o) ? METRIC_L2 : (int64_t)fxe_api()->Index_metric_type(j->o->ptr);
-        j->seen = j->o->training->changes;
-        rc = fxe_held_read(&j->r, j->o, 0, &h);
-        release(j);
-        if (rc == 0)
-            j->next.ptr = fxe_training_make(&j->r, j->next.cls, d, metric, j->plan->description);
-        j->next.odd = fxe_is_odd_description(j->plan->description);
-    }
-    if (rc == 0)
-        rc = j->next.ptr && check_wanted(j) == 0 && train(j, &h) == 0 && add(j, &h) == 0 ? 0 : -1;
-    fxe_held_free(&h);
-    return rc;
-}
-
-/* The snapshot of what it becomes is the only one from here on. */
-static int store(struct job *j)
-{
-    char why[FXS_STORE_WHY];
-    struct fxe_req *asked = j->asked && !j->asked->failed ? j->asked : NULL;
-    fxe_lock();
-    if (j->kept)
-        j->kept->replacing = true;
-    fxe_unlock();
-    if (!j->kept || fxe_snapshot_next(j->kept, &j->next, asked, why) == 0)
-        return 0;
-    if (asked)
-        msgpack_sbuffer_clear(&asked->reply); /* it was packed for the snapshot */
-    return fxe_fail(&j->r, "limit", "%s: the trained index could not be stored: %s",
-                    j->r.operation->name, why);
-}
-
-/* The caller has locked the index for writing. */
-static void put_in_place(struct job *j)
-{
-    struct fxe_obj *doomed = NULL, *o = j->o;
-    j->old = o->ptr;
-    fxe_lock();
-    struct fxe_training *t = o->training;
-    LL_CONCAT(j->asked, t->asked); /* those that came meanwhile */
-    t->asked = NULL;
-    o->training = NULL;
-    fxe_obj_replace(o, j->next.ptr, &doomed);
-    o->odd = j->next.odd;
-    o->planned = 1;
-    fxe_unlock();
-    j->next.ptr = NULL;
-    fxe_obj_destroy_list(doomed);
-    free(t);
-}
-
-static int replace(struct job *j)
-{
-    j->next.planned = 1;
-    fxe_nprobe_copy(j->o, &j->next);
-    pthread_mutex_lock(&trainer.replacing);
-    while (trainer.stopped) /* the process is about to end */
-        pause();
-    int rc = store(j);
-    if (rc == 0) {
-        fxe_hold_raise(j->hold);
-        put_in_place(j);
-    }
-    release(j);
-    pthread_mutex_unlock(&trainer.replacing);
-    return rc;
-}
-
-/* --- the outcome --- */
-
-static void answer(struct job *j)
-{
-    for (struct fxe_req *q = j->asked, *next; q; q = next) {
-        next = q->next;
-        q->next = NULL;
-        if (j->r.failed) {
-            q->failed = true;
-            q->code = j->r.code;
-            q->kind = j->r.kind;
-            q->message = j->r.message ? strdup(j->r.message) : NULL;
-        }
-        fxe_req_finish(q);
-    }
-    j->asked = NULL;
-}
-
-/* Whoever asked is told why, and the index goes on waiting. */
-static void give_up(struct job *j)
-{
-    const char *why = j->r.message ? j->r.message : "out of memory";
-    fxe_lock();
-    struct fxe_training *t = j->o->training;
-    t->runs = false;
-    if (!j->asked && !j->gone && !j->within)
-        snprintf(t->why, sizeof t->why, "%s", why);
-    fxe_unlock();
-    fxs_log(FXS_WARN, "engine", "event=training-failed description=\"%s\" why=\"%s\"",
-            j->plan->description, why);
-}
-
-/* A training that ends the engine is tried again only if a request asks for it. */
-static void mark(const struct job *j, bool begins)
-{
-    fxe_lock();
-    const struct fxe_kept *k = j->o->kept;
-    uint64_t entry = k ? k->entry : 0;
-    fxe_unlock();
-    if (fxe_keep_store())
-        fxs_store_mark_training(fxe_keep_store(), begins ? entry : 0);
-}
-
-/* Returns true if it is to be trained when no other object contains it any more. */
-static bool run_job(struct fxe_obj *o, struct fxe_req *asked)
-{
-    static const struct fxe_operation operation = {"index_train", 0, NULL, NULL, NULL};
-    int64_t began = fxe_now_ms();
-    struct fxs_plan plan = o->training->plan; /* only this thread takes it away */
-    struct job j = {.o = o, .plan = &plan, .asked = asked, .next.cls = fx_root(o->cls)};
-    j.r.operation = &operation;
-    msgpack_sbuffer_init(&j.r.extra);
-    msgpack_sbuffer_init(&j.r.reply);
-    mark(&j, true);
-    int rc = make_next(&j) != 0 || catch_up(&j) != 0 || replace(&j) != 0 ? -1 : 0;
-    release(&j);
-    mark(&j, false);
-    fxe_guard_forget(&j.next);
-    if (j.next.ptr)
-        fxe_obj_free_faiss(j.next.cls, j.next.ptr);
-    if (j.old)
-        fxe_obj_free_faiss(j.next.cls, j.old);
-    if (rc != 0)
-        give_up(&j);
-    else
-        fxs_log(FXS_INFO, "engine", "event=trained description=\"%s\" ntotal=%lld ms=%lld",
-                plan.description, (long long)j.have, (long long)(fxe_now_ms() - began));
-    bool later = rc != 0 && j.within && !asked;
-    answer(&j);
-    fxe_req_clear(&j.r);
-    return later;
-}
-
-/* --- the thread --- */
+    bool runs, at_work;
+} trainer = {.wanted = PTHREAD_COND_INITIALIZER};
 
 /* The caller holds engine.lock. */
 static struct fxe_obj *take_first(void)
@@ -471,7 +48,7 @@ static struct fxe_obj *take_first(void)
 static struct fxe_obj *next_due(void)
 {
     struct fxe_obj *o;
-    trainer.runs = false;
+    trainer.at_work = false;
     while (!(o = take_first())) {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
@@ -481,7 +58,7 @@ static struct fxe_obj *next_due(void)
         else
             pthread_cond_wait(&trainer.wanted, &fxe_engine.lock);
     }
-    trainer.runs = true;
+    trainer.at_work = true;
     return o;
 }
 
@@ -512,7 +89,7 @@ static void *run(void *arg)
         o->training->asked = NULL;
         fxe_unlock();
         fxe_wide_set_width(width);
-        bool later = run_job(o, asked);
+        bool later = fxe_training_run(o, asked);
         if (was_asked && o->training)
             look_again(o);
         fxe_lock();
@@ -526,11 +103,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-bool fxe_trainer_is_busy(void)
-{
-    return trainer.first || trainer.runs;
-}
-
 /* The caller holds engine.lock. */
 static void start(void)
 {
@@ -542,19 +114,21 @@ static void start(void)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     int rc = pthread_create(&t, &attr, run, (void *)(intptr_t)width);
     pthread_attr_destroy(&attr);
-    trainer.started = rc == 0;
+    trainer.runs = rc == 0;
     if (rc != 0)
         fxs_log(FXS_WARN, "engine", "event=no-thread errno=%d", rc);
 }
 
-void fxe_trainer_add(struct fxe_obj *o)
+bool fxe_trainer_add(struct fxe_obj *o)
 {
     struct fxe_training *t = o->training;
-    if (!trainer.started)
-        start(); /* if that fails, the next index that is due, or vectors for it, try again */
+    if (!trainer.runs)
+        start();
+    if (!trainer.runs)
+        return false;
     if (t->due || t->runs) {                  /* the thread looks again when it has ended; */
         pthread_cond_signal(&trainer.wanted); /* it may have been asked for one that it passed by */
-        return;
+        return true;
     }
     t->due = true;
     t->next = NULL;
@@ -565,11 +139,10 @@ void fxe_trainer_add(struct fxe_obj *o)
         trainer.first = o;
     trainer.last = o;
     pthread_cond_signal(&trainer.wanted);
+    return true;
 }
 
-void fxe_trainer_stop(void)
+bool fxe_trainer_works(void)
 {
-    pthread_mutex_lock(&trainer.replacing);
-    trainer.stopped = true;
-    pthread_mutex_unlock(&trainer.replacing);
+    return trainer.first || trainer.at_work;
 }

@@ -113,6 +113,12 @@ static int read_vectors(struct fxe_req *r)
     return 0;
 }
 
+static bool is_trained(const struct fxe_obj *o)
+{
+    return fxe_is_binary(o) ? fxe_api()->IndexBinary_is_trained(o->ptr)
+                            : fxe_api()->Index_is_trained(o->ptr);
+}
+
 /* It has the index's lock, and gives it back: the thread takes its own.  If the index has been
  * trained meanwhile, that was it. */
 static int start(struct fxe_req *r)
@@ -120,16 +126,26 @@ static int start(struct fxe_req *r)
     struct fxe_obj *o = fxe_obj_target(r->obj[0]);
     if (read_vectors(r) != 0)
         return 0;
+    if (!fxe_training_of(o) && !is_trained(o)) {
+        fxe_fail(r, "argument",
+                 "%s: n and x are missing; without them only an index is trained that was made "
+                 "with `training`",
+                 r->operation->name);
+        return 0;
+    }
     fxe_lock();
     struct fxe_training *t = o->training;
-    if (t) {
+    bool waits = t && fxe_trainer_add(o);
+    if (waits) {
         fxe_needs_give(&r->needs);
         r->next = NULL;
         LL_APPEND(t->asked, r);
-        fxe_trainer_add(o);
     }
     fxe_unlock();
-    return t != NULL;
+    if (t && !waits)
+        fxe_fail(r, "limit", "%s: the server has no memory for a thread that trains",
+                 r->operation->name);
+    return waits;
 }
 
 static const struct fxe_operation ask_operation = {"index_train", 0, NULL, NULL, start};
@@ -150,11 +166,16 @@ int fxe_training_prepare(struct fxe_req *r)
                         r->fn->name);
     if (fxe_act_of(r->op) != FXE_ACT_train)
         return 0;
+    fxe_training_ask(r);
+    return 0;
+}
+
+void fxe_training_ask(struct fxe_req *r)
+{
     r->operation = &ask_operation;
     r->fn = NULL;
     r->op = 0;
     r->lane = FXE_SMALL;
     for (int i = 0; i < r->needs.n; i++)
         r->needs.need[i].write = false;
-    return 0;
 }

@@ -16,6 +16,7 @@
  *     plan.c       what an index is to become, its holder, how many vectors are enough
  *     training.c   when it is due, and the requests that ask for it
  *     trainer.c    the thread
+ *     job.c        what it does for one index
  *     held.c       the vectors of a holder
  *
  * The plan is in the note that the store keeps beside the index (server/note.h).  If training fails
@@ -76,6 +77,8 @@ bool fxe_training_has_failed(const struct fxe_obj *o);
 /* A faiss_Index_train of an index that waits becomes a request to the thread.  Returns 0, or -1
  * with the reply set if the call cannot be made before it has been trained. */
 int fxe_training_prepare(struct fxe_req *r);
+/* The same of a request for training without vectors, whatever the index is. */
+void fxe_training_ask(struct fxe_req *r);
 /* The request has its locks still: notes what it has changed. */
 void fxe_training_changed(const struct fxe_req *r);
 /* Is it trained by itself, and has enough vectors?  Then it is due.  The index is in memory, and
@@ -94,10 +97,18 @@ bool fxe_training_is(const struct fxe_operation *op);
 
 /* --- trainer.c --- */
 
-/* The index is to be trained.  The caller holds engine.lock. */
-void fxe_trainer_add(struct fxe_obj *o);
-/* Is any index due, or being trained?  The caller holds engine.lock. */
-bool fxe_trainer_is_busy(void);
+/* The index is to be trained.  Returns false if there is no memory for the thread.  The caller
+ * holds engine.lock. */
+bool fxe_trainer_add(struct fxe_obj *o);
+/* Is it training, or about to?  The caller holds engine.lock. */
+bool fxe_trainer_works(void);
+
+/* --- job.c --- */
+
+/* Trains an index that waits, and answers the requests that have asked for it.  Called by the
+ * thread, which has no lock.  Returns true if it is to be trained later, when no other object
+ * contains it. */
+bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked);
 /* No index becomes another one any more.  The caller holds no lock of the engine's. */
 void fxe_trainer_stop(void);
 
