@@ -81,14 +81,19 @@ large='"d":128,"training":"auto","training_vectors":16000,"type":"ivf_flat","nli
 give() { op add "$1" '"n":16000' '"file '"$TMP"'/large"'; }
 good "an index whose training takes long" "$(op create slow "$large")"
 good "with vectors" "$(give slow)"
-ok "is being trained" wait_for is_in slow running
-engine=$(stat_of pid)
-kill -SEGV "$engine"
-wait_for gone "$engine"
-wait_for sh -c '"$1" "$2" "{\"operation\":\"index_info\",\"name\":\"slow\"}" | grep -q ntotal' - "$BUILD/tests/e2e/raw" "$SERVER"
-like "a training that ended the engine is not tried again" "$(op info slow)" '"ntotal":16000,.*"training":"failed",.*"training_error":"the engine ended with signal 11'
-good "more vectors do not change that" "$(op add slow '"n":10' "\"$(head -c 5120 "$TMP/large" >"$TMP/large10"; echo "file $TMP/large10")\"")"
-like "it has failed" "$(op info slow)" '"ntotal":16010,.*"training":"failed"'
+case $BUILD in
+*-address | *-thread) ;; # they report the signal themselves
+*)
+    ok "is being trained" wait_for is_in slow running
+    engine=$(stat_of pid)
+    kill -SEGV "$engine"
+    wait_for gone "$engine"
+    wait_for sh -c '"$1" "$2" "{\"operation\":\"index_info\",\"name\":\"slow\"}" | grep -q ntotal' - "$BUILD/tests/e2e/raw" "$SERVER"
+    like "a training that ended the engine is not tried again" "$(op info slow)" '"ntotal":16000,.*"training":"failed",.*"training_error":"the engine ended with signal 11'
+    good "more vectors do not change that" "$(op add slow '"n":10' "\"$(head -c 5120 "$TMP/large" >"$TMP/large10"; echo "file $TMP/large10")\"")"
+    like "it has failed" "$(op info slow)" '"ntotal":16010,.*"training":"failed"'
+    ;;
+esac
 engine=$(stat_of pid)
 good "a request trains it" "$(RAW_SECONDS=120 op train slow)"
 is "however long that takes, it is the same engine" "$(stat_of pid)" "$engine"
