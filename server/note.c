@@ -45,7 +45,7 @@ void fxs_note_write(const struct fxs_note *n, msgpack_sbuffer *b)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, b, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, n->plan.description[0] ? 9 : 4);
+    msgpack_pack_map(&pk, 4 + (n->planned != 0) + (n->plan.description[0] ? 5 : 0));
     fx_pack_str(&pk, "d");
     msgpack_pack_int64(&pk, n->d);
     fx_pack_str(&pk, "metric");
@@ -54,6 +54,10 @@ void fxs_note_write(const struct fxs_note *n, msgpack_sbuffer *b)
     msgpack_pack_int64(&pk, n->ntotal);
     fx_pack_str(&pk, "odd");
     msgpack_pack_int64(&pk, n->odd);
+    if (n->planned) {
+        fx_pack_str(&pk, "planned");
+        msgpack_pack_int(&pk, n->planned);
+    }
     if (n->plan.description[0])
         write_plan(&n->plan, &pk);
 }
@@ -62,13 +66,15 @@ void fxs_note_read(struct fxs_note *n, const void *data, size_t size)
 {
     struct fx_header h = {0};
     const char *why;
-    int64_t odd = 0;
+    int64_t odd = 0, planned = 0;
     if (fx_header_read(&h, data, size, &why) == 0) {
         fx_header_int(&h, "d", &n->d);
         fx_header_int(&h, "metric", &n->metric);
         fx_header_int(&h, "ntotal", &n->ntotal);
         fx_header_int(&h, "odd", &odd);
         n->odd = (int)odd;
+        fx_header_int(&h, "planned", &planned);
+        n->planned = planned != 0;
         read_plan(&h, &n->plan);
     }
     fx_header_free(&h);

@@ -18,7 +18,7 @@ struct fxs_plan {
 
 struct fxs_note {
     int64_t d, metric, ntotal;
-    int odd; /* fxe_obj.odd */
+    int odd, planned; /* of fxe_obj */
     struct fxs_plan plan;
 };
 

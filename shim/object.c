@@ -34,6 +34,7 @@ struct fx_obj {
     char *name;
     int refs; /* the table's own, and one for each call in progress */
     int ended;
+    int waits; /* atomic; see fx_obj_waits */
     unsigned generation, ancestors,
         forks; /* when it was made; see session.h; the first is atomic */
     struct fx_value *value;
@@ -299,6 +300,16 @@ int fx_obj_shared(const struct fx_obj *o)
 }
 
 /* --- remembered answers --- */
+
+int fx_obj_waits(const struct fx_obj *o)
+{
+    return __atomic_load_n(&o->waits, __ATOMIC_RELAXED);
+}
+
+void fx_obj_set_waits(struct fx_obj *o, int waits)
+{
+    __atomic_store_n(&o->waits, waits, __ATOMIC_RELAXED);
+}
 
 int fx_obj_cast(const struct fx_obj *o, int cls)
 {

@@ -71,6 +71,11 @@ int fx_obj_inherited(const struct fx_obj *o);
 /* May another process have the handle, by a fork since it was made? */
 int fx_obj_shared(const struct fx_obj *o);
 
+/* The index was opened by its name and waits for its training, by which it becomes one of another
+ * class: what is asked about its class is not remembered. */
+int fx_obj_waits(const struct fx_obj *o);
+void fx_obj_set_waits(struct fx_obj *o, int waits);
+
 /* The remembered answer of a cast: 1 yes, 0 no, -1 unknown. */
 int fx_obj_cast(const struct fx_obj *o, int cls);
 void fx_obj_set_cast(struct fx_obj *o, int cls, int yes);

@@ -21,6 +21,7 @@ struct fxs_mark {
     uint64_t salt, frames, wal_check; /* of the log: which one, and how many frames are durable */
     /* Which segment, and up to where it is durable; the first version did not have these. */
     uint64_t segment, tail, stream_check;
+    uint64_t training, unused, training_check; /* an entry; the second version did not have it */
 };
 
 enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
@@ -31,13 +32,17 @@ enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 void fxs_mark_open(struct fxs_store *s)
 {
     struct fxs_mark m = {0};
-    struct fxs_mark empty = {.check = ~0ull, .wal_check = ~0ull, .stream_check = ~0ull};
+    struct fxs_mark empty = {
+        .check = ~0ull, .wal_check = ~0ull, .stream_check = ~0ull, .training_check = ~0ull};
     s->mark_fd = openat(s->dir, mark_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->mark_fd < 0)
         return;
     ssize_t n = pread(s->mark_fd, &m, sizeof m, 0);
-    if (n == (ssize_t)offsetof(struct fxs_mark, segment)) {
+    if (n == (ssize_t)offsetof(struct fxs_mark, segment))
         m.stream_check = ~0ull;
+    if (n == (ssize_t)offsetof(struct fxs_mark, segment) ||
+        n == (ssize_t)offsetof(struct fxs_mark, training)) {
+        m.training_check = ~0ull;
         empty = m;
         n = 0;
     }
@@ -48,6 +53,8 @@ void fxs_mark_open(struct fxs_store *s)
         s->marked_entry = m.entry;
         s->marked_number = m.number;
     }
+    if (m.training_check == ~m.training)
+        s->marked_training = m.training;
     s->mark = mmap(NULL, sizeof m, PROT_READ | PROT_WRITE, MAP_SHARED, s->mark_fd, 0);
     if (s->mark == MAP_FAILED)
         s->mark = NULL;
@@ -95,6 +102,17 @@ void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
 {
     *entry = s->marked_entry;
     *number = s->marked_number;
+}
+
+void fxs_store_mark_training(struct fxs_store *s, uint64_t entry)
+{
+    if (s->mark)
+        put(&s->mark->training, entry, 0);
+}
+
+uint64_t fxs_store_marked_training(const struct fxs_store *s)
+{
+    return s->marked_training;
 }
 
 void fxs_mark_committed(struct fxs_store *s)

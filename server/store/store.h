@@ -216,6 +216,9 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
  * fxs_store_marked returns the note that the previous process has left; 0, 0 if none. */
 void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number);
 void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number);
+/* The same of an entry that is being trained; 0: none is. */
+void fxs_store_mark_training(struct fxs_store *s, uint64_t entry);
+uint64_t fxs_store_marked_training(const struct fxs_store *s);
 
 /* Removes the record from the entry's log, but keeps it for `verify`, with the reason. */
 enum fxs_store_rc fxs_store_set_aside(struct fxs_store *s, uint64_t entry, uint64_t number,

@@ -104,6 +104,8 @@ static int answer_here(struct fx_call *c)
             return 1;
         }
     }
+    if (c->waits && !(flags & FX_D)) /* the index becomes one of another class */
+        return 0;
     if (flags & FX_CAST) {
         int yes = c->v[0].p ? fx_obj_cast(c->obj[0], c->fn->ret.cls) : 0;
         if (yes >= 0) {
@@ -283,6 +285,21 @@ static int take_reply(struct fx_rpc *r, void *ctx)
 
 /* --- the call --- */
 
+/* Does a call that succeeded tell that the index it is about waits no longer? */
+static int has_its_training(const struct fx_call *c)
+{
+    switch (c->op) {
+    case FX_OP_Index_train:
+    case FX_OP_IndexBinary_train:
+        return 1;
+    case FX_OP_Index_is_trained:
+    case FX_OP_IndexBinary_is_trained:
+        return c->v[c->fn->nparams].i != 0;
+    default:
+        return 0;
+    }
+}
+
 /* What a call that succeeded means for what the client remembers. */
 static void update_objects(struct fx_call *c)
 {
@@ -291,8 +308,11 @@ static void update_objects(struct fx_call *c)
         fx_obj_end(c->obj[0]);
     if (fn->flags & FX_RESIZE && c->first)
         fx_obj_forget(c->first);
-    if (fn->flags & (FX_FIXED | FX_D) && c->first && fn->ret.kind != FX_ERR)
+    if ((fn->flags & FX_D || (fn->flags & FX_FIXED && !c->waits)) && c->first &&
+        fn->ret.kind != FX_ERR)
         fx_obj_set_fixed(c->first, c->op, c->v[fn->nparams]);
+    if (c->waits && has_its_training(c))
+        fx_obj_set_waits(c->first, 0);
 }
 
 /* Does the call change an object of the server? */
@@ -375,6 +395,7 @@ static int hold_all(struct fx_call *c)
                 fx_obj_end(c->obj[i]);
             return -1;
         }
+    c->waits = c->first && fx_obj_waits(c->first);
     return 0;
 }
 

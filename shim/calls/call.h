@@ -22,6 +22,7 @@ struct fx_call {
     struct fx_obj *obj[FX_PARAMS_MAX]; /* of remote handles, held */
     uint64_t elems[FX_PARAMS_MAX];     /* of arrays */
     struct fx_obj *first;              /* the object that the call is about */
+    int waits;                         /* it waited for its training when the call began */
     struct fx_rpc rpc;
     struct fx_arrays_later later;
     struct fx_range_result_in result; /* of a range search */

@@ -120,7 +120,8 @@ static int take_return_value(struct fx_call *c)
     case FX_HANDLE:
         if (c->fn->flags & FX_CAST) {
             int yes = o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 != 0;
-            fx_obj_set_cast(c->obj[0], c->fn->ret.cls, yes);
+            if (!c->waits)
+                fx_obj_set_cast(c->obj[0], c->fn->ret.cls, yes);
             ret->p = yes ? c->v[0].p : NULL;
         } else if (o->type != MSGPACK_OBJECT_NIL) {
             ret->p = take_handle(c, o, c->fn->ret.cls);

@@ -92,11 +92,20 @@ static int pack_open(struct fx_rpc *r, void *ctx)
     return 0;
 }
 
+static void note_waits(struct fx_obj *o, const struct fx_header *reply)
+{
+    const msgpack_object *waits = fx_header_get(reply, "waits");
+    fx_obj_set_waits(o, waits && waits->type == MSGPACK_OBJECT_BOOLEAN && waits->via.boolean);
+}
+
 static int take_opened(struct fx_rpc *r, void *ctx)
 {
     const struct opening *o = ctx;
     if (fx_take_out_handle(r, o->cls, o->p_out, o->function) != 0)
         return -1;
+    struct fx_obj *obj = fx_obj_get(*o->p_out);
+    note_waits(obj, &r->reply);
+    fx_obj_release(obj);
     return fx_obj_set_origin(*o->p_out, o->function, o->name) == 0
                ? 0
                : fx_fail(FAISSX_E_MEMORY, "%s: out of memory", o->function);
@@ -141,6 +150,7 @@ static int take_opened_again(struct fx_rpc *r, void *ctx)
         return fx_rpc_malformed(r, "the reply lacks a handle");
     if (is_like_before(o->again, e->via.array.ptr) != 0)
         return -1;
+    note_waits(o->again, &r->reply);
     fx_obj_renew(o->again, e->via.array.ptr->via.u64, r->generation);
     return 0;
 }

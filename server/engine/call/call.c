@@ -56,7 +56,7 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
         return fxe_fail(r, "handle", "%s: %s is a Faiss%s, not a Faiss%s", r->fn->name, p->name,
                         fx_classes[(*o)->cls].name, fx_classes[cls].name);
     if (fxe_needs_add(&r->needs, *o,
-                      p->changed || fx_classes[(*o)->cls].single || owns(r, p, *o)) != 0)
+                      p->changed || p->kept || fx_classes[(*o)->cls].single || owns(r, p, *o)) != 0)
         return fxe_fail(r, "limit", "%s: the call uses too many objects", r->fn->name);
     return 0;
 }
@@ -118,8 +118,7 @@ int fxe_call_prepare(struct fxe_req *r)
     for (int i = 0; i < r->needs.n; i++)
         if (r->needs.need[i].write && fxe_is_shared(r->needs.need[i].obj))
             r->lane = FXE_WIDE; /* it is copied first */
-    fxe_training_prepare(r);
-    return 0;
+    return fxe_training_prepare(r);
 }
 
 /* --- run --- */
@@ -382,6 +381,10 @@ int fxe_call_make(struct fxe_req *r)
     if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
         (r->replaces && fxe_replace_first(r) != 0))
         return -1;
+    if (fxe_training_is_over(r)) {
+        r->v[r->fn->nparams].i = 0;
+        return 0;
+    }
     if (r->fn->flags & FX_PRINTS)
         invoke_printing(r);
     else

@@ -77,16 +77,18 @@ static void pack_type(struct fxe_req *r, const struct fxe_training *t, const voi
 }
 
 /* What the index waits for, or nothing. */
-static void pack_training(struct fxe_req *r, const struct fxe_training *t)
+static void pack_training(struct fxe_req *r)
 {
+    const struct fxe_training *t = fxe_training_of(r->obj[0]);
     char why[sizeof t->why];
     if (!t)
         return;
     fxe_lock(); /* it stays while the index is locked */
     bool runs = t->runs;
+    bool held = fxe_training_is_held(fxe_obj_target(r->obj[0]));
     memcpy(why, t->why, sizeof why);
     fxe_unlock();
-    pack_text(r, "training", runs ? "running" : *why ? "failed" : "waiting");
+    pack_text(r, "training", runs ? "running" : held ? "held" : *why ? "failed" : "waiting");
     pack_int(r, "training_vectors", t->plan.asked ? 0 : t->plan.enough);
     if (*why)
         pack_text(r, "training_error", why);
@@ -102,7 +104,7 @@ static void run_info(struct fxe_req *r)
     pack_int(r, "metric", metric_of(o));
     pack_int(r, "ntotal", fxe_ntotal_of(o));
     pack_int(r, "trained", !t && is_trained(o));
-    pack_training(r, t);
+    pack_training(r);
 }
 
 static void run_stats(struct fxe_req *r)
@@ -125,7 +127,7 @@ static void run_stats(struct fxe_req *r)
         pack_int(r, "unsaved", unsaved);
         pack_int(r, "time", time);
     }
-    pack_training(r, fxe_training_of(o));
+    pack_training(r);
 }
 
 void fxe_index_count(const struct fxe_req *r)

@@ -7,6 +7,7 @@
 #include "server/engine/catalogue/vectors.h"
 #include "server/engine/dialect/ask.h"
 #include "server/engine/dialect/links.h"
+#include "server/engine/training/training.h"
 
 int fxd_check_d(struct fxd_ask *a, const struct fx_rows *rows)
 {
@@ -132,7 +133,8 @@ enum { ADDING = FXD_LOOKING + 1, SETTLING };
 static bool settles(struct fxd_ask *a, const struct fxe_req *done)
 {
     fxd_facts_of(done->obj[0], &a->facts);
-    if (!a->facts.waits || a->facts.ntotal < a->facts.enough)
+    if (!a->facts.waits || a->facts.ntotal < a->facts.enough ||
+        fxe_training_has_failed(done->obj[0]))
         return false;
     a->state = SETTLING;
     fxd_begin_named(a, "index_train");

@@ -34,10 +34,9 @@ struct fxe_change {
     struct fxe_change *next;
 };
 
-/* Has the first of the queue ask for its locks.  The caller holds engine.lock. */
-static void run_first(struct fxe_kept *k)
+void fxe_change_run_first(struct fxe_kept *k)
 {
-    if (!k->due || k->running)
+    if (!k->due || k->running || k->still)
         return;
     k->running = true;
     k->due->began_ms = fxe_now_ms();
@@ -81,7 +80,7 @@ static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number
         else
             k->due = c;
         k->last_due = c;
-        run_first(k);
+        fxe_change_run_first(k);
     } else {
         if (c->kept->gone) /* it is not kept any more */
             go(c->r, FXE_KEEP_BY_STATE);
@@ -186,7 +185,7 @@ void fxe_change_end(struct fxe_req *r)
     k->log_bytes += c->bytes;
     k->due = c->next;
     k->running = false;
-    run_first(k);
+    fxe_change_run_first(k);
     fxe_snapshot_if_due(k);
     fxe_keep_leave(k);
 }

@@ -24,6 +24,11 @@ static int tell(struct fxe_req *r)
 
 static const struct fxe_operation hold_operation = {"hold", 0, NULL, NULL, tell};
 
+bool fxe_is_hold(const struct fxe_req *r)
+{
+    return r->operation == &hold_operation;
+}
+
 static struct hold *new_hold(void)
 {
     struct hold *h = calloc(1, sizeof *h);

@@ -102,8 +102,12 @@ static struct fxe_obj *new_object(struct fxe_kept *k, const struct fxs_entry *e)
     k->note.d = UNKNOWN;
     fxs_note_read(&k->note, e->note, e->note_size);
     o->odd = k->note.odd;
+    o->planned = k->note.planned;
     fxe_keep_adopt(k);
-    return fxe_training_set(o, &k->note.plan) == 0 ? o : NULL;
+    if (fxe_training_set(o, &k->note.plan) != 0)
+        return NULL;
+    fxe_load_set_training(k);
+    return o;
 }
 
 static int add_entry(void *ctx, const struct fxs_entry *e)

@@ -59,6 +59,7 @@ struct fxe_kept {
     uint64_t newest;            /* moment that was committed; with `committing` */
     pthread_mutex_t committing; /* two snapshots may be under way */
     int64_t not_before_ms;      /* the last snapshot failed: none before this */
+    bool still;                 /* recorded changes wait: a thread has the index for a while */
     bool replacing;             /* the snapshot is of what it is about to become: take no other */
     bool gone;                  /* unpublished: freed with its last user */
     struct fxe_kept *prev, *next;
@@ -142,6 +143,8 @@ void fxe_change_record(struct fxe_req *r);
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
 /* A recorded request has run: the next one may.  The caller holds engine.lock. */
 void fxe_change_end(struct fxe_req *r);
+/* Has the first of those that wait run, unless k->still.  The caller holds engine.lock. */
+void fxe_change_run_first(struct fxe_kept *k);
 void fxe_change_free(struct fxe_change *c);
 
 /* --- record.c --- */
@@ -198,6 +201,8 @@ bool fxe_load_has_room(const struct fxe_kept *k, char *why);
 enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why);
 /* What an interrupted replay left: sets aside the record that ended the engine. */
 void fxe_load_check_mark(void);
+/* The entry waits for its training: if that has ended the engine, it has failed. */
+void fxe_load_set_training(struct fxe_kept *k);
 
 /* --- mapped.c --- */
 
@@ -230,6 +235,8 @@ void fxe_unload_for(size_t bytes);
 struct fxe_req *fxe_hold(struct fxe_kept *k, bool write);
 /* The same of any index, for reading; NULL if memory is out. */
 struct fxe_req *fxe_hold_object(struct fxe_obj *o);
+/* Is it the request of a thread that waits so?  It gets the lock of an absent index as it is. */
+bool fxe_is_hold(const struct fxe_req *r);
 /* The lock for reading becomes one for writing, and nobody changes the index in between. */
 void fxe_hold_raise(struct fxe_req *hold);
 void fxe_hold_end(struct fxe_req *hold);

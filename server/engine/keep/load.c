@@ -142,6 +142,7 @@ void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
                        : (int64_t)api->Index_metric_type(o->ptr);
     n->ntotal = fxe_ntotal_of(o);
     n->odd = o->odd;
+    n->planned = o->planned;
     n->plan = o->training ? o->training->plan : (struct fxs_plan){.enough = 0};
 }
 
@@ -180,7 +181,7 @@ static bool is_absent(const struct fxe_req *r, const struct fxe_obj *o)
 static bool needs_absent(const struct fxe_req *r)
 {
     bool absent = false;
-    if (r->fn && r->fn->flags & FX_FREE)
+    if (fxe_is_hold(r) || (r->fn && r->fn->flags & FX_FREE))
         return false;
     for (int i = 0; i < r->nheld && !absent; i++)
         absent = is_absent(r, r->held[i]);
@@ -303,15 +304,31 @@ static bool has_crashed(const char *how)
            number != SIGBUS;
 }
 
+static uint64_t crashed_training; /* an entry, or 0 */
+
+void fxe_load_set_training(struct fxe_kept *k)
+{
+    struct fxe_training *t = k->obj->training;
+    if (t && crashed_training == k->entry)
+        snprintf(t->why, sizeof t->why, "the engine ended with %s while it was trained",
+                 fxe_engine.options.previous);
+}
+
 void fxe_load_check_mark(void)
 {
     uint64_t entry, number;
     char why[FXS_STORE_WHY], reason[256];
+    uint64_t training = fxs_store_marked_training(fxe_keep_store());
     fxs_store_marked(fxe_keep_store(), &entry, &number);
-    if (!number)
-        return;
     fxs_store_mark(fxe_keep_store(), 0, 0);
+    fxs_store_mark_training(fxe_keep_store(), 0);
     if (!has_crashed(fxe_engine.options.previous))
+        return;
+    if (training) { /* the one may have ended the other: a change is not set aside for that */
+        crashed_training = training;
+        return;
+    }
+    if (!number)
         return;
     snprintf(reason, sizeof reason, "the engine ended with %s when this change was made again",
              fxe_engine.options.previous);

@@ -263,10 +263,10 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
     if (take_apart(rec->data, rec->size, &msg, &header) != 0) {
         snprintf(end->why, sizeof end->why, "the record's parts do not fit");
     } else if (find_call(&r, &header, o, end->why, sizeof end->why) == 0) {
-        if (set_handles(&r, o, &space) == 0)
-            fxe_call_run(&r);
-        else
+        if (set_handles(&r, o, &space) != 0)
             fxe_fail_faiss(&r, -1);
+        else if (fxe_call_resolve(&r) == 0)
+            fxe_call_run(&r);
         rc = r.failed ? -1 : 0;
         end->temporary = r.failed && r.kind && strcmp(r.kind, "limit") == 0;
         if (rc != 0)

@@ -10,9 +10,8 @@ static bool is_idle(const struct fxe_kept *k)
 {
     const struct fxe_obj *o = k->obj;
     const struct fxe_group *g = o->group;
-    return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps && !o->lender &&
-           o->nkeepers == o->named + o->naliases && !k->users && !g->writer && !g->readers &&
-           !g->waiting;
+    return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps && !fxe_obj_is_within_others(o) &&
+           !k->users && !g->writer && !g->readers && !g->waiting;
 }
 
 /* Those that are mapped go last: freeing them gives little. */

@@ -7,6 +7,7 @@
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
+#include "server/engine/training/training.h"
 
 enum { NAME_MAX_BYTES = 200, LIST_MAX = 200 };
 
@@ -174,6 +175,7 @@ static void run_open(struct fxe_req *r)
     struct named *n = find_name(name, len);
     int wrong = n && !fx_header_is(&r->header, "class", fx_classes[fx_root(n->obj->cls)].name);
     struct fxe_obj *o = n && !wrong ? fxe_obj_alias(r->session, n->obj) : NULL;
+    bool waits = o && fxe_training_of(o);
     fxe_unlock();
     if (!n) {
         fxe_fail(r, "handle", "no index is published as '%.*s'", (int)len, name);
@@ -185,6 +187,10 @@ static void run_open(struct fxe_req *r)
         msgpack_packer pk = fxe_reply_key(r, "out");
         msgpack_pack_array(&pk, 1);
         fxe_pack_handle(&pk, o);
+        if (waits) {
+            pk = fxe_reply_key(r, "waits");
+            msgpack_pack_true(&pk);
+        }
     }
 }
 

@@ -227,16 +227,44 @@ static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
 
 static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed);
 
+/* What was found out about FAISS's object: the next one may be of another class. */
+static void forget_facts(struct fxe_obj *o)
+{
+    fxe_guard_forget(o);
+    o->shape = NULL;
+    o->own_shape = o->flat = o->hollow = o->mapped = 0;
+    o->cls = fx_root(o->cls);
+}
+
+/* Requests that wait for a lock have the handle still: they find that there is no object any more,
+ * and the last of them frees it. */
+static void outlive(struct fxe_obj *b)
+{
+    forget_pointer(b);
+    forget_facts(b);
+    for (struct fxe_obj *o = b->lender; o; o = o->lender)
+        o->calls -= b->calls;
+    b->lender = NULL;
+    b->ptr = NULL;
+    b->ended = b->released = 1;
+}
+
 /* Ends the handle of a lent object; FAISS frees the object with its lender. */
 static void end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
 {
     end_borrowed(b, -1, doomed);
-    remove_object(b);
-    fxe_guard_forget(b);
     b->lender->nborrowed--;
     for (int i = 0; i < b->nkeeps; i++)
         unkeep(b->keeps[i], b->owns, doomed);
     free(b->keeps);
+    b->keeps = NULL;
+    b->nkeeps = 0;
+    if (b->calls) {
+        outlive(b);
+        return;
+    }
+    remove_object(b);
+    fxe_guard_forget(b);
     free(b);
 }
 
@@ -373,6 +401,16 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed)
 int fxe_obj_is_shared(const struct fxe_obj *o)
 {
     return o->session == &tenant;
+}
+
+bool fxe_obj_is_within_others(const struct fxe_obj *o)
+{
+    if (o->lender || o->nkeepers > o->named + o->naliases)
+        return true;
+    for (const struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)
+        if (a->alias && a->keeps[0] == o && a->nkeepers)
+            return true;
+    return false;
 }
 
 bool fxe_obj_is_part(const struct fxe_obj *o)
@@ -561,14 +599,14 @@ void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
     while (o->nkeeps)
         unkeep(o->keeps[--o->nkeeps], o->owns, doomed);
     forget_pointer(o);
-    fxe_guard_forget(o);
-    o->shape = NULL;
-    o->own_shape = o->flat = o->hollow = o->mapped = 0;
+    forget_facts(o);
     o->owns = o->inherent = 1;
     fxe_obj_point(o, ptr);
     for (struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)
-        if (a->alias && a->keeps[0] == o)
+        if (a->alias && a->keeps[0] == o) {
+            forget_facts(a);
             a->ptr = ptr;
+        }
 }
 
 /* --- sessions --- */

@@ -52,6 +52,7 @@ struct fxe_obj {
     int flat;                      /* can coalesce.c search it?  0: not known, 1: yes, 2: no */
     int hollow;                    /* created without the sub-index that its class needs */
     int odd;                       /* made (description.h) or trained with nonsensical numbers */
+    int planned;                   /* it has waited for its training, and has had it */
     int own_shape;                 /* shape belongs to this object and is freed with it */
     struct fxe_shape *shape;       /* classes that it consists of (guard.c); NULL: not known */
     struct fxe_kept *kept;         /* what the store has of it, or NULL */
@@ -62,6 +63,7 @@ struct fxe_obj {
     struct fxe_obj_counts counts;
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */
+    int ended;                   /* FAISS has freed it with its lender: only requests hold it */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
@@ -128,6 +130,8 @@ void fxe_obj_point(struct fxe_obj *o, void *ptr);
 /* FAISS's object is another one from now on, or NULL: none.  Handles of what the old one had lent
  * end, and nothing is kept for it any more. */
 void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
+/* Does another object of FAISS contain it, or a part of it? */
+bool fxe_obj_is_within_others(const struct fxe_obj *o);
 /* Is it part of another object? */
 bool fxe_obj_is_part(const struct fxe_obj *o);
 /* Does it belong to the tenant?  If so, freeing it ends only that client's handle. */

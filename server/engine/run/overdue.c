@@ -77,7 +77,7 @@ static bool is_expendable(int64_t now)
     if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named))
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
-        if (!c->running || now - c->running->began_ms < GRACE_MS)
+        if (!c->running || now - c->running->began_ms < GRACE_MS || !fxe_conn_is_gone(c))
             return false;
         runaways++;
     }

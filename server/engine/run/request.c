@@ -143,15 +143,32 @@ static bool is_useless(const struct fxe_req *r)
     return __atomic_load_n(&r->given_up, __ATOMIC_RELAXED) && r->keep != FXE_KEEP_RECORDED;
 }
 
+/* Has FAISS freed an object of the request while that waited?  Then the reply is set. */
+static bool has_ended(struct fxe_req *r)
+{
+    if (r->fn && r->fn->flags & FX_FREE)
+        return false;
+    for (int i = 0; i < r->nheld; i++)
+        if (r->held[i]->ended) {
+            fxe_fail(r, "handle",
+                     "%s: an object was a part of another one, and has ended because that is "
+                     "another object of FAISS now",
+                     r->fn ? r->fn->name : r->operation->name);
+            return true;
+        }
+    return false;
+}
+
 void fxe_req_run(struct fxe_req *r)
 {
     if (r->keep == FXE_KEEP_RECORD) {
         fxe_change_record(r);
         return;
     }
-    if (fxe_keep_waits(r))
+    bool ended = has_ended(r);
+    if (!ended && fxe_keep_waits(r))
         return;
-    if (r->keep == FXE_KEEP_REFUSED) {
+    if (ended || r->keep == FXE_KEEP_REFUSED) {
         /* the reply is set */
     } else if (is_useless(r)) {
         fxe_fail(r, "timeout", "the caller has had its timeout error already");

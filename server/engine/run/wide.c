@@ -61,7 +61,7 @@ int fxe_wide_width(void)
     return width_now;
 }
 
-static void set_width(int width)
+void fxe_wide_set_width(int width)
 {
     width_now = width;
     if (fxe_engine.omp_set_num_threads)
@@ -71,7 +71,7 @@ static void set_width(int width)
 void fxe_wide_alone(void)
 {
     if (width_now > 1)
-        set_width(1);
+        fxe_wide_set_width(1);
 }
 
 /* Returns the number of OpenMP threads for the nth lane, from 1: the first two have a thread for
@@ -109,7 +109,7 @@ static void *run_lane(void *arg)
 {
     int own = (int)(intptr_t)arg, most = own;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    set_width(own);
+    fxe_wide_set_width(own);
     fxe_split_warm_up();
     for (;;) {
         fxe_lock();
@@ -119,7 +119,7 @@ static void *run_lane(void *arg)
         if (width > most && !may_have(width - most))
             width = most; /* use those that there are */
         most = width > most ? width : most;
-        set_width(width);
+        fxe_wide_set_width(width);
         if (r->keep != FXE_KEEP_RECORDED && fxe_conn_is_gone(r->conn)) {
             fxe_fail(r, "gone", "the client has closed the connection");
             fxe_req_finish(r);

@@ -25,6 +25,8 @@ int fxe_wide_width(void);
 /* For a thread that is not a lane: returns how many OpenMP threads there is memory for, at most one
  * for each core, and reserves it.  The caller holds engine.lock. */
 int fxe_wide_threads(void);
+/* The calling thread has so many from now on. */
+void fxe_wide_set_width(int width);
 
 /* Makes the calling thread work alone, without other OpenMP threads, until its next request. */
 void fxe_wide_alone(void);

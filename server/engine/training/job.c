@@ -28,6 +28,7 @@ enum {
     FEW = 1000,       /* vectors: so many are carried over with it */
     BLOCK = 16 << 20, /* bytes to add at once */
     COPIES = 4,       /* of the vectors that are in memory at the same time */
+    GIVEN_COPIES = 2,
     LITTLE = 64 << 20
 };
 
@@ -46,20 +47,41 @@ struct job {
     int64_t have;          /* vectors in it */
     uint64_t seen;         /* changes of the index that are in it */
     void *old;             /* what it was, to be freed */
+    struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
     bool gone;             /* nobody can use the index any more, or it is only on disk */
+    bool within; /* another object contains it, which would keep a pointer to what it was */
 };
 
 /* --- the lock --- */
 
-static int hold(struct job *j)
+static int is_gone(struct job *j)
 {
-    j->hold = fxe_hold_object(j->o);
-    if (!j->hold)
-        return fxe_fail(&j->r, "limit", "the server is out of memory");
+    return fxe_fail(&j->r, "handle", "%s: the index is gone", j->r.operation->name);
+}
+
+/* Recorded changes stay in their queue until the lock is given back.  If one of them waited for it,
+ * searches would have to wait behind that. */
+static void stop_changes(struct job *j)
+{
     fxe_lock();
-    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
+    j->kept = j->o->kept;
+    if (j->kept) {
+        fxe_keep_use(j->kept);
+        j->kept->still = true;
+    }
     fxe_unlock();
-    return j->gone ? fxe_fail(&j->r, "handle", "the index is gone") : 0;
+}
+
+static void let_changes_go_on(struct job *j)
+{
+    fxe_lock();
+    if (j->kept) {
+        j->kept->still = j->kept->replacing = false;
+        fxe_change_run_first(j->kept);
+        fxe_keep_leave(j->kept);
+    }
+    fxe_unlock();
+    j->kept = NULL;
 }
 
 static void release(struct job *j)
@@ -67,6 +89,68 @@ static void release(struct job *j)
     if (j->hold)
         fxe_hold_end(j->hold);
     j->hold = NULL;
+    let_changes_go_on(j);
+}
+
+/* While it is locked, no other object comes to contain it: calls that do that lock it for writing.
+ */
+static int hold(struct job *j)
+{
+    stop_changes(j);
+    j->hold = fxe_hold_object(j->o);
+    if (!j->hold)
+        return fxe_fail(&j->r, "limit", "%s: the server is out of memory", j->r.operation->name);
+    fxe_lock();
+    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
+    j->within = fxe_obj_is_within_others(j->o);
+    fxe_unlock();
+    if (j->gone)
+        return is_gone(j);
+    if (j->within)
+        return fxe_fail(&j->r, "argument",
+                        "%s: an object that a client of the C API has made contains the index or a "
+                        "part of it; expected none, because the index becomes another object of "
+                        "FAISS when it has been trained",
+                        j->r.operation->name);
+    return 0;
+}
+
+/* Without its lock: is it of any use to go on? */
+static int check_wanted(struct job *j)
+{
+    fxe_lock();
+    j->gone = !j->o->named && !j->o->naliases;
+    fxe_unlock();
+    return j->gone ? is_gone(j) : 0;
+}
+
+/* --- memory --- */
+
+/* FAISS allocates in OpenMP regions, where a lack of memory ends the process. */
+static int check_room(struct job *j, size_t need)
+{
+    need += LITTLE;
+    if (fxe_room() >= need)
+        return 0;
+    fxe_unload_for(need);
+    if (fxe_room() >= need)
+        return 0;
+    return fxe_fail(&j->r, "limit",
+                    "%s: %zu bytes of memory are needed to train the index, but %zu are left",
+                    j->r.operation->name, need, fxe_room());
+}
+
+/* For all of it: copies of what it holds, or of what it is trained with, its centroids, and the
+ * links between vectors. */
+static int check_room_for_all(struct job *j)
+{
+    const char *what = j->plan->description;
+    int64_t d = fxe_index_d(j->o), x = 0;
+    for (const struct fxe_req *q = j->asked; q && !x; q = q->next)
+        x = q->v[1].i;
+    size_t given = (size_t)(x + fxe_training_least(what, d)) * (size_t)d * sizeof(float),
+           links = (size_t)fxe_ntotal_of(j->o) * fxe_training_links(what);
+    return check_room(j, COPIES * fxe_held_bytes(j->o) + GIVEN_COPIES * given + links);
 }
 
 /* --- calls about the index to be --- */
@@ -80,6 +164,8 @@ static int add(struct job *j, const struct fxe_held *h)
     for (int64_t from = 0, n; from < h->n; from += n) {
         struct fxe_part p;
         n = h->n - from < most ? h->n - from : most;
+        if ((!j->hold && check_wanted(j) != 0) || check_room(j, 2 * BLOCK) != 0)
+            return -1;
         msgpack_object *a = fxe_part_begin(&p, &j->r, h->ids ? ids : plain);
         p.r.obj[0] = &j->next;
         a[1] = fxe_int(n);
@@ -154,27 +240,19 @@ static int train(struct job *j, const struct fxe_held *h)
 
 /* --- from one to the other --- */
 
-/* FAISS allocates in OpenMP regions, where a lack of memory ends the process. */
-static int check_room(struct job *j)
-{
-    size_t need = COPIES * fxe_held_bytes(j->o) + LITTLE;
-    if (fxe_room() >= need)
-        return 0;
-    fxe_unload_for(need);
-    if (fxe_room() >= need)
-        return 0;
-    return fxe_fail(&j->r, "limit",
-                    "%s: %zu bytes of memory are needed to train the index, but %zu are left",
-                    j->r.operation->name, need, fxe_room());
-}
-
 /* Reads what the index to be lacks.  *all: it has changed, so all of it. */
 static int read_changes(struct job *j, struct fxe_held *h, bool *all)
 {
     uint64_t changes = j->o->training->changes;
-    *all = changes != j->seen || fxe_ntotal_of(j->o) < j->have;
+    int64_t n = fxe_ntotal_of(j->o), from = 0;
+    *all = changes != j->seen || n < j->have;
     j->seen = changes;
-    return fxe_held_read(&j->r, j->o, *all ? 0 : j->have, h);
+    if (!*all)
+        from = j->have;
+    if (n > 0 &&
+        check_room(j, COPIES * (fxe_held_bytes(j->o) / (size_t)n) * (size_t)(n - from)) != 0)
+        return -1;
+    return fxe_held_read(&j->r, j->o, from, h);
 }
 
 static bool has_little_to_do(const struct job *j)
@@ -209,7 +287,7 @@ static int catch_up(struct job *j)
 static int make_next(struct job *j)
 {
     struct fxe_held h = {.n = 0};
-    int rc = hold(j) != 0 || check_room(j) != 0 ? -1 : 0;
+    int rc = hold(j) != 0 || check_room_for_all(j) != 0 ? -1 : 0;
     if (rc == 0) {
         int64_t d = fxe_index_d(j->o);
         int64_t metric =
@@ -222,37 +300,26 @@ static int make_next(struct job *j)
         j->next.odd = fxe_is_odd_description(j->plan->description);
     }
     if (rc == 0)
-        rc = j->next.ptr && train(j, &h) == 0 && add(j, &h) == 0 ? 0 : -1;
+        rc = j->next.ptr && check_wanted(j) == 0 && train(j, &h) == 0 && add(j, &h) == 0 ? 0 : -1;
     fxe_held_free(&h);
     return rc;
 }
 
 /* The snapshot of what it becomes is the only one from here on. */
-static int store(struct job *j, struct fxe_kept **k)
+static int store(struct job *j)
 {
     char why[FXS_STORE_WHY];
     struct fxe_req *asked = j->asked && !j->asked->failed ? j->asked : NULL;
     fxe_lock();
-    *k = j->o->kept;
-    if (*k) {
-        fxe_keep_use(*k);
-        (*k)->replacing = true;
-    }
+    if (j->kept)
+        j->kept->replacing = true;
     fxe_unlock();
-    if (!*k || fxe_snapshot_next(*k, &j->next, asked, why) == 0)
+    if (!j->kept || fxe_snapshot_next(j->kept, &j->next, asked, why) == 0)
         return 0;
     if (asked)
         msgpack_sbuffer_clear(&asked->reply); /* it was packed for the snapshot */
     return fxe_fail(&j->r, "limit", "%s: the trained index could not be stored: %s",
                     j->r.operation->name, why);
-}
-
-/* What its handles were found to be is what stood in for it. */
-static void forget_class(struct fxe_obj *o)
-{
-    for (struct fxe_obj *m = o->group->members; m; m = m->next_in_group)
-        if (m == o || (m->alias && m->keeps[0] == o))
-            m->cls = fx_root(m->cls);
 }
 
 /* The caller has locked the index for writing. */
@@ -266,8 +333,8 @@ static void put_in_place(struct job *j)
     t->asked = NULL;
     o->training = NULL;
     fxe_obj_replace(o, j->next.ptr, &doomed);
-    forget_class(o);
     o->odd = j->next.odd;
+    o->planned = 1;
     fxe_unlock();
     j->next.ptr = NULL;
     fxe_obj_destroy_list(doomed);
@@ -276,22 +343,16 @@ static void put_in_place(struct job *j)
 
 static int replace(struct job *j)
 {
-    struct fxe_kept *k = NULL;
+    j->next.planned = 1;
     fxe_nprobe_copy(j->o, &j->next);
     pthread_mutex_lock(&replacing.lock);
     while (replacing.stopped) /* the process is about to end */
         pause();
-    int rc = store(j, &k);
+    int rc = store(j);
     if (rc == 0) {
         fxe_hold_raise(j->hold);
         put_in_place(j);
     }
-    fxe_lock();
-    if (k) {
-        k->replacing = false;
-        fxe_keep_leave(k);
-    }
-    fxe_unlock();
     release(j);
     pthread_mutex_unlock(&replacing.lock);
     return rc;
@@ -322,14 +383,25 @@ static void give_up(struct job *j)
     fxe_lock();
     struct fxe_training *t = j->o->training;
     t->runs = false;
-    if (!j->asked && !j->gone)
+    if (!j->asked && !j->gone && !j->within)
         snprintf(t->why, sizeof t->why, "%s", why);
     fxe_unlock();
     fxs_log(FXS_WARN, "engine", "event=training-failed description=\"%s\" why=\"%s\"",
             j->plan->description, why);
 }
 
-void fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
+/* A training that ends the engine is tried again only if a request asks for it. */
+static void mark(const struct job *j, bool begins)
+{
+    fxe_lock();
+    const struct fxe_kept *k = j->o->kept;
+    uint64_t entry = k ? k->entry : 0;
+    fxe_unlock();
+    if (fxe_keep_store())
+        fxs_store_mark_training(fxe_keep_store(), begins ? entry : 0);
+}
+
+bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
 {
     static const struct fxe_operation operation = {"index_train", 0, NULL, NULL, NULL};
     int64_t began = fxe_now_ms();
@@ -338,8 +410,10 @@ void fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
     j.r.operation = &operation;
     msgpack_sbuffer_init(&j.r.extra);
     msgpack_sbuffer_init(&j.r.reply);
+    mark(&j, true);
     int rc = make_next(&j) != 0 || catch_up(&j) != 0 || replace(&j) != 0 ? -1 : 0;
     release(&j);
+    mark(&j, false);
     fxe_guard_forget(&j.next);
     if (j.next.ptr)
         fxe_obj_free_faiss(j.next.cls, j.next.ptr);
@@ -350,8 +424,10 @@ void fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
     else
         fxs_log(FXS_INFO, "engine", "event=trained description=\"%s\" ntotal=%lld ms=%lld",
                 plan.description, (long long)j.have, (long long)(fxe_now_ms() - began));
+    bool later = rc != 0 && j.within && !asked;
     answer(&j);
     fxe_req_clear(&j.r);
+    return later;
 }
 
 void fxe_trainer_stop(void)

@@ -27,6 +27,8 @@ enum {
     SAMPLE = 65536,     /* what FAISS's OPQ takes; more than any other of these transforms */
     SENSIBLE = 1000000, /* vectors: waiting for more would take too much memory */
     BITS_MAX = 24,
+    LINKS_MAX = 1 << 16,
+    GRAPHS = 3,    /* while vectors of links grow, and for the levels above the lowest */
     MOST = 1 << 30 /* of any number: FAISS's factory refuses larger ones */
 };
 
@@ -103,6 +105,21 @@ int64_t fxe_training_most(const char *description)
 {
     int64_t most = CENTROID_MAX * most_centroids(description);
     return most > SAMPLE ? most : SAMPLE;
+}
+
+size_t fxe_training_links(const char *description)
+{
+    static const char *const graphs[] = {"HNSW", "NSG"};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+        const char *at = strstr(description, graphs[i]);
+        if (!at)
+            continue;
+        at += strlen(graphs[i]);
+        int64_t n = number(&at, 32);
+        most = n > 0 && n < LINKS_MAX ? GRAPHS * 2 * sizeof(int32_t) * (size_t)n : most;
+    }
+    return most;
 }
 
 /* --- making --- */

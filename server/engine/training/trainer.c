@@ -3,13 +3,16 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "server/engine/keep/keep.h"
 #include "server/engine/run/wide.h"
+#include "server/engine/search/split.h"
 #include "server/engine/training/training.h"
 #include "server/log.h"
 
-enum { STACK = 4 << 20, NICE = 10 };
+enum { STACK = 4 << 20, NICE = 10, LOOK_AGAIN = 1 /* seconds */ };
 
 /* engine.lock */
 static struct {
@@ -19,34 +22,78 @@ static struct {
 } trainer = {.wanted = PTHREAD_COND_INITIALIZER};
 
 /* The caller holds engine.lock. */
-static struct fxe_obj *next_due(void)
+static struct fxe_obj *take_first(void)
 {
-    while (!trainer.first)
-        pthread_cond_wait(&trainer.wanted, &fxe_engine.lock);
-    struct fxe_obj *o = trainer.first;
-    trainer.first = o->training->next;
+    struct fxe_obj *before = NULL, *o = trainer.first;
+    while (o && fxe_training_is_held(o)) {
+        before = o;
+        o = o->training->next;
+    }
+    if (!o)
+        return NULL;
+    if (before)
+        before->training->next = o->training->next;
+    else
+        trainer.first = o->training->next;
+    if (trainer.last == o)
+        trainer.last = before;
     o->training->next = NULL;
     o->training->due = false;
     o->training->runs = true;
     return o;
 }
 
+/* Looks again after a while whether those that other objects contain are free.  The caller holds
+ * engine.lock. */
+static struct fxe_obj *next_due(void)
+{
+    struct fxe_obj *o;
+    trainer.at_work = false;
+    while (!(o = take_first())) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += LOOK_AGAIN;
+        if (trainer.first)
+            pthread_cond_timedwait(&trainer.wanted, &fxe_engine.lock, &t);
+        else
+            pthread_cond_wait(&trainer.wanted, &fxe_engine.lock);
+    }
+    trainer.at_work = true;
+    return o;
+}
+
+/* Vectors may have been added during a training that failed because of what it was asked for with.
+ */
+static void look_again(struct fxe_obj *o)
+{
+    struct fxe_req *hold = fxe_hold_object(o);
+    if (!hold)
+        return;
+    fxe_lock();
+    fxe_training_look(o);
+    fxe_unlock();
+    fxe_hold_end(hold);
+}
+
 static void *run(void *arg)
 {
+    int width = (int)(intptr_t)arg;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    if (fxe_engine.omp_set_num_threads)
-        fxe_engine.omp_set_num_threads((int)(intptr_t)arg);
+    fxe_wide_set_width(width);
+    fxe_split_warm_up();
     fxe_lock();
     for (;;) {
         struct fxe_obj *o = next_due(), *doomed = NULL;
         struct fxe_req *asked = o->training->asked;
+        bool was_asked = asked != NULL;
         o->training->asked = NULL;
-        trainer.at_work = true;
         fxe_unlock();
-        fxe_training_run(o, asked);
+        fxe_wide_set_width(width);
+        bool later = fxe_training_run(o, asked);
+        if (was_asked && o->training)
+            look_again(o);
         fxe_lock();
-        trainer.at_work = false;
-        if (o->training && o->training->asked)
+        if (o->training && (later || o->training->asked))
             fxe_trainer_add(o);
         fxe_obj_let_go(o, &doomed);
         fxe_unlock();
@@ -75,12 +122,14 @@ static void start(void)
 bool fxe_trainer_add(struct fxe_obj *o)
 {
     struct fxe_training *t = o->training;
-    if (t->due || t->runs)
-        return true; /* the thread looks again when it has ended */
     if (!trainer.runs)
         start();
     if (!trainer.runs)
         return false;
+    if (t->due || t->runs) {                  /* the thread looks again when it has ended; */
+        pthread_cond_signal(&trainer.wanted); /* it may have been asked for one that it passed by */
+        return true;
+    }
     t->due = true;
     t->next = NULL;
     fxe_obj_hold(o);

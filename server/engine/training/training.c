@@ -32,6 +32,27 @@ void fxe_training_look(struct fxe_obj *o)
         fxe_trainer_add(o);
 }
 
+bool fxe_training_has_failed(const struct fxe_obj *o)
+{
+    fxe_lock();
+    const struct fxe_training *t = fxe_training_of(o);
+    bool failed = t && t->why[0];
+    fxe_unlock();
+    return failed;
+}
+
+bool fxe_training_is_held(const struct fxe_obj *o)
+{
+    const struct fxe_training *t = o->training;
+    return t && t->due && !t->asked && fxe_obj_is_within_others(o);
+}
+
+bool fxe_training_is_over(const struct fxe_req *r)
+{
+    const struct fxe_obj *o = r->fn && fxe_act_of(r->op) == FXE_ACT_train ? r->obj[0] : NULL;
+    return o && fxe_obj_target((struct fxe_obj *)(uintptr_t)o)->planned && fxe_ntotal_of(o) > 0;
+}
+
 /* Does the request do nothing to the index but add vectors to it? */
 static bool only_adds(const struct fxe_req *r)
 {
@@ -134,10 +155,19 @@ bool fxe_training_is(const struct fxe_operation *op)
     return op == &ask_operation;
 }
 
-void fxe_training_prepare(struct fxe_req *r)
+int fxe_training_prepare(struct fxe_req *r)
 {
-    if (fxe_act_of(r->op) == FXE_ACT_train && fxe_training_of(r->obj[0]))
-        fxe_training_ask(r);
+    if (!fxe_training_of(r->obj[0]))
+        return 0;
+    if (r->fn->act == FX_ACT_direct_map)
+        return fxe_fail(r, "argument",
+                        "%s: a direct map can be made when the index has been trained, and it "
+                        "waits for that",
+                        r->fn->name);
+    if (fxe_act_of(r->op) != FXE_ACT_train)
+        return 0;
+    fxe_training_ask(r);
+    return 0;
 }
 
 void fxe_training_ask(struct fxe_req *r)

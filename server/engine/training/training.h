@@ -20,7 +20,11 @@
  *     held.c       the vectors of a holder
  *
  * The plan is in the note that the store keeps beside the index (server/note.h).  If training fails
- * the index goes on as it is, with the error, until a request or the next engine tries again.
+ * the index goes on as it is, with the error, until a request or the next engine tries again; only
+ * a request does if it was the end of an engine.
+ *
+ * The exchange ends the handles of parts of the holder.  It waits while other objects of FAISS
+ * contain the holder or a part of it (fxe_obj_is_within_others).
  */
 #ifndef FXE_TRAINING_H
 #define FXE_TRAINING_H
@@ -55,6 +59,8 @@ int64_t fxe_training_least(const char *description, int64_t d);
 int64_t fxe_training_enough(const char *description, int64_t d);
 /* FAISS takes no more than these, of any number of vectors. */
 int64_t fxe_training_most(const char *description);
+/* Bytes that a graph has for each vector beside it, at most; 0 if it is none. */
+size_t fxe_training_links(const char *description);
 
 /* --- training.c --- */
 
@@ -63,10 +69,14 @@ struct fxe_training *fxe_training_of(const struct fxe_obj *o);
 /* The new index waits.  Returns 0, or -1 if memory is out.  Nobody knows the index yet. */
 int fxe_training_set(struct fxe_obj *o, const struct fxs_plan *plan);
 
+/* Has it failed by itself?  Only a request that says so tries again. */
+bool fxe_training_has_failed(const struct fxe_obj *o);
+
 /* The functions below: the caller holds engine.lock. */
 
-/* A faiss_Index_train of an index that waits becomes a request to the thread. */
-void fxe_training_prepare(struct fxe_req *r);
+/* A faiss_Index_train of an index that waits becomes a request to the thread.  Returns 0, or -1
+ * with the reply set if the call cannot be made before it has been trained. */
+int fxe_training_prepare(struct fxe_req *r);
 /* The same of a request for training without vectors, whatever the index is. */
 void fxe_training_ask(struct fxe_req *r);
 /* The request has its locks still: notes what it has changed. */
@@ -74,6 +84,13 @@ void fxe_training_changed(const struct fxe_req *r);
 /* Is it trained by itself, and has enough vectors?  Then it is due.  The index is in memory, and
  * locked. */
 void fxe_training_look(struct fxe_obj *o);
+
+/* It is due, but waits until no other object of FAISS contains it, which would have a pointer to
+ * what it was.  Nobody has asked for it. */
+bool fxe_training_is_held(const struct fxe_obj *o);
+/* With its locks: does the request train an index that has been trained in this way, and has
+ * vectors already?  Training it again would change what their codes mean. */
+bool fxe_training_is_over(const struct fxe_req *r);
 
 /* The operation that such a request becomes. */
 bool fxe_training_is(const struct fxe_operation *op);
@@ -89,8 +106,9 @@ bool fxe_trainer_works(void);
 /* --- job.c --- */
 
 /* Trains an index that waits, and answers the requests that have asked for it.  Called by the
- * thread, which has no lock. */
-void fxe_training_run(struct fxe_obj *o, struct fxe_req *asked);
+ * thread, which has no lock.  Returns true if it is to be trained later, when no other object
+ * contains it. */
+bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked);
 /* No index becomes another one any more.  The caller holds no lock of the engine's. */
 void fxe_trainer_stop(void);
 

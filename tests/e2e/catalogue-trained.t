@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What clients have of an index that becomes another one when it gets its training, engines that end
+# while they train, and requests to train that come twice.
+. tests/e2e/lib.sh
+need_index IVF4,SQ8
+
+user=$BUILD/tests/e2e/catalogue
+op() { raw '{"operation":"index_'"$1"'","name":"'"$2"'"'"${3:+,$3}${4:+,\"_frames\":[$4]}"'}'; }
+kept() { (export RAW_SAVE="$TMP/$1"; shift; op "$@"); }
+good() { like "$1" "$2" '"status":"ok"'; }
+is_trained() { op info "$1" | grep -q '"trained":1'; }
+state() { op info "$1" | sed -n 's/.*"training":"\([a-z]*\)".*/\1/p'; }
+is_in() { [ "$(state "$1")" = "$2" ]; }
+create() { op create "$1" '"d":16,"training":"'"$2"'","description":"'"$3"'"'; }
+fill_it() { op add "$1" '"n":1000'"${2:+,\"ids\":1}" '"file '"$TMP"'/x"'"${2:+,\"file $TMP/ids\"}"; }
+
+"$user" numbers 1000 16 5 "$TMP/x"
+"$user" numbers 10 16 7 "$TMP/q"
+"$user" ids 1000 5000 "$TMP/ids"
+start_server --data-dir "$TMP/data"
+engine=$(stat_of pid)
+
+# --- handles of the C API ---
+
+for what in cast search part within facts; do
+    case $what in
+    part) description=IDMap,PQ4x4np ids=1 ;;
+    facts) description=IVF8,SQ8 ids= ;;
+    *) description=PQ4x4np ids= ;;
+    esac
+    for round in 1 2 3; do
+        i=$what$round
+        good "$i: an index" "$(create $i explicit $description)"
+        good "with vectors" "$(fill_it $i $ids)"
+        ok "is used as it should be" remote "$BUILD/tests/e2e/trained" $what faissx://$i
+        ok "and is trained" is_trained $i
+        case $what in search | part) ;; *) break ;; esac
+    done
+done
+
+good "an index that is trained by itself" "$(op create alone '"d":16,"training":"auto","training_vectors":1000,"description":"PQ4x4np"')"
+good "with some vectors" "$(op add alone '"n":10' "\"$(head -c 640 "$TMP/x" >"$TMP/x10"; echo "file $TMP/x10")\"")"
+mkfifo "$TMP/go"
+remote "$BUILD/tests/e2e/trained" held faissx://alone <"$TMP/go" >"$TMP/held.out" 2>&1 &
+held=$!
+exec 9>"$TMP/go"
+wait_for grep -q held "$TMP/held.out"
+good "gets the others while another index contains it" "$(fill_it alone)"
+ok "its training is held" wait_for is_in alone held
+echo go >&9
+exec 9>&-
+ok "until that is freed" wait_for is_trained alone
+wait $held
+is "which has worked until then" $? 0 || diag "$(cat "$TMP/held.out")"
+is "it is the same engine" "$(stat_of pid)" "$engine"
+
+# --- asked for twice ---
+
+good "an index" "$(create twice auto PQ4x4np)"
+good "with vectors" "$(fill_it twice)"
+ok "is trained" wait_for is_trained twice
+good "and searched" "$(kept before search twice '"n":10,"k":5' '"file '"$TMP"'/q"')"
+ok "a request to train it that comes too late succeeds" remote "$user" train faissx://twice 400
+good "another one, too" "$(op train twice '"n":1000' '"file '"$TMP"'/x"')"
+good "it is searched" "$(kept after search twice '"n":10,"k":5' '"file '"$TMP"'/q"')"
+same "and its vectors are those that they were" "$TMP/before.1" "$TMP/after.1"
+stop_server
+start_server --again --data-dir "$TMP/data"
+ok "after a restart, too, such a request succeeds" remote "$user" train faissx://twice 400
+good "it is searched" "$(kept after search twice '"n":10,"k":5' '"file '"$TMP"'/q"')"
+same "and its vectors are those that they were" "$TMP/before.1" "$TMP/after.1"
+good "without vectors" "$(op reset twice)"
+good "it is trained" "$(op train twice '"n":1000' '"file '"$TMP"'/x"')"
+good "it gets them" "$(fill_it twice)"
+
+# --- engines ---
+
+"$user" numbers 16000 128 5 "$TMP/large"
+large='"d":128,"training":"auto","training_vectors":16000,"type":"ivf_flat","nlist":2048'
+give() { op add "$1" '"n":16000' '"file '"$TMP"'/large"'; }
+good "an index whose training takes long" "$(op create slow "$large")"
+good "with vectors" "$(give slow)"
+case $BUILD in
+*-address | *-thread) ;; # they report the signal themselves
+*)
+    ok "is being trained" wait_for is_in slow running
+    engine=$(stat_of pid)
+    kill -SEGV "$engine"
+    wait_for gone "$engine"
+    wait_for sh -c '"$1" "$2" "{\"operation\":\"index_info\",\"name\":\"slow\"}" | grep -q ntotal' - "$BUILD/tests/e2e/raw" "$SERVER"
+    like "a training that ended the engine is not tried again" "$(op info slow)" '"ntotal":16000,.*"training":"failed",.*"training_error":"the engine ended with signal 11'
+    good "more vectors do not change that" "$(op add slow '"n":10' "\"$(head -c 5120 "$TMP/large" >"$TMP/large10"; echo "file $TMP/large10")\"")"
+    like "it has failed" "$(op info slow)" '"ntotal":16010,.*"training":"failed"'
+    ;;
+esac
+engine=$(stat_of pid)
+good "a request trains it" "$(RAW_SECONDS=120 op train slow)"
+is "however long that takes, it is the same engine" "$(stat_of pid)" "$engine"
+stop_server
+
+start_server --data-dir "$TMP/idle" --idle 1
+good "an index whose training takes longer than an idle engine lives" "$(op create slow "$large")"
+good "gets vectors" "$(give slow)"
+has_trained() { grep -q event=trained "$SERVER_LOG"; }
+ok "it is trained though there are no clients" wait_for has_trained
