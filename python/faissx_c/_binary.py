@@ -2,6 +2,7 @@
 """Indexes of binary vectors."""
 import ctypes
 import struct
+import weakref
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from . import _fields, _io
 from ._api import api, call, error, make
 from ._arrays import VECTORS, address, codes, i64, result
 from ._classes import DirectMap, _Map
-from ._objects import Object, add_properties, handle
+from ._objects import Object, add_properties, changes, handle, take_part
 from ._selectors import IDSelector, IDSelectorBatch, c_params, range_result
 
 
@@ -41,6 +42,8 @@ class IndexBinary(Object):
     def __setattr__(self, name, value):
         if name[0] == "_" or name in ("thisown", "referenced_objects") or \
                 hasattr(type(self), name) or name in self.__dict__:
+            if self._copy_of and name[0] != "_":
+                self._changed(name)
             object.__setattr__(self, name, value)
         else:
             _fields.set_field(self, name, value)
@@ -51,6 +54,7 @@ class IndexBinary(Object):
     def _resized(self):
         pass
 
+    @changes
     def add(self, x):
         """Adds the rows of x."""
         n, d = x.shape
@@ -58,6 +62,7 @@ class IndexBinary(Object):
         assert d == self.code_size
         call("IndexBinary_add", self._h, n, address(x))
 
+    @changes
     def add_with_ids(self, x, ids):
         """Adds the rows of x under the given ids."""
         n, d = x.shape
@@ -66,6 +71,7 @@ class IndexBinary(Object):
         assert ids.shape == (n,), "not same nb of vectors as ids"
         call("IndexBinary_add_with_ids", self._h, n, address(x), address(ids))
 
+    @changes
     def train(self, x):
         """Trains the index with the rows of x."""
         n, d = x.shape
@@ -73,6 +79,7 @@ class IndexBinary(Object):
         assert d == self.code_size
         call("IndexBinary_train", self._h, n, address(x))
 
+    @changes
     def reset(self):
         call("IndexBinary_reset", self._h)
 
@@ -126,6 +133,7 @@ class IndexBinary(Object):
                                       "no range search with parameters")
         return range_result("IndexBinary_range_search", self._h, n, address(x), int(thresh))
 
+    @changes
     def remove_ids(self, x):
         """Removes vectors; returns how many."""
         if not isinstance(x, IDSelector):
@@ -162,8 +170,7 @@ class IndexBinaryFlat(_FromDescription, IndexBinary):
     def xb(self):
         v = VECTORS["UInt8Vector"]._of(self.reconstruct_n() if self.ntotal else
                                        np.empty(0, "uint8"))
-        v._read_only = "faiss.IndexBinaryFlat.xb: this is a copy"
-        return v
+        return v._lock("faiss.IndexBinaryFlat.xb: this is a copy")
 
 
 @_register
@@ -180,18 +187,37 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
             from ._compose import binary_ivf
             data = binary_ivf(quantizer, d, nlist, self)
             self._steal(_io.deserialize_index_binary(np.frombuffer(data, "uint8")))
-        old = type(quantizer)._wrap(h)
-        old.__dict__["thisown"] = quantizer.thisown
-        self._keep(old)
-        quantizer._adopt(api.IndexBinaryIVF_quantizer(self._h), self)
+        assert h
+        self._take_quantizer(quantizer)
+
+    def _take_quantizer(self, quantizer):
+        """Lets the Python object of a quantizer stand for the one that this index has."""
+        take_part(self, quantizer, api.IndexBinaryIVF_quantizer(self._h))
+        self.__dict__["_taken"] = weakref.ref(quantizer)
+
+    def _replaced(self):
+        """The index has another object in C, and so has its quantizer's Python object."""
+        quantizer = self.__dict__.get("_taken", lambda: None)()
+        if quantizer is not None:
+            self._take_quantizer(quantizer)
 
     @property
     def quantizer(self):
+        taken = self.__dict__.get("_taken", lambda: None)()
+        if taken is not None:
+            return taken
+        made = self._quantizer_of()
+        self.__dict__["_taken"] = weakref.ref(made)
+        return made
+
+    def _quantizer_of(self):
         return _io.wrap(api.IndexBinaryIVF_quantizer(self._h), self, binary=True)
 
+    @changes
     def make_direct_map(self, new_maintain_direct_map=True):
         call("IndexBinaryIVF_make_direct_map", self._h, int(new_maintain_direct_map))
 
+    @changes
     def set_direct_map_type(self, kind):
         call("IndexBinaryIVF_set_direct_map", self._h, int(kind))
 
@@ -202,6 +228,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
     def _map_type(self):
         return _fields.get_field(self, "direct_map").type
 
+    @changes
     def merge_from(self, other, add_id=0):
         call("IndexBinaryIVF_merge_from", self._h, other._h, add_id)
 

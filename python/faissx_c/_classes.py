@@ -4,14 +4,15 @@
 Where the C API has no constructor, faiss_index_factory makes an index of the class.
 """
 import ctypes
+import weakref
 
 import numpy as np
 
 from . import _format, _io
 from ._api import api, call, error, make
-from ._arrays import VECTORS, Pointer, address, codes, f32, i64, result, swig_ptr, vector
+from ._arrays import VECTORS, address, codes, f32, i64, pointer, result, swig_ptr, vector
 from ._index import Index, lent_vector
-from ._objects import Object, add_properties, handle
+from ._objects import Object, add_properties, changes, handle, take_part
 from ._selectors import c_params, range_result
 from ._transforms import VectorTransform
 
@@ -61,12 +62,11 @@ class IndexFlat(IndexFlatCodes):
     @property
     def codes(self):
         v = VECTORS["MaybeOwnedVectorUInt8"]._of(self._xb().view("uint8"))
-        v._read_only = "faiss.IndexFlat.codes: this is a copy"
-        return v
+        return v._lock("faiss.IndexFlat.codes: this is a copy")
 
     @property
     def xb(self):
-        return vector(self._xb())
+        return vector(self._xb())._lock("faiss.IndexFlat.xb: this is a copy")
 
     @property
     def code_size(self):
@@ -74,7 +74,8 @@ class IndexFlat(IndexFlatCodes):
 
     def compute_distance_subset(self, n, x, k, distances, labels):
         """Writes the distances of n vectors to the vectors with given labels; pointers."""
-        at = [p.address if isinstance(p, Pointer) else address(p) for p in (x, distances, labels)]
+        at = [pointer(p, t, "faiss.IndexFlat.compute_distance_subset", size) for p, t, size in
+              ((x, "float32", n * self.d), (distances, "float32", n * k), (labels, "int64", n * k))]
         call("IndexFlat_compute_distance_subset", self._h, n, at[0], k, at[1], at[2])
 
 
@@ -166,15 +167,16 @@ class IndexResidualQuantizer(_FromDescription, IndexFlatCodes):
         if not isinstance(M, int):
             raise NotImplementedError("faiss.IndexResidualQuantizer: several numbers of bits: "
                                       "FAISS's C API has no constructor for it")
-        self._describe(d, f"RQ{M}x{nbits}{_search_type(search_type)}", metric)
+        self._describe(d, f"RQ{M}x{nbits}{_search_type(search_type, metric)}", metric)
 
 
-_SEARCH_TYPES = {None: "", 0: "", 1: "_Nnone", 2: "_Nfloat", 3: "_Nqint8", 4: "_Nqint4",
+_SEARCH_TYPES = {None: "", 0: "", 1: "_Nnone", 3: "_Nfloat", 4: "_Nqint8", 5: "_Nqint4",
                  6: "_Ncqint8", 7: "_Ncqint4", 8: "_Nlsq2x4", 9: "_Nrq2x4"}
 
 
-def _search_type(search_type):
-    if search_type not in _SEARCH_TYPES:
+def _search_type(search_type, metric):
+    # For the inner product, a description that names none makes ST_LUT_nonorm, which is 1.
+    if search_type not in _SEARCH_TYPES or search_type == 0 and metric == METRIC_INNER_PRODUCT:
         raise NotImplementedError(f"faiss: search type {search_type}: FAISS's C API has no "
                                   "constructor for it")
     return _SEARCH_TYPES[search_type]
@@ -185,7 +187,7 @@ class IndexLocalSearchQuantizer(_FromDescription, IndexFlatCodes):
     """An index that keeps local search quantizer codes."""
 
     def __init__(self, d, M, nbits, metric=METRIC_L2, search_type=None):
-        self._describe(d, f"LSQ{M}x{nbits}{_search_type(search_type)}", metric)
+        self._describe(d, f"LSQ{M}x{nbits}{_search_type(search_type, metric)}", metric)
 
 
 @register
@@ -345,20 +347,38 @@ class IndexIVF(Index):
         given = self.__dict__.get("_quantizer")
         if given is not None and given._h == h:
             return given
-        return _io.wrap(h, self)
+        taken = self.__dict__.get("_taken", lambda: None)()
+        if taken is not None and taken._h == h:
+            return taken
+        made = _io.wrap(h, self)
+        self.__dict__["_taken"] = weakref.ref(made)
+        return made
+
+    def _replaced(self):
+        """The index has another object in C, and so has its quantizer's Python object."""
+        quantizer = self.__dict__.pop("_quantizer", None) or \
+            self.__dict__.get("_taken", lambda: None)()
+        if quantizer is not None:
+            if quantizer in self.__dict__.get("referenced_objects", ()):
+                self.referenced_objects.remove(quantizer)
+            self._take_quantizer(quantizer)
+        self._trains_itself()
+
+    def _trains_itself(self):
+        """To be called if this index comes from a file, which does not say how to train it."""
+        if not self.is_trained and not self.quantizer_trains_alone:
+            assert self.cp
 
     def _adopt_quantizer(self, quantizer):
         """Keeps the quantizer that was given to the constructor."""
-        self._keep(quantizer)
+        self._use(quantizer)
         self.__dict__["_quantizer"] = quantizer
 
     def _take_quantizer(self, quantizer):
         """Lets the Python object of a quantizer stand for the one that this index has."""
-        old = type(quantizer)._wrap(quantizer._h)
-        old.__dict__["thisown"] = quantizer.thisown
-        self._keep(old)
-        quantizer._adopt(api.IndexIVF_quantizer(self._h), self)
+        take_part(self, quantizer, api.IndexIVF_quantizer(self._h))
         quantizer._resized()
+        self.__dict__["_taken"] = weakref.ref(quantizer)
 
     @property
     def cp(self):
@@ -372,14 +392,16 @@ class IndexIVF(Index):
             cp.spherical = self.metric_type == METRIC_INNER_PRODUCT
         return cp
 
+    @changes
     def train(self, x, *, numeric_type=0, xq_train=None):
         cp = self.__dict__.get("_cp")
         if cp is not None and not self.is_trained and not self.quantizer_trains_alone:
             from ._clustering import Clustering
             assert x.shape[1] == self.d
             quantizer = self.quantizer
-            quantizer.reset()
-            Clustering(self.d, self.nlist, cp).train(x, quantizer)
+            if not quantizer.is_trained or quantizer.ntotal != self.nlist:
+                quantizer.reset()
+                Clustering(self.d, self.nlist, cp).train(x, quantizer)
         Index.train(self, x, numeric_type=numeric_type, xq_train=xq_train)
 
     def _map_type(self):
@@ -394,10 +416,12 @@ class IndexIVF(Index):
     def direct_map(self):
         return _Map(self)
 
+    @changes
     def make_direct_map(self, new_maintain_direct_map=True):
         """Makes it possible to get vectors by their ids."""
         call("IndexIVF_make_direct_map", self._h, int(new_maintain_direct_map))
 
+    @changes
     def set_direct_map_type(self, kind):
         """Chooses how ids are found: DirectMap.NoMap, Array or Hashtable."""
         try:
@@ -407,6 +431,7 @@ class IndexIVF(Index):
                 raise
             call("IndexIVF_make_direct_map", self._h, int(kind))
 
+    @changes
     def merge_from(self, other, add_id=0):
         call("IndexIVF_merge_from", self._h, handle(other, Index, "merge_from"), add_id)
 
@@ -431,7 +456,9 @@ class IndexIVF(Index):
         return ids
 
     def train_encoder(self, n, x, assign):
-        call("IndexIVF_train_encoder", self._h, n, int(x), int(assign) if assign else None)
+        what = "faiss.IndexIVF.train_encoder"
+        call("IndexIVF_train_encoder", self._h, n, pointer(x, "float32", what, n * self.d),
+             None if assign is None else pointer(assign, "int64", what, n))
 
     def search_preassigned(self, x, k, Iq, Dq, *, params=None, D=None, I=None):
         """As search(), with the inverted lists to be searched for each row of x, and the distances
@@ -480,6 +507,7 @@ class IndexIVFFlat(IndexIVF):
         self._adopt(make("IndexIVFFlat_new_with_metric", h, d, nlist, metric))
         self._adopt_quantizer(quantizer)
 
+    @changes
     def update_vectors(self, keys, x):
         """Replaces the vectors with these ids."""
         n = keys.size
@@ -525,6 +553,7 @@ class _Lists(_FromDescription):
             inner = _io._serialize(quantizer._h)
             self._steal(_io.deserialize_index(
                 np.concatenate([data[:part.start], inner, data[part.end:]])))
+            self._trains_itself()
         self._take_quantizer(quantizer)
 
 
@@ -542,6 +571,9 @@ class IndexIVFPQR(IndexIVFPQ):
 
     def __init__(self, quantizer, d, nlist, M, nbits_per_idx, M_refine, nbits_per_idx_refine,
                  own_invlists=True):
+        if (nbits_per_idx, nbits_per_idx_refine) != (8, 8):
+            raise NotImplementedError("faiss.IndexIVFPQR: codes of other than 8 bits: FAISS's C "
+                                      "API has no constructor for it")
         self._lists(quantizer, d, nlist, f"PQ{M}+{M_refine}", METRIC_L2)
 
 
@@ -598,7 +630,7 @@ class IndexIVFResidualQuantizer(_Lists, IndexIVF):
 
     def __init__(self, quantizer, d, nlist, M, nbits, metric=METRIC_L2, search_type=None,
                  own_invlists=True):
-        self._lists(quantizer, d, nlist, f"RQ{M}x{nbits}{_search_type(search_type)}", metric)
+        self._lists(quantizer, d, nlist, f"RQ{M}x{nbits}{_search_type(search_type, metric)}", metric)
 
 
 @register
@@ -607,7 +639,7 @@ class IndexIVFLocalSearchQuantizer(_Lists, IndexIVF):
 
     def __init__(self, quantizer, d, nlist, M, nbits, metric=METRIC_L2, search_type=None,
                  own_invlists=True):
-        self._lists(quantizer, d, nlist, f"LSQ{M}x{nbits}{_search_type(search_type)}", metric)
+        self._lists(quantizer, d, nlist, f"LSQ{M}x{nbits}{_search_type(search_type, metric)}", metric)
 
 
 # --- indexes of indexes ---
@@ -619,7 +651,7 @@ class _Around(Index):
     def _around(self, function, index, *more):
         h = handle(index, Index, f"faiss.{type(self).__name__}")
         self._adopt(make(function, h, *more))
-        self._keep(index)
+        self._use(index)
         self.__dict__["_index"] = index
 
     def _inner(self, function):
@@ -650,6 +682,7 @@ class IndexIDMap(_Around):
         inner = self.index
         return inner._vectors(np.array([where[int(k)] for k in keys], "int64"))
 
+    @changes
     def merge_from(self, other, add_id=0):
         call("Index_merge_from", self._h, other._h, add_id)
 
@@ -672,14 +705,16 @@ class IndexPreTransform(_Around):
     def __init__(self, *args):
         if not args:
             self._adopt(make("IndexPreTransform_new"))
+            self.__dict__["_transforms"] = []
         elif len(args) == 1:
             self._around("IndexPreTransform_new_with", args[0])
+            self.__dict__["_transforms"] = []
         else:
             transform, index = args
             t = handle(transform, VectorTransform, "faiss.IndexPreTransform")
             h = handle(index, Index, "faiss.IndexPreTransform")
             self._adopt(make("IndexPreTransform_new_with_transform", t, h))
-            self._keep(transform, index)
+            self._use(transform, index)
             self.__dict__["_index"] = index
             self.__dict__["_transforms"] = [transform]
 
@@ -699,11 +734,15 @@ class IndexPreTransform(_Around):
             x = transform.reverse_transform(x)
         return x
 
+    @changes
     def prepend_transform(self, transform):
         """Adds a transform before the others."""
-        call("IndexPreTransform_prepend_transform", self._h, transform._h)
-        self._keep(transform)
-        self.__dict__["_transforms"] = [transform] + list(self.chain)
+        h = handle(transform, VectorTransform, "faiss.IndexPreTransform.prepend_transform")
+        call("IndexPreTransform_prepend_transform", self._h, h)
+        self._use(transform)
+        known = self.__dict__.get("_transforms")
+        if known is not None:  # else the file has the chain, with this one in it
+            self.__dict__["_transforms"] = [transform] + known
         self._resized()
 
 
@@ -798,7 +837,7 @@ class IndexShards(_Several):
 
     def add_shard(self, index):
         call("IndexShards_add_shard", self._h, handle(index, Index, "faiss.IndexShards.add_shard"))
-        self._keep(index)
+        self._use(index)
         self.__dict__["_count"] = self.__dict__.get("_count", 0) + 1
         self._resized()
 
@@ -830,7 +869,7 @@ class IndexReplicas(_Several):
     def add_replica(self, index):
         call("IndexReplicas_add_replica", self._h,
              handle(index, Index, "faiss.IndexReplicas.add_replica"))
-        self._keep(index)
+        self._use(index)
         self.__dict__["_count"] = self.__dict__.get("_count", 0) + 1
         self._resized()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _gpu
 from ._api import api, error, lent, make
-from ._arrays import address, f32, take, vector
+from ._arrays import address, f32, pointer, take, vector
 from ._classes import IndexFlatIP, IndexFlatL2
 from ._objects import Object, handle
 from ._index import Index
@@ -96,6 +96,11 @@ class Clustering(ClusteringParameters, Object):
         if api.Clustering_train(self._h, n, address(x), handle(index, Index, "Clustering.train")):
             raise error("Clustering_train")
 
+    def __setattr__(self, name, value):
+        if name[:1] != "_" and name not in self.__dict__:
+            raise NotImplementedError(f"faiss.Clustering.{name}: FAISS's C API cannot set it")
+        object.__setattr__(self, name, value)
+
     def _drop(self):
         if self.thisown and self._h:
             api.Clustering_free(self._h)
@@ -104,10 +109,10 @@ class Clustering(ClusteringParameters, Object):
     def centroids(self):
         if not self._h:
             v = vector(np.empty(0, "float32"))
-            v._read_only = "faiss.Clustering.centroids: FAISS's C API cannot set them"
-            return v
-        pointer, n = lent("Clustering_centroids", self._h, ctypes.c_float)
-        return vector(take(pointer, n, "float32"))
+            return v._lock("faiss.Clustering.centroids: FAISS's C API cannot set them")
+        first, n = lent("Clustering_centroids", self._h, ctypes.c_float)
+        return vector(take(first, n, "float32"))._lock(
+            "faiss.Clustering.centroids: FAISS's C API cannot set them")
 
     @property
     def iteration_stats(self):
@@ -201,6 +206,8 @@ class Kmeans:
 def kmeans_clustering(d, n, k, x, centroids):
     """Writes k centroids of n vectors; pointers.  Returns the quantization error."""
     q = ctypes.c_float()
-    if api.kmeans_clustering(d, n, k, int(x), int(centroids), ctypes.addressof(q)):
+    at = [pointer(p, "float32", "faiss.kmeans_clustering", size)
+          for p, size in ((x, n * d), (centroids, k * d))]
+    if api.kmeans_clustering(d, n, k, *at, ctypes.addressof(q)):
         raise error("kmeans_clustering")
     return q.value

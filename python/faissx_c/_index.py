@@ -4,8 +4,8 @@ import numpy as np
 
 from . import _fields, _io
 from ._api import api, call, error, lent, make
-from ._arrays import Float32, Pointer, _Vector, address, codes, f32, i64, result, take
-from ._objects import Object, handle, with_properties
+from ._arrays import Float32, _Vector, address, codes, f32, i64, pointer, result, take
+from ._objects import Object, changes, handle, with_properties
 from ._selectors import IDSelector, IDSelectorBatch, SearchParameters, c_params, range_result
 
 import ctypes
@@ -59,6 +59,8 @@ class Index(Object):
     def __setattr__(self, name, value):
         if name[0] == "_" or name in ("thisown", "referenced_objects") or \
                 hasattr(type(self), name) or name in self.__dict__:
+            if self._copy_of and name[0] != "_":
+                self._changed(name)
             object.__setattr__(self, name, value)
         elif name == "this":
             raise NotImplementedError("faiss.Index.this: cannot be set")
@@ -70,6 +72,7 @@ class Index(Object):
 
     # --- contents ---
 
+    @changes
     def train(self, x, *, numeric_type=Float32, xq_train=None):
         """Trains the index with the rows of x."""
         n, d = x.shape
@@ -89,9 +92,12 @@ class Index(Object):
         if numeric_type != Float32:
             _only_float32(numeric_type, "faiss.Index.add")
         x = _contiguous(x, _float32)
+        if self._copy_of:
+            self._changed("add")
         if _add(self._h, n, address(x)):
             raise error("Index_add")
 
+    @changes
     def add_with_ids(self, x, ids, numeric_type=Float32):
         """Adds the rows of x under the given ids."""
         n, d = x.shape
@@ -102,10 +108,12 @@ class Index(Object):
         if api.Index_add_with_ids(self._h, n, address(x), address(ids)):
             raise error("Index_add_with_ids")
 
+    @changes
     def reset(self):
         """Removes all vectors."""
         call("Index_reset", self._h)
 
+    @changes
     def remove_ids(self, x):
         """Removes vectors: those of a selector, or those with the ids of an array.  Returns how
         many."""
@@ -117,6 +125,7 @@ class Index(Object):
             call("Index_remove_ids", self._h, selector, ctypes.addressof(n))
         return n.value
 
+    @changes
     def merge_from(self, other, add_id=0):
         """Moves the vectors of another index into this one."""
         h = handle(other, Index, "faiss.Index.merge_from")
@@ -243,11 +252,15 @@ class Index(Object):
 
     def compute_residual(self, x, residual=None, key=None):
         """Writes x minus the vector with id `key` to residual; arrays or pointers."""
-        call("Index_compute_residual", self._h, _at(x), _at(residual), key)
+        what, d = "faiss.Index.compute_residual", self.d
+        call("Index_compute_residual", self._h, pointer(x, "float32", what, d),
+             pointer(residual, "float32", what, d), key)
 
     def compute_residual_n(self, n, x, residuals, keys):
         """As compute_residual, for n vectors."""
-        call("Index_compute_residual_n", self._h, n, _at(x), _at(residuals), _at(keys))
+        what, size = "faiss.Index.compute_residual_n", n * self.d
+        call("Index_compute_residual_n", self._h, n, pointer(x, "float32", what, size),
+             pointer(residuals, "float32", what, size), pointer(keys, "int64", what, n))
 
     # --- as a codec ---
 
@@ -291,11 +304,6 @@ class Index(Object):
 _codes = codes
 
 
-def _at(a):
-    """The address of an array or a pointer."""
-    return a.address if isinstance(a, Pointer) else address(a)
-
-
 def _select(found, selector):
     """Of the results of a range search, those whose ids a selector accepts."""
     lims, D, I = found
@@ -307,10 +315,9 @@ def _select(found, selector):
 def lent_vector(function, h, ctype, dtype, kind=None):
     """The content of a vector that the C API lends, as a copy."""
     from ._arrays import vector
-    pointer, n = lent(function, h, ctype)
-    v = vector(take(pointer, n, dtype))
-    v._read_only = f"faiss_{function}: FAISS's C API only reads it"
-    return v
+    first, n = lent(function, h, ctype)
+    v = vector(take(first, n, dtype))
+    return v._lock(f"faiss_{function}: FAISS's C API only reads it")
 
 
 assert make and _Vector

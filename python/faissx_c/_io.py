@@ -331,7 +331,10 @@ def read_index_binary(of, io_flags=0):
 
 def clone_index(index):
     """Returns a copy of an index."""
-    return type(index)._wrap(make("clone_index", index._h))
+    copy = type(index)._wrap(make("clone_index", index._h))
+    if "_cp" in index.__dict__:
+        copy.__dict__["_cp"] = index.cp
+    return copy
 
 
 def clone_binary_index(index):
