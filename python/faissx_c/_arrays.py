@@ -47,6 +47,23 @@ def codes(x):
     return np.ascontiguousarray(x)
 
 
+def table(x, width, convert=f32):
+    """Returns x converted, and how many rows it has; it must have `width` columns."""
+    rows, columns = x.shape
+    assert columns == width, f"{columns} columns, expected {width}"
+    return convert(x), rows
+
+
+def assigned(lists, distances, shape, dtype):
+    """Returns the inverted lists that are to be searched for each query, and the distances to
+    their centroids, 0 if they are not given."""
+    if distances is None:
+        distances = np.zeros(shape, dtype)
+    for what in (lists, distances):
+        assert what.shape == shape, f"an array of {what.shape} for queries and lists, not {shape}"
+    return i64(lists), np.ascontiguousarray(distances, dtype)
+
+
 def result(given, shape, dtype):
     """Returns the array that results are to be written to: `given`, after checks, or a new one."""
     if given is None:

@@ -8,10 +8,11 @@ import numpy as np
 
 from . import _fields, _io
 from ._api import api, call, error, make
-from ._arrays import VECTORS, address, codes, i64, result
+from ._arrays import VECTORS, address, assigned, codes, result, table
 from ._classes import DirectMap, _Map
 from ._objects import Object, add_properties, changes, handle, take_part
-from ._selectors import IDSelector, IDSelectorBatch, c_params, range_result
+from ._index import _one_for_each
+from ._selectors import c_params, range_result, selector_of
 
 
 def index_binary_factory(d, description, own_invlists=True):
@@ -57,26 +58,20 @@ class IndexBinary(Object):
     @changes
     def add(self, x):
         """Adds the rows of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         call("IndexBinary_add", self._h, n, address(x))
 
     @changes
     def add_with_ids(self, x, ids):
         """Adds the rows of x under the given ids."""
-        n, d = x.shape
-        x, ids = codes(x), i64(ids)
-        assert d == self.code_size
-        assert ids.shape == (n,), "not same nb of vectors as ids"
+        x, n = table(x, self.code_size, codes)
+        ids = _one_for_each(ids, n)
         call("IndexBinary_add_with_ids", self._h, n, address(x), address(ids))
 
     @changes
     def train(self, x):
         """Trains the index with the rows of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         call("IndexBinary_train", self._h, n, address(x))
 
     @changes
@@ -99,11 +94,8 @@ class IndexBinary(Object):
 
     def search(self, x, k, *, params=None):
         """Returns the distances and labels of the k nearest neighbours of each row of x."""
-        x = codes(x)
-        n, d = x.shape
-        assert d == self.code_size
-        assert k > 0
-        D, I = np.empty((n, k), "int32"), np.empty((n, k), "int64")
+        x, n = table(x, self.code_size, codes)
+        D, I = _found_arrays(n, k)
         if params is None:
             if api.IndexBinary_search(self._h, n, address(x), k, address(D), address(I)):
                 raise error("IndexBinary_search")
@@ -115,19 +107,14 @@ class IndexBinary(Object):
 
     def assign(self, x, k, labels=None):
         """Returns the labels of the k nearest neighbours of each row of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
-        assert k > 0
+        x, n = table(x, self.code_size, codes)
         labels = result(labels, (n, k), "int64")
         call("IndexBinary_assign", self._h, n, address(x), address(labels), k)
         return labels
 
     def range_search(self, x, thresh, *, params=None):
         """Returns all neighbours within a distance: lims, D, I."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         if params is not None:
             raise NotImplementedError("faiss.IndexBinary.range_search: params: FAISS's C API has "
                                       "no range search with parameters")
@@ -136,18 +123,20 @@ class IndexBinary(Object):
     @changes
     def remove_ids(self, x):
         """Removes vectors; returns how many."""
-        if not isinstance(x, IDSelector):
-            assert x.ndim == 1
-            x = IDSelectorBatch(i64(x))
-        n = ctypes.c_size_t()
-        call("IndexBinary_remove_ids", self._h, x._h, ctypes.addressof(n))
-        return n.value
+        removed, selector = ctypes.c_size_t(), selector_of(x)
+        call("IndexBinary_remove_ids", self._h, selector._h, ctypes.addressof(removed))
+        return removed.value
 
     def __getstate__(self):
         return {"this": _io.serialize_index_binary(self).tobytes()}
 
     def __setstate__(self, state):
         self._steal(_io.deserialize_index_binary(np.frombuffer(state["this"], "uint8")))
+
+
+def _found_arrays(n, k):
+    assert k > 0, f"k is {k}, and must be positive"
+    return np.empty((n, k), "int32"), np.empty((n, k), "int64")
 
 
 class _FromDescription:
@@ -243,15 +232,9 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
 
     def search_preassigned(self, x, k, Iq, Dq):
         """As search(), with the inverted lists to be searched for each row of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
-        assert k > 0
-        D, I = np.empty((n, k), "int32"), np.empty((n, k), "int64")
-        Iq = i64(Iq)
-        assert Iq.shape == (n, self.nprobe)
-        Dq = np.zeros(Iq.shape, "int32") if Dq is None else np.ascontiguousarray(Dq, "int32")
-        assert Dq.shape == Iq.shape
+        x, n = table(x, self.code_size, codes)
+        D, I = _found_arrays(n, k)
+        Iq, Dq = assigned(Iq, Dq, (n, self.nprobe), "int32")
         call("IndexBinaryIVF_search_preassigned", self._h, n, address(x), k, address(Iq),
              address(Dq), address(D), address(I), 0, None)
         return D, I

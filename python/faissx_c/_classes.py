@@ -10,8 +10,9 @@ import numpy as np
 
 from . import _format, _io
 from ._api import api, call, error, make
-from ._arrays import VECTORS, address, codes, f32, i64, pointer, result, swig_ptr, vector
-from ._index import Index, lent_vector
+from ._arrays import (VECTORS, address, assigned, codes, pointer, swig_ptr, table,
+                      vector)
+from ._index import Index, _one_for_each, found_arrays, lent_vector
 from ._objects import Object, add_properties, changes, handle, take_part
 from ._selectors import c_params, range_result
 from ._transforms import VectorTransform
@@ -463,19 +464,12 @@ class IndexIVF(Index):
     def search_preassigned(self, x, k, Iq, Dq, *, params=None, D=None, I=None):
         """As search(), with the inverted lists to be searched for each row of x, and the distances
         to their centroids."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d
-        assert k > 0
-        D, I = result(D, (n, k), "float32"), result(I, (n, k), "int64")
-        Iq = i64(Iq)
-        assert params is None, "params not supported"
-        assert Iq.shape == (n, self.nprobe)
-        if Dq is not None:
-            Dq = f32(Dq)
-            assert Dq.shape == Iq.shape
-        else:
-            Dq = np.zeros(Iq.shape, "float32")
+        if params is not None:
+            raise NotImplementedError("faiss.IndexIVF.search_preassigned: params: FAISS's C API "
+                                      "cannot pass them")
+        x, n = table(x, self.d)
+        D, I = found_arrays(n, k, D, I)
+        Iq, Dq = assigned(Iq, Dq, (n, self.nprobe), "float32")
         if api.IndexIVF_search_preassigned(self._h, n, address(x), k, address(Iq), address(Dq),
                                            address(D), address(I), 0):
             raise error("IndexIVF_search_preassigned")
@@ -510,10 +504,8 @@ class IndexIVFFlat(IndexIVF):
     @changes
     def update_vectors(self, keys, x):
         """Replaces the vectors with these ids."""
-        n = keys.size
-        assert keys.shape == (n,)
-        assert x.shape == (n, self.d)
-        x, keys = f32(x), i64(keys)
+        x, n = table(x, self.d)
+        keys = _one_for_each(keys, n)
         call("IndexIVFFlat_update_vectors", self._h, n, address(keys), address(x))
 
 
@@ -952,4 +944,4 @@ def extract_index_ivf(index):
 
 
 ivflib_extract_index_ivf = extract_index_ivf
-assert Object and c_params and range_result and codes
+assert Object and c_params and range_result

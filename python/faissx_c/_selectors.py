@@ -68,6 +68,14 @@ class IDSelectorBatch(IDSelector):
         return np.isin(ids, self._set)
 
 
+def selector_of(ids):
+    """Returns a selector: `ids` itself, or that of an array."""
+    if isinstance(ids, IDSelector):
+        return ids
+    assert ids.ndim == 1, f"ids: an array of {ids.ndim} dimensions, expected 1"
+    return IDSelectorBatch(ids)
+
+
 class IDSelectorArray(IDSelectorBatch):
     """The ids of an array.  The same as IDSelectorBatch here."""
 

@@ -5,7 +5,7 @@ import tempfile
 
 from . import _fields, _format, _io, _streams
 from ._api import api, call, error, make
-from ._arrays import address, f32, pointer, vector
+from ._arrays import address, pointer, table, vector
 from ._objects import Object, add_properties
 
 import numpy as np
@@ -30,16 +30,12 @@ class VectorTransform(Object):
 
     def train(self, x):
         """Trains the transform with the rows of x."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_in
+        x, n = table(x, self.d_in)
         call("VectorTransform_train", self._h, n, address(x))
 
     def apply(self, x):
         """Returns the rows of x, transformed."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_in
+        x, n = table(x, self.d_in)
         self._trained("apply")
         y = np.empty((n, self.d_out), "float32")
         api.VectorTransform_apply_noalloc(self._h, n, address(x), address(y))
@@ -55,9 +51,7 @@ class VectorTransform(Object):
 
     def reverse_transform(self, x):
         """Returns the vectors of which the rows of x are the transforms, as far as possible."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_out
+        x, n = table(x, self.d_out)
         self._trained("reverse_transform")
         y = np.empty((n, self.d_in), "float32")
         api.VectorTransform_reverse_transform(self._h, n, address(x), address(y))
