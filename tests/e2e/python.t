@@ -61,6 +61,12 @@ mkdir -p "$TMP/site/faiss"
 echo 'raise SystemExit("another faiss was imported")' >"$TMP/site/faiss/__init__.py"
 is "an installed faiss is not imported instead" "$(PYTHONPATH=$TMP/site run "$python" -c 'import faiss; print(faiss.__name__)' 2>&1)" faissx_c
 like "and is without faissx run" "$(PYTHONPATH=$TMP/site "$python" -c 'import faiss' 2>&1)" 'another faiss'
+is "a pickled index is read by a program that has not imported faiss" "$(run "$python" -c '
+import pickle, subprocess, sys
+import faiss
+code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).d)"
+print(subprocess.run([sys.executable, "-c", code], input=pickle.dumps(faiss.IndexFlatL2(4)),
+                     capture_output=True, check=True).stdout.decode().strip())' 2>&1)" 4
 is "one session, with the library of faissx run" "$(run "$python" -c '
 import faiss, faissx_c
 i = faiss.IndexFlatL2(4)

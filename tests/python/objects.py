@@ -2,6 +2,7 @@
 """Objects that depend on others: who frees what, what is a copy, what cannot be shared; and that
 numbers of the wrong type are not taken for others."""
 import copy
+import io
 import pickle
 
 import faiss
@@ -136,4 +137,20 @@ pca = faiss.PCAMatrix(d, 4)
 pca.train(x)
 raises(NotImplementedError,
        lambda: faiss.copy_array_to_vector(np.zeros(4 * d, "float32"), pca.A))
+
+# A reader is asked for what an index takes, and no more.
+file = io.BytesIO(faiss.serialize_index(flat).tobytes() * 2 + b"rest")
+read = [faiss.read_index(faiss.PyCallbackIOReader(file.read)) for _ in range(2)]
+assert [i.ntotal for i in read] == [600, 600] and file.read() == b"rest"
+raises(ZeroDivisionError, lambda: faiss.read_index(faiss.PyCallbackIOReader(lambda n: 1 // 0)))
+
+# Vectors are not removed by ids where the C API cannot.
+hashed = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, 4)
+hashed.train(x)
+try:
+    hashed.set_direct_map_type(faiss.DirectMap.Hashtable)
+    hashed.add(x)
+    raises(NotImplementedError, lambda: hashed.remove_ids(np.arange(3)))
+except NotImplementedError as e:  # older releases have no function for the type
+    assert "set_direct_map" in str(e), e
 print("all objects are as they should be")
