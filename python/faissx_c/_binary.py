@@ -9,7 +9,7 @@ import numpy as np
 from . import _fields, _io
 from ._api import api, call, error, make
 from ._arrays import VECTORS, address, assigned, codes, result, table
-from ._classes import DirectMap, _Map
+from ._ivf import DirectMap, _Map
 from ._objects import Object, add_properties, changes, handle, take_part
 from ._index import _one_for_each
 from ._selectors import c_params, range_result, selector_of

@@ -8,8 +8,9 @@ import numpy as np
 from . import _format, _io
 from ._api import api, is_remote, library, make
 from ._arrays import address, f32, i64, pointer, rev_swig_ptr, swig_ptr
-from ._classes import (METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat, IndexPreTransform,
-                       extract_index_ivf)
+from ._around import IndexPreTransform
+from ._classes import METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat
+from ._others import extract_index_ivf
 from ._binary import IndexBinaryFlat
 
 
