@@ -69,6 +69,11 @@ def get_version():
     return version
 
 
+def swig_version():
+    """FAISS's module is made by SWIG; this one is not."""
+    return 0
+
+
 def get_compile_options():
     """Returns how FAISS was built, which the C API does not tell."""
     return "GENERIC "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # FAISS's own Python tests, and its tutorials if they are there, with FAISS's module from PyPI, with
 # ours in process, and with ours on a server: run.sh DIR.  Prints the table for docs/python.md.
-set -eu
+set -u
 [ -d "${1:-}" ] || {
     echo "FAISS_PYTHON_TESTS: expected the folder of FAISS's Python tests, got '${1:-}'" >&2
     exit 2
@@ -10,8 +10,7 @@ set -eu
 tests=$(realpath "$1")
 # shellcheck source=tests/e2e/lib.sh
 . tests/e2e/lib.sh
-trap - EXIT
-trap 'fx_end >/dev/null' EXIT
+fx_count=skip # it is no test itself
 
 version=${FAISS_PYTHON_VERSION:-1.15.1}
 venv=$BUILD/faiss-python-$version
