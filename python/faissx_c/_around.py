@@ -106,7 +106,10 @@ class IndexPreTransform(_Around):
         """Adds a transform before the others."""
         h = handle(transform, VectorTransform, "faiss.IndexPreTransform.prepend_transform")
         call("IndexPreTransform_prepend_transform", self._h, h)
-        self._use(transform)
+        if self.own_fields and transform.thisown:  # it was read: it frees its transforms
+            transform._adopt(h, self)
+        else:
+            self._use(transform)
         known = self.__dict__.get("_transforms")
         if known is not None:  # else the file has the chain, with this one in it
             self.__dict__["_transforms"] = [transform] + known
