@@ -56,12 +56,15 @@ static int add(const char *name, const char *value, int before)
 static int run(const struct cli_server *s, char **operands)
 {
     char folder[PATH_MAX], library[PATH_MAX + 32], audit[PATH_MAX + 32], python[PATH_MAX + 64];
+    char package[PATH_MAX + 32];
     if (find_stand_in(folder) != 0)
         return CLI_FAILED;
     snprintf(library, sizeof library, "%s/libfaiss_c.so", folder);
     snprintf(audit, sizeof audit, "%s/libfaissx_audit.so", folder);
     /* A folder with a package faiss, before an installed one. */
     snprintf(python, sizeof python, "%s/python/faissx_c/as_faiss", folder);
+    /* The package under its own name, which a pickled object names. */
+    snprintf(package, sizeof package, "%s/python", folder);
     /* Append to LD_PRELOAD: a library in it, such as a sanitizer's, may have to come first. */
     if (setenv("FAISSX_SERVER", s->server, 1) || (s->key && setenv("FAISSX_API_KEY", s->key, 1)) ||
         (s->tenant && setenv("FAISSX_TENANT_ID", s->tenant, 1)) ||
@@ -69,7 +72,8 @@ static int run(const struct cli_server *s, char **operands)
         (s->curve_file && setenv("FAISSX_CURVE_KEY_FILE", s->curve_file, 1)) ||
         (s->verbose && setenv("FAISSX_VERBOSE", "1", 1)) || add("LD_PRELOAD", library, 0) ||
         add("LD_AUDIT", audit, 0) || add("LD_LIBRARY_PATH", folder, 1) ||
-        (access(python, R_OK) == 0 && add("PYTHONPATH", python, 1))) {
+        (access(python, R_OK) == 0 &&
+         (add("PYTHONPATH", python, 1) || add("PYTHONPATH", package, 0)))) {
         fputs("faissx run: out of memory\n", stderr);
         return CLI_FAILED;
     }

@@ -25,8 +25,10 @@ from ._io import (IO_FLAG_MMAP, IO_FLAG_MMAP_IFC, IO_FLAG_ONDISK_SAME_DIR,
                   downcast_InvertedLists, downcast_Quantizer, downcast_VectorTransform, read_index,
                   read_index_binary, serialize_index, serialize_index_binary, write_index,
                   write_index_binary)
-from ._classes import (DirectMap, IndexProxy, extract_index_ivf, index_factory,
-                       try_extract_index_ivf)
+from ._classes import index_factory
+from ._ivf import DirectMap
+from ._around import IndexProxy
+from ._others import extract_index_ivf, try_extract_index_ivf
 from ._binary import index_binary_factory
 from . import _compose  # gives classes their constructors
 from ._quantizers import (LocalSearchQuantizer, ProductQuantizer, Quantizer, ResidualQuantizer,

@@ -47,6 +47,23 @@ def codes(x):
     return np.ascontiguousarray(x)
 
 
+def table(x, width, convert=f32):
+    """Returns x converted, and how many rows it has; it must have `width` columns."""
+    rows, columns = x.shape
+    assert columns == width, f"{columns} columns, expected {width}"
+    return convert(x), rows
+
+
+def assigned(lists, distances, shape, dtype):
+    """Returns the inverted lists that are to be searched for each query, and the distances to
+    their centroids, 0 if they are not given."""
+    if distances is None:
+        distances = np.zeros(shape, dtype)
+    for what in (lists, distances):
+        assert what.shape == shape, f"an array of {what.shape} for queries and lists, not {shape}"
+    return i64(lists), np.ascontiguousarray(distances, dtype)
+
+
 def result(given, shape, dtype):
     """Returns the array that results are to be written to: `given`, after checks, or a new one."""
     if given is None:
@@ -70,6 +87,10 @@ class Pointer:
 
     def __bool__(self):
         return self.address != 0
+
+    def __getstate__(self):
+        """For copy and pickle: the numbers might be gone before the copy."""
+        raise TypeError("a pointer cannot be copied or pickled")
 
     def __eq__(self, other):
         return isinstance(other, Pointer) and other.address == self.address
@@ -103,7 +124,30 @@ def rev_swig_ptr(pointer, n):
         return np.empty(0, pointer.dtype)
     memory = (ctypes.c_char * (n * pointer.dtype.itemsize)).from_address(pointer.address)
     memory.owner = pointer.owner
-    return np.frombuffer(memory, pointer.dtype)
+    a = np.frombuffer(memory, pointer.dtype)
+    a.flags.writeable = _writeable(pointer)
+    return a
+
+
+def _writeable(pointer):
+    return getattr(getattr(pointer.owner, "flags", None), "writeable", True)
+
+
+def pointer(p, dtype, what, n=0):
+    """Returns the address of numbers of a type, for a function that does not know how many there
+    are: p is a pointer to such numbers, or an array of at least n of them."""
+    given = type(p).__name__
+    if isinstance(p, (Pointer, np.ndarray)):
+        if p.dtype == dtype:
+            if isinstance(p, Pointer):
+                return p.address
+            if p.flags.c_contiguous and p.size >= n:
+                return address(p)
+            given = f"an array of {p.size} that is " + ("too small" if p.flags.c_contiguous else
+                                                        "not C-contiguous")
+        else:
+            given += f" of {p.dtype}"
+    raise TypeError(f"{what}: expected a pointer to {dtype} or an array of it, got {given}")
 
 
 def take(pointer, n, dtype, shape=None):
@@ -142,16 +186,33 @@ class _Vector:
 
     __getitem__ = at
 
+    _read_only = None  # why it cannot be written to
+
+    def _write(self):
+        if self._read_only:
+            raise NotImplementedError(self._read_only)
+
+    def _lock(self, why):
+        """Lets nobody write to it.  Returns it."""
+        self._read_only = why
+        self._a = self._a.view()
+        self._a.flags.writeable = False
+        return self
+
     def set(self, i, value):
+        self._write()
         self._a[i] = value
 
     def push_back(self, value):
+        self._write()
         self._a = np.append(self._a, np.asarray([value], self.dtype))
 
     def clear(self):
+        self._write()
         self._a = np.zeros(0, self.dtype)
 
     def resize(self, n):
+        self._write()
         a = np.zeros(n, self.dtype)
         k = min(n, self._a.size)
         a[:k] = self._a[:k]
@@ -161,6 +222,8 @@ class _Vector:
         return swig_ptr(self._a)
 
     def swap(self, other):
+        self._write()
+        other._write()
         self._a, other._a = other._a, self._a
 
 
@@ -237,8 +300,7 @@ def copy_array_to_vector(a, v):
     assert isinstance(v, _Vector), f"{type(v).__name__} is not a vector of numbers"
     assert v.dtype == a.dtype, \
         f"cannot copy a {a.dtype} array to a {type(v).__name__} (should be {v.dtype})"
-    if getattr(v, "_read_only", None):
-        raise NotImplementedError(v._read_only)
+    v._write()
     v._a = a.copy()
 
 
@@ -278,8 +340,10 @@ def array_to_AlignedTable(a):
 
 def memcpy(destination, source, n):
     """Copies n bytes between addresses, which may be arrays as well."""
-    to, of = (int(p if isinstance(p, Pointer) else swig_ptr(p)) for p in (destination, source))
-    ctypes.memmove(to, of, n)
+    to, of = (p if isinstance(p, Pointer) else swig_ptr(p) for p in (destination, source))
+    if not _writeable(to):
+        raise NotImplementedError("faiss.memcpy: the destination is a copy of what an object has")
+    ctypes.memmove(int(to), int(of), n)
 
 
 assert sys.byteorder == "little"

@@ -2,15 +2,17 @@
 """Indexes of binary vectors."""
 import ctypes
 import struct
+import weakref
 
 import numpy as np
 
 from . import _fields, _io
 from ._api import api, call, error, make
-from ._arrays import VECTORS, address, codes, i64, result
-from ._classes import DirectMap, _Map
-from ._objects import Object, add_properties, handle
-from ._selectors import IDSelector, IDSelectorBatch, c_params, range_result
+from ._arrays import VECTORS, address, assigned, codes, result, table
+from ._ivf import DirectMap, _Map
+from ._objects import Object, add_properties, changes, handle, take_part
+from ._index import _one_for_each
+from ._selectors import c_params, range_result, selector_of
 
 
 def index_binary_factory(d, description, own_invlists=True):
@@ -41,6 +43,8 @@ class IndexBinary(Object):
     def __setattr__(self, name, value):
         if name[0] == "_" or name in ("thisown", "referenced_objects") or \
                 hasattr(type(self), name) or name in self.__dict__:
+            if self._copy_of and name[0] != "_":
+                self._changed(name)
             object.__setattr__(self, name, value)
         else:
             _fields.set_field(self, name, value)
@@ -51,28 +55,26 @@ class IndexBinary(Object):
     def _resized(self):
         pass
 
+    @changes
     def add(self, x):
         """Adds the rows of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         call("IndexBinary_add", self._h, n, address(x))
 
+    @changes
     def add_with_ids(self, x, ids):
         """Adds the rows of x under the given ids."""
-        n, d = x.shape
-        x, ids = codes(x), i64(ids)
-        assert d == self.code_size
-        assert ids.shape == (n,), "not same nb of vectors as ids"
+        x, n = table(x, self.code_size, codes)
+        ids = _one_for_each(ids, n)
         call("IndexBinary_add_with_ids", self._h, n, address(x), address(ids))
 
+    @changes
     def train(self, x):
         """Trains the index with the rows of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         call("IndexBinary_train", self._h, n, address(x))
 
+    @changes
     def reset(self):
         call("IndexBinary_reset", self._h)
 
@@ -92,11 +94,8 @@ class IndexBinary(Object):
 
     def search(self, x, k, *, params=None):
         """Returns the distances and labels of the k nearest neighbours of each row of x."""
-        x = codes(x)
-        n, d = x.shape
-        assert d == self.code_size
-        assert k > 0
-        D, I = np.empty((n, k), "int32"), np.empty((n, k), "int64")
+        x, n = table(x, self.code_size, codes)
+        D, I = _found_arrays(n, k)
         if params is None:
             if api.IndexBinary_search(self._h, n, address(x), k, address(D), address(I)):
                 raise error("IndexBinary_search")
@@ -108,38 +107,36 @@ class IndexBinary(Object):
 
     def assign(self, x, k, labels=None):
         """Returns the labels of the k nearest neighbours of each row of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
-        assert k > 0
+        x, n = table(x, self.code_size, codes)
         labels = result(labels, (n, k), "int64")
         call("IndexBinary_assign", self._h, n, address(x), address(labels), k)
         return labels
 
     def range_search(self, x, thresh, *, params=None):
         """Returns all neighbours within a distance: lims, D, I."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
+        x, n = table(x, self.code_size, codes)
         if params is not None:
             raise NotImplementedError("faiss.IndexBinary.range_search: params: FAISS's C API has "
                                       "no range search with parameters")
         return range_result("IndexBinary_range_search", self._h, n, address(x), int(thresh))
 
+    @changes
     def remove_ids(self, x):
         """Removes vectors; returns how many."""
-        if not isinstance(x, IDSelector):
-            assert x.ndim == 1
-            x = IDSelectorBatch(i64(x))
-        n = ctypes.c_size_t()
-        call("IndexBinary_remove_ids", self._h, x._h, ctypes.addressof(n))
-        return n.value
+        removed, selector = ctypes.c_size_t(), selector_of(x)
+        call("IndexBinary_remove_ids", self._h, selector._h, ctypes.addressof(removed))
+        return removed.value
 
     def __getstate__(self):
         return {"this": _io.serialize_index_binary(self).tobytes()}
 
     def __setstate__(self, state):
         self._steal(_io.deserialize_index_binary(np.frombuffer(state["this"], "uint8")))
+
+
+def _found_arrays(n, k):
+    assert k > 0, f"k is {k}, and must be positive"
+    return np.empty((n, k), "int32"), np.empty((n, k), "int64")
 
 
 class _FromDescription:
@@ -162,8 +159,7 @@ class IndexBinaryFlat(_FromDescription, IndexBinary):
     def xb(self):
         v = VECTORS["UInt8Vector"]._of(self.reconstruct_n() if self.ntotal else
                                        np.empty(0, "uint8"))
-        v._read_only = "faiss.IndexBinaryFlat.xb: this is a copy"
-        return v
+        return v._lock("faiss.IndexBinaryFlat.xb: this is a copy")
 
 
 @_register
@@ -180,18 +176,37 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
             from ._compose import binary_ivf
             data = binary_ivf(quantizer, d, nlist, self)
             self._steal(_io.deserialize_index_binary(np.frombuffer(data, "uint8")))
-        old = type(quantizer)._wrap(h)
-        old.__dict__["thisown"] = quantizer.thisown
-        self._keep(old)
-        quantizer._adopt(api.IndexBinaryIVF_quantizer(self._h), self)
+        assert h
+        self._take_quantizer(quantizer)
+
+    def _take_quantizer(self, quantizer):
+        """Lets the Python object of a quantizer stand for the one that this index has."""
+        take_part(self, quantizer, api.IndexBinaryIVF_quantizer(self._h))
+        self.__dict__["_taken"] = weakref.ref(quantizer)
+
+    def _replaced(self):
+        """The index has another object in C, and so has its quantizer's Python object."""
+        quantizer = self.__dict__.get("_taken", lambda: None)()
+        if quantizer is not None:
+            self._take_quantizer(quantizer)
 
     @property
     def quantizer(self):
+        taken = self.__dict__.get("_taken", lambda: None)()
+        if taken is not None:
+            return taken
+        made = self._quantizer_of()
+        self.__dict__["_taken"] = weakref.ref(made)
+        return made
+
+    def _quantizer_of(self):
         return _io.wrap(api.IndexBinaryIVF_quantizer(self._h), self, binary=True)
 
+    @changes
     def make_direct_map(self, new_maintain_direct_map=True):
         call("IndexBinaryIVF_make_direct_map", self._h, int(new_maintain_direct_map))
 
+    @changes
     def set_direct_map_type(self, kind):
         call("IndexBinaryIVF_set_direct_map", self._h, int(kind))
 
@@ -202,6 +217,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
     def _map_type(self):
         return _fields.get_field(self, "direct_map").type
 
+    @changes
     def merge_from(self, other, add_id=0):
         call("IndexBinaryIVF_merge_from", self._h, other._h, add_id)
 
@@ -216,15 +232,9 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
 
     def search_preassigned(self, x, k, Iq, Dq):
         """As search(), with the inverted lists to be searched for each row of x."""
-        n, d = x.shape
-        x = codes(x)
-        assert d == self.code_size
-        assert k > 0
-        D, I = np.empty((n, k), "int32"), np.empty((n, k), "int64")
-        Iq = i64(Iq)
-        assert Iq.shape == (n, self.nprobe)
-        Dq = np.zeros(Iq.shape, "int32") if Dq is None else np.ascontiguousarray(Dq, "int32")
-        assert Dq.shape == Iq.shape
+        x, n = table(x, self.code_size, codes)
+        D, I = _found_arrays(n, k)
+        Iq, Dq = assigned(Iq, Dq, (n, self.nprobe), "int32")
         call("IndexBinaryIVF_search_preassigned", self._h, n, address(x), k, address(Iq),
              address(Dq), address(D), address(I), 0, None)
         return D, I

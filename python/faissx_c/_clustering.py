@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _gpu
 from ._api import api, error, lent, make
-from ._arrays import address, f32, take, vector
+from ._arrays import address, pointer, table, take, vector, vector_to_array
 from ._classes import IndexFlatIP, IndexFlatL2
 from ._objects import Object, handle
 from ._index import Index
@@ -83,9 +83,7 @@ class Clustering(ClusteringParameters, Object):
 
     def train(self, x, index, weights=None):
         """Clusters the rows of x; `index` assigns them to centroids."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d
+        x, n = table(x, self.d)
         if weights is not None:
             raise NotImplementedError("faiss.Clustering.train: weights: FAISS's C API cannot pass "
                                       "them")
@@ -96,6 +94,11 @@ class Clustering(ClusteringParameters, Object):
         if api.Clustering_train(self._h, n, address(x), handle(index, Index, "Clustering.train")):
             raise error("Clustering_train")
 
+    def __setattr__(self, name, value):
+        if name[:1] != "_" and name not in self.__dict__:
+            raise NotImplementedError(f"faiss.Clustering.{name}: FAISS's C API cannot set it")
+        object.__setattr__(self, name, value)
+
     def _drop(self):
         if self.thisown and self._h:
             api.Clustering_free(self._h)
@@ -104,10 +107,10 @@ class Clustering(ClusteringParameters, Object):
     def centroids(self):
         if not self._h:
             v = vector(np.empty(0, "float32"))
-            v._read_only = "faiss.Clustering.centroids: FAISS's C API cannot set them"
-            return v
-        pointer, n = lent("Clustering_centroids", self._h, ctypes.c_float)
-        return vector(take(pointer, n, "float32"))
+            return v._lock("faiss.Clustering.centroids: FAISS's C API cannot set them")
+        first, n = lent("Clustering_centroids", self._h, ctypes.c_float)
+        return vector(take(first, n, "float32"))._lock(
+            "faiss.Clustering.centroids: FAISS's C API cannot set them")
 
     @property
     def iteration_stats(self):
@@ -133,7 +136,6 @@ def _stats(first, i):
                      for name, _ in _Iteration._fields_})
 
 
-
 class Kmeans:
     """k-means clustering with what belongs to it: parameters, an index, the result.
 
@@ -142,65 +144,62 @@ class Kmeans:
     others   fields of ClusteringParameters (niter, nredo, verbose, spherical, seed ...)
     """
 
-    def __init__(self, d, k, **kwargs):
-        self.d, self.gpu = d, False
-        self.reset(k)
-        self.cp = ClusteringParameters()
-        if "progressive_dim_steps" in kwargs:
+    def __init__(self, d, k, gpu=False, progressive_dim_steps=None, **parameters):
+        if progressive_dim_steps is not None:
             raise NotImplementedError("faiss.Kmeans: progressive_dim_steps: FAISS's C API has no "
                                       "ProgressiveDimClustering")
-        for name, value in kwargs.items():
-            if name == "gpu":
-                self.gpu = _gpu.get_num_gpus() if value is True or value == -1 else value
-            else:
-                getattr(self.cp, name)  # raises an error if there is no such field
-                setattr(self.cp, name, value)
+        every = gpu is True or gpu == -1
+        self.d, self.gpu = d, _gpu.get_num_gpus() if every else gpu
+        self.cp = ClusteringParameters()
+        for name in parameters:
+            if not hasattr(self.cp, name):
+                raise AttributeError(f"'ClusteringParameters' object has no attribute '{name}'")
+        vars(self.cp).update(parameters)
+        self.reset(k)
         self.set_index()
 
     def set_index(self):
-        self.index = IndexFlatIP(self.d) if self.cp.spherical else IndexFlatL2(self.d)
-        if self.gpu:
-            self.index = _gpu.index_cpu_to_all_gpus(self.index, ngpu=self.gpu)
+        """Makes the index that assigns vectors to centroids."""
+        kind = IndexFlatIP if self.cp.spherical else IndexFlatL2
+        made = kind(self.d)
+        self.index = _gpu.index_cpu_to_all_gpus(made, ngpu=self.gpu) if self.gpu else made
 
     def reset(self, k=None):
         """Forgets the result; k: another number of centroids."""
+        vars(self).update(centroids=None, obj=None, iteration_stats=None)
         if k is not None:
             self.k = int(k)
-        self.centroids = self.obj = self.iteration_stats = None
 
     def train(self, x, weights=None, init_centroids=None):
         """Clusters the rows of x.  Sets centroids, obj and iteration_stats; returns the last
         value of the objective."""
-        x = f32(x)
-        n, d = x.shape
-        assert d == self.d
         if init_centroids is not None:
-            nc, d2 = init_centroids.shape
-            assert d2 == d
             raise NotImplementedError("faiss.Kmeans.train: init_centroids: FAISS's C API cannot "
                                       "set them")
-        clustering = Clustering(d, self.k, self.cp)
-        clustering.train(x, self.index, weights)
-        self.centroids = clustering.centroids._a.reshape(self.k, d)
-        names = [name for name, _ in _Iteration._fields_]
-        self.iteration_stats = [{n: getattr(s, n) for n in names}
-                                for s in clustering.iteration_stats]
+        c = Clustering(self.d, self.k, self.cp)
+        c.train(x, self.index, weights)
+        self.centroids = vector_to_array(c.centroids).reshape(self.k, self.d)
+        self.iteration_stats = [dict(vars(s)) for s in c.iteration_stats]
         self.obj = np.array([s["obj"] for s in self.iteration_stats])
-        return self.obj[-1] if self.obj.size > 0 else 0.0
+        return self.obj[-1] if len(self.obj) else 0.0
 
     def assign(self, x):
         """Returns the distances to the nearest centroids, and their numbers."""
-        x = f32(x)
-        assert self.centroids is not None, "should train before assigning"
-        self.index.reset()
-        self.index.add(self.centroids)
-        D, I = self.index.search(x, 1)
-        return D.ravel(), I.ravel()
+        if self.centroids is None:
+            raise AssertionError("faiss.Kmeans.assign: there are no centroids before train()")
+        index = self.index
+        if index.ntotal:
+            index.reset()
+        index.add(self.centroids)
+        found = index.search(x, 1)
+        return tuple(a[:, 0] for a in found)
 
 
 def kmeans_clustering(d, n, k, x, centroids):
     """Writes k centroids of n vectors; pointers.  Returns the quantization error."""
     q = ctypes.c_float()
-    if api.kmeans_clustering(d, n, k, int(x), int(centroids), ctypes.addressof(q)):
+    at = [pointer(p, "float32", "faiss.kmeans_clustering", size)
+          for p, size in ((x, n * d), (centroids, k * d))]
+    if api.kmeans_clustering(d, n, k, *at, ctypes.addressof(q)):
         raise error("kmeans_clustering")
     return q.value

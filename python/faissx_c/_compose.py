@@ -119,6 +119,7 @@ def _(self, quantizer, d, nlist, metric=1, own_invlists=True):
     lists = _format.parse(data).fields["invlists"]
     _make(self, b"IwFd" + data[4:lists.start] + struct.pack("<Q", 0) + data[lists.start:],
           quantizer)
+    self._trains_itself()
     self._take_quantizer(quantizer)
 
 

@@ -63,8 +63,7 @@ def _value(index, data, node, path, missing):
     value = _format.get(data, field)
     if isinstance(value, np.ndarray):
         v = vector(value) if name != "codes" else VECTORS["MaybeOwnedVectorUInt8"]._of(value)
-        v._read_only = f"faiss.{type(index).__name__}.{'.'.join(path)}: this is a copy"
-        return v
+        return v._lock(f"faiss.{type(index).__name__}.{'.'.join(path)}: this is a copy")
     return bool(value) if name in _TRUTHS else value
 
 
@@ -170,6 +169,7 @@ def _part(index, data, node, path):
                                                       "MultiIndexQuantizer"):
         copy = _io._deserialize(data[node.start:node.end], 0, node.name.startswith("IndexBinary"))
         copy[0]._keep(index)
+        copy[0].__dict__["_copy_of"] = f"faiss.{type(index).__name__}.{'.'.join(path)}"
         return copy[0]
     cls = type(node.name, (Part,), {"__doc__": Part.__doc__})
     return cls(index, data, node, path)
@@ -249,6 +249,8 @@ def standalone_size(index):
 
 def set_field(index, name, value):
     """Sets a field that is no property."""
+    if index._copy_of:
+        index._changed(name)
     if name in _PARAMETERS:
         try:
             return _set_parameter(index, name, value)
@@ -273,6 +275,8 @@ def _set_parameter(index, name, value):
 
 def _set(index, path, value):
     """Sets a number: by a parameter if there is one, else by reading the index again."""
+    if index._copy_of:
+        index._changed(".".join(path))
     name = path[-1]
     if path[0] in ("hnsw",) and name in _PARAMETERS:
         _set_parameter(index, name, value)
@@ -302,6 +306,23 @@ def is_lossy(index):
     return name.startswith("IndexIVF") and name.endswith("FastScan") and "RaBitQ" not in name
 
 
+def _replaceable(index):
+    """Raises an error if others would still use the old object, or if something would be lost that
+    a file does not have."""
+    name, own = f"faiss.{type(index).__name__}", index.__dict__
+    if index._in_use() or "_index" in own or "_count" in own:
+        raise NotImplementedError(f"{name}: FAISS's C API cannot set a field of, or merge into, an "
+                                  "index that is a part of another one, or is made of others")
+    quantizer = own.get("_quantizer") or own.get("_taken", lambda: None)()
+    if quantizer is not None and set(quantizer.__dict__.get("_users", ())) - {index}:
+        raise NotImplementedError(f"{name}: FAISS's C API cannot set a field of an index whose "
+                                  "quantizer another index has, too")
+    if hasattr(type(index), "quantizer_trains_alone") and index.quantizer_trains_alone and \
+            not index.is_trained:
+        raise NotImplementedError(f"{name}: FAISS's C API cannot set a field before the training "
+                                  "of an index that trains its quantizer by itself")
+
+
 def replace(index, data):
     """Lets an index have the content of these bytes.  Objects that are parts of the old one stay
     valid, and do not belong to the new one."""
@@ -314,11 +335,14 @@ def replace(index, data):
     if not index.thisown:
         raise NotImplementedError(f"faiss.{type(index).__name__}: a field of an index that belongs "
                                   "to another one cannot be set")
+    _replaceable(index)
     new = _io._deserialize(np.frombuffer(data, "uint8"), 0, index._binary)[0]
     old = type(index)._wrap(index._h)
     new.__dict__["thisown"] = False
     index.__dict__["_h"] = new._h
     index._keep(old)
+    if hasattr(type(index), "_replaced"):
+        index._replaced()
     for name, value in index.__dict__.get("_parameters", {}).items():
         _set_parameter(index, name, value)
 

@@ -4,15 +4,15 @@ import numpy as np
 
 from . import _fields, _io
 from ._api import api, call, error, lent, make
-from ._arrays import Float32, Pointer, _Vector, address, codes, f32, i64, result, take
-from ._objects import Object, handle, with_properties
-from ._selectors import IDSelector, IDSelectorBatch, SearchParameters, c_params, range_result
+from ._arrays import Float32, _Vector, address, codes, i64, pointer, result, table, take
+from ._objects import Object, changes, handle, with_properties
+from ._selectors import SearchParameters, c_params, range_result, selector_of
 
 import ctypes
 
 _search, _add, _ntotal, _d = api.Index_search, api.Index_add, api.Index_ntotal, api.Index_d
 _float32, _int64 = np.dtype("float32"), np.dtype("int64")
-_empty, _contiguous = np.empty, np.ascontiguousarray
+_empty = np.empty
 
 
 # Their codes are in the order of the vectors, in one piece of the file.
@@ -59,6 +59,8 @@ class Index(Object):
     def __setattr__(self, name, value):
         if name[0] == "_" or name in ("thisown", "referenced_objects") or \
                 hasattr(type(self), name) or name in self.__dict__:
+            if self._copy_of and name[0] != "_":
+                self._changed(name)
             object.__setattr__(self, name, value)
         elif name == "this":
             raise NotImplementedError("faiss.Index.this: cannot be set")
@@ -70,53 +72,58 @@ class Index(Object):
 
     # --- contents ---
 
+    @changes
     def train(self, x, *, numeric_type=Float32, xq_train=None):
         """Trains the index with the rows of x."""
-        n, d = x.shape
-        assert d == self.d
         _only_float32(numeric_type, "faiss.Index.train")
         if xq_train is not None:
             raise NotImplementedError("faiss.Index.train: xq_train: FAISS's C API has no "
                                       "train_with_queries")
-        x = f32(x)
+        x, n = table(x, self.d)
         if api.Index_train(self._h, n, address(x)):
             raise error("Index_train")
 
     def add(self, x, numeric_type=Float32):
         """Adds the rows of x, which get the numbers from ntotal on."""
-        n, d = x.shape
-        assert d == self.d
+        if self._copy_of:
+            self._changed("add")
         if numeric_type != Float32:
             _only_float32(numeric_type, "faiss.Index.add")
-        x = _contiguous(x, _float32)
+        x, n = table(x, self._dim or self.d)
         if _add(self._h, n, address(x)):
             raise error("Index_add")
 
+    @changes
     def add_with_ids(self, x, ids, numeric_type=Float32):
         """Adds the rows of x under the given ids."""
-        n, d = x.shape
-        assert d == self.d
-        assert ids.shape == (n,), "not same nb of vectors as ids"
         _only_float32(numeric_type, "faiss.Index.add_with_ids")
-        x, ids = f32(x), i64(ids)
+        x, n = table(x, self.d)
+        ids = _one_for_each(ids, n)
         if api.Index_add_with_ids(self._h, n, address(x), address(ids)):
             raise error("Index_add_with_ids")
 
+    @changes
     def reset(self):
         """Removes all vectors."""
         call("Index_reset", self._h)
 
+    @changes
     def remove_ids(self, x):
         """Removes vectors: those of a selector, or those with the ids of an array.  Returns how
         many."""
-        if not isinstance(x, IDSelector):
-            assert x.ndim == 1
-            x = IDSelectorBatch(i64(x))
-        n = ctypes.c_size_t()
-        with x.native() as selector:
-            call("Index_remove_ids", self._h, selector, ctypes.addressof(n))
-        return n.value
+        removed = ctypes.c_size_t()
+        with selector_of(x).native() as selector:
+            try:
+                call("Index_remove_ids", self._h, selector, ctypes.addressof(removed))
+            except RuntimeError as e:
+                if "IDSelectorArray" not in str(e):
+                    raise
+                raise NotImplementedError(
+                    f"faiss.{type(self).__name__}.remove_ids: with a direct map of type Hashtable: "
+                    "FAISS's C API has no IDSelectorArray") from None
+        return removed.value
 
+    @changes
     def merge_from(self, other, add_id=0):
         """Moves the vectors of another index into this one."""
         h = handle(other, Index, "faiss.Index.merge_from")
@@ -143,12 +150,8 @@ class Index(Object):
 
     def search(self, x, k, *, params=None, D=None, I=None, numeric_type=Float32):
         """Returns the distances and labels of the k nearest neighbours of each row of x."""
-        n, d = x.shape
-        x = _contiguous(x, _float32)
-        assert d == (self._dim or self.d)
-        assert k > 0
-        D = _empty((n, k), _float32) if D is None else result(D, (n, k), "float32")
-        I = _empty((n, k), _int64) if I is None else result(I, (n, k), "int64")
+        x, n = table(x, self._dim or self.d)
+        D, I = found_arrays(n, k, D, I)
         if params is not None or numeric_type:
             self._search_with(n, x, k, params, D, I, numeric_type)
         elif _search(self._h, n, address(x), k, address(D), address(I)):
@@ -163,9 +166,7 @@ class Index(Object):
 
     def assign(self, x, k, labels=None):
         """Returns the labels of the k nearest neighbours of each row of x."""
-        n, d = x.shape
-        assert d == self.d
-        x = f32(x)
+        x, n = table(x, self.d)
         labels = result(labels, (n, k), "int64")
         if api.Index_assign(self._h, n, address(x), address(labels), k):
             raise error("Index_assign")
@@ -174,9 +175,7 @@ class Index(Object):
     def range_search(self, x, thresh, *, params=None):
         """Returns all neighbours within a distance: lims, D, I.  Those of row i are at
         lims[i]:lims[i + 1]."""
-        n, d = x.shape
-        assert d == self.d
-        x = f32(x)
+        x, n = table(x, self.d)
         thresh = float(thresh)
         selector = self._range_selector(params)
         found = range_result("Index_range_search", self._h, n, address(x), thresh)
@@ -194,8 +193,8 @@ class Index(Object):
 
     def search_and_reconstruct(self, x, k, *, params=None, D=None, I=None, R=None):
         """As search(), and returns the vectors that were found, too."""
-        n, d = x.shape
-        R = result(R, (n, k, d), "float32")
+        d = self.d
+        R = result(R, (len(x), k, d), "float32")
         D, I = self.search(x, k, params=params, D=D, I=I)
         self._fill(I.reshape(-1), R.reshape(-1, d))
         return D, I, R
@@ -221,7 +220,8 @@ class Index(Object):
     def reconstruct_batch(self, key, x=None):
         """Returns the vectors with these ids."""
         key = i64(key)
-        (n,) = key.shape
+        n = key.size
+        key = _one_for_each(key, n)
         x = result(x, (n, self.d), "float32")
         if not n:
             return x
@@ -243,11 +243,15 @@ class Index(Object):
 
     def compute_residual(self, x, residual=None, key=None):
         """Writes x minus the vector with id `key` to residual; arrays or pointers."""
-        call("Index_compute_residual", self._h, _at(x), _at(residual), key)
+        what, d = "faiss.Index.compute_residual", self.d
+        call("Index_compute_residual", self._h, pointer(x, "float32", what, d),
+             pointer(residual, "float32", what, d), key)
 
     def compute_residual_n(self, n, x, residuals, keys):
         """As compute_residual, for n vectors."""
-        call("Index_compute_residual_n", self._h, n, _at(x), _at(residuals), _at(keys))
+        what, size = "faiss.Index.compute_residual_n", n * self.d
+        call("Index_compute_residual_n", self._h, n, pointer(x, "float32", what, size),
+             pointer(residuals, "float32", what, size), pointer(keys, "int64", what, n))
 
     # --- as a codec ---
 
@@ -260,18 +264,14 @@ class Index(Object):
 
     def sa_encode(self, x, codes=None):
         """Returns the codes of the rows of x."""
-        n, d = x.shape
-        assert d == self.d
-        x = f32(x)
+        x, n = table(x, self.d)
         out = result(codes, (n, self.sa_code_size()), "uint8")
         call("Index_sa_encode", self._h, n, address(x), address(out))
         return out
 
     def sa_decode(self, codes, x=None):
         """Returns the vectors of codes."""
-        n, size = codes.shape
-        assert size == self.sa_code_size()
-        codes = _codes(codes)
+        codes, n = table(codes, self.sa_code_size(), _codes)
         x = result(x, (n, self.d), "float32")
         call("Index_sa_decode", self._h, n, address(codes), address(x))
         return x
@@ -291,9 +291,18 @@ class Index(Object):
 _codes = codes
 
 
-def _at(a):
-    """The address of an array or a pointer."""
-    return a.address if isinstance(a, Pointer) else address(a)
+def _one_for_each(ids, n):
+    """Returns the ids of n vectors as int64."""
+    assert ids.shape == (n,), f"not same nb of vectors as ids: {n} and an array of {ids.shape}"
+    return i64(ids)
+
+
+def found_arrays(n, k, D=None, I=None):
+    """Returns the arrays for k results of n queries, of which D and I may be given."""
+    assert k > 0, f"k is {k}, and must be positive"
+    shape = (n, k)
+    return (_empty(shape, _float32) if D is None else result(D, shape, "float32"),
+            _empty(shape, _int64) if I is None else result(I, shape, "int64"))
 
 
 def _select(found, selector):
@@ -307,10 +316,9 @@ def _select(found, selector):
 def lent_vector(function, h, ctype, dtype, kind=None):
     """The content of a vector that the C API lends, as a copy."""
     from ._arrays import vector
-    pointer, n = lent(function, h, ctype)
-    v = vector(take(pointer, n, dtype))
-    v._read_only = f"faiss_{function}: FAISS's C API only reads it"
-    return v
+    first, n = lent(function, h, ctype)
+    v = vector(take(first, n, dtype))
+    return v._lock(f"faiss_{function}: FAISS's C API only reads it")
 
 
 assert make and _Vector

@@ -143,7 +143,7 @@ class IOReader:
         return data
 
     def _unread(self, b):
-        self._rest = b
+        self._rest = b + self._rest
 
     _rest = b""
 
@@ -302,10 +302,10 @@ def _read(of, io_flags, binary):
             index.__dict__["_published"] = True
         return index
     if isinstance(of, IOReader):
-        data = of._take()
-        index, used = _deserialize(np.frombuffer(data, "uint8"), io_flags, binary)
-        of._unread(data[used:])
-        return index
+        code = of.read_bytes(4)
+        of._unread(code)
+        h = _streams.reading_on_demand(of.read_bytes, lambda f: _read_at(kind, f, io_flags))
+        return wrap(h, None, _format.class_of(code), binary)
     if hasattr(of, "data") and isinstance(of.data, _Vector):
         return _deserialize(of.data._a, io_flags, binary)[0]
     raise TypeError(f"faiss.{kind}: expected a file's name or an IOReader, got {type(of).__name__}")
@@ -331,7 +331,10 @@ def read_index_binary(of, io_flags=0):
 
 def clone_index(index):
     """Returns a copy of an index."""
-    return type(index)._wrap(make("clone_index", index._h))
+    copy = type(index)._wrap(make("clone_index", index._h))
+    if "_cp" in index.__dict__:
+        copy.__dict__["_cp"] = index.cp
+    return copy
 
 
 def clone_binary_index(index):

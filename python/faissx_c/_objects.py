@@ -4,6 +4,9 @@
 An object that Python created is freed with its Python object.  One that belongs to another (a
 quantizer of an IVF index that was read) is not, and keeps that one alive.
 """
+import functools
+import weakref
+
 from ._api import CLASSES, FUNCTIONS, api
 
 # Getters that return an int for a truth.
@@ -52,6 +55,7 @@ class Object:
 
     _free = None  # the function that frees it
     _h = None  # its handle
+    _copy_of = None  # the part of another object of which it is a copy
     thisown = False
 
     @classmethod
@@ -67,6 +71,8 @@ class Object:
         d["thisown"] = owner is None
         if owner is not None:
             d["_owner"] = owner
+            if owner._copy_of:
+                d["_copy_of"] = owner._copy_of
 
     def _steal(self, other):
         """Takes over the handle of another object, which is left without."""
@@ -78,9 +84,37 @@ class Object:
         """Keeps other objects alive as long as this one."""
         self.__dict__.setdefault("referenced_objects", []).extend(others)
 
+    def _changed(self, what):
+        """Refuses to change a copy: the index that has the part would stay as it is."""
+        raise NotImplementedError(
+            f"faiss.{type(self).__name__}.{what}: FAISS's C API gives a copy of "
+            f"{self._copy_of} only, which cannot be changed; faiss.ParameterSpace sets "
+            "parameters of parts")
+
+    def _use(self, *others):
+        """Keeps other objects alive, whose handles this one's object in C points to."""
+        self._keep(*others)
+        for other in others:
+            other.__dict__.setdefault("_users", weakref.WeakSet()).add(self)
+
+    def _in_use(self):
+        """Whether another object in C points to this one's."""
+        return bool(self.__dict__.get("_users"))
+
     @property
     def this(self):
         return This(self)
+
+    def __getstate__(self):
+        """For copy and pickle, which would give one handle two owners."""
+        raise TypeError(f"faiss.{type(self).__name__}: cannot be copied or pickled")
+
+    def __setattr__(self, name, value):
+        if name[:1] != "_" and name not in ("thisown", "referenced_objects") and \
+                not hasattr(type(self), name):
+            raise NotImplementedError(f"faiss.{type(self).__name__}.{name}: FAISS's C API cannot "
+                                      "set it")
+        object.__setattr__(self, name, value)
 
     def __del__(self):
         if self.thisown and self._h and self._free:
@@ -88,6 +122,36 @@ class Object:
                 getattr(api, self._free)(self._h)
             except Exception:  # the interpreter ends
                 pass
+
+
+def changes(method):
+    """A decorator of methods that change the object: a copy refuses them."""
+    @functools.wraps(method)
+    def checked(self, *args, **kwargs):
+        if self._copy_of:
+            self._changed(method.__name__)
+        return method(self, *args, **kwargs)
+    return checked
+
+
+def take_part(whole, part, h):
+    """Lets the Python object `part` stand for h, a part of `whole`.  What it stood for until now
+    lives as long as one of the two, since others may point to it."""
+    if part._h == h:
+        return
+    if set(part.__dict__.get("_users", ())) - {whole} and not part.ntotal:
+        raise NotImplementedError(
+            f"faiss.{type(whole).__name__}: it cannot share an empty quantizer that another index "
+            "has, because FAISS's C API has no constructor for it: give it a quantizer of its own, "
+            "or a trained one")
+    old = type(part)._wrap(part._h)
+    old.__dict__["thisown"] = part.thisown
+    if "_owner" in part.__dict__:
+        old.__dict__["_owner"] = part._owner
+    whole._keep(old)
+    part._keep(old)
+    part._adopt(h, whole)
+    part.__dict__.setdefault("_users", weakref.WeakSet()).add(whole)
 
 
 def handle(o, kind, what):

@@ -21,6 +21,11 @@ class ParameterRange(Object):
         return vector(take(pointer, n, "float64"))
 
 
+def _no_copy(index):
+    if index._copy_of:
+        index._changed("set_index_parameter")
+
+
 class ParameterSpace(Object):
     """Sets parameters of indexes by name."""
 
@@ -47,11 +52,13 @@ class ParameterSpace(Object):
 
     def set_index_parameter(self, index, name, value):
         """Sets one parameter."""
+        _no_copy(index)
         kind = "_binary" if isinstance(index, IndexBinary) else ""
         call("ParameterSpace_set_index_parameter" + kind, self._h, index._h, name.encode(), value)
 
     def set_index_parameters(self, index, description):
         """Sets parameters: 'nprobe=4,ht=20', or the number of a combination."""
+        _no_copy(index)
         kind = "_binary" if isinstance(index, IndexBinary) else ""
         if isinstance(description, str):
             call("ParameterSpace_set_index_parameters" + kind, self._h, index._h,

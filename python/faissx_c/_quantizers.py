@@ -3,7 +3,7 @@
 vectors, which encodes and decodes."""
 import numpy as np
 
-from ._arrays import Pointer, codes, rev_swig_ptr
+from ._arrays import Pointer, rev_swig_ptr
 from ._classes import (IndexLocalSearchQuantizer, IndexPQ, IndexResidualQuantizer,
                        IndexScalarQuantizer)
 
@@ -16,8 +16,6 @@ class Quantizer:
 
     def train(self, x):
         """Trains the quantizer with the rows of x."""
-        n, d = x.shape
-        assert d == self.d
         self._index.train(x)
 
     @property
@@ -30,15 +28,10 @@ class Quantizer:
 
     def compute_codes(self, x):
         """Returns the codes of the rows of x."""
-        n, d = x.shape
-        assert d == self.d
         return self._index.sa_encode(x)
 
     def decode(self, c):
         """Returns the vectors of codes."""
-        n, size = c.shape
-        c = codes(c)
-        assert size == self.code_size
         return self._index.sa_decode(c)
 
     def __setattr__(self, name, value):

@@ -7,9 +7,10 @@ import numpy as np
 
 from . import _format, _io
 from ._api import api, is_remote, library, make
-from ._arrays import Pointer, address, f32, i64, rev_swig_ptr, swig_ptr
-from ._classes import (METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat, IndexPreTransform,
-                       extract_index_ivf)
+from ._arrays import address, f32, i64, pointer, rev_swig_ptr, swig_ptr
+from ._around import IndexPreTransform
+from ._classes import METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat
+from ._others import extract_index_ivf
 from ._binary import IndexBinaryFlat
 
 
@@ -49,7 +50,7 @@ def pairwise_distances(xq, xb, metric=METRIC_L2, metric_arg=0):
     nq, d = xq.shape
     nb, d2 = xb.shape
     assert d == d2
-    out = np.empty((nq, nb), "float32")
+    out = np.full((nq, nb), np.nan, "float32")  # what stays of it if a server is lost
     if metric == METRIC_L2:
         api.pairwise_L2sqr_with_defaults(d, nq, address(xq), nb, address(xb), address(out))
     elif metric == METRIC_INNER_PRODUCT:
@@ -58,7 +59,7 @@ def pairwise_distances(xq, xb, metric=METRIC_L2, metric_arg=0):
         index = _flat(d, metric, metric_arg)
         index.add(xb)
         D, I = index.search(xq, nb)
-        out[:] = np.nan  # a distance that is not a number is not found
+        # A distance that is not a number is not found.
         rows, columns = np.nonzero(I >= 0)
         out[rows, I[rows, columns]] = D[rows, columns]
     return out
@@ -82,36 +83,39 @@ def normalize_L2(x):
     fvec_renorm_L2(x.shape[1], x.shape[0], swig_ptr(x))
 
 
-def _at(p):
-    return p.address if isinstance(p, Pointer) else int(p) if isinstance(p, int) else address(p)
+def _floats(what, *given):
+    """The addresses of float32 numbers, for faiss.`what`; given: each and its least size."""
+    return [pointer(p, "float32", f"faiss.{what}", size) for p, size in given]
 
 
 def fvec_renorm_L2(d, nx, x):
-    api.fvec_renorm_L2(d, nx, _at(x))
+    api.fvec_renorm_L2(d, nx, *_floats("fvec_renorm_L2", (x, nx * d)))
 
 
 def fvec_norms_L2(norms, x, d, nx):
-    api.fvec_norms_L2(_at(norms), _at(x), d, nx)
+    api.fvec_norms_L2(*_floats("fvec_norms_L2", (norms, nx), (x, nx * d)), d, nx)
 
 
 def fvec_norms_L2sqr(norms, x, d, nx):
-    api.fvec_norms_L2sqr(_at(norms), _at(x), d, nx)
+    api.fvec_norms_L2sqr(*_floats("fvec_norms_L2sqr", (norms, nx), (x, nx * d)), d, nx)
 
 
 def fvec_norm_L2sqr(x, d):
-    return api.fvec_norm_L2sqr(_at(x), d)
+    return api.fvec_norm_L2sqr(*_floats("fvec_norm_L2sqr", (x, d)), d)
 
 
 def fvec_L2sqr_ny(dis, x, y, d, ny):
-    api.fvec_L2sqr_ny(_at(dis), _at(x), _at(y), d, ny)
+    api.fvec_L2sqr_ny(*_floats("fvec_L2sqr_ny", (dis, ny), (x, d), (y, ny * d)), d, ny)
 
 
 def fvec_inner_products_ny(ip, x, y, d, ny):
-    api.fvec_inner_products_ny(_at(ip), _at(x), _at(y), d, ny)
+    at = _floats("fvec_inner_products_ny", (ip, ny), (x, d), (y, ny * d))
+    api.fvec_inner_products_ny(*at, d, ny)
 
 
 def pairwise_L2sqr(d, nq, xq, nb, xb, dis, ldq=-1, ldb=-1, ldd=-1):
-    api.pairwise_L2sqr(d, nq, _at(xq), nb, _at(xb), _at(dis), ldq, ldb, ldd)
+    q, b, out = _floats("pairwise_L2sqr", (xq, nq * d), (xb, nb * d), (dis, nq * nb))
+    api.pairwise_L2sqr(d, nq, q, nb, b, out, ldq, ldb, ldd)
 
 
 def eval_intersection(I1, I2):

@@ -10,7 +10,7 @@ import ctypes
 import numpy as np
 
 from ._api import FUNCTIONS, api, call, error, lent, make
-from ._arrays import Pointer, address, i64, rev_swig_ptr, take
+from ._arrays import Pointer, address, i64, pointer, rev_swig_ptr, take
 from ._objects import Object
 
 # --- selectors ---
@@ -40,16 +40,16 @@ def _ids(args, dtype="int64"):
     """The ids of a constructor: an array, or their number and a pointer."""
     if len(args) == 1:
         return np.ascontiguousarray(args[0], dtype=dtype)
-    n, pointer = args
-    return rev_swig_ptr(pointer, n) if isinstance(pointer, Pointer) else \
-        np.ascontiguousarray(pointer, dtype=dtype)
+    n, given = args
+    at = pointer(given, dtype, "faiss.IDSelector", n)
+    return rev_swig_ptr(Pointer(at, dtype, given), n)
 
 
 class IDSelectorRange(IDSelector):
     """The ids from imin to imax - 1."""
 
     def __init__(self, imin, imax, assume_sorted=False):
-        self.imin, self.imax, self.assume_sorted = imin, imax, assume_sorted
+        self.__dict__.update(imin=imin, imax=imax, assume_sorted=assume_sorted)
         self._adopt(make("IDSelectorRange_new", imin, imax))
 
     def members(self, ids):
@@ -68,6 +68,14 @@ class IDSelectorBatch(IDSelector):
         return np.isin(ids, self._set)
 
 
+def selector_of(ids):
+    """Returns a selector: `ids` itself, or that of an array."""
+    if isinstance(ids, IDSelector):
+        return ids
+    assert ids.ndim == 1, f"ids: an array of {ids.ndim} dimensions, expected 1"
+    return IDSelectorBatch(ids)
+
+
 class IDSelectorArray(IDSelectorBatch):
     """The ids of an array.  The same as IDSelectorBatch here."""
 
@@ -81,7 +89,7 @@ class IDSelectorBitmap(IDSelector):
 
     def __init__(self, *args):
         bits = _ids(args, "uint8")
-        self.n = bits.size
+        self.__dict__["n"] = bits.size
         self._set = bits.copy()
         self._adopt(make("IDSelectorBitmap_new", bits.size, address(self._set)))
 
@@ -98,7 +106,7 @@ class IDSelectorNot(IDSelector):
 
     def __init__(self, sel):
         self._keep(sel)
-        self.sel = sel
+        self.__dict__["sel"] = sel
         self._adopt(make("IDSelectorNot_new", sel._h))
 
     def members(self, ids):
@@ -111,7 +119,7 @@ def _pair(name, doc):
 
         def __init__(self, lhs, rhs):
             self._keep(lhs, rhs)
-            self.lhs, self.rhs = lhs, rhs
+            self.__dict__.update(lhs=lhs, rhs=rhs)
             self._adopt(make(name + "_new", lhs._h, rhs._h))
 
     Pair.__name__ = Pair.__qualname__ = name

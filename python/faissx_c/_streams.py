@@ -17,6 +17,9 @@ _c.free.argtypes = [ctypes.c_void_p]
 _c.ftell.restype = ctypes.c_long
 _c.ftell.argtypes = [ctypes.c_void_p]
 
+_c.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+_IONBF = 2
+
 _WRITE = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _READ = _WRITE
 
@@ -57,6 +60,35 @@ def reading(data, read):
         raise MemoryError("fmemopen")
     try:
         return read(f), _c.ftell(f)
+    finally:
+        _c.fclose(f)
+
+
+def reading_on_demand(read_bytes, read):
+    """Returns read(FILE *) for a stream that asks read_bytes(n) for the bytes that are read, and
+    for no more.  An exception of read_bytes ends the stream, and is raised again."""
+    failed = []
+
+    def give(_, target, size):
+        try:
+            got = bytes(read_bytes(size))[:size]
+        except BaseException as e:  # it cannot pass through C
+            failed.append(e)
+            return -1
+        ctypes.memmove(target, got, len(got))
+        return len(got)
+
+    callback = _READ(give)
+    f = _c.fopencookie(None, b"rb", _Functions(read=ctypes.cast(callback, ctypes.c_void_p)))
+    if not f:
+        raise MemoryError("fopencookie")
+    _c.setvbuf(f, None, _IONBF, 0)
+    try:
+        return read(f)
+    except RuntimeError:
+        if failed:
+            raise failed[0] from None
+        raise
     finally:
         _c.fclose(f)
 

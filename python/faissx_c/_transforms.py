@@ -5,7 +5,7 @@ import tempfile
 
 from . import _fields, _format, _io, _streams
 from ._api import api, call, error, make
-from ._arrays import Pointer, address, f32, vector
+from ._arrays import address, pointer, table, vector
 from ._objects import Object, add_properties
 
 import numpy as np
@@ -30,18 +30,14 @@ class VectorTransform(Object):
 
     def train(self, x):
         """Trains the transform with the rows of x."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_in
+        x, n = table(x, self.d_in)
         call("VectorTransform_train", self._h, n, address(x))
 
     def apply(self, x):
         """Returns the rows of x, transformed."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_in
+        x, n = table(x, self.d_in)
         self._trained("apply")
-        y = np.empty((n, self.d_out), "float32")
+        y = np.full((n, self.d_out), np.nan, "float32")
         api.VectorTransform_apply_noalloc(self._h, n, address(x), address(y))
         return y
 
@@ -49,15 +45,15 @@ class VectorTransform(Object):
 
     def apply_noalloc(self, n, x, xt):
         """Transforms n vectors from one address to another."""
-        api.VectorTransform_apply_noalloc(self._h, n, int(x), int(xt))
+        what = f"faiss.{type(self).__name__}.apply_noalloc"
+        api.VectorTransform_apply_noalloc(self._h, n, pointer(x, "float32", what, n * self.d_in),
+                                          pointer(xt, "float32", what, n * self.d_out))
 
     def reverse_transform(self, x):
         """Returns the vectors of which the rows of x are the transforms, as far as possible."""
-        n, d = x.shape
-        x = f32(x)
-        assert d == self.d_out
+        x, n = table(x, self.d_out)
         self._trained("reverse_transform")
-        y = np.empty((n, self.d_in), "float32")
+        y = np.full((n, self.d_in), np.nan, "float32")
         api.VectorTransform_reverse_transform(self._h, n, address(x), address(y))
         return y
 
@@ -77,7 +73,10 @@ class LinearTransform(VectorTransform):
                                   "for it")
 
     def transform_transpose(self, n, y, x):
-        api.LinearTransform_transform_transpose(self._h, n, int(y), int(x))
+        what = f"faiss.{type(self).__name__}.transform_transpose"
+        api.LinearTransform_transform_transpose(self._h, n,
+                                                pointer(y, "float32", what, n * self.d_out),
+                                                pointer(x, "float32", what, n * self.d_in))
 
     def set_is_orthonormal(self):
         api.LinearTransform_set_is_orthonormal(self._h)
@@ -177,7 +176,9 @@ def field(transform, name):
     if node is None or name not in node.fields:
         raise AttributeError(f"'{type(transform).__name__}' object has no attribute '{name}'")
     value = _format.get(data, node.fields[name])
-    return vector(value) if isinstance(value, np.ndarray) else value
+    if not isinstance(value, np.ndarray):
+        return value
+    return vector(value)._lock(f"faiss.{type(transform).__name__}.{name}: this is a copy")
 
 
 _FIELDS = {"A", "b", "mean", "eigenvalues", "PCAMat", "map", "seed", "max_iter", "epsilon"}
@@ -189,15 +190,6 @@ def _getattr(self, name):
     raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
-def _setattr(self, name, value):
-    if name[0] != "_" and name not in ("thisown", "referenced_objects") and \
-            not hasattr(type(self), name) and name not in self.__dict__:
-        raise NotImplementedError(f"faiss.{type(self).__name__}.{name}: FAISS's C API cannot set "
-                                  "it")
-    object.__setattr__(self, name, value)
-
-
 VectorTransform.__getattr__ = _getattr
-VectorTransform.__setattr__ = _setattr
 
-assert _fields and _streams and Pointer and error
+assert _fields and _streams and error

@@ -31,6 +31,9 @@ is "its objects are freed on the server" "$(stat_of objects)" 0
 
 is "errors in process" "$(here tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
 is "errors on a server" "$(there tests/python/errors.py 2>"$TMP/err" || cat "$TMP/err")" "all errors are as they should be"
+is "objects in process" "$(here tests/python/objects.py 2>"$TMP/err" || cat "$TMP/err")" "all objects are as they should be"
+is "objects on a server" "$(there tests/python/objects.py 2>"$TMP/err" || cat "$TMP/err")" "all objects are as they should be"
+is "and none is left" "$(stat_of objects)" 0
 like "a server that does not exist" "$(SERVER=ipc://$TMP/none there -c 'import faiss; faiss.IndexFlatL2(4)' 2>&1)" \
     '^RuntimeError: faissx: .*none'
 
@@ -58,6 +61,12 @@ mkdir -p "$TMP/site/faiss"
 echo 'raise SystemExit("another faiss was imported")' >"$TMP/site/faiss/__init__.py"
 is "an installed faiss is not imported instead" "$(PYTHONPATH=$TMP/site run "$python" -c 'import faiss; print(faiss.__name__)' 2>&1)" faissx_c
 like "and is without faissx run" "$(PYTHONPATH=$TMP/site "$python" -c 'import faiss' 2>&1)" 'another faiss'
+is "a pickled index is read by a program that has not imported faiss" "$(run "$python" -c '
+import pickle, subprocess, sys
+import faiss
+code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).d)"
+print(subprocess.run([sys.executable, "-c", code], input=pickle.dumps(faiss.IndexFlatL2(4)),
+                     capture_output=True, check=True).stdout.decode().strip())' 2>&1)" 4
 is "one session, with the library of faissx run" "$(run "$python" -c '
 import faiss, faissx_c
 i = faiss.IndexFlatL2(4)

@@ -1,34 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program as FAISS's tutorials have them, unchanged: it knows nothing of servers."""
-import numpy as np
+"""A program that knows nothing of servers: it makes a few indexes and prints what they find."""
+import numpy
 
-d, nb, nq = 32, 2000, 5
-np.random.seed(1234)
-xb = np.random.random((nb, d)).astype('float32')
-xb[:, 0] += np.arange(nb) / 1000.
-xq = np.random.random((nq, d)).astype('float32')
+import faiss
 
-import faiss                   # noqa: E402
-index = faiss.IndexFlatL2(d)
-print(index.is_trained)
-index.add(xb)
-print(index.ntotal)
-D, I = index.search(xb[:5], 4)
-print(I)
-print(D)
+DIMENSIONS = 24
+generator = numpy.random.RandomState(99)
+stored = generator.standard_normal((1500, DIMENSIONS)).astype(numpy.float32)
+asked = stored[::300] + numpy.float32(0.01)
 
-quantizer = faiss.IndexFlatL2(d)
-index = faiss.IndexIVFFlat(quantizer, d, 20, faiss.METRIC_L2)
-assert not index.is_trained
-index.train(xb)
-assert index.is_trained
-index.add(xb)
-index.nprobe = 10
-D, I = index.search(xq, 4)
-print(I[-5:])
 
-index = faiss.IndexIVFPQ(faiss.IndexFlatL2(d), d, 20, 8, 4)
-index.train(xb)
-index.add(xb)
-index.nprobe = 10
-print(index.search(xq, 4)[1])
+def lists(kind, *more):
+    return kind(faiss.IndexFlatL2(DIMENSIONS), DIMENSIONS, 12, *more)
+
+
+for index in (faiss.IndexFlatL2(DIMENSIONS), lists(faiss.IndexIVFFlat),
+              lists(faiss.IndexIVFPQ, 6, 4), faiss.index_factory(DIMENSIONS, "HNSW8")):
+    name = type(index).__name__
+    print(name, "needs training" if not index.is_trained else "is ready")
+    if not index.is_trained:
+        index.train(stored)
+    index.add(stored)
+    if hasattr(index, "nprobe"):
+        index.nprobe = 5
+    distances, labels = index.search(asked, 3)
+    print(name, index.ntotal, labels.tolist(), distances.tolist())

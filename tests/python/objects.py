@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that depend on others: who frees what, what is a copy, what cannot be shared; and that
+numbers of the wrong type are not taken for others."""
+import copy
+import io
+import pickle
+
+import faiss
+import numpy as np
+
+
+def raises(kind, f, *args):
+    try:
+        f(*args)
+    except kind:
+        return
+    raise AssertionError(f"line {f.__code__.co_firstlineno}: no {kind.__name__}")
+
+
+d = 8
+x = faiss.rand((600, d), 1)
+
+# An object that is no index has one owner.
+sel = faiss.IDSelectorRange(0, 9)
+for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+    for o in (sel, faiss.ParameterSpace(), faiss.PCAMatrix(d, 4), faiss.Clustering(d, 2),
+              faiss.swig_ptr(x)):
+        raises(TypeError, lambda: duplicate(o))
+raises(TypeError, lambda: copy.deepcopy(faiss.SearchParametersIVF(sel=sel)))
+assert sel.is_member(3)
+
+# A quantizer lives as long as an index that has it.
+q = faiss.IndexFlatL2(d)
+a = faiss.IndexIVFFlat(q, d, 4)
+raises(NotImplementedError, lambda: faiss.IndexIVFPQ(q, d, 4, 2, 4))  # each would train its own
+a.train(x)
+b = faiss.IndexIVFPQ(q, d, 4, 2, 4)
+c = faiss.IndexIVFPQ(q, d, 4, 4, 4)
+del b
+a.add(x)
+before = a.search(x[:5], 3)[1]
+fill = [faiss.IndexFlatL2(d) for _ in range(50)]  # takes memory that was freed
+c.train(x)
+assert (a.search(x[:5], 3)[1] == before).all() and q.ntotal == 4
+del a, c
+assert q.ntotal == 4
+
+# Numbers of another type are refused.
+for wrong in (x.astype("float16"), x.astype("float64"), (x * 9).astype("uint8"), x[:, :4],
+              x.tolist(), None):
+    raises((TypeError, AttributeError, ValueError), lambda: faiss.normalize_L2(wrong))
+    raises(TypeError, lambda: faiss.fvec_norm_L2sqr(wrong, 4))
+raises(TypeError, lambda: faiss.IDSelectorBatch(3, faiss.swig_ptr(np.arange(3, dtype="int32"))))
+raises(TypeError, lambda: faiss.IDSelectorBatch(3, np.arange(2)))
+ids = np.arange(3)
+assert faiss.IDSelectorBatch(3, faiss.swig_ptr(ids)).is_member(2)
+flat = faiss.IndexFlatL2(d)
+flat.add(x)
+raises(TypeError, lambda: flat.compute_residual(x[0]))
+raises(TypeError, lambda: flat.compute_residual(x[0], np.zeros(d), 0))
+residual = np.ones(d, "float32")
+flat.compute_residual(x[0], residual, 0)
+assert (residual == 0).all()
+
+# Search types of additive quantizers are FAISS's numbers.
+for number in (3, 4, 5):
+    assert faiss.IndexResidualQuantizer(d, 2, 4, faiss.METRIC_L2, number).rq.search_type == number
+raises(NotImplementedError, lambda: faiss.IndexResidualQuantizer(d, 2, 4, faiss.METRIC_L2, 2))
+raises(NotImplementedError,
+       lambda: faiss.IndexResidualQuantizer(d, 2, 4, faiss.METRIC_INNER_PRODUCT, 0))
+raises(NotImplementedError,
+       lambda: faiss.IndexIVFPQR(faiss.IndexFlatL2(d), d, 4, 2, 4, 2, 8))
+
+# Centroids that are given stay.
+q = faiss.IndexFlatL2(d)
+q.add(x[:4])
+ivf = faiss.IndexIVFFlat(q, d, 4)
+ivf.cp.niter = 3
+ivf.train(x)
+assert (ivf.quantizer.reconstruct_n(0, 4) == x[:4]).all()
+
+# Distances that are no numbers.
+bad = x[:3].copy()
+bad[1] = np.nan
+D = faiss.pairwise_distances(x[:2], bad, faiss.METRIC_L1)
+assert np.isnan(D[:, 1]).all() and not np.isnan(D[:, [0, 2]]).any(), D
+
+# A transform is added once.
+pre = faiss.IndexPreTransform(faiss.NormalizationTransform(d), faiss.IndexFlatL2(d))
+pre = faiss.deserialize_index(faiss.serialize_index(pre))
+for size in (2, 3):
+    pre.prepend_transform(faiss.RemapDimensionsTransform(d, d, False))
+    try:
+        assert pre.chain.size() == size, pre.chain
+    except NotImplementedError:  # transforms are read since 1.10.0
+        assert tuple(int(v) for v in faiss.__version__.split(".")) < (1, 10, 0)
+
+# Parts that are copies say so if they are written to.
+refine = faiss.deserialize_index(faiss.serialize_index(
+    faiss.IndexRefineFlat(faiss.index_factory(d, "IVF4,Flat"))))
+part = refine.base_index
+raises(NotImplementedError, lambda: setattr(part, "nprobe", 3))
+raises(NotImplementedError, lambda: faiss.ParameterSpace().set_index_parameter(part, "nprobe", 3))
+raises(NotImplementedError, lambda: setattr(faiss.extract_index_ivf(refine), "nprobe", 3))
+raises(NotImplementedError, lambda: part.train(x))
+raises(NotImplementedError, lambda: part.add(x))
+raises(NotImplementedError, lambda: part.quantizer.add(x))
+raises(NotImplementedError, lambda: part.reset())
+raises(NotImplementedError, lambda: flat.xb.push_back(1.0))
+raises(NotImplementedError, lambda: flat.codes.resize(1))
+raises(NotImplementedError, lambda: faiss.memcpy(flat.get_xb(), x, 4))
+raises(ValueError, lambda: faiss.rev_swig_ptr(flat.get_xb(), 4).fill(0))
+
+# An index that others use is not exchanged for another one.
+pq = faiss.IndexIVFPQ(faiss.IndexFlatL2(d), d, 4, 2, 4)
+ids = faiss.IndexIDMap(pq)
+raises(NotImplementedError, lambda: setattr(pq, "by_residual", False))
+shards, parts = faiss.IndexShards(d), [faiss.IndexFlatL2(d) for _ in range(2)]
+shards.add_shard(parts[0])
+parts[1].add(x)
+raises(NotImplementedError, lambda: parts[0].merge_from(parts[1]))
+q = faiss.IndexFlatL2(d)
+pq = faiss.IndexIVFPQ(q, d, 4, 2, 4)
+pq.by_residual = False
+assert not pq.by_residual
+pq.train(x)
+assert q.ntotal == 4 and pq.cp.niter == 10
+# What a file does not say about the training is not lost.
+hnsw = faiss.index_factory(d, "IVF4_HNSW8,PQ2x4np")
+raises(NotImplementedError, lambda: setattr(hnsw, "by_residual", False))
+
+# Fields of other objects are not set in Python only.
+for o, name in ((faiss.OPQMatrix(d, 2), "max_train_points"), (faiss.ITQMatrix(d), "max_iter"),
+                (sel, "imax"), (faiss.Clustering(d, 2), "nonsense")):
+    raises(NotImplementedError, lambda: setattr(o, name, 5))
+pca = faiss.PCAMatrix(d, 4)
+pca.train(x)
+raises(NotImplementedError,
+       lambda: faiss.copy_array_to_vector(np.zeros(4 * d, "float32"), pca.A))
+
+# A reader is asked for what an index takes, and no more.
+file = io.BytesIO(faiss.serialize_index(flat).tobytes() * 2 + b"rest")
+read = [faiss.read_index(faiss.PyCallbackIOReader(file.read)) for _ in range(2)]
+assert [i.ntotal for i in read] == [600, 600] and file.read() == b"rest"
+raises(ZeroDivisionError, lambda: faiss.read_index(faiss.PyCallbackIOReader(lambda n: 1 // 0)))
+
+# Vectors are not removed by ids where the C API cannot.
+hashed = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, 4)
+hashed.train(x)
+try:
+    hashed.set_direct_map_type(faiss.DirectMap.Hashtable)
+except RuntimeError as e:  # older releases, and servers with them, lack the type
+    assert "set_direct_map" in str(e), e
+else:
+    hashed.add(x)
+    raises(NotImplementedError, lambda: hashed.remove_ids(np.arange(3)))
+print("all objects are as they should be")
