@@ -51,7 +51,7 @@ like "that other users may write" \
     "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP/clients")" 'other users may change it'
 
 like "an empty key of a server is an error, and not a connection without CURVE" \
-    "$(faissx list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" 'a key is missing after --curve-server-key'
+    "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a key is missing after '--curve-server-key'"
 
 # --- settings of a client ---
 
