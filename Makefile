@@ -467,7 +467,7 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	install -m 755 $(BUILD)/faissx/libfaiss_c.so $(BUILD)/faissx/libfaissx_audit.so $(DESTDIR)$(LIBDIR)/faissx
 	for name in $(VARIANTS); do ln -sf libfaiss_c.so $(DESTDIR)$(LIBDIR)/faissx/$$name; done
 	for file in $(PYTHON:$(BUILD)/faissx/%=%); do \
-		install -D -m 644 $(BUILD)/faissx/$$file $(DESTDIR)$(LIBDIR)/faissx/$$file; done
+		install -D -m 644 $(BUILD)/faissx/$$file $(DESTDIR)$(LIBDIR)/faissx/$$file || exit 1; done
 	install -m 644 faiss_c_compat.h shim/faissx.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		packaging/faissx_c.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/faissx_c.pc

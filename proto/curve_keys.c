@@ -125,10 +125,11 @@ int fx_curve_keys_configure(struct fx_curve_keys *k, const char *server_key, con
         return -1;
     }
     if (fx_curve_key_parse(server_key, strlen(server_key), k->server) != 0) {
-        snprintf(why, len,
-                 "FAISSX_CURVE_SERVER_KEY is '%.60s', but must be a public CURVE key of %d "
-                 "characters",
-                 server_key, FX_CURVE_TEXT);
+        snprintf(
+            why, len,
+            "FAISSX_CURVE_SERVER_KEY (%zu characters) must be a public CURVE key, which has %d "
+            "characters and is in the file FILE.pub that faissx keygen has made",
+            strlen(server_key), FX_CURVE_TEXT); /* it could be the secret key */
         return -1;
     }
     if (fx_curve_keys_load(k, key_file, reason, sizeof reason) == 0)

@@ -13,8 +13,7 @@ def main():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "as_faiss")
     # For this program, and for Python programs that it starts.
     old = os.environ.get("PYTHONPATH")
-    parent = os.path.dirname(os.path.dirname(folder))  # for those that import faissx_c (pickle)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, old, parent]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, old]))
     program = sys.argv[1]
     sys.argv = sys.argv[1:]
     sys.path[0] = os.path.dirname(os.path.abspath(program))

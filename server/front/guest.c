@@ -342,7 +342,7 @@ static void too_large(struct fxs_front *f, struct fxs_guest *g)
     snprintf(
         why, sizeof why,
         "the first message of a connection is larger than %d bytes: send hello or attach%s first",
-        FXS_HANDOVER_BYTES, f->auth ? ", with the API key," : "");
+        FXS_HANDOVER_BYTES, f->auth && !g->client ? ", with the API key," : "");
     fxs_guest_refuse(f, g, f->stopping ? "shutdown" : "auth", why);
 }
 

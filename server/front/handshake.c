@@ -102,8 +102,10 @@ bool fxs_handshake_greeting(struct fxs_front *f, struct fxs_guest *g)
         why = "this server requires encryption: the client has to use CURVE";
         rc = -1; /* and it gets no READY, which it would answer with its key */
     }
+    /* A client that says bye without CURVE does not wait for the greeting. */
     if (f->secure &&
-        greet(g, curve ? FX_ZMTP_CURVE : FX_ZMTP_NULL, FX_ZMTP_VERSION, rc == FX_ZMTP_NULL) != 0) {
+        greet(g, curve ? FX_ZMTP_CURVE : FX_ZMTP_NULL, FX_ZMTP_VERSION, rc == FX_ZMTP_NULL) != 0 &&
+        curve) {
         fxs_guest_close(f, g, "the greeting could not be sent");
         return false;
     }

@@ -94,6 +94,8 @@ static int load_clients(struct fxs_secure *s, const char *path, char *why, size_
     }
     if (rc < 0 && number >= 0 && !why[0])
         wrong = "the line is too long", number++;
+    if (!wrong && ferror(f))
+        wrong = "cannot read it", number++; /* a directory, for example */
     if (wrong) {
         snprintf(why, len, "--curve-clients: '%s', line %d: %s", path, number, wrong);
         rc = -1;

@@ -8,11 +8,13 @@ bye=$BUILD/tests/e2e/bye
 sessions() { [ "$(stat_of sessions)" = "$1" ]; }
 objects() { [ "$(stat_of objects)" = "$1" ]; }
 
-for transport in --tcp ''; do
+"$BUILD/bin/faissx" keygen --curve "$TMP/key" >/dev/null
+# A server that offers encryption sends its greeting only when it has the client's.
+for transport in --tcp '' "--curve-secret-file $TMP/key"; do
     # The leases of this server do not end before the test does.
-    # shellcheck disable=SC2086 # nothing, or one option
+    # shellcheck disable=SC2086 # nothing, or options
     start_server $transport --lease 3600
-    over=${transport:+ over TCP}
+    over=${transport:+ with ${transport%% *}}
 
     while read -r how what; do
         ok "$what$over: the program ends" remote "$bye" "$how"

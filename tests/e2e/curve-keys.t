@@ -50,6 +50,8 @@ printf '%s a\n' "$ALICE" >"$TMP/clients" && chmod 666 "$TMP/clients"
 like "that other users may write" \
     "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP/clients")" 'other users may change it'
 
+like "that is a directory" "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP")" 'cannot read it'
+
 like "an empty key of a server is an error, and not a connection without CURVE" \
     "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a key is missing after '--curve-server-key'"
 
@@ -64,7 +66,7 @@ is "a client with the server's key is served" "$(with X=)" 'new 0 Flat: ok'
 like "one that expects another server's key is refused" "$(with FAISSX_CURVE_SERVER_KEY="$ALICE")" \
     "cannot connect to tcp.*: the server refused the connection: CURVE's HELLO is not for this server"
 like "a server's key that is none" "$(with FAISSX_CURVE_SERVER_KEY=abc)" \
-    "-4 faissx: FAISSX_CURVE_SERVER_KEY is 'abc', but must be a public CURVE key of 40 characters"
+    "-4 faissx: FAISSX_CURVE_SERVER_KEY .3 characters. must be a public CURVE key, which has 40 characters and is in the file FILE.pub that faissx keygen has made"
 like "a file without a key" "$(with FAISSX_CURVE_KEY_FILE="$TMP/bad")" "-4 faissx: FAISSX_CURVE_KEY_FILE is '.*bad': it does not"
 chmod 644 "$TMP/eve.key"
 like "a secret key that others can read" "$(with FAISSX_CURVE_KEY_FILE="$TMP/eve.key")" 'other users may read or change it'

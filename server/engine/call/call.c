@@ -383,6 +383,7 @@ int fxe_call_make(struct fxe_req *r)
         return -1;
     if (fxe_training_is_over(r)) {
         r->v[r->fn->nparams].i = 0;
+        r->unchanged = true;
         return 0;
     }
     if (r->fn->flags & FX_PRINTS)

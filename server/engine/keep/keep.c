@@ -217,7 +217,7 @@ bool fxe_keep_prepare(struct fxe_req *r)
 
 static bool changes(const struct fxe_req *r)
 {
-    if (!r->fn || r->fn->flags & (FX_FREE | FX_OWN | FX_OWNED))
+    if (r->unchanged || !r->fn || r->fn->flags & (FX_FREE | FX_OWN | FX_OWNED))
         return false;
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].changed && (r->obj[i] || r->fn->params[i].kind == FX_HANDLES))

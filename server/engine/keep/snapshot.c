@@ -394,7 +394,8 @@ void fxe_snapshots_at_end(void)
     bool always = fxe_engine.options.durability.mode == FXS_SNAPSHOT;
     for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next) {
         fxe_lock();
-        bool used = k->users || k->obj->group->writer; /* by a call that nobody waits for */
+        /* By a call that nobody waits for.  A training that was stopped only reads. */
+        bool used = k->users > (k->still ? 1 : 0) || k->obj->group->writer;
         fxe_unlock();
         if (used || !k->obj->ptr || !k->log_bytes ||
             (!always && k->log_bytes < CHEAP_BYTES && k->busy_ms < CHEAP_MS))

@@ -227,13 +227,12 @@ static struct fxe_obj *lent_by(const struct fxe_obj *o, int cls)
 
 static void end_borrowed(struct fxe_obj *o, int cls, struct fxe_obj **doomed);
 
-/* What was found out about FAISS's object: the next one may be of another class. */
+/* What was found out about FAISS's object. */
 static void forget_facts(struct fxe_obj *o)
 {
     fxe_guard_forget(o);
     o->shape = NULL;
     o->own_shape = o->flat = o->hollow = o->mapped = 0;
-    o->cls = fx_root(o->cls);
 }
 
 /* Requests that wait for a lock have the handle still: they find that there is no object any more,
@@ -607,6 +606,14 @@ void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
             forget_facts(a);
             a->ptr = ptr;
         }
+}
+
+void fxe_obj_forget_class(struct fxe_obj *o)
+{
+    o->cls = fx_root(o->cls);
+    for (struct fxe_obj *a = o->naliases ? o->group->members : NULL; a; a = a->next_in_group)
+        if (a->alias && a->keeps[0] == o)
+            a->cls = fx_root(a->cls);
 }
 
 /* --- sessions --- */

@@ -130,6 +130,8 @@ void fxe_obj_point(struct fxe_obj *o, void *ptr);
 /* FAISS's object is another one from now on, or NULL: none.  Handles of what the old one had lent
  * end, and nothing is kept for it any more. */
 void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
+/* That object is of another class than the one before: what its handles are is asked again. */
+void fxe_obj_forget_class(struct fxe_obj *o);
 /* Does another object of FAISS contain it, or a part of it? */
 bool fxe_obj_is_within_others(const struct fxe_obj *o);
 /* Is it part of another object? */

@@ -8,6 +8,7 @@
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/under_way.h"
+#include "server/engine/training/training.h"
 #include "server/log.h"
 
 enum {
@@ -74,7 +75,7 @@ static bool is_expendable(int64_t now)
     int runaways = given_up;
     bool named = fxe_keep_store() != NULL,
          sessions = named && fxe_engine.options.keep == FXS_KEEP_SESSIONS;
-    if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named))
+    if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named) || fxe_trainer_works())
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
         if (!c->running || now - c->running->began_ms < GRACE_MS || !fxe_conn_is_gone(c))

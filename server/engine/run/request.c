@@ -146,7 +146,7 @@ static bool is_useless(const struct fxe_req *r)
 /* Has FAISS freed an object of the request while that waited?  Then the reply is set. */
 static bool has_ended(struct fxe_req *r)
 {
-    if (r->fn && r->fn->flags & FX_FREE)
+    if (fxe_is_hold(r) || (r->fn && r->fn->flags & FX_FREE))
         return false;
     for (int i = 0; i < r->nheld; i++)
         if (r->held[i]->ended) {

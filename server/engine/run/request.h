@@ -107,7 +107,8 @@ struct fxe_req {
 
     /* the reply */
     int failed;
-    int made; /* the call was made; what failed came after it */
+    int made;       /* the call was made; what failed came after it */
+    bool unchanged; /* the call had nothing to do */
     int code;
     const char *kind;
     char *message;

@@ -333,6 +333,7 @@ static void put_in_place(struct job *j)
     t->asked = NULL;
     o->training = NULL;
     fxe_obj_replace(o, j->next.ptr, &doomed);
+    fxe_obj_forget_class(o);
     o->odd = j->next.odd;
     o->planned = 1;
     fxe_unlock();

@@ -13,6 +13,8 @@ struct fxe_training *fxe_training_of(const struct fxe_obj *o)
     return o ? fxe_obj_target((struct fxe_obj *)(uintptr_t)o)->training : NULL;
 }
 
+static bool any; /* an index with a plan has been in this engine */
+
 int fxe_training_set(struct fxe_obj *o, const struct fxs_plan *plan)
 {
     if (!plan->description[0])
@@ -21,6 +23,7 @@ int fxe_training_set(struct fxe_obj *o, const struct fxs_plan *plan)
     if (!o->training)
         return -1;
     o->training->plan = *plan;
+    __atomic_store_n(&any, true, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -74,7 +77,7 @@ static bool only_adds(const struct fxe_req *r)
 
 void fxe_training_changed(const struct fxe_req *r)
 {
-    for (int i = 0; i < r->needs.n; i++) {
+    for (int i = 0; i < r->needs.n && __atomic_load_n(&any, __ATOMIC_RELAXED); i++) {
         const struct fxe_group *g = r->needs.need[i].group;
         if (!g || !r->needs.need[i].write)
             continue;
