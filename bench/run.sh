@@ -71,6 +71,7 @@ bench_batch() {
             -q 1000 -n "$n"
         remote tcp "$TCP" search -i "$INDEX" -q 1000 -n "$n"
         remote ipc "$IPC" search -i "$INDEX" -q 1000 -n "$n"
+        elsewhere elsewhere search -i "$INDEX" -q 1000 -n "$n"
         turns "$(rounds 9 25)"
         stop_server
     done
@@ -161,6 +162,37 @@ bench_add() {
     remote tcp "$TCP" add -v 1000000
     worker echo "$OUT/transport" -n 64 -u 8000000 -w 8
     turns "$(rounds 5 12)"
+    stop_server
+}
+
+# Ten queries in one call.
+bench_ten() {
+    begin ten
+    need_other_host || return 0
+    index IVF1024,Flat 100000
+    start_server
+    in_process local search -i "$INDEX" -q 10 -n 200
+    elsewhere elsewhere search -i "$INDEX" -q 10 -n 200
+    turns "$(rounds 15 60)"
+    stop_server
+}
+
+# 512 MB from and to another host, beside libzmq's transfer of the bytes.
+bench_far() {
+    local up="-u 8000000" down="-d 8000000" way
+    begin far
+    need_other_host || return 0
+    index Flat 1000000
+    start_server
+    in_process local add -v 1000000
+    elsewhere elsewhere_add add -v 1000000
+    elsewhere elsewhere_train_add train_add -v 1000000
+    elsewhere elsewhere_save save -i "$INDEX"
+    for way in up down; do
+        # shellcheck disable=SC2086 # an option and its argument
+        worker echo_$way "${SERVER_HOST[@]}" "$OUT/transport" -n 64 ${!way} -w 8 -a "$SERVER_ADDRESS" -c "$NETNS"
+    done
+    turns "$(rounds 7 15)"
     stop_server
 }
 
@@ -589,7 +621,7 @@ medians() {
         END { put() }'
 }
 
-all="local query batch clients_flat clients_quick half busy add curve small live sessions connects neighbour idle durable snapshot written restart readers numbers python faissx module"
+all="local query batch clients_flat clients_quick half busy add ten far curve small live sessions connects neighbour idle durable snapshot written restart readers numbers python faissx module"
 names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
