@@ -3,13 +3,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <utlist.h>
 
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 
-enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such an upload */
+enum {
+    LARGE = 16 << 20, /* bytes: indexes are unloaded to make room for such an upload */
+    HUGE_PAGE = 2 << 20
+};
 
 /* Pieces may arrive in any order, and twice if a connection broke, so `seen` notes each one.  All
  * pieces have FX_PIECE bytes except the last; an array sent in one message is not divided. */
@@ -18,10 +23,19 @@ struct fxe_blob {
     int upload;
     struct fx_buffer data;
     size_t npieces, have;
-    uint8_t *seen; /* of uploads, one for each piece */
-    int users;     /* requests that are copying from it or to it */
-    int gone;      /* removed from the session; the last user frees it */
+    uint8_t *seen;            /* of uploads, for each piece: it is there, or has a place */
+    struct fxe_place *places; /* pieces that are being received */
+    int users;                /* requests that are copying from it or to it, and places */
+    int gone;                 /* removed from the session; the last user frees it */
     UT_hash_handle hh;
+};
+
+/* A piece that is being received into its upload.  Belongs to the message that it comes with. */
+struct fxe_place {
+    struct fxe_blob *blob; /* NULL: the piece is there, or has come over another connection */
+    size_t piece;
+    struct fxe_conn *conn;
+    struct fxe_place *prev, *next;
 };
 
 /* Bytes of memory-mapped uploads, which RLIMIT_DATA does not count. */
@@ -107,11 +121,50 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
     return b ? 0 : -1;
 }
 
+/* The caller holds engine.lock. */
+static void leave_blob(struct fxe_blob *b)
+{
+    if (--b->users == 0 && b->gone)
+        blob_free(b);
+}
+
+/* Nothing is received there any more.  The caller holds engine.lock. */
+static void end_place(struct fxe_place *p, bool arrived)
+{
+    struct fxe_blob *b = p->blob;
+    if (!b)
+        return;
+    p->blob = NULL;
+    DL_DELETE(b->places, p);
+    b->seen[p->piece] = arrived;
+    b->have += arrived;
+    leave_blob(b);
+}
+
+void fxe_place_free(struct fxe_place *p)
+{
+    fxe_lock();
+    end_place(p, false);
+    fxe_unlock();
+    free(p);
+}
+
 static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
 {
     if (fx_header_uint(&r->header, key, out))
         return 0;
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
+}
+
+/* A fault for each 2 MiB instead of each 4 KiB: a fault takes as long as receiving some pages. */
+static void *large_memory(size_t size)
+{
+    char *data = malloc(size ? size : 1);
+    if (data && size >= LARGE) {
+        char *from = data + (-(uintptr_t)data & (HUGE_PAGE - 1));
+        madvise(from, (size_t)(data + size - from) & ~(size_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);
+    }
+    return data;
 }
 
 /* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces.
@@ -132,7 +185,7 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
         *whole = (struct fx_buffer){0};
     } else {
         b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-        b->data = (struct fx_buffer){malloc(size ? size : 1), size, 0};
+        b->data = (struct fx_buffer){large_memory(size), size, 0};
         b->seen = calloc(b->npieces + 1, 1);
         if (!b->data.data || !b->seen)
             goto fail;
@@ -144,6 +197,25 @@ fail:
         blob_free(b);
     fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
     return NULL;
+}
+
+/* A piece that is being received over one connection has come over another: the client has given
+ * up the first one, which is broken, but not known to be.  The caller holds engine.lock, which is
+ * released meanwhile. */
+static void give_up_place(struct fxe_blob *b, size_t piece)
+{
+    struct fxe_place *p;
+    DL_SEARCH_SCALAR(b->places, p, piece, piece);
+    struct fxe_conn *c = p && fxe_conn_try_ref(p->conn) ? p->conn : NULL;
+    if (c) {
+        fxe_unlock();
+        fxe_conn_kill(c); /* from now on nothing is read from it */
+        fxe_conn_unref(c);
+        fxe_lock();
+        DL_SEARCH_SCALAR(b->places, p, piece, piece);
+    }
+    if (p)
+        end_place(p, false);
 }
 
 /* Returns the upload to copy the request's piece to, and counts the request as a user.  Returns
@@ -158,12 +230,68 @@ static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, s
     }
     if (!b)
         b = new_upload(r, id, size, frame->size == size ? frame : NULL);
-    size_t piece = offset / FX_PIECE;
-    if (!b || b->have == b->npieces || b->seen[piece])
+    if (!b || b->have == b->npieces)
         return NULL;
-    b->seen[piece] = 1;
+    size_t piece = offset / FX_PIECE;
     b->users++;
+    if (b->seen[piece])
+        give_up_place(b, piece);
+    if (b->seen[piece]) {
+        leave_blob(b);
+        return NULL;
+    }
+    b->seen[piece] = 1;
     return b;
+}
+
+static bool is_whole(size_t n, uint64_t size, uint64_t offset)
+{
+    return offset == 0 && n == size;
+}
+
+/* May `n` bytes at `offset` be a piece of an upload? */
+static bool is_piece(size_t n, uint64_t id, uint64_t size, uint64_t offset)
+{
+    if (id >> 63 || offset >= size || offset % FX_PIECE)
+        return false;
+    return n == (size - offset < FX_PIECE ? size - offset : FX_PIECE) || is_whole(n, size, offset);
+}
+
+struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
+                                 void **to)
+{
+    struct fx_header h;
+    struct fxe_place *p = NULL;
+    uint64_t id, size, offset;
+    const char *token, *why;
+    size_t len;
+    if (fx_header_read(&h, header->data, header->size, &why) != 0)
+        return NULL;
+    if (fx_header_is(&h, "operation", "upload") && fx_header_uint(&h, "id", &id) &&
+        fx_header_uint(&h, "size", &size) && fx_header_uint(&h, "offset", &offset) &&
+        n <= FX_PIECE && is_piece(n, id, size, offset) &&
+        fx_header_str(&h, "session", &token, &len) && len == FX_TOKEN_SIZE &&
+        (p = calloc(1, sizeof *p))) {
+        fxe_lock();
+        struct fxe_session *s = fxe_session_find((const uint8_t *)token);
+        struct fxe_blob *b = s && !s->ended ? find_blob(s, id, 1) : NULL;
+        p->piece = offset / FX_PIECE;
+        p->conn = c;
+        if (b && b->data.size == size && b->npieces && !b->seen[p->piece]) {
+            p->blob = b;
+            b->users++;
+            b->seen[p->piece] = 1;
+            DL_APPEND(b->places, p);
+            *to = (char *)b->data.data + offset;
+        }
+        fxe_unlock();
+        if (!p->blob) {
+            free(p);
+            p = NULL;
+        }
+    }
+    fx_header_free(&h);
+    return p;
 }
 
 static void run_upload(struct fxe_req *r)
@@ -180,12 +308,16 @@ static void run_upload(struct fxe_req *r)
     if (!frame)
         return;
     size_t n = frame->size;
-    size_t want = size - offset < FX_PIECE ? size - offset : FX_PIECE;
-    int whole = offset == 0 && n == size;
-    if (id >> 63 || offset >= size || offset % FX_PIECE || (n != want && !whole)) {
+    if (!is_piece(n, id, size, offset)) {
         fxe_fail(r, "protocol",
                  "a piece of %zu bytes at offset %llu does not fit an upload of %llu bytes", n,
                  (unsigned long long)offset, (unsigned long long)size);
+        return;
+    }
+    if (r->msg->place) {
+        fxe_lock();
+        end_place(r->msg->place, true);
+        fxe_unlock();
         return;
     }
     if (offset == 0 && size >= LARGE)
@@ -195,7 +327,7 @@ static void run_upload(struct fxe_req *r)
     fxe_unlock();
     if (!b)
         return;
-    memcpy((char *)b->data.data + offset, frame->data, want);
+    memcpy((char *)b->data.data + offset, frame->data, n < FX_PIECE ? n : FX_PIECE);
     fxe_lock();
     b->have++;
     fxe_unlock();
@@ -226,8 +358,7 @@ static void run_download(struct fxe_req *r)
 void fxe_blob_done(struct fxe_blob *b)
 {
     fxe_lock();
-    if (--b->users == 0 && b->gone)
-        blob_free(b);
+    leave_blob(b);
     fxe_unlock();
 }
 

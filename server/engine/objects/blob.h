@@ -8,7 +8,20 @@
 
 #include "server/engine/engine.h"
 
+struct fx_buffer;
+struct fxe_conn;
 struct fxe_operation;
+struct fxe_place;
+
+/* A piece of an upload is received where FAISS will read it: returns its place, and in *to where
+ * the `n` bytes of the payload frame go that follows this header.  Returns NULL if they have to be
+ * received elsewhere: they are not a piece that an upload lacks, or the first one of a large
+ * upload, for which memory is made later.  The caller holds c's lock, and not engine.lock. */
+struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
+                                 void **to);
+/* Frees the place.  Unless its `upload` request has been run, the upload still lacks the piece. The
+ * caller does not hold engine.lock. */
+void fxe_place_free(struct fxe_place *p);
 
 /* Makes `data` available for download and takes ownership of it (allocated with malloc).  Returns
  * its id; or 0, without taking `data`, if memory is out or `s` is NULL.  The caller does not hold

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/engine/objects/blob.h"
 #include "server/engine/run/kept.h"
 #include "server/engine/run/secure.h"
 
@@ -15,6 +16,10 @@ void fxe_msg_free(struct fxe_msg *m)
 {
     if (!m)
         return;
+    if (m->place) {
+        fxe_place_free(m->place);
+        m->frames[1].data = NULL;
+    }
     for (int i = 0; i < m->nframes; i++)
         fx_buffer_free(&m->frames[i]);
     fxe_kept_sub(m->kept);
@@ -92,6 +97,16 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
 void fxe_conn_ref(struct fxe_conn *c)
 {
     __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+bool fxe_conn_try_ref(struct fxe_conn *c)
+{
+    int refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    while (refs > 0)
+        if (__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
 }
 
 void fxe_conn_unref(struct fxe_conn *c)

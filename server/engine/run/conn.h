@@ -25,6 +25,7 @@
 
 enum { FXE_CONN_IN = 16 << 10 }; /* bytes of conn.in */
 
+struct fxe_place;
 struct fxe_req;
 struct fxe_secure;
 struct fxe_session;
@@ -34,7 +35,8 @@ struct fxe_msg {
     int nframes; /* header first */
     int seen;    /* frames that have begun, including dropped ones */
     struct fx_buffer frames[FX_FRAMES_MAX];
-    size_t kept;      /* bytes counted by fxe_kept_add */
+    struct fxe_place *place; /* of frame 1 in its upload (objects/blob.h), or NULL: it is its own */
+    size_t kept;             /* bytes counted by fxe_kept_add */
     const char *kind; /* the kind of error if the request was refused while it was read, or NULL */
     char why[200];
 };
@@ -93,7 +95,8 @@ struct fxe_conn {
  * out.  Takes fd, and closes it on failure. */
 struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h);
 void fxe_conn_ref(struct fxe_conn *c);
-void fxe_conn_unref(struct fxe_conn *c); /* closes the connection with its last reference */
+bool fxe_conn_try_ref(struct fxe_conn *c); /* fails if the last reference has been given up */
+void fxe_conn_unref(struct fxe_conn *c);   /* closes the connection with its last reference */
 /* Shuts the connection down and marks it dead.  The caller holds neither lock. */
 void fxe_conn_kill(struct fxe_conn *c);
 

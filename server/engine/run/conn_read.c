@@ -12,6 +12,7 @@
 #include "proto/zmtp.h"
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/engine.h"
+#include "server/engine/objects/blob.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
 #include "server/engine/run/secure.h"
@@ -161,6 +162,21 @@ static int make_room(struct fxe_conn *c, size_t size)
     return 0;
 }
 
+/* A piece of an upload goes where FAISS will read it. */
+static bool receive_in_place(struct fxe_conn *c)
+{
+    struct fxe_msg *m = c->msg;
+    void *to;
+    if (m->seen != 2 || m->nframes != 1 || c->left <= FIRST_ROOM)
+        return false;
+    if (!(m->place = fxe_place_find(c, &m->frames[0], c->left, &to)))
+        return false;
+    m->frames[m->nframes++] = (struct fx_buffer){to, c->left, 0};
+    c->room = c->left;
+    c->body = to;
+    return true;
+}
+
 /* Enlarges the memory of a body that is full and not complete. */
 static int grow(struct fxe_conn *c)
 {
@@ -232,7 +248,7 @@ static int begin_frame(struct fxe_conn *c, const struct fx_zmtp_head *h)
     /* If the message is refused, or there is no memory, its frames are read and dropped. */
     if (is_header)
         return make_room(c, c->left);
-    if (!c->msg->kind)
+    if (!c->msg->kind && !receive_in_place(c))
         make_room(c, c->left);
     return 0;
 }
