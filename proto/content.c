@@ -32,6 +32,13 @@ void fx_content_hash(const void *data, size_t n, uint8_t hash[FX_HASH_SIZE])
     put(hash, XXH3_128bits(data, n));
 }
 
+void fx_content_hash_secretly(const void *data, size_t n, const void *secret,
+                              uint8_t hash[FX_HASH_SIZE])
+{
+    _Static_assert((int)FX_SECRET_SIZE >= (int)XXH3_SECRET_SIZE_MIN, "XXH3 takes the secret");
+    put(hash, XXH3_128bits_withSecret(data, n, secret, FX_SECRET_SIZE));
+}
+
 struct fx_digest *fx_digest_new(void)
 {
     struct fx_digest *d = calloc(1, sizeof *d);

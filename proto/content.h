@@ -36,6 +36,12 @@ int fx_digest_end(struct fx_digest *d, struct fx_content *c);
 int fx_content_pages(int (*read_at)(void *ctx, void *page, uint64_t offset), void *ctx,
                      uint64_t size, uint8_t pages[FX_HASH_SIZE]);
 
+/* The hash of an array that only those can find another array for who know the secret: it is
+ * random, and used once. */
+enum { FX_SECRET_SIZE = 192 };
+void fx_content_hash_secretly(const void *data, size_t n, const void *secret,
+                              uint8_t hash[FX_HASH_SIZE]);
+
 /* The hash of a few bytes. */
 void fx_content_hash(const void *data, size_t n, uint8_t hash[FX_HASH_SIZE]);
 

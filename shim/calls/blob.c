@@ -4,9 +4,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "proto/content.h"
 #include "proto/memfd.h"
+#include "shim/calls/sent.h"
 #include "shim/faissx.h"
 #include "shim/transport/repeat.h"
 #include "shim/transport/session.h"
@@ -174,22 +177,65 @@ void fx_uploads_drop(struct fx_payload *p)
     p->nuploads = 0;
 }
 
-uint64_t fx_upload(const void *data, size_t size)
+/* Returns 1 if the server still has the array from upload `same`: it is upload u->id now.  Leaves
+ * the last error alone: if this goes wrong, the array is sent. */
+static int is_there(const struct upload *u, uint64_t same)
 {
     struct fx_rpc r;
+    struct fx_error before;
+    uint8_t secret[FX_SECRET_SIZE], hash[FX_HASH_SIZE];
+    uint64_t had = 0;
+    if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+        return 0;
+    fx_content_hash_secretly(u->data, u->size, secret, hash);
+    fx_error_save(&before);
+    if (fx_rpc_begin(&r, "upload", 5) == 0) {
+        pack_uint(&r, "id", u->id);
+        pack_uint(&r, "size", u->size);
+        pack_uint(&r, "same", same);
+        fx_pack_str(&r.pk, "secret");
+        fx_pack_bin(&r.pk, secret, sizeof secret);
+        fx_pack_str(&r.pk, "hash");
+        fx_pack_bin(&r.pk, hash, sizeof hash);
+        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+            fx_header_uint(&r.reply, "had", &had);
+        fx_rpc_end(&r);
+    }
+    fx_error_restore(&before);
+    return had == 1;
+}
+
+static int send_it(struct upload *u)
+{
+    struct fx_rpc r;
+    if (fx_rpc_begin(&r, "upload", 3) != 0)
+        return -1;
+    u->fd = r.self->channel.near ? fx_memfd_make(u->data, u->size) : -1;
+    int rc = upload(&r, u);
+    if (u->fd >= 0)
+        close(u->fd);
+    fx_rpc_end(&r);
+    return rc;
+}
+
+uint64_t fx_upload(const void *data, size_t size)
+{
     struct fx_thread *self = fx_self();
     if (!self)
         return 0;
     msgpack_sbuffer saved = set_aside(self);
     struct upload u = {.id = new_id(), .data = data, .size = size, .fd = -1};
     release_left();
-    int rc = fx_rpc_begin(&r, "upload", 3);
-    if (rc == 0) {
-        u.fd = self->channel.near ? fx_memfd_make(data, size) : -1;
-        rc = upload(&r, &u);
-        if (u.fd >= 0)
-            close(u.fd);
-        fx_rpc_end(&r);
+    int rc = 0;
+    if (self->channel.near) {
+        rc = send_it(&u);
+    } else {
+        struct fx_sent array = fx_sent_of(data, size, u.id);
+        uint64_t same = fx_sent_find(&array);
+        if (!same || !is_there(&u, same))
+            rc = send_it(&u);
+        if (rc == 0)
+            fx_sent_note(&array);
     }
     if (rc != 0)
         remember_left(u.id);

@@ -3,6 +3,7 @@
  * that needs one reads it again. */
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/again.h"
 #include "server/log.h"
 
 /* Nothing points into it, and no request has it or waits for it. */
@@ -62,6 +63,6 @@ static bool unload_oldest(void)
 
 void fxe_unload_for(size_t bytes)
 {
-    while (fxe_keep_store() && fxe_room() < bytes && unload_oldest())
+    while (fxe_room() < bytes && (fxe_again_drop_all() || (fxe_keep_store() && unload_oldest())))
         ;
 }

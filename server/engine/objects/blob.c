@@ -7,7 +7,9 @@
 #include <sys/resource.h>
 #include <utlist.h>
 
+#include "proto/content.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 
@@ -75,6 +77,7 @@ void fxe_blobs_free(struct fxe_session *s)
 {
     while (s->blobs)
         remove_blob(s, s->blobs);
+    fxe_again_drop(s);
 }
 
 /* Clients choose the ids of uploads, the engine those of downloads; the top bit separates them. */
@@ -294,10 +297,55 @@ struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *hea
     return p;
 }
 
+/* An array that the session has sent before, if it is still here and the client has the same. */
+static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
+{
+    const char *secret, *hash;
+    size_t nsecret, nhash;
+    struct fx_buffer data = {0};
+    uint64_t same;
+    if (get_uint(r, "same", &same))
+        return;
+    if (!fx_header_str(&r->header, "secret", &secret, &nsecret) || nsecret != FX_SECRET_SIZE ||
+        !fx_header_str(&r->header, "hash", &hash, &nhash) || nhash != FX_HASH_SIZE || id >> 63) {
+        fxe_fail(r, "protocol",
+                 "an upload of the same array as before takes a secret of %d bytes, "
+                 "and a hash of %d",
+                 FX_SECRET_SIZE, FX_HASH_SIZE);
+        return;
+    }
+    bool had = fxe_again_take(r->session, same, size, secret, hash, &data);
+    fxe_lock();
+    struct fxe_blob *b = find_blob(r->session, id, 1);
+    if (b) /* the question was asked before, and its answer is lost */
+        had = b->have == b->npieces && b->data.size == size;
+    else if (had)
+        had = new_upload(r, id, size, &data) != NULL;
+    fxe_unlock();
+    fx_buffer_free(&data);
+    if (!r->failed) {
+        msgpack_packer pk = fxe_reply_key(r, "had");
+        msgpack_pack_uint64(&pk, had);
+    }
+}
+
+/* Hashing takes long enough to be kept off the workers. */
+static int prepare_upload(struct fxe_req *r)
+{
+    r->lane = fx_header_get(&r->header, "same") ? FXE_WIDE : FXE_SMALL;
+    return 0;
+}
+
 static void run_upload(struct fxe_req *r)
 {
     uint64_t id, size, offset;
-    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
+    if (get_uint(r, "id", &id) || get_uint(r, "size", &size))
+        return;
+    if (r->lane == FXE_WIDE) {
+        run_upload_again(r, id, size);
+        return;
+    }
+    if (get_uint(r, "offset", &offset))
         return;
     if (r->msg->nframes != 2) {
         fxe_fail(r, "protocol",
@@ -320,6 +368,7 @@ static void run_upload(struct fxe_req *r)
         fxe_unlock();
         return;
     }
+    fxe_again_drop(r->session);
     if (offset == 0 && size >= LARGE)
         fxe_unload_for(size);
     fxe_lock();
@@ -375,6 +424,6 @@ static void run_release(struct fxe_req *r)
     fxe_unlock();
 }
 
-const struct fxe_operation fxe_upload_operation = {"upload", 1, NULL, run_upload, NULL};
+const struct fxe_operation fxe_upload_operation = {"upload", 1, prepare_upload, run_upload, NULL};
 const struct fxe_operation fxe_download_operation = {"download", 1, NULL, run_download, NULL};
 const struct fxe_operation fxe_release_operation = {"release", 1, NULL, run_release, NULL};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
@@ -96,7 +97,8 @@ static int64_t expire(void)
     int64_t next = fxe_sessions_expire(fxe_now_ms(), &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
-    return next;
+    int64_t used = fxe_again_expire(fxe_now_ms());
+    return used < next ? used : next;
 }
 
 /* One tick: does what the workers cannot do while they compute.  Returns whether another tick is

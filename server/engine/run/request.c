@@ -10,6 +10,7 @@
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
@@ -233,6 +234,8 @@ static void give_up_share(struct fxe_req *r)
 static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
+    if (r->upload && r->fn && r->session) /* which may end with the request */
+        fxe_again_put(r->session, r->upload, &r->memory[r->uploaded]);
     fxe_lock();
     fxe_training_changed(r);
     fxe_needs_give(&r->needs);
@@ -387,8 +390,13 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
         if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory))
             return fxe_fail(r, "limit", "too many uploads in one call");
         struct fx_buffer *b = &r->memory[r->nmemory];
-        if (fxe_blob_take(r->session, o->via.array.ptr[1].via.u64, b) != 0)
+        uint64_t id = o->via.array.ptr[1].via.u64;
+        if (fxe_blob_take(r->session, id, b) != 0)
             return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
+        if (!b->mapped && (!r->upload || b->size > r->memory[r->uploaded].size)) {
+            r->upload = id;
+            r->uploaded = r->nmemory;
+        }
         r->nmemory++;
         *data = b->data;
         *size = b->size;

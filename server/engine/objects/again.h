@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Uploads that a call has used, in case the session's next call is about the same vectors: train,
+ * and then add.  The client names such an array and sends a hash of what it has now
+ * (proto/content.h), instead of the array.
+ *
+ * One for each session, for half a minute at most; freed at once when the session uploads another
+ * array or ends, and before anything else when memory is short.
+ *
+ * Any thread.  Has a lock of its own, under which no other is taken: engine.lock may be held.
+ */
+#ifndef FXE_AGAIN_H
+#define FXE_AGAIN_H
+
+#include "server/engine/engine.h"
+
+/* Keeps the array, instead of an earlier one of the session, and sets *data to no memory; or does
+ * nothing if there is not plenty of memory. */
+void fxe_again_put(const struct fxe_session *s, uint64_t id, struct fx_buffer *data);
+
+/* Moves the array to *data if the session has it, and if it has this size and hash.  Hashes all of
+ * it meanwhile.  The caller frees it. */
+bool fxe_again_take(const struct fxe_session *s, uint64_t id, size_t size, const void *secret,
+                    const void *hash, struct fx_buffer *data);
+
+/* Frees the session's array. */
+void fxe_again_drop(const struct fxe_session *s);
+
+/* Memory is short: frees all of them.  Returns false if there was none. */
+bool fxe_again_drop_all(void);
+
+/* Frees those whose time is over at `now` (milliseconds).  Returns when the next one's is, or
+ * INT64_MAX. */
+int64_t fxe_again_expire(int64_t now);
+
+#endif
