@@ -157,6 +157,10 @@ static int pack_array(struct fx_call *c, int i)
         msgpack_pack_nil(&c->rpc.pk);
     } else if (p->dir == FX_OUT) {
         msgpack_pack_true(&c->rpc.pk);
+    } else if (c->unsent) {
+        msgpack_pack_array(&c->rpc.pk, 2);
+        fx_pack_str(&c->rpc.pk, "unsent");
+        msgpack_pack_uint64(&c->rpc.pk, bytes);
     } else {
         return fx_array_pack(&c->rpc.pk, &c->rpc.payload, c->v[i].p, bytes);
     }
@@ -324,6 +328,33 @@ static int changes(const struct fx_call *c)
     return 0;
 }
 
+/* Train of a Flat index does nothing.  Only the server knows whether the index is one. */
+static int may_be_unread(const struct fx_call *c)
+{
+    return c->op == FX_OP_Index_train && c->v[2].p && c->elems[2] > FX_PIECE / sizeof(float) &&
+           !c->rpc.self->channel.near;
+}
+
+/* Makes the call without its vectors.  If that is refused, for whatever reason, it is as if it had
+ * not been tried. */
+static int call_unsent(struct fx_call *c, const struct fx_request *q)
+{
+    struct fx_error before;
+    c->rpc.self = fx_self();
+    if (!c->rpc.self || !may_be_unread(c))
+        return 1;
+    fx_error_save(&before);
+    c->unsent = 1;
+    int rc = fx_rpc_call(&c->rpc, q);
+    c->unsent = 0;
+    if (rc != 0 && !c->rpc.answered) { /* nor would the vectors arrive */
+        free(before.text);
+        return -1;
+    }
+    fx_error_restore(&before);
+    return rc == 0 ? 0 : 1;
+}
+
 static int run_call(struct fx_call *c)
 {
     union fx_val *ret = &c->v[c->fn->nparams];
@@ -340,7 +371,10 @@ static int run_call(struct fx_call *c)
             fx_rpc_tell_outcome(&c->rpc);
         return -1;
     }
-    int rc = fx_call_finish(c, fx_rpc_call(&c->rpc, &q));
+    int rc = call_unsent(c, &q);
+    if (rc == 1)
+        rc = fx_rpc_call(&c->rpc, &q);
+    rc = fx_call_finish(c, rc);
     if (rc != 0)
         fx_uploads_drop(&c->rpc.payload);
     if (rc != 0 && c->fn->ret.kind == FX_ARRAY) {

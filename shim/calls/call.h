@@ -21,6 +21,7 @@ struct fx_call {
     union fx_val *v;                   /* arguments, and behind them the result */
     struct fx_obj *obj[FX_PARAMS_MAX]; /* of remote handles, held */
     uint64_t elems[FX_PARAMS_MAX];     /* of arrays */
+    int unsent;                        /* large arrays are not sent: FAISS may not look at them */
     struct fx_obj *first;              /* the object that the call is about */
     int waits;                         /* it waited for its training when the call began */
     struct fx_rpc rpc;

@@ -2,6 +2,7 @@
 /*
  * A user of FAISS that passes large arrays more than once, as upload.t asks:
  *
+ *     upload flat      train a Flat index
  *     upload same      train an index, and add the same vectors
  *     upload other     add other vectors
  *     upload little    add vectors of which one number is another one
@@ -72,6 +73,14 @@ static void train_and_add(const char *what, float *x)
         free(y);
 }
 
+static void flat(const float *x)
+{
+    FaissIndex *index = index_of("Flat");
+    check(faiss_Index_train(index, N, x), "train");
+    printf("%d\n", faiss_Index_is_trained(index));
+    faiss_Index_free(index);
+}
+
 static void queries(const float *x)
 {
     FaissIndex *index = index_of("Flat");
@@ -106,7 +115,9 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "same";
     float *x = random_vectors(N, D, 1);
-    if (strcmp(what, "queries") == 0)
+    if (strcmp(what, "flat") == 0)
+        flat(x);
+    else if (strcmp(what, "queries") == 0)
         queries(x);
     else if (strcmp(what, "batches") == 0)
         batches(x);

@@ -43,6 +43,9 @@ crosses "both were sent" 51200 60000
 far little
 is "after add of vectors of which one number was changed it has the changed ones" "$RESULT" "$added"
 crosses "both were sent" 51200 60000
+far flat
+crosses "what a Flat index is trained with is not sent" 0 100
+is "it is trained as in process" "$RESULT" 1
 far queries
 local_result=$("$BUILD/tests/e2e/upload" queries)
 is "three searches for the same queries find what FAISS finds" "$RESULT" "$local_result"

@@ -12,6 +12,7 @@
 #include "server/engine/guard/check.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
@@ -92,6 +93,24 @@ static enum fxe_lane lane_of(const struct fxe_req *r)
     return wide && !fxe_is_joined(r) ? FXE_WIDE : FXE_SMALL;
 }
 
+/* The client has not sent the vectors of a train, because FAISS may not look at them: that is so if
+ * the index is Flat, whose train does nothing.  It is asked for them if the call is to be recorded.
+ */
+static int arg_unsent(struct fxe_req *r)
+{
+    const msgpack_object *a = fxe_call_arg(r, 2);
+    if (a->type != MSGPACK_OBJECT_ARRAY || a->via.array.size != 2 ||
+        a->via.array.ptr[0].type != MSGPACK_OBJECT_STR || a->via.array.ptr[0].via.str.size != 6 ||
+        memcmp(a->via.array.ptr[0].via.str.ptr, "unsent", 6) != 0)
+        return 0;
+    struct fxe_obj *o = r->obj[0];
+    r->unread =
+        o && o->ptr && !fxe_kept_of(o) && !fxe_training_of(o) && fxe_obj_is(o, FX_CLASS_IndexFlat);
+    return r->unread ? 0
+                     : fxe_fail(r, "argument", "%s: FAISS reads %s, which was not sent",
+                                r->fn->name, r->fn->params[2].name);
+}
+
 int fxe_call_prepare(struct fxe_req *r)
 {
     if (!r->args) /* those of a catalogue request are its own */
@@ -112,6 +131,8 @@ int fxe_call_prepare(struct fxe_req *r)
         if (arg_object(r, i, fxe_call_arg(r, i), p->cls, &r->obj[i]) != 0)
             return -1;
     }
+    if (r->op == FX_OP_Index_train && arg_unsent(r) != 0)
+        return -1;
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* takes no locks: an object in use is freed after its last use */
     r->lane = lane_of(r);
