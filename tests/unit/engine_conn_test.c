@@ -704,6 +704,26 @@ static void a_large_reply_is_sent_in_parts(void **state)
     free(r);
 }
 
+/* Even if the socket would accept all of it, so that no client gets in the way of the others. */
+static void a_large_reply_is_sent_in_turns(void **state)
+{
+    struct pair *p = *state;
+    enum { SIZE = 3 * FXE_CONN_TURN };
+    int most = 4 * SIZE;
+    struct fxe_req *r = calloc(1, sizeof(*r));
+    char *data = calloc(1, SIZE);
+    struct fx_frame frames[] = {{"header", 6}, {data, SIZE}};
+    if (setsockopt(p->c->source.fd, SOL_SOCKET, SO_SNDBUFFORCE, &most, sizeof(most)) == 0) {
+        assert_int_equal(fxe_conn_send(p->c, r, frames, 2), 0);
+        assert_int_equal(r->unsent, 2 + 2 + 6 + 9 + SIZE - FXE_CONN_TURN);
+        assert_int_equal(fxe_conn_flush(p->c), 0);
+        assert_int_equal(fxe_conn_flush(p->c), 0);
+        assert_int_equal(fxe_conn_flush(p->c), 1);
+    }
+    free(data);
+    free(r);
+}
+
 static void a_reply_to_a_closed_connection_is_dropped(void **state)
 {
     struct pair *p = *state;
@@ -767,6 +787,7 @@ int main(void)
         TEST(other_descriptors_are_closed),
         TEST(a_small_reply_is_sent_at_once),
         TEST(a_large_reply_is_sent_in_parts),
+        TEST(a_large_reply_is_sent_in_turns),
         TEST(a_reply_to_a_closed_connection_is_dropped),
         TEST(the_connection_ends_after_the_reply_to_a_refused_message),
     };

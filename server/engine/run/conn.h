@@ -23,7 +23,10 @@
 #include "server/event.h"
 #include "server/handover.h"
 
-enum { FXE_CONN_IN = 16 << 10 }; /* bytes of conn.in */
+enum {
+    FXE_CONN_IN = 16 << 10, /* bytes of conn.in */
+    FXE_CONN_TURN = 4 << 20 /* bytes of a reply that are sent in one go */
+};
 
 struct fxe_place;
 struct fxe_req;

@@ -8,23 +8,40 @@
 #include "server/engine/run/request.h"
 #include "server/engine/run/secure.h"
 
-/* Sends as much of r's reply as the socket accepts.  Returns 1 if all of it has been sent, 0 if
+/* Copies what comes next, at most `most` bytes.  Returns the number of parts. */
+static int next_bytes(const struct fx_zmtp_message *m, struct iovec *part, size_t most)
+{
+    int n = 0;
+    for (; n < m->niov && most; n++) {
+        part[n] = m->iov[n];
+        if (part[n].iov_len > most)
+            part[n].iov_len = most;
+        most -= part[n].iov_len;
+    }
+    return n;
+}
+
+/* Sends as much of r's reply as the socket accepts, up to FXE_CONN_TURN bytes: then it is the turn
+ * of other connections, however fast this client reads.  Returns 1 if all of it has been sent, 0 if
  * not, -1 if the connection is broken. */
 static int send_some(struct fxe_conn *c, struct fxe_req *r)
 {
     struct fx_zmtp_message *m = &r->wire;
+    struct iovec part[2 * FX_FRAMES_MAX];
+    size_t turn = FXE_CONN_TURN;
     if (c->secure)
         return fxe_secure_flush(c);
-    while (m->niov) {
-        struct msghdr msg = {.msg_iov = m->iov, .msg_iovlen = (size_t)m->niov};
+    while (m->niov && turn) {
+        struct msghdr msg = {.msg_iov = part, .msg_iovlen = (size_t)next_bytes(m, part, turn)};
         ssize_t sent = sendmsg(c->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
             return errno == EAGAIN ? 0 : -1;
         m->niov = fx_iov_advance(m->iov, m->niov, (size_t)sent);
+        turn -= (size_t)sent;
     }
-    return 1;
+    return m->niov ? 0 : 1;
 }
 
 /* The reply has been sent (rc is 1), or never will be (-1).  Returns rc. */

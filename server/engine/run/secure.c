@@ -123,17 +123,18 @@ int fxe_secure_send(struct fxe_conn *c, const struct fx_frame *frames, int n)
 int fxe_secure_flush(struct fxe_conn *c)
 {
     struct fx_curve_message *m = &c->secure->out;
-    for (;;) {
+    for (size_t turn = 0; turn < FXE_CONN_TURN;) {
         int rc = m->from < m->to ? 1 : fx_curve_message_next(&c->secure->keys, m);
         if (rc <= 0)
             return rc < 0 ? -1 : 1;
         ssize_t sent =
             send(c->source.fd, m->buf + m->from, m->to - m->from, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0)
-            m->from += (size_t)sent;
-        else if (errno != EINTR)
+        if (sent < 0 && errno != EINTR)
             return errno == EAGAIN ? 0 : -1;
+        m->from += sent < 0 ? 0 : (size_t)sent;
+        turn += sent < 0 ? 0 : (size_t)sent;
     }
+    return 0;
 }
 
 size_t fxe_secure_left(const struct fxe_conn *c)
