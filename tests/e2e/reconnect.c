@@ -9,6 +9,7 @@
  *     create      the same for making an index and for freeing it
  *     save, load  the same for an index that is written, or read
  *     upload      cut an array of more than 8 MiB at several places
+ *     again       cut the question for such an array, which is not sent again
  *     download    the same for an index that is written
  *     joined      cut while small adds are sent together
  *     range       as search, for a range search, whose result is of unknown size
@@ -207,11 +208,32 @@ static void cut_at(const char *way, long long at, void (*f)(void))
 static const size_t MANY = 150000; /* 9.2 MiB */
 static float *many;
 
-static void add_many(void)
+static void add_same(void)
 {
     MUST(faiss_Index_add(it, (idx_t)MANY, many));
     total += (long long)MANY;
     must_be("ntotal", faiss_Index_ntotal(it), total);
+}
+
+/* Other vectors than those before: they have to be sent. */
+static void add_many(void)
+{
+    many[0] += 1;
+    add_same();
+}
+
+static void again(void)
+{
+    long long c[3];
+    many = random_vectors(MANY, D, 3);
+    add_many();
+    count(c);
+    add_same();
+    count(c);
+    for (long long i = 0; i < c[0] - 10; i += 10)
+        cut_at("up", i, add_same);
+    for (long long i = 0; i < c[1] - 10; i += 10)
+        cut_at("down", i, add_same);
 }
 
 static void upload(void)
@@ -419,6 +441,8 @@ int main(int argc, char **argv)
         cut_everywhere(load, 3);
     } else if (strcmp(what, "upload") == 0)
         upload();
+    else if (strcmp(what, "again") == 0)
+        again();
     else if (strcmp(what, "download") == 0)
         download();
     else if (strcmp(what, "joined") == 0)

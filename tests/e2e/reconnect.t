@@ -44,6 +44,7 @@ joined adds that are sent together are made once
 save an index is written
 load an index is read once
 upload a large array arrives, and is added once
+again a large array that is not sent again is added once
 download a large index is written
 threads several threads go on
 END
