@@ -7,7 +7,8 @@
 #include "proto/content.h"
 #include "shim/transport/session.h"
 
-/* Nobody waits for the lock: a process that was forked while another thread had it would for ever. */
+/* Nobody waits for the lock: a process that was forked while another thread had it would for ever.
+ */
 static struct {
     pthread_mutex_t lock;
     struct fx_sent array;

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
@@ -13,10 +12,7 @@
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 
-enum {
-    LARGE = 16 << 20, /* bytes: indexes are unloaded to make room for such an upload */
-    HUGE_PAGE = 2 << 20
-};
+enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such an upload */
 
 /* Pieces may arrive in any order, and twice if a connection broke, so `seen` notes each one.  All
  * pieces have FX_PIECE bytes except the last; an array sent in one message is not divided. */
@@ -159,17 +155,6 @@ static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-/* A fault for each 2 MiB instead of each 4 KiB: a fault takes as long as receiving some pages. */
-static void *large_memory(size_t size)
-{
-    char *data = malloc(size ? size : 1);
-    if (data && size >= LARGE) {
-        char *from = data + (-(uintptr_t)data & (HUGE_PAGE - 1));
-        madvise(from, (size_t)(data + size - from) & ~(size_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);
-    }
-    return data;
-}
-
 /* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces.
  * Returns NULL with the reply set if memory is out.  The caller holds engine.lock. */
 static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
@@ -188,7 +173,7 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
         *whole = (struct fx_buffer){0};
     } else {
         b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-        b->data = (struct fx_buffer){large_memory(size), size, 0};
+        b->data = (struct fx_buffer){malloc(size ? size : 1), size, 0};
         b->seen = calloc(b->npieces + 1, 1);
         if (!b->data.data || !b->seen)
             goto fail;

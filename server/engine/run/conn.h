@@ -5,9 +5,9 @@
  *
  * A connection has at most one request under way.  What the client sends meanwhile stays in the
  * socket, except for commands: PING is answered.  If the socket does not accept a whole reply at
- * once, the rest waits without occupying a thread, and nothing more is read until it has been sent.
- * So a connection uses memory for what has arrived of one request, or for what has not been sent of
- * one reply.
+ * once, or it has more than FXE_CONN_TURN bytes, the rest waits without occupying a thread, and
+ * nothing more is read until it has been sent. So a connection uses memory for what has arrived of
+ * one request, or for what has not been sent of one reply.
  *
  * Reference counted.  conn.lock guards all members except those that engine.lock guards (see
  * below).  A thread that needs both locks takes conn.lock first.
