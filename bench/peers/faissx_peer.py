@@ -3,7 +3,6 @@
 client of FAISSx.  The three are clients of one server, and search the same index."""
 import ctypes
 import os
-import signal
 import subprocess
 import sys
 
@@ -40,13 +39,18 @@ class Faissx(Peer):
     def serve(self, durable):
         self.durability = durable
         self.endpoint = "ipc://" + os.path.join(self.folder, "s")
+        log = os.path.join(self.folder, "log")
+        self.from_here = os.path.getsize(log) if os.path.exists(log) else 0
         self.run([os.path.join(BUILD, "faissx-server"), "run", "--bind", self.endpoint, "--library",
                   os.environ["FAISSX_PEERS_LIBRARY"], "--data-dir", os.path.join(self.folder, "data"),
                   "--durability", "always" if durable == "always" else "snapshot"])
-        self.until(lambda: self.module("pass"))
+        self.until(self.listening)
 
-    def stop(self):
-        self.end(signal.SIGTERM)
+    def listening(self):
+        with open(os.path.join(self.folder, "log")) as log:
+            log.seek(self.from_here)
+            if "event=listening" not in log.read():
+                raise RuntimeError("it does not listen")
 
     def mode(self, durable):
         if durable != self.durability:

@@ -127,14 +127,13 @@ class Run:
         self.x, queries = vectors(self.args.vectors, d, 1), vectors(self.args.queries, d, 2)
         self.truth = nearest(self.x, queries)
         systems = []
-        for name in self.args.peers:
+        for name in [n for n in MODULES if n in self.args.peers]:  # an owner before those that share its server
             try:
                 systems.append(System(name, folder, queries))
                 p = systems[-1].peer
                 print(name, p.version(), p.parameters, p.threads, p.promises, sep="\t", file=self.about)
             except Exception as e:
                 self.failed(name, "import", e)
-        systems = [s for s in systems if s.name in MODULES]
         self.owners = {s.name: s for s in systems if not s.peer.same_as}
         started = []
         try:
@@ -286,7 +285,7 @@ class Run:
 
         def some(s, each, seconds):
             t, n = time.monotonic(), 0
-            while n == 0 or time.monotonic() - t < seconds:
+            while n == 0 or (time.monotonic() - t < seconds and n < len(self.x) // 10):
                 s.clients.ask("call", ("insert", "inserts_" + durable + s.name.replace("-", "_"), s.at,
                                        self.x[s.at:s.at + each]))
                 s.at += each

@@ -42,8 +42,9 @@ get() {
 }
 found=
 "$VENV/bin/python" -c 'import numpy' 2>/dev/null || "$VENV/bin/pip" install --quiet numpy || exit 1
-get faissx-c numpy
+
 get faissx-module numpy
+get faissx-c numpy
 get faissx-dialect faissx
 get pgvector pgserver 'psycopg[binary]' pgvector
 get chroma chromadb
