@@ -13,10 +13,9 @@ class Chroma(Peer):
     name = "chroma"
     exact = False
     threads = "its default: a thread for each core"
-    promises = ("an insert is in SQLite's log when it is acknowledged, written to the operating system; "
-                "no transactions; a search sees what was acknowledged; the index is in memory and written to disk "
-                "after each 1000 inserts")
-    durable = ("os",)
+    promises = ("an insert is in SQLite's database, synced to disk, when it is acknowledged; no transactions; a "
+                "search sees what was acknowledged, and brings the index up to date first; the index is in memory "
+                "and written to disk after each 1000 inserts")
 
     def version(self):
         import chromadb
@@ -67,7 +66,7 @@ def client(port):
     return chromadb.HttpClient(host="127.0.0.1", port=port, settings=chromadb.config.Settings(**QUIET))
 
 
-def connect(port, name, ef=None, exact=False, durable="os"):
+def connect(port, name, ef=None, exact=False, durable="always"):
     return Connection(port, name)
 
 

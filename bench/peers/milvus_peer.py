@@ -71,7 +71,9 @@ def prepare():
 
 
 def client(port):
-    return prepare().MilvusClient("http://127.0.0.1:%d" % port)
+    # Its server disconnects clients that ping it while they wait for their turn.
+    return prepare().MilvusClient("http://127.0.0.1:%d" % port, grpc_options={
+        "grpc.keepalive_permit_without_calls": False, "grpc.keepalive_time_ms": 3600000})
 
 
 def connect(port, name, ef=None, exact=False, durable="os"):
