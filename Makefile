@@ -358,7 +358,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full python-tests demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full bench-peers python-tests demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -423,6 +423,10 @@ bench: all $(BENCH) ## run the benchmarks, in a few minutes
 bench-full: all $(BENCH) ## run the benchmarks in full
 	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh --full
 
+# PEERS='pgvector chroma', CLIENTS, DIMS, RECALLS, VECTORS, ROUNDS and SECONDS shorten it: bench/peers/run.sh.
+bench-peers: all ## measure other vector stores beside this server; they are installed from PyPI in build/peers
+	@BUILD=$(BUILD) bench/peers/run.sh
+
 # --- lint ------------------------------------------------------------------------
 
 # conflict.c is compiled by its test, with headers of FAISS.
@@ -450,7 +454,7 @@ lint: $(GENERATED) ## check formatting, run cppcheck, and compile with gcc and c
 	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \
 		$$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only $$f || exit 1; done; done
 	$(call say,LINT,scripts)
-	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh) .ci/run; do \
+	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh bench/*/*.sh) .ci/run; do \
 		bash -n $$f || exit 1; done
 
 format: ## reformat the sources

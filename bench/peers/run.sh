@@ -7,10 +7,11 @@
 #   DIMS=128                  dimensions                    VECTORS=20000
 #   RECALLS='0.95 0.99'       recalls aimed at              ROUNDS=1
 #
-# The systems come from PyPI, into build/peers/venv; results go to build/peers.
+# The systems come from PyPI, into build/peers/venv; results go to build/peers, or OUT: results.tsv, about.tsv,
+# tables.md, and plots if gnuplot is installed.
 set -u
 cd "$(dirname "$0")/../.."
-BUILD=$PWD/${BUILD:-build} OUT=$PWD/build/peers VENV=$PWD/build/peers/venv
+BUILD=$PWD/${BUILD:-build} OUT=${OUT:-$PWD/build/peers} VENV=$PWD/build/peers/venv
 OURS='faissx-c faissx-module faissx-dialect'
 seconds=$(printenv SECONDS) # the shell's own variable counts
 export BUILD
@@ -59,3 +60,7 @@ export FAISSX_PEERS_LIBRARY
 "$VENV/bin/python" bench/peers/peers.py --out "$OUT" --peers $found \
     ${DIMS:+--dims $DIMS} ${CLIENTS:+--clients $CLIENTS} ${RECALLS:+--recalls $RECALLS} \
     ${VECTORS:+--vectors $VECTORS} ${ROUNDS:+--rounds $ROUNDS} ${seconds:+--seconds $seconds} "$@"
+status=$?
+VECTORS=${VECTORS:-} python3 bench/peers/table.py "$OUT" >"$OUT/tables.md" && note "tables: $OUT/tables.md"
+if command -v gnuplot >/dev/null; then bench/peers/plot.sh "$OUT" "$OUT"; fi
+exit $status
