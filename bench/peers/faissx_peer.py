@@ -3,6 +3,7 @@
 client of FAISSx.  The three are clients of one server, and search the same index."""
 import ctypes
 import os
+import re
 import subprocess
 import sys
 
@@ -25,13 +26,8 @@ class Faissx(Peer):
 
     def version(self):
         out = subprocess.run([os.path.join(BUILD, "faissx-server"), "--version"], capture_output=True, text=True)
-        return "%s, FAISS %s" % (out.stdout.split("\n")[0], self.faiss_version())
-
-    def faiss_version(self):
-        path = os.environ["FAISSX_PEERS_LIBRARY"]
-        call = "import ctypes,sys; f=ctypes.CDLL(sys.argv[1]).faiss_get_version; f.restype=ctypes.c_char_p; print(f().decode())"
-        out = subprocess.run([sys.executable, "-c", call, path], capture_output=True, text=True)
-        return out.stdout.strip() or "unknown"
+        faiss = re.search(r"event=start .*faiss=(\S+)", self.log(1000))  # once an engine has started
+        return "%s, FAISS %s" % (out.stdout.split("\n")[0], faiss.group(1) if faiss else "unknown")
 
     def start(self):
         self.serve("always")

@@ -64,9 +64,9 @@ class Peer:
     exact_clients = 64  # the most clients of an exact search that finish within the time of a round
     fork = True       # client processes are forked after the import of connect()'s libraries
     clients = 1000    # the most clients it can have
+    limit = None      # seconds after which loading it is given up, if not the driver's
     same_as = None    # the name of the system whose server and index this one uses
     efforts = (10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256, 320, 400, 512, 800)
-    batch = 1000      # vectors of one batch insert
     parameters = "M=%d, ef_construction=%d" % (M, EF_CONSTRUCTION)
     threads = ""      # threads of the server that search: always the default
     promises = ""     # what holds when an insert is acknowledged, and what a search sees
@@ -127,9 +127,9 @@ class Peer:
                     raise RuntimeError("%s does not answer after %d s: %s" % (self.name, seconds, e))
                 time.sleep(0.01)
 
-    def log(self):
+    def log(self, words=40):
         with open(os.path.join(self.folder, "log"), errors="replace") as f:
-            return " ".join(f.read().split()[-40:])
+            return " ".join(f.read().split()[-words:])
 
     def end(self, how, seconds=60):
         if self.process and self.process.poll() is None:

@@ -103,7 +103,9 @@ class Run:
         good = []
         for s in systems:
             self.note("%s: %s" % (stage, s.name))
-            signal.alarm(limit or self.args.limit)
+            seconds = limit or s.peer.limit or self.args.limit
+            signal.signal(signal.SIGALRM, lambda *_: self.late(seconds))
+            signal.alarm(seconds)
             try:
                 work(s)
                 good.append(s)
@@ -112,6 +114,9 @@ class Run:
             finally:
                 signal.alarm(0)
         return good
+
+    def late(self, seconds):
+        raise TimeoutError("not done after %d s" % seconds)
 
     def failed(self, name, stage, error):
         reason = " ".join(("%s: %s" % (type(error).__name__, error)).split())[:300]
@@ -130,8 +135,6 @@ class Run:
         for name in [n for n in MODULES if n in self.args.peers]:  # an owner before those that share its server
             try:
                 systems.append(System(name, folder, queries))
-                p = systems[-1].peer
-                print(name, p.version(), p.parameters, p.threads, p.promises, sep="\t", file=self.about)
             except Exception as e:
                 self.failed(name, "import", e)
         self.owners = {s.name: s for s in systems if not s.peer.same_as}
@@ -139,6 +142,9 @@ class Run:
         try:
             started = self.attempt("start", systems, self.start)
             systems = self.attempt("load", started, self.load)
+            for s in systems:
+                p = s.peer
+                print(s.name, p.version(), p.parameters, p.threads, p.promises, sep="\t", file=self.about)
             systems = self.attempt("recall", systems, self.tune)
             self.searches([s for s in systems if s.peer.hnsw])
             self.exact([s for s in systems if s.peer.exact])
@@ -305,14 +311,9 @@ class Run:
                 self.figure(s, what, 1, durable, float(np.median(values[s])))
 
 
-def alarm(*_):
-    raise TimeoutError("took too long")
-
-
 def main():
     args = arguments()
     os.makedirs(args.out, exist_ok=True)
-    signal.signal(signal.SIGALRM, alarm)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(args)
     for d in args.dims:

@@ -3,10 +3,8 @@
 and a folder is one process's, so that there is one client."""
 import logging
 import os
-import subprocess
-import sys
 
-from peer import Peer, pss_mib
+from peer import Peer
 
 
 class Qdrant(Peer):
@@ -14,10 +12,10 @@ class Qdrant(Peer):
     hnsw = False
     clients = 1
     exact_clients = 1
-    batch = 1000
+    limit = 180  # it syncs several times for each vector
     parameters = "exact only"
     threads = "the program's own, NumPy's default"
-    promises = ("in process, one process only; an insert is committed in SQLite when it returns, synced to disk; "
+    promises = ("in process, one process only; an insert is committed in SQLite when it returns, each synced to disk; "
                 "no transactions")
     durable = ("always",)
 
