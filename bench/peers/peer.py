@@ -45,6 +45,18 @@ def tree(pid):
     return found
 
 
+def cpu_us(pids):
+    """CPU time that processes have used, to a hundredth of a second each."""
+    ticks = 0
+    for pid in pids:
+        try:
+            with open("/proc/%d/stat" % pid) as f:
+                ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        except OSError:
+            pass
+    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
 def pss_mib(pids):
     """Memory of processes, where each page that n of them share counts as 1/n."""
     kib = 0

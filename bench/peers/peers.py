@@ -17,7 +17,7 @@ import traceback
 import numpy as np
 
 from clients import Clients
-from peer import pss_mib, tree, vectors
+from peer import cpu_us, pss_mib, tree, vectors
 
 K = 10
 MODULES = {"faissx-module": "faissx_peer", "faissx-c": "faissx_peer", "faissx-dialect": "faissx_peer",
@@ -221,18 +221,24 @@ class Run:
             systems = self.attempt("%s clients, %s" % (count, setting), systems,
                                    lambda s: values[s].append(self.turn(s)), 120)
         for s in systems:
-            rate, us = zip(*values[s])
+            rate, us, cpu = zip(*values[s])
             us = np.concatenate(us)
             self.figure(s, "per_second", count, setting, float(np.median(rate)))
             self.figure(s, "least_per_second", count, setting, float(min(rate)))
             self.figure(s, "most_per_second", count, setting, float(max(rate)))
+            self.figure(s, "cpu_us", count, setting, float(np.median(cpu)))
             self.figure(s, "p50_us", count, setting, float(np.percentile(us, 50)))
             self.figure(s, "p99_us", count, setting, float(np.percentile(us, 99)))
 
     def turn(self, s):
+        """Searches per second, the time of each, and the CPU time of clients and server for one."""
         s.clients.ask("call", ("search", s.queries[0], K))
+        server = self.owner(s).peer.process
+        pids = tree(s.clients.process.pid) + (tree(server.pid) if server else [])
+        cpu = cpu_us(pids)
         answers = s.clients.ask("loop", (K, time.monotonic() + 0.1 + 0.003 * s.clients.count, self.args.seconds))
-        return sum(len(us) / took for us, took in answers), np.concatenate([us for us, _ in answers])
+        us = np.concatenate([us for us, _ in answers])
+        return sum(len(us) / took for us, took in answers), us, (cpu_us(pids) - cpu) / len(us)
 
     def searches(self, systems):
         for count in self.args.clients:

@@ -16,6 +16,7 @@ plot() {
         d=${file##*-}
         d=${d%.dat}
         [ -s "$file" ] || continue
+        blocks=$(($(grep -c '^"' "$file") - 1))
         gnuplot <<END
 set terminal svg size 720,420 font "sans,12" background "white"
 set output "$to/peers-$1-$d.svg"
@@ -25,7 +26,7 @@ set key outside right
 set grid
 set xlabel "clients with one query each ($d dimensions, recall\\\\@10 of at least 0.95)"
 set ylabel "$2"
-plot for [i=0:$(($(grep -c '^"' "$file") - 1))] "$file" index i using 1:2 with linespoints linewidth 2 title columnheader(1)
+plot for [i=0:$blocks] "$file" index i using 1:2 with linespoints linewidth 2 title columnheader(1)
 END
     done
 }

@@ -78,10 +78,11 @@ def about(f):
 def searches(f, d):
     counts = f.counts(d)
     for setting in f.settings(d):
-        print("### %s dimensions, %s\n" % (d, "exact" if setting == "exact" else "HNSW, recall@10 of at least " + setting))
+        which = "exact" if setting == "exact" else "HNSW, recall@10 of at least " + setting
+        print("### %s dimensions, %s\n" % (d, which))
         head = ["system", "recall", "effort"]
         for c in counts:
-            head += ["%d: per second" % c, "p50 us", "p99 us"]
+            head += ["%d: per second" % c, "p50 us", "p99 us", "CPU us"]
         lines = []
         for name in f.names:
             if not any(f(d, name, "per_second", c, setting) for c in counts):
@@ -91,7 +92,7 @@ def searches(f, d):
             line = [name, "%.3f" % recall if recall is not None else "-", number(f(d, owner, "effort", 1, setting))]
             for c in counts:
                 rate = f(d, name, "per_second", c, setting)
-                line += [number(rate)] + [number(f(d, name, p, c, setting)) for p in ("p50_us", "p99_us")]
+                line += [number(rate)] + [number(f(d, name, p, c, setting)) for p in ("p50_us", "p99_us", "cpu_us")]
             lines.append(line)
         table(head, lines)
 
@@ -109,7 +110,7 @@ def others(f, d):
         line = [name, number(VECTORS / load if load else None)]
         for m in modes:
             line += [number(f(d, name, w, 1, m)) for w in ("batch_inserts", "single_inserts")]
-        line += [number(f(d, name, "memory_mib", 1)), number(f(d, name, "start_s", 0)), number(f(d, name, "restart_s", 1))]
+        line += [number(f(d, name, *what)) for what in (("memory_mib", 1), ("start_s", 0), ("restart_s", 1))]
         lines.append(line)
     table(head, lines)
 
