@@ -36,7 +36,7 @@ def client(pipe, module, queries):
             elif what == "call":
                 result = getattr(connection, args[0])(*args[1:])
             elif what == "labels":
-                result = np.array([pad(connection.search(q, args), args) for q in queries])
+                result = np.array([pad(connection.search(q, args[0]), args[0]) for q in queries[:args[1]]])
             else:
                 result = loop(connection, queries, *args)
         except BaseException as e:
@@ -78,7 +78,7 @@ def serve(descriptor):
     while True:
         try:
             command = driver.recv()
-        except EOFError:
+        except (EOFError, OSError):
             command = None
         if command is None:
             for pipe in pipes:
@@ -95,7 +95,11 @@ def serve(descriptor):
         del pipes[count:]
         for i, pipe in enumerate(pipes):
             pipe.send((what, (i * 37,) + args if what == "loop" else args))
-        driver.send([pipe.recv() for pipe in pipes])
+        answers = [pipe.recv() for pipe in pipes]
+        try:
+            driver.send(answers)
+        except OSError:  # the driver has given up waiting
+            pass
 
 
 def start_client(pipe, name, queries):

@@ -138,26 +138,26 @@ class Run:
             except Exception as e:
                 self.failed(name, "import", e)
         self.owners = {s.name: s for s in systems if not s.peer.same_as}
-        started = []
         try:
             started = self.attempt("start", systems, self.start)
-            systems = self.attempt("load", started, self.load)
-            for s in systems:
+            loaded = self.attempt("load", started, self.load)
+            for s in loaded:
                 p = s.peer
                 print(s.name, p.version(), p.parameters, p.threads, p.promises, sep="\t", file=self.about)
-            systems = self.attempt("recall", systems, self.tune)
-            self.searches([s for s in systems if s.peer.hnsw])
-            self.exact([s for s in systems if s.peer.exact])
-            self.attempt("memory", systems, self.measure_memory)
-            self.attempt("restart", systems, self.restart)
+            ready = self.attempt("recall", loaded, self.tune)
+            self.searches([s for s in ready if s.peer.hnsw])
+            self.exact([s for s in ready if s.peer.exact])
+            self.attempt("memory", ready, self.measure_memory)
+            self.attempt("restart", ready, self.restart)
             for durable in ("always", "os", "none"):
-                self.inserts(durable, systems)
+                self.inserts(durable, ready)
         finally:
-            for s in started:
-                if s.clients:
-                    s.clients.end()
-            for s in started:
-                s.peer.stop()
+            for s in systems:
+                for end in [s.clients.end] * bool(s.clients) + [s.peer.stop]:
+                    try:
+                        end()
+                    except Exception as e:
+                        self.failed(s.name, "stop", e)
 
     def owner(self, s):
         return self.owners[s.peer.same_as or s.name]
@@ -198,7 +198,7 @@ class Run:
                 ef = s.peer.efforts[i]
                 s.peer.effort(INDEX, ef)
                 s.clients.ask("call", ("effort", ef))
-                known[i] = recall(s.clients.ask("labels", K)[0], self.truth)
+                known[i] = recall(s.clients.ask("labels", (K, None))[0], self.truth)
             return known[i]
 
         for aim in self.args.recalls:
@@ -257,14 +257,14 @@ class Run:
             now = self.attempt("connect", now, lambda s: s.connect(count, s.exact_index, exact=True))
             if count == self.args.clients[0]:
                 for s in now:
-                    self.figure(s, "recall", 1, "exact", recall(s.clients.ask("labels", K, 1)[0], self.truth))
+                    self.figure(s, "recall", 1, "exact", recall(s.clients.ask("labels", (K, 50), 1)[0], self.truth))
                 now = self.attempt("connect", now, lambda s: s.connect(count, s.exact_index, exact=True))
             self.rounds(now, count, "exact", min(self.args.rounds, 2))
 
     def measure_memory(self, s):
         index = INDEX if s.peer.hnsw else s.exact_index
         s.connect(1, index, ef=next(iter(s.efforts.values()), None))
-        s.clients.ask("labels", K)
+        s.clients.ask("labels", (K, 50))
         if not s.peer.same_as:
             self.figure(s, "memory_mib", 1, "-", s.memory())
 

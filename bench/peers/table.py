@@ -77,12 +77,14 @@ def about(f):
 
 def searches(f, d):
     counts = f.counts(d)
+    times = {"p50_us": "p50 us", "p99_us": "p99 us", "cpu_us": "CPU us"}
+    times = {what: title for what, title in times.items() if any(k[0] == d and k[2] == what for k in f.values)}
     for setting in f.settings(d):
         which = "exact" if setting == "exact" else "HNSW, recall@10 of at least " + setting
         print("### %s dimensions, %s\n" % (d, which))
         head = ["system", "recall", "effort"]
         for c in counts:
-            head += ["%d: per second" % c, "p50 us", "p99 us", "CPU us"]
+            head += ["%d: per second" % c, *times.values()]
         lines = []
         for name in f.names:
             if not any(f(d, name, "per_second", c, setting) for c in counts):
@@ -92,7 +94,7 @@ def searches(f, d):
             line = [name, "%.3f" % recall if recall is not None else "-", number(f(d, owner, "effort", 1, setting))]
             for c in counts:
                 rate = f(d, name, "per_second", c, setting)
-                line += [number(rate)] + [number(f(d, name, p, c, setting)) for p in ("p50_us", "p99_us", "cpu_us")]
+                line += [number(rate)] + [number(f(d, name, p, c, setting)) for p in times]
             lines.append(line)
         table(head, lines)
 
