@@ -13,7 +13,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DESTDIR ?=
-FUZZ_SECONDS ?= 15
+FUZZ_SECONDS ?= 8
 CLANG ?= clang
 FAISS_C ?=
 export FAISS_C

@@ -84,6 +84,14 @@ unsigned fx_error_count(void)
     return self ? self->failures : 0;
 }
 
+void fx_error_note_call(int failed)
+{
+    struct fx_thread *self = fx_self_if_any();
+    int code = failed ? faissx_last_error_code() : FAISSX_OK;
+    if (self)
+        self->call = failed && code == FAISSX_OK ? FAISSX_E_FAISS : code;
+}
+
 int fx_abi_code(int rc)
 {
     const struct fx_thread *self = fx_self_if_any();
@@ -132,4 +140,10 @@ FX_EXPORT int faissx_last_error_code(void)
     if (self && self->last.text && real == self->last.real_error)
         return self->last.error;
     return real ? FAISSX_E_FAISS : FAISSX_OK;
+}
+
+FX_EXPORT int faissx_last_call(void)
+{
+    const struct fx_thread *self = fx_self_if_any();
+    return self ? self->call : FAISSX_OK;
 }

@@ -37,8 +37,12 @@ void fx_error_append(const char *more);
 /* FAISSX_* of the last error that the shim set; FAISSX_OK if it has set none. */
 int fx_error_kind(void);
 
-/* How many errors the shim has set on this thread: tells whether a call set one. */
+/* How many errors the shim has set on this thread, without those of requests that worked in the
+ * end: tells whether a call set one. */
 unsigned fx_error_count(void);
+
+/* A function of the ABI ends: what faissx_last_call() tells from now on. */
+void fx_error_note_call(int failed);
 
 /* What a function of the ABI returns: OK when `rc` is 0, else the code of the last error. */
 int fx_abi_code(int rc);

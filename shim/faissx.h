@@ -61,6 +61,17 @@ int faissx_configure(const char *server, const char *api_key, const char *tenant
 int faissx_last_error_code(void);
 
 /*
+ * Returns FAISSX_OK if the last faiss_* call of this thread worked, and otherwise why it failed;
+ * the text is in faiss_get_last_error().  Made for functions that return no error code: what they
+ * return after a failure, such as 0, may also be a result.  Ask before the thread's next call.
+ *
+ * Calls of faiss_*_free and faiss_get_last_error do not count, and neither do faissx_* functions.
+ * As long as the process has never used a server, FAISS is called directly and every call counts
+ * as one that worked.
+ */
+int faissx_last_call(void);
+
+/*
  * Returns 1 if the handle belongs to a server or to this library (selectors, search parameters and
  * range search results that were created while a server was configured), and 0 if it belongs to the
  * local libfaiss_c or is NULL.  Does not check that the object still exists.

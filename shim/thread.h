@@ -45,7 +45,8 @@ struct fx_thread {
     int joining;            /* it is sending joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made; its memory is reused */
     struct fx_error last;
-    unsigned failures; /* errors set so far */
+    unsigned failures; /* see fx_error_count() */
+    int call;          /* FAISSX_*, of the last call */
 };
 
 /* The calling thread's; NULL when it has none and memory is out. */

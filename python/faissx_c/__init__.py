@@ -7,6 +7,17 @@ It is also importable as `faiss`, by programs that `faissx run` or `python -m fa
 docs/python.md says what is there and what is not.
 """
 import re as _re
+import sys as _sys
+
+try:
+    import numpy as _numpy
+except ModuleNotFoundError as _e:
+    if _e.name != "numpy":
+        raise
+    raise ModuleNotFoundError(
+        f"faissx_c needs NumPy, which {_sys.executable or 'this Python'} does not have: install the "
+        f"package python3-numpy (Debian, Ubuntu) or run '{_sys.executable or 'python3'} -m pip "
+        "install numpy'", name="numpy") from None
 
 from . import _api, _missing
 from ._api import api as _c
@@ -62,9 +73,13 @@ idx_t = int
 
 def get_version():
     """Returns the version of the FAISS that does the work."""
-    version = (_c.get_version() or b"").decode()
+    try:
+        version = (_c.get_version() or b"").decode()
+        why = "" if version else str(_api.error("get_version"))
+    except NotImplementedError as e:
+        version, why = "", str(e)
     if not version:  # FAISS before 1.9.0; the error names its release
-        found = _re.search(r"\(FAISS (\d+\.\d+\.\d+)\)", str(_api.error("get_version")))
+        found = _re.search(r"\(FAISS (\d+\.\d+\.\d+)\)", why)
         version = found.group(1) if found else ""
     return version
 
@@ -89,4 +104,4 @@ def __getattr__(name):
 
 
 __all__ = sorted(n for n in globals() if n[0] != "_" and n not in ("configure", "is_remote"))
-assert _api and _compose
+assert _api and _compose and _numpy

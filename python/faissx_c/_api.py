@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functions of FAISS's C API as ctypes functions, made from the generated table on first use.
 
-`api.Index_add` is faiss_Index_add, unchecked; arrays and handles are passed as integers.  `call`
-and `make` check for errors.
+`api.Index_add` is faiss_Index_add; arrays and handles are passed as integers.  Error codes are
+returned: `call` and `make` check them.  Functions that return none raise the error themselves if
+their server is lost.
 """
 import ctypes
 
@@ -32,6 +33,21 @@ _TYPES = {
 E_MISSING, E_UNSUPPORTED = 2, 10
 
 
+def _checker(name):
+    """Checks the calls of a function without an error code.  Where it returns 0, or nothing, this
+    may stand for a failure."""
+    cast = name.endswith("_cast")
+
+    def check(result, _function, _args):
+        if not result:
+            code = _last_call()
+            # Where the FAISS in use lacks a class, no object is of it.
+            if code and not (cast and code == E_MISSING):
+                raise error(name)
+        return result
+    return check
+
+
 class _Api:
     """Binds a function when it is first asked for."""
 
@@ -43,6 +59,8 @@ class _Api:
         function = getattr(library, "faiss_" + name)
         function.restype = _TYPES.get(returns[1], ctypes.c_void_p)
         function.argtypes = [_TYPES.get(p[1], ctypes.c_void_p) for p in params]
+        if returns[1] != "err" and name != "get_last_error" and not name.endswith("_free"):
+            function.errcheck = _checker(name)
         setattr(self, name, function)
         return function
 
@@ -55,6 +73,10 @@ library.faissx_is_remote.argtypes = [ctypes.c_void_p]
 library.faissx_configure.restype = ctypes.c_int
 library.faissx_configure.argtypes = [ctypes.c_char_p] * 3
 library.faissx_version.restype = ctypes.c_char_p
+# Takes no time for which another thread would want Python's lock.
+_last_call = ctypes.PyDLL(None, handle=library._handle).faissx_last_call
+_last_call.restype = ctypes.c_int
+_last_call.argtypes = []
 
 
 def error(name):

@@ -30,14 +30,19 @@ if not FAST:
     address = _slow_address  # noqa: F811
 
 
+# Given as objects, which NumPy need not look up by their names in each call.
+_FLOAT32, _INT64 = np.dtype("float32"), np.dtype("int64")
+_contiguous = np.ascontiguousarray
+
+
 def f32(x):
     """Returns x as a contiguous array of float32, which is x itself if it is one."""
-    return np.ascontiguousarray(x, dtype="float32")
+    return _contiguous(x, _FLOAT32)
 
 
 def i64(x):
     """Returns x as a contiguous array of int64."""
-    return np.ascontiguousarray(x, dtype="int64")
+    return _contiguous(x, _INT64)
 
 
 def codes(x):

@@ -151,7 +151,10 @@ class Index(Object):
     def search(self, x, k, *, params=None, D=None, I=None, numeric_type=Float32):
         """Returns the distances and labels of the k nearest neighbours of each row of x."""
         x, n = table(x, self._dim or self.d)
-        D, I = found_arrays(n, k, D, I)
+        if D is None and I is None and k > 0:
+            D, I = _empty((n, k), _float32), _empty((n, k), _int64)
+        else:
+            D, I = found_arrays(n, k, D, I)
         if params is not None or numeric_type:
             self._search_with(n, x, k, params, D, I, numeric_type)
         elif _search(self._h, n, address(x), k, address(D), address(I)):

@@ -50,7 +50,7 @@ def pairwise_distances(xq, xb, metric=METRIC_L2, metric_arg=0):
     nq, d = xq.shape
     nb, d2 = xb.shape
     assert d == d2
-    out = np.full((nq, nb), np.nan, "float32")  # what stays of it if a server is lost
+    out = np.empty((nq, nb), "float32")
     if metric == METRIC_L2:
         api.pairwise_L2sqr_with_defaults(d, nq, address(xq), nb, address(xb), address(out))
     elif metric == METRIC_INNER_PRODUCT:
@@ -59,7 +59,7 @@ def pairwise_distances(xq, xb, metric=METRIC_L2, metric_arg=0):
         index = _flat(d, metric, metric_arg)
         index.add(xb)
         D, I = index.search(xq, nb)
-        # A distance that is not a number is not found.
+        out[:] = np.nan  # a distance that is not a number is not found
         rows, columns = np.nonzero(I >= 0)
         out[rows, I[rows, columns]] = D[rows, columns]
     return out

@@ -37,7 +37,7 @@ class VectorTransform(Object):
         """Returns the rows of x, transformed."""
         x, n = table(x, self.d_in)
         self._trained("apply")
-        y = np.full((n, self.d_out), np.nan, "float32")
+        y = np.empty((n, self.d_out), "float32")
         api.VectorTransform_apply_noalloc(self._h, n, address(x), address(y))
         return y
 
@@ -53,7 +53,7 @@ class VectorTransform(Object):
         """Returns the vectors of which the rows of x are the transforms, as far as possible."""
         x, n = table(x, self.d_out)
         self._trained("reverse_transform")
-        y = np.full((n, self.d_in), np.nan, "float32")
+        y = np.empty((n, self.d_in), "float32")
         api.VectorTransform_reverse_transform(self._h, n, address(x), address(y))
         return y
 

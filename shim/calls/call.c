@@ -420,28 +420,47 @@ static int run_remote(struct fx_call *c)
     return 0;
 }
 
+/* Did a call that was not made on the server fail?  `before`: how many errors there were. */
+static int has_failed(const struct fx_call *c, unsigned before)
+{
+    if (c->fn->ret.kind == FX_ERR)
+        return c->v[c->fn->nparams].i != OK;
+    return fx_error_count() != before;
+}
+
+/* Returns whether the call failed. */
+static int make_call(struct fx_call *c)
+{
+    union fx_val *ret = &c->v[c->fn->nparams];
+    unsigned before = fx_error_count();
+    enum place where = place(c);
+    int rc = -1;
+    if (where == HERE) {
+        call_here(c);
+        return has_failed(c, before);
+    }
+    if (where == THERE)
+        rc = send_joined_adds(c);
+    if (rc == 0 && c->fn->flags & FX_CUSTOM) {
+        fx_invoke(&fx_custom_table, c->op, c->v);
+        return has_failed(c, before);
+    }
+    if (rc == 0)
+        rc = run_remote(c);
+    if (rc < 0)
+        *ret = (union fx_val){.i = c->fn->ret.kind == FX_ERR ? fx_abi_code(rc) : 0};
+    for (int i = 0; i < c->fn->nparams; i++)
+        fx_obj_release(c->obj[i]);
+    return rc < 0 || (rc > 0 && has_failed(c, before));
+}
+
 union fx_val fx_remote_call(int op, union fx_val *v)
 {
     struct fx_call c = {.op = op, .fn = &fx_fns[op], .v = v};
     union fx_val *ret = &v[c.fn->nparams];
-    enum place where = place(&c);
-    int rc = -1;
     *ret = (union fx_val){.i = 0};
-    if (where == HERE) {
-        call_here(&c);
-        return *ret;
-    }
-    if (where == THERE)
-        rc = send_joined_adds(&c);
-    if (rc == 0 && c.fn->flags & FX_CUSTOM) {
-        fx_invoke(&fx_custom_table, op, v);
-        return *ret;
-    }
-    if (rc == 0)
-        rc = run_remote(&c);
-    if (rc < 0)
-        *ret = (union fx_val){.i = c.fn->ret.kind == FX_ERR ? fx_abi_code(rc) : 0};
-    for (int i = 0; i < c.fn->nparams; i++)
-        fx_obj_release(c.obj[i]);
+    int failed = make_call(&c);
+    if (!(c.fn->flags & FX_FREE))
+        fx_error_note_call(failed);
     return *ret;
 }

@@ -164,6 +164,7 @@ int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
         return -1;
     }
     r->repeats = 1;
+    unsigned failures = r->self->failures;
     do {
         r->trouble = FX_FINAL;
         rc = packed && r->generation == r->self->channel.generation ? 0 : prepare_within(r, q);
@@ -172,6 +173,8 @@ int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
             rc = exchange(r, q);
     } while (rc != 0 && fx_rpc_recover(r) == 0);
     fx_rpc_end(r);
+    if (rc == 0)
+        r->self->failures = failures;
     if (rc != 0 && q->changes)
         fx_rpc_tell_outcome(r);
     return rc;

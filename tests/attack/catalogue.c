@@ -41,6 +41,7 @@ static const struct form {
     {"index_get_vectors", {{"from", NULL, 0}, {"n", NULL, 2}}, 0, 0, NULL},
     {"index_split", {{"to", "second", 0}}, 0, 0, "selector"},
     {"index_merge", {{"from", "second", 0}, {"add_id", NULL, 3}}, 0, 0, NULL},
+    {"index_recluster", {{"nlist", NULL, 2}, {"sample", NULL, 3}}, 0, 0, NULL},
     {"index_rename", {{"to", "second", 0}}, 0, 0, NULL},
     {"index_set_parameter", {{"parameter", "nprobe", 0}, {"value", NULL, 2}}, 0, 0, NULL},
     {"index_get_parameter", {{"parameter", "nprobe", 0}}, 0, 0, NULL},

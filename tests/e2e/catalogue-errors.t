@@ -97,6 +97,18 @@ says "a split without a selector" "$(op split f '"to":"g"')" argument 'index_spl
 like "bytes that are no index" "$(op import g '"data":0' '"hex 0011223344"')" '"status":"error"'
 op create other '"d":5,"type":"flat"' >/dev/null
 says "a merge of other dimensions" "$(op merge flat '"from":"other"')" argument 'index_merge: from has dimension 5, but the index has 4'
+says "new clusters where there are none" "$(op recluster f)" argument 'index_recluster: the index has no inverted lists'
+op create lists '"d":2,"description":"IVF2,Flat"' >/dev/null
+says "new clusters of no vectors" "$(op recluster lists)" argument 'index_recluster: the index is empty'
+op train lists '"n":2' '"f32 0 0 9 9"' >/dev/null
+op add lists '"n":2,"ids":1' '"f32 0 0 9 9","i64 5 5"' >/dev/null
+says "more clusters than vectors" "$(op recluster lists '"nlist":3')" argument 'index_recluster: nlist must be an integer from 1 to 2, but 3 was given'
+says "new clusters where an id is there twice" "$(op recluster lists)" unsupported 'index_recluster: the id 5 is there more than once, .*'
+like "the index is as it was" "$(op info lists)" '"ntotal":2,.*"trained":1'
+op create sparse '"d":2,"description":"IVF1,Flat"' >/dev/null
+op train sparse '"n":1' '"f32 0 0"' >/dev/null
+op add sparse '"n":1,"ids":1' '"f32 0 0","i64 1000"' >/dev/null
+says "new clusters of vectors with large ids" "$(op recluster sparse)" unsupported 'index_recluster: the ids are 1000 to 1000, .*'
 like "after all that the engine is the same" "$(op stats f)" '"status":"ok"'
 is "and has not ended" "$(grep -c event=engine-started "$SERVER_LOG")" 1
 

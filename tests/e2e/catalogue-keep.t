@@ -94,6 +94,11 @@ step training
 like "it is trained" "$(ask info w)" '"ntotal":99,.*"trained":1,'
 op add w '"n":1,"ids":1' '"f32 5 5","i64 99"'
 step "add after it is trained"
+index=w
+op recluster w '"nlist":3,"sample":90'
+step "new clusters"
+like "with all vectors" "$(ask info w)" '"ntotal":100,.*"trained":1,'
+index=c
 like "three vectors" "$(ask info c)" '"ntotal":3,'
 op reset c
 step reset

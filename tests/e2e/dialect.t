@@ -143,6 +143,8 @@ raw '{"action":"ping"}' "$make\"ivf\",\"index_type\":\"IVF4\"}" "$make\"map\",\"
     '{"action":"add_with_ids","index_id":"map","vectors":[[1,1,1,1,1,1,1,1],[2,2,2,2,2,2,2,2]],"ids":[7,-8]}' \
     '{"action":"add_with_ids","index_id":"map","vectors":[[5,5,5,5,5,5,5,5]],"ids":[7]}' >"$TMP/made"
 is "indexes are made and filled" "$(grep -c '"success":true' "$TMP/made")" 6
+recluster() { raw '{"action":"ping"}' "{\"action\":\"recluster_index\",\"index_id\":\"ivf\",\"n_clusters\":$1}" | tail -n 1; }
+like "an index gets other clusters" "$(recluster 6)" '"new_nlist":6,.*"ntotal":60,"previous_nlist":4'
 look() {
     raw '{"action":"ping"}' '{"action":"get_index_stats","index_id":"ivf"}' \
         '{"action":"search","index_id":"map","query_vectors":[[5,5,5,5,5,5,5,5]],"k":2}' \
@@ -159,6 +161,7 @@ wait "$SERVER_PID" 2>/dev/null
 start_server --again --data-dir "$TMP/data"
 look >"$TMP/after"
 same "after kill -9 all is there" "$TMP/before" "$TMP/after"
+like "also the clusters" "$(recluster 3)" '"new_nlist":3,.*"ntotal":60,"previous_nlist":6'
 like "also what was large" "$(raw '{"action":"get_index_stats","index_id":"big"}')" '"ntotal":10000'
 
 # --- keys and tenants ---

@@ -46,6 +46,27 @@ try:
 except NotImplementedError as e:
     print(e)' 2>/dev/null)" "faiss.IndexPQ: FAISS's C API cannot set a field of a published index"
 
+# --- a server that is lost ---
+
+main_server=$SERVER
+start_server
+mkfifo "$TMP/go"
+export FAISSX_RETRIES=0
+there tests/python/lost.py "$SERVER_PID" <"$TMP/go" >"$TMP/lost" 2>&1 &
+lost=$!
+exec 9>"$TMP/go"
+for _ in $(seq 600); do
+    grep -q -e lost -e Error "$TMP/lost" && break
+    sleep 0.1
+done
+start_server --again
+echo >&9
+wait "$lost"
+is "properties tell that their server or their index is lost" "$(tail -n 1 "$TMP/lost")" "all calls have told" || why "$TMP/lost"
+exec 9>&-
+unset FAISSX_RETRIES
+SERVER=$main_server
+
 # --- faissx run ---
 
 run() {
@@ -60,6 +81,8 @@ same "prints the same" "$TMP/local" "$TMP/remote"
 mkdir -p "$TMP/site/faiss"
 echo 'raise SystemExit("another faiss was imported")' >"$TMP/site/faiss/__init__.py"
 is "an installed faiss is not imported instead" "$(PYTHONPATH=$TMP/site run "$python" -c 'import faiss; print(faiss.__name__)' 2>&1)" faissx_c
+like "a Python without NumPy is told what is missing" "$(run "$python" -S -c 'import faiss' 2>&1 | tail -n 1)" \
+    "^ModuleNotFoundError: faissx_c needs NumPy, .* python3-numpy .* pip install numpy'"
 like "and is without faissx run" "$(PYTHONPATH=$TMP/site "$python" -c 'import faiss' 2>&1)" 'another faiss'
 is "a pickled index is read by a program that has not imported faiss" "$(run "$python" -c '
 import pickle, subprocess, sys

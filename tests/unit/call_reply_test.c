@@ -253,7 +253,31 @@ static void a_call_whose_upload_finds_the_session_lost_is_made_again(void **stat
     assert_int_equal(script.next, 3);
     assert_memory_equal(centroids, centroid, sizeof centroid);
     assert_float_equal(q_error, 5, 0);
+    assert_int_equal(faissx_last_call(), FAISSX_OK);
     free(x);
+}
+
+static void a_failure_without_an_error_code_is_known_until_the_next_call(void **state)
+{
+    static const struct answer refusal = {.operation = "faiss_fvec_norm_L2sqr", .kind = "limit"};
+    static const float x[2] = {1, 1};
+    FaissRangeSearchResult *result = NULL, *other = NULL;
+    (void)state;
+    assert_int_equal(faissx_configure(endpoint, NULL, NULL), 0);
+    assert_int_equal(faiss_RangeSearchResult_new(&result, 3), 0);
+    assert_int_equal(faiss_RangeSearchResult_new(&other, 3), 0);
+    assert_int_equal(faissx_last_call(), FAISSX_OK);
+    answer_with(&refusal, 1);
+    assert_float_equal(faiss_fvec_norm_L2sqr(x, 2), 0, 0);
+    assert_int_equal(faissx_last_call(), FAISSX_E_LIMIT);
+    /* What does not count. */
+    assert_string_equal(faiss_get_last_error(), "faissx: refused");
+    faiss_RangeSearchResult_free(other);
+    assert_int_equal(faissx_last_call(), FAISSX_E_LIMIT);
+    assert_int_equal(faiss_RangeSearchResult_nq(result), 3);
+    assert_int_equal(faissx_last_call(), FAISSX_OK);
+    assert_int_equal(faissx_last_error_code(), FAISSX_E_LIMIT);
+    faiss_RangeSearchResult_free(result);
 }
 
 /* --- */
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_range_result_may_be_followed_by_other_results),
         cmocka_unit_test(a_failed_call_leaves_the_range_result_as_it_was),
         cmocka_unit_test(a_call_whose_upload_finds_the_session_lost_is_made_again),
+        cmocka_unit_test(a_failure_without_an_error_code_is_known_until_the_next_call),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

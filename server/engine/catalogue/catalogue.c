@@ -12,8 +12,9 @@
 const struct fxe_operation *fxe_catalogue_find(struct fxe_req *r, const char *name, size_t len)
 {
     static const struct fxe_index_operation *const tables[] = {
-        fxe_index_calls, fxe_index_searches, fxe_index_names, fxe_index_vectors,
-        fxe_index_facts, fxe_index_copies,   fxe_index_wraps, fxe_index_clusters};
+        fxe_index_calls,   fxe_index_searches, fxe_index_names,
+        fxe_index_vectors, fxe_index_facts,    fxe_index_copies,
+        fxe_index_wraps,   fxe_index_clusters, fxe_index_reclusters};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct fxe_index_operation *op = tables[t]; op->base.name; op++) {
             if (strlen(op->base.name) != len || memcmp(op->base.name, name, len) != 0)

@@ -32,7 +32,7 @@ bool fxe_catalogue_only_reads(const struct fxe_operation *op);
 /* The tables of operations, by file. */
 extern const struct fxe_index_operation fxe_index_calls[], fxe_index_searches[], fxe_index_names[],
     fxe_index_vectors[], fxe_index_facts[], fxe_index_copies[], fxe_index_wraps[],
-    fxe_index_clusters[];
+    fxe_index_clusters[], fxe_index_reclusters[];
 
 /* --- for prepare; the caller holds engine.lock --- */
 

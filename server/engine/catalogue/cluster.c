@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/engine/call/copy.h"
 #include "server/engine/catalogue/catalogue.h"
+#include "server/engine/catalogue/chain.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/catalogue/part.h"
 #include "server/engine/guard/facts.h"
@@ -133,71 +133,54 @@ static int prepare_transform(struct fxe_req *r)
     return fxe_index_lock(r, "name", 0, false);
 }
 
-/* Returns the index behind the transform, or NULL with the reply set. */
-static FaissIndex *behind(struct fxe_req *r, void *index)
-{
-    FaissIndexPreTransform *whole = fxe_is_binary(r->obj[0]) || !fxe_api()->IndexPreTransform_cast
-                                        ? NULL
-                                        : fxe_api()->IndexPreTransform_cast(index);
-    if (whole)
-        return fxe_api()->IndexPreTransform_index(whole);
-    fxe_fail(r, "argument", "%s: the index has no transform", r->operation->name);
-    return NULL;
-}
-
-/* FAISS's C API cannot reach an index's transforms.  But an index behind them that stores vectors
- * as they are has what they have made of them. */
-static int transform(struct fxe_req *r, struct fxe_obj *copy, FaissIndexFlat *flat)
+/* An index that stores vectors as they are has what the transforms before it make of them. */
+static int transform(struct fxe_req *r, struct fxe_obj *made)
 {
     struct fxe_part p;
     msgpack_object n, x;
     float *found = NULL;
     size_t count = 0;
-    int rc = fxe_key_vectors(r, copy, &n, &x);
+    int rc = fxe_key_vectors(r, made, &n, &x);
     const struct fx_buffer *b = rc != 0 || x.type != MSGPACK_OBJECT_POSITIVE_INTEGER
                                     ? NULL
                                     : fxe_req_frame(r, x.via.u64, "x");
     if (!b)
         return r->failed ? -1 : fxe_key_wrong(r, "x", "the number of a payload frame");
-    fxe_api()->Index_reset(copy->ptr);
     msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_add);
-    p.r.obj[0] = copy;
+    p.r.obj[0] = made;
     a[1] = n;
     a[2] = fxe_part_array(&p, b->data, b->size);
     rc = fxe_part_call(&p);
     fxe_part_end(&p);
     if (rc != 0)
         return -1;
-    fxe_api()->IndexFlat_xb(flat, &found, &count);
+    FaissIndexPreTransform *whole = fxe_api()->IndexPreTransform_cast(made->ptr);
+    fxe_api()->IndexFlat_xb(fxe_api()->IndexFlat_cast(fxe_api()->IndexPreTransform_index(whole)),
+                            &found, &count);
     return fxe_reply_copy(r, found, count * sizeof *found);
 }
 
 static void run_transform(struct fxe_req *r)
 {
-    struct fxe_obj *o = r->obj[0];
+    struct fxe_obj *o = r->obj[0], made = {.cls = FX_CLASS_Index};
+    struct fxe_chain chain;
     if (fxe_training_of(o)) {
         fxe_fail(r, "argument", "%s: the index waits for its training", r->operation->name);
         return;
     }
-    FaissIndex *inner = behind(r, o->ptr);
-    if (!inner)
-        return;
-    if (!fxe_api()->IndexFlat_cast || !fxe_api()->IndexFlat_cast(inner)) {
-        fxe_fail(r, "unsupported",
-                 "%s: FAISS's C API cannot do this unless the index behind the transform is Flat",
-                 r->operation->name);
+    if (fxe_is_binary(o) || fxe_require(r, FX_OP_IndexPreTransform_cast) != 0 ||
+        fxe_require(r, FX_OP_IndexPreTransform_index) != 0 ||
+        fxe_require(r, FX_OP_IndexFlat_cast) != 0 || !fxe_api()->IndexPreTransform_cast(o->ptr)) {
+        if (!r->failed)
+            fxe_fail(r, "argument", "%s: the index has no transform", r->operation->name);
         return;
     }
-    char why[FXE_COPY_WHY];
-    struct fxe_obj copy = {.cls = FX_CLASS_Index};
-    if (fxe_copy_index(fxe_obj_target(o), 0, &copy.ptr, why) != 0) {
-        fxe_fail(r, "limit", "%s: the index could not be copied: %s", r->operation->name,
-                 *why ? why : "the server has no memory for a copy");
-        return;
-    }
-    transform(r, &copy, fxe_api()->IndexFlat_cast(behind(r, copy.ptr)));
-    fxe_guard_forget(&copy);
-    fxe_obj_free_faiss(copy.cls, copy.ptr);
+    if (fxe_chain_read(r, o, &chain) == 0 && (made.ptr = fxe_chain_over_flat(r, &chain)) != NULL)
+        transform(r, &made);
+    fxe_chain_free(&chain);
+    fxe_guard_forget(&made);
+    if (made.ptr)
+        fxe_obj_free_faiss(made.cls, made.ptr);
 }
 
 const struct fxe_index_operation fxe_index_clusters[] = {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/engine/catalogue/catalogue.h"
+#include "server/engine/catalogue/chain.h"
 #include "server/engine/dialect/ask.h"
 
 enum { SET = 1 };
@@ -130,17 +131,87 @@ static void compute_clustering(struct fxd_ask *a, struct fxe_req *done)
     }
 }
 
-/* The original refuses every index with an error of its own. */
+enum { FOR_EACH_CENTROID = 10 }; /* vectors to train with, at least; as in the original */
+
+/* Returns the share of the vectors to train with, or -1 with the reply set. */
+static double sample_ratio(struct fxd_ask *a)
+{
+    const msgpack_object *v = fxd_get(a, "sample_ratio");
+    double ratio = 0.5;
+    if (v && v->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        ratio = (double)v->via.u64;
+    else if (v && (v->type == MSGPACK_OBJECT_FLOAT64 || v->type == MSGPACK_OBJECT_FLOAT32))
+        ratio = v->via.f64;
+    else if (v && v->type != MSGPACK_OBJECT_NIL)
+        ratio = -1;
+    if (!(ratio >= 0 && ratio <= 1)) {
+        fxd_error(a, NULL, "Error reclustering index: sample_ratio must be a number from 0 to 1");
+        return -1;
+    }
+    return ratio;
+}
+
+static void begin_recluster(struct fxd_ask *a, const struct fxe_req *done)
+{
+    fxd_facts_of(done->obj[0], &a->facts);
+    double ratio = sample_ratio(a);
+    if (ratio < 0)
+        return;
+    const FaissIndexIVF *ivf = !a->facts.ivf || a->facts.binary || !fxe_api()->IndexIVF_cast
+                                   ? NULL
+                                   : fxe_api()->IndexIVF_cast(done->obj[0]->ptr);
+    int64_t most = a->facts.ntotal;
+    if (!ivf) {
+        fxd_error(a, NULL, "Reclustering only supported for IVF indices, not %s", a->facts.type);
+        return;
+    }
+    if (most == 0) {
+        fxd_error(a, NULL, "Index is empty, cannot recluster");
+        return;
+    }
+    a->n = (int64_t)fxe_api()->IndexIVF_nlist(ivf);
+    if (a->k == 0)
+        a->k = a->n;
+    if (a->k < 1 || a->k > most) {
+        fxd_error(a, NULL, "Number of vectors (%lld) must be >= number of clusters (%lld)",
+                  (long long)most, (long long)a->k);
+        return;
+    }
+    int64_t want = (int64_t)((double)most * ratio);
+    if (want / FOR_EACH_CENTROID < a->k)
+        want = a->k * FOR_EACH_CENTROID;
+    a->state = SET;
+    a->tolerant = true;
+    fxd_begin_named(a, "index_recluster");
+    fxd_int(a, "nlist", a->k);
+    fxd_int(a, "sample", want < most ? want : most);
+}
+
 static void recluster_index(struct fxd_ask *a, struct fxe_req *done)
 {
     static const char *const known[] = {"index_id", "n_clusters", "sample_ratio", NULL};
-    (void)done;
     a->absent = "not found";
-    if (fxd_only_has(a, "recluster_index", known) && fxd_index(a) == 0)
-        fxd_error(a, NULL,
-                  "Error reclustering index: index %s keeps its clusters; create another index and "
-                  "add its vectors to that",
-                  a->name);
+    if (!done) {
+        const msgpack_object *k = fxd_get(a, "n_clusters");
+        bool as_now = !k || k->type == MSGPACK_OBJECT_NIL;
+        if (fxd_only_has(a, "recluster_index", known) && fxd_index(a) == 0 &&
+            (as_now || fxd_get_int(a, "n_clusters", 0, &a->k) == 0)) {
+            if (!as_now && a->k == 0)
+                a->k = -1;
+            fxd_begin_named(a, "index_info");
+        }
+    } else if (a->state != SET) {
+        begin_recluster(a, done);
+    } else if (done->failed) {
+        fxd_failed(a, done, NULL, "Error reclustering index: ");
+    } else {
+        fxd_facts_of(done->obj[0], &a->facts);
+        fxd_ok(a, 4);
+        fxd_put_message(a, "Index %s reclustered with %lld clusters", a->name, (long long)a->k);
+        fxd_put_int(a, "previous_nlist", a->n);
+        fxd_put_int(a, "new_nlist", a->k);
+        fxd_put_int(a, "ntotal", a->facts.ntotal);
+    }
 }
 
 /* --- transforms --- */
@@ -196,24 +267,94 @@ static void apply_transform(struct fxd_ask *a, struct fxe_req *done)
     fxd_give_rows(a, rows, false);
 }
 
-/* FAISS's C API does not tell what the transforms are. */
-static void get_transform_info(struct fxd_ask *a, struct fxe_req *done)
+static void pack_truth(msgpack_packer *pk, bool v)
 {
-    if (!is_transform(a, done))
-        return;
-    int64_t d = a->facts.d;
+    if (v)
+        msgpack_pack_true(pk);
+    else
+        msgpack_pack_false(pk);
+}
+
+static void put_part(msgpack_packer *pk, const struct fxe_chain_part *t)
+{
+    bool pca = strcmp(t->type, "PCAMatrix") == 0,
+         norm = strcmp(t->type, "NormalizationTransform") == 0;
+    msgpack_pack_map(pk, 4 + pca + norm);
+    fx_pack_str(pk, "type");
+    fx_pack_str(pk, t->type);
+    fx_pack_str(pk, "is_trained");
+    pack_truth(pk, t->trained);
+    fx_pack_str(pk, "input_dim");
+    msgpack_pack_int(pk, t->d_in);
+    fx_pack_str(pk, "output_dim");
+    msgpack_pack_int(pk, t->d_out);
+    if (pca) {
+        fx_pack_str(pk, "do_whitening");
+        pack_truth(pk, t->power == -0.5f);
+    }
+    if (norm) {
+        fx_pack_str(pk, "dimension");
+        msgpack_pack_int(pk, t->d_in);
+    }
+}
+
+/* The type and whether it is trained; of one that waits, what it is until then. */
+static void put_base(struct fxd_ask *a, const FaissIndex *base, int64_t d)
+{
+    char type[sizeof a->facts.type] = "";
+    const char *name;
+    size_t len;
+    if (base) {
+        fxe_index_type(base, &name, &len);
+        snprintf(type, sizeof type, "%.*s", (int)len, name);
+    }
+    msgpack_packer pk = fxd_put(a, "base_index");
+    msgpack_pack_map(&pk, 2 + (base != NULL));
+    if (base) {
+        fx_pack_str(&pk, "type");
+        fx_pack_str(&pk, type);
+    }
+    fx_pack_str(&pk, "dimension");
+    msgpack_pack_int64(&pk, d);
+    fx_pack_str(&pk, "is_trained");
+    pack_truth(&pk, base && fxe_api()->Index_is_trained(base));
+}
+
+static void transform_info(struct fxd_ask *a, struct fxe_obj *o, const struct fxe_chain *c)
+{
     FaissIndexPreTransform *whole = a->facts.waits || !fxe_api()->IndexPreTransform_cast
                                         ? NULL
-                                        : fxe_api()->IndexPreTransform_cast(done->obj[0]->ptr);
-    if (whole)
-        d = fxe_api()->Index_d(fxe_api()->IndexPreTransform_index(whole));
-    fxd_ok(a, 4 + (whole != NULL));
+                                        : fxe_api()->IndexPreTransform_cast(o->ptr);
+    int64_t d = c->part[c->n - 1].d_out;
+    fxd_ok(a, 8);
     fxd_put_text(a, "index_id", a->name);
     fxd_put_text(a, "type", a->facts.type);
     fxd_put_int(a, "input_dimension", a->facts.d);
-    if (whole)
-        fxd_put_int(a, "output_dimension", d);
+    fxd_put_int(a, "output_dimension", d);
+    fxd_put_int(a, "chain_size", c->n);
     fxd_put_bool(a, "is_trained", a->facts.trained);
+    msgpack_packer pk = fxd_put(a, "transforms");
+    msgpack_pack_array(&pk, (size_t)c->n);
+    for (int i = 0; i < c->n; i++)
+        put_part(&pk, &c->part[i]);
+    put_base(a, whole ? fxe_api()->IndexPreTransform_index(whole) : NULL, d);
+}
+
+static void get_transform_info(struct fxd_ask *a, struct fxe_req *done)
+{
+    static const struct fxe_operation operation = {"get_transform_info", 0, NULL, NULL, NULL};
+    if (!is_transform(a, done))
+        return;
+    struct fxe_req r = {.operation = &operation, .session = done->session};
+    struct fxe_chain chain;
+    msgpack_sbuffer_init(&r.extra);
+    msgpack_sbuffer_init(&r.reply);
+    if (fxe_chain_read(&r, done->obj[0], &chain) == 0)
+        transform_info(a, done->obj[0], &chain);
+    else
+        fxd_failed(a, &r, NULL, "Error getting transform info: ");
+    fxe_chain_free(&chain);
+    fxe_req_clear(&r);
 }
 
 const struct fxd_entry fxd_special[] = {
