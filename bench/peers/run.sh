@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 BUILD=$PWD/${BUILD:-build} OUT=${OUT:-$PWD/build/peers} VENV=$PWD/build/peers/venv
 OURS='faissx-c faissx-module faissx-dialect'
 seconds=$(printenv SECONDS) # the shell's own variable counts
-export BUILD
+export BUILD PYTHONPYCACHEPREFIX="$OUT/pycache"
 
 note() { printf '# %s\n' "$*" >&2; }
 
