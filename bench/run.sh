@@ -19,6 +19,7 @@ ANSWER=${ANSWER:-600} # seconds that a turn may take
 
 . bench/harness.sh
 . bench/netns.sh
+. bench/locks.sh
 
 # --- the benchmarks -----------------------------------------------------------------
 

@@ -250,6 +250,8 @@ static void release_used(struct fxe_req *r)
  * now on. */
 static bool is_answered(struct fxe_req *r)
 {
+    if (!fxe_engine.options.call_limit)
+        return false; /* nobody else answers it */
     fxe_lock();
     bool answered = fxe_overdue_ended(r);
     fxe_unlock();
@@ -345,9 +347,9 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
     *o = fxe_obj_find(r->session, id);
     if (!*o)
         return fxe_fail(r, "handle",
-                        "%s is not an object of this session: it was freed, or the engine was "
+                        "%s%s%s is not an object of this session: it was freed, or the engine was "
                         "restarted",
-                        what);
+                        r->fn ? r->fn->name : "", r->fn ? ": " : "", what);
     if (r->nheld == FX_OBJECTS_MAX) {
         *o = NULL;
         return fxe_fail(r, "limit", "more than %d objects in one call", FX_OBJECTS_MAX);
