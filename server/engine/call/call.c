@@ -92,8 +92,6 @@ static enum fxe_lane lane_of(const struct fxe_req *r)
 
 int fxe_call_prepare(struct fxe_req *r)
 {
-    if (!r->args) /* those of a catalogue request are its own */
-        r->args = fx_header_get(&r->header, "args");
     if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);

@@ -84,18 +84,21 @@ struct fxe_req *fxe_req_of(struct fxe_msg *m, struct fxe_conn *conn)
         fxe_fail(r, "protocol", "the header has no operation");
     else if (!(r->operation = find_operation(r, name, len)))
         fxe_fail(r, "unsupported", "unknown operation '%.*s'", (int)(len > 100 ? 100 : len), name);
+    r->token = fx_header_get(&r->header, "session"); /* here, because engine.lock is not held */
+    if (r->operation == &call_operation)
+        r->args = fx_header_get(&r->header, "args");
     return r;
 }
 
 /* Finds the session if the request names one.  The caller holds engine.lock. */
 static int find_session(struct fxe_req *r)
 {
-    const char *token;
-    size_t len;
-    if (!fx_header_get(&r->header, "session"))
+    const msgpack_object *t = r->token;
+    if (!t)
         return 0;
-    if (fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
-        r->session = fxe_session_find((const uint8_t *)token);
+    if ((t->type == MSGPACK_OBJECT_STR || t->type == MSGPACK_OBJECT_BIN) &&
+        t->via.str.size == FX_TOKEN_SIZE)
+        r->session = fxe_session_find((const uint8_t *)t->via.str.ptr);
     if (r->session && r->session->ended)
         r->session = NULL;
     if (!r->session)

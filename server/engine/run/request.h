@@ -64,11 +64,13 @@ struct fxe_found {
 
 struct fxe_req {
     struct fxe_req *next;
+    bool batches; /* it may be run together with others of its kind (ready.h); engine.lock */
     struct fxe_msg *msg;
     struct fxe_conn *conn; /* where the reply goes */
     struct fx_header header;
     uint64_t request_id;
     const struct fxe_operation *operation;
+    const msgpack_object *token; /* names the session, or NULL */
     struct fxe_session *session;
     enum fxe_lane lane;
     int64_t began_ms;
