@@ -15,6 +15,7 @@
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
+#include "server/engine/search/share.h"
 #include "server/engine/search/split.h"
 #include "server/engine/training/training.h"
 
@@ -273,7 +274,7 @@ void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
     if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
-        !fxe_far_range(r) && !fxe_split_search(r))
+        !fxe_far_range(r) && !fxe_split_search(r) && !fxe_share_search(r))
         fx_invoke(fxe_api(), r->op, r->v);
 }
 

@@ -15,6 +15,7 @@
 #include "server/engine/run/watch.h"
 #include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
+#include "server/engine/search/share.h"
 #include "server/log.h"
 
 enum {
@@ -152,11 +153,15 @@ static void *worker(void *arg)
         fxe_lock();
         int n = fxe_ready_take(batch, fxe_watch_idle());
         bool more = n && !fxe_ready_is_empty();
+        struct fxe_share *other = n ? NULL : fxe_share_take();
         fxe_unlock();
         if (more)
             fxe_watch_wake(); /* a system call, so without the lock */
         if (n) {
             run_batch(batch, n);
+        } else if (other) {
+            fxe_share_help(other);
+            look_everywhere(false);
         } else {
             look_everywhere(true);
             answered.streak = 0;

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/engine/search/share.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "server/engine/run/watch.h"
+
+enum {
+    LEAST = 4,        /* queries */
+    BLAS_FROM = 20,   /* queries: FAISS's distance_compute_blas_threshold, unless it was changed */
+    WORTH_NS = 100000 /* what is left has to take so long: waking a core takes half of it */
+};
+
+/* Parameter numbers of faiss_Index_search. */
+enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
+
+struct fxe_share { /* on the stack of the worker that has the call */
+    const struct fxe_req *r;
+    size_t d;
+    int64_t next; /* the next query that nobody has taken; engine.lock */
+    int helpers;  /* engine.lock */
+    int failed;   /* atomic */
+    struct fxe_share *before, *after;
+};
+
+static struct {
+    struct fxe_share *open; /* have queries to be taken; engine.lock */
+    pthread_cond_t helped;
+} share = {.helped = PTHREAD_COND_INITIALIZER};
+
+static void search(struct fxe_share *s, int64_t from, int64_t n)
+{
+    const union fx_val *v = s->r->v;
+    size_t at = (size_t)from, k = (size_t)v[K].i;
+    if (fxe_api()->Index_search(v[INDEX].p, n, (const float *)v[X].p + at * s->d, v[K].i,
+                                (float *)v[DISTANCES].p + at * k,
+                                (idx_t *)v[LABELS].p + at * k) != 0)
+        __atomic_store_n(&s->failed, 1, __ATOMIC_RELAXED);
+}
+
+/* Takes a query.  Returns -1 if there is none left.  The caller holds engine.lock. */
+static int64_t take_query(struct fxe_share *s)
+{
+    if (s->next == s->r->v[N].i)
+        return -1;
+    if (s->next + 1 == s->r->v[N].i)
+        DL_DELETE2(share.open, s, before, after);
+    return s->next++;
+}
+
+struct fxe_share *fxe_share_take(void)
+{
+    struct fxe_share *s = share.open;
+    if (s)
+        s->helpers++;
+    return s;
+}
+
+void fxe_share_help(struct fxe_share *s)
+{
+    fxe_lock();
+    int64_t query = take_query(s);
+    bool more = share.open != NULL;
+    fxe_unlock();
+    if (more)
+        fxe_watch_wake();
+    if (query >= 0)
+        search(s, query, 1);
+    fxe_lock();
+    if (--s->helpers == 0)
+        pthread_cond_broadcast(&share.helped);
+    fxe_unlock();
+}
+
+static void search_with_helpers(struct fxe_share *s)
+{
+    fxe_lock();
+    DL_APPEND2(share.open, s, before, after);
+    fxe_unlock();
+    fxe_watch_wake();
+    for (;;) {
+        fxe_lock();
+        int64_t query = take_query(s);
+        while (query < 0 && s->helpers)
+            pthread_cond_wait(&share.helped, &fxe_engine.lock);
+        fxe_unlock();
+        if (query < 0)
+            return;
+        search(s, query, 1);
+    }
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool may_share(const struct fxe_req *r)
+{
+    const union fx_val *v = r->v;
+    int64_t blas = fxe_api()->get_distance_compute_blas_threshold
+                       ? fxe_api()->get_distance_compute_blas_threshold()
+                       : BLAS_FROM;
+    return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && v[N].i >= LEAST &&
+           v[N].i < blas && v[K].i > 0 && v[X].p && v[DISTANCES].p && v[LABELS].p &&
+           fxe_watch_idle() && !fx_classes[r->obj[INDEX]->cls].single &&
+           fxe_engine.cores > 1; /* 1 also in the child of a trial, which has no other thread */
+}
+
+int fxe_share_search(struct fxe_req *r)
+{
+    if (!may_share(r))
+        return 0;
+    struct fxe_share s = {.r = r, .d = (size_t)fxe_api()->Index_d(r->v[INDEX].p), .next = 1};
+    int64_t start = now_ns(), left = r->v[N].i - 1;
+    search(&s, 0, 1);
+    if (s.failed)
+        return 0;
+    if ((now_ns() - start) * left >= WORTH_NS)
+        search_with_helpers(&s);
+    else
+        search(&s, 1, left);
+    r->v[RESULT].i = 0;
+    return !s.failed; /* if failed, the caller searches again, to get the error */
+}
