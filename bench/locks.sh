@@ -28,6 +28,8 @@ bench_locks() {
         index $key 100000
         locks_of "search-${key%%,*}" load -i "$INDEX" -t 64 -s 0.5
     done
+    index IVF1024,Flat 100000
+    locks_of search-10 search -i "$INDEX" -q 10 -n 200
     index Flat 1000
     locks_of search-small load -i "$INDEX" -t 64 -s 0.5
     FAISSX_JOIN=0 locks_of add-1 small -v 5000

@@ -2,15 +2,17 @@
 #include "server/engine/search/share.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 #include <utlist.h>
 
 #include "server/engine/run/watch.h"
 
 enum {
-    LEAST = 4,        /* queries */
-    BLAS_FROM = 20,   /* queries: FAISS's distance_compute_blas_threshold, unless it was changed */
-    WORTH_NS = 100000 /* what is left has to take so long: waking a core takes half of it */
+    LEAST = 4,         /* queries */
+    BLAS_FROM = 20,    /* queries: FAISS's distance_compute_blas_threshold, unless it was changed */
+    WORTH_NS = 100000, /* what is left has to take so long: waking a core takes half of it */
+    LOOK_NS = 50000
 };
 
 /* Parameter numbers of faiss_Index_search. */
@@ -20,7 +22,7 @@ struct fxe_share { /* on the stack of the worker that has the call */
     const struct fxe_req *r;
     size_t d;
     int64_t next; /* the next query that nobody has taken; engine.lock */
-    int helpers;  /* engine.lock */
+    int helpers;  /* atomic, changed with engine.lock */
     int failed;   /* atomic */
     struct fxe_share *before, *after;
 };
@@ -29,6 +31,11 @@ static struct {
     struct fxe_share *open; /* have queries to be taken; engine.lock */
     pthread_cond_t helped;
 } share = {.helped = PTHREAD_COND_INITIALIZER};
+
+static void note_time(struct fxe_obj *o, int64_t ns)
+{
+    __atomic_store_n(&o->query_ns, ns < INT32_MAX ? (int)ns : INT32_MAX, __ATOMIC_RELAXED);
+}
 
 static void search(struct fxe_share *s, int64_t from, int64_t n)
 {
@@ -54,7 +61,7 @@ struct fxe_share *fxe_share_take(void)
 {
     struct fxe_share *s = share.open;
     if (s)
-        s->helpers++;
+        __atomic_add_fetch(&s->helpers, 1, __ATOMIC_RELAXED);
     return s;
 }
 
@@ -69,27 +76,9 @@ void fxe_share_help(struct fxe_share *s)
     if (query >= 0)
         search(s, query, 1);
     fxe_lock();
-    if (--s->helpers == 0)
+    if (__atomic_sub_fetch(&s->helpers, 1, __ATOMIC_RELAXED) == 0)
         pthread_cond_broadcast(&share.helped);
     fxe_unlock();
-}
-
-static void search_with_helpers(struct fxe_share *s)
-{
-    fxe_lock();
-    DL_APPEND2(share.open, s, before, after);
-    fxe_unlock();
-    fxe_watch_wake();
-    for (;;) {
-        fxe_lock();
-        int64_t query = take_query(s);
-        while (query < 0 && s->helpers)
-            pthread_cond_wait(&share.helped, &fxe_engine.lock);
-        fxe_unlock();
-        if (query < 0)
-            return;
-        search(s, query, 1);
-    }
 }
 
 static int64_t now_ns(void)
@@ -97,6 +86,41 @@ static int64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Waits until no helper is at work.  The last one is nearly done: look for a while before sleeping,
+ * because waking up takes as long. */
+static void wait_for_helpers(struct fxe_share *s)
+{
+    for (int64_t end = now_ns() + LOOK_NS; now_ns() < end;) {
+        if (__atomic_load_n(&s->helpers, __ATOMIC_RELAXED) == 0)
+            break;
+        sched_yield();
+    }
+    fxe_lock();
+    while (s->helpers)
+        pthread_cond_wait(&share.helped, &fxe_engine.lock);
+    fxe_unlock();
+}
+
+static void search_with_helpers(struct fxe_share *s)
+{
+    int64_t start = now_ns(), own = 0;
+    fxe_lock();
+    DL_APPEND2(share.open, s, before, after);
+    fxe_unlock();
+    fxe_watch_wake();
+    for (;; own++) {
+        fxe_lock();
+        int64_t query = take_query(s);
+        fxe_unlock();
+        if (query < 0)
+            break;
+        search(s, query, 1);
+    }
+    if (own)
+        note_time(s->r->obj[INDEX], (now_ns() - start) / own);
+    wait_for_helpers(s);
 }
 
 static bool may_share(const struct fxe_req *r)
@@ -115,15 +139,15 @@ int fxe_share_search(struct fxe_req *r)
 {
     if (!may_share(r))
         return 0;
-    struct fxe_share s = {.r = r, .d = (size_t)fxe_api()->Index_d(r->v[INDEX].p), .next = 1};
-    int64_t start = now_ns(), left = r->v[N].i - 1;
-    search(&s, 0, 1);
-    if (s.failed)
-        return 0;
-    if ((now_ns() - start) * left >= WORTH_NS)
+    struct fxe_share s = {.r = r, .d = (size_t)fxe_api()->Index_d(r->v[INDEX].p)};
+    int64_t n = r->v[N].i, ns = __atomic_load_n(&r->obj[INDEX]->query_ns, __ATOMIC_RELAXED);
+    if (ns * (n - 1) >= WORTH_NS) {
         search_with_helpers(&s);
-    else
-        search(&s, 1, left);
+    } else {
+        int64_t start = now_ns();
+        search(&s, 0, n);
+        note_time(r->obj[INDEX], (now_ns() - start) / n);
+    }
     r->v[RESULT].i = 0;
     return !s.failed; /* if failed, the caller searches again, to get the error */
 }
