@@ -6,6 +6,8 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "server/engine/objects/session.h"
+#include "server/engine/run/stats.h"
 #include "server/engine/run/watch.h"
 
 enum {
@@ -73,8 +75,10 @@ void fxe_share_help(struct fxe_share *s)
     fxe_unlock();
     if (more)
         fxe_watch_wake();
-    if (query >= 0)
+    if (query >= 0) {
         search(s, query, 1);
+        fxe_stats_helped();
+    }
     fxe_lock();
     if (__atomic_sub_fetch(&s->helpers, 1, __ATOMIC_RELAXED) == 0)
         pthread_cond_broadcast(&share.helped);
@@ -132,6 +136,7 @@ static bool may_share(const struct fxe_req *r)
     return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && v[N].i >= LEAST &&
            v[N].i < blas && v[K].i > 0 && v[X].p && v[DISTANCES].p && v[LABELS].p &&
            fxe_watch_idle() && !fx_classes[r->obj[INDEX]->cls].single &&
+           fxe_session_width(r->session) != 1 &&
            fxe_engine.cores > 1; /* 1 also in the child of a trial, which has no other thread */
 }
 
