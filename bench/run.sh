@@ -601,7 +601,7 @@ names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
 done
-[ -n "$FULL" ] && all="$all mixed tenants sweep shapes"
+[ -n "$FULL" ] && all="$all mixed tenants locks sweep shapes"
 two_hosts || note "there is no second host, figures of clients elsewhere are left out: $NO_NETNS"
 for name in ${names:-$all}; do
     "bench_$name"

@@ -132,13 +132,20 @@ ok"
 # --- a peer that is gone without a word ---
 
 FAISSX_RETRIES=0 talk waits
+FAISSX_RETRIES=0 talk sends
 talk idle
-is "two more clients" "$(ask waits 'new 0 Flat'; ask idle 'new 0 Flat')" "ok
+is "three more clients" "$(ask waits 'new 0 Flat'; ask sends 'new 0 Flat'; ask idle 'new 0 Flat')" "ok
+ok
 ok"
-link silence
+link 'delay 20' count >"$TMP/before"
+tell sends 'add 0 2000000'
+many() { read -r passed _ <<<"$(link count)" && [ "$passed" -gt 200 ]; }
+ok "one of them sends a large array" wait_for many
+link silence 'delay 0'
 tell waits 'add 0 3'
 like "a call does not wait for a dead server" "$(long has_lines "$TMP/waits.out" 2; hear waits)" \
     '^-4 faissx: .*the server is silent: it does not even answer PING; the change may have been made$'
+like "nor does an upload" "$(long has_lines "$TMP/sends.out" 2; hear sends)" '^-4 faissx: .*the change '
 ok "idle clients' connections to it end, too" long none_in $far
 ok "and on the server those to dead clients" long none_in $near
 link go
