@@ -96,16 +96,41 @@ static uint64_t search_several(void)
     return sum;
 }
 
-static void run(int d, FaissMetricType metric, int k, int nthreads)
+static float *random_vectors(int d)
 {
-    static struct thread threads[MAX_THREADS];
-    uint64_t all = 0;
     uint32_t s = 1;
     float *xb = malloc((size_t)NB * (size_t)d * sizeof *xb);
     for (size_t i = 0; xb && i < (size_t)NB * (size_t)d; i++) {
         s = s * 1664525u + 1013904223u;
         xb[i] = (float)(s >> 16) / 65536;
     }
+    return xb;
+}
+
+/* All lists are searched, so that the result does not depend on the training. */
+static void run_ivf(void)
+{
+    enum { D = 32, NLIST = 16 };
+    float *xb = random_vectors(D);
+    if (!xb || faiss_index_factory(&job.index, D, "IVF16,Flat", METRIC_L2) != 0 ||
+        faiss_Index_train(job.index, NB, xb) != 0 || faiss_Index_add(job.index, NB, xb) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(job.index), NLIST);
+    job.xb = xb;
+    job.d = D;
+    job.k = 10;
+    printf("IVF16,Flat %016llx\n", (unsigned long long)search_several());
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
+static void run(int d, FaissMetricType metric, int k, int nthreads)
+{
+    static struct thread threads[MAX_THREADS];
+    uint64_t all = 0;
+    float *xb = random_vectors(d);
     for (size_t i = 1; xb && i < NB; i += 2)
         memcpy(xb + i * (size_t)d, xb + i / 7 * (size_t)d, (size_t)d * sizeof *xb);
     if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
@@ -143,6 +168,7 @@ static void run_all(int threads)
             run(dims[i], metric ? METRIC_L2 : METRIC_INNER_PRODUCT, ks[(i + (size_t)metric) % 4],
                 threads);
     run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS runs each search */
+    run_ivf();
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

@@ -9,6 +9,7 @@
 #include "server/engine/objects/session.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/run/watch.h"
+#include "server/engine/search/coalesce.h"
 
 enum {
     LEAST = 4,         /* queries */
@@ -127,6 +128,27 @@ static void search_with_helpers(struct fxe_share *s)
     wait_for_helpers(s);
 }
 
+static bool has_flat_quantizer(FaissIndex *index)
+{
+    const struct fx_api *api = fxe_api();
+    if (!api->IndexIVFFlat_cast || !api->IndexIVF_quantizer || !api->IndexFlat_cast)
+        return false;
+    FaissIndexIVF *ivf = api->IndexIVFFlat_cast(index);
+    return ivf && api->IndexFlat_cast(api->IndexIVF_quantizer(ivf));
+}
+
+/* Is each query's result the same alone?  Many classes make tables or transform vectors for all
+ * queries together with BLAS, even if they are few. */
+static bool is_separable(struct fxe_obj *o)
+{
+    int known = __atomic_load_n(&o->separable, __ATOMIC_RELAXED);
+    if (!known) {
+        known = fxe_is_flat(o) || has_flat_quantizer(o->ptr) ? 1 : 2;
+        __atomic_store_n(&o->separable, known, __ATOMIC_RELAXED);
+    }
+    return known == 1;
+}
+
 static bool may_share(const struct fxe_req *r)
 {
     const union fx_val *v = r->v;
@@ -135,8 +157,7 @@ static bool may_share(const struct fxe_req *r)
                        : BLAS_FROM;
     return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && v[N].i >= LEAST &&
            v[N].i < blas && v[K].i > 0 && v[X].p && v[DISTANCES].p && v[LABELS].p &&
-           fxe_watch_idle() && !fx_classes[r->obj[INDEX]->cls].single &&
-           fxe_session_width(r->session) != 1 &&
+           fxe_watch_idle() && is_separable(r->obj[INDEX]) && fxe_session_width(r->session) != 1 &&
            fxe_engine.cores > 1; /* 1 also in the child of a trial, which has no other thread */
 }
 

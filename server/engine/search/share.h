@@ -7,7 +7,8 @@
  * meanwhile: if a helper takes long to wake up, nothing is lost.  Between two queries a helper looks
  * for requests, which come first.
  *
- * Only calls for which FAISS would not use BLAS are shared, so each query has the same result alone.
+ * Only indexes and calls for which FAISS does not use BLAS are shared (Flat, IVFFlat with a Flat
+ * quantizer, fewer than 20 queries), so each query has the same result alone.
  */
 #ifndef FXE_SHARE_H
 #define FXE_SHARE_H
