@@ -452,8 +452,8 @@ lint: $(GENERATED) ## check formatting, run cppcheck, and compile with gcc and c
 		--include=/usr/include/uthash.h --include=/usr/include/utlist.h \
 		$(addprefix --suppress=,missingIncludeSystem $(CPPCHECK_WRONG)) -j $(JOBS) $(SOURCES)
 	$(call say,LINT,gcc and clang -Werror)
-	$(Q)for cc in gcc $(CLANG); do for f in $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c; do \
-		$$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only $$f || exit 1; done; done
+	$(Q)for cc in gcc $(CLANG); do printf '%s\n' $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c | \
+		xargs -P $(JOBS) -n 8 $$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only || exit 1; done
 	$(call say,LINT,scripts)
 	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh) .ci/run; do \
 		bash -n $$f || exit 1; done

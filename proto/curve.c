@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bytes.h"
 #include "proto/sodium.h"
 #include "proto/zmtp.h"
 
@@ -19,20 +20,6 @@ enum {
 
 static const char name[] = "\7MESSAGE";
 enum { NAME = sizeof name - 1 };
-
-static void put_u64(uint8_t *to, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-
-static uint64_t get_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 /* --- the key stream --- */
 
@@ -88,7 +75,7 @@ int fx_curve_open(struct fx_curve *c, struct fx_curve_frame *f, const uint8_t *b
         *why = "a frame without CURVE's MESSAGE";
         return -1;
     }
-    uint64_t nonce = get_u64(begin + NAME);
+    uint64_t nonce = fx_get_be(begin + NAME, 8);
     if (nonce <= c->in.nonce) {
         *why = "a CURVE message with a nonce that is not higher than the one before";
         return -1;
@@ -141,7 +128,7 @@ static uint8_t *put_begin(uint8_t *to, uint64_t nonce, size_t n)
 {
     to += fx_zmtp_put_head(to, 0, FX_CURVE_BEGIN + n);
     memcpy(to, name, NAME);
-    put_u64(to + NAME, nonce);
+    fx_put_be64(to + NAME, nonce);
     return to + FX_CURVE_BEGIN - 1;
 }
 

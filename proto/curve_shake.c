@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/bytes.h"
 #include "proto/sodium.h"
 
 enum {
@@ -16,20 +17,6 @@ enum {
 void fx_curve_forget(void *p, size_t n)
 {
     explicit_bzero(p, n);
-}
-
-static void put_u64(uint8_t *to, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-
-static uint64_t get_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
 }
 
 /* A nonce of 24 bytes: a text, and the part that is sent. */
@@ -82,7 +69,7 @@ int fx_curve_put_hello(struct fx_curve_shake *s, const struct fx_curve_keys *k,
     memset(to, 0, FX_CURVE_HELLO);
     memcpy(to, hello_name, HELLO_NAME);
     memcpy(to + HELLO_KEY, s->own_public, KEY);
-    put_u64(to + HELLO_KEY + KEY, ++s->nonce);
+    fx_put_be64(to + HELLO_KEY + KEY, ++s->nonce);
     fx_sodium()->box(to + HELLO_BOX, zeros, sizeof zeros,
                      nonce_of(nonce, hello_nonce, to + HELLO_KEY + KEY), s->shared);
     return 0;
@@ -97,7 +84,7 @@ int fx_curve_take_hello(struct fx_curve_shake *s, const struct fx_curve_keys *k,
         return wrong(why, "expected CURVE's HELLO");
     memset(s, 0, sizeof *s);
     memcpy(s->peer, body + HELLO_KEY, KEY);
-    s->peer_nonce = get_u64(body + HELLO_KEY + KEY);
+    s->peer_nonce = fx_get_be(body + HELLO_KEY + KEY, 8);
     if (fx_sodium()->shared(s->shared, s->peer, k->own_secret) != 0 ||
         fx_sodium()->unbox(plain, body + HELLO_BOX, sizeof plain + MAC,
                            nonce_of(nonce, hello_nonce, body + HELLO_KEY + KEY), s->shared) != 0 ||
@@ -155,7 +142,7 @@ int fx_curve_put_initiate(struct fx_curve_shake *s, const struct fx_curve_keys *
     uint8_t nonce[NONCE], vouch[2 * KEY], key[KEY], *plain = to + INITIATE_BOX + MAC;
     memcpy(to, initiate_name, INITIATE_NAME);
     memcpy(to + INITIATE_NAME, s->cookie, FX_CURVE_COOKIE);
-    put_u64(to + INITIATE_NONCE, ++s->nonce);
+    fx_put_be64(to + INITIATE_NONCE, ++s->nonce);
 
     memcpy(plain, k->own_public, KEY);
     memcpy(vouch, s->own_public, KEY);
@@ -183,7 +170,7 @@ const uint8_t *fx_curve_take_initiate(struct fx_curve_shake *s, const struct fx_
         *why = "expected CURVE's INITIATE";
         return NULL;
     }
-    uint64_t number = get_u64(body + INITIATE_NONCE);
+    uint64_t number = fx_get_be(body + INITIATE_NONCE, 8);
     if (differ(body + INITIATE_NAME, s->cookie, FX_CURVE_COOKIE)) {
         *why = "CURVE's INITIATE has the cookie of another connection";
         return NULL;
@@ -224,7 +211,7 @@ void fx_curve_put_ready(struct fx_curve_shake *s, uint8_t *to, const uint8_t *me
 {
     uint8_t nonce[NONCE];
     memcpy(to, ready_name, READY_NAME);
-    put_u64(to + READY_NAME, ++s->nonce);
+    fx_put_be64(to + READY_NAME, ++s->nonce);
     fx_sodium()->box(to + READY_BOX, metadata, n, nonce_of(nonce, ready_nonce, to + READY_NAME),
                      s->shared);
     start(s, 1, c);
@@ -238,7 +225,7 @@ const uint8_t *fx_curve_take_ready(struct fx_curve_shake *s, uint8_t *body, size
         *why = "protocol error: expected CURVE's READY";
         return NULL;
     }
-    s->peer_nonce = get_u64(body + READY_NAME);
+    s->peer_nonce = fx_get_be(body + READY_NAME, 8);
     if (fx_sodium()->unbox(body + READY_BOX, body + READY_BOX, *n - READY_BOX,
                            nonce_of(nonce, ready_nonce, body + READY_NAME), s->shared) != 0) {
         *why = "CURVE's READY is not genuine";

@@ -3,18 +3,12 @@
 
 #include <string.h>
 
+#include "proto/bytes.h"
+
 struct cursor {
     const uint8_t *p, *end;
     const char *why;
 };
-
-static uint64_t big_endian(const uint8_t *p, int n)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < n; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 static int skip(struct cursor *c, uint64_t n)
 {
@@ -32,7 +26,7 @@ static int length(struct cursor *c, int n, uint64_t *len)
     const uint8_t *at = c->p;
     if (skip(c, (uint64_t)n) != 0)
         return -1;
-    *len = big_endian(at, n);
+    *len = fx_get_be(at, n);
     return 0;
 }
 
@@ -125,8 +119,8 @@ int fx_header_read(struct fx_header *h, const void *buf, size_t len, const char 
     if (fx_header_check(buf, len, why) != 0)
         return -1;
     if (msgpack_unpack_next(&h->unpacked, buf, len, &off) != MSGPACK_UNPACK_SUCCESS) {
-        *why = "header is not msgpack";
-        return -1;
+        *why = "there is no memory to decode the header"; /* its form has been checked */
+        return -2;
     }
     if (h->unpacked.data.type != MSGPACK_OBJECT_MAP) {
         *why = "header is not a map";

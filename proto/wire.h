@@ -34,8 +34,8 @@ struct fx_header {
     const msgpack_object_map *map;
 };
 
-/* Check and decode a header.  Its strings point into `buf`.  Returns 0, or -1 and the reason in
- * *why. */
+/* Check and decode a header.  Its strings point into `buf`.  Returns 0, or the reason in *why and
+ * -1, or -2 if there is no memory. */
 int fx_header_read(struct fx_header *h, const void *buf, size_t len, const char **why);
 void fx_header_free(struct fx_header *h);
 

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/bytes.h"
+
 int fx_zmtp_head(const uint8_t *p, size_t have, struct fx_zmtp_head *h)
 {
     if (have < 1)
@@ -15,9 +17,7 @@ int fx_zmtp_head(const uint8_t *p, size_t have, struct fx_zmtp_head *h)
     h->len = h->flags & FX_ZMTP_LONG ? FX_ZMTP_HEAD_MAX : 2;
     if (have < h->len)
         return 0;
-    h->size = 0;
-    for (size_t i = 1; i < h->len; i++)
-        h->size = h->size << 8 | p[i];
+    h->size = fx_get_be(p + 1, (int)h->len - 1);
     return 1;
 }
 
@@ -29,8 +29,7 @@ size_t fx_zmtp_put_head(uint8_t to[FX_ZMTP_HEAD_MAX], int flags, uint64_t size)
         return 2;
     }
     to[0] = (uint8_t)(flags | FX_ZMTP_LONG);
-    for (int i = 0; i < 8; i++)
-        to[1 + i] = (uint8_t)(size >> (56 - 8 * i));
+    fx_put_be64(to + 1, size);
     return FX_ZMTP_HEAD_MAX;
 }
 

@@ -183,8 +183,12 @@ static int shape_number(const char *text)
 
 static void count(struct meaning m, int shape, char outcome)
 {
-    enum { BUCKETS = 1 << 18 };
+    enum { BUCKETS = 1 << 21 };
     static int buckets[BUCKETS]; /* number of a cell + 1, or 0 */
+    if (2 * ncells > BUCKETS) {
+        fprintf(stderr, "crash-learn: more than %d cells\n", BUCKETS / 2);
+        exit(1);
+    }
     unsigned at =
         ((unsigned)shape * 2654435761u ^ (unsigned)m.act * 40503u ^ m.given * 69069u) % BUCKETS;
     while (buckets[at]) {

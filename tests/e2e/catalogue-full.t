@@ -3,18 +3,9 @@
 # The disk of --data-dir is full while an index is trained that others change: their changes are
 # undone, which takes the index out of memory while the training waits for its lock.  In a mount
 # namespace of its own, on a small tmpfs.
-if [ -z "${DISK_FULL:-}" ]; then
-    DISK_FULL=1
-    export DISK_FULL
-    for fx_how in -m -Urm; do
-        unshare $fx_how true 2>/dev/null && exec unshare $fx_how "$0"
-    done
-fi
-. tests/e2e/lib.sh
+. tests/e2e/disk.sh
 
-disk=$TMP/disk
-mkdir "$disk"
-mount -t tmpfs -o size=64m none "$disk" 2>"$TMP/mount.err" || skip_all "no tmpfs can be mounted: $(cat "$TMP/mount.err")"
+make_disk 64m
 op() { raw '{"operation":"index_'"$1"'","name":"'"$2"'"'"${3:+,$3}${4:+,\"_frames\":[$4]}"'}'; }
 good() { like "$1" "$2" '"status":"ok"'; }
 

@@ -2,18 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The disk of --data-dir is full: changes are refused and not made, searches go on, and changes work
 # again when there is space.  In a mount namespace of its own, on a small tmpfs.
-if [ -z "${DISK_FULL:-}" ]; then
-    DISK_FULL=1
-    export DISK_FULL
-    for fx_how in -m -Urm; do
-        unshare $fx_how true 2>/dev/null && exec unshare $fx_how "$0"
-    done
-fi
-. tests/e2e/lib.sh
+. tests/e2e/disk.sh
 
-disk=$TMP/disk
-mkdir "$disk"
-mount -t tmpfs -o size=24m none "$disk" 2>"$TMP/mount.err" || skip_all "no tmpfs can be mounted: $(cat "$TMP/mount.err")"
+make_disk 24m
 data=$disk/data
 
 # fill [KIB]: leaves so much space.
@@ -82,4 +73,3 @@ like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk 
 free_space
 is "and works when there is space" "$(client 'read 0 faissx://full' 'add 0 1000' 'total 0' | tail -n 1)" "total 0: $((total + 1000))"
 ok "the server stops" stop_server
-umount "$disk"

@@ -261,6 +261,7 @@ fx_end() {
             sed 's/^/# /' "$fx_log"
         fi
     done
+    [ -z "${disk:-}" ] || umount "$disk" 2>/dev/null
     rm -rf "$TMP"
     [ "$fx_count" = skip ] && exit "$fx_status"
     echo "1..$fx_count"

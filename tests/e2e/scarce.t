@@ -11,7 +11,9 @@ own="$BUILD/tests/e2e/share" # linked with the real library
 start_server --memory 64
 like "with the least memory that can be set, a large index is an error" \
     "$(remote "$own" "read 0 $TMP/ivf")" '^read 0 .*: -[24] '
-ok "and the engine answers" [ -n "$(stat_of pid)" ]
+# What the call took is given back after its answer.
+answers() { [ -n "$(stat_of pid)" ]; }
+ok "and the engine answers" wait_for answers
 ok "the server stops" stop_server
 
 # What there is memory for, in which order, depends on the limit: these have all of it.

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bytes.h"
+
 enum {
     DEPTH = 16,    /* of a list of numbers that turns out to be something else */
     KEYS_MAX = 64, /* of the map; the client sends at most nine */
@@ -13,14 +15,6 @@ enum {
 struct cursor {
     const uint8_t *at, *end;
 };
-
-static uint64_t big_endian(const uint8_t *p, int n)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < n; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 static int skip_bytes(struct cursor *c, uint64_t n)
 {
@@ -35,7 +29,7 @@ static int length(struct cursor *c, int n, uint64_t *len)
     const uint8_t *p = c->at;
     if (skip_bytes(c, (uint64_t)n) != 0)
         return -1;
-    *len = big_endian(p, n);
+    *len = fx_get_be(p, n);
     return 0;
 }
 

@@ -26,16 +26,6 @@ enum {
     SPARE = 8 << 20     /* bytes of memory that the call must leave */
 };
 
-static struct {
-    unsigned long trials, deaths;
-} counts;
-
-void fxe_trial_counts(unsigned long *trials, unsigned long *deaths)
-{
-    *trials = __atomic_load_n(&counts.trials, __ATOMIC_RELAXED);
-    *deaths = __atomic_load_n(&counts.deaths, __ATOMIC_RELAXED);
-}
-
 /* --- the child --- */
 
 static void close_from(int first)
@@ -158,7 +148,6 @@ static enum fxe_trial died(int status, int diary, char *why, size_t len)
         snprintf(why, len, "%s%s%s", strsignal(sig), *words ? ": " : "", words);
     else
         snprintf(why, len, "exit status %d%s%s", WEXITSTATUS(status), *words ? ": " : "", words);
-    __atomic_fetch_add(&counts.deaths, 1, __ATOMIC_RELAXED);
     return FXE_TRIAL_DIED;
 }
 
@@ -183,7 +172,6 @@ enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
             close(diary);
         return FXE_TRIAL_UNKNOWN;
     }
-    __atomic_fetch_add(&counts.trials, 1, __ATOMIC_RELAXED);
     enum fxe_trial end = watch_child(pid, seconds, served);
     if (end != FXE_TRIAL_ENDED)
         kill(pid, SIGKILL);

@@ -41,7 +41,4 @@ struct fxe_served {
 enum fxe_trial fxe_trial_served(void (*f)(void *), void *arg, double seconds,
                                 const struct fxe_served *s, char *why, size_t len);
 
-/* Returns how many trials there have been, and how many ended a child. */
-void fxe_trial_counts(unsigned long *trials, unsigned long *deaths);
-
 #endif

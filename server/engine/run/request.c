@@ -79,7 +79,7 @@ struct fxe_req *fxe_req_of(struct fxe_msg *m, struct fxe_conn *conn)
     if (m->kind)
         fxe_fail(r, m->kind, "%s", m->why);
     else if (rc != 0)
-        fxe_fail(r, "protocol", "%s", why);
+        fxe_fail(r, rc == -2 ? "limit" : "protocol", "%s", why);
     else if (!fx_header_str(&r->header, "operation", &name, &len))
         fxe_fail(r, "protocol", "the header has no operation");
     else if (!(r->operation = find_operation(r, name, len)))
