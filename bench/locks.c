@@ -58,7 +58,7 @@ static struct {
     int (*unlock)(pthread_mutex_t *);
     int (*wait)(pthread_cond_t *, pthread_mutex_t *);
     int (*timedwait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
-    void (*exit)(int) __attribute__((noreturn));
+    void (*leave)(int);
 } real;
 
 static uintptr_t base, text_end;
@@ -241,7 +241,8 @@ EXPORT void _exit(int status)
     for (int j = 0; all && j < PLACES; j++)
         if (all->places[j].taken)
             print(&all->places[j]);
-    real.exit(status);
+    real.leave(status);
+    __builtin_unreachable();
 }
 
 static int find_program(struct dl_phdr_info *info, size_t size, void *arg)
@@ -270,7 +271,7 @@ __attribute__((constructor)) static void set_up(void)
     *(void **)&real.trylock = need_symbol("pthread_mutex_trylock");
     *(void **)&real.wait = need_symbol("pthread_cond_wait");
     *(void **)&real.timedwait = need_symbol("pthread_cond_timedwait");
-    *(void **)&real.exit = need_symbol("_exit");
+    *(void **)&real.leave = need_symbol("_exit");
     *(void **)&real.unlock = need_symbol("pthread_mutex_unlock");
     *(void **)&real.lock = need_symbol("pthread_mutex_lock");
     dl_iterate_phdr(find_program, NULL);

@@ -11,9 +11,10 @@
 #include <sys/socket.h>
 
 enum {
-    FX_TCP_IDLE_S = 30,    /* without traffic for so long, the kernel asks the peer whether it lives, */
+    FX_TCP_IDLE_S =
+        30, /* without traffic for so long, the kernel asks the peer whether it lives, */
     FX_TCP_INTERVAL_S = 5, /* and again after each of these; NAT does not forget the connection */
-    FX_TCP_DEAD_S = 60     /* without an answer for so long, or an acknowledgement of data: it ends */
+    FX_TCP_DEAD_S = 60 /* without an answer for so long, or an acknowledgement of data: it ends */
 };
 
 /* For a connection, or a listening socket, whose connections inherit this. */

@@ -75,9 +75,10 @@ static int interface_in(const char *netns)
 /* Returns the larger of the TCP ports, which is the client's, or 0 if it is not TCP. */
 static int port_of(const uint8_t *p, size_t n)
 {
-    size_t at = n < 40 ? 0 : p[0] >> 4 == 4 && p[9] == IPPROTO_TCP ? 4u * (p[0] & 15)
-                         : p[0] >> 4 == 6 && p[6] == IPPROTO_TCP ? 40
-                                                                 : 0;
+    size_t at = n < 40                                  ? 0
+                : p[0] >> 4 == 4 && p[9] == IPPROTO_TCP ? 4u * (p[0] & 15)
+                : p[0] >> 4 == 6 && p[6] == IPPROTO_TCP ? 40
+                                                        : 0;
     if (!at || at + 4 > n)
         return 0;
     int from = p[at] << 8 | p[at + 1], to = p[at + 2] << 8 | p[at + 3];

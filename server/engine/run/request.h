@@ -150,8 +150,8 @@ void fxe_req_sent(struct fxe_req *r);
 /* Returns `size` bytes, freed with the request, or NULL and the reply is set. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);
 
-/* Finds the object `id` and holds it until the request ends.  `what` names it in an error, after the
- * function if the request calls one.  Returns 0, or -1 and the reply is set.  The caller holds
+/* Finds the object `id` and holds it until the request ends.  `what` names it in an error, after
+ * the function if the request calls one.  Returns 0, or -1 and the reply is set.  The caller holds
  * engine.lock. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
 

@@ -2,10 +2,10 @@
 /*
  * Idle workers help with a call of several queries.
  *
- * A call of few queries runs on a worker, which has one OpenMP thread.  If other workers have nothing
- * to do, they take some of its queries, one at a time.  The worker that has the call goes on
- * meanwhile: if a helper takes long to wake up, nothing is lost.  Between two queries a helper looks
- * for requests, which come first.
+ * A call of few queries runs on a worker, which has one OpenMP thread.  If other workers have
+ * nothing to do, they take some of its queries, one at a time.  The worker that has the call goes
+ * on meanwhile: if a helper takes long to wake up, nothing is lost.  Between two queries a helper
+ * looks for requests, which come first.
  *
  * Only indexes and calls for which FAISS does not use BLAS are shared (Flat, IVFFlat with a Flat
  * quantizer, fewer than 20 queries), so each query has the same result alone.
