@@ -72,14 +72,14 @@ AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c)
+RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c link.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
 TORTURE_CLIENT_SRC := $(addprefix tests/torture/,main.c handle.c change.c read.c resume.c journal.c)
 TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c %/hold.c, \
 	$(wildcard tests/torture/*.c))
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-BENCH_SRC := $(wildcard bench/*.c)
+BENCH_SRC := $(filter-out bench/locks.c,$(wildcard bench/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
@@ -110,7 +110,7 @@ TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashin
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
-BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC)) $(BUILD)/bench/locks.so
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
 SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
 
@@ -332,7 +332,12 @@ $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
 
-$(filter-out %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
+$(BUILD)/bench/locks.so: bench/locks.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fvisibility=hidden $(LDFLAGS) -shared -fPIC -o $@ $< -ldl
+
+$(filter-out %/client %/crowd %/durable %/readers %.so,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
@@ -358,7 +363,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full python-tests demo lint format
+.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full bench-peers python-tests demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -423,6 +428,10 @@ bench: all $(BENCH) ## run the benchmarks, in a few minutes
 bench-full: all $(BENCH) ## run the benchmarks in full
 	@packaging/deps.sh bench && BUILD=$(BUILD) bench/run.sh --full
 
+# PEERS='pgvector chroma', CLIENTS, DIMS, RECALLS, VECTORS, ROUNDS and SECONDS shorten it: bench/peers/run.sh.
+bench-peers: all ## measure other vector stores beside this server; they are installed from PyPI in build/peers
+	@BUILD=$(BUILD) bench/peers/run.sh
+
 # --- lint ------------------------------------------------------------------------
 
 # conflict.c is compiled by its test, with headers of FAISS.
@@ -450,7 +459,7 @@ lint: $(GENERATED) ## check formatting, run cppcheck, and compile with gcc and c
 	$(Q)for cc in gcc $(CLANG); do printf '%s\n' $(SOURCES) $(GEN)/entry.c $(GEN)/api_gen.c | \
 		xargs -P $(JOBS) -n 8 $$cc $(FX_CPPFLAGS) -std=gnu11 -O1 $(WARN) -Werror -fsyntax-only || exit 1; done
 	$(call say,LINT,scripts)
-	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh) .ci/run; do \
+	$(Q)for f in packaging/*.sh tests/run $(wildcard tests/*/*.sh tests/*/*.t bench/*.sh bench/*/*.sh) .ci/run; do \
 		bash -n $$f || exit 1; done
 
 format: ## reformat the sources

@@ -28,6 +28,6 @@ for pid in $fx_pids; do wait "$pid"; done
 like "changes that cannot be stored are undone" "$(cat "$TMP/merged1")" 'could not be stored'
 rm "$disk/ballast"
 like "the index has what it had" "$(op info many)" '"ntotal":16000,'
-good "and can be trained when there is space" "$(RAW_SECONDS=120 op train many)"
+good "and can be trained when there is space" "$(RAW_SECONDS=600 op train many)"
 like "with all of it" "$(op info many)" '"ntotal":16000,.*"trained":1'
 is "the engine has not ended" "$(stat_of pid)" "$engine"

@@ -93,10 +93,14 @@ ok "the server stops" stop_server
 mkdir "$TMP/away"
 mv "$alpha"/*.faiss "$TMP/away"
 serve --again
-like "a change to an index that cannot be read is stored, and its caller is told so" \
-    "$(as one 'read 0 faissx://a' 'add 0 5' | tail -n 1)" 'the change is stored, .*; the change was made'
+as one 'read 0 faissx://a' 'add 0 5' | tail -n 1 >"$TMP/change"
+# A release that maps snapshots (1.12 and later) has to read the index before the change is stored.
+total=10
+! grep -q 'the change was made' "$TMP/change" || total=15
+like "a caller that changes an index that cannot be read is told whether the change is stored" "$(cat "$TMP/change")" \
+    'the change is stored, .*; the change was made|cannot be read from the server.s disk: .*; the change was not made$'
 ok "the server stops" stop_server
 mv "$TMP/away"/*.faiss "$alpha"
 serve --again
-is "and is made when the index can be read" "$(total one a)" "total 0: 15"
+is "and that is true when the index can be read" "$(total one a)" "total 0: $total"
 ok "the server stops" stop_server

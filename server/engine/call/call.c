@@ -16,6 +16,7 @@
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
+#include "server/engine/search/share.h"
 #include "server/engine/search/split.h"
 #include "server/engine/training/training.h"
 
@@ -40,7 +41,6 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
                       struct fxe_obj **o)
 {
     const struct fx_param *p = &r->fn->params[i];
-    char what[128];
     *o = NULL;
     if (a->type == MSGPACK_OBJECT_NIL) {
         if (p->nullable)
@@ -49,8 +49,7 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
     }
     if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return wrong_type(r, i);
-    snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
-    if (fxe_req_object(r, a->via.u64, what, o) != 0)
+    if (fxe_req_object(r, a->via.u64, p->name, o) != 0)
         return -1;
     int known = (*o)->ptr || fx_root((*o)->cls) != fx_root(cls); /* else see fxe_call_resolve */
     if (known && !fxe_obj_is(*o, cls))
@@ -113,8 +112,6 @@ static int arg_unsent(struct fxe_req *r)
 
 int fxe_call_prepare(struct fxe_req *r)
 {
-    if (!r->args) /* those of a catalogue request are its own */
-        r->args = fx_header_get(&r->header, "args");
     if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
@@ -298,7 +295,7 @@ void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
     if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
-        !fxe_far_range(r) && !fxe_split_search(r))
+        !fxe_far_range(r) && !fxe_split_search(r) && !fxe_share_search(r))
         fx_invoke(fxe_api(), r->op, r->v);
 }
 
@@ -367,11 +364,15 @@ static int own_call(struct fxe_req *r)
 static int may_keep(struct fxe_req *r)
 {
     struct fxe_obj *whole = fxe_call_first(r);
-    int creates = 0, rc = 0;
-    for (int i = 0; i < r->fn->nparams; i++)
+    int creates = 0, keeps = 0, rc = 0;
+    for (int i = 0; i < r->fn->nparams; i++) {
         creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
+        keeps |= r->fn->params[i].kept == FX_KEPT;
+    }
+    if (creates || !keeps)
+        return 0;
     fxe_lock();
-    for (int i = 0; i < r->fn->nparams && !creates; i++) {
+    for (int i = 0; i < r->fn->nparams; i++) {
         if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
             continue;
         if (fxe_obj_within(whole, r->obj[i]))
