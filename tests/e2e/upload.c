@@ -3,6 +3,7 @@
  * A user of FAISS that passes large arrays more than once, as upload.t asks:
  *
  *     upload flat      train a Flat index
+ *     upload odd       train a Flat index of a metric that FAISS does not know
  *     upload same      train an index, and add the same vectors
  *     upload other     add other vectors
  *     upload little    add vectors of which one number is another one
@@ -81,6 +82,16 @@ static void flat(const float *x)
     faiss_Index_free(index);
 }
 
+/* What is known of FAISS's classes does not tell what it does here. */
+static void odd(const float *x)
+{
+    FaissIndexFlat *index = NULL;
+    check(faiss_IndexFlat_new_with(&index, D, -5), "new_with");
+    check(faiss_Index_train(index, N, x), "train");
+    printf("%d\n", faiss_Index_is_trained(index));
+    faiss_Index_free(index);
+}
+
 static void queries(const float *x)
 {
     FaissIndex *index = index_of("Flat");
@@ -117,6 +128,8 @@ int main(int argc, char **argv)
     float *x = random_vectors(N, D, 1);
     if (strcmp(what, "flat") == 0)
         flat(x);
+    else if (strcmp(what, "odd") == 0)
+        odd(x);
     else if (strcmp(what, "queries") == 0)
         queries(x);
     else if (strcmp(what, "batches") == 0)

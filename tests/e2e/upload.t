@@ -46,6 +46,9 @@ crosses "both were sent" 51200 60000
 far flat
 crosses "what a Flat index is trained with is not sent" 0 100
 is "it is trained as in process" "$RESULT" 1
+far odd
+crosses "neither is one of an unknown metric" 0 100
+is "it is trained as in process, too" "$RESULT" "$("$BUILD/tests/e2e/upload" odd)"
 far queries
 local_result=$("$BUILD/tests/e2e/upload" queries)
 is "three searches for the same queries find what FAISS finds" "$RESULT" "$local_result"

@@ -234,17 +234,26 @@ int fxe_call_ask(void *ctx, int op, union fx_val *v)
     return 0;
 }
 
+/* Computes the elements and the bytes of array i. */
+static int array_size(struct fxe_req *r, int i, size_t *bytes)
+{
+    const struct fx_param *p = &r->fn->params[i];
+    if (fx_size(r->fn, p->size, r->v, fxe_call_ask, r, &r->elems[i]) == 0 &&
+        fx_bytes(r->elems[i], (enum fx_elem)p->elem, bytes) == 0)
+        return 0;
+    return r->failed ? -1
+                     : fxe_fail(r, "argument", "%s: the size of %s does not fit in memory",
+                                r->fn->name, p->name);
+}
+
 static int arg_array(struct fxe_req *r, int i)
 {
     const struct fx_param *p = &r->fn->params[i];
     const msgpack_object *a = fxe_call_arg(r, i);
     const void *data;
     size_t want, size;
-    if (fx_size(r->fn, p->size, r->v, fxe_call_ask, r, &r->elems[i]) != 0 ||
-        fx_bytes(r->elems[i], (enum fx_elem)p->elem, &want) != 0)
-        return r->failed ? -1
-                         : fxe_fail(r, "argument", "%s: the size of %s does not fit in memory",
-                                    r->fn->name, p->name);
+    if (array_size(r, i, &want) != 0)
+        return -1;
     if (a->type == MSGPACK_OBJECT_NIL) {
         if (want && !p->nullable)
             return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
@@ -398,8 +407,33 @@ static void untrained_yet(struct fxe_req *r)
 
 int fxe_call_make(struct fxe_req *r)
 {
+/* A train whose vectors were not sent, because FAISS would not look at them: neither does the
+ * guard.
+ */
+static int make_unread(struct fxe_req *r)
+{
+    const msgpack_object *claimed = &fxe_call_arg(r, 2)->via.array.ptr[1];
+    size_t want;
+    for (int i = 0; i < r->fn->nparams; i++)
+        if (r->fn->params[i].kind != FX_ARRAY && arg_scalar(r, i) != 0)
+            return -1;
+    if (fxe_check_scalars(r) != 0 || array_size(r, 2, &want) != 0)
+        return -1;
+    if (claimed->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return wrong_type(r, 2);
+    if (claimed->via.u64 != want)
+        return fxe_fail(r, "argument", "%s: %s has %llu bytes, expected %zu", r->fn->name,
+                        r->fn->params[2].name, (unsigned long long)claimed->via.u64, want);
+    r->elems[2] = 0;
+    r->v[r->fn->nparams].i = 0;
+    r->unchanged = true;
+    return 0;
+}
+
     if (r->trains && fxe_train_first(r) != 0)
         return -1;
+    if (r->unread)
+        return make_unread(r);
     if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
         (r->replaces && fxe_replace_first(r) != 0))
         return -1;

@@ -392,11 +392,6 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
     }
     if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
         o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        if (r->unread) {
-            *data = "";
-            *size = (size_t)o->via.array.ptr[1].via.u64;
-            return 0;
-        }
         if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory))
             return fxe_fail(r, "limit", "too many uploads in one call");
         struct fx_buffer *b = &r->memory[r->nmemory];
