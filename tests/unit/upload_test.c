@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +233,60 @@ static void a_piece_that_comes_again_over_another_connection_counts(void **state
     close_pair(&q);
 }
 
+static void *upload_again(void *p)
+{
+    upload(p, 1);
+    return NULL;
+}
+
+/* While the first connection is being closed, it ends, and a third one begins to write to the
+ * place.
+ */
+static void a_piece_ends_with_the_connection_that_writes_it(void **state)
+{
+    struct pair p = open_pair(), q = open_pair(), third = open_pair();
+    pthread_t thread;
+    (void)state;
+    upload(&p, 0);
+    begin_piece(&p, 1);
+    pthread_mutex_lock(&p.c->lock);
+    assert_int_equal(pthread_create(&thread, NULL, upload_again, &q), 0);
+    while (__atomic_load_n(&p.c->refs, __ATOMIC_RELAXED) < 2)
+        sched_yield(); /* then it waits for the lock */
+    fxe_msg_free(p.c->msg);
+    p.c->msg = NULL;
+    begin_piece(&third, 1);
+    pthread_mutex_unlock(&p.c->lock);
+    pthread_join(thread, NULL);
+    assert_true(third.c->dead);
+    upload(&q, 2);
+    struct fx_buffer b = take_all();
+    fx_buffer_free(&b);
+    close_pair(&p);
+    close_pair(&q);
+    close_pair(&third);
+}
+
+/* The connection's memory may be another one's when the request is freed. */
+static void a_request_that_was_not_run_leaves_no_place(void **state)
+{
+    struct pair p = open_pair(), q = open_pair();
+    struct fxe_msg *m = NULL;
+    (void)state;
+    upload(&p, 0);
+    assert_int_equal(send_part(&p, 1, 0, SIZE_MAX, &m), 1);
+    assert_non_null(m->place);
+    fxe_place_end(m->place);
+    upload(&q, 1);
+    assert_false(p.c->dead);
+    fxe_msg_free(m);
+    upload(&q, 2);
+    struct fx_buffer b = take_all();
+    fx_buffer_free(&b);
+    close_pair(&p);
+    close_pair(&q);
+}
+
 static void memory_stays_while_a_piece_is_received(void **state)
 {
     struct pair p = open_pair();
@@ -257,6 +313,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_piece_that_comes_again_over_another_connection_counts,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_piece_ends_with_the_connection_that_writes_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_was_not_run_leaves_no_place, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(memory_stays_while_a_piece_is_received, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("upload", tests, NULL, NULL);

@@ -140,12 +140,17 @@ static void end_place(struct fxe_place *p, bool arrived)
     leave_blob(b);
 }
 
-void fxe_place_free(struct fxe_place *p)
+void fxe_place_end(struct fxe_place *p)
 {
     fxe_lock();
     end_place(p, false);
     fxe_unlock();
     free(p);
+}
+
+void fxe_place_free(struct fxe_place *p)
+{
+    fxe_place_end(p);
 }
 
 static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
@@ -188,22 +193,35 @@ fail:
 }
 
 /* A piece that is being received over one connection has come over another: the client has given
- * up the first one, which is broken, but not known to be.  The caller holds engine.lock, which is
- * released meanwhile. */
-static void give_up_place(struct fxe_blob *b, size_t piece)
+static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
 {
     struct fxe_place *p;
     DL_SEARCH_SCALAR(b->places, p, piece, piece);
-    struct fxe_conn *c = p && fxe_conn_try_ref(p->conn) ? p->conn : NULL;
-    if (c) {
+    return p;
+}
+
+ * up the first one, which is broken, but not known to be.  The caller holds engine.lock, which is
+ * released meanwhile: then the piece may have got another place, over a connection that still
+ * writes to it. */
+static void give_up_place(struct fxe_blob *b, size_t piece)
+{
+    struct fxe_place *p;
+    while ((p = place_of(b, piece))) {
+        struct fxe_conn *c = p->conn;
+        if (!fxe_conn_try_ref(c)) { /* nothing reads from it any more */
+            end_place(p, false);
+            continue;
+        }
         fxe_unlock();
         fxe_conn_kill(c); /* from now on nothing is read from it */
         fxe_conn_unref(c);
         fxe_lock();
-        DL_SEARCH_SCALAR(b->places, p, piece, piece);
+        p = place_of(b, piece);
+        if (p && p->conn == c)
+            end_place(p, false);
+        fxe_unlock();
+        fxe_lock();
     }
-    if (p)
-        end_place(p, false);
 }
 
 /* Returns the upload to copy the request's piece to, and counts the request as a user.  Returns

@@ -19,8 +19,10 @@ struct fxe_place;
  * upload, for which memory is made later.  The caller holds c's lock, and not engine.lock. */
 struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
                                  void **to);
-/* Frees the place.  Unless its `upload` request has been run, the upload still lacks the piece. The
- * caller does not hold engine.lock. */
+/* Ends the place: its connection need not exist any longer.  Unless its `upload` request has been
+ * run, the upload still lacks the piece.  The caller does not hold engine.lock. */
+void fxe_place_end(struct fxe_place *p);
+/* The same, and frees it. */
 void fxe_place_free(struct fxe_place *p);
 
 /* Makes `data` available for download and takes ownership of it (allocated with malloc).  Returns

@@ -300,6 +300,8 @@ void fxe_req_finish(struct fxe_req *r)
 {
     struct fxe_req *waiting = NULL;
     fxe_values_free(&r->values);
+    if (r->msg && r->msg->place) /* of a request that was not run */
+        fxe_place_end(r->msg->place);
     if (!r->repeated)
         fxe_stats_count(r);
     fxe_keep_commit(r); /* before the reply, and while the objects are locked */
