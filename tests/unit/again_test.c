@@ -37,10 +37,10 @@ static int tear_down(void **state)
     (void)state;
     fxe_session_end(one, &doomed);
     fxe_session_end(other, &doomed);
-    return fxe_again_drop_all() ? -1 : 0; /* nothing outlives its session */
+    return fxe_again_expire(0) == INT64_MAX ? 0 : -1; /* nothing outlives its session */
 }
 
-static void put(const struct fxe_session *s, uint64_t id)
+static void put(struct fxe_session *s, uint64_t id)
 {
     struct fx_buffer b = {malloc(SIZE), SIZE, 0};
     memset(b.data, (int)id, SIZE);
@@ -49,7 +49,7 @@ static void put(const struct fxe_session *s, uint64_t id)
 }
 
 /* Asks for an array whose bytes are all `byte`. */
-static bool take(const struct fxe_session *s, uint64_t id, size_t size, int byte)
+static bool take(struct fxe_session *s, uint64_t id, size_t size, int byte)
 {
     struct fx_buffer b = {0};
     uint8_t hash[FX_HASH_SIZE], *mine = malloc(size);
@@ -121,6 +121,43 @@ static void it_is_freed_before_the_memory_is_short(void **state)
     assert_false(take(other, ID, SIZE, ID));
 }
 
+/* What is kept here is not there for other engines. */
+static void all_of_them_are_256_mib_at_most(void **state)
+{
+    static const size_t large = 200 << 20, other_large = 57 << 20, too_large = (256 << 20) + 1;
+    struct fx_buffer b = {malloc(too_large), too_large, 0};
+    (void)state;
+    if (fxe_room() < (size_t)3 << 30)
+        skip(); /* they are fewer here */
+    fxe_again_put(one, ID, &b);
+    assert_non_null(b.data);
+    fx_buffer_free(&b);
+    b = (struct fx_buffer){malloc(large), large, 0};
+    fxe_again_put(one, ID, &b);
+    assert_true(fxe_again_has(one, ID, large));
+    put(other, ID);
+    assert_true(fxe_again_has(one, ID, large));
+    b = (struct fx_buffer){malloc(other_large), other_large, 0};
+    fxe_again_put(other, ID + 1, &b);
+    assert_false(fxe_again_has(one, ID, large)); /* the oldest has gone */
+    assert_true(fxe_again_has(other, ID + 1, other_large));
+}
+
+static void what_would_be_refused_gets_its_memory(void **state)
+{
+    (void)state;
+    put(one, ID);
+    assert_true(fxe_room_for(1) > 0);
+    assert_true(fxe_again_has(one, ID, SIZE));
+    fxe_room_for(SIZE_MAX);
+    assert_false(fxe_again_has(one, ID, SIZE));
+    put(one, ID);
+    free(fxe_room_realloc(NULL, 1));
+    assert_true(fxe_again_has(one, ID, SIZE));
+    assert_null(fxe_room_realloc(NULL, (size_t)1 << 47));
+    assert_false(fxe_again_has(one, ID, SIZE));
+}
+
 static void its_time_ends(void **state)
 {
     (void)state;
@@ -140,6 +177,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_secret_is_part_of_the_hash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_session_has_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_freed_before_the_memory_is_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_of_them_are_256_mib_at_most, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_would_be_refused_gets_its_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_time_ends, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("again", tests, NULL, NULL);

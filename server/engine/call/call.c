@@ -261,7 +261,9 @@ static int arg_array(struct fxe_req *r, int i)
         return 0;
     }
     if (p->dir == FX_OUT) {
-        r->v[i].p = want < LARGE || want <= fxe_room() ? malloc(want ? want : 1) : NULL;
+        r->v[i].p = want < LARGE || want <= fxe_room_for(want)
+                        ? fxe_room_realloc(NULL, want ? want : 1)
+                        : NULL;
         if (!r->v[i].p)
             return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes of %s",
                             r->fn->name, want, p->name);
@@ -277,7 +279,7 @@ static int arg_array(struct fxe_req *r, int i)
                         size, want);
     r->v[i].p = (void *)(uintptr_t)data;
     if (p->dir == FX_INOUT) {
-        void *copy = malloc(want ? want : 1);
+        void *copy = fxe_room_realloc(NULL, want ? want : 1);
         if (!copy)
             return fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
         memcpy(copy, data, want);
@@ -405,8 +407,6 @@ static void untrained_yet(struct fxe_req *r)
         r->v[r->fn->nparams].i = 0;
 }
 
-int fxe_call_make(struct fxe_req *r)
-{
 /* A train whose vectors were not sent, because FAISS would not look at them: neither does the
  * guard.
  */
@@ -430,10 +430,12 @@ static int make_unread(struct fxe_req *r)
     return 0;
 }
 
-    if (r->trains && fxe_train_first(r) != 0)
-        return -1;
+int fxe_call_make(struct fxe_req *r)
+{
     if (r->unread)
         return make_unread(r);
+    if (r->trains && fxe_train_first(r) != 0)
+        return -1;
     if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
         (r->replaces && fxe_replace_first(r) != 0))
         return -1;

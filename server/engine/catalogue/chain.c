@@ -150,6 +150,8 @@ static ssize_t put(void *ctx, const char *data, size_t n)
         return 0;
     if (want > f->room) {
         size_t room = want + f->room;
+        if (room > f->most)
+            f->most = fxe_room_for(2 * room) / 2;
         unsigned char *more = room <= f->most ? realloc(f->data, room) : NULL;
         if (!more) {
             f->state = TOO_LARGE;

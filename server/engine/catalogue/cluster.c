@@ -48,7 +48,7 @@ static int read_clustering(struct fxe_req *r, struct clustering *c)
     if (c->k > c->n)
         return fxe_fail(r, "argument", "%s: k is %lld, but there are only %lld vectors",
                         r->operation->name, (long long)c->k, (long long)c->n);
-    if (fxe_room() < COPIES * size + LITTLE)
+    if (fxe_room_for(COPIES * size + LITTLE) < COPIES * size + LITTLE)
         return fxe_fail(r, "limit", "%s: the server has no memory to cluster %zu bytes of vectors",
                         r->operation->name, size);
     return 0;

@@ -99,7 +99,7 @@ static int read_keys(struct fxe_req *r, struct work *w)
                         "another number only for an IndexIVFFlat with a flat quantizer",
                         r->operation->name, (long long)w->nlist, (long long)now);
     size_t bytes = (size_t)w->n * (size_t)w->d * sizeof(float);
-    if (fxe_room() < COPIES * bytes + LITTLE)
+    if (fxe_room_for(COPIES * bytes + LITTLE) < COPIES * bytes + LITTLE)
         return fxe_fail(r, "limit",
                         "%s: the server has no memory for %d copies of %zu bytes of vectors",
                         r->operation->name, COPIES, bytes);

@@ -33,7 +33,7 @@ void fxe_vectors_free(struct fxe_vectors *v)
 /* Is there room for an array and a copy of it? */
 static bool has_room(size_t size)
 {
-    return size < LARGE || size <= fxe_room() / 2;
+    return size < LARGE || size <= fxe_room_for(2 * size) / 2;
 }
 
 static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,

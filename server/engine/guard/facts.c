@@ -5,6 +5,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/again.h"
 
 enum {
     WORK = 100000000,  /* multiplications that a first trial may take */
@@ -196,6 +197,9 @@ int fxe_may_outgrow(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_a
         fxe_api()->Index_sa_code_size(o->ptr, &size) == 0 && size > 0)
         each = size < each ? size : each;
     each = 2 * (each + sizeof(idx_t)); /* a list that is full doubles */
-    size_t room = fxe_room_unused((size_t)rows(r) * each > MUCH);
-    return room < (size_t)fxe_ntotal_of(o) * each && room < touched(o, (size_t)rows(r)) * each;
+    size_t room = fxe_room_unused((size_t)rows(r) * each > MUCH), all = (size_t)fxe_ntotal_of(o);
+    if (room >= all * each)
+        return 0;
+    size_t need = touched(o, (size_t)rows(r)) * each;
+    return room < need && (!fxe_again_drop_all() || fxe_room_unused(true) < need);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "server/engine/engine.h"
+#include "server/engine/objects/again.h"
 
 enum { LATELY_MS = 50 };
 
@@ -113,6 +114,18 @@ size_t fxe_room(void)
 {
     look_again(true);
     return __atomic_load_n(&last.room, __ATOMIC_RELAXED);
+}
+
+size_t fxe_room_for(size_t bytes)
+{
+    size_t room = fxe_room();
+    return room < bytes && fxe_again_drop_all() ? fxe_room() : room;
+}
+
+void *fxe_room_realloc(void *old, size_t size)
+{
+    void *p = realloc(old, size);
+    return p || !fxe_again_drop_all() ? p : realloc(old, size);
 }
 
 size_t fxe_room_lately(void)

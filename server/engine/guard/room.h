@@ -17,8 +17,13 @@ void fxe_room_init(void);
 size_t fxe_room(void);
 /* The same, but up to some milliseconds old, and cheap. */
 size_t fxe_room_lately(void);
-/* The same without memory that was freed, but not returned to the kernel: it may be in pieces.
- * `fresh`: not some milliseconds old. */
+/* The same, after dropping what can be had again without trouble (objects/again.h) if there are not
+ * `bytes`.  Call it before refusing something. */
+size_t fxe_room_for(size_t bytes);
+/* realloc, which is tried again after the same. */
+void *fxe_room_realloc(void *old, size_t size);
+/* Bytes as of fxe_room, without memory that was freed, but not returned to the kernel: it may be in
+ * pieces. `fresh`: not some milliseconds old. */
 size_t fxe_room_unused(bool fresh);
 
 #endif

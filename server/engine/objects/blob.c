@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "proto/content.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
@@ -73,7 +74,7 @@ void fxe_blobs_free(struct fxe_session *s)
 {
     while (s->blobs)
         remove_blob(s, s->blobs);
-    fxe_again_drop(s);
+    fxe_again_leave(s);
 }
 
 /* Clients choose the ids of uploads, the engine those of downloads; the top bit separates them. */
@@ -145,12 +146,12 @@ void fxe_place_end(struct fxe_place *p)
     fxe_lock();
     end_place(p, false);
     fxe_unlock();
-    free(p);
 }
 
 void fxe_place_free(struct fxe_place *p)
 {
     fxe_place_end(p);
+    free(p);
 }
 
 static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
@@ -178,7 +179,7 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
         *whole = (struct fx_buffer){0};
     } else {
         b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-        b->data = (struct fx_buffer){malloc(size ? size : 1), size, 0};
+        b->data = (struct fx_buffer){fxe_room_realloc(NULL, size ? size : 1), size, 0};
         b->seen = calloc(b->npieces + 1, 1);
         if (!b->data.data || !b->seen)
             goto fail;
@@ -192,7 +193,6 @@ fail:
     return NULL;
 }
 
-/* A piece that is being received over one connection has come over another: the client has given
 static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
 {
     struct fxe_place *p;
@@ -200,6 +200,7 @@ static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
     return p;
 }
 
+/* A piece that is being received over one connection has come over another: the client has given
  * up the first one, which is broken, but not known to be.  The caller holds engine.lock, which is
  * released meanwhile: then the piece may have got another place, over a connection that still
  * writes to it. */
@@ -214,12 +215,12 @@ static void give_up_place(struct fxe_blob *b, size_t piece)
         }
         fxe_unlock();
         fxe_conn_kill(c); /* from now on nothing is read from it */
-        fxe_conn_unref(c);
         fxe_lock();
         p = place_of(b, piece);
         if (p && p->conn == c)
             end_place(p, false);
         fxe_unlock();
+        fxe_conn_unref(c);
         fxe_lock();
     }
 }

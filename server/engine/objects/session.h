@@ -20,6 +20,7 @@ struct fxe_session {
     uint8_t token[FX_TOKEN_SIZE];
     struct fxe_obj *objects; /* list, through obj.next */
     struct fxe_blob *blobs;  /* by id */
+    struct fxe_used *used;   /* an upload that is kept after its call, see objects/again.h */
     struct fxe_stream *streams;
     struct fxe_conn *conns; /* list, through conn.next */
     int busy;               /* requests and loads from streams that are running */

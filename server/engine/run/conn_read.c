@@ -12,6 +12,7 @@
 #include "proto/zmtp.h"
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/engine.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
@@ -148,7 +149,7 @@ static int make_room(struct fxe_conn *c, size_t size)
     }
     /* FAISS reads arrays in place: malloc's alignment is enough for all types.  Not NULL for an
      * empty frame, because many callers take NULL for "no array". */
-    b->data = malloc(c->room ? c->room : 1);
+    b->data = fxe_room_realloc(NULL, c->room ? c->room : 1);
     if (!b->data) {
         refuse(c, "limit", "the server has no memory for an array of %zu bytes", size);
         return -1;
@@ -182,7 +183,8 @@ static int grow(struct fxe_conn *c)
 {
     struct fx_buffer *b = &c->msg->frames[c->msg->nframes - 1];
     size_t used = c->room, more = b->size - used < 3 * used ? b->size - used : 3 * used;
-    void *data = fxe_kept_is_full(more, c->msg->kept) ? NULL : realloc(b->data, used + more);
+    void *data =
+        fxe_kept_is_full(more, c->msg->kept) ? NULL : fxe_room_realloc(b->data, used + more);
     if (!data) {
         refuse(c, "limit", "the server has no memory for an array of %zu bytes at present",
                b->size);

@@ -9,6 +9,7 @@
 #include "server/engine/call/special.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/dialect/dialect.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/blob.h"
@@ -299,9 +300,9 @@ static void follow(struct fxe_req *r, struct fxe_req *next)
 void fxe_req_finish(struct fxe_req *r)
 {
     struct fxe_req *waiting = NULL;
-    fxe_values_free(&r->values);
     if (r->msg && r->msg->place) /* of a request that was not run */
         fxe_place_end(r->msg->place);
+    fxe_values_free(&r->values);
     if (!r->repeated)
         fxe_stats_count(r);
     fxe_keep_commit(r); /* before the reply, and while the objects are locked */
@@ -342,7 +343,7 @@ void *fxe_req_alloc(struct fxe_req *r, size_t size)
 {
     void *p = NULL;
     if (r->nmemory < (int)(sizeof r->memory / sizeof *r->memory))
-        p = malloc(size ? size : 1);
+        p = fxe_room_realloc(NULL, size ? size : 1);
     if (p)
         r->memory[r->nmemory++] = (struct fx_buffer){p, size, 0};
     else

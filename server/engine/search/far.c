@@ -110,7 +110,7 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
         fxe_api()->RangeSearchResult_lims(result, &lims);
         fxe_api()->RangeSearchResult_labels(result, &labels, &distances);
         size_t got = lims[n];
-        if (got > fxe_room() / RESULT || more_room(f, have, got) != 0) {
+        if (got > fxe_room_for(got * RESULT) / RESULT || more_room(f, have, got) != 0) {
             fxe_fail(r, "limit",
                      "%s: %zu results of the first %zu queries do not fit in the remaining "
                      "memory; search for fewer at a time, or within a smaller radius",
@@ -137,7 +137,7 @@ int fxe_far_range(struct fxe_req *r)
     size_t each = (size_t)(ntotal > 0 ? ntotal : 0) * RESULT * HELD;
     if (n == 0 || n * each < 1 << 26) /* small in any case */
         return 0;
-    size_t room = fxe_room() / SHARE, at_once = room / each;
+    size_t room = fxe_room_for(n * each * SHARE) / SHARE, at_once = room / each;
     if (at_once >= n)
         return 0;
     at_once = at_once > PART ? at_once / PART * PART : at_once ? at_once : 1;
