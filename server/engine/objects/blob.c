@@ -318,7 +318,8 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
                  FX_SECRET_SIZE, FX_HASH_SIZE);
         return;
     }
-    bool had = fxe_again_take(r->session, same, size, secret, hash, &data);
+    bool had =
+        r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
     fxe_lock();
     struct fxe_blob *b = find_blob(r->session, id, 1);
     if (b) /* the question was asked before, and its answer is lost */
@@ -333,10 +334,16 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
     }
 }
 
-/* Hashing takes long enough to be kept off the workers. */
+/* Hashing takes long enough to be kept off the workers.  If there is nothing to be hashed, the
+ * question is answered as quickly as others are. */
 static int prepare_upload(struct fxe_req *r)
 {
-    r->lane = fx_header_get(&r->header, "same") ? FXE_WIDE : FXE_SMALL;
+    uint64_t same, size;
+    r->lane = fx_header_uint(&r->header, "same", &same) &&
+                      fx_header_uint(&r->header, "size", &size) &&
+                      fxe_again_has(r->session, same, size)
+                  ? FXE_WIDE
+                  : FXE_SMALL;
     return 0;
 }
 
@@ -345,7 +352,7 @@ static void run_upload(struct fxe_req *r)
     uint64_t id, size, offset;
     if (get_uint(r, "id", &id) || get_uint(r, "size", &size))
         return;
-    if (r->lane == FXE_WIDE) {
+    if (fx_header_get(&r->header, "same")) {
         run_upload_again(r, id, size);
         return;
     }
