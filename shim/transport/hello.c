@@ -90,7 +90,8 @@ static int exchange(struct fx_conn *c, const struct fx_credentials *who,
 /* What both hello and attach answer. */
 static void read_engine(const struct fx_header *h, struct fx_welcome *w)
 {
-    w->instance = w->durable = 0;
+    w->instance = w->durable = w->again = 0;
+    fx_header_uint(h, "again", &w->again);
     fx_header_uint(h, "instance", &w->instance);
     fx_header_uint(h, "durable", &w->durable);
     copy_text(h, "near", w->near, sizeof w->near);

@@ -22,6 +22,8 @@ struct fx_welcome {
     uint8_t token[FX_TOKEN_SIZE];
     uint64_t instance;               /* which engine it is; 0: it has not said */
     uint64_t durable;                /* 1: the next engine knows what this one has answered */
+    uint64_t again;                  /* 1: it may keep an array after the call, and trains that
+                                        need no vectors need not have them */
     char version[FX_VERSION_SIZE];   /* of its FAISS */
     char near[FX_NEAR_SIZE];         /* its endpoint for this host, or "" */
     char previous[FX_PREVIOUS_SIZE]; /* after a refusal: how the engine that held the session ended,
@@ -33,7 +35,7 @@ struct fx_welcome {
 int fx_hello(struct fx_conn *c, const struct fx_credentials *who, struct fx_welcome *w,
              int64_t deadline);
 
-/* Join the session of w->token; `near`, `instance` and `durable` are filled in. */
+/* Join the session of w->token; `near`, `instance`, `durable` and `again` are filled in. */
 int fx_attach(struct fx_conn *c, const struct fx_credentials *who, struct fx_welcome *w,
               int64_t deadline);
 

@@ -232,8 +232,11 @@ static int introduce(struct fx_conn *c, int attach, int64_t deadline)
 /* A channel over a connection that has been introduced; with the session's lock. */
 static struct fx_channel new_channel(struct fx_conn *c, int near)
 {
-    struct fx_channel ch = {
-        .conn = c, .epoch = session.epoch, .generation = session.generation, .near = near};
+    struct fx_channel ch = {.conn = c,
+                            .epoch = session.epoch,
+                            .generation = session.generation,
+                            .near = near,
+                            .again = session.welcome.again == 1};
     memcpy(ch.token, session.welcome.token, sizeof ch.token);
     return ch;
 }

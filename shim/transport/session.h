@@ -35,6 +35,7 @@ struct fx_channel {
     unsigned generation;          /* of the session that it is in, */
     uint8_t token[FX_TOKEN_SIZE]; /* and that session's token */
     int near;                     /* over a Unix socket: memfds can be passed */
+    int again;                    /* arrays may be left out, see calls/sent.h and calls/call.c */
 };
 
 /* Set the server; NULL or "" clears it.  See faissx_configure. */

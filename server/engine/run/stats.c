@@ -118,6 +118,7 @@ static void pack_engine(struct fxe_req *r)
     pack_str(r, "tenant", fxe_engine.options.tenant);
     if (r->conn->near && fxe_engine.options.near[0])
         pack_str(r, "near", fxe_engine.options.near);
+    pack_uint(r, "again", 1);
 }
 
 const struct fxe_operation fxe_attach_operation = {"attach", 1, NULL, pack_engine, NULL};
