@@ -157,7 +157,7 @@ static int pack_array(struct fx_call *c, int i)
         msgpack_pack_nil(&c->rpc.pk);
     } else if (p->dir == FX_OUT) {
         msgpack_pack_true(&c->rpc.pk);
-    } else if (c->unsent) {
+    } else if (c->unsent && c->rpc.self->channel.again) { /* it may be another engine now */
         msgpack_pack_array(&c->rpc.pk, 2);
         fx_pack_str(&c->rpc.pk, "unsent");
         msgpack_pack_uint64(&c->rpc.pk, bytes);
@@ -329,30 +329,36 @@ static int changes(const struct fx_call *c)
 }
 
 /* Train of a Flat index does nothing.  Only the server knows whether the index is one. */
-static int may_be_unread(const struct fx_call *c)
+static int may_be_unread(const struct fx_call *c, const struct fx_thread *self)
 {
     return c->op == FX_OP_Index_train && c->v[2].p && c->elems[2] > FX_PIECE / sizeof(float) &&
-           !c->rpc.self->channel.near;
+           self->channel.again && !self->channel.near;
 }
 
-/* Makes the call without its vectors.  If that is refused, for whatever reason, it is as if it had
- * not been tried. */
-static int call_unsent(struct fx_call *c, const struct fx_request *q)
+/* Makes the call, first without its vectors if they may not be needed: only the server's asking for
+ * them means that they are.  Both together have the time of one call. */
+static int request(struct fx_call *c, const struct fx_request *q)
 {
     struct fx_error before;
-    c->rpc.self = fx_self();
-    if (!c->rpc.self || !may_be_unread(c))
-        return 1;
+    struct fx_thread *self = fx_self();
+    if (!self || !may_be_unread(c, self))
+        return fx_rpc_call(&c->rpc, q);
+    struct fx_outer outer = self->outer;
+    unsigned failures = self->failures;
     fx_error_save(&before);
     c->unsent = 1;
     int rc = fx_rpc_call(&c->rpc, q);
     c->unsent = 0;
-    if (rc != 0 && !c->rpc.answered) { /* nor would the vectors arrive */
+    if (rc == 0 || !c->rpc.wanted) {
         free(before.text);
-        return -1;
+        return rc;
     }
     fx_error_restore(&before);
-    return rc == 0 ? 0 : 1;
+    self->failures = failures;
+    self->outer.deadline = c->rpc.deadline;
+    rc = fx_rpc_call(&c->rpc, q);
+    self->outer = outer;
+    return rc;
 }
 
 static int run_call(struct fx_call *c)
@@ -371,10 +377,7 @@ static int run_call(struct fx_call *c)
             fx_rpc_tell_outcome(&c->rpc);
         return -1;
     }
-    int rc = call_unsent(c, &q);
-    if (rc == 1)
-        rc = fx_rpc_call(&c->rpc, &q);
-    rc = fx_call_finish(c, rc);
+    int rc = fx_call_finish(c, request(c, &q));
     if (rc != 0)
         fx_uploads_drop(&c->rpc.payload);
     if (rc != 0 && c->fn->ret.kind == FX_ARRAY) {

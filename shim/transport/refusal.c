@@ -14,7 +14,7 @@ static const struct {
     {"argument", FAISSX_E_ARGUMENT}, {"unsupported", FAISSX_E_UNSUPPORTED},
     {"missing", FAISSX_E_MISSING},   {"limit", FAISSX_E_LIMIT},
     {"timeout", FAISSX_E_TIMEOUT},   {"protocol", FAISSX_E_PROTOCOL},
-    {"shutdown", FAISSX_E_CONNECT},
+    {"shutdown", FAISSX_E_CONNECT},  {"unsent", FAISSX_E_ARGUMENT},
 };
 
 int fx_refusal(const struct fx_header *reply, int other)

@@ -296,6 +296,7 @@ int fx_rpc_recv(struct fx_rpc *r)
         return 0;
     }
     fx_refusal(&r->reply, FAISSX_E_FAISS);
+    r->wanted = fx_header_is(&r->reply, "kind", "unsent");
     if (fx_error_kind() == FAISSX_E_SESSION) {
         fx_session_lost(r->generation, r->deadline);
         r->trouble = FX_SESSION_LOST;

@@ -70,6 +70,7 @@ struct fx_rpc {
     int repeats;           /* the caller repeats the request: see repeat.h */
     size_t again_at;       /* where in the header it says whether it was sent before */
     int doubt;             /* it was sent before, and there was no answer */
+    int wanted;            /* the server asks for an array that was left out */
     int tries, renewals;   /* reconnections, and new sessions, so far */
     int most;              /* reconnections that are allowed */
     struct fx_error first; /* the error that the first reconnection followed, or no text */

@@ -105,9 +105,10 @@ static int arg_unsent(struct fxe_req *r)
     struct fxe_obj *o = r->obj[0];
     r->unread =
         o && o->ptr && !fxe_kept_of(o) && !fxe_training_of(o) && fxe_obj_is(o, FX_CLASS_IndexFlat);
+    r->wanted = !r->unread;
     return r->unread ? 0
-                     : fxe_fail(r, "argument", "%s: FAISS reads %s, which was not sent",
-                                r->fn->name, r->fn->params[2].name);
+                     : fxe_fail(r, "unsent", "%s: FAISS reads %s, which was not sent", r->fn->name,
+                                r->fn->params[2].name);
 }
 
 int fxe_call_prepare(struct fxe_req *r)

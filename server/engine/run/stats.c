@@ -19,6 +19,8 @@ static struct {
 
 void fxe_stats_count(const struct fxe_req *r)
 {
+    if (r->wanted)
+        return; /* it comes again */
     __atomic_add_fetch(&stats.requests, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&stats.by_op[r->op], 1, __ATOMIC_RELAXED);
     fxe_index_count(r);
@@ -116,9 +118,9 @@ static void pack_engine(struct fxe_req *r)
     pack_uint(r, "instance", fxe_engine.instance);
     pack_uint(r, "durable", fxe_answers_are_durable());
     pack_str(r, "tenant", fxe_engine.options.tenant);
+    pack_uint(r, "again", 1);
     if (r->conn->near && fxe_engine.options.near[0])
         pack_str(r, "near", fxe_engine.options.near);
-    pack_uint(r, "again", 1);
 }
 
 const struct fxe_operation fxe_attach_operation = {"attach", 1, NULL, pack_engine, NULL};
