@@ -231,8 +231,11 @@ uint64_t fx_upload(const void *data, size_t size)
         rc = send_it(&u);
     } else {
         struct fx_sent array = fx_sent_of(data, size, u.id);
-        uint64_t same = fx_sent_find(&array);
-        if (!same || !is_there(&u, same))
+        uint64_t same = self->channel.again ? fx_sent_find(&array) : 0;
+        int there = same ? is_there(&u, same) : 0;
+        if (same && fx_session_generation() != array.generation)
+            rc = fx_fail(FAISSX_E_SESSION, "the session was lost while an array was asked for");
+        else if (!there)
             rc = send_it(&u);
         if (rc == 0)
             fx_sent_note(&array);

@@ -124,7 +124,7 @@ static int prepare(struct fx_rpc *r, const struct fx_request *q)
     fx_rpc_header(r, q->keys);
     if (q->pack(r, q->ctx) == 0)
         return 0;
-    if (fx_error_kind() == FAISSX_E_SESSION && self->channel.generation != r->generation)
+    if (fx_error_kind() == FAISSX_E_SESSION && fx_session_generation() != r->generation)
         r->trouble = FX_SESSION_LOST; /* while an array was uploaded */
     return -1;
 }
