@@ -238,7 +238,7 @@ uint64_t fx_upload(const void *data, size_t size)
         else if (!there)
             rc = send_it(&u);
         if (rc == 0)
-            fx_sent_note(&array);
+            fx_sent_note(&array, self->outer.id);
     }
     if (rc != 0)
         remember_left(u.id);

@@ -7,6 +7,7 @@
 #include "shim/calls/blob.h"
 #include "shim/calls/handle.h"
 #include "shim/calls/join.h"
+#include "shim/calls/sent.h"
 #include "shim/faissx.h"
 #include "shim/real.h"
 #include "shim/remote_table.h"
@@ -349,11 +350,13 @@ static int request(struct fx_call *c, const struct fx_request *q)
     c->unsent = 1;
     int rc = fx_rpc_call(&c->rpc, q);
     c->unsent = 0;
-    if (rc == 0 || !c->rpc.wanted) {
+    if (rc != 0 && !c->rpc.wanted) {
         free(before.text);
         return rc;
     }
     fx_error_restore(&before);
+    if (rc == 0)
+        return 0;
     self->failures = failures;
     self->outer.deadline = c->rpc.deadline;
     rc = fx_rpc_call(&c->rpc, q);
@@ -377,7 +380,10 @@ static int run_call(struct fx_call *c)
             fx_rpc_tell_outcome(&c->rpc);
         return -1;
     }
-    int rc = fx_call_finish(c, request(c, &q));
+    int rc = request(c, &q);
+    if (c->rpc.payload.nuploads)
+        fx_sent_used();
+    rc = fx_call_finish(c, rc);
     if (rc != 0)
         fx_uploads_drop(&c->rpc.payload);
     if (rc != 0 && c->fn->ret.kind == FX_ARRAY) {

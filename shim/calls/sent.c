@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "proto/content.h"
+#include "shim/thread.h"
 #include "shim/transport/session.h"
+
+enum { ASK_MS = 25000 }; /* the server keeps it for 30 seconds */
 
 /* Nobody waits for the lock: a process that was forked while another thread had it would for ever.
  */
@@ -33,17 +36,41 @@ uint64_t fx_sent_find(const struct fx_sent *array)
     uint64_t id = 0;
     if (pthread_mutex_trylock(&last.lock) != 0)
         return 0;
-    if (last.array.size == array->size && last.array.generation == array->generation &&
+    if (last.array.size == array->size && fx_now_ms() - last.array.used_ms < ASK_MS &&
+        last.array.generation == array->generation &&
         memcmp(last.array.pages, array->pages, sizeof array->pages) == 0)
         id = last.array.id;
     pthread_mutex_unlock(&last.lock);
     return id;
 }
 
-void fx_sent_note(const struct fx_sent *array)
+/* Is the array that is remembered a larger one of the same call? */
+static int is_smaller(const struct fx_sent *array)
 {
+    const struct fx_sent *l = &last.array;
+    return array->call && l->call == array->call && l->thread == array->thread &&
+           l->generation == array->generation && l->size > array->size;
+}
+
+void fx_sent_note(const struct fx_sent *array, uint64_t call)
+{
+    struct fx_sent a = *array;
+    a.call = call;
+    a.thread = fx_self();
+    a.used_ms = fx_now_ms();
     if (pthread_mutex_trylock(&last.lock) != 0)
         return;
-    last.array = *array;
+    if (!is_smaller(&a))
+        last.array = a;
+    pthread_mutex_unlock(&last.lock);
+}
+
+void fx_sent_used(void)
+{
+    const void *self = fx_self();
+    if (pthread_mutex_trylock(&last.lock) != 0)
+        return;
+    if (last.array.thread == self)
+        last.array.used_ms = fx_now_ms();
     pthread_mutex_unlock(&last.lock);
 }
