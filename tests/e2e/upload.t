@@ -56,6 +56,9 @@ crosses "the queries were sent once" 6400 8000
 far batches
 is "batches that the program makes in the same memory are added as they are" "$RESULT" \
     "$(for i in 1 2 3 4 5; do echo "$((i * 400000)) vectors, as added"; done)"
+stats=$("${OTHER_HOST[@]}" "$BUILD/tests/e2e/raw" "$SERVER" '{"operation":"stats","api_key":""}')
+is "a train whose vectors the server asks for counts once" "$(value faiss_Index_train "$stats")" 6
+is "and not as an error" "$(value errors "$stats")" 0
 ok "the server stops" stop_server
 
 # What is kept for another call takes no memory that the index needs: it has to move as it grows.
