@@ -36,8 +36,8 @@ int fx_digest_end(struct fx_digest *d, struct fx_content *c);
 int fx_content_pages(int (*read_at)(void *ctx, void *page, uint64_t offset), void *ctx,
                      uint64_t size, uint8_t pages[FX_HASH_SIZE]);
 
-/* The hash of an array that only those can find another array for who know the secret: it is
- * random, and used once. */
+/* A hash that depends on a secret, which is random and used once: who does not know it can hardly
+ * find two arrays that have the same hash more often than for one secret in 2^32. */
 enum { FX_SECRET_SIZE = 192 };
 void fx_content_hash_secretly(const void *data, size_t n, const void *secret,
                               uint8_t hash[FX_HASH_SIZE]);
