@@ -14,6 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/content.h"
+#include "server/engine/guard/room.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/objects/blob.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
@@ -121,8 +124,8 @@ static int send_part(struct pair *p, int k, size_t at, size_t n, struct fxe_msg 
     return rc;
 }
 
-/* Runs the request, as the engine does, and returns whether it succeeded. */
-static int run(struct pair *p, struct fxe_msg *m)
+/* Runs the request, as the engine does, and returns whether it succeeded.  Sets *lane. */
+static int run_in(struct pair *p, struct fxe_msg *m, enum fxe_lane *lane)
 {
     struct fxe_req *r = fxe_req_new(m, p->c);
     assert_non_null(r);
@@ -131,6 +134,7 @@ static int run(struct pair *p, struct fxe_msg *m)
     fxe_unlock();
     r->operation->run(r);
     int failed = r->failed;
+    *lane = r->lane;
     struct fxe_obj *doomed = NULL;
     fxe_lock();
     fxe_session_leave(session, &doomed);
@@ -139,6 +143,12 @@ static int run(struct pair *p, struct fxe_msg *m)
     fxe_req_clear(r);
     free(r);
     return !failed;
+}
+
+static int run(struct pair *p, struct fxe_msg *m)
+{
+    enum fxe_lane lane;
+    return run_in(p, m, &lane);
 }
 
 /* Sends piece k.  Returns where the engine has received it. */
@@ -287,6 +297,53 @@ static void a_request_that_was_not_run_leaves_no_place(void **state)
     close_pair(&q);
 }
 
+/* Asks for what was upload `same`, with a hash that no array has.  Returns the lane of that. */
+static enum fxe_lane ask(struct pair *p, int same)
+{
+    static const char secret[FX_SECRET_SIZE], hash[FX_HASH_SIZE];
+    struct fxe_msg *m = calloc(1, sizeof *m);
+    enum fxe_lane lane;
+    msgpack_sbuffer head;
+    msgpack_packer pk;
+    msgpack_sbuffer_init(&head);
+    msgpack_packer_init(&pk, &head, msgpack_sbuffer_write);
+    msgpack_pack_map(&pk, 7);
+    fx_pack_str(&pk, "operation");
+    fx_pack_str(&pk, "upload");
+    fx_pack_str(&pk, "session");
+    fx_pack_bin(&pk, session->token, FX_TOKEN_SIZE);
+    fx_pack_str(&pk, "id");
+    msgpack_pack_int(&pk, ID + 1);
+    fx_pack_str(&pk, "size");
+    msgpack_pack_int(&pk, TOTAL);
+    fx_pack_str(&pk, "same");
+    msgpack_pack_int(&pk, same);
+    fx_pack_str(&pk, "secret");
+    fx_pack_bin(&pk, secret, sizeof(secret));
+    fx_pack_str(&pk, "hash");
+    fx_pack_bin(&pk, hash, sizeof(hash));
+    m->frames[0].size = head.size;
+    m->frames[0].data = msgpack_sbuffer_release(&head);
+    m->nframes = m->seen = 1;
+    assert_true(run_in(p, m, &lane));
+    return lane;
+}
+
+static void only_what_is_hashed_takes_the_wide_lane(void **state)
+{
+    struct pair p = open_pair();
+    struct fx_buffer b = {malloc(TOTAL), TOTAL, 0};
+    (void)state;
+    fxe_room_init();
+    memset(b.data, 1, TOTAL);
+    assert_int_equal(ask(&p, ID), FXE_SMALL);
+    fxe_again_put(session, ID, &b);
+    assert_int_equal(ask(&p, ID + 5), FXE_SMALL);
+    assert_int_equal(ask(&p, ID), FXE_WIDE);
+    assert_int_equal(ask(&p, ID), FXE_SMALL); /* it was another one, and is gone */
+    close_pair(&p);
+}
+
 static void memory_stays_while_a_piece_is_received(void **state)
 {
     struct pair p = open_pair();
@@ -317,6 +374,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_was_not_run_leaves_no_place, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(only_what_is_hashed_takes_the_wide_lane, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_stays_while_a_piece_is_received, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("upload", tests, NULL, NULL);
