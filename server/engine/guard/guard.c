@@ -296,6 +296,12 @@ static double ntotal_with(const struct candidate *c)
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
 }
 
+static void one_thread(struct fxe_req *r)
+{
+    r->alone = true;
+    fxe_wide_alone();
+}
+
 /* Tries the call.  Returns 0, or -1 with the reply set if it must not be made.  `row` is what the
  * table has on the call, or NULL. */
 static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
@@ -336,7 +342,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
      * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
      * makes the call, unless the graph is large and would take too long. */
     if (c->r->fn && (row || c->tight || (hangs && ntotal_with(c) <= REPEATABLE)))
-        fxe_wide_alone();
+        one_thread(c->r);
     return 0;
 }
 
