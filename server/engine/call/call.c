@@ -222,8 +222,9 @@ static void *zeros;
 static void make_zeros(void)
 {
     enum { SIZE = 64 << 20 }; /* read only, so it takes no memory: a vector of any dimension */
-    void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    zeros = p == MAP_FAILED ? NULL : p;
+    zeros = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (zeros == MAP_FAILED)
+        zeros = NULL;
 }
 
 static void *no_elements(void)

@@ -126,8 +126,8 @@ static int codes(struct fxe_req *r)
     return 0;
 }
 
-/* FAISS checks this since v1.12.0, but not in FastScan classes, and v1.12.0 does it where nothing can
- * catch the exception. */
+/* FAISS checks this since v1.12.0, but not in FastScan classes, and v1.12.0 does it where nothing
+ * can catch the exception. */
 static int assigned(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
