@@ -280,6 +280,42 @@ static void a_failure_without_an_error_code_is_known_until_the_next_call(void **
     faiss_RangeSearchResult_free(result);
 }
 
+static void *call_from_another_thread(void *arg)
+{
+    static const float x[2] = {1, 3};
+    float centroid = 0;
+    *(int *)arg = faiss_kmeans_clustering(1, 2, 1, x, &centroid, &(float){0});
+    return (void *)(intptr_t)faissx_last_call();
+}
+
+/* A server that is stopping refuses the new thread's connection at first. */
+static void a_connection_that_was_had_at_the_second_attempt_is_no_failure(void **state)
+{
+    static const float one = 2;
+    static const struct answer answers[] = {
+        {.operation = "attach", .kind = "shutdown"},
+        {.operation = "attach"},
+        {.operation = "faiss_kmeans_clustering",
+         .frames = {{&one, sizeof one}, {&one, sizeof one}},
+         .n = 2},
+    };
+    FaissRangeSearchResult *result = NULL;
+    pthread_t thread;
+    void *last = NULL;
+    int rc = -1;
+    (void)state;
+    assert_int_equal(faissx_configure(endpoint, NULL, NULL), 0);
+    assert_int_equal(faiss_RangeSearchResult_new(&result, 3), 0);
+    faiss_fvec_norm_L2sqr(&one, 1); /* there is a session */
+    answer_with(answers, 3);
+    assert_int_equal(pthread_create(&thread, NULL, call_from_another_thread, &rc), 0);
+    assert_int_equal(pthread_join(thread, &last), 0);
+    assert_int_equal(script.next, 3);
+    assert_int_equal(rc, 0);
+    assert_int_equal((intptr_t)last, FAISSX_OK);
+    faiss_RangeSearchResult_free(result);
+}
+
 /* --- */
 
 static int set_up(void **state)
@@ -313,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_failed_call_leaves_the_range_result_as_it_was),
         cmocka_unit_test(a_call_whose_upload_finds_the_session_lost_is_made_again),
         cmocka_unit_test(a_failure_without_an_error_code_is_known_until_the_next_call),
+        cmocka_unit_test(a_connection_that_was_had_at_the_second_attempt_is_no_failure),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
