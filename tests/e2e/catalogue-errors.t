@@ -117,6 +117,14 @@ like "a chain of no transforms" "$(op import none '"data":0' "\"hex $empty\"")" 
 is "leaves vectors as they are" "$(od -An -tf4 -v "$TMP/same.1" | tr -s ' \n' ' ')" " 1 2 3 4 "
 like "a transform of dimensions that are not there" "$(op import bad '"data":0' "\"hex $bad\"")" '"status":"ok"'
 says "is not applied" "$(op transform bad '"n":1' '"f32 1 2"')" unsupported 'index_transform: element 1 of the map of the RemapDimensionsTransform is 1000000, expected -1 to 1'
+op create inner '"d":2,"description":"IVF2,SQ8","metric":"inner_product"' >/dev/null
+op train inner '"n":2' '"f32 0 1 9 9"' >/dev/null
+op add inner '"n":2' '"f32 0 1 9 9"' >/dev/null
+says "new clusters that FAISS cannot find again" "$(op recluster inner)" unsupported 'index_recluster: the index is not of metric L2: .*'
+op create graph '"d":2,"description":"IVF2_HNSW4,Flat"' >/dev/null
+op train graph '"n":2' '"f32 0 1 9 9"' >/dev/null
+op add graph '"n":2' '"f32 0 1 9 9"' >/dev/null
+says "nor with a quantizer that is no list" "$(op recluster graph)" unsupported 'index_recluster: the index has a quantizer that is not flat: .*'
 like "after all that the engine is the same" "$(op stats f)" '"status":"ok"'
 is "and has not ended" "$(grep -c event=engine-started "$SERVER_LOG")" 1
 

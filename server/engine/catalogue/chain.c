@@ -90,9 +90,7 @@ int fxe_chain_read(struct fxe_req *r, struct fxe_obj *o, struct fxe_chain *c)
     struct fxe_obj next = {.cls = FX_CLASS_Index};
     next.ptr = fxe_training_make(r, next.cls, fxe_index_d(o), METRIC_L2, t->plan.description);
     int rc = next.ptr ? read_from(r, &next, c) : -1;
-    fxe_guard_forget(&next);
-    if (next.ptr)
-        fxe_obj_free_faiss(next.cls, next.ptr);
+    fxe_obj_free_temporary(&next);
     return rc;
 }
 
