@@ -72,14 +72,14 @@ AUDIT_SRC := $(wildcard audit/*.c)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 DRIVER_SRC := $(wildcard $(addprefix tests/record/,driver.c args.c call.c scene.c text.c))
 RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests/record/*.c))
-RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c)
+RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c link.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
 TORTURE_CLIENT_SRC := $(addprefix tests/torture/,main.c handle.c change.c read.c resume.c journal.c)
 TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c %/hold.c, \
 	$(wildcard tests/torture/*.c))
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-BENCH_SRC := $(wildcard bench/*.c)
+BENCH_SRC := $(filter-out bench/locks.c,$(wildcard bench/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJ := $(call objects,$(COMMON_SRC)) $(GEN)/api_gen.o
@@ -110,7 +110,7 @@ TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashin
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
-BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+BENCH := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC)) $(BUILD)/bench/locks.so
 # Shell tests, as links under $(BUILD)/tests: tests/run knows a test's build by its path.
 SCRIPTS := $(patsubst %,$(BUILD)/%,$(wildcard tests/*/*.t))
 
@@ -332,7 +332,12 @@ $(BUILD)/tests/attack/attack: $(ATTACK_SRC) $(wildcard tests/attack/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -o $@ $(ATTACK_SRC) $(MSGPACK_LIBS)
 
-$(filter-out %/client %/crowd %/durable %/readers,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
+$(BUILD)/bench/locks.so: bench/locks.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) -fvisibility=hidden $(LDFLAGS) -shared -fPIC -o $@ $< -ldl
+
+$(filter-out %/client %/crowd %/durable %/readers %.so,$(BENCH)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 

@@ -19,6 +19,7 @@ ANSWER=${ANSWER:-600} # seconds that a turn may take
 
 . bench/harness.sh
 . bench/netns.sh
+. bench/locks.sh
 
 # --- the benchmarks -----------------------------------------------------------------
 
@@ -211,23 +212,29 @@ bench_mixed() {
     stop_server
 }
 
-# Four tenants with 16 clients each, at the same time, and one with 64.
+# Four tenants with 16 clients each, at the same time, and one with 64; and four programs in process
+# beside one, which shows what the caches and the kernel's scheduler make of it.
 bench_tenants() {
-    local i names=
+    local i names= locals=
     begin tenants
     index IVF1024,Flat 100000
     echo '{"key0": "t0", "key1": "t1", "key2": "t2", "key3": "t3"}' >"$TMP/keys"
     chmod 600 "$TMP/keys"
     start_server --auth-file "$TMP/keys"
-    FAISSX_API_KEY=key0 remote all "$TCP" load -i "$INDEX" -t 64
+    FAISSX_API_KEY=key0 remote all "$TCP" load -i "$INDEX" -t 64 -s 0.5
+    OMP_NUM_THREADS=1 in_process local load -i "$INDEX" -t 64 -s 0.5
     for i in 0 1 2 3; do
-        FAISSX_API_KEY=key$i remote tenant$i "$TCP" load -i "$INDEX" -t 16
-        names="$names tenant$i"
+        FAISSX_API_KEY=key$i remote tenant$i "$TCP" load -i "$INDEX" -t 16 -s 0.5
+        OMP_NUM_THREADS=1 in_process local$i load -i "$INDEX" -t 16 -s 0.5
+        names="$names tenant$i" locals="$locals local$i"
     done
-    for ROUND in $(seq "$(rounds 4 15)"); do
+    for ROUND in $(seq "$(rounds 12 60)"); do
         one all
         # shellcheck disable=SC2086
         together $names
+        one local
+        # shellcheck disable=SC2086
+        together $locals
     done
     stop_server
 }
@@ -594,7 +601,7 @@ names=
 for arg; do
     if [ "$arg" = --full ]; then FULL=1; else names="$names $arg"; fi
 done
-[ -n "$FULL" ] && all="$all mixed tenants sweep shapes"
+[ -n "$FULL" ] && all="$all mixed tenants locks sweep shapes"
 two_hosts || note "there is no second host, figures of clients elsewhere are left out: $NO_NETNS"
 for name in ${names:-$all}; do
     "bench_$name"

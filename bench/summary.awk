@@ -100,16 +100,40 @@ function clients_over_cpu(b, r) {
                 get(b, r, "echo", "tcp_zmq_cpu") + get(b, r, "echo", "tcp_zmq_echo_cpu")) / 1e6)
 }
 
-# Of the throughputs of the four tenants.
-function tenants(r, what, i, x, sum, least, most) {
+# Of the four tenants, or of four programs in process.
+function four(r, who, what, i, x, sum, cpu, least, most) {
     least = 1e18
     for (i = 0; i < 4; i++) {
-        x = get("tenants", r, "tenant" i, "per_second") + 0
+        x = get("tenants", r, who i, "per_second") + 0
         sum += x
+        cpu += x * get("tenants", r, who i, "cpu_client")
         if (x < least) least = x
         if (x > most) most = x
     }
-    return what == "sum" ? sum : what == "least" ? least : most
+    # Each of them counts the processor time of all engines.
+    if (who == "tenant") cpu += x * get("tenants", r, who 3, "cpu_engine")
+    return what == "sum" ? sum : what == "cpu" ? cpu / sum : least / most
+}
+function cpu_of_one(r, who) {
+    return get("tenants", r, who, "cpu_client") + (who == "all" ? get("tenants", r, who, "cpu_engine") : 0)
+}
+function put_tenants(who, one, end, target, r, i, sum, least, most) {
+    if (!has("tenants", 1, who 3, "per_second")) return
+    for (r = 1; r <= rounds["tenants"]; r++) note(four(r, who, "sum") / get("tenants", r, one, "per_second"))
+    put("tenants4_over_one" end, "", "")
+    for (r = 1; r <= rounds["tenants"]; r++) note(cpu_of_one(r, one) / four(r, who, "cpu"))
+    put("tenants4_over_one_cpu" end, target, 0.95)
+    for (r = 1; r <= rounds["tenants"]; r++) note(four(r, who, "evenness"))
+    put("tenants_least_over_most" end, "", "")
+    least = 1e18
+    for (i = 0; i < 4; i++) {
+        for (r = 1; r <= rounds["tenants"]; r++) sum += get("tenants", r, who i, "per_second")
+        if (sum < least) least = sum
+        if (sum > most) most = sum
+        sum = 0
+    }
+    note(least / most)
+    put("tenants_least_over_most_together" end, target, 0.85)
 }
 
 END {
@@ -163,14 +187,8 @@ END {
         if (has("idle", i, "idle", "cpu_front"))
             note(get("idle", i, "idle", "cpu_front") + get("idle", i, "idle", "cpu_engine"))
     put("idle_cpu", "<", 0.5)
-    for (i = 1; i <= rounds["tenants"]; i++)
-        if (has("tenants", i, "tenant3", "per_second"))
-            note(tenants(i, "sum") / get("tenants", i, "all", "per_second"))
-    put("tenants4_over_one", "", "")
-    for (i = 1; i <= rounds["tenants"]; i++)
-        if (has("tenants", i, "tenant3", "per_second"))
-            note(tenants(i, "least") / tenants(i, "most"))
-    put("tenants_least_over_most", "", "")
+    put_tenants("tenant", "all", "", ">=")
+    put_tenants("local", "local", "_in_process", "")
     over_best("clients-Flat", "elsewhere64", "local64 local64_omp2 local2"); put("elsewhere64_flat_same_bits", ">=", 2.2)
     over_best("clients-Flat", "elsewhere_fast64", "local64 local64_omp2 local2"); put("elsewhere64_flat_fast", ">=", 3)
     server_cpu("clients-IVF1024", "elsewhere64", "remote64"); put("elsewhere64_server_cpu", "<=", 1.25)

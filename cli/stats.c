@@ -67,6 +67,7 @@ const struct cli_command cli_stats = {
     "Prints the counters of the tenant's engine, one per line:\n\n"
     "  requests, errors             since the engine started\n"
     "  batches, batched_searches    searches done together: how often, and how many\n"
+    "  helped_queries               of calls of several, those that an idle worker searched for\n"
     "  objects, sessions, pending   at present; pending: requests being worked on or waiting\n"
     "  operation FUNCTION           how often each function was called\n\n"
     "An engine that is not running is started.\n",

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 
 #include "proto/client/conn.h"
 #include "proto/fd.h"
+#include "proto/tcp.h"
 
 struct destination {
     const char *endpoint;
@@ -140,7 +140,7 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list, *ai;
     char copy[300], *host = copy;
-    int fd = -1, e = 0, count = 0, on = 1;
+    int fd = -1, e = 0, count = 0;
 
     if ((size_t)snprintf(copy, sizeof(copy), "%s", rest) >= sizeof(copy))
         return cannot_connect(a, "the host name is too long");
@@ -162,8 +162,7 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     freeaddrinfo(list);
     if (fd < 0)
         return cannot_connect_errno(a, e);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    fx_tcp_watch_peer(fd);
     return fd;
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,17 +14,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/tcp.h"
 #include "server/front/state.h"
 #include "server/log.h"
 
 enum {
     BACKLOG = 4096,
     ACCEPTS = 64, /* connections to accept before other events have their turn */
-    PAUSE_MS = 100,
-    KEEPALIVE_IDLE_S = 30, /* a dead peer is noticed within idle + 4 x interval: 50 s */
-    KEEPALIVE_INTERVAL_S = 5,
-    KEEPALIVE_COUNT = 4,
-    UNACKNOWLEDGED_MS = 120000 /* a connection ends if its data is not acknowledged for so long */
+    PAUSE_MS = 100
 };
 
 /* Logs why an endpoint cannot be used.  Returns -1. */
@@ -167,23 +163,6 @@ static int split(const char *endpoint, char *host, size_t len, const char **port
     return 0;
 }
 
-/* Keepalive: the kernel ends the connection if the peer's host is gone.  On Linux accepted
- * connections inherit these options. */
-static void tune_tcp(int fd)
-{
-    static const struct {
-        int level, option, value;
-    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
-                   {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
-                   {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                   sizeof options[i].value);
-}
-
 static int bind_to(const struct addrinfo *ai)
 {
     int on = 1, off = 0;
@@ -191,7 +170,7 @@ static int bind_to(const struct addrinfo *ai)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    tune_tcp(fd);
+    fx_tcp_watch_peer(fd);
     if (ai->ai_family == AF_INET6) /* [::] accepts IPv4, too */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)

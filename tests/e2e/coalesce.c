@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many threads search one Flat index at once; then one thread searches for many queries, which an
- * engine splits among its cores.  Prints checksums of the bits of all results for each metric,
- * dimension and k.  Half of the vectors are copies of others and half of the queries are vectors of
- * the index, so that there are ties.
+ * engine splits among its cores, and for several, with which idle workers help.  Prints checksums
+ * of the bits of all results for each metric, dimension and k.  Half of the vectors are copies of
+ * others and half of the queries are vectors of the index, so that there are ties.
  *
  *   coalesce THREADS [FILE]        also write the results to FILE
  *   coalesce compare FILE FILE     check that two files are equal except for rounding
@@ -17,7 +17,7 @@
 
 #include "faiss_c_compat.h"
 
-enum { NB = 20000, EACH = 12, MAX_THREADS = 64, MAX_K = 120 };
+enum { NB = 20000, EACH = 12, MAX_THREADS = 64, MAX_K = 120, MANY = 151 };
 
 static struct {
     FaissIndex *index;
@@ -70,13 +70,12 @@ static void *search(void *arg)
     return NULL;
 }
 
-static uint64_t search_many(void)
+static uint64_t search_many(idx_t queries)
 {
-    enum { MANY = 151 };
-    size_t n = (size_t)MANY * (size_t)job.k;
+    size_t n = (size_t)queries * (size_t)job.k;
     float *dis = malloc(n * sizeof *dis);
     idx_t *ids = malloc(n * sizeof *ids);
-    if (!dis || !ids || faiss_Index_search(job.index, MANY, job.xb, job.k, dis, ids) != 0) {
+    if (!dis || !ids || faiss_Index_search(job.index, queries, job.xb, job.k, dis, ids) != 0) {
         fprintf(stderr, "%s\n", faiss_get_last_error());
         exit(1);
     }
@@ -86,16 +85,52 @@ static uint64_t search_many(void)
     return sum;
 }
 
-static void run(int d, FaissMetricType metric, int k, int nthreads)
+/* Calls of so few queries that FAISS does not use BLAS: idle workers of an engine help. */
+static uint64_t search_several(void)
 {
-    static struct thread threads[MAX_THREADS];
-    uint64_t all = 0;
+    uint64_t sum = 0;
+    for (idx_t n = 2; n < 20; n++) {
+        uint64_t one = search_many(n);
+        sum = sum_of(&one, sizeof one, sum);
+    }
+    return sum;
+}
+
+static float *random_vectors(int d)
+{
     uint32_t s = 1;
     float *xb = malloc((size_t)NB * (size_t)d * sizeof *xb);
     for (size_t i = 0; xb && i < (size_t)NB * (size_t)d; i++) {
         s = s * 1664525u + 1013904223u;
         xb[i] = (float)(s >> 16) / 65536;
     }
+    return xb;
+}
+
+/* All lists are searched, so that the result does not depend on the training. */
+static void run_ivf(void)
+{
+    enum { D = 32, NLIST = 16 };
+    float *xb = random_vectors(D);
+    if (!xb || faiss_index_factory(&job.index, D, "IVF16,Flat", METRIC_L2) != 0 ||
+        faiss_Index_train(job.index, NB, xb) != 0 || faiss_Index_add(job.index, NB, xb) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(job.index), NLIST);
+    job.xb = xb;
+    job.d = D;
+    job.k = 10;
+    printf("IVF16,Flat %016llx\n", (unsigned long long)search_several());
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
+static void run(int d, FaissMetricType metric, int k, int nthreads)
+{
+    static struct thread threads[MAX_THREADS];
+    uint64_t all = 0;
+    float *xb = random_vectors(d);
     for (size_t i = 1; xb && i < NB; i += 2)
         memcpy(xb + i * (size_t)d, xb + i / 7 * (size_t)d, (size_t)d * sizeof *xb);
     if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
@@ -117,8 +152,9 @@ static void run(int d, FaissMetricType metric, int k, int nthreads)
         if (results)
             fwrite(threads[i].found, sizeof threads[i].found, 1, results);
     }
-    printf("d=%d metric=%d k=%d %016llx %016llx\n", d, (int)metric, k, (unsigned long long)all,
-           (unsigned long long)search_many());
+    printf("d=%d metric=%d k=%d %016llx %016llx", d, (int)metric, k, (unsigned long long)all,
+           (unsigned long long)search_many(MANY));
+    printf(" %016llx\n", (unsigned long long)search_several());
     faiss_Index_free(job.index);
     free(xb);
 }
@@ -132,6 +168,7 @@ static void run_all(int threads)
             run(dims[i], metric ? METRIC_L2 : METRIC_INNER_PRODUCT, ks[(i + (size_t)metric) % 4],
                 threads);
     run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS runs each search */
+    run_ivf();
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

@@ -17,9 +17,11 @@ if has faiss_IndexFlat1D_cast; then
 else
     is "no searches were done together" "$(stat_of batched_searches)" 0
 fi
+is "one worker has no helpers" "$(stat_of helped_queries)" 0
 start_server --threads 3
 remote "$coalesce" 24 >"$TMP/three"
 same "three workers: results are equal bit by bit" "$TMP/direct" "$TMP/three"
+ok "idle workers helped with calls of several queries" [ "$(stat_of helped_queries)" -gt 0 ]
 start_server --threads 1 --coalesce off
 remote "$coalesce" 24 >"$TMP/off"
 same "--coalesce=off: results are equal bit by bit" "$TMP/direct" "$TMP/off"

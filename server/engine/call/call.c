@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls a function of the C API as the table describes it: decodes the arguments, makes the
  * call, and puts the results into the reply. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "server/engine/call/extras.h"
 #include "server/engine/call/joined.h"
@@ -15,6 +17,7 @@
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 #include "server/engine/search/far.h"
+#include "server/engine/search/share.h"
 #include "server/engine/search/split.h"
 #include "server/engine/training/training.h"
 
@@ -39,7 +42,6 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
                       struct fxe_obj **o)
 {
     const struct fx_param *p = &r->fn->params[i];
-    char what[128];
     *o = NULL;
     if (a->type == MSGPACK_OBJECT_NIL) {
         if (p->nullable)
@@ -48,8 +50,7 @@ static int arg_object(struct fxe_req *r, int i, const msgpack_object *a, int cls
     }
     if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return wrong_type(r, i);
-    snprintf(what, sizeof what, "%s: %s", r->fn->name, p->name);
-    if (fxe_req_object(r, a->via.u64, what, o) != 0)
+    if (fxe_req_object(r, a->via.u64, p->name, o) != 0)
         return -1;
     int known = (*o)->ptr || fx_root((*o)->cls) != fx_root(cls); /* else see fxe_call_resolve */
     if (known && !fxe_obj_is(*o, cls))
@@ -94,8 +95,6 @@ static enum fxe_lane lane_of(const struct fxe_req *r)
 
 int fxe_call_prepare(struct fxe_req *r)
 {
-    if (!r->args) /* those of a catalogue request are its own */
-        r->args = fx_header_get(&r->header, "args");
     if (!r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams)
         return fxe_fail(r, "protocol", "%s takes %d arguments", r->fn->name, r->fn->nparams);
@@ -216,6 +215,24 @@ int fxe_call_ask(void *ctx, int op, union fx_val *v)
     return 0;
 }
 
+/* Some classes look at the first vector of none (ScalarQuantizer's training, for one), so an array
+ * without elements is not NULL, nor the end of a buffer. */
+static void *zeros;
+
+static void make_zeros(void)
+{
+    enum { SIZE = 64 << 20 }; /* read only, so it takes no memory: a vector of any dimension */
+    void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    zeros = p == MAP_FAILED ? NULL : p;
+}
+
+static void *no_elements(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_zeros);
+    return zeros;
+}
+
 static int arg_array(struct fxe_req *r, int i)
 {
     const struct fx_param *p = &r->fn->params[i];
@@ -231,6 +248,7 @@ static int arg_array(struct fxe_req *r, int i)
         if (want && !p->nullable)
             return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
         r->elems[i] = 0;
+        r->v[i].p = p->dir == FX_IN && !p->nullable ? no_elements() : NULL;
         return 0;
     }
     if (p->dir == FX_OUT) {
@@ -248,7 +266,7 @@ static int arg_array(struct fxe_req *r, int i)
     if (size != want)
         return fxe_fail(r, "argument", "%s: %s has %zu bytes, expected %zu", r->fn->name, p->name,
                         size, want);
-    r->v[i].p = (void *)(uintptr_t)data;
+    r->v[i].p = want || p->dir != FX_IN ? (void *)(uintptr_t)data : no_elements();
     if (p->dir == FX_INOUT) {
         void *copy = malloc(want ? want : 1);
         if (!copy)
@@ -277,7 +295,7 @@ void fxe_call_faiss(void *arg)
 {
     struct fxe_req *r = arg;
     if (!fxe_call_otherwise(r) && !fxe_extra_call(r) && !fxe_joined_call(r) && !fxe_far_search(r) &&
-        !fxe_far_range(r) && !fxe_split_search(r))
+        !fxe_far_range(r) && !fxe_split_search(r) && !fxe_share_search(r))
         fx_invoke(fxe_api(), r->op, r->v);
 }
 
@@ -346,11 +364,15 @@ static int own_call(struct fxe_req *r)
 static int may_keep(struct fxe_req *r)
 {
     struct fxe_obj *whole = fxe_call_first(r);
-    int creates = 0, rc = 0;
-    for (int i = 0; i < r->fn->nparams; i++)
+    int creates = 0, keeps = 0, rc = 0;
+    for (int i = 0; i < r->fn->nparams; i++) {
         creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
+        keeps |= r->fn->params[i].kept == FX_KEPT;
+    }
+    if (creates || !keeps)
+        return 0;
     fxe_lock();
-    for (int i = 0; i < r->fn->nparams && !creates; i++) {
+    for (int i = 0; i < r->fn->nparams; i++) {
         if (r->fn->params[i].kept != FX_KEPT || !r->obj[i])
             continue;
         if (fxe_obj_within(whole, r->obj[i]))

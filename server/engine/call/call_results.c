@@ -123,6 +123,30 @@ static int return_value(struct fxe_req *r)
     }
 }
 
+static bool keeps_any(const struct fx_fn *fn)
+{
+    for (int i = 0; i < fn->nparams; i++)
+        if (fn->params[i].kept)
+            return true;
+    return false;
+}
+
+/* Notes which objects `whole` uses from now on, and which it does not use any more. */
+static int keep_parts(struct fxe_req *r, struct fxe_obj *whole, struct fxe_obj **doomed)
+{
+    int rc = 0;
+    fxe_lock();
+    for (int i = 0; i < r->fn->nparams && rc == 0; i++) {
+        const struct fx_param *p = &r->fn->params[i];
+        if (p->kept == FX_KEPT && r->obj[i] && whole)
+            rc = fxe_obj_keep(whole, r->obj[i]);
+        if (p->kept == FX_DROPPED && r->obj[i])
+            fxe_obj_drop(fxe_call_first(r), r->obj[i], doomed);
+    }
+    fxe_unlock();
+    return rc;
+}
+
 /* Frames are in the order of the parameters.  arg_array() added the arrays that FAISS fills before
  * the call; appending lent arrays keeps the order, because no function has both kinds. */
 int fxe_call_results(struct fxe_req *r)
@@ -158,15 +182,8 @@ int fxe_call_results(struct fxe_req *r)
         }
         fxe_engine.delete_array(r->v[fn->nparams].p);
     }
-    fxe_lock();
-    for (int i = 0; i < fn->nparams && rc == 0; i++) {
-        struct fxe_obj *whole = made ? made : first;
-        if (fn->params[i].kept == FX_KEPT && r->obj[i] && whole)
-            rc = fxe_obj_keep(whole, r->obj[i]);
-        if (fn->params[i].kept == FX_DROPPED && r->obj[i])
-            fxe_obj_drop(first, r->obj[i], &doomed);
-    }
-    fxe_unlock();
+    if (rc == 0 && keeps_any(fn))
+        rc = keep_parts(r, made ? made : first, &doomed);
     fxe_obj_destroy_list(doomed);
     return rc;
 }

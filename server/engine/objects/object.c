@@ -232,7 +232,7 @@ static void forget_facts(struct fxe_obj *o)
 {
     fxe_guard_forget(o);
     o->shape = NULL;
-    o->own_shape = o->flat = o->hollow = o->mapped = 0;
+    o->own_shape = o->flat = o->separable = o->query_ns = o->hollow = o->mapped = 0;
 }
 
 /* Requests that wait for a lock have the handle still: they find that there is no object any more,

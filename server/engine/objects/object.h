@@ -50,6 +50,8 @@ struct fxe_obj {
     int inherent;                  /* FAISS created its parts (factory, file, clone) and frees them;
                                       own_fields is FAISS's own */
     int flat;                      /* can coalesce.c search it?  0: not known, 1: yes, 2: no */
+    int separable;                 /* can share.c divide a call?  The same values */
+    int query_ns;                  /* how long a query took last in such a call, or 0 */
     int hollow;                    /* created without the sub-index that its class needs */
     int odd;                       /* made (description.h) or trained with nonsensical numbers */
     int planned;                   /* it has waited for its training, and has had it */

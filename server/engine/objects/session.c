@@ -18,6 +18,14 @@ static struct {
     struct fxe_session *lost; /* without a connection, in order of the end of their leases */
 } sessions;
 
+/* Tokens are random, so any part of one is a hash of it. */
+static unsigned hash_of(const uint8_t token[FX_TOKEN_SIZE])
+{
+    unsigned hash;
+    memcpy(&hash, token, sizeof hash);
+    return hash;
+}
+
 /* The session has no connection: its lease begins. */
 static void lose(struct fxe_session *s)
 {
@@ -50,7 +58,7 @@ struct fxe_session *fxe_session_new(void)
             return NULL;
         }
     } while (fxe_session_find(s->token));
-    HASH_ADD(hh, sessions.by_token, token, FX_TOKEN_SIZE, s);
+    HASH_ADD_BYHASHVALUE(hh, sessions.by_token, token, FX_TOKEN_SIZE, hash_of(s->token), s);
     return s;
 }
 
@@ -60,7 +68,7 @@ struct fxe_session *fxe_session_restore(const uint8_t token[FX_TOKEN_SIZE])
     if (s || !(s = calloc(1, sizeof *s)))
         return s;
     memcpy(s->token, token, FX_TOKEN_SIZE);
-    HASH_ADD(hh, sessions.by_token, token, FX_TOKEN_SIZE, s);
+    HASH_ADD_BYHASHVALUE(hh, sessions.by_token, token, FX_TOKEN_SIZE, hash_of(s->token), s);
     lose(s);
     return s;
 }
@@ -68,7 +76,7 @@ struct fxe_session *fxe_session_restore(const uint8_t token[FX_TOKEN_SIZE])
 struct fxe_session *fxe_session_find(const uint8_t token[FX_TOKEN_SIZE])
 {
     struct fxe_session *s;
-    HASH_FIND(hh, sessions.by_token, token, FX_TOKEN_SIZE, s);
+    HASH_FIND_BYHASHVALUE(hh, sessions.by_token, token, FX_TOKEN_SIZE, hash_of(token), s);
     return s;
 }
 

@@ -36,6 +36,7 @@ static void begin_request(struct fxe_msg *m, struct fxe_conn *c)
         lost(c);
         return;
     }
+    r->began_ms = fxe_now_ms();
     fxe_lock();
     fxe_under_way_begin(c, r);
     if (fxe_under_way_is_stopping())

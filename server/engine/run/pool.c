@@ -15,6 +15,7 @@
 #include "server/engine/run/watch.h"
 #include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
+#include "server/engine/search/share.h"
 #include "server/log.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
 /* Connections whose requests this worker has answered, and has not read from since. */
 static _Thread_local struct {
     bool worker;
+    bool alone; /* all other workers were idle, and nothing was ready, after the last of them */
     struct fxe_conn *conn[FXE_FLAT_MAX];
     int n;
     int streak;     /* requests taken since it last asked epoll */
@@ -39,6 +41,7 @@ void fxe_pool_answered(struct fxe_conn *c)
 {
     fxe_lock();
     fxe_under_way_end(c);
+    answered.alone = fxe_watch_idle() == fxe_engine.options.threads - 1 && fxe_ready_is_empty();
     fxe_unlock();
     pthread_mutex_lock(&c->lock);
     c->phase = FXE_IDLE;
@@ -121,10 +124,7 @@ static void run_batch(struct fxe_req **batch, int n)
         fxe_coalesce_run(batch, n);
     else
         fxe_req_run(batch[0]);
-    fxe_lock();
-    bool alone = fxe_watch_idle() == fxe_engine.options.threads - 1 && fxe_ready_is_empty();
-    fxe_unlock();
-    look_again(alone);
+    look_again(answered.alone);
 }
 
 /* Asks the kernel for short time slices, which it schedules sooner.  Otherwise, while another
@@ -152,11 +152,16 @@ static void *worker(void *arg)
         struct fxe_req *batch[FXE_FLAT_MAX];
         fxe_lock();
         int n = fxe_ready_take(batch, fxe_watch_idle());
-        if (n && !fxe_ready_is_empty())
-            fxe_watch_wake();
+        bool more = n && !fxe_ready_is_empty();
+        struct fxe_share *other = n ? NULL : fxe_share_take();
         fxe_unlock();
+        if (more)
+            fxe_watch_wake(); /* a system call, so without the lock */
         if (n) {
             run_batch(batch, n);
+        } else if (other) {
+            fxe_share_help(other);
+            look_everywhere(false);
         } else {
             look_everywhere(true);
             answered.streak = 0;

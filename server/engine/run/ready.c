@@ -10,7 +10,7 @@ enum { SMALLEST_BATCH = 3 /* a smaller batch costs more than separate searches *
 
 struct queue {
     struct fxe_req *first, *last;
-    int n;
+    int n, batching; /* batching: those that may be run together with others */
 };
 
 static struct queue ready; /* engine.lock */
@@ -24,6 +24,7 @@ static void push(struct queue *q, struct fxe_req *r)
         q->first = r;
     q->last = r;
     q->n++;
+    q->batching += r->batches;
 }
 
 static struct fxe_req *pop(struct queue *q)
@@ -32,6 +33,7 @@ static struct fxe_req *pop(struct queue *q)
     if (r) {
         q->first = r->next;
         q->n--;
+        q->batching -= r->batches;
     }
     return r;
 }
@@ -43,10 +45,14 @@ bool fxe_ready_is_empty(void)
 
 void fxe_ready_add(struct fxe_req *r)
 {
-    if (r->lane == FXE_WIDE && r->keep != FXE_KEEP_RECORD) /* recording is short */
+    if (r->lane == FXE_WIDE && r->keep != FXE_KEEP_RECORD) { /* recording is short */
         fxe_wide_run(r);
-    else
-        push(&ready, r);
+        return;
+    }
+    /* Asked here, where the request is in the processor's cache: the thread that takes it may be on
+     * another core, and holds engine.lock meanwhile. */
+    r->batches = fxe_may_coalesce(r);
+    push(&ready, r);
 }
 
 void fxe_ready_retry(struct fxe_req *r)
@@ -65,10 +71,10 @@ int fxe_ready_take(struct fxe_req *batch[FXE_FLAT_MAX], int idle)
     batch[0] = r;
     if (!r)
         return 0;
-    if (ready.n < SMALLEST_BATCH - 1 || !fxe_may_coalesce(r))
+    if (!r->batches || ready.batching < SMALLEST_BATCH - 1)
         return 1;
     for (struct fxe_req *o = ready.first; o; o = o->next)
-        same += fxe_same_batch(r, o);
+        same += o->batches && fxe_same_batch(r, o);
     int share = (same + idle) / (idle + 1);
     if (share > FXE_FLAT_MAX)
         share = FXE_FLAT_MAX;
@@ -77,7 +83,7 @@ int fxe_ready_take(struct fxe_req *batch[FXE_FLAT_MAX], int idle)
     struct queue rest = {0};
     for (struct fxe_req *o = pop(&ready), *next; o; o = next) {
         next = pop(&ready);
-        if (n < share && fxe_same_batch(r, o))
+        if (n < share && o->batches && fxe_same_batch(r, o))
             batch[n++] = o;
         else
             push(&rest, o);

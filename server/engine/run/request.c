@@ -84,18 +84,21 @@ struct fxe_req *fxe_req_of(struct fxe_msg *m, struct fxe_conn *conn)
         fxe_fail(r, "protocol", "the header has no operation");
     else if (!(r->operation = find_operation(r, name, len)))
         fxe_fail(r, "unsupported", "unknown operation '%.*s'", (int)(len > 100 ? 100 : len), name);
+    r->token = fx_header_get(&r->header, "session"); /* here, because engine.lock is not held */
+    if (r->operation == &call_operation)
+        r->args = fx_header_get(&r->header, "args");
     return r;
 }
 
 /* Finds the session if the request names one.  The caller holds engine.lock. */
 static int find_session(struct fxe_req *r)
 {
-    const char *token;
-    size_t len;
-    if (!fx_header_get(&r->header, "session"))
+    const msgpack_object *t = r->token;
+    if (!t)
         return 0;
-    if (fx_header_str(&r->header, "session", &token, &len) && len == FX_TOKEN_SIZE)
-        r->session = fxe_session_find((const uint8_t *)token);
+    if ((t->type == MSGPACK_OBJECT_STR || t->type == MSGPACK_OBJECT_BIN) &&
+        t->via.str.size == FX_TOKEN_SIZE)
+        r->session = fxe_session_find((const uint8_t *)t->via.str.ptr);
     if (r->session && r->session->ended)
         r->session = NULL;
     if (!r->session)
@@ -249,6 +252,8 @@ static void release_used(struct fxe_req *r)
  * now on. */
 static bool is_answered(struct fxe_req *r)
 {
+    if (!fxe_engine.options.call_limit)
+        return false; /* nobody else answers it */
     fxe_lock();
     bool answered = fxe_overdue_ended(r);
     fxe_unlock();
@@ -352,9 +357,9 @@ int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_
     *o = fxe_obj_find(r->session, id);
     if (!*o)
         return fxe_fail(r, "handle",
-                        "%s is not an object of this session: it was freed, or the engine was "
+                        "%s%s%s is not an object of this session: it was freed, or the engine was "
                         "restarted",
-                        what);
+                        r->fn ? r->fn->name : "", r->fn ? ": " : "", what);
     if (r->nheld == FX_OBJECTS_MAX) {
         *o = NULL;
         return fxe_fail(r, "limit", "more than %d objects in one call", FX_OBJECTS_MAX);

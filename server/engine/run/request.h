@@ -64,11 +64,13 @@ struct fxe_found {
 
 struct fxe_req {
     struct fxe_req *next;
+    bool batches; /* it may be run together with others of its kind (ready.h); engine.lock */
     struct fxe_msg *msg;
     struct fxe_conn *conn; /* where the reply goes */
     struct fx_header header;
     uint64_t request_id;
     const struct fxe_operation *operation;
+    const msgpack_object *token; /* names the session, or NULL */
     struct fxe_session *session;
     enum fxe_lane lane;
     int64_t began_ms;
@@ -109,6 +111,7 @@ struct fxe_req {
     int failed;
     int made;       /* the call was made; what failed came after it */
     bool unchanged; /* the call had nothing to do */
+    bool alone;     /* one thread makes the call (guard/guard.c) */
     int code;
     const char *kind;
     char *message;
@@ -151,8 +154,9 @@ const char *fxe_req_name(const struct fxe_req *r);
 /* Returns `size` bytes, freed with the request, or NULL and the reply is set. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);
 
-/* Finds the object `id` and holds it until the request ends.  `what` names it in an error.  Returns
- * 0, or -1 and the reply is set.  The caller holds engine.lock. */
+/* Finds the object `id` and holds it until the request ends.  `what` names it in an error, after
+ * the function if the request calls one.  Returns 0, or -1 and the reply is set.  The caller holds
+ * engine.lock. */
 int fxe_req_object(struct fxe_req *r, uint64_t id, const char *what, struct fxe_obj **o);
 
 /* The request has made this object. */

@@ -13,7 +13,7 @@
 #include "server/engine/run/under_way.h"
 
 static struct {
-    uint64_t requests, errors, batches, batched;
+    uint64_t requests, errors, batches, batched, helped;
     uint64_t by_op[FX_NOPS]; /* by_op[0]: operations that are not functions of the C API */
 } stats;                     /* each counter is atomic */
 
@@ -32,6 +32,11 @@ void fxe_stats_batch(int n)
         __atomic_add_fetch(&stats.batches, 1, __ATOMIC_RELAXED);
         __atomic_add_fetch(&stats.batched, (uint64_t)n, __ATOMIC_RELAXED);
     }
+}
+
+void fxe_stats_helped(void)
+{
+    __atomic_add_fetch(&stats.helped, 1, __ATOMIC_RELAXED);
 }
 
 static void pack_str(struct fxe_req *r, const char *key, const char *value)
@@ -78,6 +83,7 @@ static void run_stats(struct fxe_req *r)
     pack_uint(r, "errors", __atomic_load_n(&stats.errors, __ATOMIC_RELAXED));
     pack_uint(r, "batches", __atomic_load_n(&stats.batches, __ATOMIC_RELAXED));
     pack_uint(r, "batched_searches", __atomic_load_n(&stats.batched, __ATOMIC_RELAXED));
+    pack_uint(r, "helped_queries", __atomic_load_n(&stats.helped, __ATOMIC_RELAXED));
     pack_uint(r, "objects", objects);
     pack_uint(r, "sessions", sessions);
     pack_uint(r, "pending", under_way > 0 ? (uint64_t)under_way : 0);

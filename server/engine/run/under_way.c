@@ -6,7 +6,6 @@
 
 #include "server/engine/engine.h"
 #include "server/engine/run/house.h"
-#include "server/engine/run/request.h"
 #include "server/engine/run/watch.h"
 
 enum {
@@ -27,7 +26,6 @@ static struct {
 void fxe_under_way_begin(struct fxe_conn *c, struct fxe_req *r)
 {
     under_way.count++;
-    r->began_ms = fxe_now_ms();
     c->running = r;
     c->busy_since = under_way.tick;
     DL_APPEND2(under_way.busy, c, prev_busy, next_busy);

@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "server/engine/engine.h"
+#include "server/engine/run/ready.h"
 #include "server/log.h"
 
 enum { EVENTS = 64 };
@@ -16,7 +17,7 @@ enum { EVENTS = 64 };
 static struct {
     int epoll;
     struct fxs_event wake;
-    int idle;                /* workers in epoll_wait; engine.lock */
+    int idle;                /* workers in epoll_wait; atomic, changed with engine.lock */
     struct fxe_conn *unread; /* through next_unread; engine.lock */
 } watch;
 
@@ -69,13 +70,13 @@ bool fxe_watch_unread(struct fxe_conn *c)
 void fxe_watch_wake(void)
 {
     static const uint64_t one = 1;
-    if (watch.idle && write(watch.wake.fd, &one, sizeof one) < 0 && errno != EAGAIN)
+    if (fxe_watch_idle() && write(watch.wake.fd, &one, sizeof one) < 0 && errno != EAGAIN)
         fxs_log(FXS_ERROR, "engine", "event=cannot-wake errno=%d", errno);
 }
 
 int fxe_watch_idle(void)
 {
-    return watch.idle;
+    return __atomic_load_n(&watch.idle, __ATOMIC_RELAXED);
 }
 
 struct fxe_conn *fxe_watch_events(bool wait)
@@ -88,11 +89,12 @@ struct fxe_conn *fxe_watch_events(bool wait)
         unread->unread = false;
         wait = false;
     }
-    watch.idle += wait;
+    wait = wait && fxe_ready_is_empty(); /* one that came since wakes nobody: no worker was idle */
+    __atomic_add_fetch(&watch.idle, wait, __ATOMIC_RELAXED);
     fxe_unlock();
     int n = epoll_wait(watch.epoll, events, EVENTS, wait ? -1 : 0);
     fxe_lock();
-    watch.idle -= wait;
+    __atomic_sub_fetch(&watch.idle, wait, __ATOMIC_RELAXED);
     fxe_unlock();
     fxs_events_handle(NULL, events, n);
     return unread;

@@ -26,10 +26,11 @@ bool fxe_watch_conn(struct fxe_conn *c, uint32_t events);
  * this took the caller's reference: if the connection is in the list already, the list has one. */
 bool fxe_watch_unread(struct fxe_conn *c);
 
-/* Wakes an idle worker, if there is one.  The caller holds engine.lock. */
+/* Wakes an idle worker, if there is one.  Needs no lock; the number of idle workers does not change
+ * while the caller holds engine.lock. */
 void fxe_watch_wake(void);
 
-/* Returns how many workers wait in epoll.  The caller holds engine.lock. */
+/* Returns how many workers wait in epoll. */
 int fxe_watch_idle(void);
 
 /* Handles what epoll reports; if `wait`, waits until there is something.  Returns a connection from
