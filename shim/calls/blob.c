@@ -187,6 +187,8 @@ uint64_t fx_upload(const void *data, size_t size)
     if (rc == 0) {
         u.fd = self->channel.near ? fx_memfd_make(data, size) : -1;
         rc = upload(&r, &u);
+        if (rc == 0)
+            fx_rpc_overcome(&r);
         if (u.fd >= 0)
             close(u.fd);
         fx_rpc_end(&r);
@@ -216,6 +218,7 @@ void fx_blob_release(uint64_t id)
         if (fx_rpc_send(&r) == 0)
             fx_rpc_recv(&r);
         fx_rpc_end(&r);
+        fx_rpc_overcome(&r);
     }
     fx_error_restore(&before);
 }
@@ -304,6 +307,8 @@ static int download(struct download *d)
             }
             fx_rpc_again(&d->r, "download", 3);
         }
+        if (rc == 0)
+            fx_rpc_overcome(&d->r);
         fx_rpc_end(&d->r);
     } else {
         rc = -1;

@@ -65,3 +65,11 @@ void fxe_unload_for(size_t bytes)
     while (fxe_keep_store() && fxe_room() < bytes && unload_oldest())
         ;
 }
+
+bool fxe_make_room_for(size_t bytes)
+{
+    if (fxe_room() >= bytes)
+        return true;
+    fxe_unload_for(bytes);
+    return fxe_room() >= bytes;
+}
