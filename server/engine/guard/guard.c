@@ -29,6 +29,7 @@ enum { UNKNOWN, FINE, ASK, REFUSED };
 
 struct fxe_shape {
     uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
+    bool spoils;               /* the result of spoils_memory */
     UT_hash_handle hh;
     char text[];
 };
@@ -40,12 +41,27 @@ static struct {
 
 /* --- shapes --- */
 
+/* With other metrics than L2 and inner product, FastScan classes of additive quantizers write
+ * outside of their tables.  What crashes then may be a later call, so a trial of this one shows
+ * nothing. */
+static bool spoils_memory(const char *shape)
+{
+    static const char *const patterns[] = {"ILfs:+", "ILfs:#", "IRfs:+", "IRfs:#",
+                                           "IPLf:+", "IPLf:#", "IPRf:+", "IPRf:#"};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (fxe_shape_matches(shape, patterns[i]))
+            return true;
+    return false;
+}
+
 static struct fxe_shape *new_shape(const char *text)
 {
     size_t n = strlen(text);
     struct fxe_shape *s = calloc(1, sizeof *s + n + 1);
-    if (s)
+    if (s) {
         memcpy(s->text, text, n);
+        s->spoils = spoils_memory(s->text);
+    }
     return s;
 }
 
@@ -405,6 +421,12 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (!(c->state = known(s, act, given)))
         return 0;
     c->shape = s->text;
+    if (s->spoils && act != FXE_ACT_train && act != FXE_ACT_save && act != FXE_ACT_clone)
+        return fxe_fail(
+            c->r, "argument",
+            "%s: FAISS's FastScan classes of additive quantizers work with METRIC_L2 and "
+            "METRIC_INNER_PRODUCT only; with others they spoil memory (the index is %s)",
+            c->name, s->text);
     c->tight = fxe_is_tight(c->r, o, act) || fxe_may_outgrow(c->r, o, act, s->text);
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
