@@ -181,7 +181,11 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
 
     def _take_quantizer(self, quantizer):
         """Lets the Python object of a quantizer stand for the one that this index has."""
-        take_part(self, quantizer, api.IndexBinaryIVF_quantizer(self._h))
+        try:
+            part = api.IndexBinaryIVF_quantizer(self._h)
+        except NotImplementedError:  # before FAISS 1.12 nothing can be done to it here
+            return
+        take_part(self, quantizer, part)
         self.__dict__["_taken"] = weakref.ref(quantizer)
 
     def _replaced(self):

@@ -185,6 +185,7 @@ static int is_there(const struct upload *u, uint64_t same)
     struct fx_error before;
     uint8_t secret[FX_SECRET_SIZE], hash[FX_HASH_SIZE];
     uint64_t had = 0;
+    unsigned failures = fx_self()->failures;
     if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
         return 0;
     fx_content_hash_secretly(u->data, u->size, secret, hash);
@@ -202,6 +203,7 @@ static int is_there(const struct upload *u, uint64_t same)
         fx_rpc_end(&r);
     }
     fx_error_restore(&before);
+    fx_self()->failures = failures;
     return had == 1;
 }
 
@@ -212,6 +214,8 @@ static int send_it(struct upload *u)
         return -1;
     u->fd = r.self->channel.near ? fx_memfd_make(u->data, u->size) : -1;
     int rc = upload(&r, u);
+    if (rc == 0)
+        fx_rpc_overcome(&r);
     if (u->fd >= 0)
         close(u->fd);
     fx_rpc_end(&r);
@@ -265,6 +269,7 @@ void fx_blob_release(uint64_t id)
         if (fx_rpc_send(&r) == 0)
             fx_rpc_recv(&r);
         fx_rpc_end(&r);
+        fx_rpc_overcome(&r);
     }
     fx_error_restore(&before);
 }
@@ -353,6 +358,8 @@ static int download(struct download *d)
             }
             fx_rpc_again(&d->r, "download", 3);
         }
+        if (rc == 0)
+            fx_rpc_overcome(&d->r);
         fx_rpc_end(&d->r);
     } else {
         rc = -1;

@@ -164,7 +164,6 @@ int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
         return -1;
     }
     r->repeats = 1;
-    unsigned failures = r->self->failures;
     do {
         r->trouble = FX_FINAL;
         rc = packed && r->generation == r->self->channel.generation ? 0 : prepare_within(r, q);
@@ -174,7 +173,7 @@ int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
     } while (rc != 0 && fx_rpc_recover(r) == 0);
     fx_rpc_end(r);
     if (rc == 0)
-        r->self->failures = failures;
+        fx_rpc_overcome(r);
     if (rc != 0 && q->changes)
         fx_rpc_tell_outcome(r);
     return rc;

@@ -59,6 +59,7 @@ int fx_rpc_open(struct fx_rpc *r, const char *operation, int most)
     if (!r->self || fx_thread_engage(r->self) != 0)
         return -1;
     r->begun = 1;
+    r->failures = r->self->failures;
     r->most = most;
     r->deadline = fx_now_ms() + fx_settings_timeout_ms();
     if (r->self->outer.deadline && r->self->outer.deadline < r->deadline)
@@ -69,10 +70,17 @@ int fx_rpc_open(struct fx_rpc *r, const char *operation, int most)
         r->trouble = FX_BROKEN;
         fx_rpc_recover(r);
     }
-    if (r->conn)
+    if (r->conn) {
+        fx_rpc_overcome(r);
         return 0;
+    }
     fx_rpc_end(r);
     return -1;
+}
+
+void fx_rpc_overcome(const struct fx_rpc *r)
+{
+    r->self->failures = r->failures;
 }
 
 int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys)

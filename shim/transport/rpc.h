@@ -75,6 +75,7 @@ struct fx_rpc {
     int most;              /* reconnections that are allowed */
     struct fx_error first; /* the error that the first reconnection followed, or no text */
     int begun;             /* and not ended */
+    unsigned failures;     /* of the thread (fx_error_count) before it */
     struct fx_payload payload;
 };
 
@@ -86,6 +87,9 @@ int fx_rpc_begin(struct fx_rpc *r, const char *operation, uint32_t keys);
  * header, which may be begun again. */
 int fx_rpc_open(struct fx_rpc *r, const char *operation, int most);
 void fx_rpc_header(struct fx_rpc *r, uint32_t keys);
+
+/* It has succeeded in the end: what failed on the way does not count. */
+void fx_rpc_overcome(const struct fx_rpc *r);
 
 /* Begin another request in the same call. */
 void fx_rpc_again(struct fx_rpc *r, const char *operation, uint32_t keys);

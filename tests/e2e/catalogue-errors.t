@@ -109,6 +109,22 @@ op create sparse '"d":2,"description":"IVF1,Flat"' >/dev/null
 op train sparse '"n":1' '"f32 0 0"' >/dev/null
 op add sparse '"n":1,"ids":1' '"f32 0 0","i64 1000"' >/dev/null
 says "new clusters of vectors with large ids" "$(op recluster sparse)" unsupported 'index_recluster: the ids are 1000 to 1000, .*'
+# Such as FAISS writes it: no transform, or one that takes dimension 1000000 of 2.
+empty=4978505402000000000000000000000000001000000000000000100000000000010100000000000000497846320200000000000000000000000000100000000000000010000000000001010000000000000000000000
+bad=4978505402000000000000000000000000001000000000000000100000000000010100000001000000526d445402000000000000000000000040420f00020000000200000001497846320200000000000000000000000000100000000000000010000000000001010000000000000000000000
+like "a chain of no transforms" "$(op import none '"data":0' "\"hex $empty\"")" '"status":"ok"'
+(export RAW_SAVE="$TMP/same"; op transform none '"n":2' '"f32 1 2 3 4"' >/dev/null)
+is "leaves vectors as they are" "$(od -An -tf4 -v "$TMP/same.1" | tr -s ' \n' ' ')" " 1 2 3 4 "
+like "a transform of dimensions that are not there" "$(op import bad '"data":0' "\"hex $bad\"")" '"status":"ok"'
+says "is not applied" "$(op transform bad '"n":1' '"f32 1 2"')" unsupported 'index_transform: element 1 of the map of the RemapDimensionsTransform is 1000000, expected -1 to 1'
+op create inner '"d":2,"description":"IVF2,SQ8","metric":"inner_product"' >/dev/null
+op train inner '"n":2' '"f32 0 1 9 9"' >/dev/null
+op add inner '"n":2' '"f32 0 1 9 9"' >/dev/null
+says "new clusters that FAISS cannot find again" "$(op recluster inner)" unsupported 'index_recluster: the index is not of metric L2: .*'
+op create graph '"d":2,"description":"IVF2_HNSW4,Flat"' >/dev/null
+op train graph '"n":2' '"f32 0 1 9 9"' >/dev/null
+op add graph '"n":2' '"f32 0 1 9 9"' >/dev/null
+says "nor with a quantizer that is no list" "$(op recluster graph)" unsupported 'index_recluster: the index has a quantizer that is not flat: .*'
 like "after all that the engine is the same" "$(op stats f)" '"status":"ok"'
 is "and has not ended" "$(grep -c event=engine-started "$SERVER_LOG")" 1
 

@@ -25,7 +25,7 @@ for i in 1 2 3; do
     fx_pids="$fx_pids $!"
 done
 for pid in $fx_pids; do wait "$pid"; done
-like "changes that cannot be stored are undone" "$(cat "$TMP/merged1")" 'could not be stored'
+like "changes that cannot be stored are undone" "$(cat "$TMP/merged1")" 'index_merge: the (index|change) could not be stored'
 rm "$disk/ballast"
 like "the index has what it had" "$(op info many)" '"ntotal":16000,'
 good "and can be trained when there is space" "$(RAW_SECONDS=600 op train many)"

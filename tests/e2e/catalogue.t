@@ -200,6 +200,18 @@ good "import" "$(op import again '"data":0' '"file '"$TMP"'/local1"')"
 kept wire search again '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
 "$user" search "$TMP/local1" 10 5 0 "$TMP/local"
 same_frames "an imported index" wire local 2
+# By the inner product centroids have norm 1, whatever number of lists is asked for.
+for index in first trained; do
+    op create $index '"d":16,"description":"IVF8,Flat","metric":"inner_product"' >/dev/null
+done
+op train first '"n":10' '"file '"$TMP"'/q"' >/dev/null
+op train trained '"n":300' '"file '"$TMP"'/x"' >/dev/null
+for index in first trained; do op add $index '"n":300' '"file '"$TMP"'/x"' >/dev/null; done
+good "new clusters by the inner product" "$(op recluster first)"
+kept first search first '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+kept trained search trained '"n":10,"k":5' '"file '"$TMP"'/q"' >/dev/null
+same_frames "they are as FAISS's training with these vectors" first trained 2
+
 good "rename" "$(op rename again '"to":"newer"')"
 like "the new name has it" "$(op info newer)" '"ntotal":300'
 like "the old one is gone" "$(op info again)" '"kind":"handle"'

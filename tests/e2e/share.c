@@ -26,6 +26,8 @@
 
 enum { D = 16, INDEXES = 10, BINARY = 5, QUERIES = 10, K = 5 };
 
+#pragma weak faiss_IndexBinary_free /* 1.7.1 does not have it */
+
 static void *indexes[INDEXES];
 static int binary[INDEXES]; /* is it a binary index? */
 
@@ -224,7 +226,7 @@ static void run(const char *what, int i, const char *rest)
     } else if (strcmp(what, "free") == 0) {
         if (!binary[i])
             faiss_Index_free(indexes[i]);
-        else
+        else if (faiss_IndexBinary_free)
             faiss_IndexBinary_free(indexes[i]);
         result(0);
     } else {

@@ -1,32 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The transforms of an index.  FAISS's C API cannot reach them, but they are at the beginning of
- * the index's file:
- *
- *     "IxPT", the index's header, the number of transforms, the transforms, the index behind them
- *
- * FAISS writes until the last transform is complete, and what follows is not read.
+ * the index's file (transforms.h).  FAISS writes until the last transform is complete, and what
+ * follows is not read.
  */
 #ifndef FXE_CATALOGUE_CHAIN_H
 #define FXE_CATALOGUE_CHAIN_H
 
+#include "server/engine/catalogue/transforms.h"
 #include "server/engine/run/request.h"
 
-enum { FXE_CHAIN_MAX = 32 };
-
-struct fxe_chain_part {
-    const char *type; /* FAISS's class */
-    int d_in, d_out;
-    bool trained;
-    float power; /* of a PCAMatrix: of the eigenvalues; -0.5 is whitening */
-};
-
 struct fxe_chain {
-    struct fxe_chain_part part[FXE_CHAIN_MAX];
-    int n;
+    struct fxe_transforms t;
     unsigned char *bytes; /* malloc: the transforms as in the file */
     size_t size;
 };
+
+/* The dimensions of what the transforms make. */
+static inline int fxe_chain_d_out(const struct fxe_chain *c)
+{
+    return c->t.n ? c->t.part[c->t.n - 1].d_out : c->t.d;
+}
 
 /* Reads the transforms of an IndexPreTransform, which is locked; of one that waits for its
  * training, those that it is to have.  Returns 0, or -1 with the reply set.  Free them with

@@ -11,6 +11,7 @@
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/training/training.h"
 
 enum { MOST_D = 1 << 20, MOST_ROUNDS = 10000, COPIES = 3, LITTLE = 64 << 20 };
@@ -118,9 +119,7 @@ static void run_cluster(struct fxe_req *r)
         if (fxe_reply_copy(r, centroids, count * sizeof *centroids) == 0)
             assign(r, &c, bytes);
     }
-    fxe_guard_forget(&c.index);
-    if (c.index.ptr)
-        fxe_obj_free_faiss(c.index.cls, c.index.ptr);
+    fxe_obj_free_temporary(&c.index);
     if (c.clusters.ptr)
         fxe_api()->Clustering_free(c.clusters.ptr);
 }
@@ -133,24 +132,39 @@ static int prepare_transform(struct fxe_req *r)
     return fxe_index_lock(r, "name", 0, false);
 }
 
+/* For what the largest of the transforms makes of the vectors, and for the transforms. */
+static int check_room(struct fxe_req *r, const struct fxe_chain *c, uint64_t n)
+{
+    size_t need, of_chain;
+    int most = c->t.d;
+    for (int i = 0; i < c->t.n; i++)
+        if (c->t.part[i].d_out > most)
+            most = c->t.part[i].d_out;
+    if (!__builtin_mul_overflow(n, COPIES * sizeof(float) * (size_t)most, &need) &&
+        !__builtin_mul_overflow(c->size, (size_t)COPIES, &of_chain) &&
+        !__builtin_add_overflow(need, of_chain, &need) && fxe_make_room_for(need))
+        return 0;
+    return fxe_fail(r, "limit",
+                    "%s: the server has no memory for %d copies of %llu vectors of %d dimensions "
+                    "and of %zu bytes of transforms",
+                    r->operation->name, COPIES, (unsigned long long)n, most, c->size);
+}
+
 /* An index that stores vectors as they are has what the transforms before it make of them. */
-static int transform(struct fxe_req *r, struct fxe_obj *made)
+static int transform(struct fxe_req *r, struct fxe_obj *made, msgpack_object n, msgpack_object x)
 {
     struct fxe_part p;
-    msgpack_object n, x;
     float *found = NULL;
     size_t count = 0;
-    int rc = fxe_key_vectors(r, made, &n, &x);
-    const struct fx_buffer *b = rc != 0 || x.type != MSGPACK_OBJECT_POSITIVE_INTEGER
-                                    ? NULL
-                                    : fxe_req_frame(r, x.via.u64, "x");
+    const struct fx_buffer *b =
+        x.type != MSGPACK_OBJECT_POSITIVE_INTEGER ? NULL : fxe_req_frame(r, x.via.u64, "x");
     if (!b)
         return r->failed ? -1 : fxe_key_wrong(r, "x", "the number of a payload frame");
     msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_add);
     p.r.obj[0] = made;
     a[1] = n;
     a[2] = fxe_part_array(&p, b->data, b->size);
-    rc = fxe_part_call(&p);
+    int rc = fxe_part_call(&p);
     fxe_part_end(&p);
     if (rc != 0)
         return -1;
@@ -164,6 +178,7 @@ static void run_transform(struct fxe_req *r)
 {
     struct fxe_obj *o = r->obj[0], made = {.cls = FX_CLASS_Index};
     struct fxe_chain chain;
+    msgpack_object n, x;
     if (fxe_training_of(o)) {
         fxe_fail(r, "argument", "%s: the index waits for its training", r->operation->name);
         return;
@@ -175,12 +190,13 @@ static void run_transform(struct fxe_req *r)
             fxe_fail(r, "argument", "%s: the index has no transform", r->operation->name);
         return;
     }
-    if (fxe_chain_read(r, o, &chain) == 0 && (made.ptr = fxe_chain_over_flat(r, &chain)) != NULL)
-        transform(r, &made);
+    if (fxe_key_vectors(r, o, &n, &x) != 0)
+        return;
+    if (fxe_chain_read(r, o, &chain) == 0 && check_room(r, &chain, n.via.u64) == 0 &&
+        (made.ptr = fxe_chain_over_flat(r, &chain)) != NULL)
+        transform(r, &made, n, x);
     fxe_chain_free(&chain);
-    fxe_guard_forget(&made);
-    if (made.ptr)
-        fxe_obj_free_faiss(made.cls, made.ptr);
+    fxe_obj_free_temporary(&made);
 }
 
 const struct fxe_index_operation fxe_index_clusters[] = {

@@ -17,7 +17,7 @@
 #include "server/engine/catalogue/vectors.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
-#include "server/engine/guard/room.h"
+#include "server/engine/keep/keep.h"
 #include "server/engine/training/training.h"
 
 enum {
@@ -30,6 +30,7 @@ struct work {
     struct fxe_obj *o; /* the index */
     FaissIndexIVF *ivf;
     int64_t n, d, nlist, sample;
+    bool plain; /* an IndexIVFFlat with a flat quantizer */
     bool gaps;  /* the ids are not 0 to n - 1 */
     idx_t *ids; /* sorted */
     float *x;   /* the vectors in their order */
@@ -86,24 +87,74 @@ static int check_index(struct fxe_req *r, struct work *w)
     return 0;
 }
 
+/* FAISS's file says neither how the clusters are found nor that the quantizer is trained in another
+ * way, so only an index that can be made from its description is trained as it was. */
+static int check_kind(struct fxe_req *r, struct work *w, int64_t now)
+{
+    bool flat = type_begins(fxe_api()->IndexIVF_quantizer(w->ivf), "IndexFlat");
+    w->plain = flat && is_type(w->o->ptr, "IndexIVFFlat");
+    if (w->plain)
+        return 0;
+    if (w->nlist != now)
+        return fxe_fail(r, "unsupported",
+                        "%s: nlist is %lld, but the index has %lld lists: FAISS's C API can make "
+                        "another number only for an IndexIVFFlat with a flat quantizer",
+                        r->operation->name, (long long)w->nlist, (long long)now);
+    if (!flat || fxe_api()->Index_metric_type(w->o->ptr) != METRIC_L2)
+        return fxe_fail(r, "unsupported",
+                        "%s: the index %s: FAISS's C API cannot train that again as it was trained "
+                        "first, but for an IndexIVFFlat with a flat quantizer",
+                        r->operation->name,
+                        flat ? "is not of metric L2" : "has a quantizer that is not flat");
+    return 0;
+}
+
 static int read_keys(struct fxe_req *r, struct work *w)
 {
     int64_t now = (int64_t)fxe_api()->IndexIVF_nlist(w->ivf);
     if (fxe_key_int(r, "nlist", 1, w->n, &now, &w->nlist) != 0 ||
         fxe_key_int(r, "sample", 1, w->n, &w->n, &w->sample) != 0)
         return -1;
-    if (w->nlist != now && !(is_type(w->o->ptr, "IndexIVFFlat") &&
-                             type_begins(fxe_api()->IndexIVF_quantizer(w->ivf), "IndexFlat")))
-        return fxe_fail(r, "unsupported",
-                        "%s: nlist is %lld, but the index has %lld lists: FAISS's C API can make "
-                        "another number only for an IndexIVFFlat with a flat quantizer",
-                        r->operation->name, (long long)w->nlist, (long long)now);
-    size_t bytes = (size_t)w->n * (size_t)w->d * sizeof(float);
-    if (fxe_room_for(COPIES * bytes + LITTLE) < COPIES * bytes + LITTLE)
-        return fxe_fail(r, "limit",
-                        "%s: the server has no memory for %d copies of %zu bytes of vectors",
-                        r->operation->name, COPIES, bytes);
-    return 0;
+    return check_kind(r, w, now);
+}
+
+/* --- memory --- */
+
+static int require_room(struct fxe_req *r, size_t need, const char *what)
+{
+    if (!__builtin_add_overflow(need, (size_t)LITTLE, &need) && fxe_make_room_for(need))
+        return 0;
+    return fxe_fail(r, "limit", "%s: the server has no memory for %s", r->operation->name, what);
+}
+
+/* Of the vectors from id 0 to the last one, with those that are missing. */
+static int require_room_for_vectors(struct fxe_req *r, const struct work *w)
+{
+    char what[80];
+    size_t bytes, need;
+    int64_t rows = w->ids[w->n - 1] + 1;
+    snprintf(what, sizeof what, "%d copies of %lld vectors of %lld dimensions", COPIES,
+             (long long)rows, (long long)w->d);
+    if (__builtin_mul_overflow((size_t)rows, (size_t)w->d * sizeof(float), &bytes) ||
+        __builtin_mul_overflow(bytes, (size_t)COPIES, &need))
+        need = SIZE_MAX;
+    return require_room(r, need, what);
+}
+
+/* At most, as far as that is known: codes are no larger than the vectors, and the rest of an index
+ * that is kept is in its snapshot.  FAISS allocates more than it needs. */
+static int require_room_for_copy(struct fxe_req *r, const struct work *w)
+{
+    size_t each = (size_t)w->d * sizeof(float) + sizeof(idx_t), rows, bytes;
+    if (__builtin_add_overflow((size_t)w->n, fxe_api()->IndexIVF_nlist(w->ivf), &rows) ||
+        __builtin_mul_overflow(rows, each, &bytes))
+        bytes = SIZE_MAX / 2;
+    fxe_lock();
+    const struct fxe_kept *k = fxe_kept_of(w->o);
+    if (k && k->snapshot_bytes + k->log_bytes > bytes)
+        bytes = (size_t)(k->snapshot_bytes + k->log_bytes);
+    fxe_unlock();
+    return require_room(r, bytes + bytes / 4, "a copy of the index");
 }
 
 /* --- its vectors --- */
@@ -122,6 +173,8 @@ static int no_memory(struct fxe_req *r)
 static int read_ids(struct fxe_req *r, struct work *w)
 {
     size_t n = (size_t)w->n;
+    if (require_room(r, n * sizeof *w->ids, "the ids of the vectors") != 0)
+        return -1;
     w->ids = calloc(n, sizeof *w->ids);
     if (!w->ids)
         return no_memory(r);
@@ -166,6 +219,8 @@ static int copy_with_more(struct fxe_req *r, const struct work *w, struct fxe_ob
     char why[FXE_COPY_WHY];
     idx_t first = w->ids[w->n - 1] + 1;
     size_t more = (size_t)(first - w->n);
+    if (require_room_for_copy(r, w) != 0)
+        return -1;
     if (fxe_copy_index(w->o, 0, &copy->ptr, why) != 0)
         return fxe_fail(r, "limit", "%s: the index could not be copied: %s", r->operation->name,
                         *why ? why : "the server has no memory for a copy");
@@ -179,19 +234,31 @@ static int copy_with_more(struct fxe_req *r, const struct work *w, struct fxe_ob
     return rc;
 }
 
+/* Before anything large is done: some indexes cannot do this.  FAISS refuses ids from the number of
+ * vectors on. */
+static int try_one(struct fxe_req *r, const struct work *w)
+{
+    struct fxe_vectors v = {.n = 0};
+    int rc = fxe_vectors_read(r, w->o, w->ids[0] < w->n ? w->ids[0] : 0, 1, &v);
+    fxe_vectors_free(&v);
+    return rc;
+}
+
 static int read_vectors(struct fxe_req *r, struct work *w)
 {
-    struct fxe_obj copy = {.cls = FX_CLASS_Index};
+    struct fxe_obj copy = {.cls = FX_CLASS_Index, .odd = w->o->odd};
     struct fxe_vectors v = {.n = 0};
     size_t d = (size_t)w->d;
     int rc = read_ids(r, w);
+    if (rc == 0)
+        rc = require_room_for_vectors(r, w);
+    if (rc == 0)
+        rc = try_one(r, w);
     if (rc == 0 && w->gaps)
         rc = copy_with_more(r, w, &copy);
     if (rc == 0)
         rc = fxe_vectors_read(r, w->gaps ? &copy : w->o, 0, w->ids[w->n - 1] + 1, &v);
-    fxe_guard_forget(&copy);
-    if (copy.ptr)
-        fxe_obj_free_faiss(copy.cls, copy.ptr);
+    fxe_obj_free_temporary(&copy);
     if (rc == 0) {
         w->x = v.vectors;
         v.vectors = NULL;
@@ -220,6 +287,8 @@ static int reset(struct fxe_req *r, void *index)
 static int copy_untrained(struct fxe_req *r, struct work *w)
 {
     char why[FXE_COPY_WHY];
+    if (require_room_for_copy(r, w) != 0)
+        return -1;
     if (fxe_copy_index(w->o, 0, &w->next.ptr, why) != 0)
         return fxe_fail(r, "limit", "%s: the index could not be copied: %s", r->operation->name,
                         *why ? why : "the server has no memory for a copy");
@@ -230,7 +299,7 @@ static int copy_untrained(struct fxe_req *r, struct work *w)
 static int make_next(struct fxe_req *r, struct work *w)
 {
     char description[40];
-    if (w->nlist == (int64_t)fxe_api()->IndexIVF_nlist(w->ivf))
+    if (!w->plain)
         return copy_untrained(r, w);
     snprintf(description, sizeof description, "IVF%lld,Flat", (long long)w->nlist);
     w->next.ptr = fxe_training_make(r, w->next.cls, w->d,
@@ -262,14 +331,27 @@ static int train(struct fxe_req *r, struct work *w)
 static void put_in_place(struct work *w)
 {
     struct fxe_obj *doomed = NULL;
-    void *old = w->o->ptr;
+    struct fxe_obj old = {.cls = FX_CLASS_Index, .ptr = w->o->ptr};
     fxe_nprobe_copy(w->o, &w->next);
     fxe_lock();
+    if (!w->o->own_shape) /* which ends with it */
+        old.shape = w->o->shape;
     fxe_obj_replace(w->o, w->next.ptr, &doomed);
+    w->o->odd = w->next.odd;
     fxe_unlock();
     w->next.ptr = NULL;
-    fxe_obj_free_faiss(w->next.cls, old);
+    fxe_obj_free_temporary(&old);
     fxe_obj_destroy_list(doomed);
+}
+
+/* Between the parts: has the caller had its error already?  One whose connection broke may ask
+ * again, and wait for this. */
+static bool is_wanted(struct fxe_req *r)
+{
+    if (!__atomic_load_n(&r->given_up, __ATOMIC_RELAXED))
+        return true;
+    fxe_fail(r, "timeout", "%s: the caller has had its timeout error already", r->operation->name);
+    return false;
 }
 
 static void run_recluster(struct fxe_req *r)
@@ -277,13 +359,13 @@ static void run_recluster(struct fxe_req *r)
     struct work w = {.o = fxe_obj_target(r->obj[0]), .next.cls = FX_CLASS_Index};
     w.next.odd = w.o->odd;
     if (check_index(r, &w) == 0 && read_keys(r, &w) == 0) {
-        if (read_vectors(r, &w) == 0 && make_next(r, &w) == 0 && train(r, &w) == 0 &&
-            add(r, &w.next, (size_t)w.n, (size_t)w.d, w.x, w.gaps ? w.ids : NULL) == 0)
+        if (read_vectors(r, &w) == 0 && is_wanted(r) && make_next(r, &w) == 0 && is_wanted(r) &&
+            train(r, &w) == 0 && is_wanted(r) &&
+            add(r, &w.next, (size_t)w.n, (size_t)w.d, w.x, w.gaps ? w.ids : NULL) == 0 &&
+            is_wanted(r))
             put_in_place(&w);
     }
-    fxe_guard_forget(&w.next);
-    if (w.next.ptr)
-        fxe_obj_free_faiss(w.next.cls, w.next.ptr);
+    fxe_obj_free_temporary(&w.next);
     free(w.ids);
     free(w.x);
 }

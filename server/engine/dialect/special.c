@@ -325,18 +325,18 @@ static void transform_info(struct fxd_ask *a, struct fxe_obj *o, const struct fx
     FaissIndexPreTransform *whole = a->facts.waits || !fxe_api()->IndexPreTransform_cast
                                         ? NULL
                                         : fxe_api()->IndexPreTransform_cast(o->ptr);
-    int64_t d = c->part[c->n - 1].d_out;
+    int64_t d = fxe_chain_d_out(c);
     fxd_ok(a, 8);
     fxd_put_text(a, "index_id", a->name);
     fxd_put_text(a, "type", a->facts.type);
     fxd_put_int(a, "input_dimension", a->facts.d);
     fxd_put_int(a, "output_dimension", d);
-    fxd_put_int(a, "chain_size", c->n);
+    fxd_put_int(a, "chain_size", c->t.n);
     fxd_put_bool(a, "is_trained", a->facts.trained);
     msgpack_packer pk = fxd_put(a, "transforms");
-    msgpack_pack_array(&pk, (size_t)c->n);
-    for (int i = 0; i < c->n; i++)
-        put_part(&pk, &c->part[i]);
+    msgpack_pack_array(&pk, (size_t)c->t.n);
+    for (int i = 0; i < c->t.n; i++)
+        put_part(&pk, &c->t.part[i]);
     put_base(a, whole ? fxe_api()->IndexPreTransform_index(whole) : NULL, d);
 }
 

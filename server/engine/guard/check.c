@@ -162,7 +162,7 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
     if (!index || !IS(IndexIVF, index))
         return 0;
     int64_t have = fxe_api()->Index_ntotal(fxe_api()->IndexIVF_quantizer(index));
-    int emptied = have == 0 && !since(12) && fxe_api()->Index_is_trained(index);
+    int emptied = have == 0 && !since(15) && fxe_api()->Index_is_trained(index);
     return have <= (int64_t)fxe_api()->IndexIVF_nlist(index) && !emptied
                ? 0
                : fxe_fail(r, "argument",

@@ -126,7 +126,8 @@ static int codes(struct fxe_req *r)
     return 0;
 }
 
-/* Since v1.12.0 FAISS checks this where an exception can be caught, but not in FastScan classes. */
+/* FAISS checks this since v1.12.0, but not in FastScan classes, and v1.12.0 does it where nothing
+ * can catch the exception. */
 static int assigned(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
@@ -136,8 +137,6 @@ static int assigned(struct fxe_req *r)
     int blocks = fxe_is_fast_scan(index);
     if (blocks && !since(12))
         return refuse(r, "the index is a FastScan index, whose lists cannot be read");
-    if (since(12) && !blocks)
-        return 0;
     return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
                    (blocks && none_below(r, "assign", -1))
                ? -1

@@ -29,6 +29,7 @@ enum { UNKNOWN, FINE, ASK, REFUSED };
 
 struct fxe_shape {
     uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
+    bool spoils;               /* the result of spoils_memory */
     UT_hash_handle hh;
     char text[];
 };
@@ -40,12 +41,27 @@ static struct {
 
 /* --- shapes --- */
 
+/* With other metrics than L2 and inner product, FastScan classes of additive quantizers write
+ * outside of their tables.  What crashes then may be a later call, so a trial of this one shows
+ * nothing. */
+static bool spoils_memory(const char *shape)
+{
+    static const char *const patterns[] = {"ILfs:+", "ILfs:#", "IRfs:+", "IRfs:#",
+                                           "IPLf:+", "IPLf:#", "IPRf:+", "IPRf:#"};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (fxe_shape_matches(shape, patterns[i]))
+            return true;
+    return false;
+}
+
 static struct fxe_shape *new_shape(const char *text)
 {
     size_t n = strlen(text);
     struct fxe_shape *s = calloc(1, sizeof *s + n + 1);
-    if (s)
+    if (s) {
         memcpy(s->text, text, n);
+        s->spoils = spoils_memory(s->text);
+    }
     return s;
 }
 
@@ -254,6 +270,7 @@ struct candidate {
     uint8_t *state;
     int each;       /* it must be tried each time */
     int tight, odd; /* memory may not suffice; the result of is_odd */
+    int unusual;    /* the result of is_unusual */
     char why[FXE_WHY];
 };
 
@@ -295,6 +312,12 @@ static double ntotal_with(const struct candidate *c)
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
 }
 
+static void one_thread(struct fxe_req *r)
+{
+    r->alone = true;
+    fxe_wide_alone();
+}
+
 /* Tries the call.  Returns 0, or -1 with the reply set if it must not be made.  `row` is what the
  * table has on the call, or NULL. */
 static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
@@ -305,7 +328,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
                      : c->each ? EACH_SECONDS
                                : FIRST_SECONDS;
     enum fxe_trial end = run_trial(c, seconds);
-    if (end == FXE_TRIAL_DIED && c->tight)
+    if (end == FXE_TRIAL_DIED && (c->tight || strstr(c->why, "bad_alloc")))
         return fxe_fail(c->r, "limit",
                         "%s: there is not enough memory (%zu bytes are left): a trial in a copy of "
                         "the engine ended with: %s",
@@ -335,7 +358,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
      * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
      * makes the call, unless the graph is large and would take too long. */
     if (c->r->fn && (row || c->tight || (hangs && ntotal_with(c) <= REPEATABLE)))
-        fxe_wide_alone();
+        one_thread(c->r);
     return 0;
 }
 
@@ -378,6 +401,13 @@ static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
     return state && __atomic_load_n(state, __ATOMIC_RELAXED) == FINE;
 }
 
+/* Returns whether no life has such arguments, so that the table says nothing about them: less than
+ * no neighbours, and no vectors to train an index again. */
+static int is_unusual(const struct fxe_req *r, enum fxe_act act)
+{
+    return (param(r, "k") >= 0 && scalar(r, "k") < 0) || (act == FXE_ACT_train && rows(r) == 0);
+}
+
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
 {
     const char *version = fxe_engine.lib.version;
@@ -391,16 +421,23 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (!(c->state = known(s, act, given)))
         return 0;
     c->shape = s->text;
+    if (s->spoils && act != FXE_ACT_train && act != FXE_ACT_save && act != FXE_ACT_clone)
+        return fxe_fail(
+            c->r, "argument",
+            "%s: FAISS's FastScan classes of additive quantizers work with METRIC_L2 and "
+            "METRIC_INNER_PRODUCT only; with others they spoil memory (the index is %s)",
+            c->name, s->text);
     c->tight = fxe_is_tight(c->r, o, act) || fxe_may_outgrow(c->r, o, act, s->text);
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
-    if (state_of(c) == FINE && !c->tight && !c->odd)
+    c->unusual = c->r->fn && is_unusual(c->r, act);
+    if (state_of(c) == FINE && !c->tight && !c->odd && !c->unusual)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
         return refuse_by_row(c->r, c->name, row, given, s->text);
-    c->each = row || c->tight || c->odd || state_of(c) == ASK;
+    c->each = row || c->tight || c->odd || c->unusual || state_of(c) == ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
     if (!c->each && *c->n == -2 && act == FXE_ACT_clone)
         return 0; /* it is large; a smaller one may be tried later */

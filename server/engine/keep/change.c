@@ -60,7 +60,7 @@ static void go(struct fxe_req *r, enum fxe_keep way)
 static void refused(struct fxe_change *c, enum fxs_store_rc rc, const char *why)
 {
     fxe_fail(c->r, "limit", "%s: the change could not be stored, and was not made: %s",
-             c->r->fn->name, rc == FXS_STORE_FULL ? "the server's disk is full" : why);
+             fxe_req_name(c->r), rc == FXS_STORE_FULL ? "the server's disk is full" : why);
     c->r->keep = FXE_KEEP_REFUSED;
     c->r->lane = FXE_SMALL;
     queue_again(c->r);

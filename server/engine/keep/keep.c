@@ -261,7 +261,7 @@ static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
     if (!has_other_size(k) || is_gone(k))
         return;
     fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
-            (unsigned long long)k->entry, r->fn->name);
+            (unsigned long long)k->entry, fxe_req_name(r));
     fxe_keep_drop(k);
 }
 
@@ -277,7 +277,7 @@ static void commit_one(struct fxe_req *r, struct fxe_kept *k)
         fxe_unnamed_link_parts(k);
     } else if (!is_gone(k)) {
         fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
-                 r->fn->name, why);
+                 fxe_req_name(r), why);
         msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
         fxe_keep_drop(k);
     }

@@ -227,6 +227,8 @@ int fxe_unmap(struct fxe_obj *o, struct fxe_kept *k, char *why);
 /* Unloads indexes until there is room for so many bytes, or none is left that can be unloaded.  The
  * caller does not hold engine.lock. */
 void fxe_unload_for(size_t bytes);
+/* The same, if need be; returns true if so many bytes are left. */
+bool fxe_make_room_for(size_t bytes);
 
 /* --- hold.c --- */
 

@@ -66,3 +66,11 @@ void fxe_unload_for(size_t bytes)
     while (fxe_room() < bytes && (fxe_again_drop_all() || (fxe_keep_store() && unload_oldest())))
         ;
 }
+
+bool fxe_make_room_for(size_t bytes)
+{
+    if (fxe_room() >= bytes)
+        return true;
+    fxe_unload_for(bytes);
+    return fxe_room() >= bytes;
+}

@@ -84,8 +84,7 @@ static void not_kept(const struct fxe_obj *o, const char *why)
 static int cannot_store(struct fxe_req *r, const char *why)
 {
     msgpack_sbuffer_clear(&r->reply); /* it may have been packed for the snapshot */
-    return fxe_fail(r, "limit", "%s: the index could not be stored: %s",
-                    r->fn ? r->fn->name : r->operation->name, why);
+    return fxe_fail(r, "limit", "%s: the index could not be stored: %s", fxe_req_name(r), why);
 }
 
 /* Returns 1 if FAISS cannot write the index, as its guard knows; the reply stays as it is. */

@@ -381,6 +381,16 @@ static void free_object(void *arg)
     fxe_obj_free_faiss(o->cls, o->ptr);
 }
 
+void fxe_obj_free_temporary(struct fxe_obj *o)
+{
+    if (o->ptr && fxe_guard_free(o, free_object) == 0)
+        free_object(o);
+    fxe_guard_forget(o);
+    o->ptr = NULL;
+    o->shape = NULL;
+    o->own_shape = 0;
+}
+
 void fxe_obj_destroy_list(struct fxe_obj *doomed)
 {
     while (doomed) {

@@ -152,6 +152,9 @@ void fxe_obj_destroy_list(struct fxe_obj *doomed);
 
 /* Frees an object of FAISS that is in no table.  The caller does not hold engine.lock. */
 void fxe_obj_free_faiss(int cls, void *ptr);
+/* Frees FAISS's object, if any, of one that is on the stack, unless that would end the process, and
+ * what is known of it.  The caller holds no lock of the engine's. */
+void fxe_obj_free_temporary(struct fxe_obj *o);
 
 /* Releases all objects of a session that has ended.  Those that others use pass to the tenant. */
 void fxe_obj_release_all(struct fxe_session *s, struct fxe_obj **doomed);

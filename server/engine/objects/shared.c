@@ -295,8 +295,7 @@ static int own(struct fxe_req *r, struct fxe_obj *o)
         return fxe_fail(r, "limit",
                         "%s: other readers of the same file use this index, and it could not be "
                         "copied to be changed: %s; nothing was changed",
-                        r->fn ? r->fn->name : r->operation->name,
-                        *why ? why : "the server has no memory for a copy");
+                        fxe_req_name(r), *why ? why : "the server has no memory for a copy");
     doomed = NULL;
     fxe_lock();
     shared.stats.copies++;

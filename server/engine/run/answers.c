@@ -261,8 +261,7 @@ static void repeat(struct fxe_req *r, const struct fxe_answer *a)
     if (a->bytes && fxe_answer_send(r, a->bytes, a->size) == 0)
         return;
     msgpack_sbuffer_clear(&r->reply);
-    fxe_fail(r, "limit", "%s was made before, and its results were not kept",
-             r->fn ? r->fn->name : r->operation->name);
+    fxe_fail(r, "limit", "%s was made before, and its results were not kept", fxe_req_name(r));
     r->made = 1;
 }
 

@@ -41,7 +41,7 @@ static struct fxe_req *stand_in(struct fxe_req *r)
     fxe_fail(s, "timeout",
              "%s took longer than the server's --call-limit of %d seconds; it still runs, and may "
              "yet change what it was called for",
-             r->fn ? r->fn->name : r->operation->name, fxe_engine.options.call_limit);
+             fxe_req_name(r), fxe_engine.options.call_limit);
     r->given_up = 1;
     r->conn->running = NULL;
     given_up++;

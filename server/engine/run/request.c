@@ -117,8 +117,7 @@ int fxe_req_prepare(struct fxe_req *r)
     if (r->failed || find_session(r) != 0)
         return -1;
     if (r->operation->needs_session && !r->session)
-        return fxe_fail(r, "session", "%s needs a session: send hello first",
-                        r->fn ? r->fn->name : r->operation->name);
+        return fxe_fail(r, "session", "%s needs a session: send hello first", fxe_req_name(r));
     return fxe_req_prepare_again(r);
 }
 
@@ -158,7 +157,7 @@ static bool has_ended(struct fxe_req *r)
             fxe_fail(r, "handle",
                      "%s: an object was a part of another one, and has ended because that is "
                      "another object of FAISS now",
-                     r->fn ? r->fn->name : r->operation->name);
+                     fxe_req_name(r));
             return true;
         }
     return false;
@@ -337,6 +336,14 @@ void fxe_req_sent(struct fxe_req *r)
     struct fxe_conn *c = r->conn;
     give_up_share(r);
     fxe_pool_answered(c);
+}
+
+/* An operation of the catalogue may be made by a function of the C API that clients do not call. */
+const char *fxe_req_name(const struct fxe_req *r)
+{
+    if (r->operation && *r->operation->name)
+        return r->operation->name;
+    return r->fn ? r->fn->name : "";
 }
 
 void *fxe_req_alloc(struct fxe_req *r, size_t size)

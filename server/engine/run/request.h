@@ -115,6 +115,7 @@ struct fxe_req {
     int failed;
     int made;       /* the call was made; what failed came after it */
     bool unchanged; /* the call had nothing to do */
+    bool alone;     /* one thread makes the call (guard/guard.c) */
     int code;
     const char *kind;
     char *message;
@@ -150,6 +151,9 @@ void fxe_req_finish(struct fxe_req *r);
 void fxe_req_clear(struct fxe_req *r);
 /* The reply has been sent, or never will be: the connection may have its next request. */
 void fxe_req_sent(struct fxe_req *r);
+
+/* What the request is called in an error: a function of the C API, or an operation. */
+const char *fxe_req_name(const struct fxe_req *r);
 
 /* Returns `size` bytes, freed with the request, or NULL and the reply is set. */
 void *fxe_req_alloc(struct fxe_req *r, size_t size);

@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "server/engine/engine.h"
+#include "server/engine/run/ready.h"
 #include "server/log.h"
 
 enum { EVENTS = 64 };
@@ -88,6 +89,7 @@ struct fxe_conn *fxe_watch_events(bool wait)
         unread->unread = false;
         wait = false;
     }
+    wait = wait && fxe_ready_is_empty(); /* one that came since wakes nobody: no worker was idle */
     __atomic_add_fetch(&watch.idle, wait, __ATOMIC_RELAXED);
     fxe_unlock();
     int n = epoll_wait(watch.epoll, events, EVENTS, wait ? -1 : 0);

@@ -9,13 +9,16 @@
 #include "server/engine/objects/session.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/run/watch.h"
+#include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
+#include "server/engine/search/split.h"
 
 enum {
     LEAST = 4,         /* queries */
-    BLAS_FROM = 20,    /* queries: FAISS's distance_compute_blas_threshold, unless it was changed */
+    BLAS_FROM = 20,    /* queries, before FAISS v1.14, with its own threshold */
     WORTH_NS = 100000, /* what is left has to take so long: waking a core takes half of it */
-    LOOK_NS = 50000
+    LOOK_NS = 50000,
+    LONG_NS = 2000000 /* a search that takes longer leaves a worker for what comes meanwhile */
 };
 
 /* Parameter numbers of faiss_Index_search. */
@@ -63,6 +66,9 @@ static int64_t take_query(struct fxe_share *s)
 struct fxe_share *fxe_share_take(void)
 {
     struct fxe_share *s = share.open;
+    if (s && fxe_watch_idle() == 0 &&
+        __atomic_load_n(&s->r->obj[INDEX]->query_ns, __ATOMIC_RELAXED) > LONG_NS)
+        return NULL;
     if (s)
         __atomic_add_fetch(&s->helpers, 1, __ATOMIC_RELAXED);
     return s;
@@ -152,12 +158,11 @@ static bool is_separable(struct fxe_obj *o)
 static bool may_share(const struct fxe_req *r)
 {
     const union fx_val *v = r->v;
-    int64_t blas = fxe_api()->get_distance_compute_blas_threshold
-                       ? fxe_api()->get_distance_compute_blas_threshold()
-                       : BLAS_FROM;
-    return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && v[N].i >= LEAST &&
-           v[N].i < blas && v[K].i > 0 && v[X].p && v[DISTANCES].p && v[LABELS].p &&
-           fxe_watch_idle() && is_separable(r->obj[INDEX]) && fxe_session_width(r->session) != 1 &&
+    return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && !r->alone &&
+           fxe_wide_width() == 1 && v[N].i >= LEAST && v[N].i < BLAS_FROM && v[K].i > 0 && v[X].p &&
+           v[DISTANCES].p && v[LABELS].p && fxe_watch_idle() &&
+           !fxe_uses_blas((size_t)v[N].i, r->v[INDEX].p) && is_separable(r->obj[INDEX]) &&
+           fxe_session_width(r->session) != 1 &&
            fxe_engine.cores > 1; /* 1 also in the child of a trial, which has no other thread */
 }
 

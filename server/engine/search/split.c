@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/guard/check_args.h"
 #include "server/engine/run/wide.h"
 #include "server/engine/search/coalesce.h"
 
@@ -35,6 +36,20 @@ void fxe_split_init(void *dl)
     memcpy(&omp.parallel, &f[0], sizeof f[0]);
     memcpy(&omp.thread_num, &f[1], sizeof f[1]);
     memcpy(&omp.num_threads, &f[2], sizeof f[2]);
+}
+
+bool fxe_uses_blas(size_t n, FaissIndex *index)
+{
+    enum { THRESHOLD = 20 };
+    static int by_size; /* 1: no; 2: yes */
+    const struct fx_api *api = fxe_api();
+    if (!__atomic_load_n(&by_size, __ATOMIC_RELAXED))
+        __atomic_store_n(&by_size, 1 + since(14), __ATOMIC_RELAXED);
+    if (by_size == 2)
+        n *= (size_t)api->Index_d(index);
+    return n >= (size_t)(api->get_distance_compute_blas_threshold
+                             ? api->get_distance_compute_blas_threshold()
+                             : THRESHOLD);
 }
 
 static void nothing(void *arg)
@@ -161,7 +176,8 @@ int fxe_split_search(struct fxe_req *r)
                              .distances = r->v[DISTANCES].p,
                              .labels = r->v[LABELS].p};
     s.parts = s.n / PART < (size_t)cores ? s.n / PART : (size_t)cores;
-    if (s.d > MAX_D || !s.x || !s.distances || !s.labels ||
+    if (s.d > MAX_D || fxe_uses_blas(s.n, s.index) != fxe_uses_blas(s.n / s.parts, s.index) ||
+        !s.x || !s.distances || !s.labels ||
         s.n / s.parts * s.d * (size_t)api->Index_ntotal(s.index) < WORTH ||
         !may_be_split(api->Index_metric_type(s.index), s.d))
         return 0;

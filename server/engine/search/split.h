@@ -21,6 +21,10 @@ void fxe_split_init(void *dl);
  * search, splitting it is not worth it or could change the result, or a part failed. */
 int fxe_split_search(struct fxe_req *r);
 
+/* Returns whether FAISS searches a Flat index with BLAS for n queries at once.  Its threshold is a
+ * number of queries; from v1.14 on, of queries times dimensions. */
+bool fxe_uses_blas(size_t n, FaissIndex *index);
+
 /* Starts the OpenMP threads of the calling thread. */
 void fxe_split_warm_up(void);
 

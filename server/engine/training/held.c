@@ -145,7 +145,7 @@ int fxe_held_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct fxe
 {
     FaissIndexIDMap *map = fxe_id_map_of(o);
     int64_t nprobe, n = fxe_ntotal_of(o) - from;
-    bool list = !map && fxe_nprobe_of(o, &nprobe);
+    bool list = !map && (fxe_is_binary(o) || fxe_nprobe_of(o, &nprobe));
     *h = (struct fxe_held){.n = n, .each = each_of(o)};
     h->x = malloc((size_t)n * h->each + 1);
     if (map || list)

@@ -130,10 +130,7 @@ static int check_wanted(struct job *j)
 static int check_room(struct job *j, size_t need)
 {
     need += LITTLE;
-    if (fxe_room() >= need)
-        return 0;
-    fxe_unload_for(need);
-    if (fxe_room() >= need)
+    if (fxe_make_room_for(need))
         return 0;
     return fxe_fail(&j->r, "limit",
                     "%s: %zu bytes of memory are needed to train the index, but %zu are left",
