@@ -318,8 +318,7 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
                  FX_SECRET_SIZE, FX_HASH_SIZE);
         return;
     }
-    bool had =
-        r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
+    bool had = r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
     fxe_lock();
     struct fxe_blob *b = find_blob(r->session, id, 1);
     if (b) /* the question was asked before, and its answer is lost */
