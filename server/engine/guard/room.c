@@ -125,7 +125,9 @@ size_t fxe_room_for(size_t bytes)
 void *fxe_room_realloc(void *old, size_t size)
 {
     void *p = realloc(old, size);
-    return p || !fxe_again_drop_all() ? p : realloc(old, size);
+    if (!p && fxe_again_drop_all())
+        p = realloc(old, size);
+    return p;
 }
 
 size_t fxe_room_lately(void)
