@@ -237,8 +237,6 @@ static void give_up_share(struct fxe_req *r)
 static void release_used(struct fxe_req *r)
 {
     struct fxe_obj *doomed = NULL;
-    if (r->upload && r->fn && r->session) /* which may end with the request */
-        fxe_again_put(r->session, r->upload, &r->memory[r->uploaded]);
     fxe_lock();
     fxe_training_changed(r);
     fxe_needs_give(&r->needs);
@@ -307,6 +305,8 @@ void fxe_req_finish(struct fxe_req *r)
     fxe_keep_commit(r); /* before the reply, and while the objects are locked */
     if (r->answer || r->change)
         waiting = keep_answer(r);
+    if (r->upload && r->fn && r->session) /* before the reply: the client may ask for it at once */
+        fxe_again_put(r->session, r->upload, &r->memory[r->uploaded]);
     r->shares = 2;
     bool answered = is_answered(r);
     struct fxe_req *next = !answered && r->ask ? fxd_next(r) : NULL;
