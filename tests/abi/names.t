@@ -23,6 +23,7 @@ build/gen/api_gen.h
 build/gen/entry.c
 build/gen/stubs.h
 faiss_headers.h
+tables.md
 program.c
 X.c
 X_test.c
