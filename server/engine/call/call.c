@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls a function of the C API as the table describes it: decodes the arguments, makes the
  * call, and puts the results into the reply. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "server/engine/call/extras.h"
 #include "server/engine/call/joined.h"
@@ -249,25 +247,6 @@ static int array_size(struct fxe_req *r, int i, size_t *bytes)
                                 r->fn->name, p->name);
 }
 
-/* Some classes look at the first vector of none (ScalarQuantizer's training, for one), so an array
- * without elements is not NULL, nor the end of a buffer. */
-static void *zeros;
-
-static void make_zeros(void)
-{
-    enum { SIZE = 64 << 20 }; /* read only, so it takes no memory: a vector of any dimension */
-    zeros = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (zeros == MAP_FAILED)
-        zeros = NULL;
-}
-
-static void *no_elements(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_zeros);
-    return zeros;
-}
-
 static int arg_array(struct fxe_req *r, int i)
 {
     const struct fx_param *p = &r->fn->params[i];
@@ -280,7 +259,6 @@ static int arg_array(struct fxe_req *r, int i)
         if (want && !p->nullable)
             return fxe_fail(r, "argument", "%s: %s is NULL", r->fn->name, p->name);
         r->elems[i] = 0;
-        r->v[i].p = p->dir == FX_IN && !p->nullable ? no_elements() : NULL;
         return 0;
     }
     if (p->dir == FX_OUT) {
@@ -300,7 +278,7 @@ static int arg_array(struct fxe_req *r, int i)
     if (size != want)
         return fxe_fail(r, "argument", "%s: %s has %zu bytes, expected %zu", r->fn->name, p->name,
                         size, want);
-    r->v[i].p = want || p->dir != FX_IN ? (void *)(uintptr_t)data : no_elements();
+    r->v[i].p = (void *)(uintptr_t)data;
     if (p->dir == FX_INOUT) {
         void *copy = fxe_room_realloc(NULL, want ? want : 1);
         if (!copy)

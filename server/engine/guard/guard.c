@@ -357,7 +357,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
      * an OpenMP region ends the process, and whether an NSG graph can be built depends on the order
      * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
      * makes the call, unless the graph is large and would take too long. */
-    if (c->r->fn && (row || c->tight || (hangs && ntotal_with(c) <= REPEATABLE)))
+    if (c->r->fn && (row || c->tight || c->unusual || (hangs && ntotal_with(c) <= REPEATABLE)))
         one_thread(c->r);
     return 0;
 }

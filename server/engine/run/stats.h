@@ -11,8 +11,7 @@ void fxe_stats_count(const struct fxe_req *r); /* counts a finished request */
 
 void fxe_stats_batch(int n); /* counts a batch of n searches */
 
-void fxe_stats_helped(
-    void); /* counts a query that was searched for by another worker than its call's */
+void fxe_stats_helped(void); /* counts a query that another worker than its call's searched for */
 
 extern const struct fxe_operation fxe_stats_operation, fxe_hello_operation, fxe_attach_operation,
     fxe_bye_operation, fxe_ping_operation, fxe_health_operation;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "server/engine/guard/catch.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/run/watch.h"
@@ -160,8 +161,8 @@ static bool may_share(const struct fxe_req *r)
     const union fx_val *v = r->v;
     return r->op == FX_OP_Index_search && r->lane == FXE_SMALL && !r->alone &&
            fxe_wide_width() == 1 && v[N].i >= LEAST && v[N].i < BLAS_FROM && v[K].i > 0 && v[X].p &&
-           v[DISTANCES].p && v[LABELS].p && fxe_watch_idle() &&
-           !fxe_uses_blas((size_t)v[N].i, r->v[INDEX].p) && is_separable(r->obj[INDEX]) &&
+           v[DISTANCES].p && v[LABELS].p && fxe_watch_idle() && fxe_has_classes() &&
+           is_separable(r->obj[INDEX]) && !fxe_uses_blas((size_t)v[N].i, r->v[INDEX].p) &&
            fxe_session_width(r->session) != 1 &&
            fxe_engine.cores > 1; /* 1 also in the child of a trial, which has no other thread */
 }
