@@ -368,13 +368,17 @@ JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
 RUN_TESTS = $(PROVE) --exec tests/run
-# Attacks are measured, so they run one at a time.
-ALONE = $(filter build/tests/e2e/attack-%,$(SCRIPTS))
+# Many tests wait for something most of the time.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
+# They begin first, so that no one of them is left at the end.
+LONG = $(patsubst %,build/tests/e2e/%.t,network ordinary attack-front attack-engine attack-limits) \
+	$(patsubst %,build-address/tests/e2e/%.t,crash reconnect)
 
 # Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
-# memory, of which a sanitizer uses more, and not the Python module, which is no C code.
-in_build = $(patsubst build/%,$(1)/%,$(UNIT) \
-	$(filter-out $(ALONE) build/tests/e2e/python.t,$(filter build/tests/e2e/%,$(SCRIPTS))))
+# memory, of which a sanitizer uses more; not the Python module, which is no C code; nor what is
+# about FAISS's code, which has no checks of a sanitizer, and about the kernel's network.
+in_build = $(patsubst build/%,$(1)/%,$(UNIT) $(filter-out build/tests/e2e/attack-% \
+	$(patsubst %,build/tests/e2e/%.t,python ordinary network),$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install the packages that building needs (Debian)
 	@packaging/deps.sh build
@@ -384,9 +388,8 @@ check: ## every test, also under ASan and UBSan, and a short fuzz run
 	@$(MAKE) --no-print-directory engine
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
-	status=0; $(RUN_TESTS) $(ALONE) || status=1; \
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(JOBS) $(UNIT) $(filter-out $(ALONE),$(SCRIPTS)) \
-		$(call in_build,build-address) $(FUZZ) || status=1; exit $$status
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(TEST_JOBS) $(LONG) \
+		$(filter-out $(LONG),$(UNIT) $(SCRIPTS) $(call in_build,build-address) $(FUZZ))
 
 check-unit: $(UNIT) ## the unit tests (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
