@@ -12,10 +12,11 @@
  *                                             fraction of the speed of the turn before
  *     client add    -v VECTORS                a Flat index, filled by one call
  *     client train_add -v VECTORS             a Flat index, trained and filled with the same
- * vectors client save   -i FILE                   write the index to /dev/null client small  -v
- * VECTORS                the same as add, with one vector per call client mixed  -i FILE [-n CALLS]
- * nine searches, then an add of ten vectors, repeated client many   -m INDEXES [-n CALLS] search
- * INDEXES small indexes in turn client idle   [-s SECONDS]              a client that does nothing
+ *     client save   -i FILE                   write the index to /dev/null
+ *     client small  -v VECTORS                the same as add, with one vector per call
+ *     client mixed  -i FILE [-n CALLS]        nine searches, then an add of ten vectors, repeated
+ *     client many   -m INDEXES [-n CALLS]     search INDEXES small indexes in turn
+ *     client idle   [-s SECONDS]              a client that does nothing
  *
  * -d and -j are the dimension and k (128 and 10).  With -p PID, of the server, also reports the
  * CPU time of its processes and the bytes of each call that crossed the network.

@@ -79,8 +79,9 @@ static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t 
 struct upload {
     uint64_t id;
     const char *data;
-    size_t size, acked; /* bytes, and pieces that the server has */
-    int fd;             /* all of it in a memfd, or -1 */
+    size_t size, acked;  /* bytes, and pieces that the server has */
+    unsigned generation; /* of the session that the call is made in */
+    int fd;              /* all of it in a memfd, or -1 */
 };
 
 /* The header of the first request has been begun. */
@@ -116,13 +117,12 @@ static int upload_whole(struct fx_rpc *r, struct upload *u)
 /* A memfd cannot be passed if the connection is another kind of socket than before: pieces can. */
 static int upload(struct fx_rpc *r, struct upload *u)
 {
-    unsigned generation = r->generation;
     int rc;
     r->repeats = 1;
     while ((rc = u->fd >= 0 && r->self->channel.near ? upload_whole(r, u) : upload_pieces(r, u)) !=
                0 &&
            fx_rpc_recover(r) == 0) {
-        if (r->self->channel.generation != generation)
+        if (r->self->channel.generation != u->generation)
             return fx_fail(FAISSX_E_SESSION, "the session was lost while an array was sent");
         r->outcome = FX_NOT_MADE;
         fx_rpc_again(r, "upload", 3);
@@ -177,8 +177,8 @@ void fx_uploads_drop(struct fx_payload *p)
     p->nuploads = 0;
 }
 
-/* Returns 1 if the server still has the array from upload `same`: it is upload u->id now.  Leaves
- * the last error alone: if this goes wrong, the array is sent. */
+/* Returns 1 if the server still has the array from upload `same`: it is upload u->id now; 0 if it
+ * is to be sent, with the last error as before; or -1 if there is no time for that. */
 static int is_there(const struct upload *u, uint64_t same)
 {
     struct fx_rpc r;
@@ -190,7 +190,9 @@ static int is_there(const struct upload *u, uint64_t same)
         return 0;
     fx_content_hash_secretly(u->data, u->size, secret, hash);
     fx_error_save(&before);
-    if (fx_rpc_begin(&r, "upload", 5) == 0) {
+    int asked = fx_rpc_begin(&r, "upload", 5) == 0, answered = 0;
+    if (asked) {
+        r.repeats = 1; /* that is: the array is sent */
         pack_uint(&r, "id", u->id);
         pack_uint(&r, "size", u->size);
         pack_uint(&r, "same", same);
@@ -198,9 +200,14 @@ static int is_there(const struct upload *u, uint64_t same)
         fx_pack_bin(&r.pk, secret, sizeof secret);
         fx_pack_str(&r.pk, "hash");
         fx_pack_bin(&r.pk, hash, sizeof hash);
-        if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+        answered = r.generation == u->generation && fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0;
+        if (answered)
             fx_header_uint(&r.reply, "had", &had);
         fx_rpc_end(&r);
+    }
+    if (asked && !answered && fx_error_kind() == FAISSX_E_TIMEOUT) {
+        free(before.text);
+        return -1;
     }
     fx_error_restore(&before);
     fx_self()->failures = failures;
@@ -210,10 +217,15 @@ static int is_there(const struct upload *u, uint64_t same)
 static int send_it(struct upload *u)
 {
     struct fx_rpc r;
+    int rc;
     if (fx_rpc_begin(&r, "upload", 3) != 0)
         return -1;
-    u->fd = r.self->channel.near ? fx_memfd_make(u->data, u->size) : -1;
-    int rc = upload(&r, u);
+    if (r.generation == u->generation) {
+        u->fd = r.self->channel.near ? fx_memfd_make(u->data, u->size) : -1;
+        rc = upload(&r, u);
+    } else {
+        rc = fx_fail(FAISSX_E_SESSION, "the session was lost before an array was sent");
+    }
     if (rc == 0)
         fx_rpc_overcome(&r);
     if (u->fd >= 0)
@@ -222,28 +234,31 @@ static int send_it(struct upload *u)
     return rc;
 }
 
+/* Sends the array from another host, unless the server has it. */
+static int send_or_ask(struct upload *u)
+{
+    struct fx_sent array = fx_sent_of(u->data, u->size, u->id, u->generation);
+    uint64_t same = fx_self()->channel.again ? fx_sent_take(&array) : 0;
+    int there = same ? is_there(u, same) : 0;
+    if (there < 0 || (there == 0 && send_it(u) != 0))
+        return -1;
+    fx_sent_note(&array);
+    return 0;
+}
+
 uint64_t fx_upload(const void *data, size_t size)
 {
     struct fx_thread *self = fx_self();
     if (!self)
         return 0;
+    struct upload u = {.id = new_id(),
+                       .data = data,
+                       .size = size,
+                       .generation = self->channel.generation,
+                       .fd = -1};
     msgpack_sbuffer saved = set_aside(self);
-    struct upload u = {.id = new_id(), .data = data, .size = size, .fd = -1};
     release_left();
-    int rc = 0;
-    if (self->channel.near) {
-        rc = send_it(&u);
-    } else {
-        struct fx_sent array = fx_sent_of(data, size, u.id);
-        uint64_t same = self->channel.again ? fx_sent_find(&array) : 0;
-        int there = same ? is_there(&u, same) : 0;
-        if (same && fx_session_generation() != array.generation)
-            rc = fx_fail(FAISSX_E_SESSION, "the session was lost while an array was asked for");
-        else if (!there)
-            rc = send_it(&u);
-        if (rc == 0)
-            fx_sent_note(&array, self->outer.id);
-    }
+    int rc = self->channel.near ? send_it(&u) : send_or_ask(&u);
     if (rc != 0)
         remember_left(u.id);
     put_back(self, saved);

@@ -279,7 +279,9 @@ static int take_reply(struct fx_rpc *r, void *ctx)
 {
     struct fx_call *c = ctx;
     union fx_val *ret = &c->v[c->fn->nparams];
-    (void)r;
+    uint64_t kept;
+    if (fx_header_uint(&r->reply, "kept", &kept))
+        fx_sent_kept(kept);
     fx_range_result_finish(&c->result, -1);
     if (c->fn->ret.kind == FX_ARRAY) {
         free(ret->p);
@@ -329,6 +331,15 @@ static int changes(const struct fx_call *c)
     return 0;
 }
 
+/* Does the server make the call again if it is asked again? */
+static int only_reads(const struct fx_call *c)
+{
+    for (int i = 0; i < c->fn->nparams; i++)
+        if (c->fn->params[i].kind == FX_OUT_HANDLE)
+            return 0;
+    return !changes(c);
+}
+
 /* Train of a Flat index does nothing.  Only the server knows whether the index is one. */
 static int may_be_unread(const struct fx_call *c, const struct fx_thread *self)
 {
@@ -373,6 +384,7 @@ static int run_call(struct fx_call *c)
                            .pack = pack_args,
                            .take = take_reply,
                            .ctx = c,
+                           .drop = only_reads(c) ? fx_uploads_drop : NULL,
                            .changes = changes(c),
                            .brief = (c->fn->flags & FX_FREE) != 0};
     if (array_sizes(c) != 0) {
@@ -381,8 +393,6 @@ static int run_call(struct fx_call *c)
         return -1;
     }
     int rc = request(c, &q);
-    if (c->rpc.payload.nuploads)
-        fx_sent_used();
     rc = fx_call_finish(c, rc);
     if (rc != 0)
         fx_uploads_drop(&c->rpc.payload);

@@ -154,6 +154,17 @@ static int exchange(struct fx_rpc *r, const struct fx_request *q)
     return q->take ? q->take(r, q->ctx) : 0;
 }
 
+/* Can the header that was packed be sent again as it is? */
+static int is_packed(struct fx_rpc *r, const struct fx_request *q)
+{
+    if (r->generation != r->self->channel.generation)
+        return 0;
+    if (!q->drop || r->outcome == FX_NOT_MADE || !r->payload.nuploads)
+        return 1;
+    q->drop(&r->payload);
+    return 0;
+}
+
 int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
 {
     int most = fx_settings_retries();
@@ -166,7 +177,7 @@ int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)
     r->repeats = 1;
     do {
         r->trouble = FX_FINAL;
-        rc = packed && r->generation == r->self->channel.generation ? 0 : prepare_within(r, q);
+        rc = packed && is_packed(r, q) ? 0 : prepare_within(r, q);
         packed = rc == 0;
         if (rc == 0)
             rc = exchange(r, q);

@@ -33,6 +33,12 @@ struct fx_request {
     int (*pack)(struct fx_rpc *r, void *ctx); /* keys and payload */
     int (*take)(struct fx_rpc *r, void *ctx); /* a reply that is not an error, or NULL */
     void *ctx;
+
+    /* Frees the arrays that the request names.  The server takes them when it makes the call, and
+     * makes a call that only reads again, with arrays that are sent again.  NULL: it answers the
+     * second request as the first. */
+    void (*drop)(struct fx_payload *p);
+
     int changes; /* an object of the server: an error says whether it was made */
     int brief;   /* it is not worth waiting long for a server: freeing */
 };

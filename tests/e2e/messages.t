@@ -186,6 +186,16 @@ bad "an upload whose pieces have different sizes" "$(up 4194309 4194304 5)" prot
 bad "an incomplete upload as an array" "$(call $add "$flat"',2,["upload",9]')" argument
 good "it can be given up" "$(send release '"id":9')"
 good "twice" "$(send release '"id":9')"
+good "a whole upload" "$(up 64 0 64)"
+for array in '["unsent",9]' '["other",9]' '["upload",9,9]' '[9,9]'; do
+    bad "an array that is $array" "$(call $add "$flat,2,$array")" protocol
+done
+good "which leaves the upload to the next call" "$(call $add "$flat"',2,["upload",9]')"
+for array in '["unsent",63]' '["unsent",-1]' '["unsent","64"]' '["unsent"]'; do
+    bad "a train whose vectors are $array" "$(call faiss_Index_train "$flat,2,$array")" protocol argument
+done
+good "a train of a Flat index without its vectors" "$(call faiss_Index_train "$flat"',2,["unsent",64]')"
+bad "the same array as before without its hash" "$(send upload '"id":9,"size":64,"same":9')" protocol
 for where in '"offset":0,"size":1' '"offset":1' '"offset":-1,"size":-1'; do
     bad "a download that does not exist, $where" "$(send download '"id":9,'"$where")" argument protocol
 done
@@ -234,7 +244,7 @@ bad "setting is_orthonormal of an untrained transform" "$(call faiss_LinearTrans
 # --- afterwards ---
 
 is "the engine has not died" "$(stat_of pid)" "$engine"
-like "the session still works" "$(call faiss_Index_ntotal "$flat")" '"ret":2'
+like "the session still works" "$(call faiss_Index_ntotal "$flat")" '"ret":4'
 is "another client finds what it found before" "$(ask honest 'search 0')" "$found"
 is "a new client works" "$(client 'new 0 Flat' 'add 0 3' 'total 0' 'free 0' | sed -n 3p)" "total 0: 3"
 good "a session ends" "$(send bye)"

@@ -10,6 +10,7 @@
  *     save, load  the same for an index that is written, or read
  *     upload      cut an array of more than 8 MiB at several places
  *     again       cut the question for such an array, which is not sent again
+ *     queries     cut the reply to a search for so many queries
  *     download    the same for an index that is written
  *     joined      cut while small adds are sent together
  *     range       as search, for a range search, whose result is of unknown size
@@ -205,7 +206,8 @@ static void cut_at(const char *way, long long at, void (*f)(void))
     cuts++;
 }
 
-static const size_t MANY = 150000; /* 9.2 MiB */
+enum { MANY_QUERIES = 150000 };
+static const size_t MANY = MANY_QUERIES; /* 9.2 MiB */
 static float *many;
 
 static void add_same(void)
@@ -234,6 +236,34 @@ static void again(void)
         cut_at("up", i, add_same);
     for (long long i = 0; i < c[1] - 10; i += 10)
         cut_at("down", i, add_same);
+}
+
+/* The queries are the server's no more when the reply is cut. */
+static void search_many(void)
+{
+    static uint64_t first;
+    static float distances[MANY_QUERIES];
+    static idx_t labels[MANY_QUERIES];
+    MUST(faiss_Index_search(it, MANY_QUERIES, many, 1, distances, labels));
+    uint64_t sum = checksum(distances, sizeof distances) * 31 + checksum(labels, sizeof labels);
+    if (!first)
+        first = sum;
+    must_be("the results", (long long)sum, (long long)first);
+}
+
+static void queries(void)
+{
+    long long c[3];
+    many = random_vectors(MANY, D, 3);
+    add(0);
+    search_many();
+    count(c);
+    search_many();
+    count(c);
+    for (int i = 0; i < 8; i++)
+        cut_at("down", c[1] * i / 8, search_many);
+    for (int i = 0; i < 8; i++)
+        cut_at("up", c[0] * i / 8, search_many);
 }
 
 static void upload(void)
@@ -443,6 +473,8 @@ int main(int argc, char **argv)
         upload();
     else if (strcmp(what, "again") == 0)
         again();
+    else if (strcmp(what, "queries") == 0)
+        queries();
     else if (strcmp(what, "download") == 0)
         download();
     else if (strcmp(what, "joined") == 0)

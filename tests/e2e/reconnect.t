@@ -45,6 +45,7 @@ save an index is written
 load an index is read once
 upload a large array arrives, and is added once
 again a large array that is not sent again is added once
+queries a search for many queries goes on
 download a large index is written
 threads several threads go on
 END

@@ -80,6 +80,37 @@ static size_t piece_size(int k)
     return k < 2 ? FX_PIECE : TOTAL - 2 * FX_PIECE;
 }
 
+/* Makes a message of two frames.  Returns its size. */
+static size_t make_message(const msgpack_sbuffer *head, const void *data, size_t n,
+                           uint8_t *message)
+{
+    struct fx_frame frames[2] = {{head->data, head->size}, {data, n}};
+    struct fx_zmtp_message z;
+    size_t size = 0;
+    fx_zmtp_message(&z, frames, 2);
+    for (int i = 0; i < z.niov; i++) {
+        memcpy(message + size, z.iov[i].iov_base, z.iov[i].iov_len);
+        size += z.iov[i].iov_len;
+    }
+    return size;
+}
+
+/* Sends `n` bytes while the engine reads.  Returns 1 and the message, or 0 if it is not complete.
+ */
+static int send_bytes(struct pair *p, const uint8_t *data, size_t n, struct fxe_msg **m)
+{
+    int rc = 0;
+    while (rc == 0 && n) {
+        ssize_t sent = send(p->client, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        data += sent > 0 ? (size_t)sent : 0;
+        n -= sent > 0 ? (size_t)sent : 0;
+        rc = fxe_conn_read(p->c, m);
+    }
+    for (int i = 0; i < 4 && rc == 0; i++)
+        rc = fxe_conn_read(p->c, m); /* all that is there */
+    return rc;
+}
+
 /* Sends `n` bytes of the message that carries piece k, after those before `at`, while the engine
  * reads.  Returns 1 and the message, or 0 if it is not complete. */
 static int send_part(struct pair *p, int k, size_t at, size_t n, struct fxe_msg **m)
@@ -87,8 +118,6 @@ static int send_part(struct pair *p, int k, size_t at, size_t n, struct fxe_msg 
     static uint8_t message[FX_PIECE + 4096];
     msgpack_sbuffer head;
     msgpack_packer pk;
-    struct fx_zmtp_message z;
-    size_t size = 0;
     msgpack_sbuffer_init(&head);
     msgpack_packer_init(&pk, &head, msgpack_sbuffer_write);
     msgpack_pack_map(&pk, 5);
@@ -102,26 +131,9 @@ static int send_part(struct pair *p, int k, size_t at, size_t n, struct fxe_msg 
     msgpack_pack_int(&pk, TOTAL);
     fx_pack_str(&pk, "offset");
     msgpack_pack_int(&pk, k * FX_PIECE);
-    struct fx_frame frames[2] = {{head.data, head.size},
-                                 {bytes + (size_t)k * FX_PIECE, piece_size(k)}};
-    fx_zmtp_message(&z, frames, 2);
-    for (int i = 0; i < z.niov; i++) {
-        memcpy(message + size, z.iov[i].iov_base, z.iov[i].iov_len);
-        size += z.iov[i].iov_len;
-    }
+    size_t size = make_message(&head, bytes + (size_t)k * FX_PIECE, piece_size(k), message);
     msgpack_sbuffer_destroy(&head);
-    if (n > size - at)
-        n = size - at;
-    int rc = 0;
-    while (rc == 0 && n) {
-        ssize_t sent = send(p->client, message + at, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-        at += sent > 0 ? (size_t)sent : 0;
-        n -= sent > 0 ? (size_t)sent : 0;
-        rc = fxe_conn_read(p->c, m);
-    }
-    for (int i = 0; i < 4 && rc == 0; i++)
-        rc = fxe_conn_read(p->c, m); /* all that is there */
-    return rc;
+    return send_bytes(p, message + at, n < size - at ? n : size - at, m);
 }
 
 /* Runs the request, as the engine does, and returns whether it succeeded.  Sets *lane. */
@@ -360,6 +372,29 @@ static void memory_stays_while_a_piece_is_received(void **state)
     close_pair(&p);
 }
 
+/* Of a header that is refused nothing stays (the sanitizer sees it). */
+static void a_header_that_is_no_map_is_freed(void **state)
+{
+    struct pair p = open_pair();
+    struct fxe_msg *m = NULL;
+    uint8_t *message = malloc(FX_PIECE);
+    msgpack_sbuffer head;
+    msgpack_packer pk;
+    (void)state;
+    msgpack_sbuffer_init(&head);
+    msgpack_packer_init(&pk, &head, msgpack_sbuffer_write);
+    msgpack_pack_array(&pk, 60000);
+    for (int i = 0; i < 60000; i++)
+        msgpack_pack_int(&pk, 1);
+    size_t n = make_message(&head, bytes, FX_PIECE / 2, message);
+    msgpack_sbuffer_destroy(&head);
+    assert_int_equal(send_bytes(&p, message, n, &m), 1);
+    assert_null(m->place);
+    fxe_msg_free(m);
+    free(message);
+    close_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +411,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_what_is_hashed_takes_the_wide_lane, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_stays_while_a_piece_is_received, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_header_that_is_no_map_is_freed, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("upload", tests, NULL, NULL);
 }

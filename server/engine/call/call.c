@@ -133,7 +133,7 @@ int fxe_call_prepare(struct fxe_req *r)
         return -1;
     if (r->fn->flags & FX_FREE)
         r->needs.n = 0; /* takes no locks: an object in use is freed after its last use */
-    r->lane = lane_of(r);
+    r->lane = r->unread ? FXE_SMALL : lane_of(r);
     for (int i = 0; i < r->needs.n; i++)
         if (r->needs.need[i].write && fxe_is_shared(r->needs.need[i].obj))
             r->lane = FXE_WIDE; /* it is copied first */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/engine/guard/description.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/run/request.h"
 
 struct fxe_obj *fxe_call_first(const struct fxe_req *r)
@@ -71,7 +72,7 @@ static int lent_array(struct fxe_req *r, int i)
     if (fx_bytes(count, (enum fx_elem)p->elem, &size) != 0)
         return fxe_fail(r, "limit", "%s: FAISS returned %zu elements, too many to send",
                         r->fn->name, count);
-    void *copy = malloc(size ? size : 1);
+    void *copy = fxe_room_realloc(NULL, size ? size : 1);
     if (!copy)
         return fxe_fail(r, "limit", "%s: the server has no memory for %zu bytes", r->fn->name,
                         size);
@@ -173,13 +174,8 @@ int fxe_call_results(struct fxe_req *r)
         uint64_t elems = 0;
         rc = fx_size(fn, fn->ret.size, r->v, fxe_call_ask, r, &elems) ||
              fx_bytes(elems, (enum fx_elem)fn->ret.elem, &bytes);
-        void *copy = rc == 0 ? malloc(bytes ? bytes : 1) : NULL;
-        if (copy) {
-            memcpy(copy, r->v[fn->nparams].p, bytes);
-            rc = fxe_reply_array(r, copy, bytes);
-        } else {
-            rc = -1;
-        }
+        if (rc == 0)
+            rc = fxe_reply_copy(r, r->v[fn->nparams].p, bytes);
         fxe_engine.delete_array(r->v[fn->nparams].p);
     }
     if (rc == 0 && keeps_any(fn))

@@ -191,8 +191,11 @@ int fxe_may_outgrow(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_a
         return 0;
     for (size_t i = 0; i < sizeof with_lists / sizeof *with_lists; i++)
         lists |= strstr(shape, with_lists[i]) != NULL;
-    if (!lists)
+    if (!lists) { /* its vectors are moved when they have to */
+        if (fxe_room_unused(false) < 2 * (size_t)fxe_ntotal_of(o) * each)
+            fxe_again_drop_all();
         return 0;
+    }
     if (!fxe_is_binary(o) && fxe_api()->Index_sa_code_size &&
         fxe_api()->Index_sa_code_size(o->ptr, &size) == 0 && size > 0)
         each = size < each ? size : each;

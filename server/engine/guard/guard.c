@@ -12,6 +12,7 @@
 #include "server/engine/guard/room.h"
 #include "server/engine/guard/shape.h"
 #include "server/engine/guard/trial.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/run/wide.h"
 #include "server/log.h"
 
@@ -318,6 +319,11 @@ static void one_thread(struct fxe_req *r)
     fxe_wide_alone();
 }
 
+static bool lacks_memory(const struct candidate *c, enum fxe_trial end)
+{
+    return end == FXE_TRIAL_DIED && (c->tight || strstr(c->why, "bad_alloc"));
+}
+
 /* Tries the call.  Returns 0, or -1 with the reply set if it must not be made.  `row` is what the
  * table has on the call, or NULL. */
 static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
@@ -328,7 +334,9 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
                      : c->each ? EACH_SECONDS
                                : FIRST_SECONDS;
     enum fxe_trial end = run_trial(c, seconds);
-    if (end == FXE_TRIAL_DIED && (c->tight || strstr(c->why, "bad_alloc")))
+    if (lacks_memory(c, end) && fxe_again_drop_all())
+        end = run_trial(c, seconds);
+    if (lacks_memory(c, end))
         return fxe_fail(c->r, "limit",
                         "%s: there is not enough memory (%zu bytes are left): a trial in a copy of "
                         "the engine ended with: %s",

@@ -58,15 +58,6 @@ struct making {
     msgpack_packer pk;
 };
 
-static bool is_upload(const msgpack_object *o)
-{
-    return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
-           o->via.array.ptr[0].type == MSGPACK_OBJECT_STR &&
-           o->via.array.ptr[0].via.str.size == 6 &&
-           memcmp(o->via.array.ptr[0].via.str.ptr, "upload", 6) == 0 &&
-           o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER;
-}
-
 /* The upload becomes one more frame of the message. */
 static int pack_upload(struct making *m, uint64_t id)
 {
@@ -81,7 +72,7 @@ static int pack_upload(struct making *m, uint64_t id)
 
 static int pack(struct making *m, const msgpack_object *o)
 {
-    if (is_upload(o))
+    if (fxe_names_upload(o))
         return pack_upload(m, o->via.array.ptr[1].via.u64);
     if (o->type != MSGPACK_OBJECT_ARRAY)
         return msgpack_pack_object(&m->pk, *o);

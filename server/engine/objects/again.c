@@ -52,19 +52,19 @@ static void free_used(struct fxe_used *u)
     free(u);
 }
 
-void fxe_again_put(struct fxe_session *s, uint64_t id, struct fx_buffer *data)
+bool fxe_again_put(struct fxe_session *s, uint64_t id, struct fx_buffer *data)
 {
     size_t room = fxe_room_lately(), most = MOST, size = data->size;
     struct fxe_used *u = size <= most ? calloc(1, sizeof *u) : NULL, *doomed = NULL, *old;
     if (!u)
-        return;
+        return false;
     pthread_mutex_lock(&again.lock);
     if (room / SHARE < most && (room + again.total) / SHARE < most)
         most = (room + again.total) / SHARE;
     if (size > most) {
         pthread_mutex_unlock(&again.lock);
         free(u);
-        return;
+        return false;
     }
     if ((old = take_out(s->used)))
         DL_APPEND(doomed, old);
@@ -83,6 +83,7 @@ void fxe_again_put(struct fxe_session *s, uint64_t id, struct fx_buffer *data)
     }
     if (first)
         fxe_house_wake(); /* it now waits for the end of this one's time, too */
+    return true;
 }
 
 static bool is(const struct fxe_used *u, uint64_t id, size_t size)
@@ -145,11 +146,11 @@ void fxe_again_leave(struct fxe_session *s)
 static bool lock_soon(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += LOCK_NS;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
-    return pthread_mutex_timedlock(&again.lock, &t) == 0;
+    return pthread_mutex_clocklock(&again.lock, CLOCK_MONOTONIC, &t) == 0;
 }
 
 /* Frees the oldest if its time is over at `now`.  Returns whether it has. */

@@ -16,9 +16,9 @@
 #include "server/engine/engine.h"
 
 /* Keeps the array, instead of an earlier one of the session and, if there is no place, of the
- * oldest ones of others, and sets *data to no memory; or does nothing if there is not plenty of
- * memory. */
-void fxe_again_put(struct fxe_session *s, uint64_t id, struct fx_buffer *data);
+ * oldest ones of others, and sets *data to no memory; or does nothing and returns false if there
+ * is not plenty of memory. */
+bool fxe_again_put(struct fxe_session *s, uint64_t id, struct fx_buffer *data);
 
 /* Does the session have an array of this upload and size? */
 bool fxe_again_has(const struct fxe_session *s, uint64_t id, size_t size);

@@ -51,6 +51,8 @@ static size_t memory_limit(void)
 
 static void blob_free(struct fxe_blob *b)
 {
+    if (!b)
+        return;
     fx_buffer_free(&b->data);
     free(b->seen);
     free(b);
@@ -61,19 +63,28 @@ static size_t mapped_bytes(const struct fxe_blob *b)
     return b->data.mapped ? b->data.size : 0;
 }
 
-static void remove_blob(struct fxe_session *s, struct fxe_blob *b)
+/* Returns the blob if the caller has to free it, without engine.lock: returning much memory to the
+ * kernel takes long.  Otherwise, or if it is NULL, returns NULL.  The caller holds engine.lock. */
+static struct fxe_blob *remove_blob(struct fxe_session *s, struct fxe_blob *b)
 {
+    if (!b)
+        return NULL;
     mapped -= mapped_bytes(b);
     HASH_DELETE(hh, s->blobs, b);
     b->gone = 1;
-    if (!b->users)
-        blob_free(b);
+    return b->users ? NULL : b;
+}
+
+/* The same for one who has used it. */
+static struct fxe_blob *leave_blob(struct fxe_blob *b)
+{
+    return --b->users == 0 && b->gone ? b : NULL;
 }
 
 void fxe_blobs_free(struct fxe_session *s)
 {
     while (s->blobs)
-        remove_blob(s, s->blobs);
+        blob_free(remove_blob(s, s->blobs));
     fxe_again_leave(s);
 }
 
@@ -113,39 +124,39 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
         b = NULL;
     if (b) {
         *out = b->data;
-        mapped -= mapped_bytes(b);
-        b->data = (struct fx_buffer){0};
         remove_blob(s, b);
+        b->data = (struct fx_buffer){0};
     }
     fxe_unlock();
+    blob_free(b);
     return b ? 0 : -1;
 }
 
-/* The caller holds engine.lock. */
-static void leave_blob(struct fxe_blob *b)
-{
-    if (--b->users == 0 && b->gone)
-        blob_free(b);
-}
-
-/* Nothing is received there any more.  The caller holds engine.lock. */
-static void end_place(struct fxe_place *p, bool arrived)
+/* Nothing is received there any more.  Returns what leave_blob does.  The caller holds engine.lock.
+ */
+static struct fxe_blob *end_place(struct fxe_place *p, bool arrived)
 {
     struct fxe_blob *b = p->blob;
     if (!b)
-        return;
+        return NULL;
     p->blob = NULL;
     DL_DELETE(b->places, p);
     b->seen[p->piece] = arrived;
     b->have += arrived;
-    leave_blob(b);
+    return leave_blob(b);
+}
+
+static void end_place_now(struct fxe_place *p, bool arrived)
+{
+    fxe_lock();
+    struct fxe_blob *doomed = end_place(p, arrived);
+    fxe_unlock();
+    blob_free(doomed);
 }
 
 void fxe_place_end(struct fxe_place *p)
 {
-    fxe_lock();
-    end_place(p, false);
-    fxe_unlock();
+    end_place_now(p, false);
 }
 
 void fxe_place_free(struct fxe_place *p)
@@ -162,35 +173,39 @@ static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
 }
 
 /* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces.
- * Returns NULL with the reply set if memory is out.  The caller holds engine.lock. */
+ * Returns NULL with the reply set if memory is out.  The caller does not hold engine.lock. */
 static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
                                    struct fx_buffer *whole)
 {
     struct fxe_blob *b = size <= PTRDIFF_MAX ? calloc(1, sizeof *b) : NULL;
-    if (!b)
-        goto fail;
-    b->id = id;
-    b->upload = 1;
-    if (whole) {
-        if (whole->mapped && mapped + size > memory_limit())
-            goto fail;
+    if (b && whole) {
         b->data = *whole;
-        mapped += mapped_bytes(b);
         *whole = (struct fx_buffer){0};
-    } else {
+    } else if (b) {
         b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
         b->data = (struct fx_buffer){fxe_room_realloc(NULL, size ? size : 1), size, 0};
         b->seen = calloc(b->npieces + 1, 1);
-        if (!b->data.data || !b->seen)
-            goto fail;
     }
-    HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
-    return b;
-fail:
-    if (b)
+    if (!b || !b->data.data || (!whole && !b->seen)) {
         blob_free(b);
-    fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
-    return NULL;
+        fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
+        return NULL;
+    }
+    b->id = id;
+    b->upload = 1;
+    return b;
+}
+
+/* Makes it the session's.  Returns -1 with the reply set if too much is mapped.  The caller holds
+ * engine.lock. */
+static int add_upload(struct fxe_req *r, struct fxe_blob *b)
+{
+    if (b->data.mapped && mapped + b->data.size > memory_limit())
+        return fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes",
+                        b->data.size);
+    mapped += mapped_bytes(b);
+    HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
+    return 0;
 }
 
 static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
@@ -207,7 +222,7 @@ static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
 static void give_up_place(struct fxe_blob *b, size_t piece)
 {
     struct fxe_place *p;
-    while ((p = place_of(b, piece))) {
+    while ((p = place_of(b, piece))) { /* the caller is a user, so the upload stays */
         struct fxe_conn *c = p->conn;
         if (!fxe_conn_try_ref(c)) { /* nothing reads from it any more */
             end_place(p, false);
@@ -225,26 +240,34 @@ static void give_up_place(struct fxe_blob *b, size_t piece)
     }
 }
 
-/* Returns the upload to copy the request's piece to, and counts the request as a user.  Returns
- * NULL if there is nothing to copy, or with the reply set.  The caller holds engine.lock. */
-static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset)
+/* Returns the upload to copy the request's piece to, and counts the request as a user.  If the
+ * session has none, it is *fresh, which becomes NULL then.  Returns NULL if there is nothing to
+ * copy, or with the reply set.  The caller holds engine.lock. */
+static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset,
+                                  struct fxe_blob **fresh)
 {
-    struct fx_buffer *frame = &r->msg->frames[1];
     struct fxe_blob *b = find_blob(r->session, id, 1);
     if (b && b->data.size != size) {
         fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
         return NULL;
     }
-    if (!b)
-        b = new_upload(r, id, size, frame->size == size ? frame : NULL);
+    if (!b && *fresh && add_upload(r, *fresh) == 0) {
+        b = *fresh;
+        *fresh = NULL;
+    }
     if (!b || b->have == b->npieces)
         return NULL;
     size_t piece = offset / FX_PIECE;
     b->users++;
     if (b->seen[piece])
         give_up_place(b, piece);
-    if (b->seen[piece]) {
-        leave_blob(b);
+    if (b->seen[piece] || b->gone) {
+        struct fxe_blob *doomed = leave_blob(b);
+        if (doomed) {
+            fxe_unlock();
+            blob_free(doomed);
+            fxe_lock();
+        }
         return NULL;
     }
     b->seen[piece] = 1;
@@ -267,14 +290,13 @@ static bool is_piece(size_t n, uint64_t id, uint64_t size, uint64_t offset)
 struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
                                  void **to)
 {
-    struct fx_header h;
+    struct fx_header h = {0};
     struct fxe_place *p = NULL;
     uint64_t id, size, offset;
     const char *token, *why;
     size_t len;
-    if (fx_header_read(&h, header->data, header->size, &why) != 0)
-        return NULL;
-    if (fx_header_is(&h, "operation", "upload") && fx_header_uint(&h, "id", &id) &&
+    if (fx_header_read(&h, header->data, header->size, &why) == 0 &&
+        fx_header_is(&h, "operation", "upload") && fx_header_uint(&h, "id", &id) &&
         fx_header_uint(&h, "size", &size) && fx_header_uint(&h, "offset", &offset) &&
         n <= FX_PIECE && is_piece(n, id, size, offset) &&
         fx_header_str(&h, "session", &token, &len) && len == FX_TOKEN_SIZE &&
@@ -319,13 +341,15 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
         return;
     }
     bool had = r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
+    struct fxe_blob *b, *fresh = had ? new_upload(r, id, size, &data) : NULL;
     fxe_lock();
-    struct fxe_blob *b = find_blob(r->session, id, 1);
-    if (b) /* the question was asked before, and its answer is lost */
+    if ((b = find_blob(r->session, id, 1))) { /* it was asked before, and the answer is lost */
         had = b->have == b->npieces && b->data.size == size;
-    else if (had)
-        had = new_upload(r, id, size, &data) != NULL;
+    } else if (fresh && add_upload(r, fresh) == 0) {
+        fresh = NULL;
+    }
     fxe_unlock();
+    blob_free(fresh);
     fx_buffer_free(&data);
     if (!r->failed) {
         msgpack_packer pk = fxe_reply_key(r, "had");
@@ -344,6 +368,31 @@ static int prepare_upload(struct fxe_req *r)
                   ? FXE_WIDE
                   : FXE_SMALL;
     return 0;
+}
+
+/* A piece that was received elsewhere: the first of its upload, or all of it. */
+static void copy_piece(struct fxe_req *r, uint64_t id, size_t size, size_t offset,
+                       struct fx_buffer *frame)
+{
+    size_t n = frame->size;
+    const void *piece = frame->data;
+    fxe_lock();
+    bool known = find_blob(r->session, id, 1) != NULL;
+    fxe_unlock();
+    struct fxe_blob *fresh = known ? NULL : new_upload(r, id, size, n == size ? frame : NULL);
+    if (!known && !fresh)
+        return;
+    fxe_lock();
+    struct fxe_blob *b = upload_of(r, id, size, offset, &fresh);
+    fxe_unlock();
+    if (b) {
+        memcpy((char *)b->data.data + offset, piece, n < FX_PIECE ? n : FX_PIECE);
+        fxe_lock();
+        b->have++;
+        fxe_unlock();
+        fxe_blob_done(b);
+    }
+    blob_free(fresh);
 }
 
 static void run_upload(struct fxe_req *r)
@@ -373,24 +422,13 @@ static void run_upload(struct fxe_req *r)
         return;
     }
     if (r->msg->place) {
-        fxe_lock();
-        end_place(r->msg->place, true);
-        fxe_unlock();
+        end_place_now(r->msg->place, true);
         return;
     }
     fxe_again_drop(r->session);
     if (offset == 0 && size >= LARGE)
         fxe_unload_for(size);
-    fxe_lock();
-    struct fxe_blob *b = upload_of(r, id, size, offset);
-    fxe_unlock();
-    if (!b)
-        return;
-    memcpy((char *)b->data.data + offset, frame->data, n < FX_PIECE ? n : FX_PIECE);
-    fxe_lock();
-    b->have++;
-    fxe_unlock();
-    fxe_blob_done(b);
+    copy_piece(r, id, size, offset, frame);
 }
 
 static void run_download(struct fxe_req *r)
@@ -417,8 +455,9 @@ static void run_download(struct fxe_req *r)
 void fxe_blob_done(struct fxe_blob *b)
 {
     fxe_lock();
-    leave_blob(b);
+    struct fxe_blob *doomed = leave_blob(b);
     fxe_unlock();
+    blob_free(doomed);
 }
 
 static void run_release(struct fxe_req *r)
@@ -429,9 +468,9 @@ static void run_release(struct fxe_req *r)
     fxe_lock();
     struct fxe_blob *b = NULL;
     HASH_FIND(hh, r->session->blobs, &id, sizeof id, b);
-    if (b)
-        remove_blob(r->session, b);
+    b = remove_blob(r->session, b);
     fxe_unlock();
+    blob_free(b);
 }
 
 const struct fxe_operation fxe_upload_operation = {"upload", 1, prepare_upload, run_upload, NULL};

@@ -24,8 +24,8 @@
 #include "server/handover.h"
 
 enum {
-    FXE_CONN_IN = 16 << 10, /* bytes of conn.in */
-    FXE_CONN_TURN = 4 << 20 /* bytes of a reply that are sent in one go */
+    FXE_CONN_IN = 16 << 10,                  /* bytes of conn.in */
+    FXE_CONN_TURN = FX_PIECE + FX_HEADER_MAX /* bytes of a reply that are sent in one go */
 };
 
 struct fxe_place;

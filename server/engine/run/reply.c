@@ -84,7 +84,7 @@ int fxe_reply_array(struct fxe_req *r, void *data, size_t size)
 
 int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size)
 {
-    void *copy = malloc(size ? size : 1);
+    void *copy = fxe_room_realloc(NULL, size ? size : 1);
     if (!copy)
         return fxe_fail(r, "limit", "the server has no memory for %zu bytes of results", size);
     if (data && size)
@@ -138,7 +138,7 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
     msgpack_packer_init(&pk, buf, msgpack_sbuffer_write);
     int prints = r->printed.size != 0;
     if (!r->failed) {
-        msgpack_pack_map(&pk, 2 + r->nextra + prints);
+        msgpack_pack_map(&pk, 2 + r->nextra + prints + r->kept);
     } else {
         int lost = r->kind && strcmp(r->kind, "session") == 0;
         msgpack_pack_map(&pk, (r->kind ? 5 : 4) + 2 * lost + !!r->made + prints);
@@ -167,6 +167,10 @@ static void pack_header(struct fxe_req *r, msgpack_sbuffer *buf)
     fx_pack_str(&pk, r->failed ? "error" : "ok");
     fx_pack_str(&pk, "request_id");
     msgpack_pack_uint64(&pk, r->request_id);
+    if (r->kept && !r->failed) {
+        fx_pack_str(&pk, "kept");
+        msgpack_pack_uint64(&pk, r->upload);
+    }
     if (!r->failed)
         msgpack_sbuffer_write(buf, r->extra.data ? r->extra.data : "", r->extra.size);
 }

@@ -303,10 +303,11 @@ void fxe_req_finish(struct fxe_req *r)
     if (!r->repeated)
         fxe_stats_count(r);
     fxe_keep_commit(r); /* before the reply, and while the objects are locked */
+    if (r->upload && r->fn && r->session &&
+        !r->failed) /* before the reply: the client may ask for it at once */
+        r->kept = fxe_again_put(r->session, r->upload, &r->memory[r->uploaded]);
     if (r->answer || r->change)
         waiting = keep_answer(r);
-    if (r->upload && r->fn && r->session) /* before the reply: the client may ask for it at once */
-        fxe_again_put(r->session, r->upload, &r->memory[r->uploaded]);
     r->shares = 2;
     bool answered = is_answered(r);
     struct fxe_req *next = !answered && r->ask ? fxd_next(r) : NULL;
@@ -389,6 +390,15 @@ struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what)
     return b;
 }
 
+bool fxe_names_upload(const msgpack_object *o)
+{
+    return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
+           o->via.array.ptr[0].type == MSGPACK_OBJECT_STR &&
+           o->via.array.ptr[0].via.str.size == 6 &&
+           memcmp(o->via.array.ptr[0].via.str.ptr, "upload", 6) == 0 &&
+           o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+}
+
 int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, const void **data,
                   size_t *size)
 {
@@ -400,8 +410,7 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
         *size = b->size;
         return 0;
     }
-    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
-        o->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+    if (fxe_names_upload(o)) {
         if (r->nmemory == (int)(sizeof r->memory / sizeof *r->memory))
             return fxe_fail(r, "limit", "too many uploads in one call");
         struct fx_buffer *b = &r->memory[r->nmemory];

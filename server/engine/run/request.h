@@ -93,6 +93,7 @@ struct fxe_req {
     bool wanted;     /* or it would: the client is asked for it */
     uint64_t upload; /* the largest upload among them, */
     int uploaded;    /* which is memory[uploaded]; upload is 0: none */
+    bool kept;       /* the session may ask for that one again */
     struct fxe_obj *held[FX_OBJECTS_MAX];
     int nheld;
     struct fxe_needs needs;
@@ -173,6 +174,9 @@ static inline void fxe_req_made(struct fxe_req *r, struct fxe_obj *o)
 /* Returns payload frame i (0 is the first), which the request owns; or NULL and the reply is set if
  * there is no such frame, or if it could not be mapped. */
 struct fx_buffer *fxe_req_frame(struct fxe_req *r, uint64_t i, const char *what);
+
+/* Is it ["upload", id]? */
+bool fxe_names_upload(const msgpack_object *o);
 
 /* Finds the `*size` bytes that argument `o` names: a frame, or an upload, which the request takes.
  * They live as long as the request.  Returns 0, or -1 and the reply is set. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/engine/guard/blas.h"
+#include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/search/split.h"
 #include "server/log.h"
@@ -29,7 +30,7 @@ static struct {
 
 /* Returns 1 if there is memory for this many more threads: libgomp ends the process if it cannot
  * create one. */
-static int has_room(int threads)
+static int fits(int threads)
 {
     char text[128];
     unsigned long pages = 0;
@@ -41,6 +42,11 @@ static int has_room(int threads)
     sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages);
     size_t data = pages * (size_t)sysconf(_SC_PAGESIZE);
     return data + (size_t)threads * STACK + fxe_blas_buffer() + ROOM_TO_SPARE <= limit.rlim_cur;
+}
+
+static int has_room(int threads)
+{
+    return fits(threads) || (fxe_again_drop_all() && fits(threads));
 }
 
 /* Returns 1, and reserves BLAS buffers, if there is memory for this many more threads. */

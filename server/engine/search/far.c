@@ -42,8 +42,8 @@ int fxe_far_search(struct fxe_req *r)
     int dis = param(r, "distances"), ids = param(r, "labels"), kth = param(r, "k");
     if (k2 > k / 2 || !r->v[ids].p || (dis >= 0 && !r->v[dis].p))
         return 0;
-    float *dis2 = calloc(n * k2, sizeof *dis2); /* or int32_t */
-    idx_t *ids2 = malloc(n * k2 * sizeof *ids2);
+    float *dis2 = fxe_room_realloc(NULL, n * k2 * sizeof *dis2); /* or int32_t */
+    idx_t *ids2 = fxe_room_realloc(NULL, n * k2 * sizeof *ids2);
     union fx_val v[FX_PARAMS_MAX + 1];
     if (!dis2 || !ids2) {
         free(dis2);
@@ -51,6 +51,7 @@ int fxe_far_search(struct fxe_req *r)
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
         return 1;
     }
+    memset(dis2, 0, n * k2 * sizeof *dis2);
     memset(ids2, 0xff, n * k2 * sizeof *ids2);
     memcpy(v, r->v, sizeof v);
     v[kth].i = (int64_t)k2;
