@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "no_uploads.h"
 #include "proto/curve_keys.h"
 #include "proto/sodium.h"
 #include "proto/zmtp.h"

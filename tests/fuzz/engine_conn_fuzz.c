@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "no_uploads.h"
 #include "proto/zmtp.h"
 #include "seed.h"
 #include "server/engine/engine.h"

@@ -8,6 +8,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/description.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/guard/known.h"
 #include "server/engine/guard/refusal.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/guard/shape.h"
@@ -16,139 +17,10 @@
 #include "server/engine/run/wide.h"
 #include "server/log.h"
 
-enum {
-    SHAPES = 4096,     /* to remember; nothing is learnt of further ones */
-    REPEATABLE = 20000 /* vectors: up to so many are added by one thread, as in the trial */
-};
+enum { REPEATABLE = 20000 }; /* vectors: up to so many are added by one thread, as in the trial */
 
 static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
                     HANG_SECONDS_EACH = .005; /* more for each vector */
-
-/* What is known of an act in given circumstances: nothing; it works; it must be tried before each
- * call; it is refused. */
-enum { UNKNOWN, FINE, ASK, REFUSED };
-
-struct fxe_shape {
-    uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
-    bool spoils;               /* the result of spoils_memory */
-    UT_hash_handle hh;
-    char text[];
-};
-
-static struct {
-    pthread_mutex_t lock;
-    struct fxe_shape *shapes;
-} memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* --- shapes --- */
-
-/* With other metrics than L2 and inner product, FastScan classes of additive quantizers write
- * outside of their tables.  What crashes then may be a later call, so a trial of this one shows
- * nothing. */
-static bool spoils_memory(const char *shape)
-{
-    static const char *const patterns[] = {"ILfs:+", "ILfs:#", "IRfs:+", "IRfs:#",
-                                           "IPLf:+", "IPLf:#", "IPRf:+", "IPRf:#"};
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (fxe_shape_matches(shape, patterns[i]))
-            return true;
-    return false;
-}
-
-static struct fxe_shape *new_shape(const char *text)
-{
-    size_t n = strlen(text);
-    struct fxe_shape *s = calloc(1, sizeof *s + n + 1);
-    if (s) {
-        memcpy(s->text, text, n);
-        s->spoils = spoils_memory(s->text);
-    }
-    return s;
-}
-
-static struct fxe_shape *intern(const char *text)
-{
-    struct fxe_shape *s = NULL;
-    size_t n = strlen(text);
-    pthread_mutex_lock(&memory.lock);
-    HASH_FIND(hh, memory.shapes, text, n, s);
-    if (!s && HASH_COUNT(memory.shapes) < SHAPES && (s = new_shape(text)))
-        HASH_ADD(hh, memory.shapes, text[0], n, s);
-    pthread_mutex_unlock(&memory.lock);
-    return s;
-}
-
-static uint8_t *known(struct fxe_shape *s, enum fxe_act act, unsigned given)
-{
-    uint8_t *all = __atomic_load_n(&s->known[act], __ATOMIC_ACQUIRE);
-    if (!all) {
-        uint8_t *none = NULL;
-        if (!(all = calloc(1, FXE_CIRCUMSTANCES)))
-            return NULL;
-        if (!__atomic_compare_exchange_n(&s->known[act], &none, all, 0, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE)) {
-            free(all);
-            all = none;
-        }
-    }
-    return &all[given];
-}
-
-/* Appends the shapes of parts that FAISS does not write with the object, such as shards. */
-static void add_parts(const struct fxe_obj *o, char *text)
-{
-    for (int i = 0; i < o->nkeeps; i++) {
-        char part[FXE_SHAPE_MAX];
-        int root = fx_root(o->keeps[i]->cls);
-        if (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary)
-            continue;
-        fxe_shape_text(fxe_api(), o->keeps[i]->ptr, root == FX_CLASS_IndexBinary, part);
-        add_parts(o->keeps[i], part);
-        if (*part && !strstr(text, part) && strlen(text) + strlen(part) + 2 < FXE_SHAPE_MAX) {
-            strcat(text, " ");
-            strcat(text, part);
-        }
-    }
-}
-
-static void free_shape(struct fxe_shape *s)
-{
-    for (int i = 0; i < FXE_NACTS; i++)
-        free(s->known[i]);
-    free(s);
-}
-
-/* An index that FAISS cannot write is known by its class only.  Its parts may be anything, so what
- * is learnt of it holds for no other index.  Shards are an exception: their parts are known. */
-static struct fxe_shape *shape_of(struct fxe_obj *o)
-{
-    struct fxe_shape *s = __atomic_load_n(&o->shape, __ATOMIC_ACQUIRE), *none = NULL;
-    char text[FXE_SHAPE_MAX];
-    if (s)
-        return s;
-    fxe_shape_text(fxe_api(), o->ptr, fx_root(o->cls) == FX_CLASS_IndexBinary, text);
-    if (strncmp(text, "N5faiss", 7) != 0)
-        s = intern(text);
-    else if (o->nkeeps) {
-        add_parts(o, text);
-        return intern(text); /* not kept in `o`, which may get more parts */
-    } else {
-        o->own_shape = (s = new_shape(text)) != NULL;
-    }
-    if (s &&
-        !__atomic_compare_exchange_n(&o->shape, &none, s, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        if (o->own_shape) /* another thread was faster */
-            free_shape(s);
-        s = none;
-    }
-    return s;
-}
-
-void fxe_guard_forget(struct fxe_obj *o)
-{
-    if (o->own_shape)
-        free_shape(o->shape);
-}
 
 /* Returns whether the object, a part of it, or an object it is a part of was made from an odd
  * description. */
@@ -342,7 +214,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
                         "the engine ended with: %s",
                         c->name, fxe_room(), c->why);
     if (end == FXE_TRIAL_DIED) {
-        set_state(c, ASK);
+        set_state(c, FXE_ASK);
         return fxe_fail(
             c->r, "argument",
             "%s: FAISS %s would end the engine; a trial in a copy of it ended with: %s; "
@@ -360,7 +232,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
                         "could not try the call in a copy of itself",
                         c->name, version);
     if (!c->each)
-        set_state(c, FINE);
+        set_state(c, FXE_FINE);
     /* The trial had one thread.  With several the call could end differently: an exception inside
      * an OpenMP region ends the process, and whether an NSG graph can be built depends on the order
      * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
@@ -375,13 +247,13 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
 static int is_confirmed(struct candidate *c)
 {
     int is = state_of(c);
-    if (is == UNKNOWN) {
+    if (is == FXE_UNKNOWN) {
         enum fxe_trial end = run_trial(c, HANG_SECONDS);
-        is = end == FXE_TRIAL_ENDED ? ASK : REFUSED;
+        is = end == FXE_TRIAL_ENDED ? FXE_ASK : FXE_REFUSED;
         if (end != FXE_TRIAL_UNKNOWN)
             set_state(c, is);
     }
-    return is == REFUSED;
+    return is == FXE_REFUSED;
 }
 
 static int is_nsg(const char *shape)
@@ -400,13 +272,13 @@ static int builds(enum fxe_act act)
 /* Returns whether the act is known to work in these circumstances, which may include FXE_ODD. */
 static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
 {
-    uint8_t *state = known(s, act, given);
+    uint8_t *state = fxe_known(s, act, given);
     int exact;
-    if (state && act != FXE_ACT_clone && __atomic_load_n(state, __ATOMIC_RELAXED) == UNKNOWN &&
+    if (state && act != FXE_ACT_clone && __atomic_load_n(state, __ATOMIC_RELAXED) == FXE_UNKNOWN &&
         !fxe_refusal_find(fxe_engine.lib.version, act, given, s->text, &exact) &&
         fxe_refusal_knows(fxe_engine.lib.version, s->text))
-        __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
-    return state && __atomic_load_n(state, __ATOMIC_RELAXED) == FINE;
+        __atomic_store_n(state, FXE_FINE, __ATOMIC_RELAXED);
+    return state && __atomic_load_n(state, __ATOMIC_RELAXED) == FXE_FINE;
 }
 
 /* Returns whether no life has such arguments, so that the table says nothing about them: less than
@@ -419,14 +291,14 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
 {
     const char *version = fxe_engine.lib.version;
-    struct fxe_shape *s = shape_of(o);
+    struct fxe_shape *s = fxe_known_shape(o);
     int exact;
     if (!s)
         return 0;
     /* Looking at all numbers takes as long as copying them: do so only where it matters. */
     if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
         given |= fxe_has_odd(c->r) ? FXE_ODD : 0;
-    if (!(c->state = known(s, act, given)))
+    if (!(c->state = fxe_known(s, act, given)))
         return 0;
     c->shape = s->text;
     if (s->spoils && act != FXE_ACT_train && act != FXE_ACT_save && act != FXE_ACT_clone)
@@ -439,19 +311,19 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     c->unusual = c->r->fn && is_unusual(c->r, act);
-    if (state_of(c) == FINE && !c->tight && !c->odd && !c->unusual)
+    if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
         return refuse_by_row(c->r, c->name, row, given, s->text);
-    c->each = row || c->tight || c->odd || c->unusual || state_of(c) == ASK;
+    c->each = row || c->tight || c->odd || c->unusual || state_of(c) == FXE_ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
     if (!c->each && *c->n == -2 && act == FXE_ACT_clone)
         return 0; /* it is large; a smaller one may be tried later */
     if (!c->each &&
         (*c->n == -2 || (act != FXE_ACT_clone && fxe_refusal_knows(version, s->text)))) {
-        set_state(c, FINE);
+        set_state(c, FXE_FINE);
         return 0;
     }
     if (c->tight && c->f == call_sample)
@@ -497,11 +369,11 @@ int fxe_guard_free(struct fxe_obj *o, void (*free_object)(void *))
     if (!s || needs_none(o) || (root != FX_CLASS_Index && root != FX_CLASS_IndexBinary))
         return 0;
     unsigned given = fxe_ntotal_of(o) == 0 ? FXE_EMPTY : 0;
-    uint8_t *state = known(s, FXE_ACT_free, given);
-    if (!state || __atomic_load_n(state, __ATOMIC_RELAXED) == FINE)
+    uint8_t *state = fxe_known(s, FXE_ACT_free, given);
+    if (!state || __atomic_load_n(state, __ATOMIC_RELAXED) == FXE_FINE)
         return 0;
     if (!fxe_refusal_find(fxe_engine.lib.version, FXE_ACT_free, given, s->text, &exact)) {
-        __atomic_store_n(state, FINE, __ATOMIC_RELAXED);
+        __atomic_store_n(state, FXE_FINE, __ATOMIC_RELAXED);
         return 0;
     }
     if (fxe_trial(free_object, o, EACH_SECONDS, why, sizeof why) == FXE_TRIAL_ENDED)
