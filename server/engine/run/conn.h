@@ -69,7 +69,9 @@ struct fxe_conn {
     struct fxe_session *session;
     struct fxe_conn *prev, *next; /* in the session */
     struct fxe_conn *prev_busy, *next_busy;
-    struct fxe_req *running; /* the request under way; NULL: none, or given up (overdue.h) */
+    struct fxe_req *running; /* the request under way; NULL: none, or given up (overdue.h), or it
+                              * is freed with its reply, which somebody else may send */
+    int64_t began_ms;        /* that one */
     struct fxe_conn *next_unread;
     bool unread;         /* in the list of fxe_watch_unread */
     unsigned busy_since; /* the tick when the request began; 0: not busy, or watched already */

@@ -20,7 +20,8 @@ static int given_up; /* calls that still run and whose callers have had an error
 
 bool fxe_overdue_ended(struct fxe_req *r)
 {
-    r->ending = 1;
+    if (r->conn->running == r)
+        r->conn->running = NULL;
     given_up -= r->given_up;
     return r->given_up;
 }
@@ -36,7 +37,6 @@ static struct fxe_req *stand_in(struct fxe_req *r)
     msgpack_sbuffer_init(&s->reply);
     s->conn = r->conn;
     s->request_id = r->request_id;
-    s->ending = 1;
     fxe_conn_ref(s->conn);
     fxe_fail(s, "timeout",
              "%s took longer than the server's --call-limit of %d seconds; it still runs, and may "
@@ -55,7 +55,7 @@ static void give_up(int64_t now)
     fxe_lock();
     for (struct fxe_conn *c = fxe_under_way_first(); c && n < BATCH; c = c->next_busy) {
         struct fxe_req *r = c->running;
-        if (r && !r->ending && r->operation &&
+        if (r && r->operation &&
             now - r->began_ms > (int64_t)fxe_engine.options.call_limit * 1000 &&
             (some[n] = stand_in(r)))
             n++;
@@ -78,7 +78,7 @@ static bool is_expendable(int64_t now)
     if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named) || fxe_trainer_works())
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
-        if (!c->running || now - c->running->began_ms < GRACE_MS || !fxe_conn_is_gone(c))
+        if (!c->running || now - c->began_ms < GRACE_MS || !fxe_conn_is_gone(c))
             return false;
         runaways++;
     }

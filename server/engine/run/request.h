@@ -74,7 +74,6 @@ struct fxe_req {
     struct fxe_session *session;
     enum fxe_lane lane;
     int64_t began_ms;
-    int ending;                /* its reply is about to be sent; engine.lock */
     int given_up;              /* its caller has had an error already (overdue.h); engine.lock */
     struct fxe_answer *answer; /* it is to be kept (answers.h); engine.lock */
     int repeated; /* the reply is that of an earlier request, complete in `reply` and `out` */

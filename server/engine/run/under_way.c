@@ -6,6 +6,7 @@
 
 #include "server/engine/engine.h"
 #include "server/engine/run/house.h"
+#include "server/engine/run/request.h"
 #include "server/engine/run/watch.h"
 
 enum {
@@ -27,6 +28,7 @@ void fxe_under_way_begin(struct fxe_conn *c, struct fxe_req *r)
 {
     under_way.count++;
     c->running = r;
+    c->began_ms = r->began_ms;
     c->busy_since = under_way.tick;
     DL_APPEND2(under_way.busy, c, prev_busy, next_busy);
     if (!under_way.ticking) {
