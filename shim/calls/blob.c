@@ -190,8 +190,8 @@ static int is_there(const struct upload *u, uint64_t same)
         return 0;
     fx_content_hash_secretly(u->data, u->size, secret, hash);
     fx_error_save(&before);
-    int asked = fx_rpc_begin(&r, "upload", 5) == 0, answered = 0;
-    if (asked) {
+    int late = 0;
+    if (fx_rpc_begin(&r, "upload", 5) == 0) {
         r.repeats = 1; /* that is: the array is sent */
         pack_uint(&r, "id", u->id);
         pack_uint(&r, "size", u->size);
@@ -200,12 +200,15 @@ static int is_there(const struct upload *u, uint64_t same)
         fx_pack_bin(&r.pk, secret, sizeof secret);
         fx_pack_str(&r.pk, "hash");
         fx_pack_bin(&r.pk, hash, sizeof hash);
-        answered = r.generation == u->generation && fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0;
-        if (answered)
-            fx_header_uint(&r.reply, "had", &had);
+        if (r.generation == u->generation) {
+            if (fx_rpc_send(&r) == 0 && fx_rpc_recv(&r) == 0)
+                fx_header_uint(&r.reply, "had", &had);
+            else
+                late = fx_error_kind() == FAISSX_E_TIMEOUT;
+        }
         fx_rpc_end(&r);
     }
-    if (asked && !answered && fx_error_kind() == FAISSX_E_TIMEOUT) {
+    if (late) {
         free(before.text);
         return -1;
     }

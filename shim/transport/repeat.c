@@ -129,10 +129,24 @@ static int prepare(struct fx_rpc *r, const struct fx_request *q)
     return -1;
 }
 
+/* Has the server taken, or may it have, the arrays that the packed request names? */
+static int has_used_uploads(const struct fx_rpc *r, const struct fx_request *q)
+{
+    return q->drop && r->outcome != FX_NOT_MADE && r->payload.nuploads;
+}
+
+/* Can the header that was packed be sent again as it is? */
+static int is_packed(const struct fx_rpc *r, const struct fx_request *q)
+{
+    return r->generation == r->self->channel.generation && !has_used_uploads(r, q);
+}
+
 static int prepare_within(struct fx_rpc *r, const struct fx_request *q)
 {
     struct fx_outer before = r->self->outer;
     r->self->outer = (struct fx_outer){before.id ? before.id : r->id, r->deadline};
+    if (r->generation == r->self->channel.generation && has_used_uploads(r, q))
+        q->drop(&r->payload);
     int rc = prepare(r, q);
     r->self->outer = before;
     return rc;
@@ -152,17 +166,6 @@ static int exchange(struct fx_rpc *r, const struct fx_request *q)
     if (fx_rpc_send(r) != 0 || fx_rpc_recv(r) != 0)
         return -1;
     return q->take ? q->take(r, q->ctx) : 0;
-}
-
-/* Can the header that was packed be sent again as it is? */
-static int is_packed(struct fx_rpc *r, const struct fx_request *q)
-{
-    if (r->generation != r->self->channel.generation)
-        return 0;
-    if (!q->drop || r->outcome == FX_NOT_MADE || !r->payload.nuploads)
-        return 1;
-    q->drop(&r->payload);
-    return 0;
 }
 
 int fx_rpc_call(struct fx_rpc *r, const struct fx_request *q)

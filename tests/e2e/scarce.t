@@ -20,7 +20,7 @@ ok "the server stops" stop_server
 adds='add 0 120000|add 1 120000'
 set -- "read 0 $TMP/ivf" "flags 1 2 $TMP/ivf"
 for i in 1 2 3; do set -- "$@" "${adds%|*}" "${adds#*|}"; done
-for memory in 190 212 250 280 320; do
+for memory in 190 212 250 280 300; do
     start_server --memory $memory
     remote "$own" 'read 5 /dev/null' >/dev/null # starts the engine
     pid=$(stat_of pid)

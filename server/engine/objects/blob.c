@@ -12,6 +12,7 @@
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
+#include "server/engine/run/wide.h"
 
 enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such an upload */
 
@@ -172,10 +173,9 @@ static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-/* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces.
- * Returns NULL with the reply set if memory is out.  The caller does not hold engine.lock. */
-static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
-                                   struct fx_buffer *whole)
+/* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces; or
+ * NULL if memory is out.  The caller does not hold engine.lock. */
+static struct fxe_blob *new_upload(uint64_t id, size_t size, struct fx_buffer *whole)
 {
     struct fxe_blob *b = size <= PTRDIFF_MAX ? calloc(1, sizeof *b) : NULL;
     if (b && whole) {
@@ -188,7 +188,6 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
     }
     if (!b || !b->data.data || (!whole && !b->seen)) {
         blob_free(b);
-        fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
         return NULL;
     }
     b->id = id;
@@ -196,13 +195,17 @@ static struct fxe_blob *new_upload(struct fxe_req *r, uint64_t id, size_t size,
     return b;
 }
 
+static int no_memory(struct fxe_req *r, size_t size)
+{
+    return fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
+}
+
 /* Makes it the session's.  Returns -1 with the reply set if too much is mapped.  The caller holds
  * engine.lock. */
 static int add_upload(struct fxe_req *r, struct fxe_blob *b)
 {
     if (b->data.mapped && mapped + b->data.size > memory_limit())
-        return fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes",
-                        b->data.size);
+        return no_memory(r, b->data.size);
     mapped += mapped_bytes(b);
     HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
     return 0;
@@ -341,12 +344,13 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
         return;
     }
     bool had = r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
-    struct fxe_blob *b, *fresh = had ? new_upload(r, id, size, &data) : NULL;
+    struct fxe_blob *b, *fresh = had ? new_upload(id, size, &data) : NULL;
     fxe_lock();
     if ((b = find_blob(r->session, id, 1))) { /* it was asked before, and the answer is lost */
         had = b->have == b->npieces && b->data.size == size;
-    } else if (fresh && add_upload(r, fresh) == 0) {
-        fresh = NULL;
+    } else {
+        had = fresh && add_upload(r, fresh) == 0;
+        fresh = had ? NULL : fresh;
     }
     fxe_unlock();
     blob_free(fresh);
@@ -357,13 +361,14 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
     }
 }
 
-/* Hashing takes long enough to be kept off the workers.  If there is nothing to be hashed, the
- * question is answered as quickly as others are. */
+/* Hashing takes long enough to be kept off the workers.  If there is nothing to be hashed, or all
+ * lanes have work, which may take longer than sending the array, the question is answered as
+ * quickly as others are. */
 static int prepare_upload(struct fxe_req *r)
 {
     uint64_t same, size;
     r->lane = fx_header_uint(&r->header, "same", &same) &&
-                      fx_header_uint(&r->header, "size", &size) &&
+                      fx_header_uint(&r->header, "size", &size) && fxe_wide_is_free() &&
                       fxe_again_has(r->session, same, size)
                   ? FXE_WIDE
                   : FXE_SMALL;
@@ -379,12 +384,13 @@ static void copy_piece(struct fxe_req *r, uint64_t id, size_t size, size_t offse
     fxe_lock();
     bool known = find_blob(r->session, id, 1) != NULL;
     fxe_unlock();
-    struct fxe_blob *fresh = known ? NULL : new_upload(r, id, size, n == size ? frame : NULL);
-    if (!known && !fresh)
-        return;
+    struct fxe_blob *fresh = known ? NULL : new_upload(id, size, n == size ? frame : NULL);
     fxe_lock();
     struct fxe_blob *b = upload_of(r, id, size, offset, &fresh);
+    known = find_blob(r->session, id, 1) != NULL; /* perhaps by another connection's piece */
     fxe_unlock();
+    if (!known && !r->failed)
+        no_memory(r, size);
     if (b) {
         memcpy((char *)b->data.data + offset, piece, n < FX_PIECE ? n : FX_PIECE);
         fxe_lock();

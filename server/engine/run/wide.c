@@ -16,7 +16,8 @@
 enum {
     STACK = 4 << 20, /* bytes for a lane; OMP_STACKSIZE is the same, see engine.c */
     ROOM_TO_SPARE = 64 << 20,
-    NICE = 5 /* a call that needs one core should not wait for one that uses all */
+    WIDTHS = 0xffff, /* a lane's width is at most this */
+    NICE = 5         /* a call that needs one core should not wait for one that uses all */
 };
 
 /* engine.lock guards all but statm. */
@@ -30,7 +31,7 @@ static struct {
 
 /* Returns 1 if there is memory for this many more threads: libgomp ends the process if it cannot
  * create one. */
-static int fits(int threads)
+static int has_room(int threads)
 {
     char text[128];
     unsigned long pages = 0;
@@ -44,13 +45,7 @@ static int fits(int threads)
     return data + (size_t)threads * STACK + fxe_blas_buffer() + ROOM_TO_SPARE <= limit.rlim_cur;
 }
 
-static int has_room(int threads)
-{
-    return fits(threads) || (fxe_again_drop_all() && fits(threads));
-}
-
-/* Returns 1, and reserves BLAS buffers, if there is memory for this many more threads. */
-static int may_have(int threads)
+static int reserve(int threads)
 {
     fxe_lock();
     int may = has_room(threads);
@@ -58,6 +53,12 @@ static int may_have(int threads)
         fxe_blas_reserve(threads);
     fxe_unlock();
     return may;
+}
+
+/* Returns 1, and reserves BLAS buffers, if there is memory for this many more threads. */
+static int may_have(int threads)
+{
+    return reserve(threads) || (fxe_again_drop_all() && reserve(threads));
 }
 
 static _Thread_local int width_now = 1;
@@ -110,12 +111,13 @@ static struct fxe_req *take_request(void)
     return r;
 }
 
-/* A lane creates its threads at once and keeps them: later there may be no memory for them. */
+/* A lane creates its threads at once and keeps them: later there may be no memory for them.  Those
+ * that there is no memory for now are created when there is. */
 static void *run_lane(void *arg)
 {
-    int own = (int)(intptr_t)arg, most = own;
+    int most = (int)(intptr_t)arg & WIDTHS, own = (int)(intptr_t)arg / (WIDTHS + 1);
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    fxe_wide_set_width(own);
+    fxe_wide_set_width(most);
     fxe_split_warm_up();
     for (;;) {
         fxe_lock();
@@ -140,7 +142,7 @@ static void add_lane(void)
 {
     pthread_t t;
     pthread_attr_t attr;
-    int width = width_of(wide.lanes + 1);
+    int own = width_of(wide.lanes + 1), width = own;
     while (width > 1 && !has_room(width))
         width /= 2;
     if (wide.lanes && !has_room(width))
@@ -149,7 +151,7 @@ static void add_lane(void)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&t, &attr, run_lane, (void *)(intptr_t)width);
+    int rc = pthread_create(&t, &attr, run_lane, (void *)(intptr_t)(own * (WIDTHS + 1) + width));
     pthread_attr_destroy(&attr);
     if (rc == 0)
         wide.lanes++;
@@ -169,6 +171,11 @@ void fxe_wide_start(void)
     fxe_unlock();
     if (!wide.lanes)
         _exit(1);
+}
+
+bool fxe_wide_is_free(void)
+{
+    return wide.idle > wide.waiting;
 }
 
 void fxe_wide_run(struct fxe_req *r)

@@ -31,6 +31,9 @@ void fxe_wide_set_width(int width);
 /* Makes the calling thread work alone, without other OpenMP threads, until its next request. */
 void fxe_wide_alone(void);
 
+/* Would a request be run at once?  The caller holds engine.lock. */
+bool fxe_wide_is_free(void);
+
 /* Queues a request that has its locks for a lane.  The caller holds engine.lock. */
 void fxe_wide_run(struct fxe_req *r);
 
