@@ -14,7 +14,8 @@ run_times() {
     done
 }
 
-# workers COMMAND...: the number of threads that did at least a twelfth of the work each: others have up to a twentieth on a noisy machine.
+# workers COMMAND...: the number of threads that did at least a twelfth of the work each.  Others are
+# charged with up to a twentieth of it on a busy virtual machine.
 workers() {
     run_times >"$TMP/before"
     "$@" >"$TMP/said"
