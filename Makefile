@@ -371,8 +371,8 @@ RUN_TESTS = $(PROVE) --exec tests/run
 # Many tests wait for something most of the time.
 TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 # They begin first, so that no one of them is left at the end.
-LONG = $(patsubst %,build/tests/e2e/%.t,network ordinary attack-front attack-engine attack-limits) \
-	$(patsubst %,build-address/tests/e2e/%.t,crash reconnect)
+LONG = $(patsubst %,build/tests/e2e/%.t,network ordinary errors attack-front attack-engine attack-limits life) \
+	$(patsubst %,build-address/tests/e2e/%.t,errors reconnect crash)
 
 # Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
 # memory, of which a sanitizer uses more; not the Python module, which is no C code; nor what is

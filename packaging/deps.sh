@@ -13,11 +13,11 @@ packages() {
     build) echo build-essential pkg-config libzmq3-dev libmsgpack-dev libjansson-dev uthash-dev libseccomp-dev \
         libsqlite3-dev libxxhash-dev libsodium-dev ;;
     engine) echo build-essential cmake libopenblas-dev dpkg-dev ;;
-    check) echo libcmocka-dev clang libclang-rt-dev perl python3 binutils \
+    check) echo libcmocka-dev clang libclang-rt-dev perl python3 python3-venv binutils iproute2 \
         python3-zmq python3-msgpack python3-numpy ;;
     lint) echo clang clang-format clang-tidy cppcheck ;;
     demo) echo faketime ;;
-    bench) echo valgrind ;;
+    bench) echo valgrind iproute2 python3-venv ;;
     *) echo "deps: unknown group '$1' (build, engine, check, lint, demo, bench)" >&2; exit 2 ;;
     esac
 }

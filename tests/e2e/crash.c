@@ -313,8 +313,8 @@ int main(int argc, char **argv)
         "IVF4,PQ4x4fs", "HNSW8,SQ8",   "IVF4,PQ4x4,RFlat", "NSG8,Flat"};
     begin_cases(argc, argv);
     x = random_vectors(MAX, D, 1);
-    const char *only = argc > 1 + verbose ? argv[1] : NULL;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    const char *only = argc > 1 + verbose ? argv[1] : NULL, *every = getenv("CRASH_EVERY");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i += every && atoi(every) > 0 ? (size_t)atoi(every) : 1) {
         if (only && strcmp(only, types[i]) != 0)
             continue;
         for (int k = 0; k < N; k++)

@@ -11,6 +11,7 @@
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/house.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/wide.h"
 
@@ -27,6 +28,7 @@ struct fxe_blob {
     struct fxe_place *places; /* pieces that are being received */
     int users;                /* requests that are copying from it or to it, and places */
     int gone;                 /* removed from the session; the last user frees it */
+    struct fxe_blob *next;    /* in `left` */
     UT_hash_handle hh;
 };
 
@@ -37,6 +39,9 @@ struct fxe_place {
     struct fxe_conn *conn;
     struct fxe_place *prev, *next;
 };
+
+/* Of sessions that have ended; guarded by engine.lock. */
+static struct fxe_blob *left;
 
 /* Bytes of memory-mapped uploads, which RLIMIT_DATA does not count. */
 static size_t mapped; /* guarded by engine.lock */
@@ -82,11 +87,30 @@ static struct fxe_blob *leave_blob(struct fxe_blob *b)
     return --b->users == 0 && b->gone ? b : NULL;
 }
 
-void fxe_blobs_free(struct fxe_session *s)
+void fxe_blobs_leave(struct fxe_session *s)
 {
-    while (s->blobs)
-        blob_free(remove_blob(s, s->blobs));
+    bool some = s->blobs != NULL;
+    while (s->blobs) {
+        struct fxe_blob *b = remove_blob(s, s->blobs);
+        if (b)
+            LL_PREPEND(left, b);
+    }
     fxe_again_leave(s);
+    if (some)
+        fxe_house_wake();
+}
+
+void fxe_blobs_free_left(void)
+{
+    fxe_lock();
+    struct fxe_blob *b = left;
+    left = NULL;
+    fxe_unlock();
+    while (b) {
+        struct fxe_blob *next = b->next;
+        blob_free(b);
+        b = next;
+    }
 }
 
 /* Clients choose the ids of uploads, the engine those of downloads; the top bit separates them. */

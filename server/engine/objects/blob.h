@@ -37,8 +37,10 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out);
 /* A request no longer uses the blob.  The caller does not hold engine.lock. */
 void fxe_blob_done(struct fxe_blob *b);
 
-/* Frees all blobs of a session.  The caller holds engine.lock. */
-void fxe_blobs_free(struct fxe_session *s);
+/* The session ends: the housekeeper frees its blobs, by fxe_blobs_free_left().  The caller of the
+ * first function holds engine.lock, of the second it does not: much memory takes long to free. */
+void fxe_blobs_leave(struct fxe_session *s);
+void fxe_blobs_free_left(void);
 
 extern const struct fxe_operation fxe_upload_operation, fxe_download_operation,
     fxe_release_operation;

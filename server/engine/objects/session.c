@@ -130,7 +130,7 @@ static void reap(struct fxe_session *s, struct fxe_obj **doomed)
     if (!s->ended || s->busy)
         return;
     fxe_obj_release_all(s, doomed);
-    fxe_blobs_free(s);
+    fxe_blobs_leave(s);
     while (s->conns)
         fxe_session_unbind(s->conns);
     HASH_DELETE(hh, sessions.by_token, s);

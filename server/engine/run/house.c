@@ -9,6 +9,7 @@
 
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
+#include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
@@ -89,7 +90,7 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         _exit(0); /* the front is gone, and no client can connect any more */
 }
 
-/* Ends the sessions whose lease is over.  Returns when the next lease ends, or INT64_MAX. */
+/* Ends the sessions whose lease is over, and frees what ended ones had.  Returns when the next lease ends, or INT64_MAX. */
 static int64_t expire(void)
 {
     struct fxe_obj *doomed = NULL;
@@ -97,6 +98,7 @@ static int64_t expire(void)
     int64_t next = fxe_sessions_expire(fxe_now_ms(), &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+    fxe_blobs_free_left();
     int64_t used = fxe_again_expire(fxe_now_ms());
     return used < next ? used : next;
 }
