@@ -26,7 +26,13 @@
 
 enum { D = 16, INDEXES = 10, BINARY = 5, QUERIES = 10, K = 5 };
 
-#pragma weak faiss_IndexBinary_free /* 1.7.1 does not have it */
+/* 1.7.1 does not have these. */
+#pragma weak faiss_IndexBinary_add
+#pragma weak faiss_IndexBinary_free
+#pragma weak faiss_IndexBinary_search
+#pragma weak faiss_read_index_binary
+#pragma weak faiss_read_index_binary_fname
+#pragma weak faiss_write_index_binary_fname
 
 static void *indexes[INDEXES];
 static int binary[INDEXES]; /* is it a binary index? */
