@@ -26,6 +26,7 @@ engine=$(stat_of pid)
 rounds="1 2 3" # to meet both ends of a race
 [ -z "$SANITIZER_RUNTIME" ] || rounds=1
 for what in cast search part within facts; do
+    [ $what != part ] || has faiss_IndexIDMap_sub_index || continue
     case $what in
     part) description=IDMap,PQ4x4np ids=1 ;;
     facts) description=IVF8,SQ8 ids= ;;

@@ -20,6 +20,10 @@
 
 #include "client.h"
 
+/* 1.7.1 does not have these. */
+#pragma weak faiss_IndexIDMap_cast
+#pragma weak faiss_IndexIDMap_sub_index
+
 enum { D = 16, N = 1000, THREADS = 4 };
 
 static int wrong;

@@ -314,6 +314,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
+    if (row && given & FXE_ODD) /* what ends with a crash may as well not end */
+        c->odd = 1;
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
         return refuse_by_row(c->r, c->name, row, given, s->text);
