@@ -142,7 +142,7 @@ struct candidate {
     const char *shape;
     uint8_t *state;
     int each;       /* it must be tried each time */
-    int tight, odd; /* memory may not suffice; the result of is_odd */
+    int tight, odd; /* memory may not suffice; it may never return */
     int unusual;    /* the result of is_unusual */
     char why[FXE_WHY];
 };
