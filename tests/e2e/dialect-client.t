@@ -3,6 +3,7 @@
 # FAISSx's Python client from PyPI, unmodified and at a pinned version: each class of index, and each
 # operation, with this server as without one.
 . tests/e2e/lib.sh
+has faiss_IndexIDMap2_cast || skip_all "indexes with ids need IDMap2, which came with FAISS 1.7.2"
 
 pinned=0.20260422.2
 venv=${BUILD%-*}/faissx-client-$pinned

@@ -3,6 +3,7 @@
 # The dialect of FAISSx's Python client, without Python: requests of the forms that the client sends,
 # and the replies that it can read; hostile maps; keys and tenants; what a killed server has kept.
 . tests/e2e/lib.sh
+has faiss_IndexIDMap2_cast || skip_all "indexes with ids need IDMap2, which came with FAISS 1.7.2"
 
 # all NAME FILE: sends the requests of a file over one connection.  Each line of it is a request,
 # and after a tab come patterns that its reply matches.  (raw prints keys in alphabetical order.)

@@ -33,6 +33,13 @@ is "an index that was trained with huge numbers crashes nothing" "$(cut -f 5 "$T
     diag "$(cat "$TMP/life" "$TMP/log")"
 is "the engine has not died" "$(pid_of_engine)" "$engine"
 
+# The nearest node of a graph to a NaN is looked for without end (FAISS 1.12.0, in the quantizer).
+FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
+    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind IVF8_HNSW8,Flat --metric 1 --vectors nan \
+    >"$TMP/life" 2>"$TMP/log"
+is "numbers that are not finite hang nothing" "$(cut -f 5 "$TMP/life" | tr -d 'oe-')" "" || diag "$(cat "$TMP/life" "$TMP/log")"
+is "the engine has not died" "$(pid_of_engine)" "$engine"
+
 # Such an index writes outside of its tables (FAISS 1.15.0), so any later call may crash.
 FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
     "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind RQ2x4fs_Nrq2x4 --metric 2 --vectors nan \
