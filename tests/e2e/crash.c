@@ -314,7 +314,8 @@ int main(int argc, char **argv)
     begin_cases(argc, argv);
     x = random_vectors(MAX, D, 1);
     const char *only = argc > 1 + verbose ? argv[1] : NULL, *every = getenv("CRASH_EVERY");
-    for (size_t i = 0; i < sizeof types / sizeof *types; i += every && atoi(every) > 0 ? (size_t)atoi(every) : 1) {
+    for (size_t i = 0; i < sizeof types / sizeof *types;
+         i += every && atoi(every) > 0 ? (size_t)atoi(every) : 1) {
         if (only && strcmp(only, types[i]) != 0)
             continue;
         for (int k = 0; k < N; k++)

@@ -367,7 +367,8 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
                  FX_SECRET_SIZE, FX_HASH_SIZE);
         return;
     }
-    bool had = r->lane == FXE_WIDE && fxe_again_take(r->session, same, size, secret, hash, &data);
+    bool had = fxe_again_has(r->session, same, size) &&
+               fxe_again_take(r->session, same, size, secret, hash, &data);
     struct fxe_blob *b, *fresh = had ? new_upload(id, size, &data) : NULL;
     fxe_lock();
     if ((b = find_blob(r->session, id, 1))) { /* it was asked before, and the answer is lost */
@@ -385,9 +386,8 @@ static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
     }
 }
 
-/* Hashing takes long enough to be kept off the workers.  If there is nothing to be hashed, or all
- * lanes have work, which may take longer than sending the array, the question is answered as
- * quickly as others are. */
+/* Hashing takes long enough to be kept off the workers, if a lane is free: others may be busy for
+ * longer than sending the array takes. */
 static int prepare_upload(struct fxe_req *r)
 {
     uint64_t same, size;

@@ -90,7 +90,8 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         _exit(0); /* the front is gone, and no client can connect any more */
 }
 
-/* Ends the sessions whose lease is over, and frees what ended ones had.  Returns when the next lease ends, or INT64_MAX. */
+/* Ends the sessions whose lease is over, and frees what ended ones had.  Returns when the next
+ * lease ends, or INT64_MAX. */
 static int64_t expire(void)
 {
     struct fxe_obj *doomed = NULL;
