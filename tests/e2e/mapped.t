@@ -29,8 +29,12 @@ for what in Flat:flat:50000 HNSW8:hnsw:2000 IVF4,Flat:ivf:3000 SQ8:sq8:2000 IVF4
 done
 names="flat hnsw ivf sq8 sq pca"
 bits() { remote "$BUILD/tests/e2e/share" "$@" | sed 's/.*: //'; }
-bits "make $TMP/bits 20000 binary" "read 5 $TMP/bits" 'write 5 faissx://bits' 'search 5' >"$TMP/bits.seen"
-like "a binary index is published" "$(sed -n 3p "$TMP/bits.seen")" '^ok$'
+n=6
+if has faiss_read_index_binary; then
+    n=7
+    bits "make $TMP/bits 20000 binary" "read 5 $TMP/bits" 'write 5 faissx://bits' 'search 5' >"$TMP/bits.seen"
+    like "a binary index is published" "$(sed -n 3p "$TMP/bits.seen")" '^ok$'
+fi
 
 again
 for name in $names; do
@@ -42,14 +46,16 @@ case $(sed -n 's/.*event=start .*faiss=\([0-9.]*\).*/\1/p' "$SERVER_LOG") in
 1.[0-9].* | 1.1[01].*) mapped=0 ;;
 *) mapped=7 ;;
 esac
-bits 'read 5 faissx://bits' 'search 5' "write 5 $TMP/copy" >"$TMP/out"
-is "so is a binary index" "$(sed -n 2p "$TMP/out")" "$(sed -n 4p "$TMP/bits.seen")"
-same "and the file that is written from it" "$TMP/copy" "$TMP/bits"
+if [ $n = 7 ]; then
+    bits 'read 5 faissx://bits' 'search 5' "write 5 $TMP/copy" >"$TMP/out"
+    is "so is a binary index" "$(sed -n 2p "$TMP/out")" "$(sed -n 4p "$TMP/bits.seen")"
+    same "and the file that is written from it" "$TMP/copy" "$TMP/bits"
+fi
 for what in info stats export 'get_vectors "n":1,'; do
     like "the catalogue's ${what%% *} reads it" \
         "$(raw '{"operation":"index_'"${what%% *}"'",'"$(echo "$what" | sed 's/^[^ ]*//')"'"name":"flat"}')" '"status":"ok"'
 done
-is "they were mapped, if FAISS can" "$(events mapped) $(events loaded)" "$mapped $((7 - mapped))"
+is "they were mapped, if FAISS can" "$(events mapped) $(events loaded)" "$mapped $((n - mapped))"
 
 # Each kind of call that does more than read.
 client 'read 0 faissx://flat' 'add 0 10' 'total 0' 'search 0' >"$TMP/out"
@@ -64,7 +70,7 @@ client 'read 0 faissx://hnsw' 'add 0 5' 'total 0' >"$TMP/out"
 like "HNSW is changed" "$(cat "$TMP/out")" '^total 0: 2005$'
 client 'read 0 faissx://sq8' 'add 0 5' 'total 0' >"$TMP/out"
 like "so is an index of codes" "$(cat "$TMP/out")" '^total 0: 2005$'
-is "a binary index is changed" "$(bits 'read 5 faissx://bits' 'add 5 3' 'search 5')" \
+[ $n = 6 ] || is "a binary index is changed" "$(bits 'read 5 faissx://bits' 'add 5 3' 'search 5')" \
     "$(bits "read 5 $TMP/bits" 'add 5 3' 'search 5')"
 is "those are in memory now" "$(events mapped)" "$mapped"
 talk a

@@ -3,6 +3,7 @@
 # The Python module: every class in process and on a server, bit for bit; its errors; unmodified
 # programs through `faissx run`; the wheel.
 . tests/e2e/lib.sh
+has faiss_IndexBinary_add || skip_all "the module is for FAISS 1.7.3 or later"
 
 # The distribution's Python has the distribution's packages; another one may come first in PATH.
 for python in python3 /usr/bin/python3 none; do

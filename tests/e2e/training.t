@@ -4,6 +4,7 @@
 # background while searches and changes go on, and whole after a kill at any moment.
 . tests/e2e/lib.sh
 need_index IVF4,SQ8
+need_index IDMap2,SQ8
 
 user=$BUILD/tests/e2e/catalogue
 data=$TMP/data
