@@ -7,22 +7,22 @@ OMP_NUM_THREADS=2
 export OMP_NUM_THREADS
 start_server
 
-# Prints for each thread of the engine its number and the nanoseconds that it has run.
+# Prints for each thread of the engine, but for the housekeeper, its number and the nanoseconds that it
+# has run.  (The housekeeper wakes forty times a second meanwhile, which a busy machine makes long.)
 run_times() {
     for t in "/proc/$engine/task"/*; do
-        echo "${t##*/} $(cut -d ' ' -f 1 "$t/schedstat")"
+        [ "${t##*/}" = "$engine" ] || echo "${t##*/} $(cut -d ' ' -f 1 "$t/schedstat")"
     done
 }
 
-# workers COMMAND...: the number of threads that did at least a twelfth of the work each.  Others are
-# charged with up to a twentieth of it on a busy virtual machine.
+# workers COMMAND...: the number of threads that did at least a fiftieth of the work each.
 workers() {
     run_times >"$TMP/before"
     "$@" >"$TMP/said"
     run_times >"$TMP/after"
     awk 'NR == FNR { before[$1] = $2; next }
          { ran[$1] = $2 - before[$1]; sum += ran[$1] }
-         END { for (t in ran) n += ran[t] > sum / 12; print n }' "$TMP/before" "$TMP/after"
+         END { for (t in ran) n += ran[t] > sum / 50; print n }' "$TMP/before" "$TMP/after"
 }
 
 talk a
