@@ -153,8 +153,9 @@ int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
         b->data = (struct fx_buffer){0};
     }
     fxe_unlock();
+    int rc = b ? 0 : -1;
     blob_free(b);
-    return b ? 0 : -1;
+    return rc;
 }
 
 /* Nothing is received there any more.  Returns what leave_blob does.  The caller holds engine.lock.
@@ -409,11 +410,12 @@ static void copy_piece(struct fxe_req *r, uint64_t id, size_t size, size_t offse
     bool known = find_blob(r->session, id, 1) != NULL;
     fxe_unlock();
     struct fxe_blob *fresh = known ? NULL : new_upload(id, size, n == size ? frame : NULL);
+    bool lacks = !known && !fresh;
     fxe_lock();
     struct fxe_blob *b = upload_of(r, id, size, offset, &fresh);
-    known = find_blob(r->session, id, 1) != NULL; /* perhaps by another connection's piece */
+    lacks = lacks && !find_blob(r->session, id, 1); /* it may be another connection's by now */
     fxe_unlock();
-    if (!known && !r->failed)
+    if (lacks && !r->failed)
         no_memory(r, size);
     if (b) {
         memcpy((char *)b->data.data + offset, piece, n < FX_PIECE ? n : FX_PIECE);
