@@ -242,6 +242,26 @@ static void empty(void)
         }
 }
 
+/* A copy can be used, or is refused.  FAISS 1.12.0 copies MinMax without what is in it. */
+static void copies(void)
+{
+    static const char *const kinds[] = {
+        "MinMax,SQ8",  "IDMap,MinMax,SQ8",    "PCA8,MinMaxFP16,SQ8",   "IVF8,Flat",
+        "IDMap,HNSW8", "PCA8,IVF8,SQ8,RFlat", "IVF16_HNSW8,Flat,RFlat"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int trained = 0; trained < 2; trained++) {
+            FaissIndex *index = of(kinds[i], METRIC_L2), *copy = NULL;
+            if (!index)
+                continue;
+            if (trained)
+                train_add_search(index);
+            CODE(ENDS, F(clone_index)(index, &copy));
+            train_add_search(copy);
+            F(Index_free)(copy);
+            F(Index_free)(index);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -254,7 +274,8 @@ int main(int argc, char **argv)
                   {"many", many_neighbours},
                   {"descriptions", descriptions},
                   {"far", far},
-                  {"empty", empty}};
+                  {"empty", empty},
+                  {"copies", copies}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

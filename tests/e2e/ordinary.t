@@ -10,43 +10,31 @@ pid_of_engine() { stats | sed -n 's/^pid //p'; }
 start_server --threads 2
 stats >/dev/null
 engine=$(pid_of_engine)
-for group in metrics types selectors lattice many descriptions range; do
+for group in metrics types selectors lattice many descriptions range empty copies; do
     remote "$BUILD/tests/e2e/ordinary" $group >"$TMP/$group.out" 2>&1
     is "$group: $(tail -n 1 "$TMP/$group.out")" $? 0 || diag "$(cat "$TMP/$group.out")"
     is "the engine has not died" "$(pid_of_engine)" "$engine"
 done
 
-# FAISS 1.7.3 cannot load an untrained residual quantizer that it has saved.
-FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
-    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind RQ2x3_2x2 --metric 1 --vectors untrained \
-    >"$TMP/life" 2>"$TMP/log"
-like "an untrained quantizer, loaded from a stream, crashes nothing" "$(cut -f 5 "$TMP/life")" '^o[-oe]*o[-oe]*$' ||
-    diag "$(cat "$TMP/log")"
-is "the engine has not died" "$(pid_of_engine)" "$engine"
+# A life (tests/crash) of an index in a process of its own; each step is a letter: o, e for an error,
+# - for one that was left out, others for a crash or a hang.
+lives() { # WHAT KIND METRIC VECTORS
+    FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
+        "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind "$2" --metric "$3" --vectors "$4" \
+        >"$TMP/life" 2>"$TMP/log"
+    like "$1" "$(cut -f 5 "$TMP/life")" '^[oe][-oe]*$' || diag "$(cat "$TMP/life" "$TMP/log")"
+    is "the engine has not died" "$(pid_of_engine)" "$engine"
+}
 
+# FAISS 1.7.3 cannot load an untrained residual quantizer that it has saved.
+lives "an untrained quantizer, loaded from a stream, crashes nothing" RQ2x3_2x2 1 untrained
 # Trained with huge numbers, an index has centroids that are not finite.  FAISS 1.7.3 crashes in some
 # searches of it.
-FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
-    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind IVF8,SQfp16 --metric 1 --vectors huge \
-    >"$TMP/life" 2>"$TMP/log"
-is "an index that was trained with huge numbers crashes nothing" "$(cut -f 5 "$TMP/life" | tr -d 'oe-')" "" ||
-    diag "$(cat "$TMP/life" "$TMP/log")"
-is "the engine has not died" "$(pid_of_engine)" "$engine"
-
+lives "an index that was trained with huge numbers crashes nothing" IVF8,SQfp16 1 huge
 # The nearest node of a graph to a NaN is looked for without end (FAISS 1.12.0, in the quantizer).
-FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
-    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind IVF8_HNSW8,Flat --metric 1 --vectors nan \
-    >"$TMP/life" 2>"$TMP/log"
-is "numbers that are not finite hang nothing" "$(cut -f 5 "$TMP/life" | tr -d 'oe-')" "" || diag "$(cat "$TMP/life" "$TMP/log")"
-is "the engine has not died" "$(pid_of_engine)" "$engine"
-
+lives "numbers that are not finite hang nothing" IVF8_HNSW8,Flat 1 nan
 # Such an index writes outside of its tables (FAISS 1.15.0), so any later call may crash.
-FAISSX_SERVER=$SERVER LD_PRELOAD=$SANITIZER_RUNTIME ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" \
-    "$BUILD/tests/crash/crash" "$STAND_IN" --remote --kind RQ2x4fs_Nrq2x4 --metric 2 --vectors nan \
-    >"$TMP/life" 2>"$TMP/log"
-is "an additive quantizer's FastScan index with METRIC_L1 crashes nothing" "$(cut -f 5 "$TMP/life" | tr -d 'oe-')" "" ||
-    diag "$(cat "$TMP/life" "$TMP/log")"
-is "the engine has not died" "$(pid_of_engine)" "$engine"
+lives "an additive quantizer's FastScan index with METRIC_L1 crashes nothing" RQ2x4fs_Nrq2x4 2 nan
 
 # One thread everywhere: a graph depends on how FAISS divides its work.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

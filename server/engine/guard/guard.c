@@ -86,8 +86,10 @@ static void call_in_little_memory(void *arg)
 }
 
 /* Some releases copy only a part of an index, so that the copy and the original share the rest, and
- * free it twice.  So a trial copies the index, frees the copy, and uses and frees the original.
- * Freed memory is overwritten, which makes it likely that its use ends the trial. */
+ * free it twice; or they leave a part out, so that every use of the copy ends the process.  So a
+ * trial copies the index, resets the copy, which reaches all its parts, frees it, and uses and
+ * frees the original.  Freed memory is overwritten, which makes it likely that its use ends the
+ * trial. */
 static void clone_in_trial(void *arg)
 {
     const struct sample *a = arg;
@@ -100,8 +102,12 @@ static void clone_in_trial(void *arg)
 #endif
     rc = binary ? api->clone_index_binary(index, (FaissIndexBinary **)&copy)
                 : api->clone_index(index, (FaissIndex **)&copy);
-    if (rc != 0)
+    if (rc != 0 || !copy)
         return;
+    if (binary)
+        api->IndexBinary_reset(copy);
+    else
+        api->Index_reset(copy);
     for (int i = 0; i < 2; i++) {
         if (binary)
             api->IndexBinary_free(i == 0 ? copy : index);
