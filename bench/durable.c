@@ -5,7 +5,8 @@
  *     durable write FILE BATCH [N]    no FAISS: N times, write the bytes of BATCH vectors to FILE
  *                                     and call fdatasync
  *     durable add NAME BATCH [N]      N calls that add BATCH vectors to the index faissx://NAME,
- *                                     which is made if it does not exist
+ *                                     which is made if it does not exist, or, if NAME is "-", to
+ *                                     an index without a name
  *     durable many NAME THREADS SECONDS
  *                                     threads that each add one vector per call
  *     durable fill NAME VECTORS KEY   no turns: publishes an index with so many vectors
@@ -33,10 +34,12 @@ static FaissIndex *open_index(const char *name)
     char path[256];
     FaissIndex *index = NULL;
     snprintf(path, sizeof path, "faissx://%s", name);
-    if (faiss_read_index_fname(path, 0, &index) != 0) {
-        check(faiss_index_factory(&index, D, "Flat", METRIC_L2), "index_factory");
+    int nameless = strcmp(name, "-") == 0;
+    if (!nameless && faiss_read_index_fname(path, 0, &index) == 0)
+        return index;
+    check(faiss_index_factory(&index, D, "Flat", METRIC_L2), "index_factory");
+    if (!nameless)
         check(faiss_write_index_fname(index, path), path);
-    }
     return index;
 }
 

@@ -383,6 +383,7 @@ bench_durable() {
     start_server --data-dir "$data"
     with=$SERVER_PID tcp=$TCP
     worker disk "$OUT/durable" write "$OUT/durable.raw" 1000 40
+    worker added "$OUT/durable" add - 1000 40
     durable batches add batches 1000 40
     durable singles many singles 64 2
     remote search_durable "$TCP" search -i "$INDEX" -n 2000
@@ -392,6 +393,7 @@ bench_durable() {
     durable adds_memory add more 1000 200
     for ROUND in $(seq "$(rounds 5 20)"); do
         one disk
+        one added
         one batches
         TCP=$tcp store_stats before
         one singles

@@ -222,6 +222,12 @@ END {
     beside("elsewhere_other", "p99"); put("neighbour_p99_one_machine", "", "")
     beside("echo_other", "tcp_zmq_p99"); put("neighbour_p99_echo_one_machine", "", "")
     ratio("durable", "batches", "disk", "mb_per_second"); put("durable_batches_over_disk", ">=", 0.8)
+    ratio("durable", "added", "disk", "mb_per_second"); put("in_process_batches_over_disk", "", "")
+    for (i = 1; i <= rounds["durable"]; i++)
+        if (has("durable", i, "added", "mb_per_second"))
+            note(get("durable", i, "batches", "mb_per_second") * \
+                (1 / get("durable", i, "disk", "mb_per_second") + 1 / get("durable", i, "added", "mb_per_second")))
+    put("durable_batches_over_both", "", "")
     for (i = 1; i <= rounds["durable"]; i++)
         if (has("durable", i, "after", "commits"))
             note((get("durable", i, "after", "records") - get("durable", i, "before", "records")) / \
