@@ -120,24 +120,30 @@ void fx_error_restore(struct fx_error *e)
     self->last = *e;
 }
 
-/* A newer exception of the real library is another object, so its text is at another address. */
-const char *fx_last_error(void)
+/* Returns the shim's own last error, or NULL if the real library has had one since.  A newer
+ * exception is another object, so its text is at another address; an even newer one may be where
+ * the first was, so the own text is forgotten. */
+static const char *own_error(struct fx_thread *self, const char *real)
 {
-    struct fx_thread *self = fx_self_if_any();
-    const char *real = real_error();
-    if (self && self->last.text) {
-        if (real == self->last.real_error)
-            return self->last.text;
+    if (self && self->last.text && real != self->last.real_error) {
+        free(self->last.text);
+        self->last.text = NULL;
         self->last.error = FAISSX_E_FAISS;
     }
-    return real;
+    return self ? self->last.text : NULL;
+}
+
+const char *fx_last_error(void)
+{
+    const char *real = real_error(), *own = own_error(fx_self_if_any(), real);
+    return own ? own : real;
 }
 
 FX_EXPORT int faissx_last_error_code(void)
 {
-    const struct fx_thread *self = fx_self_if_any();
+    struct fx_thread *self = fx_self_if_any();
     const char *real = real_error();
-    if (self && self->last.text && real == self->last.real_error)
+    if (own_error(self, real))
         return self->last.error;
     return real ? FAISSX_E_FAISS : FAISSX_OK;
 }

@@ -13,6 +13,7 @@
 #include "shim/object.h"
 #include "shim/real.h"
 #include "shim/remote_table.h"
+#include "shim/settings.h"
 #include "shim/thread.h"
 #include "shim/transport/session.h"
 
@@ -134,18 +135,27 @@ static void after_fork_parent(void)
     fx_join_fork_done(0);
 }
 
+/* Another thread may have been loading FAISS, or choosing a server: it does not exist here, and
+ * will not unlock anything. */
 static void after_fork_child(void)
 {
+    pthread_mutex_init(&switch_lock, NULL);
+    fx_real_after_fork();
+    fx_settings_after_fork();
     fx_obj_fork_done(1);
     fx_threads_fork_done(1);
     fx_session_fork_done(1);
     fx_join_fork_done(1);
 }
 
+/* Runs a second time in a child that was forked meanwhile. */
 static void init_once(void)
 {
+    static int handles_forks;
     const char *server = secure_getenv("FAISSX_SERVER");
-    pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
+    if (!handles_forks)
+        pthread_atfork(after_fork_prepare, after_fork_parent, after_fork_child);
+    handles_forks = 1;
     pthread_mutex_lock(&switch_lock);
     if (server && *server) {
         /* With a bad address every call fails; none of them works locally instead. */

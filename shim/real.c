@@ -35,6 +35,12 @@ const struct fx_library *fx_real(void)
     return fx_real_if_loaded();
 }
 
+void fx_real_after_fork(void)
+{
+    pthread_mutex_init(&real.lock, NULL);
+    real.tried = fx_real_if_loaded() != NULL;
+}
+
 int fx_fail_missing(int op)
 {
     char text[8192];

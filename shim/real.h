@@ -16,6 +16,9 @@ const struct fx_library *fx_real(void);
 /* NULL when it was not loaded so far. */
 const struct fx_library *fx_real_if_loaded(void);
 
+/* In the child of a fork, which may have happened while another thread was loading it. */
+void fx_real_after_fork(void);
+
 /* Set the error: the real library lacks function `op`, or there is no library.  Returns -1. */
 int fx_fail_missing(int op);
 

@@ -11,6 +11,7 @@
 #include "shim/calls/join.h"
 #include "shim/error.h"
 #include "shim/faissx.h"
+#include "shim/files/named.h"
 
 /* A number with up to `decimals` digits after the point; further ones are ignored.  Values are in
  * units of the last digit: with 3 decimals, "1.5" is 1500. */
@@ -107,6 +108,8 @@ void fx_settings_read(void)
     __atomic_store_n(&current.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
+    if (!current.why[0])
+        fx_named_check_map(current.why, sizeof current.why);
     current.curve = read_curve();
     __atomic_store_n(&current.bad, current.why[0] != '\0', __ATOMIC_RELEASE);
     pthread_mutex_unlock(&current.lock);
@@ -131,6 +134,11 @@ int fx_settings_curve(struct fx_curve_keys *keys)
         *keys = current.keys;
     pthread_mutex_unlock(&current.lock);
     return asked;
+}
+
+void fx_settings_after_fork(void)
+{
+    pthread_mutex_init(&current.lock, NULL);
 }
 
 int64_t fx_settings_timeout_ms(void)

@@ -2,7 +2,7 @@
 /*
  * Settings from the environment: FAISSX_TIMEOUT, FAISSX_CONNECT_TIMEOUT, FAISSX_RETRIES,
  * FAISSX_SPIN, FAISSX_JOIN and FAISSX_VERBOSE, and for CURVE FAISSX_CURVE_SERVER_KEY and
- * FAISSX_CURVE_KEY_FILE.
+ * FAISSX_CURVE_KEY_FILE.  FAISSX_PATH_MAP is checked here and used by files/named.c.
  *
  * When one of them has a bad value, a library must not print, end the program, or guess what was
  * meant.  So every call that needs the server fails, with a text that names the variable.
@@ -16,6 +16,9 @@
 
 /* Read the environment; again each time a server is configured. */
 void fx_settings_read(void);
+
+/* In the child of a fork, which may have happened while another thread was reading them. */
+void fx_settings_after_fork(void);
 
 /* Returns 0, or -1 with the error set when one of them has a bad value. */
 int fx_settings_check(void);

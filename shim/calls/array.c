@@ -4,20 +4,25 @@
 #include "shim/calls/blob.h"
 #include "shim/faissx.h"
 
+int fx_upload_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size,
+                   int file)
+{
+    if (p->nuploads == FX_FRAMES_MAX)
+        return fx_fail(FAISSX_E_LIMIT, "a call has more than %d large arrays", FX_FRAMES_MAX);
+    uint64_t id = fx_upload(data, size, file);
+    if (!id)
+        return -1;
+    p->uploads[p->nuploads++] = id;
+    msgpack_pack_array(pk, 2);
+    fx_pack_str(pk, "upload");
+    msgpack_pack_uint64(pk, id);
+    return 0;
+}
+
 int fx_array_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size)
 {
-    if (size > FX_PIECE || p->n == FX_FRAMES_MAX - 1) {
-        if (p->nuploads == FX_FRAMES_MAX)
-            return fx_fail(FAISSX_E_LIMIT, "a call has more than %d large arrays", FX_FRAMES_MAX);
-        uint64_t id = fx_upload(data, size);
-        if (!id)
-            return -1;
-        p->uploads[p->nuploads++] = id;
-        msgpack_pack_array(pk, 2);
-        fx_pack_str(pk, "upload");
-        msgpack_pack_uint64(pk, id);
-        return 0;
-    }
+    if (size > FX_PIECE || p->n == FX_FRAMES_MAX - 1)
+        return fx_upload_pack(pk, p, data, size, -1);
     msgpack_pack_uint32(pk, (uint32_t)p->n);
     p->frames[p->n++] = (struct fx_frame){data, size};
     return 0;

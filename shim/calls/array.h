@@ -39,6 +39,10 @@ struct fx_arrays_later {
  * request was sent. */
 int fx_array_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size);
 
+/* The same for one that is uploaded whatever its size; `file` as in fx_upload(). */
+int fx_upload_pack(msgpack_packer *pk, struct fx_payload *p, const void *data, size_t size,
+                   int file);
+
 int fx_array_next(struct fx_rpc *r, struct fx_array_in *a);
 int fx_array_read(struct fx_rpc *r, const struct fx_array_in *a, void *to,
                   struct fx_arrays_later *later);

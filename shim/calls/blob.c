@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/calls/blob.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "faiss_c_compat.h"
 #include "proto/content.h"
 #include "proto/memfd.h"
 #include "shim/calls/sent.h"
@@ -79,10 +81,34 @@ static int upload_piece(struct fx_rpc *r, uint64_t id, const char *data, size_t 
 struct upload {
     uint64_t id;
     const char *data;
+    int file;            /* what `data` maps, or -1; */
+    char *piece;         /* then pieces are read into this */
     size_t size, acked;  /* bytes, and pieces that the server has */
     unsigned generation; /* of the session that the call is made in */
     int fd;              /* all of it in a memfd, or -1 */
 };
+
+/* A mapping of a file that somebody cuts short raises a signal when it is touched. */
+static const char *piece_of(struct upload *u, size_t offset, size_t size)
+{
+    if (u->file < 0)
+        return u->data + offset;
+    if (!u->piece && !(u->piece = malloc(FX_PIECE))) {
+        fx_fail(FAISSX_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    for (size_t got = 0; got < size;) {
+        ssize_t n = pread(u->file, u->piece + got, size - got, (off_t)(offset + got));
+        if (n <= 0) {
+            fx_fail_code(FAISSX_E_FAISS, FAISS_EXCEPT,
+                         "cannot read %zu bytes at %zu of the file: %s", size, offset,
+                         n < 0 ? strerror(errno) : "it has become shorter");
+            return NULL;
+        }
+        got += (size_t)n;
+    }
+    return u->piece;
+}
 
 /* The header of the first request has been begun. */
 static int upload_pieces(struct fx_rpc *r, struct upload *u)
@@ -94,10 +120,13 @@ static int upload_pieces(struct fx_rpc *r, struct upload *u)
         if (sent < n && sent - u->acked < WINDOW) {
             size_t off = sent * (size_t)FX_PIECE;
             size_t len = u->size - off < FX_PIECE ? u->size - off : FX_PIECE;
+            const char *piece = piece_of(u, off, len);
+            if (!piece)
+                return -1;
             if (r->outcome != FX_NOT_MADE)
                 fx_rpc_again(r, "upload", 3);
             sent++;
-            rc = upload_piece(r, u->id, u->data + off, len, u->size, off);
+            rc = upload_piece(r, u->id, piece, len, u->size, off);
         } else {
             r->oldest = first;
             rc = fx_rpc_recv(r) == 0 ? drop_rest(r) : -1;
@@ -233,6 +262,7 @@ static int send_it(struct upload *u)
         fx_rpc_overcome(&r);
     if (u->fd >= 0)
         close(u->fd);
+    free(u->piece);
     fx_rpc_end(&r);
     return rc;
 }
@@ -249,7 +279,7 @@ static int send_or_ask(struct upload *u)
     return 0;
 }
 
-uint64_t fx_upload(const void *data, size_t size)
+uint64_t fx_upload(const void *data, size_t size, int file)
 {
     struct fx_thread *self = fx_self();
     if (!self)
@@ -257,11 +287,12 @@ uint64_t fx_upload(const void *data, size_t size)
     struct upload u = {.id = new_id(),
                        .data = data,
                        .size = size,
+                       .file = file,
                        .generation = self->channel.generation,
                        .fd = -1};
     msgpack_sbuffer saved = set_aside(self);
     release_left();
-    int rc = self->channel.near ? send_it(&u) : send_or_ask(&u);
+    int rc = self->channel.near || file >= 0 ? send_it(&u) : send_or_ask(&u);
     if (rc != 0)
         remember_left(u.id);
     put_back(self, saved);

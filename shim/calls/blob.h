@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 /* Send an array, also while another request's header is being packed.  Returns the id by which the
- * request names it, or 0 with the error set. */
-uint64_t fx_upload(const void *data, size_t size);
+ * request names it, or 0 with the error set.  `file`: the data maps this file from its beginning,
+ * and it may be cut short meanwhile; or -1. */
+uint64_t fx_upload(const void *data, size_t size, int file);
 
 /* The call that the arrays were sent for has failed: have the server free those that it has not
  * used; at once, or before the next upload if there is no connection now. */

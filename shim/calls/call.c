@@ -11,6 +11,7 @@
 #include "shim/faissx.h"
 #include "shim/real.h"
 #include "shim/remote_table.h"
+#include "shim/settings.h"
 #include "shim/values/values.h"
 
 /* --- where a call belongs --- */
@@ -512,7 +513,14 @@ union fx_val fx_remote_call(int op, union fx_val *v)
     struct fx_call c = {.op = op, .fn = &fx_fns[op], .v = v};
     union fx_val *ret = &v[c.fn->nparams];
     *ret = (union fx_val){.i = 0};
+    /* All its requests, also those after the reply, have the time of one. */
+    struct fx_thread *self = fx_self();
+    int64_t before = self ? self->outer.deadline : 0;
+    if (self && !before)
+        self->outer.deadline = fx_now_ms() + fx_settings_timeout_ms();
     int failed = make_call(&c);
+    if (self)
+        self->outer.deadline = before;
     if (!(c.fn->flags & FX_FREE))
         fx_error_note_call(failed);
     return *ret;

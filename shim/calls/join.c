@@ -87,6 +87,10 @@ int fx_join_is_add(int op)
 void fx_join_note(struct fx_obj *o, int op)
 {
     struct fx_join **at = fx_obj_join(o), *j = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    /* Nothing is kept for an object that is older than a fork, and in the child the lock may be one
+     * that another thread of the parent held. */
+    if (fx_obj_shared(o))
+        return;
     if (!j && fx_join_is_add(op) && (j = calloc(1, sizeof *j))) {
         struct fx_join *none = NULL;
         pthread_mutex_init(&j->lock, NULL);

@@ -68,6 +68,7 @@ struct load {
     const struct fx_wanted *w;
     const void *data;
     size_t size;
+    int file; /* that data maps, or -1 */
 };
 
 static int pack_load(struct fx_rpc *r, void *ctx)
@@ -75,7 +76,8 @@ static int pack_load(struct fx_rpc *r, void *ctx)
     const struct load *l = ctx;
     fx_wanted_pack(r, l->w);
     fx_pack_str(&r->pk, "data");
-    return fx_array_pack(&r->pk, &r->payload, l->data, l->size);
+    return l->file < 0 ? fx_array_pack(&r->pk, &r->payload, l->data, l->size)
+                       : fx_upload_pack(&r->pk, &r->payload, l->data, l->size, l->file);
 }
 
 static int take_loaded(struct fx_rpc *r, void *ctx)
@@ -84,10 +86,10 @@ static int take_loaded(struct fx_rpc *r, void *ctx)
     return take_object(r, l->w);
 }
 
-static int load_whole(const void *data, size_t size, const struct fx_wanted *w)
+static int load_whole(const void *data, size_t size, int file, const struct fx_wanted *w)
 {
     struct fx_rpc r;
-    struct load l = {w, data, size};
+    struct load l = {w, data, size, file};
     struct fx_request q = {
         .operation = "load", .keys = 3, .pack = pack_load, .take = take_loaded, .ctx = &l};
     int rc = fx_rpc_call(&r, &q);
@@ -171,7 +173,10 @@ static int load_stream(source_fn source, void *ctx, const struct fx_wanted *w)
             room = (size_t)s.need;
             buf = malloc(room);
         }
+        int64_t began = fx_now_ms();
         size_t got = buf ? source(ctx, buf, (size_t)s.need) : 0;
+        fx_self()->outer.deadline +=
+            fx_now_ms() - began; /* the server is waited for, not the source */
         rc = feed(&s, buf, got); /* also without memory, so that the server ends the stream */
         if (!buf)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
@@ -247,7 +252,7 @@ static int read_buf(const uint8_t *buf, size_t limit, const struct fx_wanted *w)
     if (wants(w, buf, "buf") != 0)
         return -1;
     int rc = fx_share_ask(&s, w);
-    return rc == 0 ? load_whole(buf, limit, w) : rc == 1 ? 0 : -1;
+    return rc == 0 ? load_whole(buf, limit, -1, w) : rc == 1 ? 0 : -1;
 }
 
 static int cannot_open(const char *fname, int error)
@@ -272,7 +277,7 @@ static int load_rest(FILE *f, const struct fx_wanted *w)
         }
         size += fread(buf + size, 1, room - size, f);
     } while (size == room);
-    int rc = load_whole(buf, size, w);
+    int rc = load_whole(buf, size, -1, w);
     free(buf);
     return rc;
 }
@@ -292,8 +297,29 @@ static int read_descriptor(int fd, const char *fname, const struct fx_wanted *w)
     return rc;
 }
 
-/* Only the kernel reads the mapping, when it sends it: if the file is cut short meanwhile, that is
- * an error and not a signal. */
+static int load_small(int fd, size_t size, const struct fx_wanted *w)
+{
+    char *buf = malloc(size);
+    size_t got = 0;
+    if (!buf)
+        return fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
+    for (ssize_t n; got < size && (n = pread(fd, buf + got, size - got, (off_t)got)) > 0;)
+        got += (size_t)n;
+    int rc = load_whole(buf, got, -1, w);
+    free(buf);
+    return rc;
+}
+
+/* Only the kernel reads the mapping, to copy it for an engine on this host: if the file is cut
+ * short meanwhile, that is an error and not a signal.  What goes through a socket may have to be
+ * encrypted first, and is read piece by piece. */
+static int load_mapped(int fd, void *data, size_t size, const struct fx_wanted *w)
+{
+    int rc = load_whole(data, size, fd, w);
+    munmap(data, size);
+    return rc;
+}
+
 static int send_file(int fd, const char *fname, const struct stat *st, const struct fx_wanted *w)
 {
     struct fx_source s;
@@ -304,11 +330,10 @@ static int send_file(int fd, const char *fname, const struct stat *st, const str
         close(fd);
         return rc == 1 ? 0 : -1;
     }
-    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *data = size > FX_PIECE ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     if (data == MAP_FAILED)
         return read_descriptor(fd, fname, w);
-    rc = load_whole(data, size, w);
-    munmap(data, size);
+    rc = data ? load_mapped(fd, data, size, w) : load_small(fd, size, w);
     if (rc == 0)
         fx_share_sent(&s, w, 1);
     close(fd);

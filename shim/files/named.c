@@ -24,12 +24,29 @@ const char *fx_named(const char *fname, char *buf, size_t len)
         size_t from = eq ? (size_t)(eq - map) : 0;
         if (eq && from && strncmp(fname, map, from) == 0 && strncmp(eq + 1, scheme, n) == 0) {
             int to = (int)(map + entry - (eq + 1 + n));
-            if (snprintf(buf, len, "%.*s%s", to, eq + 1 + n, fname + from) < (int)len)
-                return buf;
+            /* One that does not fit is too long for the server, which says so. */
+            snprintf(buf, len, "%.*s%s", to, eq + 1 + n, fname + from);
+            return buf;
         }
         map += entry + (map[entry] == ',');
     }
     return NULL;
+}
+
+int fx_named_check_map(char *why, size_t len)
+{
+    const char *map = secure_getenv("FAISSX_PATH_MAP");
+    while (map && *map) {
+        size_t entry = strcspn(map, ",");
+        const char *eq = memchr(map, '=', entry);
+        if (entry && (!eq || eq == map || strncmp(eq + 1, scheme, sizeof scheme - 1) != 0)) {
+            snprintf(why, len, "FAISSX_PATH_MAP is '%.*s', but must be PREFIX=%sPREFIX,...",
+                     entry > 100 ? 100 : (int)entry, map, scheme);
+            return -1;
+        }
+        map += entry + (map[entry] == ',');
+    }
+    return 0;
 }
 
 /* --- publish --- */

@@ -11,8 +11,12 @@
 
 #include <stddef.h>
 
-/* The name that a path stands for, perhaps in buf; NULL when the path is that of a file. */
+/* The name that a path stands for, perhaps in buf; NULL when the path is that of a file.  One that
+ * does not fit is cut short, so buf has to be longer than the server lets a name be. */
 const char *fx_named(const char *fname, char *buf, size_t len);
+
+/* Returns 0, or -1 with a text that says what is wrong with FAISSX_PATH_MAP. */
+int fx_named_check_map(char *why, size_t len);
 
 /* Return 0, or -1 with the error set in the name of `function`. */
 int fx_named_write(const void *index, int cls, const char *name, const char *function);

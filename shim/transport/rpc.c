@@ -145,13 +145,11 @@ void fx_rpc_tell_outcome(const struct fx_rpc *r)
     case FAISSX_E_MEMORY:
         fx_error_append(said[r->outcome]);
         break;
-    case FAISSX_E_SESSION: /* the objects are gone, and the index may have been a kept one */
-    case FAISSX_E_ENGINE:
+    default: /* of others only what would not be expected: FAISS's own error changes nothing, but a
+              * server that was restarted may refuse the key, and may have made the change before */
         if ((r->outcome == FX_MAYBE_MADE || r->outcome == FX_MADE) &&
             !strstr(fx_last_error(), "the change "))
             fx_error_append(said[r->outcome]);
-        break;
-    default: /* FAISS's own error, or the call was refused: nothing was changed */
         break;
     }
 }

@@ -14,6 +14,8 @@ for AT in "$TCP" "$IPC"; do
     for kind in empty messages commands pings; do
         under "$on: 38 MiB of $kind" $FRONT_MIB 32 attack flood "$AT" $kind 38 key-a
     done
+    under "$on: PING without an end on 8 connections" $FRONT_MIB 32 attack flood "$AT" pings 400 key-a 8
+    is "$on: they are ended" "$(grep -c ' closed ' "$TMP/attack.out")" 8
     under "$on: frames of 2^60 bytes" $FRONT_MIB 32 attack huge "$AT" key-a
     under "$on: 250 times 8 MiB announced" $FRONT_MIB 32 attack announce "$AT" 250 key-a
     HOLD=2 under "$on: 5000 idle connections" $FRONT_MIB 80 attack idle "$AT" 5000 key-a

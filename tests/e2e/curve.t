@@ -4,6 +4,7 @@
 # breaks the rules is refused, with a reason in the log, and disturbs nobody.  (curve-keys.t has the
 # keys and who may use them.)
 . tests/e2e/lib.sh
+. tests/e2e/proxy.sh
 unset FAISSX_CURVE_SERVER_KEY FAISSX_CURVE_KEY_FILE
 
 faissx() { "$BUILD/bin/faissx" "$@"; }
@@ -100,6 +101,25 @@ is "and a client is served meanwhile" "$(curve well-behaved)" 'ok;ok;ok;'
 exec 9>&-
 wait "$holder"
 ok "the server stops" stop_server
+
+# --- a file that becomes shorter while it is sent ---
+
+start_server --curve-secret-file "$TMP/server.key"
+behind_proxy
+proxy 'delay 20'
+for size in 96 4; do # MiB: in pieces, and in the request
+    truncate -s ${size}M "$TMP/index"
+    FAISSX_CURVE_SERVER_KEY=$KEY talk "reader$size"
+    ask "reader$size" 'new 0 Flat' >/dev/null
+    tell "reader$size" "read 1 $TMP/index"
+    sleep 1
+    truncate -s 0 "$TMP/index"
+    proxy 'delay 0'
+    like "an error, and not a signal ($size MiB)" "$(hear "reader$size")" '^-[0-9] '
+    is "the program goes on" "$(ask "reader$size" 'total 0')" 0
+    proxy 'delay 20'
+done
+stop_server
 
 # --- a server that requires it ---
 

@@ -107,6 +107,25 @@ for transport in --tcp ''; do
         "^-4 faissx: cannot connect to $SERVER: .*; the change was not made\$"
 done
 
+# --- the server that has the change is gone, and the next one does not know the key ---
+
+unset FAISSX_TIMEOUT
+(umask 077 && echo '{"key-a": "default"}' >"$TMP/a" && echo '{"key-b": "default"}' >"$TMP/b")
+start_server --tcp --auth-file "$TMP/a"
+FAISSX_API_KEY=key-a FAISSX_RETRIES=100000 talk moved
+is "a client has an index" "$(ask moved 'new 0 Flat')" ok
+engine=$(stat_of pid key-a)
+stop "$engine"
+tell moved 'add 0 3'
+sleep 1
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+start_server --again --auth-file "$TMP/b"
+kill -9 "$engine"
+like "an error for the key says that the change may have been made" "$(hear moved)" \
+    '^-4 faissx: .*key.*; the change may have been made$'
+ok "the server stops" stop_server
+
 # --- refused ---
 
 unset FAISSX_TIMEOUT

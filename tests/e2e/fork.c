@@ -63,6 +63,35 @@ static void *busy(void *arg)
     return arg;
 }
 
+static void *adds(void *arg)
+{
+    while (!stop)
+        MUST(faiss_Index_add(arg, 1, x));
+    return NULL;
+}
+
+/* The children use the index that another thread of their parent adds to. */
+static void beside_adds(int rounds)
+{
+    FaissIndex *index = make(30);
+    pthread_t t;
+    int bad = 0, status;
+    stop = 0;
+    pthread_create(&t, NULL, adds, index);
+    for (int i = 0; i < 5 * rounds; i++) {
+        if (fork() == 0) {
+            alarm(30);
+            _exit(nearest(index, 7) == 7 && nearest(index, 8) == 8 ? 0 : 3);
+        }
+        wait(&status);
+        bad += status != 0;
+    }
+    stop = 1;
+    pthread_join(t, NULL);
+    line("parent that adds", "children that did not end well", bad);
+    faiss_Index_free(index);
+}
+
 int main(void)
 {
     pthread_t t;
@@ -114,6 +143,7 @@ int main(void)
     }
     stop = 1;
     pthread_join(t, NULL);
+    beside_adds(rounds);
     line("parent", "still has", faiss_Index_ntotal(index));
     faiss_Index_free(index);
     faiss_Index_free(freed);

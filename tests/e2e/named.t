@@ -16,6 +16,9 @@ sleep 3
 is "the index outlives all their sessions" "$(remote "$named" add faissx://a/b)" 25
 is "FAISSX_PATH_MAP maps a path to it" \
     "$(FAISSX_PATH_MAP=/none=faissx://x,/data/=faissx://a/ remote "$named" search /data/b)" 3
+long=$(printf '%0600d' 0)
+like "a mapped path never becomes a file, however long it is" \
+    "$(FAISSX_PATH_MAP=$TMP/=faissx:// remote "$named" publish "$TMP/$long" 2>&1)" 'a name must have 1 to 200 bytes'
 like "an unknown name is an error" "$(remote "$named" search faissx://none)" "^-4 faissx: no index is published as 'none'"
 ok "publishing under the same name replaces it" remote "$named" publish faissx://a/b
 is "the name is that of the new index" "$(remote "$named" add faissx://a/b)" 15

@@ -33,11 +33,89 @@ parent: its child ended with 0
 parent: still has 30
 parent: and 5
 parent: still has 30
+parent that adds: children that did not end well 0
 END
 [ -z "$SANITIZER_RUNTIME" ] && for i in 1 2 3 4 5 6 7 8 9 10; do
     echo "parent with threads: its child ended with 0" >>"$TMP/wanted.fork"
 done
 same "parent and child work after fork()" "$TMP/remote.fork" "$TMP/wanted.fork"
+
+# A library that takes a second to load; the child is forked meanwhile.
+cat >"$TMP/slow.c" <<'END'
+#include <unistd.h>
+__attribute__((constructor)) static void slow(void) { sleep(1); }
+END
+cat >"$TMP/early.c" <<'END'
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "faiss_c_compat.h"
+
+static void *use(void *arg)
+{
+    FaissIndex *index = NULL;
+    *(int *)arg = faiss_index_factory(&index, 4, "Flat", METRIC_L2);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t t;
+    int rc = -1, status = -1;
+    pthread_create(&t, NULL, use, &rc);
+    usleep(300000);
+    if (fork() == 0) {
+        alarm(20);
+        use(&rc);
+        if (fork() == 0) {
+            use(&rc);
+            _exit(rc ? 1 : 0);
+        }
+        wait(&status);
+        _exit(rc || status ? 1 : 0);
+    }
+    wait(&status);
+    pthread_join(t, NULL);
+    printf("%d %d\n", rc, status);
+}
+END
+if [ -z "$SANITIZER_RUNTIME" ]; then
+    ok "a library that loads slowly" ${CC:-gcc} -shared -fPIC "$TMP/slow.c" -o "$TMP/slow.so" \
+        -Wl,--no-as-needed "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
+    ok "and a program that forks compile" ${CC:-gcc} -std=gnu11 -I. "$TMP/early.c" -o "$TMP/early" \
+        -L"$BUILD" -lfaissx_c -Wl,-rpath,"$BUILD" -Wl,--allow-shlib-undefined
+    is "a child that was forked while FAISS was loaded uses it" \
+        "$(FAISSX_FAISS_LIBRARY="$TMP/slow.so" "$TMP/early")" "0 0"
+fi
+
+# FAISS's errors alternate between two addresses; the shim's own error came between them.
+cat >"$TMP/errors.c" <<'END'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include "faiss_c_compat.h"
+
+int main(void)
+{
+    int (*gpus)(int *) = NULL; /* not in this FAISS */
+    FaissIndex *index = NULL;
+    int n, wrong = 0;
+    *(void **)&gpus = dlsym(RTLD_DEFAULT, "faiss_get_num_gpus");
+    for (int i = 0; i < 50; i++) {
+        faiss_index_factory(&index, 4, "Nonsense", METRIC_L2);
+        if (i % 10 == 0)
+            wrong += gpus(&n) == 0 || !strstr(faiss_get_last_error(), "faiss_get_num_gpus");
+        else
+            wrong += !strstr(faiss_get_last_error(), "Nonsense");
+    }
+    printf("%d\n", wrong);
+    return 0;
+}
+END
+ok "a program that makes errors compiles" ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -I. "$TMP/errors.c" -o "$TMP/errors" \
+    "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
+is "each error has its own text" "$(preloaded env FAISSX_FAISS_LIBRARY="$FAISS_C" "$TMP/errors")" 0
 
 # --- clients that do not end normally ---
 

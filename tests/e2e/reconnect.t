@@ -3,26 +3,12 @@
 # A program whose connection breaks goes on: reads are repeated, changes are made once, and what is
 # lost is named.  Nothing waits longer than FAISSX_TIMEOUT.
 . tests/e2e/lib.sh
+. tests/e2e/proxy.sh
 
 ASAN_OPTIONS=handle_segv=0:handle_abort=0:${ASAN_OPTIONS:-}
 export ASAN_OPTIONS
 
-# behind_proxy: has clients reach the server started last through a proxy, which `proxy` commands.
-behind_proxy() {
-    DIRECT=$SERVER
-    rm -f "$TMP/control"
-    fx_port=$(free_port)
-    "$BUILD/tests/e2e/proxy" "$fx_port" "${DIRECT#ipc://}" "$TMP/control" &
-    fx_servers="$fx_servers $!"
-    wait_for test -S "$TMP/control"
-    SERVER=tcp://127.0.0.1:$fx_port
-}
-proxy() {
-    perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => shift) or die "no proxy\n";
-        for (@ARGV) { print $s "$_\n"; $s->flush; <$s> }' "$TMP/control" "$@"
-}
 reconnect() { remote timeout 120 "$BUILD/tests/e2e/reconnect" "$1" "$TMP/control" 2>&1; }
-directly() { (SERVER=$DIRECT; "$@"); }
 
 RECONNECT_FILE=$TMP/file
 FAISSX_TIMEOUT=60
@@ -144,6 +130,16 @@ like "also if nothing answers" "$(ask late 'search 0')" \
     '^-4 faissx: .*timed out waiting for a ZeroMQ handshake'
 proxy go
 is "and goes on when it does" "$(ask late 'total 0')" 0
+FAISSX_TIMEOUT=1.5 talk brief
+is "a client keeps an add, to send it with others" "$(ask brief 'new 0 Flat'; ask brief 'add 0 3'
+    ask brief 'add 0 3'; ask brief 'add 0 3')" "ok
+ok
+ok
+ok"
+proxy 'delay 450'
+like "what a call sends has the time of one call, in all" "$(ask brief 'search 0')" \
+    '^-4 faissx: .*within FAISSX_TIMEOUT, 1.5 seconds'
+proxy 'delay 0'
 FAISSX_CONNECT_TIMEOUT=0.2 FAISSX_RETRIES=3 talk quick
 is "a client that connects quickly" "$(ask quick 'new 0 Flat')" ok
 proxy cut hold

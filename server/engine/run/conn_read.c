@@ -24,6 +24,7 @@ enum {
     SOCKET = 64 << 10,     /* wait for a body only if this many bytes are missing, */
     BURST = 32 << 10,      /* and this many have come since the last wait, */
     FRAME_MS = 2,          /* and for so long */
+    COMMANDS = 4096,       /* at a time: PINGs come one at a time, and a worker is not theirs */
     SEALED = 256 << 10,    /* under CURVE: bytes to receive before they are opened, in the cache */
     DISCARD = 2 * FX_FRAME_MAX, /* bytes to drop from a refused connection before it is closed; */
     DISCARD_MOST = 1 << 30      /* its client may send a whole message before it reads */
@@ -373,10 +374,11 @@ static int command(struct fxe_conn *c, const struct fx_zmtp_head *h)
 }
 
 /* Handles commands up to the next frame of a message: libzmq sends PING between those, too.
- * Returns 1 and that frame's head; 0 if bytes are missing; -1 if the connection has ended. */
+ * Returns 1 and that frame's head; 0 if bytes are missing; -1 if the connection has ended, or does
+ * not stop sending commands. */
 static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
 {
-    for (;;) {
+    for (int commands = 0; commands < COMMANDS;) {
         int rc =
             c->secure ? fxe_secure_head(c, h) : fx_zmtp_head(c->in + c->at, c->have - c->at, h);
         if (rc < 0)
@@ -388,11 +390,13 @@ static int next_frame(struct fxe_conn *c, struct fx_zmtp_head *h)
         if (rc == 1 && c->have - c->at >= h->len + h->size) {
             if ((c->secure && fxe_secure_open_command(c, h) != 0) || command(c, h) != 0)
                 return -1;
+            commands++;
             continue;
         }
         if ((rc = fill(c)) <= 0)
             return rc;
     }
+    return -1;
 }
 
 int fxe_conn_commands(struct fxe_conn *c)
