@@ -149,3 +149,15 @@ for description in IVF4,Flat IVF4,SQ8 IVF300,Flat IVF4,PQ4x4 PCA8,IVF4,SQ8; do
     same "$description: with the ids" "$TMP/large.1" "$TMP/large"
     same "$description: and as they are" "$TMP/large.2" "$TMP/small.2"
 done
+
+# So many that FAISS writes them in pieces.
+"$user" numbers 4000 16 5 "$TMP/many"
+"$user" ids 4000 100000 "$TMP/large"
+"$user" numbers 4000 16 5 "$TMP/twice"
+cat "$TMP/many" >>"$TMP/twice"
+cat "$TMP/large" "$TMP/large" >"$TMP/large2"
+op create pieces '"d":16,"description":"IVF4,Flat"' >/dev/null
+op train pieces '"n":400' '"file '"$TMP"'/learn"' >/dev/null
+good "many vectors" "$(op add pieces '"n":4000,"ids":1' '"file '"$TMP"'/many","file '"$TMP"'/large"')"
+good "are read, each twice" "$(kept wire get_vectors pieces '"n":8000,"ids":0' '"file '"$TMP"'/large2"')"
+same "as they were added" "$TMP/wire.2" "$TMP/twice"

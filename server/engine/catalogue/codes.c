@@ -58,13 +58,12 @@ static ssize_t take(void *ctx, const char *data, size_t n)
 {
     struct file *f = ctx;
     copy(f, data, n, f->begin, HEAD, f->head);
-    for (; f->next < f->m; f->next++) {
-        const struct code *c = &f->code[f->next];
-        if (c->begin >= f->at + n)
-            break;
+    /* One may be wanted several times. */
+    for (size_t i = f->next; i < f->m && f->code[i].begin < f->at + n; i++) {
+        const struct code *c = &f->code[i];
         copy(f, data, n, c->begin, f->each, f->codes + c->row * (f->coarse + f->each) + f->coarse);
-        if (c->begin + f->each > f->at + n)
-            break;
+        if (i == f->next && c->begin + f->each <= f->at + n)
+            f->next++;
     }
     f->at += n;
     return f->next < f->m ? (ssize_t)n : 0;
