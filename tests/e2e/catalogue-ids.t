@@ -78,6 +78,13 @@ start_server --again --data-dir "$TMP/data"
 for inner in IVF1,Flat PCA2,IVF1,Flat; do
     is "$inner: the same after kill -9" "$(near "map-$inner" 8 7)" "$(cat "$TMP/before-$inner")"
 done
+make small IDMap2,IVF1,Flat
+least=-9223372036854775808
+add small "1 $least -9223372036854775807 -9223372036854775806" "1 2 3 4" >/dev/null
+good "the smallest ids, which stand for none while vectors are removed" "$(op remove small '"n":1,"ids":0' '"i64 1"')"
+is "have their vectors" "$(pairs small)" "$least:2 -9223372036854775807:3 -9223372036854775806:4"
+good "so have others" "$(op remove small '"n":1,"ids":0' '"i64 -9223372036854775808"')"
+is "then" "$(pairs small)" "-9223372036854775807:3 -9223372036854775806:4"
 make broken IDMap2,IVF1,Flat
 add broken "100 101 102" "0 1 2" >/dev/null
 is "FAISS's own function removes one" "$(remote "$user" remove faissx://broken 100)" 1

@@ -13,6 +13,8 @@
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
 
+enum { LARGE = 1 << 24 }; /* bytes: that there is room for fewer is likely */
+
 static int no_memory(struct fxe_req *r)
 {
     return fxe_fail(r, "limit", "%s: the server is out of memory", r->operation->name);
@@ -82,28 +84,28 @@ int fxe_some_check(struct fxe_req *r, const struct fxe_some *s, const struct fxe
                     r->operation->name);
 }
 
-/* An id that no vector has that stays. */
-static idx_t unused_id(const struct fxe_some *s, size_t left)
+/* Finds an id that no vector has: one of the n + 1 smallest. */
+static int unused_id(struct fxe_req *r, const struct fxe_some *s, idx_t *id)
 {
-    idx_t id = INT64_MIN;
-    for (size_t i = 0; i < left;)
-        if (s->ids[i] == id) {
-            id++;
-            i = 0;
-        } else {
-            i++;
-        }
-    return id;
+    unsigned char *used = calloc(s->n / 8 + 1, 1);
+    if (!used)
+        return no_memory(r);
+    for (size_t i = 0; i < s->n; i++) {
+        uint64_t above = (uint64_t)s->ids[i] - (uint64_t)INT64_MIN;
+        if (above <= s->n)
+            used[above / 8] |= (unsigned char)(1u << above % 8);
+    }
+    *id = INT64_MIN;
+    for (size_t i = 0; used[i / 8] & 1u << i % 8; i++)
+        ++*id;
+    free(used);
+    return 0;
 }
 
-/* The vectors behind the first `left` become positions `at[0]`, ... in the map; FAISS cuts it off
- * there when the ids behind are removed, which are no longer in the lists. */
-static int shorten_map(struct fxe_req *r, struct fxe_some *s, size_t left, const idx_t *last,
-                       size_t moved)
+/* FAISS cuts the map off behind the first `left` when the ids behind them are removed, which are no
+ * longer in the lists. */
+static int shorten_map(struct fxe_req *r, struct fxe_some *s, size_t left, idx_t none)
 {
-    for (size_t i = 0; i < moved; i++)
-        s->ids[s->at[i]] = s->ids[last[i]];
-    idx_t none = unused_id(s, left);
     for (size_t i = left; i < s->n; i++)
         s->ids[i] = none;
     return fxe_remove_batch(r, s->o, &none, 1);
@@ -122,8 +124,9 @@ static int64_t read_last(struct fxe_req *r, struct fxe_some *s, size_t left,
             next++;
         else
             last[n++] = (idx_t)i;
-    if (__builtin_mul_overflow(n, d * sizeof(float), &size) ||
-        (size > 1 << 24 && size > fxe_room_for(4 * size) / 4))
+    if (__builtin_mul_overflow(n, d * sizeof(float), &size) || size > SIZE_MAX / 8 ||
+        (size > LARGE && size > fxe_room_for(4 * size) / 4) ||
+        (n && fxe_is_tight(r, fxe_obj_target(s->o), fxe_act_of(r->op))))
         return fxe_fail(r, "limit",
                         "%s: the server has no memory for %zu vectors that get other positions",
                         r->operation->name, n);
@@ -136,16 +139,21 @@ static int64_t read_last(struct fxe_req *r, struct fxe_some *s, size_t left,
 int fxe_some_remove(struct fxe_req *r, struct fxe_some *s, const struct fxe_lists *l)
 {
     size_t left = s->n - s->m;
-    idx_t *gone = malloc(2 * s->m * sizeof *gone + 1);
+    idx_t none = 0, *gone = malloc(2 * s->m * sizeof *gone + 1);
     if (!gone)
         return no_memory(r);
-    int64_t moved = read_last(r, s, left, l, gone + s->m);
+    idx_t *last = gone + s->m;
+    int64_t moved = read_last(r, s, left, l, last);
     memcpy(gone, s->at, s->m * sizeof *gone);
-    int rc = moved < 0 ? -1 : fxe_remove_batch(r, &s->inner, gone, s->m + (size_t)moved);
+    int rc = moved < 0 ? -1 : unused_id(r, s, &none);
+    if (rc == 0)
+        rc = fxe_remove_batch(r, &s->inner, gone, s->m + (size_t)moved);
     if (rc == 0)
         rc = fxe_add_some(r, &s->inner, s->moved, s->at, (size_t)moved);
+    for (int64_t i = 0; i < moved && rc == 0; i++)
+        s->ids[s->at[i]] = s->ids[last[i]];
     if (rc == 0)
-        rc = shorten_map(r, s, left, gone + s->m, (size_t)moved);
+        rc = shorten_map(r, s, left, none);
     free(gone);
     return rc;
 }
