@@ -12,6 +12,7 @@
  *     catalogue total PATH                 print how many there are
  *     catalogue trained PATH               print whether it is trained
  *     catalogue train PATH N               train it with N vectors
+ *     catalogue remove PATH ID             remove a vector as FAISS does
  *     catalogue cast PATH                  cast it to an IndexFlat, train it, and use what the cast
  *                                          gave
  *     catalogue search PATH N K NPROBE OUT N queries; OUT.1 are the distances, OUT.2 the labels;
@@ -210,6 +211,14 @@ int main(int argc, char **argv)
         search(index, n, strtoull(argv[4], NULL, 10), atoi(argv[5]), argv[6]);
     } else if (strcmp(what, "range") == 0 && argc == 6) {
         range(index, n, strtof(argv[4], NULL), argv[5]);
+    } else if (strcmp(what, "remove") == 0 && argc == 4) {
+        FaissIDSelectorBatch *selector = NULL;
+        idx_t id = (idx_t)n;
+        size_t removed = 0;
+        MUST(faiss_IDSelectorBatch_new(&selector, 1, &id));
+        MUST(faiss_Index_remove_ids(index, (FaissIDSelector *)selector, &removed));
+        faiss_IDSelector_free((FaissIDSelector *)selector);
+        printf("%zu\n", removed);
     } else if (strcmp(what, "vector") == 0 && argc == 5) {
         vector(index, (int64_t)n, argv[4]);
     } else {

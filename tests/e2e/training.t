@@ -113,6 +113,10 @@ good "explicit once more" "$(op create held '"d":16,"training":"explicit","type"
 good "with vectors" "$(op add held '"n":1000' "$(x '')")"
 good "is trained with them" "$(op train held)"
 like "and has them" "$(op info held)" '"ntotal":1000,.*"trained":1'
+good "explicit, for a client of FAISSx" "$(op create other '"d":2,"training":"explicit","description":"IVF1,Flat"')"
+rows=$(perl -e 'print join ",", map { "[$_,1]" } 1 .. 300')
+like "whose add is enough to train with" "$(raw '{"action":"ping"}' '{"action":"add_vectors","index_id":"other","vectors":['"$rows"']}' | tail -n 1)" '"ntotal":300'
+like "does not train it" "$(op info other)" '"ntotal":300,.*"trained":0,"training":"waiting"'
 good "an index over one that waits" "$(op create base '"d":16,"training":"auto","description":"PQ4x4np"')"
 good "is made" "$(op wrap over '"of":"base","by_id":true')"
 like "and waits itself" "$(op info over)" '"training":"waiting","training_vectors":624,"type":"IndexIDMap2"'

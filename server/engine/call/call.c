@@ -300,7 +300,8 @@ int fxe_call_arguments(struct fxe_req *r)
     for (int i = 0; i < r->fn->nparams; i++)
         if (r->fn->params[i].kind == FX_ARRAY && arg_array(r, i) != 0)
             return -1;
-    return fxe_check_arrays(r) || fxe_guard_call(r) ? -1 : 0;
+    /* A removal may be made of other calls. */
+    return fxe_check_arrays(r) || (!r->remaps && fxe_guard_call(r)) ? -1 : 0;
 }
 
 void fxe_call_faiss(void *arg)
@@ -437,8 +438,14 @@ int fxe_call_make(struct fxe_req *r)
         return make_unread(r);
     if (r->trains && fxe_train_first(r) != 0)
         return -1;
-    if (fxe_call_arguments(r) != 0 || may_keep(r) != 0 ||
-        (r->replaces && fxe_replace_first(r) != 0))
+    if (fxe_call_arguments(r) != 0 || may_keep(r) != 0)
+        return -1;
+    int first = r->replaces ? fxe_replace_first(r) : r->remaps ? fxe_remove_first(r) : 0;
+    if (first != 0) {
+        r->v[r->fn->nparams].i = 0;
+        return first > 0 ? 0 : -1;
+    }
+    if (r->remaps && fxe_guard_call(r) != 0)
         return -1;
     if (fxe_training_is_over(r)) {
         r->v[r->fn->nparams].i = 0;

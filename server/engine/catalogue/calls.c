@@ -4,6 +4,8 @@
 
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
+#include "server/engine/catalogue/part.h"
+#include "server/engine/guard/facts.h"
 #include "server/engine/training/training.h"
 
 /* train, add */
@@ -54,6 +56,26 @@ static int trains_of_key(struct fxe_req *r)
                : 0;
 }
 
+int fxe_train_first(struct fxe_req *r)
+{
+    struct fxe_part p;
+    struct fxe_obj *o = r->obj[0];
+    bool binary = fxe_is_binary(o);
+    const msgpack_object *x = fxe_call_arg(r, 2);
+    const struct fx_buffer *b;
+    if (binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr))
+        return 0;
+    if (x->type != MSGPACK_OBJECT_POSITIVE_INTEGER || !(b = fxe_req_frame(r, x->via.u64, "x")))
+        return r->failed ? -1 : fxe_fail(r, "protocol", "x does not name a payload frame");
+    msgpack_object *a = fxe_part_begin(&p, r, binary ? FX_OP_IndexBinary_train : FX_OP_Index_train);
+    p.r.obj[0] = o;
+    a[1] = *fxe_call_arg(r, 1);
+    a[2] = fxe_part_array(&p, b->data, b->size);
+    int rc = fxe_part_call(&p);
+    fxe_part_end(&p);
+    return rc;
+}
+
 static int prepare_add(struct fxe_req *r)
 {
     if (trains_of_key(r) != 0)
@@ -94,6 +116,7 @@ static int prepare_remove(struct fxe_req *r)
         a[1] = fxe_array(batch, 2);
     }
     a[2] = fxe_true();
+    r->remaps = !fxe_is_binary(o);
     return fxe_call_prepare(r);
 }
 

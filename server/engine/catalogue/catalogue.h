@@ -54,9 +54,14 @@ msgpack_object *fxe_index_call(struct fxe_req *r, const struct fxe_obj *o, int f
  * or -1 with the reply set. */
 int fxe_train_first(struct fxe_req *r);
 
-/* faiss_Index_add_with_ids whose header has `replace`: takes away the vectors that have these ids
- * first.  Returns 0, or -1 with the reply set.  Called when all arguments are in place. */
+/* The two below are called when all arguments are in place.  They return 0 if FAISS's function is
+ * to be called now; 1 if all is done; or -1 with the reply set. */
+
+/* faiss_Index_add_with_ids that replaces: takes away the vectors that have these ids first. */
 int fxe_replace_first(struct fxe_req *r);
+
+/* faiss_Index_remove_ids that keeps the ids of an IDMap right (removal.h). */
+int fxe_remove_first(struct fxe_req *r);
 
 /* index_search, for others that begin with it. */
 int fxe_prepare_search(struct fxe_req *r);

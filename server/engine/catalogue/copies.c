@@ -121,6 +121,7 @@ static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *sel
     if (more)
         selector[1] = fxe_part_array(&p, more, size);
     p.r.obj[0] = o;
+    p.r.remaps = !fxe_is_binary(o);
     a[1] = fxe_array(selector, n);
     a[2] = fxe_true();
     int rc = fxe_part_call(&p);

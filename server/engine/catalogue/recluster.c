@@ -239,7 +239,7 @@ static int copy_with_more(struct fxe_req *r, const struct work *w, struct fxe_ob
 static int try_one(struct fxe_req *r, const struct work *w)
 {
     struct fxe_vectors v = {.n = 0};
-    int rc = fxe_vectors_read(r, w->o, w->ids[0] < w->n ? w->ids[0] : 0, 1, &v);
+    int rc = fxe_vectors_by_id(r, w->o, w->ids[0] < w->n ? w->ids[0] : 0, 1, &v);
     fxe_vectors_free(&v);
     return rc;
 }
@@ -257,7 +257,7 @@ static int read_vectors(struct fxe_req *r, struct work *w)
     if (rc == 0 && w->gaps)
         rc = copy_with_more(r, w, &copy);
     if (rc == 0)
-        rc = fxe_vectors_read(r, w->gaps ? &copy : w->o, 0, w->ids[w->n - 1] + 1, &v);
+        rc = fxe_vectors_by_id(r, w->gaps ? &copy : w->o, 0, w->ids[w->n - 1] + 1, &v);
     fxe_obj_free_temporary(&copy);
     if (rc == 0) {
         w->x = v.vectors;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that read the vectors of an index with several calls. */
 #include "server/engine/catalogue/vectors.h"
 
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
+#include "server/engine/catalogue/lists.h"
 #include "server/engine/catalogue/part.h"
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
@@ -36,8 +36,14 @@ static bool has_room(size_t size)
     return size < LARGE || size <= fxe_room_for(2 * size) / 2;
 }
 
-static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,
-                        struct fxe_vectors *v)
+static int no_room(struct fxe_req *r, int64_t n)
+{
+    return fxe_fail(r, "limit", "%s: the server has no memory for %lld vectors", r->operation->name,
+                    (long long)n);
+}
+
+int fxe_vectors_by_id(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,
+                      struct fxe_vectors *v)
 {
     struct fxe_part p;
     int64_t d = fxe_index_d(o);
@@ -45,8 +51,7 @@ static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int6
     bool fits = !__builtin_mul_overflow((size_t)n, each, &size) && has_room(size);
     void *zeros = fits ? calloc(1, size + 1) : NULL;
     if (!zeros) /* FAISS may leave some as they were */
-        return fxe_fail(r, "limit", "%s: the server has no memory for %lld vectors",
-                        r->operation->name, (long long)n);
+        return no_room(r, n);
     msgpack_object *a = fxe_part_begin(
         &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_reconstruct_n : FX_OP_Index_reconstruct_n);
     p.r.obj[0] = o;
@@ -64,32 +69,240 @@ static int read_vectors(struct fxe_req *r, struct fxe_obj *o, int64_t from, int6
     return rc;
 }
 
+/* --- where each vector is --- */
+
+/* The numbers of vectors in an index are their positions; in inverted lists, those in the order of
+ * their ids. */
+struct places {
+    struct fxe_obj *o; /* whose vectors they are: the index, or what is in the IDMap */
+    struct fxe_obj inner;
+    struct fxe_lists lists;
+    const idx_t *ids; /* of an IDMap, for each position; or NULL */
+    size_t n;         /* vectors */
+};
+
+static void places_free(struct places *at)
+{
+    fxe_lists_free(&at->lists);
+    if (at->inner.ptr)
+        fxe_guard_forget(&at->inner);
+}
+
+/* Free it with places_free in any case. */
+static int places_find(struct fxe_req *r, struct fxe_obj *o, struct places *at)
+{
+    FaissIndexIDMap *map = fxe_id_map_of(o);
+    idx_t *ids = NULL;
+    *at = (struct places){.o = o, .n = (size_t)fxe_ntotal_of(o)};
+    if (map) {
+        fxe_api()->IndexIDMap_id_map(map, &ids, &at->n);
+        at->ids = ids;
+        at->inner.cls = FX_CLASS_Index;
+        at->inner.ptr = fxe_api()->IndexIDMap_sub_index(map);
+        at->o = &at->inner;
+    }
+    if (!fxe_has_lists(at->o))
+        return 0;
+    if (fxe_lists_open(r, at->o, &at->lists) != 0)
+        return -1;
+    if (map && !at->lists.plain)
+        return fxe_fail(r, "unsupported",
+                        "%s: the ids in the index's inverted lists are not the positions in its "
+                        "IDMap, so which vector has which id is not known; expected an index of "
+                        "which faiss_Index_remove_ids has removed nothing",
+                        r->operation->name);
+    if (!map || at->lists.n < at->n)
+        at->n = at->lists.n;
+    return 0;
+}
+
+static idx_t id_at(const struct places *at, int64_t i)
+{
+    return at->ids ? at->ids[i] : at->lists.ivf ? fxe_lists_id(&at->lists, (size_t)i) : (idx_t)i;
+}
+
+struct wanted {
+    idx_t id;
+    size_t row;
+};
+
+static int by_id(const void *x, const void *y)
+{
+    const struct wanted *a = x, *b = y;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+/* Looks for all n ids with one pass through the map; of several vectors with one id the last one is
+ * taken, as by an IDMap2. */
+static int find_in_map(struct fxe_req *r, const struct places *at, const idx_t *ids, size_t n,
+                       int64_t *numbers)
+{
+    struct wanted *sorted = malloc(n * sizeof *sorted + 1);
+    if (!sorted)
+        return no_room(r, (int64_t)n);
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = (struct wanted){ids[i], i};
+        numbers[i] = -1;
+    }
+    qsort(sorted, n, sizeof *sorted, by_id);
+    for (size_t i = 0; i < at->n && n > 0; i++) {
+        struct wanted key = {.id = at->ids[i]}, *w = bsearch(&key, sorted, n, sizeof key, by_id);
+        while (w && w > sorted && w[-1].id == key.id)
+            w--;
+        for (; w && w < sorted + n && w->id == key.id; w++)
+            numbers[w->row] = (int64_t)i;
+    }
+    free(sorted);
+    return 0;
+}
+
+/* Where the vectors with these ids are; -1: there is none. */
+static int find(struct fxe_req *r, const struct places *at, const idx_t *ids, size_t n,
+                int64_t *numbers)
+{
+    if (at->ids)
+        return find_in_map(r, at, ids, n, numbers);
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = at->lists.ivf                             ? fxe_lists_find(&at->lists, ids[i])
+                     : ids[i] >= 0 && (uint64_t)ids[i] < at->n ? ids[i]
+                                                               : -1;
+    return 0;
+}
+
+static int read_at(struct fxe_req *r, const struct places *at, const int64_t *numbers, size_t n,
+                   float *x)
+{
+    size_t d = (size_t)fxe_index_d(at->o);
+    int rc = 0;
+    if (at->lists.ivf)
+        return fxe_lists_read(r, at->o, &at->lists, numbers, n, x);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct fxe_vectors v = {.n = 0};
+        rc = fxe_vectors_by_id(r, at->o, numbers[i], 1, &v);
+        if (rc == 0)
+            memcpy(x + i * d, v.vectors, d * sizeof *x);
+        fxe_vectors_free(&v);
+    }
+    return rc;
+}
+
+float *fxe_vectors_new(struct fxe_req *r, const struct fxe_obj *o, size_t n, size_t *size)
+{
+    bool fits =
+        !__builtin_mul_overflow(n, (size_t)fxe_index_d(o) * sizeof(float), size) && has_room(*size);
+    float *x = fits ? malloc(*size + 1) : NULL;
+    if (!x)
+        no_room(r, (int64_t)n);
+    return x;
+}
+
+static int read_lists(struct fxe_req *r, const struct places *at, int64_t from,
+                      struct fxe_vectors *v)
+{
+    int64_t *numbers = malloc((size_t)v->n * sizeof *numbers + 1);
+    v->vectors = numbers ? fxe_vectors_new(r, at->o, (size_t)v->n, &v->bytes) : NULL;
+    for (int64_t i = 0; numbers && i < v->n; i++)
+        numbers[i] = from + i;
+    int rc = v->vectors ? fxe_lists_read(r, at->o, &at->lists, numbers, (size_t)v->n, v->vectors)
+             : numbers  ? -1
+                        : no_room(r, v->n);
+    free(numbers);
+    return rc;
+}
+
 int fxe_vectors_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, int64_t n,
                      struct fxe_vectors *v)
 {
-    FaissIndexIDMap *map = fxe_id_map_of(o);
-    size_t size = 0;
-    idx_t *ids = NULL;
+    struct places at;
     *v = (struct fxe_vectors){.n = n, .ids = calloc((size_t)n + 1, sizeof(idx_t))};
     if (!v->ids)
-        return fxe_fail(r, "limit", "%s: the server has no memory for %lld ids", r->operation->name,
-                        (long long)n);
-    if (!map) {
-        for (int64_t i = 0; i < n; i++)
-            v->ids[i] = from + i;
-        return read_vectors(r, o, from, n, v);
+        return no_room(r, n);
+    int rc = places_find(r, o, &at);
+    if (rc == 0 && (uint64_t)(from + n) > at.n)
+        rc = fxe_fail(r, "argument",
+                      "%s: the index counts %lld vectors, but has only %zu: inverted lists keep "
+                      "none that are not finite",
+                      r->operation->name, (long long)fxe_ntotal_of(o), at.n);
+    for (int64_t i = 0; rc == 0 && i < n; i++)
+        v->ids[i] = id_at(&at, from + i);
+    if (rc == 0)
+        rc = at.lists.ivf ? read_lists(r, &at, from, v) : fxe_vectors_by_id(r, at.o, from, n, v);
+    places_free(&at);
+    return rc;
+}
+
+int fxe_vectors_of(struct fxe_req *r, struct fxe_obj *o, const idx_t *ids, size_t n,
+                   struct fxe_vectors *v)
+{
+    struct places at;
+    int64_t *numbers = malloc(n * sizeof *numbers + 1);
+    *v = (struct fxe_vectors){.n = (int64_t)n, .ids = malloc(n * sizeof *v->ids + 1)};
+    if (!numbers || !v->ids) {
+        free(numbers);
+        return no_room(r, v->n);
     }
-    fxe_api()->IndexIDMap_id_map(map, &ids, &size);
-    if ((uint64_t)(from + n) > size)
-        return fxe_fail(r, "argument", "%s: the index has %zu ids, fewer than its vectors",
-                        r->operation->name, size);
-    if (n)
-        memcpy(v->ids, ids + from, (size_t)n * sizeof *ids);
-    v->own_ids = true;
-    /* What is in the map has positions. */
-    struct fxe_obj inner = {.cls = FX_CLASS_Index, .ptr = fxe_api()->IndexIDMap_sub_index(map)};
-    int rc = read_vectors(r, &inner, from, n, v);
-    fxe_guard_forget(&inner);
+    int rc = places_find(r, o, &at);
+    if (rc == 0)
+        rc = find(r, &at, ids, n, numbers);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        v->ids[i] = ids[i];
+        if (numbers[i] < 0)
+            rc = fxe_fail(r, "argument", "%s: no vector of the index has the id %lld",
+                          r->operation->name, (long long)ids[i]);
+    }
+    if (rc == 0)
+        v->vectors = fxe_vectors_new(r, o, n, &v->bytes);
+    if (rc == 0)
+        rc = v->vectors ? read_at(r, &at, numbers, n, v->vectors) : -1;
+    places_free(&at);
+    free(numbers);
+    return rc;
+}
+
+/* FAISS reconstructs what has no place that is known here, or says that it is not there. */
+static int reconstruct_one(struct fxe_req *r, struct fxe_obj *o, idx_t id, float *to, size_t bytes)
+{
+    struct fxe_part p;
+    msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_reconstruct);
+    p.r.obj[0] = o;
+    a[1] = fxe_int(id);
+    a[2] = fxe_true();
+    int rc = fxe_part_call(&p);
+    if (rc == 0)
+        memcpy(to, p.r.out[0].data, bytes);
+    fxe_part_end(&p);
+    return rc;
+}
+
+int fxe_vectors_found(struct fxe_req *r, struct fxe_obj *o, const idx_t *labels, size_t n, float *x)
+{
+    struct places at = {.n = 0};
+    size_t d = (size_t)fxe_index_d(o), m = 0;
+    int64_t *numbers = malloc(n * sizeof *numbers + 1);
+    size_t *rows = malloc(n * sizeof *rows + 1);
+    float *some = malloc(n * d * sizeof *some + 1);
+    int rc = numbers && rows && some ? places_find(r, o, &at) : no_room(r, (int64_t)n);
+    bool own = at.ids || at.lists.ivf; /* such ids may be negative */
+    if (rc == 0 && own)
+        rc = find(r, &at, labels, n, numbers);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (labels[i] == -1 || (labels[i] < 0 && !own))
+            continue;
+        if (!own || numbers[i] < 0) {
+            rc = reconstruct_one(r, o, labels[i], x + i * d, d * sizeof *x);
+        } else {
+            numbers[m] = numbers[i];
+            rows[m++] = i;
+        }
+    }
+    if (rc == 0)
+        rc = read_at(r, &at, numbers, m, some);
+    for (size_t i = 0; i < m && rc == 0; i++)
+        memcpy(x + rows[i] * d, some + i * d, d * sizeof *x);
+    places_free(&at);
+    free(numbers);
+    free(rows);
+    free(some);
     return rc;
 }
 
@@ -128,203 +341,3 @@ int fxe_ids_of(struct fxe_req *r, const struct fxe_obj *o, idx_t *ids, size_t n)
         ids[i] = i < size ? own[i] : (idx_t)i;
     return 0;
 }
-
-/* --- get_vectors --- */
-
-static int prepare_get_vectors(struct fxe_req *r)
-{
-    r->lane = FXE_WIDE;
-    return fxe_index_lock(r, "name", 0, false);
-}
-
-static void run_get_vectors(struct fxe_req *r)
-{
-    static const int64_t first = 0;
-    int64_t ntotal = fxe_ntotal_of(r->obj[0]), from, n;
-    struct fxe_vectors v;
-    if (fxe_key_int(r, "from", 0, ntotal, &first, &from) != 0)
-        return;
-    int64_t rest = ntotal - from;
-    if (fxe_key_int(r, "n", 0, rest, &rest, &n) != 0)
-        return;
-    if (fxe_vectors_read(r, r->obj[0], from, n, &v) == 0) {
-        msgpack_packer pk = fxe_reply_key(r, "n");
-        msgpack_pack_int64(&pk, n);
-        fxe_reply_array(r, v.ids, (size_t)n * sizeof *v.ids);
-        fxe_reply_array(r, v.vectors, v.bytes);
-        v.ids = NULL;
-        v.vectors = NULL;
-    }
-    fxe_vectors_free(&v);
-}
-
-/* --- search_and_reconstruct --- */
-
-static int prepare_search_and_reconstruct(struct fxe_req *r)
-{
-    if (fxe_prepare_search(r) != 0)
-        return -1;
-    if (fxe_is_binary(r->obj[0]))
-        return fxe_fail(r, "unsupported", "%s: FAISS's C API does not have this for a binary index",
-                        r->operation->name);
-    r->lane = FXE_WIDE; /* not in a batch with searches that end sooner */
-    return 0;
-}
-
-/* The position of an id in an IDMap, or -1. */
-static int64_t place_in(FaissIndexIDMap *map, idx_t id)
-{
-    idx_t *ids = NULL;
-    size_t n = 0;
-    fxe_api()->IndexIDMap_id_map(map, &ids, &n);
-    while (n > 0 && ids[n - 1] != id)
-        n--;
-    return (int64_t)n - 1;
-}
-
-/* Writes the vector `id` to `to`. */
-static int reconstruct_one(struct fxe_req *r, idx_t id, bool look, float *to, size_t bytes)
-{
-    struct fxe_part p;
-    struct fxe_vectors v = {.n = 0};
-    FaissIndexIDMap *map = fxe_id_map_of(r->obj[0]);
-    int64_t place = map ? place_in(map, id) : -1;
-    int rc;
-    if (place >= 0) { /* an IDMap cannot, nor an IDMap2 over inverted lists */
-        rc = fxe_vectors_read(r, r->obj[0], place, 1, &v);
-        if (rc == 0)
-            memcpy(to, v.vectors, bytes);
-        fxe_vectors_free(&v);
-        return rc;
-    }
-    if (look) { /* inverted lists without a direct map find it by looking for it */
-        rc = read_vectors(r, r->obj[0], id, 1, &v);
-        if (rc == 0)
-            memcpy(to, v.vectors, bytes);
-        fxe_vectors_free(&v);
-        return rc;
-    }
-    msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_reconstruct);
-    p.r.obj[0] = r->obj[0];
-    a[1] = fxe_int(id);
-    a[2] = fxe_true();
-    rc = fxe_part_call(&p);
-    if (rc == 0)
-        memcpy(to, p.r.out[0].data, bytes);
-    fxe_part_end(&p);
-    return rc;
-}
-
-static bool must_look(const struct fxe_obj *o)
-{
-    const struct fx_api *api = fxe_api();
-    return api->IndexIVF_cast && api->IndexIVF_cast(o->ptr);
-}
-
-static void run_search_and_reconstruct(struct fxe_req *r)
-{
-    fxe_run_search(r);
-    if (r->failed)
-        return;
-    size_t n = r->out[1].size / sizeof(idx_t), d = (size_t)fxe_api()->Index_d(r->obj[0]->ptr), size;
-    const idx_t *labels = r->out[1].data;
-    bool look = must_look(r->obj[0]);
-    bool fits = !__builtin_mul_overflow(n, d * sizeof(float), &size) && has_room(size);
-    float *found = fits ? malloc(size + 1) : NULL;
-    if (!found) {
-        fxe_fail(r, "limit", "%s: the server has no memory for %zu vectors", r->operation->name, n);
-        return;
-    }
-    memset(found, 0xff, size); /* as FAISS does where there is no neighbour */
-    for (size_t i = 0; i < n && !r->failed; i++)
-        if (labels[i] >= 0 || (labels[i] != -1 && fxe_id_map_of(r->obj[0])))
-            reconstruct_one(r, labels[i], look, found + i * d, d * sizeof *found);
-    if (r->failed)
-        free(found);
-    else
-        fxe_reply_array(r, found, size);
-}
-
-/* --- replace --- */
-
-static int by_number(const void *a, const void *b)
-{
-    idx_t x = *(const idx_t *)a, y = *(const idx_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int check_distinct(struct fxe_req *r, const idx_t *ids, size_t n)
-{
-    idx_t *sorted = malloc(n * sizeof *sorted + 1);
-    int rc = 0;
-    if (!sorted)
-        return fxe_fail(r, "limit", "index_replace: the server is out of memory");
-    if (n)
-        memcpy(sorted, ids, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_number);
-    for (size_t i = 1; i < n && rc == 0; i++)
-        if (sorted[i] == sorted[i - 1])
-            rc = fxe_fail(r, "argument", "index_replace: ids has %lld more than once",
-                          (long long)sorted[i]);
-    free(sorted);
-    return rc;
-}
-
-int fxe_replace_first(struct fxe_req *r)
-{
-    struct fxe_part p;
-    struct fxe_obj *o = r->obj[0];
-    size_t n = (size_t)r->v[1].i;
-    const idx_t *ids = r->v[3].p;
-    if (!fxe_is_binary(o) && !fxe_own_ids(o->ptr) && !fxe_id_map_of(o))
-        return fxe_fail(r, "argument",
-                        "index_replace: the ids of this index are its vectors' positions; expected "
-                        "one with ids of its own, such as 'IDMap2,Flat'");
-    if (check_distinct(r, ids, n) != 0)
-        return -1;
-    if (fxe_is_tight(r, fxe_obj_target(o), fxe_act_of(r->op)))
-        return fxe_fail(
-            r, "limit",
-            "index_replace: there may be too little memory for %zu vectors, and none was "
-            "removed (%zu bytes are left)",
-            n, fxe_room());
-    msgpack_object *a = fxe_part_begin(
-        &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_remove_ids : FX_OP_Index_remove_ids);
-    msgpack_object batch[2] = {fxe_text("batch", 5), fxe_part_array(&p, ids, n * sizeof *ids)};
-    p.r.obj[0] = o;
-    a[1] = fxe_array(batch, 2);
-    a[2] = fxe_true();
-    int rc = fxe_part_call(&p);
-    fxe_part_end(&p);
-    return rc;
-}
-
-/* --- training --- */
-
-int fxe_train_first(struct fxe_req *r)
-{
-    struct fxe_part p;
-    struct fxe_obj *o = r->obj[0];
-    bool binary = fxe_is_binary(o);
-    const msgpack_object *x = fxe_call_arg(r, 2);
-    const struct fx_buffer *b;
-    if (binary ? fxe_api()->IndexBinary_is_trained(o->ptr) : fxe_api()->Index_is_trained(o->ptr))
-        return 0;
-    if (x->type != MSGPACK_OBJECT_POSITIVE_INTEGER || !(b = fxe_req_frame(r, x->via.u64, "x")))
-        return r->failed ? -1 : fxe_fail(r, "protocol", "x does not name a payload frame");
-    msgpack_object *a = fxe_part_begin(&p, r, binary ? FX_OP_IndexBinary_train : FX_OP_Index_train);
-    p.r.obj[0] = o;
-    a[1] = *fxe_call_arg(r, 1);
-    a[2] = fxe_part_array(&p, b->data, b->size);
-    int rc = fxe_part_call(&p);
-    fxe_part_end(&p);
-    return rc;
-}
-
-const struct fxe_index_operation fxe_index_vectors[] = {
-    {{"index_get_vectors", 0, prepare_get_vectors, run_get_vectors, NULL}, 0, false},
-    {{"index_search_and_reconstruct", 0, prepare_search_and_reconstruct, run_search_and_reconstruct,
-      NULL},
-     FX_OP_Index_search,
-     false},
-    {{NULL, 0, NULL, NULL, NULL}, 0, false}};

@@ -39,6 +39,7 @@ struct fxd_facts {
     int64_t d, ntotal, metric;
     bool trained;
     bool waits;     /* it holds vectors, and is searched exactly, until it is trained */
+    bool asked;     /* for a request that trains it: no number of vectors does */
     int64_t enough; /* vectors for that */
 };
 
@@ -164,5 +165,6 @@ bool fxd_one_of(const msgpack_object *key, const char *const *names);
 
 void fxd_search(struct fxd_ask *a, struct fxe_req *done);
 void fxd_create_index(struct fxd_ask *a, struct fxe_req *done);
+void fxd_merge_indices(struct fxd_ask *a, struct fxe_req *done);
 
 #endif

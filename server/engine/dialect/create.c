@@ -154,6 +154,10 @@ static void begin_idmap(struct fxd_ask *a, const char *base)
     } else if (fxd_type_read(*base ? base : "L2", &t) != 0) {
         fxd_error(a, NULL, "Failed to create base index: Unsupported index type: %s", base);
         return;
+    } else if (t.kind == FXD_BINARY) {
+        fxd_error(a, NULL, "Failed to create base index: an IDMap cannot have a binary index: %s",
+                  base);
+        return;
     } else if (a->state != BASE) {
         a->state = BASE;
         begin_create(a, made, &t);
@@ -200,9 +204,11 @@ static const char *base_of(const char *type)
 static void create_failed(struct fxd_ask *a, const struct fxe_req *done)
 {
     const char *text = done->message ? done->message : "";
+    bool base = a->state == BASE;
     if (done->kind && strcmp(done->kind, "handle") != 0 && strstr(text, "already"))
-        fxd_error(a, NULL, "Index %s already exists", a->name);
-    else if (a->state == BASE)
+        fxd_error(a, NULL, "%sIndex %s%s already exists",
+                  base ? "Failed to create base index: " : "", a->name, base ? "_base" : "");
+    else if (base)
         fxd_failed(a, done, NULL, "Failed to create base index: ");
     else
         fxd_failed(a, done, NULL,

@@ -146,6 +146,7 @@ void fxd_facts_of(const struct fxe_obj *o, struct fxd_facts *f)
         strcpy(f->type, t->plan.type);
         strcpy(f->inner, t->plan.inner);
         f->trains = f->waits = true;
+        f->asked = t->plan.asked;
         f->enough = t->plan.enough;
         return;
     }

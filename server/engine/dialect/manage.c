@@ -305,90 +305,6 @@ static void get_parameter(struct fxd_ask *a, struct fxe_req *done)
                                                      : a->facts.ntotal);
 }
 
-/* --- merge --- */
-
-static int read_sources(struct fxd_ask *a, const msgpack_object **list)
-{
-    const msgpack_object *target = fxd_get(a, "target_index_id"),
-                         *sources = fxd_get(a, "source_index_ids");
-    *list = sources;
-    /* The client's merge_indices sends a list and a type; it goes on by itself after an error. */
-    if (!target || target->type != MSGPACK_OBJECT_STR)
-        return fxd_error(a, NULL, "target_index_id must be a string");
-    if (!sources || sources->type != MSGPACK_OBJECT_ARRAY)
-        return fxd_error(a, NULL, "source_index_ids must be a list of strings");
-    if (sources->via.array.size == 0)
-        return fxd_error(a, NULL, "No source indices provided for merging");
-    if (sources->via.array.size > sizeof a->counts / sizeof *a->counts)
-        return fxd_error(a, NULL, "More than %zu source indices",
-                         sizeof a->counts / sizeof *a->counts);
-    snprintf(a->name, sizeof a->name, "%.*s",
-             target->via.str.size > FXD_NAME_MAX ? 0 : (int)target->via.str.size,
-             target->via.str.ptr);
-    return 0;
-}
-
-static void merged(struct fxd_ask *a, const msgpack_object *list)
-{
-    uint32_t n = list->via.array.size;
-    fxd_ok(a, 3);
-    fxd_put_message(a, "Successfully merged %u indices into %s, new total: %lld vectors", n,
-                    a->name, (long long)a->total);
-    fxd_put_int(a, "ntotal", a->total);
-    msgpack_packer pk = fxd_put(a, "merged_stats");
-    msgpack_pack_map(&pk, n);
-    for (uint32_t i = 0; i < n; i++) {
-        msgpack_pack_object(&pk, list->via.array.ptr[i]);
-        msgpack_pack_map(&pk, 3);
-        fxd_put_int(a, "vectors_added", a->counts[i]);
-        fxd_put_text(a, "type", "direct");
-        fxd_put_int(a, "actual_added", a->counts[i]);
-    }
-}
-
-static void merge_indices(struct fxd_ask *a, struct fxe_req *done)
-{
-    const msgpack_object *list;
-    struct fxd_facts f;
-    char source[FXD_NAME_MAX + 1];
-    a->absent = "not found";
-    if (read_sources(a, &list) != 0)
-        return;
-    if (!done) {
-        for (uint32_t i = 0; i < list->via.array.size; i++) {
-            const msgpack_object *s = &list->via.array.ptr[i];
-            snprintf(source, sizeof source, "%.*s",
-                     s->type != MSGPACK_OBJECT_STR || s->via.str.size > FXD_NAME_MAX
-                         ? 0
-                         : (int)s->via.str.size,
-                     s->type == MSGPACK_OBJECT_STR ? s->via.str.ptr : "");
-            if (fxd_look(source, &f) < 0) {
-                fxd_error(a, NULL, "Source index %s not found", source);
-                return;
-            }
-        }
-        if (fxd_look(a->name, &f) < 0)
-            fxd_error(a, NULL, "Target index %s not found", a->name);
-        else
-            fxd_begin_named(a, "index_info");
-        return;
-    }
-    fxd_facts_of(done->obj[0], &a->facts);
-    if (a->at > 0)
-        a->counts[a->at - 1] = a->facts.ntotal - a->total;
-    a->total = a->facts.ntotal;
-    if (a->at == list->via.array.size) {
-        merged(a, list);
-        return;
-    }
-    const msgpack_object *s = &list->via.array.ptr[a->at++];
-    fxd_begin_named(a, "index_merge");
-    msgpack_packer pk = fxd_key(a, "from");
-    msgpack_pack_object(&pk, *s);
-    if (strncmp(a->facts.type, "IndexIVF", 8) == 0)
-        fxd_int(a, "add_id", a->facts.ntotal); /* so that ids stay distinct */
-}
-
 const struct fxd_entry fxd_manage[] = {{"create_index", fxd_create_index},
                                        {"delete_index", delete_index},
                                        {"reset", reset},
@@ -400,5 +316,5 @@ const struct fxd_entry fxd_manage[] = {{"create_index", fxd_create_index},
                                        {"get_index_info", get_index_info},
                                        {"set_parameter", set_parameter},
                                        {"get_parameter", get_parameter},
-                                       {"merge_indices", merge_indices},
+                                       {"merge_indices", fxd_merge_indices},
                                        {NULL, NULL}};

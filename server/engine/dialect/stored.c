@@ -49,64 +49,60 @@ static void put_vector(struct fxd_ask *a, struct fxe_req *done, int i)
     fxd_floats(a, x, (size_t)a->facts.d);
 }
 
-enum { FOUND = FXD_LOOKING + 1, BY_ID, REPLACING };
-enum { TRIES = 10 };
+enum { FOUND = FXD_LOOKING + 1, BY_PLACE, REPLACING };
 
-/* Has the vector of an IDMap another place since it was looked up? */
-static bool was_moved(const struct fxd_ask *a, const struct fxe_req *done)
+static void no_vector(struct fxd_ask *a)
 {
-    int64_t id;
-    if (!a->facts.idmap || done->nout < 1 || done->out[0].size != sizeof id)
-        return false;
-    memcpy(&id, done->out[0].data, sizeof id);
-    return id != a->at;
+    if (a->facts.ivf && !a->facts.idmap) /* such ids may be any */
+        fxd_error(a, NULL, "Vector with ID %lld not found", (long long)a->at);
+    else
+        fxd_error(a, NULL, "Vector index %lld out of range (0-%lld)", (long long)a->at,
+                  (long long)a->facts.ntotal - 1);
+}
+
+static void give_id(struct fxd_ask *a)
+{
+    int64_t *id = malloc(sizeof *id);
+    if (id)
+        *id = a->at;
+    fxd_frame(a, "ids", id, sizeof *id);
+}
+
+static void begin_reconstruct(struct fxd_ask *a)
+{
+    if (a->facts.binary) {
+        fxd_error(a, NULL, "Error reconstructing vector: the index is binary");
+    } else if (a->facts.idmap || a->facts.ivf) {
+        a->state = FOUND;
+        fxd_begin_named(a, "index_get_vectors");
+        fxd_int(a, "n", 1);
+        give_id(a);
+    } else if (a->at < 0 || a->at >= a->facts.ntotal) {
+        no_vector(a);
+    } else {
+        a->state = BY_PLACE;
+        fxd_begin_named(a, "index_reconstruct");
+        fxd_int(a, "id", a->at);
+    }
 }
 
 static void reconstruct(struct fxd_ask *a, struct fxe_req *done)
 {
     a->tolerant = true;
-    if (done && done->failed) {
+    if (done && done->failed && a->state == FOUND && done->kind &&
+        strcmp(done->kind, "argument") == 0) {
+        no_vector(a);
+    } else if (done && done->failed) {
         fxd_failed(a, done, NULL, "Error reconstructing vector: ");
-        return;
-    }
-    if (a->state == FOUND && was_moved(a, done) && a->k++ < TRIES) {
-        a->state = FXD_LOOKING;
-        fxd_begin_named(a, "index_info");
-        return;
-    }
-    if (a->state == FOUND || a->state == BY_ID) {
+    } else if (a->state == FOUND || a->state == BY_PLACE) {
         put_vector(a, done, a->state == FOUND);
-        return;
-    }
-    if (!done) {
-        if (fxd_index(a) != 0 || fxd_get_int(a, fxd_get(a, "id") ? "id" : "idx", 0, &a->at) != 0 ||
-            fxd_must_look(a))
-            return;
-    } else {
+    } else if (done) {
         fxd_facts_of(done->obj[0], &a->facts);
-    }
-    if (a->facts.binary) {
-        fxd_error(a, NULL, "Error reconstructing vector: the index is binary");
-        return;
-    }
-    if (a->facts.idmap && !done) { /* its ids are looked at with its lock */
-        a->state = FXD_LOOKING;
-        fxd_begin_named(a, "index_info");
-        return;
-    }
-    int64_t place = a->facts.idmap ? place_of(done->obj[0], a->at) : a->at;
-    if (place < 0 || (place >= a->facts.ntotal && !a->facts.ivf)) {
-        fxd_error(a, NULL, "Vector index %lld out of range (0-%lld)", (long long)a->at,
-                  (long long)a->facts.ntotal - 1);
-    } else if (a->facts.idmap || a->facts.ivf) {
-        a->state = FOUND;
-        fxd_begin_named(a, "index_get_vectors");
-        fxd_int(a, "from", place);
-        fxd_int(a, "n", 1);
-    } else {
-        a->state = BY_ID;
-        fxd_begin_named(a, "index_reconstruct");
-        fxd_int(a, "id", place);
+        begin_reconstruct(a);
+    } else if (fxd_index(a) == 0 &&
+               fxd_get_int(a, fxd_get(a, "id") ? "id" : "idx", 0, &a->at) == 0 &&
+               !fxd_must_look(a)) {
+        begin_reconstruct(a);
     }
 }
 
@@ -228,7 +224,6 @@ static void replace_vector(struct fxd_ask *a, struct fxe_req *done)
     }
     fxd_facts_of(done->obj[0], &a->facts);
     struct fx_rows *rows = fxd_rows_of(a, FXD_VECTOR, "Error replacing vector");
-    int64_t *id;
     if (!rows || fxd_check_d(a, rows) != 0)
         return;
     if (!a->facts.idmap) {
@@ -239,10 +234,7 @@ static void replace_vector(struct fxd_ask *a, struct fxe_req *done)
         a->state = REPLACING;
         fxd_begin_named(a, "index_replace");
         fxd_give_rows(a, rows, false);
-        id = malloc(sizeof *id);
-        if (id)
-            *id = a->at;
-        fxd_frame(a, "ids", id, sizeof *id);
+        give_id(a);
     }
 }
 

@@ -133,7 +133,7 @@ enum { ADDING = FXD_LOOKING + 1, SETTLING };
 static bool settles(struct fxd_ask *a, const struct fxe_req *done)
 {
     fxd_facts_of(done->obj[0], &a->facts);
-    if (!a->facts.waits || a->facts.ntotal < a->facts.enough ||
+    if (!a->facts.waits || a->facts.asked || a->facts.ntotal < a->facts.enough ||
         fxe_training_has_failed(done->obj[0]))
         return false;
     a->state = SETTLING;

@@ -87,7 +87,7 @@ static int pack_header(struct making *m, msgpack_sbuffer *b)
 {
     const msgpack_object *calls = fx_header_get(&m->r->header, "calls");
     msgpack_packer_init(&m->pk, b, msgpack_sbuffer_write);
-    msgpack_pack_map(&m->pk, 2 + (calls != NULL));
+    msgpack_pack_map(&m->pk, 2 + (calls != NULL) + m->r->remaps);
     fx_pack_str(&m->pk, "operation");
     fx_pack_str(&m->pk, operation_of(m->r));
     fx_pack_str(&m->pk, "args");
@@ -96,6 +96,10 @@ static int pack_header(struct making *m, msgpack_sbuffer *b)
     if (calls) {
         fx_pack_str(&m->pk, "calls");
         msgpack_pack_object(&m->pk, *calls);
+    }
+    if (m->r->remaps) {
+        fx_pack_str(&m->pk, "remaps");
+        msgpack_pack_true(&m->pk);
     }
     return 0;
 }
@@ -200,6 +204,9 @@ static int find_call(struct fxe_req *r, const struct fx_buffer *header, const st
         else
             r->op = fxe_is_binary(o) ? FX_OP_IndexBinary_add : FX_OP_Index_add;
     }
+    const msgpack_object *remaps = fx_header_get(&r->header, "remaps");
+    r->remaps = r->op == FX_OP_Index_remove_ids && remaps &&
+                remaps->type == MSGPACK_OBJECT_BOOLEAN && remaps->via.boolean;
     r->fn = r->op ? &fx_fns[r->op] : NULL;
     if (!r->fn || !r->args || r->args->type != MSGPACK_OBJECT_ARRAY ||
         r->args->via.array.size != r->fn->nparams) {

@@ -2,6 +2,7 @@
 #include "server/engine/search/flat.h"
 
 #include <float.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,12 +93,13 @@ static void search_flat(const struct fxe_flat_kernel *kernel, int ip, size_t d, 
         gr->k = k;
         gr->packed = packed + (size_t)g * packed_floats(kernel, d);
         for (int i = 0; i < width; i++) {
-            /* Pad a group that is not full with its last query; `worst` discards the results. */
+            /* A group that is not full is padded with its last query.  No distance is better than
+             * such a place's `worst`, not even one that is infinite. */
             struct fxe_flat_query *one = &q[g * width + (i < gr->n ? i : gr->n - 1)];
             x[i] = one->x;
             gr->dis[i] = one->distances;
             gr->ids[i] = one->labels;
-            gr->worst[i] = i < gr->n ? (ip ? -FLT_MAX : FLT_MAX) : (ip ? FLT_MAX : -FLT_MAX);
+            gr->worst[i] = i < gr->n ? (ip ? -FLT_MAX : FLT_MAX) : (ip ? INFINITY : -INFINITY);
         }
         for (int i = 0; i < gr->n; i++)
             for (size_t j = 0; j < k; j++) {
