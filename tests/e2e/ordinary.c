@@ -262,6 +262,27 @@ static void copies(void)
         }
 }
 
+/* Lists of whole blocks: FAISS writes beyond them. */
+static void merges(void)
+{
+    enum { N = 1 << 15 };
+    float *many = random_vectors(N, D, 3);
+    about = "IVF1,PQ4x4fs";
+    for (int n = N - 1; n <= N; n++) {
+        FaissIndex *into = of(about, METRIC_L2), *from = of(about, METRIC_L2);
+        CODE(WORKS, F(Index_train)(into, N, many));
+        CODE(WORKS, F(Index_train)(from, N, many));
+        CODE(WORKS, F(Index_add)(into, n, many));
+        CODE(WORKS, F(Index_add)(from, 100, many));
+        CODE(n == N ? FAILS : ENDS,
+             F(IndexIVF_merge_from)((FaissIndexIVF *)into, (FaissIndexIVF *)from, n));
+        CODE(ENDS, F(Index_search)(into, 3, many, K, distances, labels));
+        F(Index_free)(from);
+        F(Index_free)(into);
+    }
+    free(many);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -275,7 +296,8 @@ int main(int argc, char **argv)
                   {"descriptions", descriptions},
                   {"far", far},
                   {"empty", empty},
-                  {"copies", copies}};
+                  {"copies", copies},
+                  {"merges", merges}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -119,9 +119,34 @@ static int ranges(struct fxe_req *r)
     return r->obj[0]->nborrowed ? refuse(r, "a range of the space has no values") : 0;
 }
 
+/* What FAISS does when vectors are merged into a FastScan list that has some: before v1.8.0 it
+ * throws an exception in a parallel loop; since then it writes beyond the list if its number of
+ * vectors is a multiple of the bytes of a block, which are a multiple of 32. */
+static int blocks(struct fxe_req *r)
+{
+    enum { BLOCK = 32 };
+    const struct fx_api *api = fxe_api();
+    FaissIndex *into = r->v[0].p, *from = r->v[1].p;
+    size_t bad = since(8) ? BLOCK : 1;
+    if (fxe_is_binary(r->obj[0]) || !IS(IndexIVF, into) || !IS(IndexIVF, from) ||
+        !fxe_is_fast_scan(into) || api->IndexIVF_nlist(into) != api->IndexIVF_nlist(from))
+        return 0;
+    for (size_t i = 0; i < api->IndexIVF_nlist(into); i++) {
+        size_t n = api->IndexIVF_get_list_size(into, i);
+        if (n && n % bad == 0 && api->IndexIVF_get_list_size(from, i))
+            return fxe_fail(r, "argument",
+                            "%s: list %zu of the FastScan index has %zu vectors, and FAISS %s %s",
+                            r->fn->name, i, n, fxe_engine.lib.version,
+                            bad == 1 ? "ends the process when vectors are merged into such a list"
+                                     : "may write beyond a list with a multiple of 32 when vectors "
+                                       "are merged into it");
+    }
+    return 0;
+}
+
 static int merge(struct fxe_req *r)
 {
-    return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : 0;
+    return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : blocks(r);
 }
 
 /* FAISS divides by a1 or by the number of vectors, and reads the resulting range of lists or
