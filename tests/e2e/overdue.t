@@ -42,3 +42,20 @@ engine=$(stat_of pid)
 for pid in $PID_c $PID_d $PID_e $PID_f $PID_g; do kill -9 "$(pgrep -P "$pid")"; done
 ok "when the leases of their clients are over, the engine is replaced" wait_for replaced
 ok "the server stops" stop_server
+
+# An engine is not replaced before all changes that clients know of are on disk.  Clients of the
+# catalogue have no session.
+start_server --data-dir "$TMP/data" --durability snapshot --snapshot-interval 0 \
+    --library "$BUILD/tests/torture/crashing.so"
+like "a change is acknowledged that is on disk only with the next snapshot" "$(raw \
+    '{"operation":"index_create","name":"a","d":2,"description":"Flat"}' \
+    '{"operation":"index_add","name":"a","n":3,"_frames":["f32 0 0 1 1 2 2"]}' | tail -n 1)" '"status":"ok"'
+engine=$(stat_of pid)
+"$BUILD/tests/e2e/raw" "$SERVER" \
+    '{"operation":"index_search","name":"a","n":1,"k":1,"_frames":["f32 1111111 0"]}' >/dev/null 2>&1 &
+endless=$!
+ok "an endless search is in progress" wait_for pending 1
+kill -9 $endless
+ok "when its client is gone, the engine is replaced" wait_for replaced
+like "the change is there" "$(raw '{"operation":"index_info","name":"a"}')" '"ntotal":3,'
+ok "the server stops" stop_server

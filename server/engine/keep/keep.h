@@ -183,6 +183,9 @@ int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);
+/* Would no change be lost that a client has been told of, if the process ended now?  If some would
+ * be, they are written soon.  The caller holds engine.lock. */
+bool fxe_keep_is_saved(void);
 /* There is something else for that thread to do. */
 void fxe_snapshots_wake(void);
 /* Writes what is not in a snapshot and would take long to run again. */

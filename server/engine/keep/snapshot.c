@@ -39,6 +39,7 @@ static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER; /* engine.lock */
 
 static struct {
     bool running, ending;
+    bool all;    /* every index that has changed is due, however little, until none is left */
     pid_t child; /* that writes a snapshot, or 0 */
     pthread_cond_t ended;
 } thread = {.ended = PTHREAD_COND_INITIALIZER}; /* engine.lock */
@@ -303,6 +304,8 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
     int64_t interval = (int64_t)fxe_engine.options.snapshot_interval * 1000;
     if (!k->log_bytes || k->gone || !k->obj->ptr || now < k->not_before_ms)
         return false;
+    if (thread.all)
+        return true;
     if (interval && now - k->snapshot_ms >= interval &&
         (fxe_engine.options.durability.mode == FXS_SNAPSHOT ||
          k->log_bytes * WORTH >= k->snapshot_bytes))
@@ -319,6 +322,20 @@ void fxe_snapshot_if_due(struct fxe_kept *k)
 void fxe_snapshots_wake(void)
 {
     pthread_cond_signal(&wanted);
+}
+
+bool fxe_keep_is_saved(void)
+{
+    if (fxe_engine.options.durability.mode != FXS_SNAPSHOT)
+        return !fxs_store_has_unwritten(fxe_keep_store());
+    const struct fxe_kept *k = fxe_keep_first();
+    while (k && !k->log_bytes)
+        k = k->next;
+    if (k) {
+        thread.all = true;
+        pthread_cond_signal(&wanted);
+    }
+    return !k;
 }
 
 static struct fxe_kept *next_due(void)
@@ -342,6 +359,7 @@ static void *run(void *arg)
             continue;
         struct fxe_kept *k = next_due();
         if (!k) {
+            thread.all = false;
             struct timespec t;
             clock_gettime(CLOCK_REALTIME, &t);
             t.tv_sec += 1;
