@@ -247,8 +247,10 @@ static bool has_other_size(const struct fxe_kept *k)
     return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
 }
 
+/* The store has forgotten an index before k->gone is set. */
 static bool is_gone(const struct fxe_kept *k)
 {
+    fxe_named_settle();
     fxe_lock();
     bool gone = k->gone;
     fxe_unlock();
