@@ -155,6 +155,7 @@ void fxe_keep_stop(void)
 {
     if (!store)
         return;
+    fxe_holds_stop();
     fxe_trainer_stop();
     fxe_snapshots_stop();
     fxe_snapshots_at_end();
