@@ -109,6 +109,14 @@ void fxs_store_append(struct fxs_store *s, struct fxs_change *c)
     pthread_mutex_unlock(&s->mutex);
 }
 
+bool fxs_store_has_unwritten(struct fxs_store *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool some = s->kept_bytes > 0;
+    pthread_mutex_unlock(&s->mutex);
+    return some;
+}
+
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size)
 {

@@ -29,6 +29,7 @@
 #ifndef FXS_STORE_H
 #define FXS_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -130,6 +131,9 @@ struct fxs_change {
 
 /* Asks for the change to be recorded.  Returns at once. */
 void fxs_store_append(struct fxs_store *s, struct fxs_change *c);
+/* Are there changes that are done, and not on disk yet?  Only with FXS_DURABLE_INTERVAL; with
+ * FXS_DURABLE_SNAPSHOT the store does not have them. */
+bool fxs_store_has_unwritten(struct fxs_store *s);
 
 /* The entry's newest snapshot, and what became true with it; all of it in one transaction. */
 struct fxs_snapshot_commit {

@@ -156,7 +156,8 @@ static bool writes(const struct fxs_job *first, const struct fxs_job *end)
     return false;
 }
 
-/* Puts changes that were accepted, but for which there is no space, back in front of what waits. */
+/* Puts changes that were accepted, but cannot be written now (there is no space, say), back in
+ * front of what waits. */
 static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail)
 {
     pthread_mutex_lock(&s->mutex);
@@ -170,6 +171,12 @@ static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job *
         s->due_ms = fxs_now_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
     }
     pthread_mutex_unlock(&s->mutex);
+}
+
+/* Is it worth trying again later? */
+static bool may_pass(enum fxs_store_rc rc)
+{
+    return rc == FXS_STORE_FULL || rc == FXS_STORE_MEMORY || rc == FXS_STORE_BUSY;
 }
 
 static void process(struct fxs_store *s, struct fxs_job *jobs)
@@ -209,12 +216,15 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
                 fxs_why(own, why, "%s", s->broken_why);
             }
         }
-        if (job->kind == FXS_JOB_KEPT && (own == FXS_STORE_FULL || own == FXS_STORE_MEMORY)) {
+        if (job->kind == FXS_JOB_KEPT && may_pass(own)) {
             kept_rc = own;
             *kept_tail = job;
             kept_tail = &job->next;
             continue;
         }
+        /* Nobody waits who could be told, and those that follow need it. */
+        if (job->kind == FXS_JOB_KEPT && own != FXS_STORE_OK && own != FXS_STORE_FAILED)
+            break_store(s, why);
         finish(s, job, own == FXS_STORE_OK ? job->rc : own, own == FXS_STORE_OK ? NULL : why);
     }
     *kept_tail = NULL;
@@ -334,7 +344,7 @@ static void *writer(void *arg)
     struct fxs_job *lost = s->head;
     s->head = NULL;
     pthread_mutex_unlock(&s->mutex);
-    /* Changes that were accepted, and for which there is no space: the engine has to know. */
+    /* Changes that were accepted, and cannot be written: the engine has to know. */
     if (lost && !s->broken)
         break_store(s, "there is no space left for changes that were accepted");
     for (struct fxs_job *next; lost; lost = next) {

@@ -73,3 +73,19 @@ like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk 
 free_space
 is "and works when there is space" "$(client 'read 0 faissx://full' 'add 0 1000' 'total 0' | tail -n 1)" "total 0: $((total + 1000))"
 ok "the server stops" stop_server
+
+# Indexes of a program that frees them while the disk is full.
+start_server --data-dir "$disk/sessions" --keep sessions
+stored() { find "$disk/sessions" -name '*.faiss' | wc -l; }
+none_stored() { [ "$(stored)" = 0 ]; }
+talk s
+for fx_i in 0 1 2 3 4 5; do ask s "new $fx_i Flat" >/dev/null; done
+is "indexes of a session are on disk" "$(stored)" 6
+fill
+for fx_i in 0 1 2 3 4 5; do ask s "free $fx_i" >/dev/null; done
+sleep 1
+ok "without space they cannot be removed from it" [ "$(stored)" -gt 0 ]
+fill 1024
+ok "with a little space they are" wait_for none_stored
+free_space
+ok "the server stops" stop_server

@@ -42,3 +42,64 @@ engine=$(stat_of pid)
 for pid in $PID_c $PID_d $PID_e $PID_f $PID_g; do kill -9 "$(pgrep -P "$pid")"; done
 ok "when the leases of their clients are over, the engine is replaced" wait_for replaced
 ok "the server stops" stop_server
+
+# An engine is not replaced before all changes that clients know of are on disk.  Clients of the
+# catalogue have no session.
+start_server --data-dir "$TMP/data" --durability snapshot --snapshot-interval 0 \
+    --library "$BUILD/tests/torture/crashing.so"
+like "a change is acknowledged that is on disk only with the next snapshot" "$(raw \
+    '{"operation":"index_create","name":"a","d":2,"description":"Flat"}' \
+    '{"operation":"index_add","name":"a","n":3,"_frames":["f32 0 0 1 1 2 2"]}' | tail -n 1)" '"status":"ok"'
+engine=$(stat_of pid)
+"$BUILD/tests/e2e/raw" "$SERVER" \
+    '{"operation":"index_search","name":"a","n":1,"k":1,"_frames":["f32 1111111 0"]}' >/dev/null 2>&1 &
+endless=$!
+ok "an endless search is in progress" wait_for pending 1
+kill -9 $endless
+ok "when its client is gone, the engine is replaced" wait_for replaced
+like "the change is there" "$(raw '{"operation":"index_info","name":"a"}')" '"ntotal":3,'
+ok "the server stops" stop_server
+
+# A call that never gives an index back keeps no other index from being written, neither in between
+# nor when the server stops.
+serve() {
+    start_server "$@" --data-dir "$TMP/kept" --durability snapshot --snapshot-interval 1 --call-limit 1 \
+        --library "$BUILD/tests/torture/crashing.so"
+}
+add() { raw '{"operation":"index_add","name":"'"$1"'","n":'"$2"',"_frames":["f32'"$(seq -s ' ' -f ' %g' $(($2 * 2)))"'"]}'; }
+endless() { raw '{"operation":"index_'"$1"'","name":"'"$2"'","n":1,"k":1,"_frames":["f32 1111111 0"]}'; }
+count() { value ntotal "$(raw '{"operation":"index_info","name":"'"$1"'"}')"; }
+snapshots() { grep -c 'event=snapshot ' "$SERVER_LOG"; }
+serve
+for name in a b; do
+    raw '{"operation":"index_create","name":"'$name'","d":2,"description":"Flat"}' >/dev/null
+done
+add a 3 >/dev/null
+like "an endless add has an index of which a snapshot is due" "$(endless add a)" '"kind":"timeout"'
+sleep 1.5
+like "another index is changed" "$(add b 5)" '"status":"ok"'
+ok "the server stops" stop_server
+is "and does not have to be killed" "$(grep -c killing-engines "$SERVER_LOG")" 0
+serve --again
+is "the other index has the change" "$(count b)" 5
+like "an endless add again" "$(add a 3; endless add a)" '"kind":"timeout"'
+sleep 1.5
+before=$(snapshots)
+like "another index is changed" "$(add b 5)" '"status":"ok"'
+later() { [ "$(snapshots)" -gt "$before" ]; }
+ok "in between, it gets its snapshot" wait_for later
+like "the log says which one does not" "$(cat "$SERVER_LOG")" 'event=no-snapshot .*other calls had the index for 10 seconds'
+kill -9 "$(stat_of pid)"
+is "the change outlives the engine" "$(count b)" 10
+raw '{"operation":"index_create","name":"w","d":2,"training":"explicit","description":"IVF4,Flat"}' >/dev/null
+add w 200 >/dev/null
+like "an endless search has an index that waits for its training" "$(endless search w)" '"kind":"timeout"'
+like "which is trained meanwhile" "$(raw '{"operation":"index_train","name":"w"}')" '"kind":"timeout"'
+sleep 1
+add b 5 >/dev/null
+ok "the server stops" stop_server
+is "and does not have to be killed" "$(grep -c killing-engines "$SERVER_LOG")" 0
+serve --again
+is "the other index has the change" "$(count b)" 15
+like "the index has been trained" "$(raw '{"operation":"index_info","name":"w"}')" '"ntotal":200,.*"trained":1'
+ok "the server stops" stop_server

@@ -43,3 +43,64 @@ is "the engine lives" "$(stat_of pid)" "$engine"
 ok "no file of an unpublished index is left" \
     wait_for sh -c "! ls '$store' | grep -q 'faiss\|tmp-'"
 ok "the server stops" stop_server
+
+# And while the engine has not noticed yet that the store has done so.  The snapshot gets its name a
+# second late, and then whoever waits for the old file to be removed goes on two seconds late.
+[ -z "$SANITIZER_RUNTIME" ] || exit 0 # it replaces the same functions
+cat >"$TMP/late.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+static int removed; /* files */
+static _Thread_local int late, renames;
+static int is_index(const char *name)
+{
+    return strlen(name) > 6 && strcmp(name + strlen(name) - 6, ".faiss") == 0;
+}
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
+    if (is_index(to))
+        renames = 1, sleep(1);
+    return real(from_dir, from, to_dir, to);
+}
+int unlinkat(int dir, const char *name, int flags)
+{
+    int (*real)(int, const char *, int) = dlsym(RTLD_NEXT, "unlinkat");
+    if (is_index(name))
+        __atomic_add_fetch(&removed, 1, __ATOMIC_SEQ_CST);
+    return real(dir, name, flags);
+}
+int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+    int (*real)(pthread_cond_t *, pthread_mutex_t *) = dlsym(RTLD_NEXT, "pthread_cond_wait");
+    int before = __atomic_load_n(&removed, __ATOMIC_SEQ_CST), rc = real(cond, mutex);
+    late = !renames && before != __atomic_load_n(&removed, __ATOMIC_SEQ_CST);
+    return rc;
+}
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    int (*real)(pthread_mutex_t *) = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    int rc = real(mutex);
+    if (late)
+        late = 0, sleep(2);
+    return rc;
+}
+END
+ok "the library that comes late compiles" ${CC:-gcc} -shared -fPIC "$TMP/late.c" -o "$TMP/late.so"
+LD_PRELOAD=$TMP/late.so
+export LD_PRELOAD
+start_server --data-dir "$TMP/late"
+unset LD_PRELOAD
+talk d
+for fx_what in 'new 0 IVF4,Flat' 'learn 0 200' 'add 0 100' 'write 0 faissx://late'; do
+    ask d "$fx_what" >/dev/null
+done
+tell d 'learn 0 200'
+sleep 0.3
+ok "it is unpublished while it is trained" "$BUILD/bin/faissx" rm --server "$SERVER" late
+is "the training succeeds" "$(hear d)" ok
+is "the handle is that of the index" "$(ask d 'total 0')" 100
+ok "the server stops" stop_server

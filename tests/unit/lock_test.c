@@ -221,6 +221,49 @@ static void a_reader_may_become_the_next_writer(void **state)
     assert_false(objects[0].group->writer);
 }
 
+static void a_reader_may_stop_waiting(void **state)
+{
+    (void)state;
+    for (int r = 0; r < 5; r++)
+        need(r, 0, r == 0 || r == 3);
+    assert_true(begins(0));
+    for (int r = 1; r < 5; r++)
+        assert_false(begins(r));
+    /* The first, the last, and one in between. */
+    assert_true(fxe_needs_leave(&requests[2], &requests[2].needs));
+    assert_true(fxe_needs_leave(&requests[1], &requests[1].needs));
+    assert_true(fxe_needs_leave(&requests[4], &requests[4].needs));
+    states[1] = states[2] = states[4] = UNUSED;
+    need(4, 0, false);
+    assert_false(begins(4)); /* and waits again, behind the writer */
+    ends(0);
+    is_next(3);
+    assert_int_equal(next_ready(), -1);
+    ends(3);
+    assert_false(fxe_needs_leave(&requests[4], &requests[4].needs)); /* it has the lock */
+    is_next(4);
+    ends(4);
+}
+
+/* It waits for a group that is another's by now. */
+static void a_reader_may_stop_waiting_for_a_merged_group(void **state)
+{
+    (void)state;
+    need(0, 0, true);
+    need(0, 1, true);
+    need(1, 0, false);
+    need(2, 1, false);
+    assert_true(begins(0));
+    assert_false(begins(1));
+    assert_false(begins(2));
+    fxe_group_merge(&objects[0], &objects[1]);
+    assert_true(fxe_needs_leave(&requests[1], &requests[1].needs));
+    assert_true(fxe_needs_leave(&requests[2], &requests[2].needs));
+    states[1] = states[2] = UNUSED;
+    ends(0);
+    assert_int_equal(next_ready(), -1);
+}
+
 static void there_is_a_limit(void **state)
 {
     static struct fxe_obj many[FX_OBJECTS_MAX + 1];
@@ -347,6 +390,8 @@ int main(void)
         TEST(reading_and_writing_one_group_is_writing),
         TEST(those_that_wait_find_the_merged_group),
         TEST(a_reader_may_become_the_next_writer),
+        TEST(a_reader_may_stop_waiting),
+        TEST(a_reader_may_stop_waiting_for_a_merged_group),
         TEST(there_is_a_limit),
         TEST(everyone_has_a_turn),
     };

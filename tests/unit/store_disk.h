@@ -58,6 +58,7 @@ static struct {
     long at, count,
         writes;    /* the operation that fails, from 1; done so far. FAULT_SPACE: the write */
     long failures; /* operations that FAULT_SPACE lets fail, one after the other */
+    long read_at;  /* so many reads from now, one of SQLite's fails; 0: none does */
     bool hit;      /* the fault has happened */
     struct disk_file *bad; /* a sync of this file failed */
     long after;            /* its writes and syncs since */
@@ -284,7 +285,7 @@ static inline void disk_reset(enum fault fault, long at)
         free(disk.files[i].kept);
     }
     disk.nfiles = disk.nkept = disk.nchanges = 0;
-    disk.count = disk.writes = disk.after = 0;
+    disk.count = disk.writes = disk.after = disk.read_at = 0;
     disk.hit = disk.power_off = false;
     disk.bad = NULL;
     disk.fault = fault;
@@ -411,6 +412,12 @@ static inline int disk_x_close(sqlite3_file *f)
 
 static inline int disk_x_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
+    pthread_mutex_lock(&disk.mutex);
+    bool fails = disk.on && disk.read_at && --disk.read_at == 0;
+    disk.hit |= fails;
+    pthread_mutex_unlock(&disk.mutex);
+    if (fails)
+        return errno = EIO, SQLITE_IOERR_READ;
     return disk_real(f)->pMethods->xRead(disk_real(f), p, n, at);
 }
 

@@ -251,6 +251,23 @@ static void without_durability_done_is_called_at_once(void **state)
     }
 }
 
+static void an_accepted_change_counts_as_unwritten_until_it_is_on_disk(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store_options o = {.durability = FXS_DURABLE_INTERVAL, .interval_ms = 3600000};
+    struct fxs_store *s;
+    int n = 0;
+    assert_int_equal(fxs_store_open(&s, p->dir, &o, p->why), FXS_STORE_OK);
+    uint64_t e = new_entry(s, "a", 0);
+    assert_false(fxs_store_has_unwritten(s));
+    append(s, e, 100, 1, NULL);
+    assert_true(fxs_store_has_unwritten(s));
+    assert_int_equal(fxs_store_replay(s, e, 0, count_records, &n, p->why), FXS_STORE_OK);
+    assert_int_equal(n, 1);
+    assert_false(fxs_store_has_unwritten(s));
+    fxs_store_close(s);
+}
+
 /* --- catalogue --- */
 
 struct catalogue {
@@ -846,6 +863,7 @@ int main(void)
         TEST(replay_sees_what_waits_to_be_written),
         TEST(many_threads_share_transactions),
         TEST(without_durability_done_is_called_at_once),
+        TEST(an_accepted_change_counts_as_unwritten_until_it_is_on_disk),
         TEST(names_move_between_entries),
         TEST(a_name_is_changed_with_its_answer),
         TEST(a_snapshot_makes_older_records_unneeded),

@@ -155,6 +155,7 @@ void fxe_keep_stop(void)
 {
     if (!store)
         return;
+    fxe_holds_stop();
     fxe_trainer_stop();
     fxe_snapshots_stop();
     fxe_snapshots_at_end();
@@ -247,8 +248,10 @@ static bool has_other_size(const struct fxe_kept *k)
     return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
 }
 
+/* The store has forgotten an index before k->gone is set. */
 static bool is_gone(const struct fxe_kept *k)
 {
+    fxe_named_settle();
     fxe_lock();
     bool gone = k->gone;
     fxe_unlock();

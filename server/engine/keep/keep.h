@@ -183,6 +183,9 @@ int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);
+/* Would no change be lost that a client has been told of, if the process ended now?  If some would
+ * be, they are written soon.  The caller holds engine.lock. */
+bool fxe_keep_is_saved(void);
 /* There is something else for that thread to do. */
 void fxe_snapshots_wake(void);
 /* Writes what is not in a snapshot and would take long to run again. */
@@ -232,15 +235,19 @@ bool fxe_make_room_for(size_t bytes);
 
 /* --- hold.c --- */
 
-/* Waits for the lock of a kept index.  Returns what fxe_hold_end needs; or NULL if the index was
- * unpublished, or if memory is out.  Not for a thread that runs requests. */
-struct fxe_req *fxe_hold(struct fxe_kept *k, bool write);
-/* The same of any index, for reading; NULL if memory is out. */
+/* Waits for the lock of a kept index, for reading.  Returns what fxe_hold_end needs; or NULL if a
+ * call had it for so many seconds, if the index was unpublished, if memory is out, or after
+ * fxe_holds_stop.  Not for a thread that runs requests. */
+struct fxe_req *fxe_hold(struct fxe_kept *k, int seconds);
+/* The same of any index, for as long as it takes; NULL if memory is out. */
 struct fxe_req *fxe_hold_object(struct fxe_obj *o);
 /* Is it the request of a thread that waits so?  It gets the lock of an absent index as it is. */
 bool fxe_is_hold(const struct fxe_req *r);
-/* The lock for reading becomes one for writing, and nobody changes the index in between. */
-void fxe_hold_raise(struct fxe_req *hold);
+/* The lock for reading becomes one for writing, and nobody changes the index in between.  Returns
+ * false after fxe_holds_stop: then it never does, and the thread has nothing more to do. */
+bool fxe_hold_raise(struct fxe_req *hold);
 void fxe_hold_end(struct fxe_req *hold);
+/* The process is about to end: nobody waits any more for a lock that a call may never give back. */
+void fxe_holds_stop(void);
 
 #endif

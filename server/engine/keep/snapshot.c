@@ -31,6 +31,7 @@ enum {
     WORTH = 8,          /* after --snapshot-interval, a log of this part of the last one does; */
     CHEAP_BYTES = 16 << 20, /* at the end: a log that is shorter */
     CHEAP_MS = 200,         /* and sooner run again than this is left */
+    HOLD_SECONDS = 10,      /* to wait for an index that a call changes */
     PAUSE_MS = 30000,       /* after a snapshot that failed */
     CHILD_NICE = 10
 };
@@ -39,6 +40,7 @@ static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER; /* engine.lock */
 
 static struct {
     bool running, ending;
+    bool all;    /* every index that has changed is due, however little, until none is left */
     pid_t child; /* that writes a snapshot, or 0 */
     pthread_cond_t ended;
 } thread = {.ended = PTHREAD_COND_INITIALIZER}; /* engine.lock */
@@ -242,12 +244,18 @@ static void await(pid_t pid, int in, struct outcome *end)
 }
 
 /* Forks a child that writes the index, with the lock of the index only as long as that takes. */
-static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, struct moment *m)
+static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, struct moment *m,
+                         char *why)
 {
-    struct fxe_req *hold = fxe_hold(k, false);
+    struct fxe_req *hold = fxe_hold(k, HOLD_SECONDS);
     pid_t pid = -1;
-    if (!hold)
+    if (!hold) {
+        fxe_lock();
+        if (!k->gone && !thread.ending)
+            snprintf(why, FXS_STORE_WHY, "other calls had the index for %d seconds", HOLD_SECONDS);
+        fxe_unlock();
         return -1;
+    }
     fxe_lock();
     bool absent = k->gone || !k->obj->ptr || k->replacing;
     if (!absent)
@@ -273,7 +281,7 @@ static void snapshot_in_child(struct fxe_kept *k)
     if (pipe2(ends, O_CLOEXEC) != 0)
         return;
     if (fxs_snapshot_begin(fxe_keep_store(), &w, end.why) == FXS_STORE_OK) {
-        pid_t pid = start_child(k, &w, ends[1], &m);
+        pid_t pid = start_child(k, &w, ends[1], &m, end.why);
         close(ends[1]);
         ends[1] = -1;
         if (pid > 0)
@@ -303,6 +311,8 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
     int64_t interval = (int64_t)fxe_engine.options.snapshot_interval * 1000;
     if (!k->log_bytes || k->gone || !k->obj->ptr || now < k->not_before_ms)
         return false;
+    if (thread.all)
+        return true;
     if (interval && now - k->snapshot_ms >= interval &&
         (fxe_engine.options.durability.mode == FXS_SNAPSHOT ||
          k->log_bytes * WORTH >= k->snapshot_bytes))
@@ -319,6 +329,20 @@ void fxe_snapshot_if_due(struct fxe_kept *k)
 void fxe_snapshots_wake(void)
 {
     pthread_cond_signal(&wanted);
+}
+
+bool fxe_keep_is_saved(void)
+{
+    if (fxe_engine.options.durability.mode != FXS_SNAPSHOT)
+        return !fxs_store_has_unwritten(fxe_keep_store());
+    const struct fxe_kept *k = fxe_keep_first();
+    while (k && !k->log_bytes)
+        k = k->next;
+    if (k) {
+        thread.all = true;
+        pthread_cond_signal(&wanted);
+    }
+    return !k;
 }
 
 static struct fxe_kept *next_due(void)
@@ -342,6 +366,7 @@ static void *run(void *arg)
             continue;
         struct fxe_kept *k = next_due();
         if (!k) {
+            thread.all = false;
             struct timespec t;
             clock_gettime(CLOCK_REALTIME, &t);
             t.tv_sec += 1;
@@ -395,7 +420,7 @@ void fxe_snapshots_at_end(void)
     for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next) {
         fxe_lock();
         /* By a call that nobody waits for.  A training that was stopped only reads. */
-        bool used = k->users > (k->still ? 1 : 0) || k->obj->group->writer;
+        bool used = k->users > (k->still ? 1 : 0) || k->obj->group->writer || k->replacing;
         fxe_unlock();
         if (used || !k->obj->ptr || !k->log_bytes ||
             (!always && k->log_bytes < CHEAP_BYTES && k->busy_ms < CHEAP_MS))

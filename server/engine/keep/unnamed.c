@@ -12,6 +12,7 @@
 #include "server/log.h"
 
 enum { ITSELF = 1, SECOND, PART };
+enum { PAUSE_MS = 1000 }; /* after a name that could not be removed */
 
 static bool is_on(void)
 {
@@ -327,6 +328,7 @@ struct doomed_name {
 };
 
 static struct doomed_name *doomed_names; /* engine.lock */
+static int64_t not_before_ms;            /* the disk is full: no other is tried before this */
 
 void fxe_unnamed_forget(struct fxe_obj *o)
 {
@@ -347,13 +349,21 @@ bool fxe_unnamed_remove_one(void)
 {
     char why[FXS_STORE_WHY];
     fxe_lock();
-    struct doomed_name *d = doomed_names;
+    struct doomed_name *d = fxe_now_ms() < not_before_ms ? NULL : doomed_names;
     if (d)
         LL_DELETE(doomed_names, d);
     fxe_unlock();
     if (!d)
         return false;
-    fxs_store_unname(fxe_keep_store(), d->name, &(struct fxs_caller){.number = 0}, why);
-    free(d);
-    return true;
+    enum fxs_store_rc rc =
+        fxs_store_unname(fxe_keep_store(), d->name, &(struct fxs_caller){.number = 0}, why);
+    if (rc == FXS_STORE_OK || rc == FXS_STORE_NONE) {
+        free(d);
+        return true;
+    }
+    fxe_lock();
+    LL_APPEND(doomed_names, d);
+    not_before_ms = fxe_now_ms() + PAUSE_MS;
+    fxe_unlock();
+    return false;
 }

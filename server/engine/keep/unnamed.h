@@ -45,7 +45,8 @@ void fxe_unnamed_resolve(struct fxe_kept *k);
 /* The object is about to be removed from the table: its name in the store is removed soon.  The
  * caller holds engine.lock. */
 void fxe_unnamed_forget(struct fxe_obj *o);
-/* Removes one such name; returns false if there is none.  For the thread that takes snapshots. */
+/* Removes one such name; returns false if there is none, or if the last one could not be removed a
+ * moment ago.  For the thread that takes snapshots. */
 bool fxe_unnamed_remove_one(void);
 
 #endif

@@ -36,6 +36,10 @@ int fxe_named_change(struct fxe_req *r, const char *name, size_t len, const char
                      size_t to_len);
 int fxe_named_taken(struct fxe_req *r, const char *name, size_t len);
 
+/* Waits until a change of names that is under way is known here as well as on disk.  The caller
+ * holds no lock of the engine's, and is not the store's thread, for which such a change waits. */
+void fxe_named_settle(void);
+
 /* Gives an index of the store its name.  Returns 0, or -1 if memory is out.  The caller holds
  * engine.lock. */
 int fxe_named_add(const char *name, struct fxe_obj *o);

@@ -113,6 +113,28 @@ bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
     return false;
 }
 
+bool fxe_needs_leave(struct fxe_req *r, struct fxe_needs *n)
+{
+    struct fxe_group *g = n->need[0].group; /* as it was when the request was queued */
+    struct fxe_req *before = NULL, *at = g->waiting;
+    while (at && at != r) {
+        before = at;
+        at = at->next;
+    }
+    if (!at)
+        return false;
+    if (before)
+        before->next = r->next;
+    else
+        g->waiting = r->next;
+    if (g->last_waiting == r)
+        g->last_waiting = before;
+    r->next = NULL;
+    n->n = 0;
+    free_if_empty(g);
+    return true;
+}
+
 bool fxe_needs_raise(struct fxe_req *r, struct fxe_needs *n)
 {
     struct fxe_group *g = n->need[0].group;

@@ -31,6 +31,9 @@ int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write);
 /* Takes all groups and returns true; or takes none, queues the request at one of them and returns
  * false.  `again`: the request has waited before, and so need not wait behind those that wait. */
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again);
+/* A request that waits to lock its one group for reading waits no more.  Returns false if it has
+ * the group already, and is run soon. */
+bool fxe_needs_leave(struct fxe_req *r, struct fxe_needs *n);
 /* The one group of the request, locked for reading, becomes locked for writing, and no other writer
  * comes in between.  Returns true; or false, and the request is run when the readers that there are
  * have ended.  There is one such request for a group at a time. */

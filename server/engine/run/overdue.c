@@ -82,7 +82,7 @@ static bool is_expendable(int64_t now)
             return false;
         runaways++;
     }
-    return runaways > 0;
+    return runaways > 0 && (!named || fxe_keep_is_saved());
 }
 
 bool fxe_overdue_tick(void)
@@ -91,12 +91,12 @@ bool fxe_overdue_tick(void)
     if (fxe_engine.options.call_limit)
         give_up(now);
     fxe_lock();
-    bool some = given_up > 0, expendable = is_expendable(now);
-    fxe_unlock();
-    if (expendable) {
+    bool some = given_up > 0;
+    if (is_expendable(now)) { /* with the lock, so that nobody is told of another change */
         fxs_log(FXS_WARN, "engine",
                 "event=replaced why=\"a call does not end, and nothing else would be lost\"");
         _exit(0);
     }
+    fxe_unlock();
     return some;
 }

@@ -6,8 +6,8 @@
  * error and its connection is free for the next request, but the call continues, and keeps the
  * objects that it uses locked until it ends.  An engine with such a call, or with one whose client
  * has disconnected, exits as soon as nothing else would be lost: when it has no session and no
- * named index, but for those that are kept on disk.  The front starts another when a client needs
- * it.
+ * named index, but for those that are kept on disk, and all their changes are there: with
+ * --durability snapshot it writes them first.  The front starts another when a client needs it.
  */
 #ifndef FXE_OVERDUE_H
 #define FXE_OVERDUE_H

@@ -347,12 +347,14 @@ static int replace(struct job *j)
     while (replacing.stopped) /* the process is about to end */
         pause();
     int rc = store(j);
-    if (rc == 0) {
-        fxe_hold_raise(j->hold);
+    bool ends = rc == 0 && !fxe_hold_raise(j->hold);
+    if (rc == 0 && !ends)
         put_in_place(j);
-    }
-    release(j);
+    if (!ends)
+        release(j);
     pthread_mutex_unlock(&replacing.lock);
+    while (ends) /* the process: what is on disk has been trained */
+        pause();
     return rc;
 }
 
