@@ -201,6 +201,7 @@ struct fxs_record {
     const void *data; /* aligned to 64 bytes; valid during the callback */
     size_t size;
     int answered; /* an answer to it is kept */
+    int made;     /* it is known that the change was made, and its success may have been told */
 };
 
 /* Calls f for each of the entry's records after `after`, in order, without those that were set
@@ -242,10 +243,10 @@ enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const 
 
 /* --- answers --- */
 
-/* Keeps the answer to record `number`'s caller.  It goes with the next transaction, and nobody
- * waits for it: if it is lost, replaying the record gives it again.  `failed`: the change was not
- * made, and replay passes the record over.  A caller's older answers, but for those from `oldest`
- * on, are dropped. */
+/* Keeps the answer to record `number`'s caller, if it has one.  It goes with the next transaction,
+ * and nobody waits for it: if it is lost, replaying the record gives it again.  `failed`: the
+ * change was not made, and replay passes the record over; otherwise it is known as made.  A
+ * caller's older answers, but for those from `oldest` on, are dropped. */
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A libfaiss_c that is the real one, but for faiss_Index_add: it ends the process when the first
- * number of a vector is a certain one.
+ * A libfaiss_c that is the real one, but for faiss_Index_add: it ends the process, or fails, when
+ * the first number of a vector is a certain one.
  *
- *     ALWAYS      every time
- *     FIRST       if nothing has been searched in this process yet: so it can be added once, and
- *                 not again after a restart
+ *     ALWAYS      ends it every time
+ *     FIRST       ends it if nothing has been searched in this process yet: so it can be added
+ * once, and not again after a restart MEMORY      fails then, as if memory was out REFUSED fails
+ * then with an exception of FAISS's own
  */
 #include <dlfcn.h>
 #include <stdlib.h>
 
 #include "faiss_c_compat.h"
 
-enum { ALWAYS = 1234567, FIRST = 7654321 };
+enum { ALWAYS = 1234567, FIRST = 7654321, MEMORY = 7654322, REFUSED = 7654323 };
 
 static int searched;
 
@@ -33,6 +34,10 @@ int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
         float first = x[i * faiss_Index_d(index)];
         if (first == ALWAYS || (first == FIRST && !searched))
             abort();
+        if (first == MEMORY && !searched)
+            return STD_EXCEPT;
+        if (first == REFUSED && !searched)
+            return FAISS_EXCEPT;
     }
     return real(index, n, x);
 }

@@ -164,7 +164,8 @@ void fxe_record_free(struct fxe_record *rec);
 struct fxe_outcome {
     void *answer; /* the reply, if a caller may ask for it; malloc */
     size_t answer_size;
-    bool temporary; /* it failed because memory was out, say: the record is not to blame */
+    bool temporary; /* it failed because memory was out, say, or this server does not know the
+                       call: the record is not to blame */
     char why[FXS_STORE_WHY / 2];
 };
 int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_outcome *end);

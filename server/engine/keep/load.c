@@ -24,26 +24,29 @@ struct replay {
     char *why;
 };
 
-static void store_answer(struct replay *p, const struct fxs_record *rec, int failed,
-                         const struct fxe_outcome *end)
+/* From now on readers see what was made, so it counts as made, like what a caller was told. */
+static void store_outcome(struct replay *p, const struct fxs_record *rec, int failed,
+                          const struct fxe_outcome *end)
 {
-    if (!rec->answered && (failed || end->answer))
-        fxs_store_answer(fxe_keep_store(), &rec->caller, rec->caller.number, p->k->entry,
-                         rec->number, failed, end->answer ? end->answer : "", end->answer_size);
+    static const struct fxs_caller nobody;
+    if (!rec->made || end->answer)
+        fxs_store_answer(fxe_keep_store(), end->answer ? &rec->caller : &nobody, rec->caller.number,
+                         p->k->entry, rec->number, failed, end->answer, end->answer_size);
 }
 
-/* A record whose outcome nobody was told may fail, as it may have when it was made. */
+/* A record may fail for good as it may have when it was made, unless it is known that it did not:
+ * its caller may have been told of the success, although no answer is kept any more. */
 static int record_failed(struct replay *p, const struct fxs_record *rec,
                          const struct fxe_outcome *end)
 {
-    if (end->temporary || rec->answered) {
+    if (end->temporary || rec->made) {
         snprintf(p->why, FXS_STORE_WHY, "change %llu cannot be made again: %s",
                  (unsigned long long)rec->number, end->why);
         p->failed = true;
     } else {
         fxs_log(FXS_WARN, "engine", "event=change-failed entry=%llu number=%llu why=\"%s\"",
                 (unsigned long long)p->k->entry, (unsigned long long)rec->number, end->why);
-        store_answer(p, rec, 1, end);
+        store_outcome(p, rec, 1, end);
         p->again = true;
     }
     return 1;
@@ -63,7 +66,7 @@ static int replay(void *ctx, const struct fxs_record *rec)
     fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number);
     int rc = fxe_record_run(rec, p->k->obj, &end);
     if (rc == 0) {
-        store_answer(p, rec, 0, &end);
+        store_outcome(p, rec, 0, &end);
         p->n++;
     } else {
         rc = record_failed(p, rec, &end);
