@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # A change that was acknowledged, and cannot be made again when its index is read, is not lost: the
-# index is unreadable until it can.
+# index is unreadable until it can.  A change that failed is not made later.
 . tests/e2e/lib.sh
 
 data=$TMP/data
@@ -39,4 +39,14 @@ for what in memory refused last; do
     [ $what = last ] && total=1
     is "$what: all changes are there when it can" "$(aside "faissx://$what" total)" "total: $total"
 done
+ok "the server stops" stop_server
+
+strange --again
+is "an index has vectors" "$(aside faissx://half new add 5 search)" "$(printf 'add: ok\nsearch: ok')"
+like "a change fails when it has added some" "$(aside faissx://half halfway)" 'halfway: -4'
+is "they are not there" "$(aside faissx://half total)" "total: 5"
+is "later changes work" "$(aside faissx://half add 2 total)" "$(printf 'add: ok\ntotal: 7')"
+killed
+strange --again
+is "nor after a restart" "$(aside faissx://half total)" "total: 7"
 ok "the server stops" stop_server

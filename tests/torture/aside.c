@@ -5,8 +5,8 @@
  *
  *     aside NAME COMMAND...
  *
- * with the commands new, add N (vectors), always, first, memory, refused (one vector, see
- * crashing.c), total, search, pause (0.5 s: what was answered is on disk, too).
+ * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow
+ * (one vector, see crashing.c), total, search, pause (0.5 s: what was answered is on disk, too).
  */
 #include <unistd.h>
 
@@ -17,7 +17,10 @@ enum { D = 4 };
 static const struct {
     const char *name;
     float first;
-} special[] = {{"always", 1234567}, {"first", 7654321}, {"memory", 7654322}, {"refused", 7654323}};
+} special[] = {
+    {"always", 1234567},  {"first", 7654321},   {"memory", 7654322},
+    {"refused", 7654323}, {"halfway", 7654324}, {"slow", 7654325},
+};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 static float *vectors(size_t n, float first)

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A libfaiss_c that is the real one, but for faiss_Index_add: it ends the process, or fails, when
- * the first number of a vector is a certain one.
+ * A libfaiss_c that is the real one, but for faiss_Index_add: it ends the process, fails, or takes
+ * long, when the first number of a vector is one of these.  "Later" is in a process in which
+ * nothing has been searched yet: so it can be added once, and not again after a restart.
  *
- *     ALWAYS      ends it every time
- *     FIRST       ends it if nothing has been searched in this process yet: so it can be added
- * once, and not again after a restart MEMORY      fails then, as if memory was out REFUSED fails
- * then with an exception of FAISS's own
+ *     ALWAYS      ends the process every time
+ *     FIRST       ends it later
+ *     MEMORY      fails later, as if memory was out
+ *     REFUSED     fails later with an exception of FAISS's own
+ *     HALFWAY     once, and not later: adds the vectors, and fails.  Reading the next index takes
+ *                 SECONDS
+ *     SLOW        takes SECONDS every time
  */
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "faiss_c_compat.h"
 
-enum { ALWAYS = 1234567, FIRST = 7654321, MEMORY = 7654322, REFUSED = 7654323 };
+enum {
+    ALWAYS = 1234567,
+    FIRST = 7654321,
+    MEMORY = 7654322,
+    REFUSED = 7654323,
+    HALFWAY = 7654324,
+    SLOW = 7654325,
+    SECONDS = 3
+};
 
-static int searched;
+static int searched, halfway, slow;
 
 int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k, float *distances,
                        idx_t *labels)
@@ -24,6 +37,17 @@ int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k
     *(void **)&real = dlsym(RTLD_NEXT, "faiss_Index_search");
     searched = 1;
     return real(index, n, x, k, distances, labels);
+}
+
+int faiss_read_index(FILE *f, int flags, FaissIndex **index)
+{
+    __typeof__(&faiss_read_index) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_read_index");
+    int rc = real(f, flags, index);
+    if (slow)
+        sleep(SECONDS);
+    slow = 0;
+    return rc;
 }
 
 int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
@@ -38,6 +62,13 @@ int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
             return STD_EXCEPT;
         if (first == REFUSED && !searched)
             return FAISS_EXCEPT;
+        if (first == HALFWAY && searched && !halfway) {
+            halfway = slow = 1;
+            real(index, n, x);
+            return STD_EXCEPT;
+        }
+        if (first == SLOW)
+            sleep(SECONDS);
     }
     return real(index, n, x);
 }

@@ -303,7 +303,7 @@ void fxe_keep_commit(struct fxe_req *r)
     if (r->keep == FXE_KEEP_RECORDED) {
         struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]); /* the change uses it */
         if (k && k->obj->ptr) {
-            if (r->failed)
+            if (r->failed && !r->made)
                 after_failure(k, r);
             else
                 k->note.ntotal = fxe_ntotal_of(k->obj);
