@@ -57,7 +57,7 @@ struct fxe_kept {
     int64_t trimmed_ms;
     uint64_t moments;           /* at which snapshots were begun, ever */
     uint64_t newest;            /* moment that was committed; with `committing` */
-    pthread_mutex_t committing; /* two snapshots may be under way */
+    pthread_mutex_t committing; /* a snapshot, or the index is being read */
     int64_t not_before_ms;      /* the last snapshot failed: none before this */
     bool still;                 /* recorded changes wait: a thread has the index for a while */
     bool replacing;             /* the snapshot is of what it is about to become: take no other */

@@ -115,7 +115,7 @@ static void *read_snapshot(struct fxe_kept *k, bool map, bool *mapped, char *why
     return ptr;
 }
 
-static int load_once(struct fxe_kept *k, struct replay *p)
+static int snapshot_and_records(struct fxe_kept *k, struct replay *p)
 {
     struct fxe_obj *doomed = NULL;
     bool mapped;
@@ -134,6 +134,17 @@ static int load_once(struct fxe_kept *k, struct replay *p)
         return 0;
     fxe_keep_drop(k);
     return -1;
+}
+
+/* A snapshot in the background may have been begun before the index was dropped.  It must not be
+ * committed in between: the records up to it are removed then, and the one that was read lacks
+ * them. */
+static int load_once(struct fxe_kept *k, struct replay *p)
+{
+    pthread_mutex_lock(&k->committing);
+    int rc = snapshot_and_records(k, p);
+    pthread_mutex_unlock(&k->committing);
+    return rc;
 }
 
 void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
