@@ -701,22 +701,28 @@ static void the_mark_survives_the_process(void **state)
 {
     struct place *p = *state;
     uint64_t entry = 1, number = 1;
-    int status;
+    int status, alone = 0;
     pid_t child = fork();
     if (child == 0) {
         struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-        fxs_store_mark(s, 3, 5);
-        fxs_store_mark(s, 7, 9);
+        fxs_store_mark(s, 3, 5, 0);
+        fxs_store_mark(s, 7, 9, 1);
         _exit(0);
     }
     waitpid(child, &status, 0);
     struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-    fxs_store_marked(s, &entry, &number);
+    fxs_store_marked(s, &entry, &number, &alone);
     assert_int_equal(entry, 7);
     assert_int_equal(number, 9);
-    fxs_store_mark(s, 7, 0);
+    assert_int_equal(alone, 1);
+    fxs_store_mark(s, 7, 8, 0);
     s = reopen(p, s, FXS_DURABLE_ALWAYS);
-    fxs_store_marked(s, &entry, &number);
+    fxs_store_marked(s, &entry, &number, &alone);
+    assert_int_equal(number, 8);
+    assert_int_equal(alone, 0);
+    fxs_store_mark(s, 7, 0, 1);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    fxs_store_marked(s, &entry, &number, &alone);
     assert_int_equal(entry, 0);
     assert_int_equal(number, 0);
     fxs_store_close(s);

@@ -12,6 +12,7 @@
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/training/training.h"
+#include "server/handover.h"
 #include "server/log.h"
 
 enum {
@@ -129,6 +130,14 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
     return *failed;
 }
 
+/* Before an engine is ready, the front takes its end for a reason not to start another one soon,
+ * and refuses clients.  But this one may be about to end once, and the next one will work. */
+static void tell_ready(void)
+{
+    struct fxs_handover ready = {.kind = FXS_READY};
+    fxs_handover_send(fxe_engine.options.link, &ready, -1);
+}
+
 int fxe_keep_start(void)
 {
     char why[FXS_STORE_WHY];
@@ -144,9 +153,12 @@ int fxe_keep_start(void)
         fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"an entry cannot be added\"");
         return -1;
     }
-    for (struct fxe_kept *k = all; k; k = k->next)
-        if (k->note.d == UNKNOWN)
-            fxe_load(k, false, why);
+    for (struct fxe_kept *k = all; k; k = k->next) {
+        if (fxe_load_is_suspect(k))
+            tell_ready();
+        if (k->note.d == UNKNOWN || fxe_load_is_suspect(k))
+            fxe_load_alone(k);
+    }
     fxe_snapshots_start();
     return 0;
 }

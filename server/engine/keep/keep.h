@@ -200,8 +200,14 @@ bool fxe_load_has_room(const struct fxe_kept *k, char *why);
 /* Reads the snapshot, if there is room for it.  *ptr is FAISS's object then, or NULL with `why`.
  * Returns FXS_STORE_NONE if the index was unpublished. */
 enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why);
-/* What an interrupted replay left: sets aside the record that ended the engine. */
+/* What an interrupted replay left.  If the engine did nothing but make one record again, sets that
+ * record aside; otherwise its index is a suspect. */
 void fxe_load_check_mark(void);
+/* At start: fxe_load_alone finds out whether a record of it ends the engine. */
+bool fxe_load_is_suspect(const struct fxe_kept *k);
+/* Reads the index.  Nothing else runs: a record that is being made when the engine ends is to
+ * blame, and is set aside at the next start. */
+void fxe_load_alone(struct fxe_kept *k);
 /* The entry waits for its training: if that has ended the engine, it has failed. */
 void fxe_load_set_training(struct fxe_kept *k);
 
