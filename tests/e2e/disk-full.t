@@ -72,4 +72,20 @@ client 'read 0 faissx://full' 'add 0 1000' >"$TMP/out"
 like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk is full'
 free_space
 is "and works when there is space" "$(client 'read 0 faissx://full' 'add 0 1000' 'total 0' | tail -n 1)" "total 0: $((total + 1000))"
+
+# A change that an engine before this one has made and stored is answered, and stores nothing.
+raw '{"operation":"index_create","name":"t","d":2,"description":"IVF2,Flat"}' >/dev/null
+train='{"operation":"index_train","name":"t","n":80,"_frames":["zero 640"],"request_id":1,"caller":"hex:000102030405060708090a0b0c0d0e0f"'
+snapshots() { (cd "$data/tenants/default" && ls -- *.faiss); }
+reply=$(raw "$train}")
+like "an index is trained" "$reply" '"status":"ok"'
+before=$(snapshots)
+kill -9 "$(stat_of pid)"
+fill
+is "the request is sent again when the disk is full, and has the same answer" "$(raw "$train,\"again\":true}")" "$reply"
+free_space
+is "and with space" "$(raw "$train,\"again\":true}")" "$reply"
+kill -9 "$(stat_of pid)"
+is "also to the next engine" "$(raw "$train,\"again\":true}")" "$reply"
+is "no snapshot was made for that" "$(snapshots)" "$before"
 ok "the server stops" stop_server

@@ -309,7 +309,7 @@ static void commit_state(struct fxe_req *r)
 
 void fxe_keep_commit(struct fxe_req *r)
 {
-    if (!store)
+    if (!store || r->repeated) /* the first time it was sent, it was committed */
         return;
     fxe_unnamed_commit(r);
     if (r->keep == FXE_KEEP_RECORDED) {
