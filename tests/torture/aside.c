@@ -6,7 +6,8 @@
  *     aside NAME COMMAND...
  *
  * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow
- * (one vector, see crashing.c), total, search, pause (0.5 s: what was answered is on disk, too).
+ * (one vector, see crashing.c), total, search, publish NAME, pause (0.5 s: what was
+ * answered is on disk, too).
  */
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ int main(int argc, char **argv)
             say_result(what, search(index));
         else if (strcmp(what, "total") == 0)
             printf("total: %lld\n", (long long)faiss_Index_ntotal(index));
+        else if (strcmp(what, "publish") == 0)
+            say_result(what, faiss_write_index_fname(index, argv[++i]));
         else if (strcmp(what, "pause") == 0)
             usleep(500000);
         for (int j = 0; j < SPECIAL; j++)

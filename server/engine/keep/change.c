@@ -163,6 +163,11 @@ void fxe_change_record(struct fxe_req *r)
     }
 }
 
+struct fxe_kept *fxe_change_kept(const struct fxe_req *r)
+{
+    return r->change->kept;
+}
+
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n)
 {
     struct fxe_change *c = r->change;

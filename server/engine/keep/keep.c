@@ -312,16 +312,18 @@ void fxe_keep_commit(struct fxe_req *r)
     if (!store || r->repeated) /* the first time it was sent, it was committed */
         return;
     fxe_unnamed_commit(r);
-    if (r->keep == FXE_KEEP_RECORDED) {
-        struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]); /* the change uses it */
-        if (k && k->obj->ptr) {
-            if (r->failed && !r->made)
-                after_failure(k, r);
-            else
-                k->note.ntotal = fxe_ntotal_of(k->obj);
-        }
-    } else if (changes(r)) {
+    struct fxe_kept *k = r->keep == FXE_KEEP_RECORDED ? fxe_change_kept(r) : NULL;
+    if (!k) {
+        if (changes(r))
+            commit_state(r);
+    } else if (is_gone(k)) {
+        /* Its record has gone with it.  Meanwhile the index may have been published again. */
         commit_state(r);
+    } else if (k->obj->ptr) {
+        if (r->failed && !r->made)
+            after_failure(k, r);
+        else
+            k->note.ntotal = fxe_ntotal_of(k->obj);
     }
 }
 

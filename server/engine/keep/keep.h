@@ -141,6 +141,8 @@ enum fxe_asked fxe_keep_asked(struct fxe_req *r);
 void fxe_change_record(struct fxe_req *r);
 /* A recorded request has run, and this is its reply: keeps it for a client that asks again. */
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
+/* Returns the kept index that has the record of a recorded request. */
+struct fxe_kept *fxe_change_kept(const struct fxe_req *r);
 /* A recorded request has run: the next one may.  The caller holds engine.lock. */
 void fxe_change_end(struct fxe_req *r);
 /* Has the first of those that wait run, unless k->still.  The caller holds engine.lock. */
