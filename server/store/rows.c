@@ -82,8 +82,8 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     sqlite3_stmt *st = fxs_sql(
         db, FXS_SQL_NEXT_RECORD,
         "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
-        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
-        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data, ms"
+        " NOT EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
+        "  AND a.caller_number = r.caller_number AND a.answer IS NULL), data, ms"
         " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
         &rc, why, "ii", entry, after);
     if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)

@@ -200,7 +200,7 @@ struct fxs_record {
     struct fxs_caller caller;
     const void *data; /* aligned to 64 bytes; valid during the callback */
     size_t size;
-    int answered; /* an answer to it is kept */
+    int answered; /* an answer to it is kept, or was dropped, or it has no caller */
     int made;     /* it is known that the change was made, and its success may have been told */
 };
 

@@ -572,7 +572,7 @@ static void answers_are_found_as_soon_as_they_are_given(void **state)
 static int collect_made(void *ctx, const struct fxs_record *r)
 {
     struct replayed *to = ctx;
-    assert_false(r->answered);
+    assert_true(r->answered); /* that of the first one was dropped */
     to->number[to->n] = r->number;
     to->size[to->n++] = (size_t)r->made;
     return 0;

@@ -18,6 +18,7 @@
 enum {
     BUSY_MS = 5000,
     EACH_MS = 20,
+    ANSWERS_MS = 7 * 24 * 3600 * 1000, /* a client that has not asked again by then never will */
     UNKNOWN = -1 /* note.d: after a repair (server/store/repair.c) there is no note */
 };
 
@@ -52,6 +53,7 @@ int fxe_keep_open(void)
                                                      [FXS_SNAPSHOT] = FXS_DURABLE_SNAPSHOT};
     struct fxs_store_options options = {.durability = durability[o->durability.mode],
                                         .interval_ms = o->durability.interval_ms,
+                                        .keep_answers_ms = ANSWERS_MS,
                                         .failed = store_failed};
     char why[FXS_STORE_WHY];
     if (!*o->store_dir)
