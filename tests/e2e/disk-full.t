@@ -25,6 +25,15 @@ adds() {
     done
 }
 
+# raw does not reconnect, so the next engine has to be there.
+kill_engine() {
+    fx_engine=$(stat_of pid)
+    kill -9 "$fx_engine"
+    wait_for gone "$fx_engine"
+    sleep 0.2
+    wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
+}
+
 # says COMMAND: the client's answer to it, without the path in the command.
 says() { ask c "$1" | sed 's/^.*: //'; }
 
@@ -80,12 +89,12 @@ snapshots() { (cd "$data/tenants/default" && ls -- *.faiss); }
 reply=$(raw "$train}")
 like "an index is trained" "$reply" '"status":"ok"'
 before=$(snapshots)
-kill -9 "$(stat_of pid)"
+kill_engine
 fill
 is "the request is sent again when the disk is full, and has the same answer" "$(raw "$train,\"again\":true}")" "$reply"
 free_space
 is "and with space" "$(raw "$train,\"again\":true}")" "$reply"
-kill -9 "$(stat_of pid)"
+kill_engine
 is "also to the next engine" "$(raw "$train,\"again\":true}")" "$reply"
 is "no snapshot was made for that" "$(snapshots)" "$before"
 ok "the server stops" stop_server
