@@ -75,7 +75,7 @@ RECORD_SRC := $(filter-out $(filter-out %/text.c,$(DRIVER_SRC)),$(wildcard tests
 RAW_SRC := $(addprefix tests/e2e/,raw.c peers.c proxy.c link.c)
 ATTACK_SRC := $(wildcard tests/attack/*.c)
 TORTURE_CLIENT_SRC := $(addprefix tests/torture/,main.c handle.c change.c read.c resume.c journal.c)
-TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c %/hold.c, \
+TORTURE_SRC := $(filter-out $(filter-out %/journal.c,$(TORTURE_CLIENT_SRC)) %/aside.c %/crashing.c %/hold.c %/clock.c, \
 	$(wildcard tests/torture/*.c))
 E2E_SRC := $(filter-out $(RAW_SRC),$(wildcard tests/e2e/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
@@ -106,7 +106,7 @@ RECORD := $(BUILD)/tests/record/libfaiss_c.so $(BUILD)/tests/record/driver
 E2E := $(patsubst %.c,$(BUILD)/%,$(E2E_SRC))
 LIFE := $(if $(wildcard tests/life/*.c),$(BUILD)/tests/life/life)
 CURVE := $(BUILD)/tests/curve/curve
-TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashing.so)
+TORTURE := $(addprefix $(BUILD)/tests/torture/,torture client aside hold crashing.so clock.so)
 CRASH := $(addprefix $(BUILD)/tests/crash/,crash learn)
 RAW := $(patsubst %.c,$(BUILD)/%,$(RAW_SRC)) $(BUILD)/tests/attack/attack
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
@@ -310,6 +310,11 @@ $(BUILD)/tests/torture/crashing.so: tests/torture/crashing.c faiss_c_compat.h $(
 	@mkdir -p $(@D)
 	$(Q)lib=$$(packaging/find-faiss.sh) && $(CC) $(CPPFLAGS) -D_GNU_SOURCE -I. $(CFLAGS) -std=gnu11 $(WARN) \
 		$(LDFLAGS) -shared -fPIC -o $@ $< "$$lib" -Wl,-rpath,"$$(dirname "$$lib")" -ldl
+
+$(BUILD)/tests/torture/clock.so: tests/torture/clock.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -std=gnu11 $(WARN) $(LDFLAGS) -shared -fPIC -o $@ $< -ldl
 
 $(BUILD)/tests/torture/torture: $(TORTURE_SRC) $(wildcard tests/torture/*.h)
 	$(call say,LINK,$@)

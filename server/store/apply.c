@@ -104,7 +104,8 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
                           .entry = job->entry,
                           .previous = e.last,
                           .caller = job->caller,
-                          .ms = job->ms};
+                          .ms = job->ms,
+                          .flags = FXS_ROW_NEW};
     for (int i = 0; i < nparts; i++)
         row.size += parts[i].iov_len;
     row.hash = fxs_row_hash(&row, parts, nparts);
@@ -126,8 +127,8 @@ static enum fxs_store_rc append(struct fxs_store *s, struct fxs_job *job, uint64
 static enum fxs_store_rc answer(struct fxs_store *s, struct fxs_job *job, char *why)
 {
     enum fxs_store_rc rc = FXS_STORE_OK;
-    if (job->failed)
-        rc = fxs_db_flag_record(s->writer, job->entry, job->number, FXS_ROW_FAILED, NULL, why);
+    rc = fxs_db_flag_record(s->writer, job->entry, job->number,
+                            job->failed ? FXS_ROW_FAILED : FXS_ROW_MADE, NULL, why);
     if (rc == FXS_STORE_NONE) /* a snapshot has made it unneeded */
         rc = FXS_STORE_OK;
     if (rc == FXS_STORE_OK && job->caller.number)

@@ -137,6 +137,8 @@ void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint
     if (size)
         memcpy(job + 1, answer, size);
     pthread_mutex_lock(&s->mutex);
-    enqueue(s, job, job->ms + ANSWER_MS);
+    /* A change that failed should not be tried again after a crash: what failed for lack of memory
+     * makes the index unreadable if there is none then. */
+    enqueue(s, job, failed ? 0 : job->ms + ANSWER_MS);
     pthread_mutex_unlock(&s->mutex);
 }

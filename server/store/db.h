@@ -32,7 +32,15 @@ enum fxs_store_rc fxs_db_checkpoint(struct fxs_db *db, char *why);
 
 /* --- records --- */
 
-enum { FXS_ROW_FAILED = 1, FXS_ROW_ASIDE = 2 };
+/* A row has FXS_ROW_NEW from the beginning, and FXS_ROW_MADE as soon as it is known that the change
+ * was made: its caller may have been told.  Rows of older versions have neither, and count as made.
+ * Those versions read the flags as 32 bits, and pass over a record that has any; so these two have
+ * higher ones.  No flag is taken away from a row, and FXS_ROW_NEW is as long as both: so SQLite
+ * changes the row in its place, and does not write a record's data again. */
+#define FXS_ROW_FAILED ((uint64_t)1)
+#define FXS_ROW_ASIDE ((uint64_t)2)
+#define FXS_ROW_NEW ((uint64_t)1 << 32)
+#define FXS_ROW_MADE ((uint64_t)1 << 33)
 
 struct fxs_row {
     uint64_t number, entry;
@@ -40,7 +48,7 @@ struct fxs_row {
     struct fxs_caller caller;
     int64_t ms;    /* when it was asked for, since 1970 */
     uint64_t hash; /* of the data and the fields above */
-    unsigned flags;
+    uint64_t flags;
     int answered;
     uint64_t segment, offset, size; /* segment 0: the data is in the row */
     const void *data;
@@ -58,7 +66,7 @@ enum fxs_store_rc fxs_db_remove_records(struct fxs_db *db, uint64_t entry, uint6
                                         void (*f)(void *ctx, const struct fxs_row *row), void *ctx,
                                         int *n, char *why);
 enum fxs_store_rc fxs_db_flag_record(struct fxs_db *db, uint64_t entry, uint64_t number,
-                                     unsigned flag, const char *reason, char *why);
+                                     uint64_t flag, const char *reason, char *why);
 /* Calls f for each segment that records are in. */
 enum fxs_store_rc fxs_db_segments(struct fxs_db *db,
                                   void (*f)(void *ctx, uint64_t segment, uint64_t records),

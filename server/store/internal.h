@@ -107,6 +107,7 @@ struct fxs_store {
     struct fxs_mark *mark; /* mapped, or NULL */
     int mark_fd, wal_fd;   /* or -1 */
     uint64_t marked_entry, marked_number, marked_training;
+    bool marked_alone;
 
     struct fxs_db *reader; /* under `reading` */
     pthread_mutex_t reading;

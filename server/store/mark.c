@@ -17,12 +17,14 @@ static const char mark_file[] = "replaying", wal_file[] = "store.db-wal";
 
 /* `check`, `wal_check` and `stream_check` differ from the sum of the others if they were torn. */
 struct fxs_mark {
-    uint64_t entry, number, check;
+    uint64_t entry, number, check;    /* number: with ALONE */
     uint64_t salt, frames, wal_check; /* of the log: which one, and how many frames are durable */
     /* Which segment, and up to where it is durable; the first version did not have these. */
     uint64_t segment, tail, stream_check;
     uint64_t training, unused, training_check; /* an entry; the second version did not have it */
 };
+
+#define ALONE ((uint64_t)1 << 63)
 
 enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
@@ -51,7 +53,8 @@ void fxs_mark_open(struct fxs_store *s)
         return;
     if (m.check == ~(m.entry + m.number)) {
         s->marked_entry = m.entry;
-        s->marked_number = m.number;
+        s->marked_number = m.number & ~ALONE;
+        s->marked_alone = (m.number & ALONE) != 0;
     }
     if (m.training_check == ~m.training)
         s->marked_training = m.training;
@@ -92,16 +95,17 @@ static void put(uint64_t *to, uint64_t a, uint64_t b)
     __atomic_store_n(&to[2], ~(a + b), __ATOMIC_SEQ_CST);
 }
 
-void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number)
+void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number, int alone)
 {
     if (s->mark)
-        put(&s->mark->entry, number ? entry : 0, number);
+        put(&s->mark->entry, number ? entry : 0, number | (number && alone ? ALONE : 0));
 }
 
-void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number)
+void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number, int *alone)
 {
     *entry = s->marked_entry;
     *number = s->marked_number;
+    *alone = s->marked_alone;
 }
 
 void fxs_store_mark_training(struct fxs_store *s, uint64_t entry)

@@ -171,9 +171,14 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
         }
         first = false;
         at = row.number;
-        if (row.flags)
+        if (row.flags & (FXS_ROW_FAILED | FXS_ROW_ASIDE))
             continue;
-        struct fxs_record r = {row.number, row.caller, row.data, row.size, row.answered};
+        struct fxs_record r = {.number = row.number,
+                               .caller = row.caller,
+                               .data = row.data,
+                               .size = row.size,
+                               .answered = row.answered,
+                               .made = !(row.flags & FXS_ROW_NEW) || row.flags & FXS_ROW_MADE};
         if (f(ctx, &r) != 0)
             break;
     }

@@ -40,8 +40,8 @@ enum fxs_store_rc fxs_db_add_record(struct fxs_db *db, const struct fxs_row *row
     const void *caller = row->caller.number ? row->caller.id : NULL;
     FXS_SQL_RUN(FXS_SQL_ADD_RECORD, "INSERT INTO records VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
                 "iiiibiiiiiib", row->number, row->entry, row->previous, (uint64_t)row->ms, caller,
-                (size_t)FXS_CALLER_SIZE, row->caller.number, row->hash, (uint64_t)row->flags,
-                row->segment, row->offset, row->size, row->segment ? NULL : row->data,
+                (size_t)FXS_CALLER_SIZE, row->caller.number, row->hash, row->flags, row->segment,
+                row->offset, row->size, row->segment ? NULL : row->data,
                 (size_t)(row->segment ? 0 : row->size));
     return FXS_STORE_OK;
 }
@@ -55,7 +55,7 @@ enum fxs_store_rc fxs_row_read(struct fxs_db *db, sqlite3_stmt *st, uint64_t ent
     row->previous = fxs_sql_number(st, 1);
     row->caller.number = fxs_sql_number(st, 3);
     row->hash = fxs_sql_number(st, 4);
-    row->flags = (unsigned)fxs_sql_number(st, 5);
+    row->flags = fxs_sql_number(st, 5);
     row->segment = fxs_sql_number(st, 6);
     row->offset = fxs_sql_number(st, 7);
     row->size = fxs_sql_number(st, 8);
@@ -82,8 +82,8 @@ enum fxs_store_rc fxs_db_next_record(struct fxs_db *db, uint64_t entry, uint64_t
     sqlite3_stmt *st = fxs_sql(
         db, FXS_SQL_NEXT_RECORD,
         "SELECT number, previous, caller, caller_number, hash, flags, segment, offset, size,"
-        " EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
-        "  AND a.caller_number = r.caller_number AND a.answer IS NOT NULL), data, ms"
+        " NOT EXISTS(SELECT 1 FROM answers a WHERE a.caller = r.caller"
+        "  AND a.caller_number = r.caller_number AND a.answer IS NULL), data, ms"
         " FROM records r WHERE entry = ? AND number > ? ORDER BY number LIMIT 1",
         &rc, why, "ii", entry, after);
     if (!st || (rc = fxs_sql_step(db, st, why)) != FXS_STORE_OK)
@@ -125,11 +125,11 @@ enum fxs_store_rc fxs_db_remove_records(struct fxs_db *db, uint64_t entry, uint6
 }
 
 enum fxs_store_rc fxs_db_flag_record(struct fxs_db *db, uint64_t entry, uint64_t number,
-                                     unsigned flag, const char *reason, char *why)
+                                     uint64_t flag, const char *reason, char *why)
 {
     FXS_SQL_RUN(FXS_SQL_FLAG_RECORD,
-                "UPDATE records SET flags = flags | ? WHERE number = ? AND entry = ?", "iii",
-                (uint64_t)flag, number, entry);
+                "UPDATE records SET flags = flags | ? WHERE number = ? AND entry = ?", "iii", flag,
+                number, entry);
     if (sqlite3_changes(db->sqlite) == 0)
         return fxs_why(FXS_STORE_NONE, why, "entry %llu has no record %llu",
                        (unsigned long long)entry, (unsigned long long)number);

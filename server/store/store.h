@@ -204,7 +204,8 @@ struct fxs_record {
     struct fxs_caller caller;
     const void *data; /* aligned to 64 bytes; valid during the callback */
     size_t size;
-    int answered; /* an answer to it is kept */
+    int answered; /* an answer to it is kept, or was dropped, or it has no caller */
+    int made;     /* it is known that the change was made, and its success may have been told */
 };
 
 /* Calls f for each of the entry's records after `after`, in order, without those that were set
@@ -216,10 +217,11 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
                                    char *why);
 
 /* Notes that record `number` of `entry` is about to be replayed; number 0: that replay has ended.
- * The note survives the death of the process, but need not survive loss of power.
- * fxs_store_marked returns the note that the previous process has left; 0, 0 if none. */
-void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number);
-void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number);
+ * `alone`: the process does nothing else meanwhile.  There is one such note, so one record at a
+ * time may be replayed.  It survives the death of the process, but need not survive loss of power.
+ * fxs_store_marked returns the note that the previous process has left; 0, 0, 0 if none. */
+void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number, int alone);
+void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number, int *alone);
 /* The same of an entry that is being trained; 0: none is. */
 void fxs_store_mark_training(struct fxs_store *s, uint64_t entry);
 uint64_t fxs_store_marked_training(const struct fxs_store *s);
@@ -246,10 +248,10 @@ enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const 
 
 /* --- answers --- */
 
-/* Keeps the answer to record `number`'s caller.  It goes with the next transaction, and nobody
- * waits for it: if it is lost, replaying the record gives it again.  `failed`: the change was not
- * made, and replay passes the record over.  A caller's older answers, but for those from `oldest`
- * on, are dropped. */
+/* Keeps the answer to record `number`'s caller, if it has one.  It goes with the next transaction,
+ * and nobody waits for it: if it is lost, replaying the record gives it again.  `failed`: the
+ * change was not made, and replay passes the record over; otherwise it is known as made.  A
+ * caller's older answers, but for those from `oldest` on, are dropped. */
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 

@@ -72,6 +72,7 @@ static bool read_head(int fd, const struct fxs_stream *at, bool any, struct fxs_
                             .caller.number = h.caller_number,
                             .ms = (int64_t)h.ms,
                             .hash = h.hash,
+                            .flags = FXS_ROW_NEW,
                             .segment = h.segment,
                             .offset = h.offset,
                             .size = h.size};

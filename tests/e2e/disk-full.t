@@ -25,6 +25,15 @@ adds() {
     done
 }
 
+# raw does not reconnect, so the next engine has to be there.
+kill_engine() {
+    fx_engine=$(stat_of pid)
+    kill -9 "$fx_engine"
+    wait_for gone "$fx_engine"
+    sleep 0.2
+    wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
+}
+
 # says COMMAND: the client's answer to it, without the path in the command.
 says() { ask c "$1" | sed 's/^.*: //'; }
 
@@ -72,6 +81,22 @@ client 'read 0 faissx://full' 'add 0 1000' >"$TMP/out"
 like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk is full'
 free_space
 is "and works when there is space" "$(client 'read 0 faissx://full' 'add 0 1000' 'total 0' | tail -n 1)" "total 0: $((total + 1000))"
+
+# A change that an engine before this one has made and stored is answered, and stores nothing.
+raw '{"operation":"index_create","name":"t","d":2,"description":"IVF2,Flat"}' >/dev/null
+train='{"operation":"index_train","name":"t","n":80,"_frames":["zero 640"],"request_id":1,"caller":"hex:000102030405060708090a0b0c0d0e0f"'
+snapshots() { (cd "$data/tenants/default" && ls -- *.faiss); }
+reply=$(raw "$train}")
+like "an index is trained" "$reply" '"status":"ok"'
+before=$(snapshots)
+kill_engine
+fill
+is "the request is sent again when the disk is full, and has the same answer" "$(raw "$train,\"again\":true}")" "$reply"
+free_space
+is "and with space" "$(raw "$train,\"again\":true}")" "$reply"
+kill_engine
+is "also to the next engine" "$(raw "$train,\"again\":true}")" "$reply"
+is "no snapshot was made for that" "$(snapshots)" "$before"
 ok "the server stops" stop_server
 
 # Indexes of a program that frees them while the disk is full.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A snapshot that is held up must not replace a newer one, and one that is being written when the
-# server stops is given up.
+# A snapshot that is held up must not replace a newer one, nor the one that is being read, and one
+# that is being written when the server stops is given up.
 . tests/e2e/lib.sh
 
 # held CLIENT COMMAND: a writer of a snapshot is stopped that the command gave reason for.
@@ -45,4 +45,25 @@ ok "the writer has ended" gone "$writer"
 start_server --again --data-dir "$TMP/data"
 is "all vectors are there" "$(client 'read 0 faissx://ivf' 'total 0' | tail -n 1)" "$total"
 is "no file of it is left" "$(find "$TMP/data" -name '*tmp*' | wc -l)" 0
+ok "the server stops" stop_server
+
+# A change that fails halfway makes the engine read the index again, which takes some seconds here.
+aside() { remote "$BUILD/tests/torture/aside" "$@"; }
+start_server --data-dir "$TMP/slow" --library "$BUILD/tests/torture/crashing.so" --snapshot-interval 1
+aside faissx://slow new add 20 search >/dev/null
+talk e
+ask e 'read 0 faissx://slow' >/dev/null
+ok "a snapshot is being written" held e 'add 0 10'
+total=$(ask e 'total 0')
+like "a change fails" "$(aside faissx://slow halfway)" 'halfway: -4'
+aside faissx://slow total >"$TMP/total" &
+reader=$!
+sleep 1
+kill -CONT "$writer"
+ok "the snapshot is complete while the index is being read" wait_for gone "$writer"
+wait "$reader"
+is "all vectors are there" "$(cat "$TMP/total")" "total: $total"
+wait_for grep -q 'event=snapshot ' "$SERVER_LOG"
+kill -9 "$(stat_of pid)"
+is "and after a restart" "$(aside faissx://slow total)" "total: $total"
 ok "the server stops" stop_server

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# An index may be unpublished while a change of it is being stored.
+# An index may be unpublished while a change of it is being stored, or waits.
 . tests/e2e/lib.sh
 
 start_server --data-dir "$TMP/data"
@@ -42,6 +42,27 @@ is "no index is published" "$("$BUILD/bin/faissx" list --server "$SERVER")" ""
 is "the engine lives" "$(stat_of pid)" "$engine"
 ok "no file of an unpublished index is left" \
     wait_for sh -c "! ls '$store' | grep -q 'faiss\|tmp-'"
+ok "the server stops" stop_server
+
+# A change waits for another one; meanwhile the index is unpublished, and published under another
+# name as the first one has left it.
+aside() { remote "$BUILD/tests/torture/aside" "$@"; }
+start_server --data-dir "$TMP/again" --library "$BUILD/tests/torture/crashing.so"
+aside faissx://x new add 2 >/dev/null
+aside faissx://x slow >"$TMP/slow" &
+first=$!
+sleep 0.5
+aside faissx://x add 3 >"$TMP/second" &
+second=$!
+aside faissx://x pause pause publish faissx://y >"$TMP/publish" &
+publisher=$!
+sleep 0.5
+ok "an index is unpublished while two changes are under way" "$BUILD/bin/faissx" rm --server "$SERVER" x
+wait "$publisher" "$first" "$second"
+is "both succeed, and it is published again" "$(cat "$TMP/slow" "$TMP/second" "$TMP/publish")" \
+    "$(printf 'slow: ok\nadd: ok\npublish: ok')"
+kill -9 "$(stat_of pid)"
+is "both are there after a restart" "$(aside faissx://y total)" "total: 6"
 ok "the server stops" stop_server
 
 # And while the engine has not noticed yet that the store has done so.  The snapshot gets its name a

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes a published index so that crashing.c ends the engine.  Prints what each call says.
+ * Changes a published index so that crashing.c ends the engine, or fails.  Prints what each call
+ * says.
  *
  *     aside NAME COMMAND...
  *
- * with the commands new, add N (vectors), always, first (one vector that ends the engine, see
- * crashing.c), total, search.
+ * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow
+ * (one vector, see crashing.c), total, search, publish NAME, pause (0.5 s: what was
+ * answered is on disk, too).
  */
+#include <unistd.h>
+
 #include "tests/e2e/client.h"
 
 enum { D = 4 };
+
+static const struct {
+    const char *name;
+    float first;
+} special[] = {
+    {"always", 1234567},  {"first", 7654321},   {"memory", 7654322},
+    {"refused", 7654323}, {"halfway", 7654324}, {"slow", 7654325},
+};
+enum { SPECIAL = sizeof special / sizeof *special };
 
 static float *vectors(size_t n, float first)
 {
@@ -58,14 +71,17 @@ int main(int argc, char **argv)
             MUST(faiss_read_index_fname(argv[1], 0, &index));
         if (strcmp(what, "add") == 0)
             say_result(what, add(index, strtoul(argv[++i], NULL, 10), 0));
-        else if (strcmp(what, "always") == 0)
-            say_result(what, add(index, 1, 1234567));
-        else if (strcmp(what, "first") == 0)
-            say_result(what, add(index, 1, 7654321));
         else if (strcmp(what, "search") == 0)
             say_result(what, search(index));
         else if (strcmp(what, "total") == 0)
             printf("total: %lld\n", (long long)faiss_Index_ntotal(index));
+        else if (strcmp(what, "publish") == 0)
+            say_result(what, faiss_write_index_fname(index, argv[++i]));
+        else if (strcmp(what, "pause") == 0)
+            usleep(500000);
+        for (int j = 0; j < SPECIAL; j++)
+            if (strcmp(what, special[j].name) == 0)
+                say_result(what, add(index, 1, special[j].first));
     }
     return 0;
 }

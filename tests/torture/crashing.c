@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A libfaiss_c that is the real one, but for faiss_Index_add and faiss_Index_search: they do
- * something else when the first number of a vector is a certain one.
+ * A libfaiss_c that is the real one, but for faiss_Index_add: it ends the process, fails, or takes
+ * long, when the first number of a vector is one of these.  "Later" is in a process in which
+ * nothing has been searched yet: so it can be added once, and not again after a restart.
  *
- *     ALWAYS      an add ends the process, every time
- *     FIRST       an add ends the process if nothing has been searched in it yet: so the vector can
- *                 be added once, and not again after a restart
- *     ENDLESS     an add or a search does not end
+ *     ALWAYS      ends the process every time
+ *     FIRST       ends it later
+ *     ENDLESS     does not end, nor does a search for such a vector
+ *     MEMORY      fails later, as if memory was out
+ *     REFUSED     fails later with an exception of FAISS's own
+ *     HALFWAY     once, and not later: adds the vectors, and fails.  Reading the next index takes
+ *                 SECONDS
+ *     SLOW        takes SECONDS every time
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -14,9 +19,18 @@
 
 #include "faiss_c_compat.h"
 
-enum { ALWAYS = 1234567, FIRST = 7654321, ENDLESS = 1111111 };
+enum {
+    ALWAYS = 1234567,
+    FIRST = 7654321,
+    ENDLESS = 1111111,
+    MEMORY = 7654322,
+    REFUSED = 7654323,
+    HALFWAY = 7654324,
+    SLOW = 7654325,
+    SECONDS = 3
+};
 
-static int searched;
+static int searched, halfway, slow;
 
 static void look(float first)
 {
@@ -37,11 +51,35 @@ int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k
     return real(index, n, x, k, distances, labels);
 }
 
+int faiss_read_index(FILE *f, int flags, FaissIndex **index)
+{
+    __typeof__(&faiss_read_index) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_read_index");
+    int rc = real(f, flags, index);
+    if (slow)
+        sleep(SECONDS);
+    slow = 0;
+    return rc;
+}
+
 int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
 {
     __typeof__(&faiss_Index_add) real = NULL;
     *(void **)&real = dlsym(RTLD_NEXT, "faiss_Index_add");
-    for (idx_t i = 0; i < n; i++)
-        look(x[i * faiss_Index_d(index)]);
+    for (idx_t i = 0; i < n; i++) {
+        float first = x[i * faiss_Index_d(index)];
+        look(first);
+        if (first == MEMORY && !searched)
+            return STD_EXCEPT;
+        if (first == REFUSED && !searched)
+            return FAISS_EXCEPT;
+        if (first == HALFWAY && searched && !halfway) {
+            halfway = slow = 1;
+            real(index, n, x);
+            return STD_EXCEPT;
+        }
+        if (first == SLOW)
+            sleep(SECONDS);
+    }
     return real(index, n, x);
 }

@@ -586,6 +586,41 @@ static void answers_are_found_as_soon_as_they_are_given(void **state)
     fxs_store_close(s);
 }
 
+static int collect_made(void *ctx, const struct fxs_record *r)
+{
+    struct replayed *to = ctx;
+    assert_true(r->answered); /* that of the first one was dropped */
+    to->number[to->n] = r->number;
+    to->size[to->n++] = (size_t)r->made;
+    return 0;
+}
+
+static void it_is_known_what_was_made_without_an_answer(void **state)
+{
+    struct place *p = *state;
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    struct fxs_caller c = caller_of(1, 1), nobody = caller_of(1, 0);
+    uint64_t e = new_entry(s, "a", 0);
+    append(s, e, 10, 1, &c);
+    append(s, e, 10, 2, NULL);
+    append(s, e, 100000, 3, NULL);
+    append(s, e, 10, 4, NULL); /* nobody knows what became of it */
+    append(s, e, 10, 5, NULL);
+    fxs_store_answer(s, &c, 1, e, 1, 0, "yes", 3);
+    c.number = 9;
+    fxs_store_answer(s, &c, 9, e, 0, 0, "yes", 3); /* and drops the older one */
+    fxs_store_answer(s, &nobody, 0, e, 2, 0, NULL, 0);
+    fxs_store_answer(s, &nobody, 0, e, 3, 0, NULL, 0);
+    fxs_store_answer(s, &nobody, 0, e, 5, 1, NULL, 0);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    struct replayed r = {0};
+    assert_int_equal(fxs_store_replay(s, e, 0, collect_made, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 4);
+    for (size_t i = 0; i < r.n; i++)
+        assert_int_equal(r.size[i], r.number[i] < 4);
+    fxs_store_close(s);
+}
+
 static void old_answers_are_dropped(void **state)
 {
     struct place *p = *state;
@@ -683,22 +718,28 @@ static void the_mark_survives_the_process(void **state)
 {
     struct place *p = *state;
     uint64_t entry = 1, number = 1;
-    int status;
+    int status, alone = 0;
     pid_t child = fork();
     if (child == 0) {
         struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-        fxs_store_mark(s, 3, 5);
-        fxs_store_mark(s, 7, 9);
+        fxs_store_mark(s, 3, 5, 0);
+        fxs_store_mark(s, 7, 9, 1);
         _exit(0);
     }
     waitpid(child, &status, 0);
     struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-    fxs_store_marked(s, &entry, &number);
+    fxs_store_marked(s, &entry, &number, &alone);
     assert_int_equal(entry, 7);
     assert_int_equal(number, 9);
-    fxs_store_mark(s, 7, 0);
+    assert_int_equal(alone, 1);
+    fxs_store_mark(s, 7, 8, 0);
     s = reopen(p, s, FXS_DURABLE_ALWAYS);
-    fxs_store_marked(s, &entry, &number);
+    fxs_store_marked(s, &entry, &number, &alone);
+    assert_int_equal(number, 8);
+    assert_int_equal(alone, 0);
+    fxs_store_mark(s, 7, 0, 1);
+    s = reopen(p, s, FXS_DURABLE_ALWAYS);
+    fxs_store_marked(s, &entry, &number, &alone);
     assert_int_equal(entry, 0);
     assert_int_equal(number, 0);
     fxs_store_close(s);
@@ -872,6 +913,7 @@ int main(void)
         TEST(unfinished_and_unwanted_files_are_removed),
         TEST(a_missing_snapshot_damages_its_entry_only),
         TEST(answers_are_found_as_soon_as_they_are_given),
+        TEST(it_is_known_what_was_made_without_an_answer),
         TEST(old_answers_are_dropped),
         TEST(a_second_open_is_told_who_has_it),
         TEST(a_child_that_lets_go_does_not_keep_the_store_locked),

@@ -163,15 +163,21 @@ void fxe_change_record(struct fxe_req *r)
     }
 }
 
+struct fxe_kept *fxe_change_kept(const struct fxe_req *r)
+{
+    return r->change->kept;
+}
+
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n)
 {
     struct fxe_change *c = r->change;
     const struct fxs_caller *caller = &c->store.caller;
     size_t size = 0;
-    if (r->keep != FXE_KEEP_RECORDED || !c->kept->obj->ptr)
+    bool made = !r->failed || r->made;
+    if (r->keep != FXE_KEEP_RECORDED || (r->failed && made && !c->kept->obj->ptr))
         return; /* it could not be read, and the call is made when it can */
     void *answer = caller->number ? fxe_answer_pack(frames, n, &size) : NULL;
-    fxs_store_answer(fxe_keep_store(), caller, c->oldest, c->kept->entry, c->number, r->failed,
+    fxs_store_answer(fxe_keep_store(), caller, c->oldest, c->kept->entry, c->number, !made,
                      answer ? answer : "", size);
     free(answer);
 }

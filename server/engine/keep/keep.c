@@ -12,11 +12,13 @@
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/training/training.h"
+#include "server/handover.h"
 #include "server/log.h"
 
 enum {
     BUSY_MS = 5000,
     EACH_MS = 20,
+    ANSWERS_MS = 7 * 24 * 3600 * 1000, /* a client that has not asked again by then never will */
     UNKNOWN = -1 /* note.d: after a repair (server/store/repair.c) there is no note */
 };
 
@@ -51,6 +53,7 @@ int fxe_keep_open(void)
                                                      [FXS_SNAPSHOT] = FXS_DURABLE_SNAPSHOT};
     struct fxs_store_options options = {.durability = durability[o->durability.mode],
                                         .interval_ms = o->durability.interval_ms,
+                                        .keep_answers_ms = ANSWERS_MS,
                                         .failed = store_failed};
     char why[FXS_STORE_WHY];
     if (!*o->store_dir)
@@ -129,6 +132,14 @@ static int add_entry(void *ctx, const struct fxs_entry *e)
     return *failed;
 }
 
+/* Before an engine is ready, the front takes its end for a reason not to start another one soon,
+ * and refuses clients.  But this one may be about to end once, and the next one will work. */
+static void tell_ready(void)
+{
+    struct fxs_handover ready = {.kind = FXS_READY};
+    fxs_handover_send(fxe_engine.options.link, &ready, -1);
+}
+
 int fxe_keep_start(void)
 {
     char why[FXS_STORE_WHY];
@@ -144,9 +155,12 @@ int fxe_keep_start(void)
         fxs_log(FXS_ERROR, "engine", "event=store-unreadable why=\"an entry cannot be added\"");
         return -1;
     }
-    for (struct fxe_kept *k = all; k; k = k->next)
-        if (k->note.d == UNKNOWN)
-            fxe_load(k, false, why);
+    for (struct fxe_kept *k = all; k; k = k->next) {
+        if (fxe_load_is_suspect(k))
+            tell_ready();
+        if (k->note.d == UNKNOWN || fxe_load_is_suspect(k))
+            fxe_load_alone(k);
+    }
     fxe_snapshots_start();
     return 0;
 }
@@ -300,19 +314,21 @@ static void commit_state(struct fxe_req *r)
 
 void fxe_keep_commit(struct fxe_req *r)
 {
-    if (!store)
+    if (!store || r->repeated) /* the first time it was sent, it was committed */
         return;
     fxe_unnamed_commit(r);
-    if (r->keep == FXE_KEEP_RECORDED) {
-        struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]); /* the change uses it */
-        if (k && k->obj->ptr) {
-            if (r->failed)
-                after_failure(k, r);
-            else
-                k->note.ntotal = fxe_ntotal_of(k->obj);
-        }
-    } else if (changes(r)) {
+    struct fxe_kept *k = r->keep == FXE_KEEP_RECORDED ? fxe_change_kept(r) : NULL;
+    if (!k) {
+        if (changes(r))
+            commit_state(r);
+    } else if (is_gone(k)) {
+        /* Its record has gone with it.  Meanwhile the index may have been published again. */
         commit_state(r);
+    } else if (k->obj->ptr) {
+        if (r->failed && !r->made)
+            after_failure(k, r);
+        else
+            k->note.ntotal = fxe_ntotal_of(k->obj);
     }
 }
 

@@ -57,7 +57,7 @@ struct fxe_kept {
     int64_t trimmed_ms;
     uint64_t moments;           /* at which snapshots were begun, ever */
     uint64_t newest;            /* moment that was committed; with `committing` */
-    pthread_mutex_t committing; /* two snapshots may be under way */
+    pthread_mutex_t committing; /* a snapshot, or the index is being read */
     int64_t not_before_ms;      /* the last snapshot failed: none before this */
     bool still;                 /* recorded changes wait: a thread has the index for a while */
     bool replacing;             /* the snapshot is of what it is about to become: take no other */
@@ -141,6 +141,8 @@ enum fxe_asked fxe_keep_asked(struct fxe_req *r);
 void fxe_change_record(struct fxe_req *r);
 /* A recorded request has run, and this is its reply: keeps it for a client that asks again. */
 void fxe_change_answer(struct fxe_req *r, const struct fx_frame *frames, int n);
+/* Returns the kept index that has the record of a recorded request. */
+struct fxe_kept *fxe_change_kept(const struct fxe_req *r);
 /* A recorded request has run: the next one may.  The caller holds engine.lock. */
 void fxe_change_end(struct fxe_req *r);
 /* Has the first of those that wait run, unless k->still.  The caller holds engine.lock. */
@@ -164,7 +166,8 @@ void fxe_record_free(struct fxe_record *rec);
 struct fxe_outcome {
     void *answer; /* the reply, if a caller may ask for it; malloc */
     size_t answer_size;
-    bool temporary; /* it failed because memory was out, say: the record is not to blame */
+    bool temporary; /* it failed because memory was out, say, or this server does not know the
+                       call: the record is not to blame */
     char why[FXS_STORE_WHY / 2];
 };
 int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_outcome *end);
@@ -202,8 +205,14 @@ bool fxe_load_has_room(const struct fxe_kept *k, char *why);
 /* Reads the snapshot, if there is room for it.  *ptr is FAISS's object then, or NULL with `why`.
  * Returns FXS_STORE_NONE if the index was unpublished. */
 enum fxs_store_rc fxe_load_snapshot(struct fxe_kept *k, void **ptr, char *why);
-/* What an interrupted replay left: sets aside the record that ended the engine. */
+/* What an interrupted replay left.  If the engine did nothing but make one record again, sets that
+ * record aside; otherwise its index is a suspect. */
 void fxe_load_check_mark(void);
+/* At start: fxe_load_alone finds out whether a record of it ends the engine. */
+bool fxe_load_is_suspect(const struct fxe_kept *k);
+/* Reads the index.  Nothing else runs: a record that is being made when the engine ends is to
+ * blame, and is set aside at the next start. */
+void fxe_load_alone(struct fxe_kept *k);
 /* The entry waits for its training: if that has ended the engine, it has failed. */
 void fxe_load_set_training(struct fxe_kept *k);
 

@@ -24,29 +24,45 @@ struct replay {
     char *why;
 };
 
-static void store_answer(struct replay *p, const struct fxs_record *rec, int failed,
-                         const struct fxe_outcome *end)
+/* From now on readers see what was made, so it counts as made, like what a caller was told. */
+static void store_outcome(struct replay *p, const struct fxs_record *rec, int failed,
+                          const struct fxe_outcome *end)
 {
-    if (!rec->answered && (failed || end->answer))
-        fxs_store_answer(fxe_keep_store(), &rec->caller, rec->caller.number, p->k->entry,
-                         rec->number, failed, end->answer ? end->answer : "", end->answer_size);
+    static const struct fxs_caller nobody;
+    if (!rec->made || end->answer)
+        fxs_store_answer(fxe_keep_store(), end->answer ? &rec->caller : &nobody, rec->caller.number,
+                         p->k->entry, rec->number, failed, end->answer, end->answer_size);
 }
 
-/* A record whose outcome nobody was told may fail, as it may have when it was made. */
+/* A record may fail for good as it may have when it was made, unless it is known that it did not:
+ * its caller may have been told of the success, although no answer is kept any more. */
 static int record_failed(struct replay *p, const struct fxs_record *rec,
                          const struct fxe_outcome *end)
 {
-    if (end->temporary || rec->answered) {
+    if (end->temporary || rec->made) {
         snprintf(p->why, FXS_STORE_WHY, "change %llu cannot be made again: %s",
                  (unsigned long long)rec->number, end->why);
         p->failed = true;
     } else {
         fxs_log(FXS_WARN, "engine", "event=change-failed entry=%llu number=%llu why=\"%s\"",
                 (unsigned long long)p->k->entry, (unsigned long long)rec->number, end->why);
-        store_answer(p, rec, 1, end);
+        store_outcome(p, rec, 1, end);
         p->again = true;
     }
     return 1;
+}
+
+static pthread_mutex_t marking = PTHREAD_MUTEX_INITIALIZER; /* the store has one mark */
+static bool alone;                                          /* see fxe_load_alone */
+
+static int run_marked(const struct replay *p, const struct fxs_record *rec, struct fxe_outcome *end)
+{
+    pthread_mutex_lock(&marking);
+    fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number, alone);
+    int rc = fxe_record_run(rec, p->k->obj, end);
+    fxs_store_mark(fxe_keep_store(), 0, 0, 0);
+    pthread_mutex_unlock(&marking);
+    return rc;
 }
 
 static int replay(void *ctx, const struct fxs_record *rec)
@@ -60,10 +76,9 @@ static int replay(void *ctx, const struct fxs_record *rec)
         p->again = true;
         return 1;
     }
-    fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number);
-    int rc = fxe_record_run(rec, p->k->obj, &end);
+    int rc = run_marked(p, rec, &end);
     if (rc == 0) {
-        store_answer(p, rec, 0, &end);
+        store_outcome(p, rec, 0, &end);
         p->n++;
     } else {
         rc = record_failed(p, rec, &end);
@@ -112,7 +127,7 @@ static void *read_snapshot(struct fxe_kept *k, bool map, bool *mapped, char *why
     return ptr;
 }
 
-static int load_once(struct fxe_kept *k, struct replay *p)
+static int snapshot_and_records(struct fxe_kept *k, struct replay *p)
 {
     struct fxe_obj *doomed = NULL;
     bool mapped;
@@ -126,11 +141,21 @@ static int load_once(struct fxe_kept *k, struct replay *p)
     fxe_obj_destroy_list(doomed);
     fxe_unnamed_resolve(k);
     enum fxs_store_rc rc = fxs_store_replay(fxe_keep_store(), k->entry, 0, replay, p, p->why);
-    fxs_store_mark(fxe_keep_store(), 0, 0);
     if (rc == FXS_STORE_OK && !p->failed && !p->again)
         return 0;
     fxe_keep_drop(k);
     return -1;
+}
+
+/* A snapshot in the background may have been begun before the index was dropped.  It must not be
+ * committed in between: the records up to it are removed then, and the one that was read lacks
+ * them. */
+static int load_once(struct fxe_kept *k, struct replay *p)
+{
+    pthread_mutex_lock(&k->committing);
+    int rc = snapshot_and_records(k, p);
+    pthread_mutex_unlock(&k->committing);
+    return rc;
 }
 
 void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o)
@@ -169,6 +194,14 @@ int fxe_load(struct fxe_kept *k, bool may_map, char *why)
             k->obj->mapped ? "mapped" : "loaded", (unsigned long long)k->entry,
             (long long)k->note.ntotal, (long long)p.n, (long long)(fxe_now_ms() - began));
     return 0;
+}
+
+void fxe_load_alone(struct fxe_kept *k)
+{
+    char why[FXS_STORE_WHY];
+    alone = true;
+    fxe_load(k, false, why);
+    alone = false;
 }
 
 /* --- requests on indexes that are absent, or that are mapped and have to be in memory --- */
@@ -314,13 +347,21 @@ void fxe_load_set_training(struct fxe_kept *k)
                  fxe_engine.options.previous);
 }
 
+static uint64_t suspect; /* an entry, or 0 */
+
+bool fxe_load_is_suspect(const struct fxe_kept *k)
+{
+    return suspect == k->entry && k->log_bytes;
+}
+
 void fxe_load_check_mark(void)
 {
     uint64_t entry, number;
+    int was_alone;
     char why[FXS_STORE_WHY], reason[256];
     uint64_t training = fxs_store_marked_training(fxe_keep_store());
-    fxs_store_marked(fxe_keep_store(), &entry, &number);
-    fxs_store_mark(fxe_keep_store(), 0, 0);
+    fxs_store_marked(fxe_keep_store(), &entry, &number, &was_alone);
+    fxs_store_mark(fxe_keep_store(), 0, 0, 0);
     fxs_store_mark_training(fxe_keep_store(), 0);
     if (!has_crashed(fxe_engine.options.previous))
         return;
@@ -330,6 +371,12 @@ void fxe_load_check_mark(void)
     }
     if (!number)
         return;
+    if (!was_alone) { /* anything else may have ended the engine */
+        suspect = entry;
+        fxs_log(FXS_WARN, "engine", "event=change-suspected entry=%llu number=%llu why=\"%s\"",
+                (unsigned long long)entry, (unsigned long long)number, fxe_engine.options.previous);
+        return;
+    }
     snprintf(reason, sizeof reason, "the engine ended with %s when this change was made again",
              fxe_engine.options.previous);
     enum fxs_store_rc rc = fxs_store_set_aside(fxe_keep_store(), entry, number, reason, why);

@@ -237,6 +237,15 @@ static int set_handles(struct fxe_req *r, struct fxe_obj *o, FaissParameterSpace
     return 0;
 }
 
+/* Could the same call succeed another time, with more memory or another library?  Of FAISS's errors
+ * only its own exceptions are about the call; std::bad_alloc is one of the others. */
+static bool may_succeed_later(const struct fxe_req *r)
+{
+    if (!r->kind)
+        return r->code != FAISS_EXCEPT;
+    return strcmp(r->kind, "limit") == 0 || strcmp(r->kind, "missing") == 0;
+}
+
 /* Makes the reply that the caller gets if it asks again. */
 static void pack_answer(struct fxe_req *r, const struct fxs_record *rec, struct fxe_outcome *end)
 {
@@ -257,7 +266,7 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
     int rc = -1;
     msgpack_sbuffer_init(&r.extra);
     msgpack_sbuffer_init(&r.reply);
-    *end = (struct fxe_outcome){.answer = NULL};
+    *end = (struct fxe_outcome){.temporary = true}; /* until the call is known and made */
     if (take_apart(rec->data, rec->size, &msg, &header) != 0) {
         snprintf(end->why, sizeof end->why, "the record's parts do not fit");
     } else if (find_call(&r, &header, o, end->why, sizeof end->why) == 0) {
@@ -266,7 +275,7 @@ int fxe_record_run(const struct fxs_record *rec, struct fxe_obj *o, struct fxe_o
         else if (fxe_call_resolve(&r) == 0)
             fxe_call_run(&r);
         rc = r.failed ? -1 : 0;
-        end->temporary = r.failed && r.kind && strcmp(r.kind, "limit") == 0;
+        end->temporary = r.failed && may_succeed_later(&r);
         if (rc != 0)
             snprintf(end->why, sizeof end->why, "%s: %s", r.fn->name, r.message ? r.message : "");
         pack_answer(&r, rec, end);
