@@ -7,10 +7,12 @@ export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Not what is kept on disk: the commands that look after a data directory, and the note on an index.
+# Not what is kept on disk: the commands that look after a data directory, the note on an index, and
+# records of changes.
 # Nor the dialect of FAISSx's Python client, which is a protocol of its own.
 find proto shim server cli -name '*.c' ! -path 'proto/gen/*' ! -path 'server/admin/*' \
-    ! -path server/note.c ! -path '*/dialect/*' ! -name dialect.c >"$work/files"
+    ! -path server/note.c ! -path server/engine/keep/record.c \
+    ! -path '*/dialect/*' ! -name dialect.c >"$work/files"
 
 # All of the code in one line, with calls that span lines closed up.
 xargs cat <"$work/files" | tr '\n' ' ' | sed 's/  */ /g' >"$work/code"
