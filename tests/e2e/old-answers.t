@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # An answer to a client that does not come back is kept for seven days.
 . tests/e2e/lib.sh
+[ -z "$SANITIZER_RUNTIME" ] || skip_all "another library has to be preloaded first"
 
 data=$TMP/data
 op() { raw '{"operation":"index_'"$1"'","name":"a","d":2,"description":"Flat"'"${2:-}}"; }
