@@ -211,7 +211,8 @@ static int run(struct fxa *a, char **operands)
     if (snprintf(path, sizeof path, "%s/tenants/%s", target, name) >= (int)sizeof path)
         return fxa_fail(a, "%s: %s", target, strerror(ENAMETOOLONG));
     path[strlen(target) + strlen("/tenants")] = '\0';
-    if (make(a, target) != 0 || make(a, path) != 0)
+    if (make(a, target) != 0 || stat(target, &st) != 0 || make(a, path) != 0 ||
+        fxa_give(a, path, &st) != FXA_OK)
         return FXA_WRONG;
     path[strlen(path)] = '/';
     int lock = fxa_lock(a, target);
@@ -224,6 +225,8 @@ static int run(struct fxa *a, char **operands)
         status = import_all(&im);
     if (im.store)
         fxs_store_close(im.store);
+    if (fxa_give(a, path, &st) != FXA_OK)
+        status = FXA_WRONG;
     close(lock);
     return status;
 }

@@ -27,6 +27,7 @@ struct restore {
     struct fxa *a;
     const char *target, *dir;
     char parts[PATH_MAX]; /* dir/restoring */
+    struct stat owner;    /* of dir: the server's user, also if root restores */
     struct fxa_backups b;
     json_t *tenants;
 };
@@ -185,6 +186,8 @@ static int restore_tenant(struct restore *r, const char *tenant)
     if (c.cut && fxs_store_cut(dir, r->a->time_ms, fxa_fault, &cut, why) != FXS_STORE_OK)
         status = fxa_fail(r->a, "tenant %s: %s", tenant, why);
     fxa_faults_name(&cut, dir);
+    if (status == FXA_OK)
+        status = fxa_give(r->a, dir, &r->owner);
     fxa_sync_dir(dir);
     fx_bar_end();
     json_t *out = json_pack("{s:s, s:s, s:s}", "tenant", tenant, "backup", r->b.list[c.i].stamp,
@@ -255,6 +258,8 @@ static int restore_all(struct restore *r)
     json_decref(set);
     if (status != FXA_OK)
         return status;
+    if (fxa_give(r->a, r->parts, &r->owner) != FXA_OK)
+        return FXA_WRONG;
     /* Complete: now it is a data directory. */
     fxa_sync_dir(r->parts);
     snprintf(path, sizeof path, "%s/tenants", r->dir);
@@ -269,6 +274,8 @@ static int run(struct fxa *a, char **operands)
     struct restore r = {.a = a, .target = operands[0], .dir = operands[1]};
     if (mkdir(r.dir, 0700) != 0 && errno != EEXIST)
         return fxa_fail(a, "cannot make %s: %s", r.dir, strerror(errno));
+    if (stat(r.dir, &r.owner) != 0)
+        return fxa_fail(a, "cannot read %s: %s", r.dir, strerror(errno));
     int lock = fxa_target_lock(a, r.target, false);
     if (lock < 0)
         return FXA_WRONG;

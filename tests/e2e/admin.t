@@ -291,3 +291,19 @@ cp "$d/$snapshot" "$d/99-0-abcdefab.faiss"
 said=$(admin verify "$TMP/d")
 is "$what: exit status" $? 0
 like "$what: it is named" "$said" '^  note: nothing refers to 99-0-abcdefab.faiss$'
+
+# --- as root, for a server that is another user ---
+
+if [ "$(id -u)" = 0 ]; then
+    begin "a page of a store of another user"
+    flip "$d/store.db" 7000
+    chown -R 65534:65534 "$TMP/d"
+    rm "$TMP/d/lock"
+    ok "$what: root repairs it" admin repair "$TMP/d"
+    is "$what: all is still that user's" "$(find "$TMP/d" ! -user 65534)" ""
+    ok "$what: a backup" admin backup "$data" "$TMP/target"
+    mkdir "$TMP/theirs"
+    chown 65534:65534 "$TMP/theirs"
+    ok "$what: root restores it into that user's directory" admin restore --time "$(date +%Y-%m-%dT%T)" "$TMP/target" "$TMP/theirs"
+    is "$what: all is that user's" "$(find "$TMP/theirs" ! -user 65534)" ""
+fi

@@ -68,3 +68,12 @@ like "a long name" "$out" 'long.json: "index_id" cannot be a name here: it must 
 like "a directory with nothing" "$(mkdir "$TMP/empty"; import "$TMP/empty" "$data")" 'it has no .json$'
 like "no directory" "$(import "$TMP/none" "$data")" 'none is not a directory$'
 is "the other tenant has none of these" "$("$BUILD/faissx-server" verify --tenant default "$data" >/dev/null 2>&1; echo $?)" 0
+
+# As root, for a server that is another user.
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$TMP/theirs"
+    chown 65534:65534 "$TMP/theirs"
+    import "$from" "$TMP/theirs" >"$TMP/out"
+    like "root imports" "$(cat "$TMP/out")" '^imported 1 of 8 indexes$'
+    is "the owner of the directory has all" "$(find "$TMP/theirs" ! -user 65534)" ""
+fi
