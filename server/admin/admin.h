@@ -71,6 +71,9 @@ int fxa_lock(struct fxa *a, const char *data_dir);
 /* As root: gives the directory `dir` and its files to `owner`, whose server is to use them.
  * Returns FXA_OK, or fails. */
 int fxa_give(struct fxa *a, const char *dir, const struct stat *owner);
+/* Has the tenant never published anything?  Its directory has at most what an engine makes before
+ * the database. */
+bool fxa_is_unused(const char *dir);
 /* Bytes of all files in the directory. */
 uint64_t fxa_dir_bytes(const char *dir);
 

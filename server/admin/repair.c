@@ -107,7 +107,7 @@ static int repair_tenant(struct fxa *a, const char *tenant, const char *dir, voi
         fxa_faults_free(&found);
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
-    bool wrong = found.wrong > 0;
+    bool wrong = found.wrong > 0 && !fxa_is_unused(dir);
     fxa_faults_free(&found);
     json_t *out = json_object();
     int status = FXA_OK;

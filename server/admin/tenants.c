@@ -136,6 +136,18 @@ int fxa_give(struct fxa *a, const char *dir, const struct stat *owner)
     return failed ? fxa_fail(a, "cannot change the owner of %s: %s", dir, strerror(error)) : FXA_OK;
 }
 
+bool fxa_is_unused(const char *dir)
+{
+    DIR *d = opendir(dir);
+    bool unused = d != NULL;
+    for (struct dirent *e; unused && (e = readdir(d));)
+        unused = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                 strcmp(e->d_name, "lock") == 0 || strncmp(e->d_name, "tmp-", 4) == 0;
+    if (d)
+        closedir(d);
+    return unused;
+}
+
 uint64_t fxa_dir_bytes(const char *dir)
 {
     uint64_t bytes = 0;

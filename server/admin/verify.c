@@ -20,10 +20,8 @@ static int verify_tenant(struct fxa *a, const char *tenant, const char *dir, voi
     struct fxa_faults found = {0};
     struct fxs_totals totals;
     char why[FXS_STORE_WHY], size[32];
-    struct stat st;
     fx_bar_begin("verifying", fxa_dir_bytes(dir));
-    snprintf(why, sizeof why, "%s/lock", dir);
-    bool fresh = stat(why, &st) != 0 && fxa_dir_bytes(dir) == 0; /* nothing was ever published */
+    bool fresh = fxa_is_unused(dir);
     enum fxs_store_rc rc =
         fresh ? FXS_STORE_OK : fxs_store_check(dir, fxa_fault, &found, &totals, why);
     if (fresh)

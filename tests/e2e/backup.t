@@ -223,6 +223,27 @@ is "a damaged snapshot is not backed up" $? 1
 like "it says which file is damaged" "$said" "^faissx-server backup: tenant default: .*\.faiss has a wrong checksum; 'faissx-server verify' says more"
 is "there is no backup then" "$(ls "$TMP"/target4/*.json 2>/dev/null)" ""
 
+# A backup without a tenant would be kept in the place of good ones that have it.
+rm -rf "$TMP/damaged"
+cp -a "$data" "$TMP/damaged"
+ok "a backup of a copy" admin backup "$TMP/damaged" "$TMP/target5"
+mkdir "$TMP/database"
+mv "$TMP"/damaged/tenants/default/store.db* "$TMP/database"
+said=$(admin backup --keep 1 "$TMP/damaged" "$TMP/target5")
+is "a tenant whose database is lost" $? 1
+like "it says so" "$said" "^faissx-server backup: tenant default: .*store.db: No such file or directory"
+is "the backup before is kept" "$(ls "$TMP"/target5/*.json | wc -l)" 1
+mv "$TMP"/database/* "$TMP/damaged/tenants/default"
+mkdir "$TMP/damaged/tenants/new"
+touch "$TMP/damaged/tenants/new/lock"
+ok "a tenant that has never published anything is no fault" admin backup "$TMP/damaged" "$TMP/target5"
+ok "for verify neither" admin verify "$TMP/damaged"
+like "nor for repair" "$(admin repair "$TMP/damaged")" '^tenant new: nothing is damaged$'
+cp -a "$TMP/damaged/tenants/default" "$TMP/damaged/tenants/_ff"
+said=$(admin backup "$TMP/damaged" "$TMP/target5" | tr -d '\377')
+like "a tenant whose name is not UTF-8" "$said" 'its name is not UTF-8, so no backup can have it$'
+is "is not left out silently" "$(ls "$TMP"/target5/*.json | wc -l)" 2
+
 # --- tenants ---
 
 printf '{"k1": "One Two", "k2": "other"}' >"$TMP/keys"
