@@ -396,6 +396,8 @@ static int finish(struct backup *b, int64_t now)
     json_t *m = json_pack("{s:i, s:I, s:s, s:s}", "format", 1, "time_ms", (json_int_t)now, "time",
                           b->stamp, "program", "faissx-server " FAISSX_VERSION);
     json_object_set(m, "tenants", b->tenants);
+    if (b->a->tenant) /* with it, not having a tenant does not mean that there was none */
+        json_object_set_new(m, "only", json_string(b->a->tenant));
     int status = fxa_manifest_write(b->a, b->target, b->stamp, m);
     json_decref(m);
     if (status == FXA_OK)
