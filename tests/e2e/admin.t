@@ -285,6 +285,26 @@ begin "a database's log that is gone"
 rm "$d/store.db-wal"
 found "store.db-wal had [0-9]+ durable pages"
 
+# Power is lost: the rows of large changes were not synced yet.
+start_server --data-dir "$data"
+client 'read 0 faissx://ivf' 'add 0 600' >"$TMP/out"
+size=$(stat -c %s "$data/$store/store.db-wal")
+client 'read 0 faissx://ivf' 'add 0 700' >"$TMP/out"
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+wait_for engine_ended
+sleep 1
+begin "a server whose power was lost"
+cut "$d/store.db-wal" "$size"
+touch "$d/99-0-abcdefab.faiss"
+for damage in no one; do
+    [ $damage = no ] || flip "$d/$snapshot" 4000
+    contents >"$TMP/before"
+    like "$what, $damage damage: verify sees its large changes" "$(admin verify "$TMP/d")" "^tenant default: 3 indexes, "
+    contents >"$TMP/after"
+    same "$what, $damage damage: verify changes nothing" "$TMP/before" "$TMP/after"
+done
+
 # --- what is not damage ---
 
 begin "a file that nothing needs"
