@@ -24,8 +24,13 @@ printf '{"index_id": "%s", "dimension": 16}' 'ünï \"x\"' >"$from/hnsw.json"
 ok "there are results to compare" [ -n "$flat" ] && [ -n "$ivf" ] && [ -n "$hnsw" ]
 
 like "a rehearsal" "$(import --dry-run "$from" "$data")" '^can import 3 of 3 indexes$'
+is "which makes nothing" "$(ls -d "$data" 2>&1)" "ls: cannot access '$data': No such file or directory"
 out=$(import "$from" "$data")
 is "all are imported" $? 0
+ls -lR --time-style=full-iso "$data" | grep -v store.db-shm >"$TMP/before"
+like "a rehearsal of a second time" "$(import --dry-run "$from" "$data")" '^can import 0 of 3 indexes$'
+ls -lR --time-style=full-iso "$data" | grep -v store.db-shm >"$TMP/after"
+same "it changes nothing" "$TMP/before" "$TMP/after"
 like "each is named" "$out" '^a/b.1: 500 vectors of 16 dimensions$'
 out=$(import "$from" "$data")
 is "a second time is an error" $? 1
