@@ -66,6 +66,7 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
     fx_bar_begin("repairing", fxa_dir_bytes(dir));
     if (fxs_store_repair(dir, repaired, fxa_fault, &lost, &totals, why) != FXS_STORE_OK) {
         fxa_faults_free(&lost);
+        rmdir(path); /* unless it has something */
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
     fxa_faults_name(&lost, repaired);

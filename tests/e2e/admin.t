@@ -177,6 +177,20 @@ serves flat=137 ivf=1800 whole=1800
 snapshot=$(cd "$data/$store" && ls -S -- *.faiss | sed -n 2p) # of flat: neither the largest nor the smallest
 d=$TMP/d/$store
 
+begin "a database that cannot be opened now"
+rm -f "$d"/store.db-*
+mkdir "$d/store.db-wal"
+contents >"$TMP/before"
+for command in verify repair; do
+    said=$(admin $command "$TMP/d")
+    is "$what: $command fails" $? 1
+    like "$what: $command says why" "$said" '^faissx-server [a-z]+: tenant default: .*store.db: unable to open'
+    is "$what: $command does not take it for damage" "$(printf '%s\n' "$said" | grep -c 'DAMAGED\|damaged\|lost')" 0
+done
+contents >"$TMP/after"
+same "$what: nothing is changed" "$TMP/before" "$TMP/after"
+is "$what: nothing is added" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock tenants "
+
 begin "a byte of a snapshot"
 flip "$d/$snapshot" 4000
 found "^  damaged: .*/$snapshot has a wrong checksum; this affects all of index 'flat'\$"
