@@ -74,7 +74,7 @@ int fxa_fail(struct fxa *a, const char *format, ...)
     va_end(args);
     fx_bar_end();
     fprintf(stderr, "faissx-server %s: %s\n", a->command->name, text);
-    if (a->out)
+    if (a->out && !json_object_get(a->out, "error")) /* the first has caused the others */
         json_object_set_new(a->out, "error", json_string(text));
     return FXA_WRONG;
 }
@@ -96,6 +96,7 @@ static int parse(struct fxa *a, int argc, char **argv)
 {
     struct option list[OPTIONS + 1] = {{0}};
     char *end;
+    long number;
     int n = 0, c;
     for (int i = 0; i < OPTIONS; i++)
         if (has(a->command, i))
@@ -113,9 +114,10 @@ static int parse(struct fxa *a, int argc, char **argv)
             a->dry_run = 1;
             break;
         case 'k':
-            a->keep = (int)strtol(optarg, &end, 10);
-            if (end == optarg || *end || a->keep < 1 || a->keep > 1000000)
+            number = strtol(optarg, &end, 10);
+            if (end == optarg || *end || number < 1 || number > 1000000)
                 return wrong(a->command, "--keep needs a number from 1 to 1000000, not", optarg);
+            a->keep = (int)number;
             break;
         case 'T':
             if (fxa_time_of(optarg, &a->time_ms) != 0)

@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "server/store/admin.h"
 
@@ -67,6 +68,12 @@ int fxa_each_tenant(struct fxa *a, const char *data_dir,
 /* Locks the data directory as a server does.  Returns the descriptor to close, or -1 after a
  * message. */
 int fxa_lock(struct fxa *a, const char *data_dir);
+/* As root: gives the directory `dir` and its files to `owner`, whose server is to use them.
+ * Returns FXA_OK, or fails. */
+int fxa_give(struct fxa *a, const char *dir, const struct stat *owner);
+/* Has the tenant never published anything?  Its directory has at most what an engine makes before
+ * the database. */
+bool fxa_is_unused(const char *dir);
 /* Bytes of all files in the directory. */
 uint64_t fxa_dir_bytes(const char *dir);
 

@@ -341,16 +341,19 @@ static enum fxs_store_rc attempt(struct part *p, char *why)
 static int backup_tenant(struct fxa *a, const char *tenant, const char *dir, void *ctx)
 {
     struct part p = {.b = ctx, .dir = dir, .name = strrchr(dir, '/') + 1};
-    char why[FXS_STORE_WHY] = "", path[PATH_MAX];
+    char why[FXS_STORE_WHY] = "";
     enum fxs_store_rc rc;
-    snprintf(path, sizeof path, "%s/store.db", dir);
-    if (access(path, F_OK) != 0)
-        return FXA_OK; /* the tenant has never published anything */
+    if (fxa_is_unused(dir))
+        return FXA_OK;
     snprintf(p.database, sizeof p.database, "%s/%s/%s.db", p.b->target, p.b->stamp, p.name);
     snprintf(p.files, sizeof p.files, "%s/files/%s", p.b->target, p.name);
-    if (make_dir(a, p.files) != FXA_OK)
-        return FXA_WRONG;
     p.json = json_pack("{s:s}", "tenant", tenant);
+    if (!p.json)
+        return fxa_fail(a, "tenant %s: its name is not UTF-8, so no backup can have it", tenant);
+    if (make_dir(a, p.files) != FXA_OK) {
+        json_decref(p.json);
+        return FXA_WRONG;
+    }
     p.done = json_array();
     int tries = 0;
     do {
@@ -364,8 +367,8 @@ static int backup_tenant(struct fxa *a, const char *tenant, const char *dir, voi
     free(p.list);
     json_decref(p.done);
     fxa_sync_dir(p.files);
-    if (rc == FXS_STORE_OK)
-        json_array_append(p.b->tenants, p.json);
+    if (rc == FXS_STORE_OK && json_array_append(p.b->tenants, p.json) != 0)
+        rc = fxs_why(FXS_STORE_MEMORY, why, "out of memory");
     json_decref(p.json);
     if (rc != FXS_STORE_OK)
         return fxa_fail(a, "tenant %s: %s; 'faissx-server verify' says more", tenant, why);
@@ -393,6 +396,8 @@ static int finish(struct backup *b, int64_t now)
     json_t *m = json_pack("{s:i, s:I, s:s, s:s}", "format", 1, "time_ms", (json_int_t)now, "time",
                           b->stamp, "program", "faissx-server " FAISSX_VERSION);
     json_object_set(m, "tenants", b->tenants);
+    if (b->a->tenant) /* with it, not having a tenant does not mean that there was none */
+        json_object_set_new(m, "only", json_string(b->a->tenant));
     int status = fxa_manifest_write(b->a, b->target, b->stamp, m);
     json_decref(m);
     if (status == FXA_OK)

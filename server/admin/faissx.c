@@ -23,8 +23,8 @@
 struct import {
     struct fxa *a;
     const char *from;
-    struct fxs_store *store;
-    const char *name; /* that is being looked for */
+    struct fxs_store *store; /* or NULL: there is none yet, and nothing is to be made */
+    const char *name;        /* that is being looked for */
     bool taken;
     int imported, failed;
 };
@@ -110,7 +110,7 @@ static int import_file(struct import *im, const char *file, const char *name, in
     }
     im->name = name;
     im->taken = false;
-    if (fxs_store_entries(im->store, is_name, im, why) != FXS_STORE_OK)
+    if (im->store && fxs_store_entries(im->store, is_name, im, why) != FXS_STORE_OK)
         return wrong(im, file, why);
     if (im->taken) {
         snprintf(why, sizeof why, "there is an index '%.200s' already; it was left as it is", name);
@@ -197,6 +197,20 @@ static int make(struct fxa *a, const char *path)
     return -1;
 }
 
+/* What an import would do.  `path` is the tenant's store. */
+static int rehearse(struct import *im, const char *target, const char *path)
+{
+    char who[FXS_WHO], why[FXS_STORE_WHY];
+    if (fxs_store_in_use(target, who))
+        return fxa_fail(im->a, "%s is in use by %s: stop it first", target, who);
+    enum fxs_store_rc rc = fxs_store_look(&im->store, path, why);
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_NONE)
+        return fxa_fail(im->a, "%s", why);
+    int status = import_all(im);
+    fxs_store_close(im->store);
+    return status;
+}
+
 static int run(struct fxa *a, char **operands)
 {
     const struct fxs_store_options o = {.durability = FXS_DURABLE_ALWAYS};
@@ -211,7 +225,12 @@ static int run(struct fxa *a, char **operands)
     if (snprintf(path, sizeof path, "%s/tenants/%s", target, name) >= (int)sizeof path)
         return fxa_fail(a, "%s: %s", target, strerror(ENAMETOOLONG));
     path[strlen(target) + strlen("/tenants")] = '\0';
-    if (make(a, target) != 0 || make(a, path) != 0)
+    if (a->dry_run) {
+        path[strlen(path)] = '/';
+        return rehearse(&im, target, path);
+    }
+    if (make(a, target) != 0 || stat(target, &st) != 0 || make(a, path) != 0 ||
+        fxa_give(a, path, &st) != FXA_OK)
         return FXA_WRONG;
     path[strlen(path)] = '/';
     int lock = fxa_lock(a, target);
@@ -224,6 +243,8 @@ static int run(struct fxa *a, char **operands)
         status = import_all(&im);
     if (im.store)
         fxs_store_close(im.store);
+    if (fxa_give(a, path, &st) != FXA_OK)
+        status = FXA_WRONG;
     close(lock);
     return status;
 }

@@ -72,7 +72,10 @@ static int name_entry(void *ctx, const struct fxs_entry *e)
 void fxa_faults_name(struct fxa_faults *l, const char *dir)
 {
     struct fxs_store *s;
-    if (fxs_store_view(&s, dir, NULL) != FXS_STORE_OK)
+    bool missing = false;
+    for (size_t i = 0; i < l->n; i++)
+        missing |= l->list[i].f.entry && !l->list[i].f.nnames;
+    if (!missing || fxs_store_look(&s, dir, NULL) != FXS_STORE_OK)
         return;
     fxs_store_entries(s, name_entry, l, NULL);
     fxs_store_close(s);

@@ -104,6 +104,18 @@ static json_t *read_one(const char *path)
     return json;
 }
 
+static void add_damaged(struct fxa_backups *b, const char *name)
+{
+    struct fxa_damaged *more = realloc(b->bad, (b->damaged + 1) * sizeof *more);
+    if (!more)
+        abort(); /* whoever does not know of it takes older backups for the newest */
+    b->bad = more;
+    struct fxa_damaged *bad = &more[b->damaged++];
+    snprintf(bad->stamp, sizeof bad->stamp, "%.24s", name);
+    if (fxa_time_of(bad->stamp, &bad->ms) != 0)
+        bad->ms = INT64_MAX;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct fxa_manifest *m = a, *n = b;
@@ -128,13 +140,13 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         json_t *json = read_one(path);
         if (!json) {
             fxa_fail(a, "%s is damaged", path);
-            b->damaged++;
+            add_damaged(b, e->d_name);
             continue;
         }
         if (fxa_uint(json, "format") != 1) {
             fxa_fail(a, "%s has format %" PRIu64 ", but this program knows format 1", path,
                      fxa_uint(json, "format"));
-            b->damaged++;
+            add_damaged(b, e->d_name);
             json_decref(json);
             continue;
         }
@@ -160,6 +172,7 @@ void fxa_backups_free(struct fxa_backups *b)
     for (size_t i = 0; i < b->n; i++)
         json_decref(b->list[i].json);
     free(b->list);
+    free(b->bad);
     memset(b, 0, sizeof *b);
 }
 
@@ -194,4 +207,10 @@ const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tena
             return t;
     }
     return NULL;
+}
+
+bool fxa_manifest_covers(const struct fxa_manifest *m, const char *tenant)
+{
+    const char *only = json_string_value(json_object_get(m->json, "only"));
+    return !only || strcmp(only, tenant) == 0;
 }

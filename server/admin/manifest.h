@@ -22,7 +22,11 @@ struct fxa_backups {
         json_t *json;
     } * list; /* oldest first */
     size_t n;
-    unsigned damaged; /* manifests that cannot be used */
+    struct fxa_damaged { /* a manifest that cannot be used */
+        char stamp[FXA_TIME];
+        int64_t ms;
+    } * bad;
+    size_t damaged;
 };
 
 bool fxa_is_target(const char *target);
@@ -40,8 +44,11 @@ void fxa_sync_dir(const char *path);
 /* The tenant's part of a manifest, or NULL. */
 const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tenant);
 
-/* prune.c: removes all but the newest `keep` backups (0: none), and what is left of others that
- * were interrupted.  *n: how many backups. */
+/* Would the backup have the tenant, if there was one?  Not if it is of another tenant only. */
+bool fxa_manifest_covers(const struct fxa_manifest *m, const char *tenant);
+
+/* prune.c: removes all but the newest `keep` backups of each tenant (0: none), and what is left of
+ * others that were interrupted.  *n: how many backups. */
 int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n);
 
 static inline const char *fxa_str(const json_t *o, const char *key)

@@ -73,6 +73,22 @@ static void clean_all(const char *target, const json_t *set)
         closedir(d);
 }
 
+/* Have at least `keep` newer backups each tenant that this one has? */
+static bool is_old(const struct fxa_backups *b, size_t i, int keep)
+{
+    const json_t *tenants = json_object_get(b->list[i].json, "tenants");
+    size_t n = json_array_size(tenants);
+    for (size_t k = 0; k < n || (k == 0 && !n); k++) {
+        const char *tenant = n ? fxa_str(json_array_get(tenants, k), "tenant") : "";
+        int newer = 0;
+        for (size_t j = i + 1; j < b->n; j++)
+            newer += fxa_manifest_covers(&b->list[j], tenant);
+        if (newer < keep)
+            return false;
+    }
+    return true;
+}
+
 int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
 {
     struct fxa_backups b;
@@ -88,15 +104,19 @@ int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
                         "damaged",
                         target);
     }
-    while (keep && b.n > (size_t)keep) {
-        snprintf(path, sizeof path, "%s/%s.json", target, b.list[0].stamp);
+    for (size_t i = 0; keep && i < b.n;) {
+        if (!is_old(&b, i, keep)) {
+            i++;
+            continue;
+        }
+        snprintf(path, sizeof path, "%s/%s.json", target, b.list[i].stamp);
         if (unlink(path) != 0) {
             fxa_fail(a, "cannot remove %s: %s", path, strerror(errno));
             fxa_backups_free(&b);
             return FXA_WRONG;
         }
-        json_decref(b.list[0].json);
-        memmove(b.list, b.list + 1, --b.n * sizeof *b.list);
+        json_decref(b.list[i].json);
+        memmove(b.list + i, b.list + i + 1, (--b.n - i) * sizeof *b.list);
         ++*n;
     }
     fxa_sync_dir(target); /* a manifest must not come back without its files */

@@ -52,21 +52,28 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
     struct fxs_totals totals;
     char why[FXS_STORE_WHY], path[PATH_MAX], repaired[2 * PATH_MAX], stamp[FXA_TIME];
     int status = FXA_OK;
+    struct stat owner;
+    if (stat(dir, &owner) != 0)
+        return fxa_fail(a, "%s: %s", dir, strerror(errno));
     snprintf(path, sizeof path, "%s/lost+found", r->data_dir);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
         return fxa_fail(a, "cannot make %s: %s", path, strerror(errno));
+    if (made && fxa_give(a, path, &owner) != FXA_OK)
+        return FXA_WRONG;
     snprintf(repaired, sizeof repaired, "%s/%s-%s", path, strrchr(dir, '/') + 1,
              fxa_time(fxa_now(), stamp));
     fx_bar_begin("repairing", fxa_dir_bytes(dir));
     if (fxs_store_repair(dir, repaired, fxa_fault, &lost, &totals, why) != FXS_STORE_OK) {
         fxa_faults_free(&lost);
+        rmdir(path); /* unless it has something */
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
     fxa_faults_name(&lost, repaired);
-    if (a->dry_run)
-        fxs_store_remove(repaired);
-    else
+    if (!a->dry_run && (status = fxa_give(a, repaired, &owner)) == FXA_OK)
         status = put_in_place(a, dir, repaired);
+    else
+        fxs_store_remove(repaired);
     if (a->dry_run)
         rmdir(path); /* unless it has something */
     sync_dir(path);
@@ -101,7 +108,7 @@ static int repair_tenant(struct fxa *a, const char *tenant, const char *dir, voi
         fxa_faults_free(&found);
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
-    bool wrong = found.wrong > 0;
+    bool wrong = found.wrong > 0 && !fxa_is_unused(dir);
     fxa_faults_free(&found);
     json_t *out = json_object();
     int status = FXA_OK;

@@ -27,8 +27,9 @@ struct restore {
     struct fxa *a;
     const char *target, *dir;
     char parts[PATH_MAX]; /* dir/restoring */
+    struct stat owner;    /* of dir: the server's user, also if root restores */
     struct fxa_backups b;
-    json_t *tenants;
+    json_t *tenants, *absent; /* that were restored; that were not there at the time */
 };
 
 /* --- which backup --- */
@@ -53,41 +54,90 @@ static const char *too_new(const struct restore *r, const json_t *part)
 
 struct choice {
     size_t i; /* of the backup */
-    bool cut; /* leave out what is after the time */
+    size_t
+        removed; /* the one before it, with indexes that were removed since; or the number of all */
+    bool cut;    /* leave out what is after the time */
     char note[512];
 };
 
-/* Returns FXA_OK, or fails if no backup has the tenant. */
+/* The backups that would have the tenant, if there was one: the last one until the time, or of all,
+ * and the first one after it.  r->b.n: there is none. */
+static void around(const struct restore *r, const char *tenant, size_t *before, size_t *after)
+{
+    *before = *after = r->b.n;
+    for (size_t i = 0; i < r->b.n; i++) {
+        if (!fxa_manifest_covers(&r->b.list[i], tenant))
+            continue;
+        if (!r->a->time_ms || r->b.list[i].ms <= r->a->time_ms)
+            *before = i;
+        else if (*after == r->b.n)
+            *after = i;
+    }
+}
+
+/* Fails if a damaged manifest may have what is wanted, rather than the backup i: the next one is
+ * `after`. */
+static int no_damage(const struct restore *r, size_t i, size_t after)
+{
+    for (size_t k = 0; k < r->b.damaged; k++) {
+        const struct fxa_damaged *bad = &r->b.bad[k];
+        if (bad->ms > r->b.list[i].ms && (after == r->b.n || bad->ms < r->b.list[after].ms))
+            return fxa_fail(r->a,
+                            "the manifest of a later backup, %s/%s.json, is damaged: to do without "
+                            "that backup, move this file away, and restore the one of %s",
+                            r->target, bad->stamp, r->b.list[i].stamp);
+    }
+    return FXA_OK;
+}
+
+/* The tenant has nothing from before the time. */
+static bool is_new(const struct restore *r, const json_t *part)
+{
+    const json_t *indexes = json_object_get(part, "indexes");
+    for (size_t i = 0; i < json_array_size(indexes); i++)
+        if ((int64_t)fxa_uint(json_array_get(indexes, i), "snapshot_ms") <= r->a->time_ms)
+            return false;
+    return true;
+}
+
+/* FXA_ABSENT: there was no such tenant at that time, as far as the backups say; `note` says so. */
+enum { FXA_ABSENT = -1 };
+
+/* Returns FXA_OK, FXA_ABSENT, or fails. */
 static int choose(const struct restore *r, const char *tenant, struct choice *c)
 {
     char time[FXA_TIME];
-    size_t after = 0;
-    *c = (struct choice){.i = r->b.n};
-    if (!r->a->time_ms) {
-        for (size_t i = r->b.n; i-- > 0 && c->i == r->b.n;)
-            if (part_of(r, i, tenant))
-                c->i = i;
-        return c->i < r->b.n ? FXA_OK : fxa_fail(r->a, "no backup has tenant '%s'", tenant);
-    }
-    while (after < r->b.n && r->b.list[after].ms <= r->a->time_ms)
-        after++;
-    bool before = after > 0 && part_of(r, after - 1, tenant);
+    size_t before, after;
+    around(r, tenant, &before, &after);
+    *c = (struct choice){.i = before, .removed = r->b.n};
     const json_t *part = part_of(r, after, tenant);
+    bool there = part_of(r, before, tenant) != NULL;
+    if (!r->a->time_ms) {
+        /* An older backup has a tenant that was removed since. */
+        while (c->i < r->b.n && !part_of(r, c->i, tenant))
+            c->i = c->i ? c->i - 1 : r->b.n;
+        return c->i < r->b.n ? no_damage(r, c->i, r->b.n)
+                             : fxa_fail(r->a, "no backup has tenant '%s'", tenant);
+    }
     const char *newer = part ? too_new(r, part) : NULL;
-    bool exact = before && r->b.list[after - 1].ms == r->a->time_ms;
+    bool exact = there && r->b.list[before].ms == r->a->time_ms;
     if (part && !newer && !exact) {
-        *c = (struct choice){.i = after, .cut = true};
+        *c = (struct choice){.i = after, .removed = before, .cut = true};
         snprintf(c->note, sizeof c->note, "as of %s", fxa_time(r->a->time_ms, time));
         return FXA_OK;
     }
-    if (!before && newer)
-        return fxa_fail(r->a,
-                        "tenant %s: the first backup after that time has a newer snapshot of '%s', "
-                        "and there is no backup before it",
-                        tenant, newer);
-    if (!before)
+    if (!there && newer) {
+        snprintf(c->note, sizeof c->note,
+                 "tenant %s: the first backup after that time has a newer snapshot of '%s', "
+                 "and there is no backup before it",
+                 tenant, newer);
+        return is_new(r, part) ? FXA_ABSENT : fxa_fail(r->a, "%s", c->note);
+    }
+    if (!there)
         return fxa_fail(r->a, "tenant %s: no backup reaches back to that time", tenant);
-    c->i = after - 1;
+    if (!exact && no_damage(r, before, after) != FXA_OK)
+        return FXA_WRONG;
+    c->cut = true; /* it may have changes that were made while it was taken */
     if (newer)
         snprintf(c->note, sizeof c->note,
                  "as of %s: later changes cannot be told apart, since the next backup has a newer "
@@ -95,6 +145,11 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
                  r->b.list[c->i].stamp, newer);
     else
         snprintf(c->note, sizeof c->note, "as of %s", r->b.list[c->i].stamp);
+    /* A snapshot that was taken while the backup was. */
+    if ((newer = too_new(r, part_of(r, before, tenant)))) {
+        size_t n = strlen(c->note);
+        snprintf(c->note + n, sizeof c->note - n, "; index '%s' has later changes", newer);
+    }
     return FXA_OK;
 }
 
@@ -142,7 +197,8 @@ static void tell_removed(struct restore *r, const struct choice *c, const char *
 {
     json_t *now = json_object(), *list = json_array();
     for (int k = 0; k < 2; k++) {
-        const json_t *indexes = json_object_get(part_of(r, c->i - (size_t)k, tenant), "indexes");
+        const json_t *indexes =
+            json_object_get(part_of(r, k ? c->removed : c->i, tenant), "indexes");
         for (size_t i = 0; i < json_array_size(indexes); i++) {
             const json_t *names = json_object_get(json_array_get(indexes, i), "names");
             for (size_t j = 0; j < json_array_size(names); j++) {
@@ -154,7 +210,7 @@ static void tell_removed(struct restore *r, const struct choice *c, const char *
                     fxa_say(r->a,
                             "  not restored: index '%s' was removed between the backups of %s and "
                             "%s",
-                            name, r->b.list[c->i - 1].stamp, r->b.list[c->i].stamp);
+                            name, r->b.list[c->removed].stamp, r->b.list[c->i].stamp);
                 }
             }
         }
@@ -168,8 +224,16 @@ static int restore_tenant(struct restore *r, const char *tenant)
     struct choice c;
     struct fxa_faults cut = {0};
     char dir[2 * PATH_MAX], name[FXS_TENANT_DIR], why[FXS_STORE_WHY];
-    if (choose(r, tenant, &c) != FXA_OK)
-        return FXA_WRONG;
+    int status = choose(r, tenant, &c);
+    if (status == FXA_ABSENT && r->a->tenant)
+        return fxa_fail(r->a, "%s", c.note);
+    if (status == FXA_ABSENT) {
+        fxa_say(r->a, "%s: it is not restored", c.note);
+        json_array_append_new(r->absent, json_string(tenant));
+        return FXA_OK;
+    }
+    if (status != FXA_OK)
+        return status;
     const json_t *part = part_of(r, c.i, tenant), *files = json_object_get(part, "files");
     if (fxs_tenant_dir(tenant, name) != 0)
         return fxa_fail(r->a, "'%s' cannot be the name of a tenant", tenant);
@@ -177,7 +241,7 @@ static int restore_tenant(struct restore *r, const char *tenant)
     if (mkdir(dir, 0700) != 0)
         return fxa_fail(r->a, "cannot make %s: %s", dir, strerror(errno));
     fx_bar_begin("restoring", bytes_of(part));
-    int status = copy(r, json_object_get(part, "database"), dir);
+    status = copy(r, json_object_get(part, "database"), dir);
     for (size_t i = 0; status == FXA_OK && i < json_array_size(files); i++)
         status = copy(r, json_array_get(files, i), dir);
     if (status != FXA_OK)
@@ -185,6 +249,8 @@ static int restore_tenant(struct restore *r, const char *tenant)
     if (c.cut && fxs_store_cut(dir, r->a->time_ms, fxa_fault, &cut, why) != FXS_STORE_OK)
         status = fxa_fail(r->a, "tenant %s: %s", tenant, why);
     fxa_faults_name(&cut, dir);
+    if (status == FXA_OK)
+        status = fxa_give(r->a, dir, &r->owner);
     fxa_sync_dir(dir);
     fx_bar_end();
     json_t *out = json_pack("{s:s, s:s, s:s}", "tenant", tenant, "backup", r->b.list[c.i].stamp,
@@ -194,10 +260,10 @@ static int restore_tenant(struct restore *r, const char *tenant)
     uint64_t changes = 0;
     for (size_t i = 0; i < cut.n; i++)
         changes += cut.list[i].f.count;
-    if (c.cut)
+    if (c.cut && (changes || c.removed < r->b.n))
         fxa_say(r->a, "  %" PRIu64 " changes after that time were left out", changes);
     json_object_set_new(out, "left_out", json_integer((json_int_t)changes));
-    if (c.cut && c.i > 0)
+    if (c.removed < r->b.n)
         tell_removed(r, &c, tenant, out);
     json_array_append_new(r->tenants, out);
     fxa_faults_free(&cut);
@@ -220,20 +286,19 @@ static int is_empty(struct fxa *a, const char *dir)
     return status;
 }
 
-/* All tenants of all backups that may be used. */
+/* All tenants that the backups have which may be used. */
 static json_t *tenants_of(const struct restore *r)
 {
     json_t *set = json_object();
-    size_t newest = r->b.n;
-    for (size_t i = 0; i < r->b.n; i++)
-        if (!r->a->time_ms || r->b.list[i].ms <= r->a->time_ms)
-            newest = i;
     for (size_t i = 0; i < r->b.n; i++) {
         const json_t *tenants = json_object_get(r->b.list[i].json, "tenants");
-        bool used = i == newest || (r->a->time_ms && (i == newest + 1 || newest == r->b.n) &&
-                                    r->b.list[i].ms > r->a->time_ms);
-        for (size_t k = 0; used && k < json_array_size(tenants); k++)
-            json_object_set_new(set, fxa_str(json_array_get(tenants, k), "tenant"), json_true());
+        for (size_t k = 0; k < json_array_size(tenants); k++) {
+            const char *tenant = fxa_str(json_array_get(tenants, k), "tenant");
+            size_t before, after;
+            around(r, tenant, &before, &after);
+            if (part_of(r, before, tenant) || (r->a->time_ms && part_of(r, after, tenant)))
+                json_object_set_new(set, tenant, json_true());
+        }
     }
     return set;
 }
@@ -253,8 +318,12 @@ static int restore_all(struct restore *r)
     for (void *i = json_object_iter(set); i && status == FXA_OK; i = json_object_iter_next(set, i))
         status = restore_tenant(r, json_object_iter_key(i));
     json_decref(set);
+    if (status == FXA_OK && !json_array_size(r->tenants))
+        status = fxa_fail(r->a, "%s has no backup for that time", r->target);
     if (status != FXA_OK)
         return status;
+    if (fxa_give(r->a, r->parts, &r->owner) != FXA_OK)
+        return FXA_WRONG;
     /* Complete: now it is a data directory. */
     fxa_sync_dir(r->parts);
     snprintf(path, sizeof path, "%s/tenants", r->dir);
@@ -269,6 +338,8 @@ static int run(struct fxa *a, char **operands)
     struct restore r = {.a = a, .target = operands[0], .dir = operands[1]};
     if (mkdir(r.dir, 0700) != 0 && errno != EEXIST)
         return fxa_fail(a, "cannot make %s: %s", r.dir, strerror(errno));
+    if (stat(r.dir, &r.owner) != 0)
+        return fxa_fail(a, "cannot read %s: %s", r.dir, strerror(errno));
     int lock = fxa_target_lock(a, r.target, false);
     if (lock < 0)
         return FXA_WRONG;
@@ -277,6 +348,7 @@ static int run(struct fxa *a, char **operands)
         return FXA_WRONG;
     }
     r.tenants = json_array();
+    r.absent = json_array();
     snprintf(r.parts, sizeof r.parts, "%s/%s", r.dir, unfinished);
     int status = mkdir(r.parts, 0700) == 0
                      ? restore_all(&r)
@@ -284,8 +356,9 @@ static int run(struct fxa *a, char **operands)
     if (status != FXA_OK)
         fxa_fail(a, "%s is not complete: remove it before you try again", r.dir);
     if (a->out)
-        json_object_set(a->out, "tenants", r.tenants);
+        json_object_set(a->out, "tenants", r.tenants), json_object_set(a->out, "absent", r.absent);
     json_decref(r.tenants);
+    json_decref(r.absent);
     fxa_backups_free(&r.b);
     close(lock);
     return status;

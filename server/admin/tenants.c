@@ -104,12 +104,48 @@ int fxa_lock(struct fxa *a, const char *data_dir)
         close(fd);
         return -1;
     }
+    /* Made by root, it would keep the server's user from starting. */
+    if (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) != 0) {
+        fxa_fail(a, "cannot change the owner of %s: %s", path, strerror(errno));
+        close(fd);
+        return -1;
+    }
     gethostname(host, sizeof host - 1);
     int n = snprintf(who, sizeof who, "process %d on %s (faissx-server %s)\n", (int)getpid(), host,
                      a->command->name);
     if (ftruncate(fd, 0) != 0 || pwrite(fd, who, (size_t)n, 0) != n)
         return fd; /* only for whoever wonders */
     return fd;
+}
+
+int fxa_give(struct fxa *a, const char *dir, const struct stat *owner)
+{
+    if (geteuid() != 0 || owner->st_uid == 0)
+        return FXA_OK;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    bool failed = !d;
+    for (struct dirent *e; !failed && (e = readdir(d));)
+        failed = strcmp(e->d_name, "..") != 0 &&
+                 fchownat(fd, e->d_name, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) != 0;
+    int error = errno;
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    return failed ? fxa_fail(a, "cannot change the owner of %s: %s", dir, strerror(error)) : FXA_OK;
+}
+
+bool fxa_is_unused(const char *dir)
+{
+    DIR *d = opendir(dir);
+    bool unused = d != NULL;
+    for (struct dirent *e; unused && (e = readdir(d));)
+        unused = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                 strcmp(e->d_name, "lock") == 0 || strncmp(e->d_name, "tmp-", 4) == 0;
+    if (d)
+        closedir(d);
+    return unused;
 }
 
 uint64_t fxa_dir_bytes(const char *dir)

@@ -20,10 +20,8 @@ static int verify_tenant(struct fxa *a, const char *tenant, const char *dir, voi
     struct fxa_faults found = {0};
     struct fxs_totals totals;
     char why[FXS_STORE_WHY], size[32];
-    struct stat st;
     fx_bar_begin("verifying", fxa_dir_bytes(dir));
-    snprintf(why, sizeof why, "%s/lock", dir);
-    bool fresh = stat(why, &st) != 0 && fxa_dir_bytes(dir) == 0; /* nothing was ever published */
+    bool fresh = fxa_is_unused(dir);
     enum fxs_store_rc rc =
         fresh ? FXS_STORE_OK : fxs_store_check(dir, fxa_fault, &found, &totals, why);
     if (fresh)
@@ -59,6 +57,7 @@ struct verified {
     json_t *seen; /* file: the text of what is wrong with it, or true */
     json_t *faults;
     unsigned wrong;
+    bool tenant; /* the one that is to be verified was seen */
 };
 
 /* Returns what is wrong with the file, or NULL. */
@@ -133,6 +132,7 @@ static void verify_backup(const struct fxa *a, struct verified *v, const struct 
         t = json_array_get(tenants, i);
         if (a->tenant && strcmp(a->tenant, fxa_str(t, "tenant")) != 0)
             continue;
+        v->tenant = true;
         f = json_object_get(t, "database");
         const char *what = check_file(v, f);
         if (what)
@@ -181,13 +181,15 @@ static int verify_target(struct fxa *a, const char *target)
     }
     v.seen = json_object();
     v.faults = json_array();
-    v.wrong = b.damaged;
+    v.wrong = (unsigned)b.damaged;
     fx_bar_begin("verifying", bytes_of(&b));
     for (size_t i = 0; i < b.n; i++)
         verify_backup(a, &v, &b.list[i]);
     fx_bar_end();
     if (!b.n)
         fxa_fail(a, "%s has no complete backup", target);
+    else if (a->tenant && !v.tenant)
+        v.wrong++, fxa_fail(a, "no backup has tenant '%s'", a->tenant);
     if (a->out) {
         json_object_set(a->out, "faults", v.faults);
         json_object_set_new(a->out, "backups", json_integer((json_int_t)b.n));

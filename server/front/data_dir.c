@@ -56,11 +56,10 @@ static int lock(struct fxs_front *f, const char *dir)
     }
     gethostname(host, sizeof host - 1);
     int n = snprintf(text, sizeof text, "process %d on %s\n", (int)getpid(), host);
-    if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)n) != n) {
-        close(fd);
-        return failed(dir, strerror(errno));
-    }
     f->data_lock = fd;
+    if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)n) != n)
+        fxs_log(FXS_WARN, "front", "event=lock-says-nothing path=%s why=\"%s\"", path,
+                strerror(errno)); /* with a full disk, searches go on */
     return 0;
 }
 

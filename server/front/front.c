@@ -144,12 +144,18 @@ int fxs_front_run(const struct fxs_options *options)
     struct fxs_front f = {.options = options, .epoll = -1, .data_lock = -1, .signals.fd = -1};
     char why[512];
     int status = 1;
+    if (options->auth_keys || options->auth_file || options->curve_secret_file)
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no key in a file */
     if (fxs_auth_load(&f.auth, options, why, sizeof why) != 0 ||
         fxs_secure_load(&f.secure, options, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: %s\n", why);
         fxs_auth_free(f.auth);
         return 1;
     }
+    /* Engines inherit the environment.  They run FAISS on files that clients have sent: keys of
+     * other tenants must not be there. */
+    unsetenv("FAISSX_AUTH_KEYS");
+    unsetenv("FAISSX_API_KEY");
     f.now = f.started = clock_ms();
     /* For the engines, whose glibc reads this when they start: adding vectors takes a quarter less
      * time if the kernel gives huge pages on request (transparent_hugepage is "madvise"). */

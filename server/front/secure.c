@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -128,7 +127,6 @@ int fxs_secure_load(struct fxs_secure **s, const struct fxs_options *o, char *wh
     fx_curve_key_text(new->keys.own_public, text);
     fxs_log(FXS_INFO, "front", "event=curve public-key=%s clients=%u required=%d", text,
             HASH_COUNT(new->clients), o->require_encryption);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no secret key in a file */
     *s = new;
     return 0;
 }

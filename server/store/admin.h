@@ -30,6 +30,9 @@ enum fxs_store_rc fxs_why(enum fxs_store_rc rc, char *why, const char *format, .
 /* Opens the store in `dir` for reading only: fxs_store_entries, fxs_snapshot_read and
  * fxs_store_replay work on it.  FXS_STORE_NONE: there is no store. */
 enum fxs_store_rc fxs_store_view(struct fxs_store **s, const char *dir, char *why);
+/* The same, but if rows are missing after a power loss, they are not added first: the store stays
+ * as it is. */
+enum fxs_store_rc fxs_store_look(struct fxs_store **s, const char *dir, char *why);
 
 /* Returns whether a process has the lock of a store or data directory, and which (FXS_WHO bytes).
  */

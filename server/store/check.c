@@ -35,6 +35,8 @@ struct check {
     size_t nnewest;
     const struct fxs_entry *entry;
     bool memory, unlisted;
+    enum fxs_store_rc rc; /* what kept the check from being made, and why */
+    char *why;
 };
 
 static void pause_a_little(void)
@@ -79,6 +81,8 @@ static void check_pages(struct check *c)
     char text[FXS_STORE_WHY], page[FXS_PAGE_SIZE];
     struct stat st;
     int fd = openat(c->s->dir, "store.db", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno != ENOENT)
+        return; /* opening it as a database says what is wrong */
     if (fd < 0) {
         fxs_why(FXS_STORE_DAMAGED, text, "store.db: %s", strerror(errno));
         fault(c, FXS_FAULT_DATABASE, "store.db", text);
@@ -195,6 +199,10 @@ static bool check_once(struct check *c, const struct fxs_entry *e, bool last)
     }
     enum fxs_store_rc snapshot = check_snapshot(c->s, e->id, &before, why);
     rc = fxs_chain(c->s, e->id, before.position, count_record, n, &end, records);
+    if (snapshot == FXS_STORE_MEMORY || rc == FXS_STORE_MEMORY) {
+        c->rc = fxs_why(FXS_STORE_MEMORY, c->why, "%s", rc == FXS_STORE_MEMORY ? records : why);
+        return true;
+    }
     if (rc == FXS_STORE_OK && end < before.last) {
         rc = FXS_STORE_DAMAGED;
         fxs_why(rc, records, "record %" PRIu64 " is missing", before.last);
@@ -224,7 +232,7 @@ static int check_entry(void *ctx, const struct fxs_entry *e)
     c->totals->entries++;
     while (!check_once(c, e, ++tries == TRIES))
         ;
-    return 0;
+    return c->rc != FXS_STORE_OK;
 }
 
 /* What is set aside is of an entry; reported with its names. */
@@ -350,6 +358,8 @@ static enum fxs_store_rc check_tables(struct check *c, char *why)
     bool broken = false;
     fxs_scan_integrity(c->s->reader, of_integrity, c);
     enum fxs_store_rc rc = fxs_store_entries(c->s, check_entry, c, why);
+    if (c->rc != FXS_STORE_OK)
+        return c->rc;
     if (rc == FXS_STORE_DAMAGED) {
         c->unlisted = true;
         fault(c, FXS_FAULT_DATABASE, "store.db", "the list of indexes cannot be read completely");
@@ -367,23 +377,23 @@ static enum fxs_store_rc check_tables(struct check *c, char *why)
 enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ctx,
                                   struct fxs_totals *totals, char *why)
 {
-    struct check c = {.report = report, .ctx = ctx, .totals = totals};
-    char text[FXS_STORE_WHY], path[PATH_MAX];
+    struct check c = {.report = report, .ctx = ctx, .totals = totals, .why = why};
+    char text[FXS_STORE_WHY];
     memset(totals, 0, sizeof *totals);
     enum fxs_store_rc rc = fxs_view_dir(&c.s, dir, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    snprintf(path, sizeof path, "%s/store.db", c.s->path);
     check_pages(&c);
     if (fxs_view_log(c.s, text) != FXS_STORE_OK)
         fault(&c, FXS_FAULT_DATABASE, "store.db-wal", text);
-    rc = fxs_db_view(&c.s->reader, path, text);
-    if (rc == FXS_STORE_NEWER || rc == FXS_STORE_MEMORY) {
-        fxs_why(rc, why, "%s", text);
-    } else if (rc != FXS_STORE_OK) {
-        if (access(path, F_OK) == 0) /* else it was reported */
-            fault(&c, FXS_FAULT_DATABASE, "store.db", text);
+    rc = fxs_view_database(c.s, text);
+    if (rc == FXS_STORE_NONE) {
+        rc = FXS_STORE_OK; /* it was reported */
+    } else if (rc == FXS_STORE_DAMAGED) {
+        fault(&c, FXS_FAULT_DATABASE, "store.db", text);
         rc = FXS_STORE_OK;
+    } else if (rc != FXS_STORE_OK) {
+        fxs_why(rc, why, "%s", text);
     } else {
         rc = check_tables(&c, why);
         if (rc == FXS_STORE_OK)

@@ -18,6 +18,9 @@ enum fxs_store_rc fxs_db_open(struct fxs_db **db, const char *path, char *why);
 enum fxs_store_rc fxs_db_view(struct fxs_db **db, const char *path, char *why);
 /* `tidy`: the write-ahead log is moved into the database first.  Without it nothing is written. */
 void fxs_db_close(struct fxs_db *db, bool tidy);
+/* Closing it will leave the write-ahead log, empty, and the memory that readers share: with these
+ * files, opening the database needs no space, so that it can be read on a full disk. */
+void fxs_db_keep_files(struct fxs_db *db);
 
 enum fxs_store_rc fxs_db_begin(struct fxs_db *db, char *why);
 /* `later`: it is not synced, and durable with the next commit that is. */

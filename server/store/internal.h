@@ -205,6 +205,9 @@ enum fxs_store_rc fxs_row_load(struct fxs_store *s, struct fxs_row *row, struct 
 
 /* view.c: opens the directory only; s->reader stays NULL. */
 enum fxs_store_rc fxs_view_dir(struct fxs_store **s, const char *dir, char *why);
+/* Opens its database.  FXS_STORE_NONE: it is missing; FXS_STORE_DAMAGED: it is lost.  Of any other
+ * error it is not known whether there is damage. */
+enum fxs_store_rc fxs_view_database(struct fxs_store *s, char *why);
 /* Calls f for each file of the directory.  Ends early if it returns false. */
 enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const char *name),
                                 void *ctx, char *why);

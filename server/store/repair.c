@@ -51,13 +51,22 @@ struct found *fxs_repair_add(struct repair *r, uint64_t id)
     return f;
 }
 
+/* Returns whether the file is good.  If that cannot be known, r->rc says why. */
 static bool examine(struct repair *r, const char *file, struct fxs_snapshot_info *i)
 {
+    char why[FXS_STORE_WHY];
+    memset(i, 0, sizeof *i);
     int fd = openat(r->old->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool good = fd >= 0 && fxs_snapshot_examine(r->old->path, fd, file, i, NULL) == FXS_STORE_OK;
-    if (fd >= 0)
-        close(fd);
-    return good;
+    if (fd < 0) {
+        if (errno != ENOENT && errno != ELOOP && errno != EIO)
+            r->rc = fxs_io_error(r->why, "open", file);
+        return false;
+    }
+    enum fxs_store_rc rc = fxs_snapshot_examine(r->old->path, fd, file, i, why);
+    close(fd);
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED)
+        r->rc = fxs_why(rc, r->why, "%s", why);
+    return rc == FXS_STORE_OK;
 }
 
 /* --- which entries there are --- */
@@ -83,7 +92,7 @@ static int take_entry(void *ctx, sqlite3_stmt *st)
     }
     if (f->note_size)
         memcpy(f->note, sqlite3_column_blob(st, 7), f->note_size);
-    return 0;
+    return r->rc != FXS_STORE_OK;
 }
 
 /* A snapshot file that the database does not have: of an entry whose own is damaged, or of one
@@ -98,7 +107,7 @@ static bool take_file(void *ctx, const char *name)
         if (strcmp(r->found[k].file, name) == 0)
             return true;
     if (!examine(r, name, &i))
-        return true;
+        return r->rc == FXS_STORE_OK;
     struct found *f = fxs_repair_find(r, i.entry);
     /* The database may have lost a newer snapshot. */
     bool newer = f && (!f->good || (i.position > f->info.position && (!f->listed || r->log_lost)));
@@ -216,18 +225,26 @@ static void note(struct repair *r, enum fxs_fault_kind kind, const char *text)
     r->report(r->ctx, &(struct fxs_fault){.kind = kind, .file = "store.db", .text = text});
 }
 
+/* f has put into r->rc what went wrong in it. */
+static void scan(struct repair *r, enum fxs_scan what, int (*f)(void *ctx, sqlite3_stmt *st),
+                 bool *broken)
+{
+    if (r->rc != FXS_STORE_OK || !r->old->reader)
+        return;
+    char why[FXS_STORE_WHY];
+    enum fxs_store_rc rc = fxs_scan(r->old->reader, what, f, r, broken, why);
+    if (rc != FXS_STORE_OK && r->rc == FXS_STORE_OK)
+        r->rc = fxs_why(rc, r->why, "%s", why);
+}
+
 static enum fxs_store_rc take_tables(struct repair *r)
 {
     bool broken = false, answers = true;
-    if (r->old->reader) {
-        r->rc = fxs_scan(r->old->reader, FXS_SCAN_NAMES, take_name, r, &broken, r->why);
-        if (broken)
-            note(r, FXS_LOST_NAMES, "some names cannot be read");
-        if (r->rc == FXS_STORE_OK)
-            r->rc = fxs_scan(r->old->reader, FXS_SCAN_ANSWERS, take_answer, r, &answers, r->why);
-        if (r->rc == FXS_STORE_OK)
-            r->rc = fxs_scan(r->old->reader, FXS_SCAN_ASIDE, take_aside, r, &broken, r->why);
-    }
+    scan(r, FXS_SCAN_NAMES, take_name, &broken);
+    if (broken)
+        note(r, FXS_LOST_NAMES, "some names cannot be read");
+    scan(r, FXS_SCAN_ANSWERS, take_answer, &answers);
+    scan(r, FXS_SCAN_ASIDE, take_aside, &broken);
     if (answers || r->lost_answers)
         note(r, FXS_LOST_ANSWERS,
              answers ? "answers to some requests are lost"
@@ -243,8 +260,7 @@ static enum fxs_store_rc take_tables(struct repair *r)
 static void find_entries(struct repair *r)
 {
     r->unlisted = true;
-    if (r->old->reader)
-        r->rc = fxs_scan(r->old->reader, FXS_SCAN_ENTRIES, take_entry, r, &r->unlisted, r->why);
+    scan(r, FXS_SCAN_ENTRIES, take_entry, &r->unlisted);
     if (r->rc == FXS_STORE_OK) {
         enum fxs_store_rc rc = fxs_each_file(r->old, take_file, r, r->why);
         r->rc = r->rc ? r->rc : rc;
@@ -336,15 +352,11 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
         r.rc = fxs_io_error(why, "make the directory", to);
         goto out;
     }
-    snprintf(path, sizeof path, "%s/store.db", r.old->path);
-    enum fxs_store_rc rc =
-        access(path, F_OK) ? FXS_STORE_NONE : fxs_db_view(&r.old->reader, path, why);
-    if (rc == FXS_STORE_NEWER) {
+    enum fxs_store_rc rc = fxs_view_database(r.old, why);
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED && rc != FXS_STORE_NONE) {
         r.rc = rc;
         goto failed;
     }
-    if (rc != FXS_STORE_OK)
-        r.old->reader = NULL;
     snprintf(path, sizeof path, "%s/store.db", to);
     (void)((r.rc = fxs_view_dir(&r.new, to, why)) || (r.rc = fxs_db_create(path, why)) ||
            (r.rc = fxs_db_open(&r.db, path, why)) || (r.rc = build(&r)));

@@ -95,6 +95,10 @@ void fxs_salvage_entry(struct repair *r, struct found *f)
         rc = fxs_chain(r->old, f->id, f->end, take_record, r, &f->end, text);
     if (r->rc != FXS_STORE_OK)
         return;
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED) {
+        r->rc = fxs_why(rc, r->why, "%s", text);
+        return;
+    }
     uint64_t head = head_of(r, f->id);
     if (!r->old->reader)
         rc = fxs_why(FXS_STORE_DAMAGED, text, "the changes since its snapshot are lost");
@@ -171,6 +175,10 @@ static void take_stream(struct repair *r)
     }
     (void)(rc || (rc = fxs_db_stream(r->old->reader, &at, text)) ||
            (rc = fxs_db_newest(r->old->reader, &number, &entry, text)));
+    if (rc == FXS_STORE_MEMORY) {
+        r->rc = fxs_why(rc, r->why, "%s", text);
+        return;
+    }
     if (rc != FXS_STORE_OK) {
         note(r, "store.db", text);
         return;

@@ -281,6 +281,13 @@ enum fxs_store_rc fxs_db_view(struct fxs_db **out, const char *path, char *why)
     return FXS_STORE_OK;
 }
 
+void fxs_db_keep_files(struct fxs_db *db)
+{
+    int keep = 1;
+    sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    run(db, "PRAGMA journal_size_limit=0", NULL);
+}
+
 void fxs_db_close(struct fxs_db *db, bool tidy)
 {
     if (!db)

@@ -273,6 +273,8 @@ void fxs_store_close(struct fxs_store *s)
         return;
     fxs_writer_stop(s);
     fxs_db_close(s->reader, false);
+    if (s->tidy)
+        fxs_db_keep_files(s->writer);
     fxs_db_close(s->writer, s->tidy);
     fxs_segment_close(s);
     fxs_mark_close(s);

@@ -43,23 +43,36 @@ enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why)
     return fxs_mark_verify(s, why);
 }
 
-enum fxs_store_rc fxs_store_view(struct fxs_store **out, const char *dir, char *why)
+enum fxs_store_rc fxs_view_database(struct fxs_store *s, char *why)
 {
     char path[PATH_MAX];
-    fxs_stream_settle(dir);
+    snprintf(path, sizeof path, "%s/store.db", s->path);
+    if (faccessat(s->dir, "store.db", F_OK, 0) != 0)
+        return fxs_why(errno == ENOENT ? FXS_STORE_NONE : FXS_STORE_FAILED, why, "%s: %s", path,
+                       strerror(errno));
+    return fxs_db_view(&s->reader, path, why);
+}
+
+enum fxs_store_rc fxs_store_look(struct fxs_store **out, const char *dir, char *why)
+{
     enum fxs_store_rc rc = fxs_view_dir(out, dir, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    snprintf(path, sizeof path, "%s/store.db", (*out)->path);
-    if (faccessat((*out)->dir, "store.db", F_OK, 0) != 0)
-        rc = fxs_why(FXS_STORE_NONE, why, "%s: %s", path, strerror(errno));
-    else if ((rc = fxs_view_log(*out, why)) == FXS_STORE_OK)
-        rc = fxs_db_view(&(*out)->reader, path, why);
+    if (faccessat((*out)->dir, "store.db", F_OK, 0) == 0) /* else that is what is wrong */
+        rc = fxs_view_log(*out, why);
+    if (rc == FXS_STORE_OK)
+        rc = fxs_view_database(*out, why);
     if (rc != FXS_STORE_OK) {
         fxs_store_close(*out);
         *out = NULL;
     }
     return rc;
+}
+
+enum fxs_store_rc fxs_store_view(struct fxs_store **out, const char *dir, char *why)
+{
+    fxs_stream_settle(dir);
+    return fxs_store_look(out, dir, why);
 }
 
 int fxs_store_in_use(const char *dir, char *who)

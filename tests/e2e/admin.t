@@ -25,6 +25,7 @@ verify a b|faissx-server verify: unexpected operand 'b'
 verify --keep 3 a|faissx-server verify: unknown or ambiguous option '--keep'
 backup a|faissx-server backup: missing operand; expected 'DIR TARGET'
 backup --keep 0 a b|faissx-server backup: --keep needs a number from 1 to 1000000, not '0'
+backup --keep 4294967297 a b|faissx-server backup: --keep needs a number from 1 to 1000000, not '4294967297'
 restore --time yesterday a b|faissx-server restore: --time needs a time such as 2026-01-31T23:59:59Z, not 'yesterday'
 restore --time|faissx-server restore: a value is missing after '--time'
 repair|faissx-server repair: missing operand; expected 'DIR'
@@ -176,6 +177,20 @@ serves flat=137 ivf=1800 whole=1800
 snapshot=$(cd "$data/$store" && ls -S -- *.faiss | sed -n 2p) # of flat: neither the largest nor the smallest
 d=$TMP/d/$store
 
+begin "a database that cannot be opened now"
+rm -f "$d"/store.db-*
+mkdir "$d/store.db-wal"
+contents >"$TMP/before"
+for command in verify repair; do
+    said=$(admin $command "$TMP/d")
+    is "$what: $command fails" $? 1
+    like "$what: $command says why" "$said" '^faissx-server [a-z]+: tenant default: .*store.db: unable to open'
+    is "$what: $command does not take it for damage" "$(printf '%s\n' "$said" | grep -c 'DAMAGED\|damaged\|lost')" 0
+done
+contents >"$TMP/after"
+same "$what: nothing is changed" "$TMP/before" "$TMP/after"
+is "$what: nothing is added" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock tenants "
+
 begin "a byte of a snapshot"
 flip "$d/$snapshot" 4000
 found "^  damaged: .*/$snapshot has a wrong checksum; this affects all of index 'flat'\$"
@@ -284,6 +299,26 @@ begin "a database's log that is gone"
 rm "$d/store.db-wal"
 found "store.db-wal had [0-9]+ durable pages"
 
+# Power is lost: the rows of large changes were not synced yet.
+start_server --data-dir "$data"
+client 'read 0 faissx://ivf' 'add 0 600' >"$TMP/out"
+size=$(stat -c %s "$data/$store/store.db-wal")
+client 'read 0 faissx://ivf' 'add 0 700' >"$TMP/out"
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+wait_for engine_ended
+sleep 1
+begin "a server whose power was lost"
+cut "$d/store.db-wal" "$size"
+touch "$d/99-0-abcdefab.faiss"
+for damage in no one; do
+    [ $damage = no ] || flip "$d/$snapshot" 4000
+    contents >"$TMP/before"
+    like "$what, $damage damage: verify sees its large changes" "$(admin verify "$TMP/d")" "^tenant default: 3 indexes, "
+    contents >"$TMP/after"
+    same "$what, $damage damage: verify changes nothing" "$TMP/before" "$TMP/after"
+done
+
 # --- what is not damage ---
 
 begin "a file that nothing needs"
@@ -291,3 +326,19 @@ cp "$d/$snapshot" "$d/99-0-abcdefab.faiss"
 said=$(admin verify "$TMP/d")
 is "$what: exit status" $? 0
 like "$what: it is named" "$said" '^  note: nothing refers to 99-0-abcdefab.faiss$'
+
+# --- as root, for a server that is another user ---
+
+if [ "$(id -u)" = 0 ]; then
+    begin "a page of a store of another user"
+    flip "$d/store.db" 7000
+    chown -R 65534:65534 "$TMP/d"
+    rm "$TMP/d/lock"
+    ok "$what: root repairs it" admin repair "$TMP/d"
+    is "$what: all is still that user's" "$(find "$TMP/d" ! -user 65534)" ""
+    ok "$what: a backup" admin backup "$data" "$TMP/target"
+    mkdir "$TMP/theirs"
+    chown 65534:65534 "$TMP/theirs"
+    ok "$what: root restores it into that user's directory" admin restore --time "$(date +%Y-%m-%dT%T)" "$TMP/target" "$TMP/theirs"
+    is "$what: all is that user's" "$(find "$TMP/theirs" ! -user 65534)" ""
+fi

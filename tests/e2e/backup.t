@@ -182,6 +182,28 @@ said=$(admin restore --time 2001-01-01T00:00 "$target" "$TMP/r")
 is "a time before everything" $? 1
 like "it says that there is no backup for it" "$said" 'and there is no backup before it'
 
+# A backup has changes that were made after its time, while it was taken: here, while it waits for
+# somebody to write what looks like a manifest.
+client 'new 0 Flat' 'add 0 100' 'write 0 faissx://slow' >"$TMP/out"
+admin backup "$data" "$TMP/slow" >/dev/null
+rm "$TMP"/slow/*.json
+fifo=$TMP/slow/2001-01-01T00:00:00.000Z.json
+mkfifo "$fifo"
+admin backup "$data" "$TMP/slow" >"$TMP/said" &
+slow=$!
+sleep 0.5
+client 'read 0 faissx://slow' 'add 0 7' >"$TMP/out"
+: >"$fifo"
+rm "$fifo"
+ok "a slow backup" wait $slow
+stamp=$(cd "$TMP/slow" && ls ./*.json | sed 's/^..//; s/.json$//')
+for time in '' "$stamp"; do
+    rm -rf "$TMP/r"
+    admin restore ${time:+--time "$time"} "$TMP/slow" "$TMP/r" >"$TMP/said" || diag "$(cat "$TMP/said")"
+    is "restored${time:+ to its time}, it has what belongs to it" "$(restored slow "$TMP/r")" "$([ "$time" ] && echo 100 || echo 107)"
+done
+like "it says so" "$(cat "$TMP/said")" '^  1 changes after that time were left out'
+
 # A request that is left out must not be answered as if it had been carried out: the restored store is
 # good, and has no answers to it.
 at "$t1" >/dev/null
@@ -223,6 +245,27 @@ is "a damaged snapshot is not backed up" $? 1
 like "it says which file is damaged" "$said" "^faissx-server backup: tenant default: .*\.faiss has a wrong checksum; 'faissx-server verify' says more"
 is "there is no backup then" "$(ls "$TMP"/target4/*.json 2>/dev/null)" ""
 
+# A backup without a tenant would be kept in the place of good ones that have it.
+rm -rf "$TMP/damaged"
+cp -a "$data" "$TMP/damaged"
+ok "a backup of a copy" admin backup "$TMP/damaged" "$TMP/target5"
+mkdir "$TMP/database"
+mv "$TMP"/damaged/tenants/default/store.db* "$TMP/database"
+said=$(admin backup --keep 1 "$TMP/damaged" "$TMP/target5")
+is "a tenant whose database is lost" $? 1
+like "it says so" "$said" "^faissx-server backup: tenant default: .*store.db: No such file or directory"
+is "the backup before is kept" "$(ls "$TMP"/target5/*.json | wc -l)" 1
+mv "$TMP"/database/* "$TMP/damaged/tenants/default"
+mkdir "$TMP/damaged/tenants/new"
+touch "$TMP/damaged/tenants/new/lock"
+ok "a tenant that has never published anything is no fault" admin backup "$TMP/damaged" "$TMP/target5"
+ok "for verify neither" admin verify "$TMP/damaged"
+like "nor for repair" "$(admin repair "$TMP/damaged")" '^tenant new: nothing is damaged$'
+cp -a "$TMP/damaged/tenants/default" "$TMP/damaged/tenants/_ff"
+said=$(admin backup "$TMP/damaged" "$TMP/target5" | tr -d '\377')
+like "a tenant whose name is not UTF-8" "$said" 'its name is not UTF-8, so no backup can have it$'
+is "is not left out silently" "$(ls "$TMP"/target5/*.json | wc -l)" 2
+
 # --- tenants ---
 
 printf '{"k1": "One Two", "k2": "other"}' >"$TMP/keys"
@@ -241,3 +284,51 @@ start_server --data-dir "$TMP/r3" --auth-file "$TMP/keys"
 is "it has its index" "$(FAISSX_API_KEY=k1 client 'read 0 faissx://mine' 'total 0' | tail -n 1)" "total 0: 51"
 is "the other has none" "$("$BUILD/bin/faissx" list --server "$SERVER" --api-key k2)" ""
 ok "the server stops" stop_server
+
+# --- backups of one tenant ---
+
+target=$TMP/target3
+rm -rf "$TMP/r3" "$TMP/r4"
+ok "a backup of one tenant" admin backup --tenant 'One Two' --keep 1 "$TMP/data3" "$target"
+is "the one that has the other tenant is kept" "$(ls "$target"/*.json | wc -l)" 2
+ok "restore of all" admin restore "$target" "$TMP/r4"
+is "has both" "$(ls "$TMP/r4/tenants" | tr '\n' ' ')" "_4fne_20_54wo other "
+ok "another backup of one" admin backup --tenant 'One Two' --keep 1 "$TMP/data3" "$target"
+is "takes the place of the one before" "$(ls "$target"/*.json | wc -l)" 2
+said=$(admin verify --tenant none "$target")
+is "verify of a tenant that no backup has" $? 1
+like "says so" "$said" "^faissx-server verify: no backup has tenant 'none'\$"
+
+# A damaged manifest.
+ok "a full backup" admin backup "$TMP/data3" "$target"
+time=$(basename "$(ls "$target"/*.json | tail -n 1)" .json)
+rm -rf "$TMP/r4"
+sleep 0.1
+ok "a later one" admin backup "$TMP/data3" "$target"
+newest=$(ls "$target"/*.json | tail -n 1)
+flip "$newest" 100
+said=$(admin restore "$target" "$TMP/r4")
+is "the newest manifest is damaged" $? 1
+like "it is named, and what to do" "$said" \
+    "the manifest of a later backup, $newest, is damaged: to do without that backup, move this file away"
+rm -rf "$TMP/r4"
+like "the first error is in the JSON" "$(admin restore --json "$target" "$TMP/r4")" '"error": ".* is damaged"'
+rm -rf "$TMP/r4"
+ok "a time that does not need it" admin restore --time "$time" "$target" "$TMP/r4"
+rm -rf "$TMP/r4"
+mv "$newest" "$TMP"
+ok "without it" admin restore "$target" "$TMP/r4"
+
+# A tenant that is new.
+printf '{"k1": "One Two", "k2": "other", "k3": "new"}' >"$TMP/keys"
+time=$(now)
+sleep 0.1
+start_server --data-dir "$TMP/data3" --auth-file "$TMP/keys"
+FAISSX_API_KEY=k3 client 'new 0 Flat' 'add 0 5' 'write 0 faissx://mine' >"$TMP/out"
+ok "a backup with a new tenant" admin backup "$TMP/data3" "$target"
+stop_server
+rm -rf "$TMP/r4"
+said=$(admin restore --time "$time" "$target" "$TMP/r4")
+is "a time before it was there" $? 0
+like "it is left out, and named" "$said" '^tenant new: .* has a newer snapshot of .mine., .*: it is not restored$'
+is "the others are there" "$(ls "$TMP/r4/tenants" | tr '\n' ' ')" "_4fne_20_54wo other "

@@ -77,6 +77,11 @@ for fx_space in free full; do
 done
 kill -9 "$(stat_of pid)"
 is "after the engine was killed with the disk full, too" "$(seen)" "$before"
+stop_server
+: >"$data/lock"
+fill
+start_server --again --data-dir "$data"
+is "after a clean stop with the disk full, too" "$(seen)" "$before"
 client 'read 0 faissx://full' 'add 0 1000' >"$TMP/out"
 like "a change is refused" "$(cat "$TMP/out")" 'was not made: the server.s disk is full'
 free_space

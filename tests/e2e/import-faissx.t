@@ -24,8 +24,13 @@ printf '{"index_id": "%s", "dimension": 16}' 'ünï \"x\"' >"$from/hnsw.json"
 ok "there are results to compare" [ -n "$flat" ] && [ -n "$ivf" ] && [ -n "$hnsw" ]
 
 like "a rehearsal" "$(import --dry-run "$from" "$data")" '^can import 3 of 3 indexes$'
+is "which makes nothing" "$(ls -d "$data" 2>&1)" "ls: cannot access '$data': No such file or directory"
 out=$(import "$from" "$data")
 is "all are imported" $? 0
+ls -lR --time-style=full-iso "$data" | grep -v store.db-shm >"$TMP/before"
+like "a rehearsal of a second time" "$(import --dry-run "$from" "$data")" '^can import 0 of 3 indexes$'
+ls -lR --time-style=full-iso "$data" | grep -v store.db-shm >"$TMP/after"
+same "it changes nothing" "$TMP/before" "$TMP/after"
 like "each is named" "$out" '^a/b.1: 500 vectors of 16 dimensions$'
 out=$(import "$from" "$data")
 is "a second time is an error" $? 1
@@ -68,3 +73,12 @@ like "a long name" "$out" 'long.json: "index_id" cannot be a name here: it must 
 like "a directory with nothing" "$(mkdir "$TMP/empty"; import "$TMP/empty" "$data")" 'it has no .json$'
 like "no directory" "$(import "$TMP/none" "$data")" 'none is not a directory$'
 is "the other tenant has none of these" "$("$BUILD/faissx-server" verify --tenant default "$data" >/dev/null 2>&1; echo $?)" 0
+
+# As root, for a server that is another user.
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$TMP/theirs"
+    chown 65534:65534 "$TMP/theirs"
+    import "$from" "$TMP/theirs" >"$TMP/out"
+    like "root imports" "$(cat "$TMP/out")" '^imported 1 of 8 indexes$'
+    is "the owner of the directory has all" "$(find "$TMP/theirs" ! -user 65534)" ""
+fi

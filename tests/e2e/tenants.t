@@ -109,6 +109,19 @@ like "each engine leads a session of the operating system" "$sessions" '^[2-9] o
 is "no key is in the log" "$(grep -c 'key-[abc]' "$SERVER_LOG")" 0
 ok "the server stops" stop_server
 
+# --- keys in the environment ---
+
+FAISSX_AUTH_KEYS=key-1:alpha,key-2:beta
+export FAISSX_AUTH_KEYS
+start_server
+unset FAISSX_AUTH_KEYS
+engine=$(stat_of pid key-1)
+ok "keys from the environment are known" [ -n "$engine" ]
+is "an engine does not get them" "$(tr '\0' '\n' <"/proc/$engine/environ" | grep -c 'key-[12]')" 0
+is "nor does a core dump of the front: there is none" \
+    "$(sed -n 's/^Max core file size  *//p' "/proc/$SERVER_PID/limits" | tr -s ' ')" "0 0 bytes "
+ok "the server stops" stop_server
+
 # --- keys that cannot be ---
 
 refused() {

@@ -131,12 +131,16 @@ static void read_files(const char *dir)
     for (struct dirent *e; (e = readdir(d));) {
         struct file *f = &original.files[original.n];
         struct stat st;
-        /* store.db-shm is made again. */
+        /* store.db-shm is made again, and so is an empty log. */
         if (e->d_name[0] == '.' || strcmp(e->d_name, "lock") == 0 || strstr(e->d_name, "-shm"))
             continue;
         snprintf(f->name, sizeof f->name, "%.63s", e->d_name);
         int fd = openat(dirfd(d), e->d_name, O_RDONLY);
         assert_int_equal(fstat(fd, &st), 0);
+        if (!st.st_size) {
+            close(fd);
+            continue;
+        }
         f->size = (size_t)st.st_size;
         f->data = malloc(f->size + 1);
         assert_int_equal(read(fd, f->data, f->size), st.st_size);
