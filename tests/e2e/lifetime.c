@@ -135,6 +135,52 @@ static void replicas(void)
     CALL(WORKS, F(Index_free)(r));
 }
 
+/* The index within another is changed without the whole. */
+static void uneven(void)
+{
+    idx_t all[N], got[4];
+    FaissIDSelectorRange *range;
+    MUST(F(IDSelectorRange_new)(&range, 0, 5));
+    for (int i = 0; i < N; i++)
+        all[i] = 1000 + i;
+    for (int refined = 0; refined < 2; refined++) {
+        FaissIndex *sub = flat(), *whole = NULL;
+        if (refined) {
+            MUST(F(IndexRefineFlat_new)((FaissIndexRefineFlat **)&whole, sub));
+            MUST(F(Index_add)(whole, 10, x));
+        } else {
+            MUST(F(IndexIDMap_new)((FaissIndexIDMap **)&whole, sub));
+            MUST(F(Index_add_with_ids)(whole, 10, x, all));
+        }
+        CODE(WORKS, F(Index_search)(whole, 1, x, 4, out, got));
+        for (int i = 0; i < 20; i++)
+            MUST(F(Index_add)(sub, N, x));
+        CODE(FAILS, F(Index_search)(whole, 1, x + 99 * D, 4, out, got));
+        CODE(FAILS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
+        FaissIndex *shard = shards();
+        MUST(F(IndexShards_add_shard)(shard, whole));
+        CODE(FAILS, F(Index_search)(shard, 1, x + 99 * D, 4, out, got));
+        F(Index_free)(shard);
+        F(Index_free)(whole);
+        F(Index_free)(sub);
+    }
+    FaissIndex *sub = flat(), *whole = NULL;
+    MUST(F(IndexIDMap2_new)((FaissIndexIDMap2 **)&whole, sub));
+    MUST(F(Index_add_with_ids)(whole, 10, x, all));
+    CODE(WORKS, F(Index_reconstruct)(whole, 1003, out));
+    CODE(WORKS, F(Index_reset)(sub));
+    CODE(FAILS, F(Index_reconstruct)(whole, 1003, out));
+    CODE(FAILS, F(Index_compute_residual)(whole, x, out, 1003));
+    CODE(ENDS, F(Index_search)(whole, 1, x, 4, out, got));
+    CODE(WORKS, F(Index_reset)(whole));
+    CODE(WORKS, F(Index_add_with_ids)(whole, 10, x, all));
+    CODE(WORKS, F(Index_search)(whole, 1, x, 4, out, got));
+    CODE(WORKS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
+    F(Index_free)(whole);
+    F(Index_free)(sub);
+    F(IDSelectorRange_free)(range);
+}
+
 static void hollow(void)
 {
     FaissIndex *all[3] = {NULL};
@@ -254,6 +300,7 @@ int main(int argc, char **argv)
     two_owners();
     shard_rings();
     replicas();
+    uneven();
     hollow();
     transforms();
     spaces();

@@ -195,6 +195,57 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
                           r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
+static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use);
+
+static int part_fits(struct fxe_req *r, FaissIndex *index, const struct fxe_obj *o,
+                     FaissIndex *part, struct fxe_obj *part_o, enum fxe_use use)
+{
+    int cls = o ? o->cls : FX_CLASS_Index;
+    int64_t have = fxe_api()->Index_ntotal(index), in_it = fxe_api()->Index_ntotal(part);
+    bool passes = IS(IndexPreTransform, index) || cls == FX_CLASS_IndexReplicas;
+    bool fits = cls == FX_CLASS_IndexShards  ? true
+                : use == FXE_USE_RECONSTRUCT ? in_it >= have
+                : passes                     ? true
+                : use == FXE_USE_REMOVE      ? in_it == have
+                                             : in_it <= have;
+    return fits ? parts_fit(r, part, part_o, use)
+                : fxe_fail(r, "argument",
+                           "%s: the index has %lld vectors, but the index in it, which was changed "
+                           "without it, has %lld",
+                           r->fn->name, (long long)have, (long long)in_it);
+}
+
+static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use)
+{
+    FaissIndex *part = NULL;
+    int known = 0;
+    if (IS(IndexIVF, index)) /* its part is the quantizer */
+        return 0;
+    if (IS(IndexPreTransform, index))
+        part = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        part = fxe_api()->IndexIDMap_sub_index(index);
+    for (int i = 0; o && i < o->nkeeps; i++) {
+        struct fxe_obj *kept = fxe_obj_target(o->keeps[i]);
+        if (fx_root(kept->cls) != FX_CLASS_Index || !kept->ptr || (part && part != kept->ptr))
+            continue;
+        if (part_fits(r, index, o, kept->ptr, kept, use) != 0)
+            return -1;
+        known = 1;
+    }
+    return part && !known ? part_fits(r, index, o, part, NULL, use) : 0;
+}
+
+/* FAISS takes a position in the index within an IDMap, a refined index, replicas or behind a
+ * transform for one in the whole, or the other way round.  Since v1.15.0 it checks this, but not
+ * where a selector asks about an id, nor in a removal. */
+int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
+{
+    if (fxe_is_binary(r->obj[0]) || (since(15) && use != FXE_USE_REMOVE && param(r, "params") < 0))
+        return 0;
+    return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
+}
+
 /* NSG looks for max(k, 16) distinct vectors, even if the index has fewer. */
 static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
@@ -269,6 +320,8 @@ static int neighbours(struct fxe_req *r)
         return -1;
     if (is_empty(r->obj[0]))
         return refuse(r, "the index has no shards to search");
+    if (fxe_check_parts(r, FXE_USE_SEARCH) != 0)
+        return -1;
     if (since(12))
         return since(15) && !fxe_is_fast_scan(index) ? 0 : quantizer_size(r, index);
     if (none_to_look_up(r, index) != 0)
@@ -292,7 +345,7 @@ static int adding(struct fxe_req *r)
 
 static int selector(struct fxe_req *r)
 {
-    return r->v[param(r, "sel")].p ? 0 : refuse(r, "sel is NULL");
+    return r->v[param(r, "sel")].p ? fxe_check_parts(r, FXE_USE_REMOVE) : refuse(r, "sel is NULL");
 }
 
 /* With blocks of no vectors FAISS's loops never end. */

@@ -31,7 +31,11 @@ int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
     int64_t end, ntotal = fxe_api()->Index_ntotal(index);
-    if (fxe_own_ids(index) || n == 0)
+    if (n == 0)
+        return 0;
+    if (fxe_check_parts(r, FXE_USE_RECONSTRUCT) != 0)
+        return -1;
+    if (fxe_own_ids(index))
         return 0;
     int unchecked = !since(12) || (!since(15) && is_fast_scan_inside(index));
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && unchecked))
@@ -154,6 +158,8 @@ static int selected(struct fxe_req *r)
 
 static int residual_keys(struct fxe_req *r)
 {
+    if (fxe_check_parts(r, FXE_USE_RECONSTRUCT) != 0)
+        return -1;
     if (fxe_own_ids(r->v[0].p))
         return 0;
     return none_below(r, "keys", 0) || all_below(r, "keys", fxe_api()->Index_ntotal(r->v[0].p)) ? -1
