@@ -181,6 +181,37 @@ static void uneven(void)
     F(IDSelectorRange_free)(range);
 }
 
+/* The index within another must not get another dimension. */
+static void resized(void)
+{
+    enum { LARGE = 1000000 };
+    idx_t id = 7;
+    FaissIndex *sub = flat(), *mid = NULL, *whole = NULL, *shard;
+    FaissVectorTransform *large = NULL, *same = NULL;
+    MUST(F(IndexPreTransform_new_with)((FaissIndexPreTransform **)&mid, sub));
+    MUST(F(IndexIDMap2_new)((FaissIndexIDMap2 **)&whole, mid));
+    MUST(F(Index_add_with_ids)(whole, 1, x, &id));
+    MUST(F(RemapDimensionsTransform_new_with)(&large, LARGE, D, 0));
+    MUST(F(RemapDimensionsTransform_new_with)(&same, D, D, 0));
+    CODE(FAILS, F(IndexPreTransform_prepend_transform)(mid, large));
+    CODE(WORKS, F(IndexPreTransform_prepend_transform)(mid, same));
+    CODE(WORKS, F(Index_reconstruct)(whole, id, out));
+    CALL(WORKS, F(Index_free)(whole));
+    CODE(WORKS, F(IndexPreTransform_prepend_transform)(mid, large)); /* nothing contains it now */
+    F(Index_free)(mid);
+    F(Index_free)(sub);
+    F(VectorTransform_free)(large);
+    F(VectorTransform_free)(same);
+    sub = flat();
+    MUST(F(IndexShards_new)((FaissIndexShards **)&shard, 0));
+    MUST(F(IndexIDMap_new)((FaissIndexIDMap **)&whole, shard));
+    CODE(FAILS, F(IndexShards_add_shard)(shard, sub));
+    F(Index_free)(whole);
+    CODE(WORKS, F(IndexShards_add_shard)(shard, sub));
+    F(Index_free)(shard);
+    F(Index_free)(sub);
+}
+
 static void hollow(void)
 {
     FaissIndex *all[3] = {NULL};
@@ -301,6 +332,7 @@ int main(int argc, char **argv)
     shard_rings();
     replicas();
     uneven();
+    resized();
     hollow();
     transforms();
     spaces();

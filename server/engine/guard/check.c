@@ -348,6 +348,27 @@ static int selector(struct fxe_req *r)
     return r->v[param(r, "sel")].p ? fxe_check_parts(r, FXE_USE_REMOVE) : refuse(r, "sel is NULL");
 }
 
+/* An index that contains this one would pass vectors of the old dimension to it, and buffers for
+ * them. The new dimension is that of the transform or index that is added. */
+static int resized(struct fxe_req *r)
+{
+    const struct fxe_obj *added = r->fn->nparams > 1 ? r->obj[1] : NULL;
+    if (!(r->fn->flags & FX_RESIZE) || !added)
+        return 0;
+    int d = fxe_api()->Index_d(r->v[0].p), to = fx_root(added->cls) == FX_CLASS_VectorTransform
+                                                    ? fxe_api()->VectorTransform_d_in(r->v[1].p)
+                                                    : fxe_api()->Index_d(r->v[1].p);
+    fxe_lock();
+    bool within = to != d && fxe_obj_is_within_others(fxe_obj_target(r->obj[0]));
+    fxe_unlock();
+    return within
+               ? fxe_fail(r, "argument",
+                          "%s: the index is part of another, so its dimension, which is %d, must "
+                          "not become %d",
+                          r->fn->name, d, to)
+               : 0;
+}
+
 /* With blocks of no vectors FAISS's loops never end. */
 static int positive(struct fxe_req *r)
 {
@@ -356,7 +377,7 @@ static int positive(struct fxe_req *r)
 
 int fxe_check_scalars(struct fxe_req *r)
 {
-    if (lengths(r) != 0 || hollow(r) != 0)
+    if (lengths(r) != 0 || hollow(r) != 0 || resized(r) != 0)
         return -1;
 #define X(name)                                                \
     if (r->fn->checks & 1u << FX_CHECK_##name && name(r) != 0) \
