@@ -146,7 +146,7 @@ static void selectors(FaissIndex *index)
 
 static void inverted(FaissIndex *index)
 {
-    idx_t far[2] = {0, 4}, nowhere[2] = {-2, -1};
+    idx_t far[2] = {0, 4}, nowhere[2] = {-2, -1}, all[4] = {0, 1, 2, 3};
     float centroid_dis[64] = {0};
     FaissIndex *copy;
     CALL(FAILS, F(IndexIVF_get_list_size)(index, 4));
@@ -157,6 +157,9 @@ static void inverted(FaissIndex *index)
     CODE(FAILS, F(IndexIVF_search_preassigned)(index, 2, x, 1, NULL, centroid_dis, out, ids, 0));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, 0));
     CODE(ENDS, F(Index_search)(index, 3, x, 2, out, ids));
+    CALL(ENDS, F(IndexIVF_set_nprobe)(index, 1000));
+    CODE(strstr(about, "fs") ? FAILS : ENDS,
+         F(IndexIVF_search_preassigned)(index, 1, x, 1, all, centroid_dis, out, ids, 0));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, SIZE_MAX));
     CODE(ENDS, F(Index_search)(index, 3, x, 2, out, ids));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, (size_t)1 << 40));

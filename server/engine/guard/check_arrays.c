@@ -130,6 +130,21 @@ static int codes(struct fxe_req *r)
     return 0;
 }
 
+/* FastScan classes do not limit nprobe to the number of lists, for which there are numbers. */
+static int probes(struct fxe_req *r, FaissIndex *index)
+{
+    int i = param(r, "params");
+    const FaissSearchParametersIVF *params =
+        i < 0 || !r->v[i].p ? NULL : fxe_api()->SearchParametersIVF_cast(r->v[i].p);
+    size_t nlist = fxe_api()->IndexIVF_nlist(index),
+           nprobe = params ? fxe_api()->SearchParametersIVF_nprobe(params)
+                           : fxe_api()->IndexIVF_nprobe(index);
+    return nprobe <= nlist
+               ? 0
+               : fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
+                          r->fn->name, nprobe, nlist);
+}
+
 /* FAISS checks this since v1.12.0, but not in FastScan classes, and v1.12.0 does it where nothing
  * can catch the exception. */
 static int assigned(struct fxe_req *r)
@@ -142,7 +157,7 @@ static int assigned(struct fxe_req *r)
     if (blocks && !since(12))
         return refuse(r, "the index is a FastScan index, whose lists cannot be read");
     return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
-                   (blocks && none_below(r, "assign", -1))
+                   (blocks && (none_below(r, "assign", -1) || probes(r, index)))
                ? -1
                : 0;
 }
