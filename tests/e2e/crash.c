@@ -207,6 +207,17 @@ static void cores_of_adding(void)
     replace[1] = -1;
     CODE(ENDS, F(IndexIVFFlat_update_vectors)(flat, 2, replace, x));
     CODE(FAILS, F(IndexIVFFlat_update_vectors)(flat, -1, replace, x));
+    float none[D];
+    for (int i = 0; i < D; i++)
+        none[i] = NAN;
+    replace[0] = N;
+    CODE(WORKS, F(IndexIVFFlat_update_vectors)(flat, 1, far, x));
+    idx_t list;
+    MUST(F(Index_assign)(F(IndexIVF_quantizer)(flat), 1, none, &list, 1));
+    enum outcome want = list < 0 ? FAILS : ENDS; /* 1.7.3 finds a list for what is not a number */
+    CODE(want, F(IndexIVFFlat_update_vectors)(flat, 1, far, none));
+    CODE(WORKS, F(Index_add)(flat, 1, none));
+    CODE(want, F(IndexIVFFlat_update_vectors)(flat, 1, replace, x));
     CODE(FAILS, F(IndexIVF_merge_from)(flat, sq, 0));
     CODE(ENDS, F(IndexIVF_train_encoder)(flat, 2, x, far));
     CODE(ENDS, F(IndexIVF_train_encoder)(sq, 20, x, NULL));

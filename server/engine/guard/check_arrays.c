@@ -181,6 +181,35 @@ static int residual_keys(struct fxe_req *r)
                                                                                                 : 0;
 }
 
+/* A vector that is near no centroid, because it is not a number, has no list; FAISS does not check
+ * that when it replaces such a vector or puts one in another's place. */
+static int updated(struct fxe_req *r)
+{
+    const struct fx_api *api = fxe_api();
+    FaissIndex *index = r->v[0].p;
+    const idx_t *ids = r->v[2].p;
+    int64_t n = r->v[1].i;
+    if (n <= 0 || !api->Index_is_trained(index))
+        return 0;
+    size_t d = (size_t)api->Index_d(index);
+    idx_t *assigned = fxe_req_alloc(r, (size_t)n * sizeof *assigned);
+    float *x = assigned ? fxe_req_alloc(r, d * sizeof *x) : NULL;
+    if (!x)
+        return -1;
+    if (api->Index_assign(api->IndexIVF_quantizer(index), n, r->v[3].p, assigned, 1) != 0)
+        return 0; /* and so will FAISS's own call */
+    for (int64_t i = 0; i < n; i++) {
+        if (assigned[i] < 0 || (size_t)assigned[i] >= api->IndexIVF_nlist(index))
+            return fxe_fail(r, "argument", "%s: vector %lld is near no centroid: is it a number?",
+                            r->fn->name, (long long)i);
+        if (api->Index_reconstruct(index, ids[i], x) != 0 &&
+            strstr(api->get_last_error(), "-1 entry"))
+            return fxe_fail(r, "argument", "%s: id %lld was added with a vector that is in no list",
+                            r->fn->name, (long long)ids[i]);
+    }
+    return 0;
+}
+
 int fxe_check_arrays(struct fxe_req *r)
 {
 #define X(name)                                                \
