@@ -263,6 +263,22 @@ static void transforms(void)
     }
 }
 
+/* A made index gets a part while it does not own its parts. */
+static void owned_again(void)
+{
+    FaissVectorTransform *t = NULL;
+    FaissIndexPreTransform *p = make(D, "PCA4,Flat");
+    MUST(F(RemapDimensionsTransform_new_with)(&t, D, D, 0));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 0));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 1));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 0));
+    CODE(WORKS, F(IndexPreTransform_prepend_transform)(p, t));
+    CALL(FAILS, F(IndexPreTransform_set_own_fields)(p, 1));
+    CALL(WORKS, F(Index_free)(p));
+    CALL(WORKS, F(VectorTransform_is_trained)(t));
+    CALL(WORKS, F(VectorTransform_free)(t));
+}
+
 static void spaces(void)
 {
     FaissParameterSpace *space;
@@ -335,6 +351,7 @@ int main(int argc, char **argv)
     resized();
     hollow();
     transforms();
+    owned_again();
     spaces();
     each_function();
     free(x);
