@@ -263,6 +263,18 @@ static void transforms(void)
     }
 }
 
+static void nonsensical_transforms(void)
+{
+    FaissVectorTransform *t = NULL;
+    CODE(FAILS, F(OPQMatrix_new_with)(&t, D, 0, D));
+    CODE(FAILS, F(OPQMatrix_new_with)(&t, D, -2, D));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 60000, 70000, 1));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 0, 4, 1));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 4, -1, 0));
+    CODE(WORKS, F(RemapDimensionsTransform_new_with)(&t, 60000, 70000, 0));
+    CALL(WORKS, F(VectorTransform_free)(t));
+}
+
 /* A made index gets a part while it does not own its parts. */
 static void owned_again(void)
 {
@@ -351,6 +363,7 @@ int main(int argc, char **argv)
     resized();
     hollow();
     transforms();
+    nonsensical_transforms();
     owned_again();
     spaces();
     each_function();

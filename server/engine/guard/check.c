@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/guard/check.h"
+
+#include <limits.h>
+
 #include "server/engine/guard/catch.h"
 
 #include "server/engine/guard/check_args.h"
@@ -373,6 +376,25 @@ static int resized(struct fxe_req *r)
 static int positive(struct fxe_req *r)
 {
     return scalar(r, "value") > 0 ? 0 : refuse(r, "value must be at least 1");
+}
+
+/* FAISS divides by M when it trains the transform. */
+static int subspaces(struct fxe_req *r)
+{
+    return scalar(r, "M") > 0 ? 0 : refuse(r, "M must be at least 1");
+}
+
+/* If the dimensions are spread uniformly, FAISS multiplies them as ints and writes to the result.
+ */
+static int remapped(struct fxe_req *r)
+{
+    int64_t in = scalar(r, "d_in"), out = scalar(r, "d_out");
+    if (in > 0 && out > 0 && !(scalar(r, "uniform") && in * out > INT_MAX))
+        return 0;
+    return fxe_fail(r, "argument",
+                    "%s: %lld dimensions cannot be mapped to %lld: both must be at least 1, and "
+                    "their product less than 2^31 if uniform is set",
+                    r->fn->name, (long long)in, (long long)out);
 }
 
 int fxe_check_scalars(struct fxe_req *r)
