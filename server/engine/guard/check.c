@@ -63,11 +63,12 @@ static int list_no(struct fxe_req *r)
 /* The shards or replicas of an index are the objects that were added and not removed. */
 static int shard_no(struct fxe_req *r)
 {
+    const struct fxe_obj *o = fxe_obj_target(r->obj[0]);
     int64_t i = scalar(r, "i");
-    if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
+    if (i >= 0 && (i < o->nkeeps || o->inherent))
         return 0;
     return fxe_fail(r, "argument", "%s: i is %lld, but the index has %d parts", r->fn->name,
-                    (long long)i, r->obj[0]->nkeeps);
+                    (long long)i, o->nkeeps);
 }
 
 /* A binary Flat index does not check keys.  Where the library cannot tell the class of an index,
