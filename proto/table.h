@@ -51,7 +51,7 @@ enum { FX_KEPT = 1, FX_DROPPED = 2 }; /* fx_param.kept */
 #define FX_SCALAR_CHECKS(X) \
     X(trained) X(list_no) X(shard_no) X(key) X(keys) X(result) X(neighbours) X(ranges) X(merge) \
     X(subset) X(training) X(adding) X(selector) X(positive) X(subspaces) \
-    X(remapped)
+    X(remapped) X(clusters)
 #define FX_ARRAY_CHECKS(X) \
     X(selected) X(codes) X(ids) X(labels) X(lists) X(given_lists) X(assigned) X(residual_keys) \
     X(updated)

@@ -398,6 +398,17 @@ static int remapped(struct fxe_req *r)
                     r->fn->name, (long long)in, (long long)out);
 }
 
+/* FAISS would pick no vectors to train with, and divides by d. */
+static int clusters(struct fxe_req *r)
+{
+    const FaissClustering *c = r->v[0].p;
+    if (fxe_api()->Clustering_d(c) == 0 || fxe_api()->Clustering_k(c) == 0)
+        return refuse(r, "d and k must be at least 1");
+    return fxe_api()->Clustering_max_points_per_centroid(c) == 0
+               ? refuse(r, "max_points_per_centroid must be at least 1")
+               : 0;
+}
+
 int fxe_check_scalars(struct fxe_req *r)
 {
     if (lengths(r) != 0 || hollow(r) != 0 || resized(r) != 0)
