@@ -50,9 +50,11 @@ enum { FX_KEPT = 1, FX_DROPPED = 2 }; /* fx_param.kept */
  * Each is a function of that name in server/engine/guard/check.c or check_arrays.c. */
 #define FX_SCALAR_CHECKS(X) \
     X(trained) X(list_no) X(shard_no) X(key) X(keys) X(result) X(neighbours) X(ranges) X(merge) \
-    X(subset) X(training) X(adding) X(selector) X(positive)
+    X(subset) X(training) X(adding) X(selector) X(positive) X(subspaces) \
+    X(remapped) X(clusters)
 #define FX_ARRAY_CHECKS(X) \
-    X(selected) X(codes) X(ids) X(labels) X(lists) X(given_lists) X(assigned) X(residual_keys)
+    X(selected) X(codes) X(ids) X(labels) X(lists) X(given_lists) X(assigned) X(residual_keys) \
+    X(updated)
 /* clang-format on */
 
 enum fx_flag_bit {

@@ -146,7 +146,7 @@ static void selectors(FaissIndex *index)
 
 static void inverted(FaissIndex *index)
 {
-    idx_t far[2] = {0, 4}, nowhere[2] = {-2, -1};
+    idx_t far[2] = {0, 4}, nowhere[2] = {-2, -1}, all[4] = {0, 1, 2, 3};
     float centroid_dis[64] = {0};
     FaissIndex *copy;
     CALL(FAILS, F(IndexIVF_get_list_size)(index, 4));
@@ -157,6 +157,9 @@ static void inverted(FaissIndex *index)
     CODE(FAILS, F(IndexIVF_search_preassigned)(index, 2, x, 1, NULL, centroid_dis, out, ids, 0));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, 0));
     CODE(ENDS, F(Index_search)(index, 3, x, 2, out, ids));
+    CALL(ENDS, F(IndexIVF_set_nprobe)(index, 1000));
+    CODE(strstr(about, "fs") ? FAILS : ENDS,
+         F(IndexIVF_search_preassigned)(index, 1, x, 1, all, centroid_dis, out, ids, 0));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, SIZE_MAX));
     CODE(ENDS, F(Index_search)(index, 3, x, 2, out, ids));
     CALL(ENDS, F(IndexIVF_set_nprobe)(index, (size_t)1 << 40));
@@ -204,6 +207,17 @@ static void cores_of_adding(void)
     replace[1] = -1;
     CODE(ENDS, F(IndexIVFFlat_update_vectors)(flat, 2, replace, x));
     CODE(FAILS, F(IndexIVFFlat_update_vectors)(flat, -1, replace, x));
+    float none[D];
+    for (int i = 0; i < D; i++)
+        none[i] = NAN;
+    replace[0] = N;
+    CODE(WORKS, F(IndexIVFFlat_update_vectors)(flat, 1, far, x));
+    idx_t list;
+    MUST(F(Index_assign)(F(IndexIVF_quantizer)(flat), 1, none, &list, 1));
+    enum outcome want = list < 0 ? FAILS : ENDS; /* 1.7.3 finds a list for what is not a number */
+    CODE(want, F(IndexIVFFlat_update_vectors)(flat, 1, far, none));
+    CODE(WORKS, F(Index_add)(flat, 1, none));
+    CODE(want, F(IndexIVFFlat_update_vectors)(flat, 1, replace, x));
     CODE(FAILS, F(IndexIVF_merge_from)(flat, sq, 0));
     CODE(ENDS, F(IndexIVF_train_encoder)(flat, 2, x, far));
     CODE(ENDS, F(IndexIVF_train_encoder)(sq, 20, x, NULL));

@@ -135,6 +135,95 @@ static void replicas(void)
     CALL(WORKS, F(Index_free)(r));
 }
 
+/* Searches an index of 10 vectors with labels from `first`, and must not get others. */
+static void finds_its_own(FaissIndex *whole, idx_t first)
+{
+    idx_t got[4];
+    int strange = 0;
+    before();
+    int rc = F(Index_search)(whole, 1, x + 99 * D, 4, out, got);
+    for (int i = 0; rc == 0 && i < 4; i++)
+        strange |= got[i] != -1 && (got[i] < first || got[i] >= first + 10);
+    after("a search finds what is in the whole, if it works", strange ? FAILS : ENDS, rc);
+}
+
+/* The index within another is changed without the whole. */
+static void uneven(void)
+{
+    idx_t all[N], got[4];
+    FaissIDSelectorRange *range;
+    MUST(F(IDSelectorRange_new)(&range, 0, 5));
+    for (int i = 0; i < N; i++)
+        all[i] = 1000 + i;
+    for (int refined = 0; refined < 2; refined++) {
+        FaissIndex *sub = flat(), *whole = NULL;
+        if (refined) {
+            MUST(F(IndexRefineFlat_new)((FaissIndexRefineFlat **)&whole, sub));
+            MUST(F(Index_add)(whole, 10, x));
+        } else {
+            MUST(F(IndexIDMap_new)((FaissIndexIDMap **)&whole, sub));
+            MUST(F(Index_add_with_ids)(whole, 10, x, all));
+        }
+        CODE(WORKS, F(Index_search)(whole, 1, x, 4, out, got));
+        for (int i = 0; i < 20; i++)
+            MUST(F(Index_add)(sub, N, x));
+        finds_its_own(whole, refined ? 0 : 1000);
+        CODE(FAILS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
+        FaissIndex *shard = shards();
+        MUST(F(IndexShards_add_shard)(shard, whole));
+        finds_its_own(shard, refined ? 0 : 1000);
+        F(Index_free)(shard);
+        F(Index_free)(whole);
+        F(Index_free)(sub);
+    }
+    FaissIndex *sub = flat(), *whole = NULL;
+    MUST(F(IndexIDMap2_new)((FaissIndexIDMap2 **)&whole, sub));
+    MUST(F(Index_add_with_ids)(whole, 10, x, all));
+    CODE(ENDS, F(Index_reconstruct)(whole, 1003, out));
+    CODE(WORKS, F(Index_reset)(sub));
+    CODE(FAILS, F(Index_reconstruct)(whole, 1003, out));
+    CODE(FAILS, F(Index_compute_residual)(whole, x, out, 1003));
+    CODE(ENDS, F(Index_search)(whole, 1, x, 4, out, got));
+    CODE(WORKS, F(Index_reset)(whole));
+    CODE(WORKS, F(Index_add_with_ids)(whole, 10, x, all));
+    CODE(WORKS, F(Index_search)(whole, 1, x, 4, out, got));
+    CODE(WORKS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
+    F(Index_free)(whole);
+    F(Index_free)(sub);
+    F(IDSelectorRange_free)(range);
+}
+
+/* The index within another must not get another dimension. */
+static void resized(void)
+{
+    enum { LARGE = 1000000 };
+    idx_t id = 7;
+    FaissIndex *sub = flat(), *mid = NULL, *whole = NULL, *shard;
+    FaissVectorTransform *large = NULL, *same = NULL;
+    MUST(F(IndexPreTransform_new_with)((FaissIndexPreTransform **)&mid, sub));
+    MUST(F(IndexIDMap2_new)((FaissIndexIDMap2 **)&whole, mid));
+    MUST(F(Index_add_with_ids)(whole, 1, x, &id));
+    MUST(F(RemapDimensionsTransform_new_with)(&large, LARGE, D, 0));
+    MUST(F(RemapDimensionsTransform_new_with)(&same, D, D, 0));
+    CODE(FAILS, F(IndexPreTransform_prepend_transform)(mid, large));
+    CODE(WORKS, F(IndexPreTransform_prepend_transform)(mid, same));
+    CODE(ENDS, F(Index_reconstruct)(whole, id, out));
+    CALL(WORKS, F(Index_free)(whole));
+    CODE(WORKS, F(IndexPreTransform_prepend_transform)(mid, large)); /* nothing contains it now */
+    F(Index_free)(mid);
+    F(Index_free)(sub);
+    F(VectorTransform_free)(large);
+    F(VectorTransform_free)(same);
+    sub = flat();
+    MUST(F(IndexShards_new)((FaissIndexShards **)&shard, 0));
+    MUST(F(IndexIDMap_new)((FaissIndexIDMap **)&whole, shard));
+    CODE(FAILS, F(IndexShards_add_shard)(shard, sub));
+    F(Index_free)(whole);
+    CODE(WORKS, F(IndexShards_add_shard)(shard, sub));
+    F(Index_free)(shard);
+    F(Index_free)(sub);
+}
+
 static void hollow(void)
 {
     FaissIndex *all[3] = {NULL};
@@ -184,6 +273,63 @@ static void transforms(void)
         CALL(ENDS, F(Index_free)(p));
         CALL(ENDS, F(Index_free)(sub));
     }
+}
+
+static void nonsensical_transforms(void)
+{
+    FaissVectorTransform *t = NULL;
+    CODE(FAILS, F(OPQMatrix_new_with)(&t, D, 0, D));
+    CODE(FAILS, F(OPQMatrix_new_with)(&t, D, -2, D));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 60000, 70000, 1));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 0, 4, 1));
+    CODE(FAILS, F(RemapDimensionsTransform_new_with)(&t, 4, -1, 0));
+    CODE(WORKS, F(RemapDimensionsTransform_new_with)(&t, 60000, 70000, 0));
+    CALL(WORKS, F(VectorTransform_free)(t));
+}
+
+/* Numbers for which k-means may never end, and parameters for which it has no vectors. */
+static void clusterings(void)
+{
+    FaissClusteringParameters params;
+    FaissClustering *c = NULL;
+    FaissIndex *index = flat();
+    float huge[N * D], error;
+    for (int i = 0; i < N * D; i++)
+        huge[i] = x[i] * 3e38f;
+    F(ClusteringParameters_init)(&params);
+    params.max_points_per_centroid = 0;
+    MUST(F(Clustering_new_with_params)(&c, D, 4, &params));
+    CODE(FAILS, F(Clustering_train)(c, N, x, index));
+    F(Clustering_free)(c);
+    MUST(F(Clustering_new)(&c, D, 4));
+    CODE(WORKS, F(Clustering_train)(c, N, x, index));
+    CODE(ENDS, F(Clustering_train)(c, N, huge, index));
+    F(Clustering_free)(c);
+    CODE(WORKS, F(kmeans_clustering)(D, N, 4, x, out, &error));
+    CODE(ENDS, F(kmeans_clustering)(D, N, 4, huge, out, &error));
+    FaissVectorTransform *t = NULL;
+    MUST(F(OPQMatrix_new_with)(&t, D, 2, D));
+    CODE(ENDS, F(VectorTransform_train)(t, N, huge));
+    F(VectorTransform_free)(t);
+    F(Index_free)(index);
+}
+
+/* A made index gets a part while it does not own its parts. */
+static void owned_again(void)
+{
+    FaissVectorTransform *t = NULL;
+    FaissIndexPreTransform *p = make(D, "PCA4,Flat");
+    MUST(F(RemapDimensionsTransform_new_with)(&t, D, D, 0));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 0));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 1));
+    CALL(WORKS, F(IndexPreTransform_set_own_fields)(p, 0));
+    before();
+    int rc = F(IndexPreTransform_prepend_transform)(p, t);
+    after("prepend_transform", WORKS, rc); /* came with v1.7.2 */
+    CALL(rc ? WORKS : FAILS, F(IndexPreTransform_set_own_fields)(p, 1));
+    CALL(WORKS, F(Index_free)(p));
+    CALL(WORKS, F(VectorTransform_is_trained)(t));
+    CALL(WORKS, F(VectorTransform_free)(t));
 }
 
 static void spaces(void)
@@ -254,8 +400,13 @@ int main(int argc, char **argv)
     two_owners();
     shard_rings();
     replicas();
+    uneven();
+    resized();
     hollow();
     transforms();
+    nonsensical_transforms();
+    clusterings();
+    owned_again();
     spaces();
     each_function();
     free(x);

@@ -9,6 +9,8 @@
  *   named hollow PATH     publish an index without a quantizer, open it and search
  *   named ivf PATH        publish an index with a part
  *   named part PATH       open it, get that part, print how many vectors the part has
+ *   named shards PATH     publish shards, open them, print how many vectors shard 1 has, and ask
+ * for shards that there are not
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +71,20 @@ int main(int argc, char **argv)
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         FaissIndex *part = faiss_IndexIVF_quantizer(faiss_IndexIVF_cast(index));
         printf("%lld\n", (long long)faiss_Index_ntotal(part));
+    } else if (strcmp(argv[1], "shards") == 0) {
+        FaissIndexShards *shards = NULL;
+        TRY(faiss_IndexShards_new(&shards, 4));
+        TRY(faiss_write_index_fname((FaissIndex *)shards, argv[2]));
+        TRY(faiss_read_index_fname(argv[2], 0, &index));
+        printf("%d ", faiss_IndexShards_at((FaissIndexShards *)index, 0) != NULL);
+        for (int i = 0; i < 2; i++) {
+            TRY(faiss_index_factory(&again, 4, "Flat", METRIC_L2));
+            TRY(faiss_Index_add(again, i + 2, x));
+            TRY(faiss_IndexShards_add_shard(shards, again));
+        }
+        again = faiss_IndexShards_at((FaissIndexShards *)index, 1);
+        printf("%lld ", again ? (long long)faiss_Index_ntotal(again) : -1);
+        printf("%d\n", faiss_IndexShards_at((FaissIndexShards *)index, 2) != NULL);
     } else {
         TRY(faiss_read_index_fname(argv[2], 0, &index));
         TRY(faiss_read_index_fname(argv[2], 0, &again));

@@ -40,4 +40,6 @@ ok "unpublish it" cli rm ivf
 like "a hollow index is one for those that open it, too" "$(remote "$named" hollow faissx://hollow)" \
     '^-4 faissx: faiss_Index_search: index is a FaissIndexIVFFlat made without'
 ok "unpublish it" cli rm hollow
+is "who opens shards can ask for those that there are" "$(remote "$named" shards faissx://shards)" "0 3 0"
+ok "unpublish them" cli rm shards
 ok "and the engine has nothing left" wait_for objects 0

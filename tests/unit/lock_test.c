@@ -122,6 +122,31 @@ static void a_reader_does_not_overtake_a_writer_that_waits(void **state)
     ends(3);
 }
 
+static void a_writer_that_waits_is_not_overtaken_when_one_of_several_readers_ends(void **state)
+{
+    (void)state;
+    need(0, 0, false);
+    need(1, 0, false);
+    need(2, 0, true);
+    need(3, 0, false);
+    need(4, 0, false);
+    assert_true(begins(0));
+    assert_true(begins(1));
+    assert_false(begins(2));
+    assert_false(begins(3));
+    assert_false(begins(4));
+    ends(0);
+    assert_int_equal(next_ready(), -1);
+    ends(1);
+    is_next(2);
+    assert_int_equal(next_ready(), -1);
+    ends(2);
+    is_next(3);
+    is_next(4);
+    ends(3);
+    ends(4);
+}
+
 static void a_request_takes_all_or_nothing(void **state)
 {
     (void)state;
@@ -386,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(readers_run_together_and_writers_alone),
         TEST(a_reader_does_not_overtake_a_writer_that_waits),
+        TEST(a_writer_that_waits_is_not_overtaken_when_one_of_several_readers_ends),
         TEST(a_request_takes_all_or_nothing),
         TEST(reading_and_writing_one_group_is_writing),
         TEST(those_that_wait_find_the_merged_group),

@@ -360,9 +360,19 @@ static int own_call(struct fxe_req *r)
             return 1;
         fxe_lock();
         o = fxe_obj_target(o);
-        o->owns = r->v[1].i != 0;
+        /* FAISS would free what it has got since it ceased to own its parts, and so would the table
+         * of objects. */
+        bool twice = o->inherent && !o->owns && o->nkeeps && r->v[1].i;
+        if (!twice)
+            o->owns = r->v[1].i != 0;
         fxe_unlock();
-        if (o->inherent)
+        if (twice)
+            fxe_fail(
+                r, "argument",
+                "%s: the index has got a part since it ceased to own its parts, and cannot own "
+                "them again",
+                r->fn->name);
+        else if (o->inherent)
             fx_invoke(fxe_api(), r->op, r->v);
         return 1;
     }

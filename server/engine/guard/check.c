@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/guard/check.h"
+
+#include <limits.h>
+
 #include "server/engine/guard/catch.h"
 
 #include "server/engine/guard/check_args.h"
@@ -60,11 +63,12 @@ static int list_no(struct fxe_req *r)
 /* The shards or replicas of an index are the objects that were added and not removed. */
 static int shard_no(struct fxe_req *r)
 {
+    const struct fxe_obj *o = fxe_obj_target(r->obj[0]);
     int64_t i = scalar(r, "i");
-    if (i >= 0 && (i < r->obj[0]->nkeeps || r->obj[0]->inherent))
+    if (i >= 0 && (i < o->nkeeps || o->inherent))
         return 0;
     return fxe_fail(r, "argument", "%s: i is %lld, but the index has %d parts", r->fn->name,
-                    (long long)i, r->obj[0]->nkeeps);
+                    (long long)i, o->nkeeps);
 }
 
 /* A binary Flat index does not check keys.  Where the library cannot tell the class of an index,
@@ -195,6 +199,57 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
                           r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
+static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use);
+
+static int part_fits(struct fxe_req *r, FaissIndex *index, const struct fxe_obj *o,
+                     FaissIndex *part, struct fxe_obj *part_o, enum fxe_use use)
+{
+    int cls = o ? o->cls : FX_CLASS_Index;
+    int64_t have = fxe_api()->Index_ntotal(index), in_it = fxe_api()->Index_ntotal(part);
+    bool passes = IS(IndexPreTransform, index) || cls == FX_CLASS_IndexReplicas;
+    bool fits = cls == FX_CLASS_IndexShards  ? true
+                : use == FXE_USE_RECONSTRUCT ? in_it >= have
+                : passes                     ? true
+                : use == FXE_USE_REMOVE      ? in_it == have
+                                             : in_it <= have;
+    return fits ? parts_fit(r, part, part_o, use)
+                : fxe_fail(r, "argument",
+                           "%s: the index has %lld vectors, but the index in it, which was changed "
+                           "without it, has %lld",
+                           r->fn->name, (long long)have, (long long)in_it);
+}
+
+static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use)
+{
+    FaissIndex *part = NULL;
+    int known = 0;
+    if (IS(IndexIVF, index)) /* its part is the quantizer */
+        return 0;
+    if (IS(IndexPreTransform, index))
+        part = fxe_api()->IndexPreTransform_index(index);
+    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
+        part = fxe_api()->IndexIDMap_sub_index(index);
+    for (int i = 0; o && i < o->nkeeps; i++) {
+        struct fxe_obj *kept = fxe_obj_target(o->keeps[i]);
+        if (fx_root(kept->cls) != FX_CLASS_Index || !kept->ptr || (part && part != kept->ptr))
+            continue;
+        if (part_fits(r, index, o, kept->ptr, kept, use) != 0)
+            return -1;
+        known = 1;
+    }
+    return part && !known ? part_fits(r, index, o, part, NULL, use) : 0;
+}
+
+/* FAISS takes a position in the index within an IDMap, a refined index, replicas or behind a
+ * transform for one in the whole, or the other way round.  Since v1.15.0 it checks this, but not
+ * where a selector asks about an id, nor in a removal. */
+int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
+{
+    if (fxe_is_binary(r->obj[0]) || (since(15) && use != FXE_USE_REMOVE && param(r, "params") < 0))
+        return 0;
+    return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
+}
+
 /* NSG looks for max(k, 16) distinct vectors, even if the index has fewer. */
 static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
@@ -269,6 +324,8 @@ static int neighbours(struct fxe_req *r)
         return -1;
     if (is_empty(r->obj[0]))
         return refuse(r, "the index has no shards to search");
+    if (fxe_check_parts(r, FXE_USE_SEARCH) != 0)
+        return -1;
     if (since(12))
         return since(15) && !fxe_is_fast_scan(index) ? 0 : quantizer_size(r, index);
     if (none_to_look_up(r, index) != 0)
@@ -292,7 +349,28 @@ static int adding(struct fxe_req *r)
 
 static int selector(struct fxe_req *r)
 {
-    return r->v[param(r, "sel")].p ? 0 : refuse(r, "sel is NULL");
+    return r->v[param(r, "sel")].p ? fxe_check_parts(r, FXE_USE_REMOVE) : refuse(r, "sel is NULL");
+}
+
+/* An index that contains this one would pass vectors of the old dimension to it, and buffers for
+ * them. The new dimension is that of the transform or index that is added. */
+static int resized(struct fxe_req *r)
+{
+    const struct fxe_obj *added = r->fn->nparams > 1 ? r->obj[1] : NULL;
+    if (!(r->fn->flags & FX_RESIZE) || !added)
+        return 0;
+    int d = fxe_api()->Index_d(r->v[0].p), to = fx_root(added->cls) == FX_CLASS_VectorTransform
+                                                    ? fxe_api()->VectorTransform_d_in(r->v[1].p)
+                                                    : fxe_api()->Index_d(r->v[1].p);
+    fxe_lock();
+    bool within = to != d && fxe_obj_is_within_others(fxe_obj_target(r->obj[0]));
+    fxe_unlock();
+    return within
+               ? fxe_fail(r, "argument",
+                          "%s: the index is part of another, so its dimension, which is %d, must "
+                          "not become %d",
+                          r->fn->name, d, to)
+               : 0;
 }
 
 /* With blocks of no vectors FAISS's loops never end. */
@@ -301,9 +379,39 @@ static int positive(struct fxe_req *r)
     return scalar(r, "value") > 0 ? 0 : refuse(r, "value must be at least 1");
 }
 
+/* FAISS divides by M when it trains the transform. */
+static int subspaces(struct fxe_req *r)
+{
+    return scalar(r, "M") > 0 ? 0 : refuse(r, "M must be at least 1");
+}
+
+/* If the dimensions are spread uniformly, FAISS multiplies them as ints and writes to the result.
+ */
+static int remapped(struct fxe_req *r)
+{
+    int64_t in = scalar(r, "d_in"), out = scalar(r, "d_out");
+    if (in > 0 && out > 0 && !(scalar(r, "uniform") && in * out > INT_MAX))
+        return 0;
+    return fxe_fail(r, "argument",
+                    "%s: %lld dimensions cannot be mapped to %lld: both must be at least 1, and "
+                    "their product less than 2^31 if uniform is set",
+                    r->fn->name, (long long)in, (long long)out);
+}
+
+/* FAISS would pick no vectors to train with, and divides by d. */
+static int clusters(struct fxe_req *r)
+{
+    const FaissClustering *c = r->v[0].p;
+    if (fxe_api()->Clustering_d(c) == 0 || fxe_api()->Clustering_k(c) == 0)
+        return refuse(r, "d and k must be at least 1");
+    return fxe_api()->Clustering_max_points_per_centroid(c) == 0
+               ? refuse(r, "max_points_per_centroid must be at least 1")
+               : 0;
+}
+
 int fxe_check_scalars(struct fxe_req *r)
 {
-    if (lengths(r) != 0 || hollow(r) != 0)
+    if (lengths(r) != 0 || hollow(r) != 0 || resized(r) != 0)
         return -1;
 #define X(name)                                                \
     if (r->fn->checks & 1u << FX_CHECK_##name && name(r) != 0) \

@@ -31,7 +31,11 @@ int fxe_check_keys(struct fxe_req *r, int64_t first, int64_t n)
 {
     FaissIndex *index = r->v[0].p;
     int64_t end, ntotal = fxe_api()->Index_ntotal(index);
-    if (fxe_own_ids(index) || n == 0)
+    if (n == 0)
+        return 0;
+    if (fxe_check_parts(r, FXE_USE_RECONSTRUCT) != 0)
+        return -1;
+    if (fxe_own_ids(index))
         return 0;
     int unchecked = !since(12) || (!since(15) && is_fast_scan_inside(index));
     if (first < 0 || __builtin_add_overflow(first, n, &end) || (end > ntotal && unchecked))
@@ -126,6 +130,21 @@ static int codes(struct fxe_req *r)
     return 0;
 }
 
+/* FastScan classes do not limit nprobe to the number of lists, for which there are numbers. */
+static int probes(struct fxe_req *r, FaissIndex *index)
+{
+    int i = param(r, "params");
+    const FaissSearchParametersIVF *params =
+        i < 0 || !r->v[i].p ? NULL : fxe_api()->SearchParametersIVF_cast(r->v[i].p);
+    size_t nlist = fxe_api()->IndexIVF_nlist(index),
+           nprobe = params ? fxe_api()->SearchParametersIVF_nprobe(params)
+                           : fxe_api()->IndexIVF_nprobe(index);
+    return nprobe <= nlist
+               ? 0
+               : fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
+                          r->fn->name, nprobe, nlist);
+}
+
 /* FAISS checks this since v1.12.0, but not in FastScan classes, and v1.12.0 does it where nothing
  * can catch the exception. */
 static int assigned(struct fxe_req *r)
@@ -138,7 +157,7 @@ static int assigned(struct fxe_req *r)
     if (blocks && !since(12))
         return refuse(r, "the index is a FastScan index, whose lists cannot be read");
     return all_below(r, "assign", (int64_t)fxe_api()->IndexIVF_nlist(index)) ||
-                   (blocks && none_below(r, "assign", -1))
+                   (blocks && (none_below(r, "assign", -1) || probes(r, index)))
                ? -1
                : 0;
 }
@@ -154,10 +173,41 @@ static int selected(struct fxe_req *r)
 
 static int residual_keys(struct fxe_req *r)
 {
+    if (fxe_check_parts(r, FXE_USE_RECONSTRUCT) != 0)
+        return -1;
     if (fxe_own_ids(r->v[0].p))
         return 0;
     return none_below(r, "keys", 0) || all_below(r, "keys", fxe_api()->Index_ntotal(r->v[0].p)) ? -1
                                                                                                 : 0;
+}
+
+/* A vector that is near no centroid, because it is not a number, has no list; FAISS does not check
+ * that when it replaces such a vector or puts one in another's place. */
+static int updated(struct fxe_req *r)
+{
+    const struct fx_api *api = fxe_api();
+    FaissIndex *index = r->v[0].p;
+    const idx_t *ids = r->v[2].p;
+    int64_t n = r->v[1].i;
+    if (n <= 0 || !api->Index_is_trained(index))
+        return 0;
+    size_t d = (size_t)api->Index_d(index);
+    idx_t *assigned = fxe_req_alloc(r, (size_t)n * sizeof *assigned);
+    float *x = assigned ? fxe_req_alloc(r, d * sizeof *x) : NULL;
+    if (!x)
+        return -1;
+    if (api->Index_assign(api->IndexIVF_quantizer(index), n, r->v[3].p, assigned, 1) != 0)
+        return 0; /* and so will FAISS's own call */
+    for (int64_t i = 0; i < n; i++) {
+        if (assigned[i] < 0 || (size_t)assigned[i] >= api->IndexIVF_nlist(index))
+            return fxe_fail(r, "argument", "%s: vector %lld is near no centroid: is it a number?",
+                            r->fn->name, (long long)i);
+        if (api->Index_reconstruct(index, ids[i], x) != 0 &&
+            strstr(api->get_last_error(), "-1 entry"))
+            return fxe_fail(r, "argument", "%s: id %lld was added with a vector that is in no list",
+                            r->fn->name, (long long)ids[i]);
+    }
+    return 0;
 }
 
 int fxe_check_arrays(struct fxe_req *r)

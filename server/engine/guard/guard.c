@@ -354,10 +354,40 @@ static int needs_none(const struct fxe_obj *o)
     return !o || o->hollow || !fxe_has_classes() || is_gpu(o);
 }
 
+/* k-means outside of an index's train, with numbers that are not finite, or huge: it may split
+ * clusters for ever.  There is no index whose shape would tell. */
+static int judge_clustering(struct fxe_req *r)
+{
+    char why[FXE_WHY];
+    if ((r->op != FX_OP_kmeans_clustering && r->op != FX_OP_Clustering_train &&
+         r->op != FX_OP_VectorTransform_train) ||
+        !fxe_has_odd(r))
+        return 0;
+    double seconds = HANG_SECONDS + HANG_SECONDS_EACH * (double)rows(r);
+    switch (fxe_trial(fxe_call_faiss, r, seconds, why, sizeof why)) {
+    case FXE_TRIAL_ENDED:
+        one_thread(r); /* as in the trial */
+        return 0;
+    case FXE_TRIAL_UNKNOWN:
+        return fxe_fail(
+            r, "limit",
+            "%s: FAISS may never return from this call, and the engine could not try it "
+            "in a copy of itself",
+            r->fn->name);
+    default:
+        return fxe_fail(r, "argument",
+                        "%s: the vectors have numbers that are not finite, or huge; a trial in a "
+                        "copy of the engine %s%s",
+                        r->fn->name, *why ? "ended with: " : "did not end", why);
+    }
+}
+
 int fxe_guard_call(struct fxe_req *r)
 {
     if (r->fn->flags & FX_FACTORY)
         return fxe_check_description(r);
+    if (judge_clustering(r) != 0)
+        return -1;
     enum fxe_act act = fxe_act_of(r->op);
     struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);
     if (needs_none(o))

@@ -289,6 +289,14 @@ int fxe_named_change(struct fxe_req *r, const char *name, size_t len, const char
     return r->failed ? -1 : 0;
 }
 
+/* It may wait for an index that is being published, which is written to disk. */
+static int prepare_unpublish(struct fxe_req *r)
+{
+    if (fxe_keep_store())
+        r->lane = FXE_WIDE;
+    return 0;
+}
+
 static void run_unpublish(struct fxe_req *r)
 {
     const char *name;
@@ -301,4 +309,5 @@ const struct fxe_operation fxe_publish_operation = {"publish", 1, prepare_publis
                                                     NULL};
 const struct fxe_operation fxe_open_operation = {"open", 1, NULL, run_open, NULL};
 const struct fxe_operation fxe_list_operation = {"list", 0, NULL, run_list, NULL};
-const struct fxe_operation fxe_unpublish_operation = {"unpublish", 0, NULL, run_unpublish, NULL};
+const struct fxe_operation fxe_unpublish_operation = {"unpublish", 0, prepare_unpublish,
+                                                      run_unpublish, NULL};

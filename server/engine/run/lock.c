@@ -155,15 +155,21 @@ static void run_raising(struct fxe_group *g)
     fxe_watch_wake();
 }
 
+/* Once a request waits for the group again, those behind it do too: readers that came after a
+ * writer would otherwise keep it waiting for ever. */
 static void wake(struct fxe_group *g)
 {
-    struct fxe_req *r = g->waiting;
+    struct fxe_req *r = g->waiting, *last = g->last_waiting;
     g->waiting = g->last_waiting = NULL;
-    while (r) {
+    while (r && !g->waiting) {
         struct fxe_req *next = r->next;
         r->next = NULL;
-        fxe_ready_retry(r); /* takes its groups, or waits again, in the same order */
+        fxe_ready_retry(r); /* takes its groups, or waits again */
         r = next;
+    }
+    if (r) {
+        g->last_waiting->next = r;
+        g->last_waiting = last;
     }
 }
 
