@@ -67,3 +67,25 @@ wait_for grep -q 'event=snapshot ' "$SERVER_LOG"
 kill -9 "$(stat_of pid)"
 is "and after a restart" "$(aside faissx://slow total)" "total: $total"
 ok "the server stops" stop_server
+
+# Names that wait for a publish that is being written keep nobody else.
+start_server --threads 2 --data-dir "$TMP/names" --library "$BUILD/tests/torture/crashing.so"
+talk publishes
+ask publishes 'new 0 Flat' >/dev/null
+ask publishes 'add 0 4321' >/dev/null
+talk other
+ask other 'new 0 Flat' >/dev/null
+tell publishes 'publish 0 slow'
+sleep 1 # it is being written
+removals=
+for i in 1 2 3; do
+    "$BUILD/bin/faissx" rm --server "$SERVER" none >/dev/null 2>&1 &
+    removals="$removals $!"
+done
+sleep 1 # they have arrived
+is "others are served while more names than there are workers wait for a publish" \
+    "$(ask other 'total 0') $(wc -l <"$TMP/publishes.out")" "0 2"
+is "the index is published" "$(hear publishes)" ok
+# shellcheck disable=SC2086 # a list
+wait $removals # their clients have not waited as long
+ok "the server stops" stop_server

@@ -12,8 +12,11 @@
  *     HALFWAY     once, and not later: adds the vectors, and fails.  Reading the next index takes
  *                 SECONDS
  *     SLOW        takes SECONDS every time
+ *
+ * An index of SLOW_TO_WRITE vectors takes ten seconds to be written.
  */
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,7 +30,8 @@ enum {
     REFUSED = 7654323,
     HALFWAY = 7654324,
     SLOW = 7654325,
-    SECONDS = 3
+    SECONDS = 3,
+    SLOW_TO_WRITE = 4321
 };
 
 static int searched, halfway, slow;
@@ -82,4 +86,13 @@ int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
             sleep(SECONDS);
     }
     return real(index, n, x);
+}
+
+int faiss_write_index(const FaissIndex *index, FILE *f)
+{
+    __typeof__(&faiss_write_index) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_write_index");
+    if (faiss_Index_ntotal(index) == SLOW_TO_WRITE)
+        sleep(10);
+    return real(index, f);
 }
