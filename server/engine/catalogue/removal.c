@@ -41,11 +41,13 @@ void fxe_some_free(struct fxe_some *s)
 
 /* --- calls --- */
 
-int fxe_remove_batch(struct fxe_req *r, struct fxe_obj *o, const idx_t *ids, size_t n)
+static int remove_batch(struct fxe_req *r, struct fxe_obj *o, const idx_t *ids, size_t n,
+                        bool uneven)
 {
     struct fxe_part p;
     msgpack_object *a = fxe_part_begin(
         &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_remove_ids : FX_OP_Index_remove_ids);
+    p.r.uneven = uneven;
     msgpack_object batch[2] = {fxe_text("batch", 5), fxe_part_array(&p, ids, n * sizeof *ids)};
     p.r.obj[0] = o;
     a[1] = fxe_array(batch, 2);
@@ -53,6 +55,11 @@ int fxe_remove_batch(struct fxe_req *r, struct fxe_obj *o, const idx_t *ids, siz
     int rc = fxe_part_call(&p);
     fxe_part_end(&p);
     return rc;
+}
+
+int fxe_remove_batch(struct fxe_req *r, struct fxe_obj *o, const idx_t *ids, size_t n)
+{
+    return remove_batch(r, o, ids, n, false);
 }
 
 int fxe_add_some(struct fxe_req *r, struct fxe_obj *o, const float *x, const idx_t *ids, size_t n)
@@ -108,7 +115,7 @@ static int shorten_map(struct fxe_req *r, struct fxe_some *s, size_t left, idx_t
 {
     for (size_t i = left; i < s->n; i++)
         s->ids[i] = none;
-    return fxe_remove_batch(r, s->o, &none, 1);
+    return remove_batch(r, s->o, &none, 1, true);
 }
 
 /* Lists the vectors that get other positions, which are behind the first `left`, in `last`, and

@@ -245,7 +245,8 @@ static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, en
  * where a selector asks about an id, nor in a removal. */
 int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
 {
-    if (fxe_is_binary(r->obj[0]) || (since(15) && use != FXE_USE_REMOVE && param(r, "params") < 0))
+    if (r->uneven || fxe_is_binary(r->obj[0]) ||
+        (since(15) && use != FXE_USE_REMOVE && param(r, "params") < 0))
         return 0;
     return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
 }
@@ -402,6 +403,8 @@ static int remapped(struct fxe_req *r)
 static int clusters(struct fxe_req *r)
 {
     const FaissClustering *c = r->v[0].p;
+    if (!fxe_has_classes())
+        return 0;
     if (fxe_api()->Clustering_d(c) == 0 || fxe_api()->Clustering_k(c) == 0)
         return refuse(r, "d and k must be at least 1");
     return fxe_api()->Clustering_max_points_per_centroid(c) == 0

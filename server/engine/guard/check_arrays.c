@@ -189,7 +189,7 @@ static int updated(struct fxe_req *r)
     FaissIndex *index = r->v[0].p;
     const idx_t *ids = r->v[2].p;
     int64_t n = r->v[1].i;
-    if (n <= 0 || !api->Index_is_trained(index))
+    if (n <= 0 || !fxe_has_classes() || !api->Index_is_trained(index))
         return 0;
     size_t d = (size_t)api->Index_d(index);
     idx_t *assigned = fxe_req_alloc(r, (size_t)n * sizeof *assigned);
