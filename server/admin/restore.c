@@ -53,10 +53,9 @@ static const char *too_new(const struct restore *r, const json_t *part)
 }
 
 struct choice {
-    size_t i; /* of the backup */
-    size_t
-        removed; /* the one before it, with indexes that were removed since; or the number of all */
-    bool cut;    /* leave out what is after the time */
+    size_t i;       /* of the backup */
+    size_t removed; /* of the one before, which has indexes removed since; or r->b.n */
+    bool cut;       /* leave out what is after the time */
     char note[512];
 };
 

@@ -21,13 +21,6 @@ ask() { raw '{"operation":"index_'"$1"'","name":"'"$2"'"'"${3:+,$3}}"; }
 again() { raw "$last"',"again":true'"$last_frames}"; }
 vectors() { (export RAW_SAVE="$TMP/$2"; ask get_vectors "$1" >/dev/null) && cat "$TMP/$2.1" "$TMP/$2.2" >"$TMP/$2"; }
 
-kill_engine() {
-    fx_engine=$(stat_of pid)
-    kill -9 "$fx_engine"
-    wait_for gone "$fx_engine"
-    sleep 0.2
-    wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
-}
 kill_server() {
     fx_engine=$(stat_of pid)
     kill -9 "$SERVER_PID"

@@ -25,15 +25,6 @@ adds() {
     done
 }
 
-# raw does not reconnect, so the next engine has to be there.
-kill_engine() {
-    fx_engine=$(stat_of pid)
-    kill -9 "$fx_engine"
-    wait_for gone "$fx_engine"
-    sleep 0.2
-    wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
-}
-
 # says COMMAND: the client's answer to it, without the path in the command.
 says() { ask c "$1" | sed 's/^.*: //'; }
 

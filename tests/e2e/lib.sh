@@ -210,6 +210,15 @@ ask() {
 }
 has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 
+# kill_engine: of the tenant without a key.  raw does not reconnect, so the next one has to be there.
+kill_engine() {
+    fx_engine=$(stat_of pid)
+    kill -9 "$fx_engine"
+    wait_for gone "$fx_engine"
+    sleep 0.2
+    wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
+}
+
 # wait_for COMMAND...: until it succeeds; fails after a long time.
 wait_for() {
     fx_tries=0

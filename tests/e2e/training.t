@@ -140,11 +140,6 @@ diag "$(cat "$TMP/ok.out")"
 
 # --- killed ---
 
-kill_engine() {
-    fx_engine=$(stat_of pid)
-    kill -9 "$fx_engine"
-    wait_for gone "$fx_engine"
-}
 "$user" numbers 20000 16 5 "$TMP/many"
 "$user" ids 20000 0 "$TMP/many_ids"
 head -c 640000 "$TMP/many" >"$TMP/many1"
