@@ -75,6 +75,8 @@ ask publishes 'new 0 Flat' >/dev/null
 ask publishes 'add 0 4321' >/dev/null
 talk other
 ask other 'new 0 Flat' >/dev/null
+ask other 'new 1 Flat' >/dev/null
+ask other 'publish 1 kept' >/dev/null
 tell publishes 'publish 0 slow'
 sleep 1 # it is being written
 removals=
@@ -85,6 +87,7 @@ done
 sleep 1 # they have arrived
 is "others are served while more names than there are workers wait for a publish" \
     "$(ask other 'total 0') $(wc -l <"$TMP/publishes.out")" "0 2"
+is "and changes of other kept indexes are made" "$(ask other 'add 1 3') $(wc -l <"$TMP/publishes.out")" "ok 2"
 is "the index is published" "$(hear publishes)" ok
 # shellcheck disable=SC2086 # a list
 wait $removals # their clients have not waited as long

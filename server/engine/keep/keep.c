@@ -262,14 +262,20 @@ static bool has_other_size(const struct fxe_kept *k)
     return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
 }
 
-/* The store has forgotten an index before k->gone is set. */
-static bool is_gone(const struct fxe_kept *k)
+static bool is_known_gone(const struct fxe_kept *k)
 {
-    fxe_named_settle();
     fxe_lock();
     bool gone = k->gone;
     fxe_unlock();
     return gone;
+}
+
+/* The store has forgotten an index before k->gone is set.  To wait for that may take as long as
+ * another index is being published, so only a change that has failed does. */
+static bool is_gone(const struct fxe_kept *k)
+{
+    fxe_named_settle();
+    return is_known_gone(k);
 }
 
 /* A call that failed may have changed something halfway: then the index is read again. */
@@ -321,7 +327,7 @@ void fxe_keep_commit(struct fxe_req *r)
     if (!k) {
         if (changes(r))
             commit_state(r);
-    } else if (is_gone(k)) {
+    } else if (is_known_gone(k)) {
         /* Its record has gone with it.  Meanwhile the index may have been published again. */
         commit_state(r);
     } else if (k->obj->ptr) {
