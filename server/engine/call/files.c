@@ -11,6 +11,7 @@
 
 #include "server/engine/call/loaded.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/objects/shared.h"
 #include "server/engine/run/request.h"
 
@@ -45,6 +46,24 @@ static int prepare_save(struct fxe_req *r)
     return fxe_needs_add(&r->needs, r->obj[0], false);
 }
 
+/* What FAISS writes.  It is counted before it is kept: a buffer that grew would be copied several
+ * times, and would need memory for the old one and the new one together. */
+struct bytes {
+    char *data; /* NULL: counted only */
+    size_t size, room;
+};
+
+static ssize_t put(void *ctx, const char *data, size_t n)
+{
+    struct bytes *b = ctx;
+    if (b->data && n > b->room - b->size)
+        return 0;
+    if (b->data)
+        memcpy(b->data + b->size, data, n);
+    b->size += n;
+    return (ssize_t)n;
+}
+
 /* The callback of FAISS's custom writer has no user pointer. */
 static _Thread_local FILE *custom_file;
 static size_t write_through_custom(const void *p, size_t size, size_t n)
@@ -52,7 +71,7 @@ static size_t write_through_custom(const void *p, size_t size, size_t n)
     return fwrite(p, size, n, custom_file);
 }
 
-static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
+static int write_with_flags(struct fxe_req *r, FILE *f, int flags)
 {
     FaissCustomIOWriter *w = NULL;
     if (fxe_require(r, FX_OP_write_index_custom) != 0)
@@ -66,31 +85,38 @@ static int save_with_flags(struct fxe_req *r, FILE *f, int flags)
     return rc;
 }
 
-static void run_save(struct fxe_req *r)
+static int write_index(struct fxe_req *r, struct bytes *b)
 {
     int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, flags = fxe_io_flags(r), rc;
-    char *data = NULL;
-    size_t size = 0;
-    if (fxe_guard_save(r, r->obj[0]) != 0)
-        return;
-    FILE *f = open_memstream(&data, &size);
-    if (!f) {
-        fxe_fail(r, "limit", "the server is out of memory");
-        return;
-    }
+    FILE *f = fopencookie(b, "w", (cookie_io_functions_t){.write = put});
+    b->size = 0;
+    if (!f)
+        return fxe_fail(r, "limit", "the server is out of memory");
     if (flags && !binary)
-        rc = save_with_flags(r, f, flags);
+        rc = write_with_flags(r, f, flags);
     else
         rc = binary ? fxe_api()->write_index_binary(r->obj[0]->ptr, f)
                     : fxe_api()->write_index(r->obj[0]->ptr, f);
     if (rc != 0 && !r->failed)
         fxe_fail_faiss(r, rc);
     if (fclose(f) != 0 && !r->failed)
-        fxe_fail(r, "limit", "the server has no memory for the bytes of the index");
-    if (r->failed)
-        free(data);
+        fxe_fail(r, "faiss", "the index was not written whole");
+    return r->failed ? -1 : 0;
+}
+
+static void run_save(struct fxe_req *r)
+{
+    struct bytes b = {0};
+    if (fxe_guard_save(r, r->obj[0]) != 0 || write_index(r, &b) != 0)
+        return;
+    b.room = b.size;
+    b.data = fxe_room_realloc(NULL, b.room ? b.room : 1);
+    if (!b.data)
+        fxe_fail(r, "limit", "the server has no memory for the %zu bytes of the index", b.room);
+    else if (write_index(r, &b) != 0)
+        free(b.data);
     else
-        fxe_reply_array(r, data, size);
+        fxe_reply_array(r, b.data, b.size);
 }
 
 const struct fxe_operation fxe_save_operation = {"save", 1, prepare_save, run_save, NULL};
