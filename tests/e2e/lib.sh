@@ -18,7 +18,8 @@ FAISSX_FAISS_LIBRARY=$FAISS_C
 export FAISS_C FAISSX_FAISS_LIBRARY
 # A failed allocation returns NULL instead of ending the process, as without a sanitizer.
 ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
-export ASAN_OPTIONS
+TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:${TSAN_OPTIONS:-}
+export ASAN_OPTIONS TSAN_OPTIONS
 unset FAISSX_SERVER FAISSX_API_KEY FAISSX_TENANT_ID FAISSX_PATH_MAP
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/faissx-test.XXXXXX")
 SERVER= # the endpoint of the server started last, SERVER_PID its process
@@ -265,7 +266,7 @@ fx_end() {
     done
     # A sanitizer's report in a server's log fails the test.
     for fx_log in "$TMP"/server*.log; do
-        if grep -Eq 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$fx_log" 2>/dev/null; then
+        if grep -Eq '(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:' "$fx_log" 2>/dev/null; then
             fail "$fx_log has a sanitizer's report"
             sed 's/^/# /' "$fx_log"
         fi
