@@ -39,20 +39,33 @@ export LIFE_LEAVE_OUT="$TMP/leave-out"
 ok "the lives run in process" lead direct "$FAISS_C" || exit 1
 diag "$(tail -n 1 "$TMP/direct/out")"
 # Results that differ between two runs of FAISS need not be the same elsewhere.
-awk '/: skipped: |^life: / { next } FILENAME == ARGV[1] { first[++n] = $0; next }
-    { if (first[++i] != $0) print FNR }
-    END { exit n != i }' "$TMP/ask/out" - <"$TMP/direct/out" >"$TMP/unstable"
+unstable_in() { # RUN
+    awk '/: skipped: |^life: / { next } FILENAME == ARGV[1] { first[++n] = $0; next }
+        { if (first[++i] != $0) print FNR }
+        END { exit n != i }' "$TMP/$1/out" - <"$TMP/direct/out" >>"$TMP/unstable"
+}
+unstable_in ask
 is "two runs give the same number of results" $? 0
 if [ -s "$TMP/unstable" ]; then
     diag "$(wc -l <"$TMP/unstable") results are not the same in two runs in process, in:" \
         "$(awk -F: 'FILENAME == ARGV[1] { line[$1]; next } FNR in line { print $1 }' "$TMP/unstable" \
             "$TMP/direct/out" | sort -u)"
 fi
+stable() { # RUN
+    awk 'FILENAME == ARGV[1] { line[$1]; next } !(FNR in line)' "$TMP/unstable" "$TMP/$1/out" \
+        >"$TMP/$1/stable"
+}
 same_life() { # NAME RUN
-    for fx_run in direct "$2"; do
-        awk 'FILENAME == ARGV[1] { line[$1]; next } !(FNR in line)' "$TMP/unstable" "$TMP/$fx_run/out" \
-            >"$TMP/$fx_run/stable"
-    done
+    stable direct
+    stable "$2"
+    # Some differ so rarely that two runs do not show it.
+    if ! cmp -s "$TMP/direct/stable" "$TMP/$2/stable"; then
+        for fx_byte in 1 170 255; do
+            lead again "$FAISS_C" MALLOC_PERTURB_=$fx_byte && unstable_in again
+        done
+        stable direct
+        stable "$2"
+    fi
     same "$1" "$TMP/direct/stable" "$TMP/$2/stable"
 }
 # Except for objects that nothing in the C API can create, or only with a dangling pointer, and for
