@@ -23,6 +23,17 @@ rm|faissx rm: missing operand 'NAME...'
 run|faissx run: missing operand '[--] PROGRAM [ARGUMENT]...'
 run --colour true|faissx run: unknown or ambiguous option '--colour'
 END
+# A script's variable that is not set must not make the program use a FAISS of its own.
+for option in server api-key tenant curve-server-key curve-key-file; do
+    said=$(cli run "--$option" "" sh -c 'echo ran'; echo "status $?")
+    is "run --$option '': the program does not run" "$(printf '%s\n' "$said" | sed -n '1p;$p')" \
+        "faissx run: a value is missing after '--$option'
+status 2"
+    said=$(cli list "--$option="; echo "status $?")
+    is "list --$option=" "$(printf '%s\n' "$said" | sed -n '1p;$p')" \
+        "faissx list: a value is missing after '--$option'
+status 2"
+done
 for command in run list rm stats health; do
     like "the list of commands has $command" "$(cli --help)" "^  $command +[a-z]"
     said=$(cli $command --help)

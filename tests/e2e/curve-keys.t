@@ -53,7 +53,7 @@ like "that other users may write" \
 like "that is a directory" "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP")" 'cannot read it'
 
 like "an empty key of a server is an error, and not a connection without CURVE" \
-    "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a key is missing after '--curve-server-key'"
+    "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a value is missing after '--curve-server-key'"
 
 # --- settings of a client ---
 
