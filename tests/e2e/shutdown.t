@@ -18,7 +18,11 @@ kill "$patient_pid"
 
 last_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 5 ]; }
 
-for signal in TERM INT; do
+# nohup ignores SIGHUP, and a shell cannot take that back.
+signals="TERM INT HUP"
+[ $((0x$(sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status) & 1)) = 0 ] || signals="TERM INT"
+
+for signal in $signals; do
     start_server
     talk "c$signal"
     ask "c$signal" 'new 0 Flat' >/dev/null
@@ -40,6 +44,28 @@ for signal in TERM INT; do
     ok "no engine is left" gone "$engine"
     is "no socket is left" "$(ls "${SERVER#ipc://}" 2>&1 | grep -c 'No such')" 1
 done
+
+# --- SIGHUP ---
+
+case $signals in *HUP)
+    start_server --data-dir "$TMP/data" --durability snapshot
+    client 'new 0 Flat' 'add 0 10' 'write 0 faissx://kept' 'add 0 5' >/dev/null
+    kill -HUP "$SERVER_PID"
+    wait "$SERVER_PID"
+    is "SIGHUP stops a server that keeps indexes: exit status" $? 0
+    start_server --data-dir "$TMP/data"
+    is "a change without a snapshot is there again" "$(client 'read 0 faissx://kept' 'total 0' | tail -n 1)" "total 0: 15"
+    ok "the server stops" stop_server
+    ;;
+esac
+trap '' HUP
+start_server
+trap 'exit 143' HUP
+client 'new 0 Flat' >/dev/null
+kill -HUP "$SERVER_PID" "$(stat_of pid)"
+sleep 0.3
+is "after nohup the server and its engine go on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+ok "they stop at SIGTERM" stop_server
 
 # --- a second signal ---
 
