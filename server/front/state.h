@@ -13,6 +13,9 @@
 #include "server/front/guest.h"
 #include "server/options.h"
 
+/* A name in --bind may have several addresses; one more is for `near`. */
+enum { FXS_LISTENERS_MAX = 4 * FXS_BINDS_MAX + 1 };
+
 /* A listening socket. */
 struct fxs_listener {
     struct fxs_event source; /* first: epoll's pointer is both */
@@ -26,7 +29,7 @@ struct fxs_front {
     struct fxs_secure *secure; /* keys of CURVE; NULL: it is not offered */
     int epoll;
     struct fxs_event signals;
-    struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* one more for `near` */
+    struct fxs_listener listeners[FXS_LISTENERS_MAX];
     int nlisteners;
     char near[FX_NEAR_SIZE]; /* endpoint for clients on this host that connect over TCP, or "" */
     char near_dir[100];      /* its directory, or "" */

@@ -109,6 +109,22 @@ text=$(timeout 20 "$BUILD/faissx-server" run --bind ipc:///nonexistent/socket 2>
 is "path in a folder that does not exist: exit status" $? 1
 like "message" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
 
+# A client may use any address of the name; /etc/hosts may have one twice.
+printf '%s localhost\n' 127.0.0.1 ::1 127.0.0.1 >"$TMP/hosts"
+in_hosts() { unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$TMP/hosts" "$@"; }
+in_hosts true 2>/dev/null || in_hosts() { "$@"; } # not root: the machine's own
+in_hosts "$BUILD/faissx-server" run --bind 'tcp://localhost:*' >"$TMP/server-name.log" 2>&1 &
+name_pid=$!
+fx_servers="$fx_servers $name_pid"
+wait_for grep -q 'event=listening endpoint=tcp' "$TMP/server-name.log"
+sleep 0.2
+port=$(sed -n 's/.*event=listening endpoint=tcp.*:\([0-9]*\)$/\1/p' "$TMP/server-name.log" | sort -u)
+for address in $(in_hosts getent ahosts localhost | sed -n 's/ .*STREAM.*//p' | sed 's/.*:.*/[&]/' | sort -u); do
+    like "a server on localhost answers on $address" \
+        "$("$BUILD/bin/faissx" health --server "tcp://$address:$port" 2>&1)" '^uptime '
+done
+stop_server "$name_pid"
+
 # --- no FAISS ---
 
 text=$(FAISSX_FAISS_LIBRARY=/nonexistent timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" 2>&1)
