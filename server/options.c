@@ -258,16 +258,6 @@ static int set_option(struct fxs_options *o, const struct option_info *i, const 
 
 /* --- the command line --- */
 
-static int from_environment(struct fxs_options *o)
-{
-    for (const struct option_info *i = table; i < table + COUNT; i++) {
-        const char *text = i->environment ? getenv(i->environment) : NULL;
-        if (text && *text && set_option(o, i, i->environment, text) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* Sets given[i] if the option table[i] is given. */
 static int parse_options(struct fxs_options *o, enum whose whose, int argc, char **argv,
                          char *given)
@@ -303,6 +293,39 @@ static int is_given(const char *given, const char *name)
     for (int i = 0; i < COUNT; i++)
         if (strcmp(table[i].name, name) == 0)
             return given[i];
+    return 0;
+}
+
+/* Does an option that is given take the place of this one's variable? */
+static bool is_overridden(const struct fxs_options *o, const struct option_info *i,
+                          const char *given)
+{
+    return given[i - table] || (o->nbinds && (i->at == AT(port) || i->at == AT(bind_address)));
+}
+
+/* Kubernetes gives its containers such a variable for each service.  That of one called faissx has
+ * the name of ours. */
+static bool is_of_kubernetes(const struct option_info *i, const char *text)
+{
+    if (i->at != AT(port) || strncmp(text, "tcp://", 6) != 0)
+        return false;
+    fxs_log(
+        FXS_WARN, "front",
+        "event=ignored variable=FAISSX_PORT value=%s why=\"it is not a port, but what Kubernetes "
+        "sets for a service of this name\"",
+        text);
+    return true;
+}
+
+/* A variable that has no effect is not read: it may not be ours, or be wrong. */
+static int from_environment(struct fxs_options *o, const char *given)
+{
+    for (const struct option_info *i = table; i < table + COUNT; i++) {
+        const char *text = i->environment ? getenv(i->environment) : NULL;
+        if (text && *text && !is_overridden(o, i, given) && !is_of_kubernetes(i, text) &&
+            set_option(o, i, i->environment, text) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -364,7 +387,7 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .snapshot_interval = 300,
                               .idle = 300,
                               .max_pending = 1024};
-    if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
+    if (parse_options(o, RUN, argc, argv, given) != 0 || from_environment(o, given) != 0)
         return -1;
     if (set_default_bind(o, given) != 0 || check_keys(o, given) != 0 || check_encryption(o) != 0)
         return -1;
