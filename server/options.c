@@ -352,6 +352,15 @@ static int check_encryption(const struct fxs_options *o)
     return 0;
 }
 
+static int check_data_dir(const struct fxs_options *o, const char *given)
+{
+    static const char *const need[] = {"--keep", "--durability", "--snapshot-interval"};
+    for (size_t i = 0; i < sizeof need / sizeof *need && !o->data_dir; i++)
+        if (is_given(given, need[i]))
+            return wrong_option("%s: nothing is kept without --data-dir", need[i]);
+    return 0;
+}
+
 /* What --port and --bind-address say, unless there is a --bind. */
 static int set_default_bind(struct fxs_options *o, const char *given)
 {
@@ -393,8 +402,8 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
         return -1;
     if (parse_durability(o) != 0)
         return -1;
-    if (is_given(given, "--durability") && !o->data_dir)
-        return wrong_option("--durability: nothing is kept without --data-dir");
+    if (check_data_dir(o, given) != 0)
+        return -1;
     fxs_log_level(o->log_level);
     return 0;
 }

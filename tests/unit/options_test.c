@@ -72,6 +72,11 @@ static void test_refused(void **state)
     assert_int_equal(RUN(&o, "--bind", "host:1"), -1);
     assert_int_equal(RUN(&o, "--bind", "ipc://x", "--port", "1"), -1);
     assert_int_equal(RUN(&o, "--auth-keys", "a:b", "--auth-file", "f"), -1);
+    assert_int_equal(RUN(&o, "--durability", "snapshot"), -1); /* without --data-dir */
+    assert_int_equal(RUN(&o, "--keep", "sessions"), -1);
+    assert_int_equal(RUN(&o, "--snapshot-interval", "5"), -1);
+    assert_int_equal(
+        RUN(&o, "--keep", "sessions", "--snapshot-interval", "5", "--data-dir", "/none"), 0);
     assert_int_equal(RUN(&o, "something"), -1);
     assert_int_equal(RUN(&o, "--tenant", "x"), -1); /* for engines only */
 }
