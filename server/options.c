@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/wrong_word.h"
 #include "server/machine.h"
 
 enum kind { NUMBER, TEXT, CHOICE, SWITCH, ENDPOINT };
@@ -263,7 +264,7 @@ static int parse_options(struct fxs_options *o, enum whose whose, int argc, char
                          char *given)
 {
     struct option options[COUNT + 1] = {{0}};
-    int n = 0, c;
+    int n = 0, c, before;
     for (int i = 0; i < COUNT; i++)
         if (table[i].whose & whose)
             options[n++] = (struct option){
@@ -271,13 +272,13 @@ static int parse_options(struct fxs_options *o, enum whose whose, int argc, char
                 256 + i};
     opterr = 0;
     optind = 1;
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while (before = optind, (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (c == ':')
-            return wrong_option("%s needs a value", argv[optind - 1]);
+            return wrong_option("%s needs a value", fx_wrong_word(argv, before));
         if (c == '?')
             return wrong_option(
                 "unknown or ambiguous option '%s'; faissx-server run --help lists them",
-                argv[optind - 1]);
+                fx_wrong_word(argv, before));
         if (set_option(o, &table[c - 256], table[c - 256].name, optarg) != 0)
             return -1;
         given[c - 256] = 1;

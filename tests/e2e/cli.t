@@ -18,11 +18,15 @@ nothing|faissx: unknown command 'nothing'
 stats more|faissx stats: unexpected operand 'more'
 stats -v|faissx stats: unknown or ambiguous option '-v'
 list --colour|faissx list: unknown or ambiguous option '--colour'
+list -port 1|faissx list: unknown or ambiguous option '-port'
+list --json -lx|faissx list: unknown or ambiguous option '-lx'
 list --server|faissx list: a value is missing after '--server'
 rm|faissx rm: missing operand 'NAME...'
 run|faissx run: missing operand '[--] PROGRAM [ARGUMENT]...'
 run --colour true|faissx run: unknown or ambiguous option '--colour'
 END
+is "faissx-server run -port 1" "$("$BUILD/faissx-server" run --port 0 -port 1 2>&1)" \
+    "faissx-server: unknown or ambiguous option '-port'; faissx-server run --help lists them"
 # A script's variable that is not set must not make the program use a FAISS of its own.
 for option in server api-key tenant curve-server-key curve-key-file; do
     said=$(cli run "--$option" "" sh -c 'echo ran'; echo "status $?")
