@@ -74,11 +74,26 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
     LL_PREPEND(f->guests.gone, g);
 }
 
+void fxs_guest_count(struct fxs_front *f, struct fxs_guest *g)
+{
+    f->refused += !g->refused;
+    g->refused = true;
+}
+
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
     fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
             g->record.curve ? "CURVE" : "NULL", why);
-    f->refused += g->state != FXS_GUEST_REFUSED;
+    if (!g->answered)
+        fxs_guest_count(f, g);
+    leave_list(f, g);
+}
+
+/* The peer has closed the connection: nothing was refused, unless it got an error before. */
+static void went_away(struct fxs_front *f, struct fxs_guest *g)
+{
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
+            g->record.curve ? "CURVE" : "NULL", "it closed the connection");
     leave_list(f, g);
 }
 
@@ -424,7 +439,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
         return; /* an earlier event of this round has closed it */
     if (g->state == FXS_GUEST_WAITING) {
         if (events & (EPOLLHUP | EPOLLERR))
-            fxs_guest_close(f, g, "it closed the connection");
+            went_away(f, g);
         return;
     }
     if (g->state == FXS_GUEST_REFUSED)
@@ -435,7 +450,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        fxs_guest_close(f, g, "it closed the connection");
+        went_away(f, g);
         return;
     }
     g->record.size += (uint32_t)n;

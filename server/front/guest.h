@@ -45,6 +45,8 @@ struct fxs_guest {
         FXS_GUEST_GONE      /* closed or handed over; freed after this round of events */
     } state;
     bool has_key;                    /* it was accepted, and does not count as unauthenticated */
+    bool answered;                   /* a request of it succeeded, */
+    bool refused;                    /* or it was refused, and counted */
     bool tcp;                        /* it came by TCP, not by a Unix socket */
     struct fx_curve_shake shake;     /* in a handshake with CURVE */
     const struct fxs_client *client; /* whose CURVE key it has, if that is known; or NULL */

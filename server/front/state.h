@@ -42,7 +42,7 @@ struct fxs_front {
     int64_t budget;  /* when to divide the memory next */
     int data_lock;   /* descriptor that holds the lock of the data directory, or -1 */
     bool stopping;
-    uint64_t accepted, refused;
+    uint64_t accepted, refused; /* connections */
 };
 
 static inline int fxs_watch(struct fxs_front *f, struct fxs_event *s, int op, uint32_t events)
@@ -69,6 +69,8 @@ void fxs_listen_end(struct fxs_front *f);
 void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer);
 /* Closes the connection; `why` is for the log. */
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
+/* Counts it among the refused, once. */
+void fxs_guest_count(struct fxs_front *f, struct fxs_guest *g);
 /* Removes a guest that has been handed over to an engine; sends nothing. */
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
 /* Sends bytes, all at once: nothing is queued.  Returns 0, or -1 if not all could be sent. */

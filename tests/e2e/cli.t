@@ -68,6 +68,12 @@ is "a server that does not exist" "$(cli health --server "ipc://$TMP/none"; echo
 1"
 start_server
 like "health" "$(cli health --server "$SERVER")" '^uptime [0-9]+\.[0-9]+$'
+# Connections that come and go, and requests that are answered, are not refused; an error counts once.
+refused() { cli health --server "$SERVER" | sed -n 's/^refused //p'; }
+for i in 1 2 3 4 5 6 7 8 9 10; do cli health --server "$SERVER" >/dev/null; accepts "$SERVER"; done
+is "health and probes are not counted as refused" "$(refused)" 0
+raw 'hex:,81' >/dev/null
+is "a request with an error is, once" "$(refused)" 1
 like "the server comes from the environment" "$(FAISSX_SERVER=$SERVER cli stats)" '^tenant default$'
 is "a name that is not published" "$(cli rm --server "$SERVER" none; echo $?)" \
     "faissx: unpublish: no index is published as 'none'
