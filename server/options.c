@@ -42,7 +42,8 @@ static const struct option_info table[] = {
      "address of the default endpoint, 0.0.0.0 for all (default: 127.0.0.1); not together with "
      "--bind"},
     {"--threads", NUMBER, BOTH, AT(threads), "N", NULL, 1, 4096,
-     "worker threads of each tenant's engine (default: number of cores)"},
+     "worker threads of each tenant's engine (default: number of cores that the machine or its "
+     "container has)"},
     {"--library", TEXT, BOTH, AT(library), "PATH", "FAISSX_FAISS_LIBRARY", 0, 0,
      "the real libfaiss_c (default: the best one that is installed)"},
     {"--coalesce", CHOICE, BOTH, AT(coalesce), "exact|fast|off", NULL, 0, 0,
