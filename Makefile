@@ -42,7 +42,7 @@ GEN := $(BUILD)/gen
 WARN := -Wall -Wextra
 # For "..." only: <link.h> is the C library's.  Headers are named by their path from here.
 INCLUDES := -iquote . -iquote $(GEN)
-FX_CPPFLAGS := -D_GNU_SOURCE -DFAISSX_VERSION='"$(VERSION)"' $(INCLUDES)
+FX_CPPFLAGS := -D_GNU_SOURCE -DFAISSX_VERSION='"$(VERSION)"' -DFAISSX_LIBDIR='"$(LIBDIR)"' $(INCLUDES)
 FX_CFLAGS = $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SANITIZE)
 FX_LDFLAGS = $(LDFLAGS) $(SANITIZE) $(SANITIZE_LIBS)
 COMPILE = $(CC) $(CPPFLAGS) $(FX_CPPFLAGS) $(FX_CFLAGS) -MMD -MP
@@ -171,6 +171,13 @@ $(BUILD)/%.o: %.c | $(GENERATED)
 $(GEN)/%.o: $(GEN)/%.c | $(GENERATED)
 	$(call say,CC,$@)
 	$(Q)$(COMPILE) -c -o $@ $<
+
+# Changes if LIBDIR does, which `faissx run` has to know.
+$(BUILD)/libdir: FORCE
+	@mkdir -p $(@D)
+	@[ "$(LIBDIR)" = "$$(cat $@ 2>/dev/null)" ] || echo "$(LIBDIR)" >$@
+
+$(BUILD)/cli/run.o: $(BUILD)/libdir
 
 # The recording library is loaded in place of a real one: its functions have to be exported.
 $(RECORD_OBJ): FX_CFLAGS += -fvisibility=default

@@ -8,8 +8,6 @@
 #include "proto/client/conn.h"
 #include "proto/curve_keys.h"
 
-enum { TIMEOUT_MS = 5000 };
-
 static void pack(msgpack_sbuffer *b, const struct cli_server *s, const char *operation,
                  const char *name, uint64_t from)
 {
@@ -82,7 +80,7 @@ int cli_ask(const struct cli_server *s, const char *operation, const char *name,
 {
     const char *why, *text;
     size_t len = 0;
-    int64_t deadline = fx_now_ms() + TIMEOUT_MS;
+    int64_t deadline = fx_now_ms() + CLI_CONNECT_MS;
     struct fx_conn *c = cli_connect(s, deadline);
     *buf = NULL;
     memset(reply, 0, sizeof *reply);
@@ -92,9 +90,14 @@ int cli_ask(const struct cli_server *s, const char *operation, const char *name,
     msgpack_sbuffer_init(&b);
     pack(&b, s, operation, name, from);
     struct fx_frame frame = {b.data, b.size};
+    /* A change of a name may have to wait for an index that is being published, and would be made
+     * even if nobody waited for the reply. */
+    if (name)
+        deadline = fx_now_ms() + CLI_CALL_MS;
     if (fx_conn_send(c, &frame, 1, deadline) != 0 || !(*buf = receive(c, &len, deadline))) {
         const char *e = fx_conn_error(c);
-        fprintf(stderr, "faissx: %s: %s\n", s->server, e && *e ? e : "no answer within 5 seconds");
+        const char *late = name ? "no answer within an hour" : "no answer within 5 seconds";
+        fprintf(stderr, "faissx: %s: %s\n", s->server, e && *e ? e : late);
         goto fail;
     }
     if (fx_header_read(reply, *buf, len, &why) != 0) {

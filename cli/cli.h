@@ -20,6 +20,9 @@ enum {
     CLI_NOT_FOUND = 127
 };
 
+/* How long to wait for a server, and for a call that may take as long as an index needs. */
+enum { CLI_CONNECT_MS = 5000, CLI_CALL_MS = 3600 * 1000 };
+
 /* The server and the credentials, from the options or else the environment. */
 struct cli_server {
     const char *server, *key, *tenant;     /* key, tenant: NULL if not given */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "proto/wrong_word.h"
 
 static const struct {
     const char *name;
@@ -69,7 +70,7 @@ static const char *from_environment(const char *name, const char *otherwise)
 int cli_options(const struct cli_command *command, int argc, char **argv, struct cli_server *s)
 {
     struct option options[COUNT + 1] = {{0}};
-    int n = 0, c;
+    int n = 0, c, at = 0, before;
     for (int i = 0; i < COUNT; i++)
         if (!table[i].only || table[i].only == command)
             options[n++] =
@@ -85,7 +86,14 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
                           : command == &cli_list   ? "+:hlj"
                           : command == &cli_keygen ? "+:hc"
                                                    : "+:h";
-    while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+    while (before = optind, (c = getopt_long(argc, argv, letters, options, &at)) != -1) {
+        /* The variable of a script may be unset.  Going on without the value would run the program
+         * with a FAISS of its own, without the key, or without encryption. */
+        if (optarg && !*optarg) {
+            char name[40];
+            snprintf(name, sizeof name, "--%s", options[at].name);
+            wrong(command, "a value is missing after", name);
+        }
         switch (c) {
         case 's':
             s->server = optarg;
@@ -98,8 +106,6 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
             break;
         case 'S':
             s->curve_server = optarg;
-            if (!*optarg) /* an unset variable of a script must not turn encryption off */
-                wrong(command, "a key is missing after", "--curve-server-key");
             break;
         case 'K':
             s->curve_file = optarg;
@@ -119,9 +125,9 @@ int cli_options(const struct cli_command *command, int argc, char **argv, struct
         case 'h':
             print_help(command);
         case ':':
-            wrong(command, "a value is missing after", argv[optind - 1]);
+            wrong(command, "a value is missing after", fx_wrong_word(argv, before));
         default:
-            wrong(command, "unknown or ambiguous option", argv[optind - 1]);
+            wrong(command, "unknown or ambiguous option", fx_wrong_word(argv, before));
         }
     }
     if (argc - optind < command->min)

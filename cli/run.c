@@ -10,12 +10,16 @@
 #include "cli.h"
 
 /* Finds the folder of the stand-in libfaiss_c.so, relative to this program: ../faissx in a build,
- * ../lib/faissx or similar in an installation.  Returns 0, or -1 after a message. */
+ * ../lib/faissx or similar in an installation, which may have been moved; or where it was
+ * installed. Returns 0, or -1 after a message. */
 static int find_stand_in(char folder[PATH_MAX])
 {
-    static const char *const places[] = {"../faissx", "../lib/faissx",
+    static const char *const places[] = {"../faissx",
+                                         "../lib/faissx",
                                          "../lib/x86_64-linux-gnu/faissx",
-                                         "../lib/aarch64-linux-gnu/faissx", "../lib64/faissx"};
+                                         "../lib/aarch64-linux-gnu/faissx",
+                                         "../lib64/faissx",
+                                         FAISSX_LIBDIR "/faissx"};
     char self[PATH_MAX], path[PATH_MAX + 64];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0)
@@ -23,13 +27,17 @@ static int find_stand_in(char folder[PATH_MAX])
     self[n] = '\0';
     *strrchr(self, '/') = '\0';
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s/%s/libfaiss_c.so", self, places[i]);
+        int absolute = places[i][0] == '/';
+        snprintf(path, sizeof path, "%s%s%s/libfaiss_c.so", absolute ? "" : self,
+                 absolute ? "" : "/", places[i]);
         if (access(path, R_OK) == 0 && realpath(path, folder)) {
             *strrchr(folder, '/') = '\0';
             return 0;
         }
     }
-    fprintf(stderr, "faissx run: found no faissx/libfaiss_c.so in %s/.. or its lib folders\n",
+    fprintf(stderr,
+            "faissx run: found no faissx/libfaiss_c.so in %s/.., its lib folders, or " FAISSX_LIBDIR
+            "\n",
             self);
     return -1;
 }

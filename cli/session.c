@@ -8,8 +8,6 @@
 
 #include "proto/client/conn.h"
 
-enum { CONNECT_MS = 5000, CALL_MS = 3600 * 1000 };
-
 struct cli_session {
     const struct cli_server *server;
     struct fx_conn *conn;
@@ -107,7 +105,7 @@ static int receive(struct cli_session *c, size_t *header_size, int64_t deadline)
 int cli_call(struct cli_session *c, const void *data, size_t size)
 {
     struct fx_frame frames[] = {{c->request.data, c->request.size}, {data, size}};
-    int64_t deadline = fx_now_ms() + CALL_MS;
+    int64_t deadline = fx_now_ms() + CLI_CALL_MS;
     const char *why, *text;
     size_t n;
     fx_header_free(&c->reply);
@@ -135,7 +133,7 @@ struct cli_session *cli_session_open(const struct cli_server *s)
         return NULL;
     c->server = s;
     msgpack_sbuffer_init(&c->request);
-    c->conn = cli_connect(s, fx_now_ms() + CONNECT_MS);
+    c->conn = cli_connect(s, fx_now_ms() + CLI_CONNECT_MS);
     if (!c->conn) {
         cli_session_close(c);
         return NULL;

@@ -76,18 +76,20 @@ key=$(printf '%s' "$version $flags origin $(c++ -dumpfullversion)" | cksum | cut
 out=$cache/engine-$version-$key
 if [ ! -e "$out/libfaiss_c.so" ]; then
     say "building libfaiss_c $version ($flags, $jobs jobs), about a minute a core pair"
-    rm -rf "$out" "$out.build"
+    # Not engine-*, among which the server looks for a library.
+    new=$cache/new-$version-$key
+    rm -rf "$out" "$out.build" "$out.tmp" "$new" "$new.build"
     {
-        cmake -S "$src" -B "$out.build" -DCMAKE_BUILD_TYPE=Release \
+        cmake -S "$src" -B "$new.build" -DCMAKE_BUILD_TYPE=Release \
             -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG \
             -DCMAKE_BUILD_RPATH='$ORIGIN' -DBUILD_SHARED_LIBS=ON \
             -DFAISS_ENABLE_GPU=OFF -DFAISS_ENABLE_PYTHON=OFF \
             -DFAISS_ENABLE_C_API=ON -DBUILD_TESTING=OFF &&
-        cmake --build "$out.build" --target faiss_c -j "$jobs"
+        cmake --build "$new.build" --target faiss_c -j "$jobs"
     } >"$cache/build.log" 2>&1 || { tail -n 30 "$cache/build.log" >&2; die "build failed, see $cache/build.log"; }
-    mkdir "$out.tmp"
-    find "$out.build" -name 'libfaiss*.so' -exec cp {} "$out.tmp/" \;
-    rm -rf "$out.build"
-    mv "$out.tmp" "$out"
+    mkdir "$new"
+    find "$new.build" -name 'libfaiss*.so' -exec cp -t "$new" {} + || die "cannot copy the library to $new"
+    rm -rf "$new.build"
+    mv "$new" "$out"
 fi
 printf '%s\n' "$out/libfaiss_c.so"

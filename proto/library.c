@@ -145,6 +145,12 @@ static int take_from_loader(struct library_search *s)
     return found;
 }
 
+/* 1.7.3 before 1.10.0. */
+static int by_version(const void *a, const void *b)
+{
+    return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
 /* Search the builds that `make engine` made for this user, newest version first. */
 static int take_from_cache(struct library_search *s)
 {
@@ -161,6 +167,7 @@ static int take_from_cache(struct library_search *s)
     else
         return 0;
     if (glob(pattern, 0, NULL, &g) == 0) {
+        qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, by_version);
         for (size_t i = g.gl_pathc; i-- > 0 && !found;)
             found = take_from_folder(s, g.gl_pathv[i]);
         globfree(&g);

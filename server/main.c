@@ -53,6 +53,7 @@ static int run_engine(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* Only the front tells an engine to stop: ignore signals to all processes of the service. */
     signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN); /* FAISS prints, and the reader of stdout may be gone */
     sigemptyset(&mask);

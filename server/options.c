@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/wrong_word.h"
 #include "server/machine.h"
 
 enum kind { NUMBER, TEXT, CHOICE, SWITCH, ENDPOINT };
@@ -41,7 +42,8 @@ static const struct option_info table[] = {
      "address of the default endpoint, 0.0.0.0 for all (default: 127.0.0.1); not together with "
      "--bind"},
     {"--threads", NUMBER, BOTH, AT(threads), "N", NULL, 1, 4096,
-     "worker threads of each tenant's engine (default: number of cores)"},
+     "worker threads of each tenant's engine (default: number of cores that the machine or its "
+     "container has)"},
     {"--library", TEXT, BOTH, AT(library), "PATH", "FAISSX_FAISS_LIBRARY", 0, 0,
      "the real libfaiss_c (default: the best one that is installed)"},
     {"--coalesce", CHOICE, BOTH, AT(coalesce), "exact|fast|off", NULL, 0, 0,
@@ -258,22 +260,12 @@ static int set_option(struct fxs_options *o, const struct option_info *i, const 
 
 /* --- the command line --- */
 
-static int from_environment(struct fxs_options *o)
-{
-    for (const struct option_info *i = table; i < table + COUNT; i++) {
-        const char *text = i->environment ? getenv(i->environment) : NULL;
-        if (text && *text && set_option(o, i, i->environment, text) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* Sets given[i] if the option table[i] is given. */
 static int parse_options(struct fxs_options *o, enum whose whose, int argc, char **argv,
                          char *given)
 {
     struct option options[COUNT + 1] = {{0}};
-    int n = 0, c;
+    int n = 0, c, before;
     for (int i = 0; i < COUNT; i++)
         if (table[i].whose & whose)
             options[n++] = (struct option){
@@ -281,13 +273,13 @@ static int parse_options(struct fxs_options *o, enum whose whose, int argc, char
                 256 + i};
     opterr = 0;
     optind = 1;
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while (before = optind, (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (c == ':')
-            return wrong_option("%s needs a value", argv[optind - 1]);
+            return wrong_option("%s needs a value", fx_wrong_word(argv, before));
         if (c == '?')
             return wrong_option(
                 "unknown or ambiguous option '%s'; faissx-server run --help lists them",
-                argv[optind - 1]);
+                fx_wrong_word(argv, before));
         if (set_option(o, &table[c - 256], table[c - 256].name, optarg) != 0)
             return -1;
         given[c - 256] = 1;
@@ -303,6 +295,39 @@ static int is_given(const char *given, const char *name)
     for (int i = 0; i < COUNT; i++)
         if (strcmp(table[i].name, name) == 0)
             return given[i];
+    return 0;
+}
+
+/* Does an option that is given take the place of this one's variable? */
+static bool is_overridden(const struct fxs_options *o, const struct option_info *i,
+                          const char *given)
+{
+    return given[i - table] || (o->nbinds && (i->at == AT(port) || i->at == AT(bind_address)));
+}
+
+/* Kubernetes gives its containers such a variable for each service.  That of one called faissx has
+ * the name of ours. */
+static bool is_of_kubernetes(const struct option_info *i, const char *text)
+{
+    if (i->at != AT(port) || strncmp(text, "tcp://", 6) != 0)
+        return false;
+    fxs_log(
+        FXS_WARN, "front",
+        "event=ignored variable=FAISSX_PORT value=%s why=\"it is not a port, but what Kubernetes "
+        "sets for a service of this name\"",
+        text);
+    return true;
+}
+
+/* A variable that has no effect is not read: it may not be ours, or be wrong. */
+static int from_environment(struct fxs_options *o, const char *given)
+{
+    for (const struct option_info *i = table; i < table + COUNT; i++) {
+        const char *text = i->environment ? getenv(i->environment) : NULL;
+        if (text && *text && !is_overridden(o, i, given) && !is_of_kubernetes(i, text) &&
+            set_option(o, i, i->environment, text) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -326,6 +351,15 @@ static int check_encryption(const struct fxs_options *o)
     if (o->curve_clients && !o->curve_secret_file)
         return wrong_option("--curve-clients: clients cannot show their keys without "
                             "--curve-secret-file");
+    return 0;
+}
+
+static int check_data_dir(const struct fxs_options *o, const char *given)
+{
+    static const char *const need[] = {"--keep", "--durability", "--snapshot-interval"};
+    for (size_t i = 0; i < sizeof need / sizeof *need && !o->data_dir; i++)
+        if (is_given(given, need[i]))
+            return wrong_option("%s: nothing is kept without --data-dir", need[i]);
     return 0;
 }
 
@@ -364,14 +398,14 @@ int fxs_options_run(struct fxs_options *o, int argc, char **argv)
                               .snapshot_interval = 300,
                               .idle = 300,
                               .max_pending = 1024};
-    if (from_environment(o) != 0 || parse_options(o, RUN, argc, argv, given) != 0)
+    if (parse_options(o, RUN, argc, argv, given) != 0 || from_environment(o, given) != 0)
         return -1;
     if (set_default_bind(o, given) != 0 || check_keys(o, given) != 0 || check_encryption(o) != 0)
         return -1;
     if (parse_durability(o) != 0)
         return -1;
-    if (is_given(given, "--durability") && !o->data_dir)
-        return wrong_option("--durability: nothing is kept without --data-dir");
+    if (check_data_dir(o, given) != 0)
+        return -1;
     fxs_log_level(o->log_level);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "proto/bar.h"
+#include "proto/wrong_word.h"
 
 static const struct fxa_command *const commands[] = {&fxa_backup, &fxa_restore, &fxa_verify,
                                                      &fxa_repair, &fxa_export,  &fxa_import_faissx};
@@ -97,7 +98,7 @@ static int parse(struct fxa *a, int argc, char **argv)
     struct option list[OPTIONS + 1] = {{0}};
     char *end;
     long number;
-    int n = 0, c;
+    int n = 0, c, before;
     for (int i = 0; i < OPTIONS; i++)
         if (has(a->command, i))
             list[n++] =
@@ -105,7 +106,7 @@ static int parse(struct fxa *a, int argc, char **argv)
                                 NULL, options[i].letter};
     opterr = 0;
     optind = 1;
-    while ((c = getopt_long(argc, argv, ":h", list, NULL)) != -1) {
+    while (before = optind, (c = getopt_long(argc, argv, ":h", list, NULL)) != -1) {
         switch (c) {
         case 't':
             a->tenant = optarg;
@@ -131,9 +132,9 @@ static int parse(struct fxa *a, int argc, char **argv)
             help(a->command);
             return -1;
         case ':':
-            return wrong(a->command, "a value is missing after", argv[optind - 1]);
+            return wrong(a->command, "a value is missing after", fx_wrong_word(argv, before));
         default:
-            return wrong(a->command, "unknown or ambiguous option", argv[optind - 1]);
+            return wrong(a->command, "unknown or ambiguous option", fx_wrong_word(argv, before));
         }
     }
     if (argc - optind < a->command->n)

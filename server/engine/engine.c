@@ -106,6 +106,7 @@ int fxe_main(int argc, char **argv)
     fxe_engine.max_pending = (size_t)o->max_pending << 20;
     /* The front decides when the engine ends, but Ctrl-C signals the whole process group. */
     signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     /* No core dumps: the link to the front closes only after the core is written.  A large one

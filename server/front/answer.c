@@ -69,7 +69,7 @@ int fxs_answer_error(struct fxs_front *f, struct fxs_guest *g, const char *kind,
     va_start(args, format);
     vsnprintf(text + 8, sizeof text - 8, format, args);
     va_end(args);
-    f->refused++;
+    fxs_guest_count(f, g);
     fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" kind=%s message=\"%s\"", g->record.peer,
             kind, text);
     begin_header(&buf, &pk, g, "error", 3);
@@ -87,6 +87,7 @@ int fxs_answer_ok(struct fxs_front *f, struct fxs_guest *g)
     msgpack_sbuffer buf;
     msgpack_packer pk;
     (void)f;
+    g->answered = true;
     begin_header(&buf, &pk, g, "ok", 0);
     return fxs_answer_send(g, &buf);
 }
@@ -95,6 +96,7 @@ int fxs_answer_health(struct fxs_front *f, struct fxs_guest *g)
 {
     msgpack_sbuffer buf;
     msgpack_packer pk;
+    g->answered = true;
     begin_header(&buf, &pk, g, "ok", 6);
     fx_pack_str(&pk, "version");
     fx_pack_str(&pk, FAISSX_VERSION);

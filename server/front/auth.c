@@ -157,10 +157,19 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
     const char *key;
     json_t *value;
     char reason[128];
+    struct stat st;
     int rc = 0, i = 0;
     FILE *f = fopen(path, "re");
-    if (!f) {
+    if (!f || fstat(fileno(f), &st) != 0) {
         snprintf(why, len, "cannot open it: %s", strerror(errno));
+        if (f)
+            fclose(f);
+        return -1;
+    }
+    if (fxs_auth_others_write(&st)) {
+        snprintf(why, len, "other users may change it (mode %03o, owner %u)",
+                 (unsigned)st.st_mode & 0777, (unsigned)st.st_uid);
+        fclose(f);
         return -1;
     }
     json_t *root = json_loadf(f, JSON_REJECT_DUPLICATES, &error);

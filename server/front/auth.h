@@ -11,7 +11,10 @@
 #ifndef FXS_AUTH_H
 #define FXS_AUTH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "proto/limits.h"
 
@@ -33,6 +36,12 @@ int fxs_auth_add_list(struct fxs_auth *a, const char *list, char *why, size_t le
 
 /* Adds the keys of a file with a JSON object of "key": "tenant".  Returns the same. */
 int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t len);
+
+/* Who may change a file of keys chooses who is let in.  Root may change every file. */
+static inline bool fxs_auth_others_write(const struct stat *st)
+{
+    return st->st_mode & (S_IWGRP | S_IWOTH) || (st->st_uid != 0 && st->st_uid != geteuid());
+}
 
 /* Returns what is wrong with a tenant's name, or NULL. */
 const char *fxs_auth_bad_tenant(const char *tenant);

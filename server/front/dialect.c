@@ -50,6 +50,7 @@ int fxs_dialect_pong(struct fxs_guest *g)
 {
     msgpack_sbuffer buf;
     msgpack_packer pk;
+    g->answered = true;
     begin(&buf, &pk, true, 3);
     fx_pack_str(&pk, "message");
     fx_pack_str(&pk, "pong");
@@ -64,7 +65,7 @@ int fxs_dialect_error(struct fxs_front *f, struct fxs_guest *g, const char *code
 {
     msgpack_sbuffer buf;
     msgpack_packer pk;
-    f->refused++;
+    fxs_guest_count(f, g);
     fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" dialect=1 message=\"%s\"",
             g->record.peer, why);
     begin(&buf, &pk, false, 1 + (code != NULL));

@@ -68,11 +68,12 @@ static int spawn(struct fxs_front *f, struct fxs_engine *e, int fd)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fd, LINK_FD);
     posix_spawnattr_init(&attr);
-    /* A terminal sends SIGINT, and a service manager SIGTERM, to all processes.  An engine must not
-     * die of them before it has finished its requests, so they stay blocked until main() of the
-     * engine ignores them. */
+    /* A terminal sends SIGINT or SIGHUP, and a service manager SIGTERM, to all processes.  An
+     * engine must not die of them before it has finished its requests, so they stay blocked until
+     * main() of the engine ignores them. */
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
     sigaddset(&mask, SIGTERM);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);

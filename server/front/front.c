@@ -99,6 +99,7 @@ static void loop(struct fxs_front *f)
 static int set_up(struct fxs_front *f)
 {
     sigset_t mask;
+    struct sigaction hangup;
     struct rlimit files;
     /* Each guest needs a descriptor. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -108,6 +109,9 @@ static int set_up(struct fxs_front *f)
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     sigaddset(&mask, SIGINT);
+    /* The end of a terminal or a login stops the server like SIGTERM, unless nohup was used. */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&mask, SIGHUP);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
     signal(SIGCHLD, SIG_DFL); /* if it is ignored, children cannot be waited for */

@@ -20,7 +20,8 @@
 
 #include "server/options.h"
 
-/* Serves until SIGTERM or SIGINT.  Returns the exit status of the process. */
+/* Serves until SIGTERM, SIGINT or SIGHUP (unless that is ignored at start).  Returns the exit
+ * status of the process. */
 int fxs_front_run(const struct fxs_options *options);
 
 #endif

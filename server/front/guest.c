@@ -25,10 +25,19 @@ int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n)
     return send(g->source.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : -1;
 }
 
+/* There is one if guests.n is more than 0. */
+static struct fxs_guest *oldest_without_key(const struct fxs_front *f)
+{
+    struct fxs_guest *g = f->guests.oldest;
+    while (g->has_key)
+        g = g->next;
+    return g;
+}
+
 void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer)
 {
     if (f->guests.n >= f->options->max_unauthenticated)
-        fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
+        fxs_guest_close(f, oldest_without_key(f), "too many unauthenticated connections");
     struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
@@ -60,16 +69,31 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
     fxs_watch(f, &g->source, EPOLL_CTL_DEL, 0);
     close(g->source.fd);
     DL_DELETE(f->guests.oldest, g);
-    f->guests.n--;
+    f->guests.n -= !g->has_key;
     g->state = FXS_GUEST_GONE;
     LL_PREPEND(f->guests.gone, g);
+}
+
+void fxs_guest_count(struct fxs_front *f, struct fxs_guest *g)
+{
+    f->refused += !g->refused;
+    g->refused = true;
 }
 
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why)
 {
     fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
             g->record.curve ? "CURVE" : "NULL", why);
-    f->refused += g->state != FXS_GUEST_REFUSED;
+    if (!g->answered)
+        fxs_guest_count(f, g);
+    leave_list(f, g);
+}
+
+/* The peer has closed the connection: nothing was refused, unless it got an error before. */
+static void went_away(struct fxs_front *f, struct fxs_guest *g)
+{
+    fxs_log(FXS_DEBUG, "front", "event=closed peer=\"%s\" mechanism=%s why=\"%s\"", g->record.peer,
+            g->record.curve ? "CURVE" : "NULL", "it closed the connection");
     leave_list(f, g);
 }
 
@@ -96,11 +120,13 @@ int64_t fxs_guests_expire(struct fxs_front *f)
     /* The list is not in order of deadlines: guests that wait for an engine have more time. */
     DL_FOREACH_SAFE(f->guests.oldest, g, next)
     {
-        if (f->now >= g->deadline)
-            fxs_guest_close(f, g,
-                            g->state == FXS_GUEST_WAITING ? "its engine did not start in time"
-                                                          : "no valid first message in time");
-        else if (g->deadline < first)
+        if (f->now >= g->deadline && g->state == FXS_GUEST_WAITING) {
+            g->deadline = f->now + FXS_GUEST_MS; /* to read the error */
+            fxs_guest_refuse(f, g, "engine", "the engine did not start in time; try again later");
+        } else if (f->now >= g->deadline) {
+            fxs_guest_close(f, g, "no valid first message in time");
+        }
+        if (g->state != FXS_GUEST_GONE && g->deadline < first)
             first = g->deadline;
     }
     return first;
@@ -238,6 +264,8 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
             fxs_log(FXS_DEBUG, "front", "event=admitted peer=\"%s\" mechanism=CURVE tenant=%s%s",
                     g->record.peer, tenant, g->client ? " by=curve-key" : "");
         g->state = FXS_GUEST_WAITING;
+        g->has_key = true;
+        f->guests.n--;
         g->deadline = f->now + FXS_GUEST_WAIT_MS;
         fxs_watch(f, &g->source, EPOLL_CTL_MOD, 0);
         fxs_engine_take(f, e, g);
@@ -411,7 +439,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
         return; /* an earlier event of this round has closed it */
     if (g->state == FXS_GUEST_WAITING) {
         if (events & (EPOLLHUP | EPOLLERR))
-            fxs_guest_close(f, g, "it closed the connection");
+            went_away(f, g);
         return;
     }
     if (g->state == FXS_GUEST_REFUSED)
@@ -422,7 +450,7 @@ static void on_guest(void *ctx, struct fxs_event *s, uint32_t events)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        fxs_guest_close(f, g, "it closed the connection");
+        went_away(f, g);
         return;
     }
     g->record.size += (uint32_t)n;

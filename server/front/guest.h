@@ -4,7 +4,8 @@
  *
  * Whatever it sends, a guest costs one of a limited number of places, one fixed buffer, and a
  * limited time.  When all places are taken, the oldest guest is closed.  A guest whose first
- * message has a valid key is handed to its tenant's engine and freed here.
+ * message has a valid key gives its place back.  It is handed to its tenant's engine, as soon as
+ * that runs, and freed here.
  *
  * Used by the front's only thread.
  */
@@ -43,6 +44,9 @@ struct fxs_guest {
         FXS_GUEST_REFUSED,  /* the error has been sent; what the guest still sends is dropped */
         FXS_GUEST_GONE      /* closed or handed over; freed after this round of events */
     } state;
+    bool has_key;                    /* it was accepted, and does not count as unauthenticated */
+    bool answered;                   /* a request of it succeeded, */
+    bool refused;                    /* or it was refused, and counted */
     bool tcp;                        /* it came by TCP, not by a Unix socket */
     struct fx_curve_shake shake;     /* in a handshake with CURVE */
     const struct fxs_client *client; /* whose CURVE key it has, if that is known; or NULL */
@@ -55,7 +59,7 @@ struct fxs_guest {
 struct fxs_guests {
     struct fxs_guest *oldest; /* by age (utlist, doubly linked) */
     struct fxs_guest *gone;   /* to be freed by fxs_guests_bury (through next) */
-    int n;
+    int n;                    /* without has_key */
 };
 
 _Static_assert(sizeof(struct fxs_guest) <= 8 << 10, "what a connection without a key may cost");

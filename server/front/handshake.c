@@ -41,7 +41,7 @@ void fxs_handshake_refuse(struct fxs_front *f, struct fxs_guest *g, const char *
         fxs_guest_close(f, g, why);
         return;
     }
-    f->refused++;
+    fxs_guest_count(f, g);
     fxs_log(FXS_DEBUG, "front", "event=refused peer=\"%s\" why=\"%s\"", g->record.peer, why);
     if (fxs_guest_send(g, error, n) == 0)
         fxs_guest_drain(f, g);

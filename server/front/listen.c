@@ -41,6 +41,10 @@ static void on_listener(void *ctx, struct fxs_event *s, uint32_t events)
 static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, const char *path)
 {
     struct fxs_listener *l = &f->listeners[f->nlisteners];
+    if (f->nlisteners == FXS_LISTENERS_MAX) {
+        close(fd);
+        return refuse(endpoint, "too many addresses to listen on");
+    }
     if (listen(fd, BACKLOG) != 0) {
         int why = errno;
         close(fd);
@@ -212,33 +216,65 @@ static void log_tcp(struct fxs_front *f, int fd, const char *endpoint)
                 endpoint);
 }
 
+/* A name may have the same address twice in /etc/hosts. */
+static bool is_repeated(const struct addrinfo *list, const struct addrinfo *ai)
+{
+    while (list != ai && (list->ai_addrlen != ai->ai_addrlen ||
+                          memcmp(list->ai_addr, ai->ai_addr, ai->ai_addrlen)))
+        list = list->ai_next;
+    return list != ai;
+}
+
+/* All addresses of a name get the port that the first one got.  (It is at the same place in both
+ * kinds of address.) */
+static void set_port(const struct addrinfo *list, int fd)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+        return;
+    for (; list; list = list->ai_next)
+        ((struct sockaddr_in *)list->ai_addr)->sin_port = ((struct sockaddr_in *)&a)->sin_port;
+}
+
+/* Listens on every address of the name: clients may use any of them.  Addresses that this machine
+ * does not have, such as ::1 without IPv6, are skipped if another one can be used. */
 static int listen_tcp(struct fxs_front *f, const char *endpoint)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *list, *ai;
     char host[256];
     const char *port;
-    int fd = -1, why = 0;
+    int fd = -1, why = 0, bound = 0, failed = 0;
     if (split(endpoint, host, sizeof host, &port) != 0)
         return -1;
-    if ((why = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list)) != 0)
+    bool any = strcmp(host, "*") == 0;
+    if ((why = getaddrinfo(any ? NULL : host, port, &hints, &list)) != 0)
         return refuse(endpoint, why == EAI_NONAME ? "not an address or name of this machine"
                                                   : gai_strerror(why));
     /* IPv6 first: for "*" that address accepts IPv4, too. */
-    for (int v6 = 1; v6 >= 0 && fd < 0; v6--)
-        for (ai = list; ai && fd < 0; ai = ai->ai_next)
-            if ((ai->ai_family == AF_INET6) == v6) {
-                fd = bind_to(ai);
-                why = fd < 0 ? errno : 0;
+    for (int v6 = 1; v6 >= 0 && !failed && !(any && bound); v6--)
+        for (ai = list; ai && !failed; ai = ai->ai_next) {
+            if ((ai->ai_family == AF_INET6) != v6 || is_repeated(list, ai))
+                continue;
+            if ((fd = bind_to(ai)) < 0) {
+                why = errno;
+                failed = !any && why != EADDRNOTAVAIL && why != EAFNOSUPPORT;
+                continue;
             }
+            if (!bound++)
+                set_port(list, fd);
+            if (add(f, endpoint, fd, true, "") != 0) {
+                freeaddrinfo(list);
+                return -1;
+            }
+            log_tcp(f, fd, endpoint);
+        }
     freeaddrinfo(list);
-    if (fd < 0)
+    if (failed || !bound)
         return refuse(endpoint, why == EADDRINUSE      ? "address already in use"
                                 : why == EADDRNOTAVAIL ? "not an address or name of this machine"
                                                        : strerror(why));
-    if (add(f, endpoint, fd, true, "") != 0)
-        return -1;
-    log_tcp(f, fd, endpoint);
     return 0;
 }
 

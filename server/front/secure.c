@@ -80,7 +80,7 @@ static int load_clients(struct fxs_secure *s, const char *path, char *why, size_
             fclose(f);
         return -1;
     }
-    if (st.st_mode & (S_IWGRP | S_IWOTH) || (st.st_uid != 0 && st.st_uid != geteuid())) {
+    if (fxs_auth_others_write(&st)) {
         snprintf(why, len, "--curve-clients: '%s': other users may change it (mode %03o, owner %u)",
                  path, (unsigned)st.st_mode & 0777, (unsigned)st.st_uid);
         rc = -1;

@@ -13,6 +13,9 @@
 #include "server/front/guest.h"
 #include "server/options.h"
 
+/* A name in --bind may have several addresses; one more is for `near`. */
+enum { FXS_LISTENERS_MAX = 4 * FXS_BINDS_MAX + 1 };
+
 /* A listening socket. */
 struct fxs_listener {
     struct fxs_event source; /* first: epoll's pointer is both */
@@ -26,7 +29,7 @@ struct fxs_front {
     struct fxs_secure *secure; /* keys of CURVE; NULL: it is not offered */
     int epoll;
     struct fxs_event signals;
-    struct fxs_listener listeners[FXS_BINDS_MAX + 1]; /* one more for `near` */
+    struct fxs_listener listeners[FXS_LISTENERS_MAX];
     int nlisteners;
     char near[FX_NEAR_SIZE]; /* endpoint for clients on this host that connect over TCP, or "" */
     char near_dir[100];      /* its directory, or "" */
@@ -39,7 +42,7 @@ struct fxs_front {
     int64_t budget;  /* when to divide the memory next */
     int data_lock;   /* descriptor that holds the lock of the data directory, or -1 */
     bool stopping;
-    uint64_t accepted, refused;
+    uint64_t accepted, refused; /* connections */
 };
 
 static inline int fxs_watch(struct fxs_front *f, struct fxs_event *s, int op, uint32_t events)
@@ -66,6 +69,8 @@ void fxs_listen_end(struct fxs_front *f);
 void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer);
 /* Closes the connection; `why` is for the log. */
 void fxs_guest_close(struct fxs_front *f, struct fxs_guest *g, const char *why);
+/* Counts it among the refused, once. */
+void fxs_guest_count(struct fxs_front *f, struct fxs_guest *g);
 /* Removes a guest that has been handed over to an engine; sends nothing. */
 void fxs_guest_left(struct fxs_front *f, struct fxs_guest *g);
 /* Sends bytes, all at once: nothing is queued.  Returns 0, or -1 if not all could be sent. */

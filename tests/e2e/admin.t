@@ -22,6 +22,7 @@ while IFS='|' read -r arguments text; do
 done <<'END'
 verify|faissx-server verify: missing operand; expected 'DIR'
 verify a b|faissx-server verify: unexpected operand 'b'
+verify a -xy|faissx-server verify: unknown or ambiguous option '-xy'
 verify --keep 3 a|faissx-server verify: unknown or ambiguous option '--keep'
 backup a|faissx-server backup: missing operand; expected 'DIR TARGET'
 backup --keep 0 a b|faissx-server backup: --keep needs a number from 1 to 1000000, not '0'

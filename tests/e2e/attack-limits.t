@@ -26,6 +26,20 @@ ok "a connection with a key does not count for the limit" attack requests "$TCP"
 ended idle
 ok "the server stops" stop_server
 
+# An engine that takes 2 seconds to start: clients that wait for it have shown their keys.
+printf '#include <unistd.h>\n__attribute__((constructor)) static void slow(void) { sleep(2); }\n' >"$TMP/slow.c"
+ok "a library that loads slowly compiles" ${CC:-gcc} -shared -fPIC "$TMP/slow.c" -o "$TMP/slow.so" \
+    -Wl,--no-as-needed "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
+start_server --tcp --auth-file "$TMP/keys" --max-unauthenticated 4 --library "$TMP/slow.so"
+for i in 1 2 3 4 5 6 7 8; do
+    raw '{"operation":"hello","protocol":1,"api_key":"key-a"}' >"$TMP/wait.$i" &
+    eval "wait_$i=$!"
+done
+for i in 1 2 3 4 5 6 7 8; do eval "wait \$wait_$i"; done
+is "clients with a key that wait for their engine are not closed" \
+    "$(cat "$TMP"/wait.? | grep -c '"status":"ok"')" 8
+ok "the server stops" stop_server
+
 # --- descriptors ---
 
 real=$BUILD

@@ -18,11 +18,26 @@ nothing|faissx: unknown command 'nothing'
 stats more|faissx stats: unexpected operand 'more'
 stats -v|faissx stats: unknown or ambiguous option '-v'
 list --colour|faissx list: unknown or ambiguous option '--colour'
+list -port 1|faissx list: unknown or ambiguous option '-port'
+list --json -lx|faissx list: unknown or ambiguous option '-lx'
 list --server|faissx list: a value is missing after '--server'
 rm|faissx rm: missing operand 'NAME...'
 run|faissx run: missing operand '[--] PROGRAM [ARGUMENT]...'
 run --colour true|faissx run: unknown or ambiguous option '--colour'
 END
+is "faissx-server run -port 1" "$("$BUILD/faissx-server" run --port 0 -port 1 2>&1)" \
+    "faissx-server: unknown or ambiguous option '-port'; faissx-server run --help lists them"
+# A script's variable that is not set must not make the program use a FAISS of its own.
+for option in server api-key tenant curve-server-key curve-key-file; do
+    said=$(cli run "--$option" "" sh -c 'echo ran'; echo "status $?")
+    is "run --$option '': the program does not run" "$(printf '%s\n' "$said" | sed -n '1p;$p')" \
+        "faissx run: a value is missing after '--$option'
+status 2"
+    said=$(cli list "--$option="; echo "status $?")
+    is "list --$option=" "$(printf '%s\n' "$said" | sed -n '1p;$p')" \
+        "faissx list: a value is missing after '--$option'
+status 2"
+done
 for command in run list rm stats health; do
     like "the list of commands has $command" "$(cli --help)" "^  $command +[a-z]"
     said=$(cli $command --help)
@@ -53,6 +68,12 @@ is "a server that does not exist" "$(cli health --server "ipc://$TMP/none"; echo
 1"
 start_server
 like "health" "$(cli health --server "$SERVER")" '^uptime [0-9]+\.[0-9]+$'
+# Connections that come and go, and requests that are answered, are not refused; an error counts once.
+refused() { cli health --server "$SERVER" | sed -n 's/^refused //p'; }
+for i in 1 2 3 4 5 6 7 8 9 10; do cli health --server "$SERVER" >/dev/null; accepts "$SERVER"; done
+is "health and probes are not counted as refused" "$(refused)" 0
+raw 'hex:,81' >/dev/null
+is "a request with an error is, once" "$(refused)" 1
 like "the server comes from the environment" "$(FAISSX_SERVER=$SERVER cli stats)" '^tenant default$'
 is "a name that is not published" "$(cli rm --server "$SERVER" none; echo $?)" \
     "faissx: unpublish: no index is published as 'none'

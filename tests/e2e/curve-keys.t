@@ -49,11 +49,21 @@ like "with a line that is too long" "$(clients "$ALICE $(printf '%0600d' 1)")" "
 printf '%s a\n' "$ALICE" >"$TMP/clients" && chmod 666 "$TMP/clients"
 like "that other users may write" \
     "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP/clients")" 'other users may change it'
-
 like "that is a directory" "$(refused --curve-secret-file "$TMP/server.key" --curve-clients "$TMP")" 'cannot read it'
 
+echo '{"key-a": "alpha"}' >"$TMP/keys" && chmod 622 "$TMP/keys"
+like "a file of API keys that other users may write" "$(refused --auth-file "$TMP/keys")" \
+    "^faissx-server: --auth-file: '.*keys': other users may change it \(mode 622, owner [0-9]+\)"
+chmod 600 "$TMP/keys"
+if [ "$(id -u)" = 0 ]; then
+    chown 1 "$TMP/keys"
+    like "or that belongs to another user" "$(refused --auth-file "$TMP/keys")" \
+        'other users may change it \(mode 600, owner 1\)'
+fi
+rm -f "$TMP/keys"
+
 like "an empty key of a server is an error, and not a connection without CURVE" \
-    "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a key is missing after '--curve-server-key'"
+    "$("$BUILD/bin/faissx" list --server tcp://127.0.0.1:1 --curve-server-key '' 2>&1)" "a value is missing after '--curve-server-key'"
 
 # --- settings of a client ---
 

@@ -84,11 +84,15 @@ for i in 1 2 3; do
     "$BUILD/bin/faissx" rm --server "$SERVER" none >/dev/null 2>&1 &
     removals="$removals $!"
 done
+{ "$BUILD/bin/faissx" rm --server "$SERVER" kept 2>&1; echo "status $?"; } >"$TMP/removed" &
+removals="$removals $!"
 sleep 1 # they have arrived
 is "others are served while more names than there are workers wait for a publish" \
     "$(ask other 'total 0') $(wc -l <"$TMP/publishes.out")" "0 2"
 is "and changes of other kept indexes are made" "$(ask other 'add 1 3') $(wc -l <"$TMP/publishes.out")" "ok 2"
 is "the index is published" "$(hear publishes)" ok
 # shellcheck disable=SC2086 # a list
-wait $removals # their clients have not waited as long
+wait $removals
+is "faissx rm waits for the publish" "$(cat "$TMP/removed")" "status 0"
+is "and the name is gone" "$("$BUILD/bin/faissx" list --server "$SERVER")" slow
 ok "the server stops" stop_server

@@ -18,7 +18,11 @@ kill "$patient_pid"
 
 last_training() { [ "$(stat_of faiss_Clustering_new_with_params)" = 5 ]; }
 
-for signal in TERM INT; do
+# nohup ignores SIGHUP, and a shell cannot take that back.
+signals="TERM INT HUP"
+[ $((0x$(sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status) & 1)) = 0 ] || signals="TERM INT"
+
+for signal in $signals; do
     start_server
     talk "c$signal"
     ask "c$signal" 'new 0 Flat' >/dev/null
@@ -40,6 +44,28 @@ for signal in TERM INT; do
     ok "no engine is left" gone "$engine"
     is "no socket is left" "$(ls "${SERVER#ipc://}" 2>&1 | grep -c 'No such')" 1
 done
+
+# --- SIGHUP ---
+
+case $signals in *HUP)
+    start_server --data-dir "$TMP/data" --durability snapshot
+    client 'new 0 Flat' 'add 0 10' 'write 0 faissx://kept' 'add 0 5' >/dev/null
+    kill -HUP "$SERVER_PID"
+    wait "$SERVER_PID"
+    is "SIGHUP stops a server that keeps indexes: exit status" $? 0
+    start_server --data-dir "$TMP/data"
+    is "a change without a snapshot is there again" "$(client 'read 0 faissx://kept' 'total 0' | tail -n 1)" "total 0: 15"
+    ok "the server stops" stop_server
+    ;;
+esac
+trap '' HUP
+start_server
+trap 'exit 143' HUP
+client 'new 0 Flat' >/dev/null
+kill -HUP "$SERVER_PID" "$(stat_of pid)"
+sleep 0.3
+is "after nohup the server and its engine go on" "$(client 'new 0 Flat')" "new 0 Flat: ok"
+ok "they stop at SIGTERM" stop_server
 
 # --- a second signal ---
 
@@ -82,6 +108,22 @@ is "the first server continues to work" "$(client 'new 0 Flat')" "new 0 Flat: ok
 text=$(timeout 20 "$BUILD/faissx-server" run --bind ipc:///nonexistent/socket 2>&1)
 is "path in a folder that does not exist: exit status" $? 1
 like "message" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
+
+# A client may use any address of the name; /etc/hosts may have one twice.
+printf '%s localhost\n' 127.0.0.1 ::1 127.0.0.1 >"$TMP/hosts"
+in_hosts() { unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$TMP/hosts" "$@"; }
+in_hosts true 2>/dev/null || in_hosts() { "$@"; } # not root: the machine's own
+in_hosts "$BUILD/faissx-server" run --bind 'tcp://localhost:*' >"$TMP/server-name.log" 2>&1 &
+name_pid=$!
+fx_servers="$fx_servers $name_pid"
+wait_for grep -q 'event=listening endpoint=tcp' "$TMP/server-name.log"
+sleep 0.2
+port=$(sed -n 's/.*event=listening endpoint=tcp.*:\([0-9]*\)$/\1/p' "$TMP/server-name.log" | sort -u)
+for address in $(in_hosts getent ahosts localhost | sed -n 's/ .*STREAM.*//p' | sed 's/.*:.*/[&]/' | sort -u); do
+    like "a server on localhost answers on $address" \
+        "$("$BUILD/bin/faissx" health --server "tcp://$address:$port" 2>&1)" '^uptime '
+done
+stop_server "$name_pid"
 
 # --- no FAISS ---
 

@@ -72,6 +72,11 @@ static void test_refused(void **state)
     assert_int_equal(RUN(&o, "--bind", "host:1"), -1);
     assert_int_equal(RUN(&o, "--bind", "ipc://x", "--port", "1"), -1);
     assert_int_equal(RUN(&o, "--auth-keys", "a:b", "--auth-file", "f"), -1);
+    assert_int_equal(RUN(&o, "--durability", "snapshot"), -1); /* without --data-dir */
+    assert_int_equal(RUN(&o, "--keep", "sessions"), -1);
+    assert_int_equal(RUN(&o, "--snapshot-interval", "5"), -1);
+    assert_int_equal(
+        RUN(&o, "--keep", "sessions", "--snapshot-interval", "5", "--data-dir", "/none"), 0);
     assert_int_equal(RUN(&o, "something"), -1);
     assert_int_equal(RUN(&o, "--tenant", "x"), -1); /* for engines only */
 }
@@ -88,6 +93,16 @@ static void test_environment(void **state)
     assert_int_equal(RUN(&o, "--bind", "ipc://x"), 0);
     setenv("FAISSX_PORT", "many", 1);
     assert_int_equal(RUN(&o), -1);
+    assert_int_equal(RUN(&o, "--port", "5"), 0); /* the variable has no effect */
+    assert_int_equal(RUN(&o, "--bind", "ipc://x"), 0);
+    setenv("FAISSX_PORT", "tcp://10.0.0.1:45678", 1); /* Kubernetes, for a service called faissx */
+    assert_int_equal(RUN(&o), 0);
+    assert_string_equal(o.binds[0], "tcp://127.0.0.1:45678");
+    setenv("FAISSX_LOG_LEVEL", "loud", 1);
+    assert_int_equal(RUN(&o), -1);
+    assert_int_equal(RUN(&o, "--log-level", "warn"), 0);
+    assert_int_equal(o.log_level, FXS_WARN);
+    unsetenv("FAISSX_LOG_LEVEL");
     unsetenv("FAISSX_PORT");
 }
 
