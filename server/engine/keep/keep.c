@@ -278,11 +278,25 @@ static bool is_gone(const struct fxe_kept *k)
     return is_known_gone(k);
 }
 
-/* A call that failed may have changed something halfway: then the index is read again. */
+/* With --durability snapshot, the changes since the snapshot are nowhere but in memory: reading the
+ * index again would take back what has been acknowledged. */
+static bool is_only_copy(const struct fxe_kept *k)
+{
+    return fxe_engine.options.durability.mode == FXS_SNAPSHOT && k->log_bytes;
+}
+
+/* A call that failed may have changed something halfway: then the index is read again; or it keeps
+ * that, too. */
 static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
     if (!has_other_size(k) || is_gone(k))
         return;
+    if (is_only_copy(k)) {
+        fxs_log(FXS_WARN, "engine", "event=kept-halfway entry=%llu why=\"%s failed halfway\"",
+                (unsigned long long)k->entry, fxe_req_name(r));
+        k->note.ntotal = fxe_ntotal_of(k->obj);
+        return;
+    }
     fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
             (unsigned long long)k->entry, fxe_req_name(r));
     fxe_keep_drop(k);
@@ -298,6 +312,10 @@ static void commit_one(struct fxe_req *r, struct fxe_kept *k)
         after_failure(k, r);
     } else if (fxe_snapshot_now(k, NULL, r, why) == 0) {
         fxe_unnamed_link_parts(k);
+    } else if (!is_gone(k) && is_only_copy(k)) {
+        fxs_log(FXS_WARN, "engine", "event=not-stored-yet entry=%llu why=\"%s\"",
+                (unsigned long long)k->entry, why);
+        fxe_snapshot_later(k);
     } else if (!is_gone(k)) {
         fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
                  fxe_req_name(r), why);

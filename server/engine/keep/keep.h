@@ -183,6 +183,8 @@ void fxe_snapshots_stop(void);
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
 /* The same of what the index is about to become.  k->replacing is set. */
 int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why);
+/* A change that has no record could not be written: the thread writes the index when it can. */
+void fxe_snapshot_later(struct fxe_kept *k);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);

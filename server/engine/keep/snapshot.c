@@ -33,6 +33,7 @@ enum {
     CHEAP_MS = 200,         /* and sooner run again than this is left */
     HOLD_SECONDS = 10,      /* to wait for an index that a call changes */
     PAUSE_MS = 30000,       /* after a snapshot that failed */
+    RETRY_MS = 2000,        /* the first time, if somebody has asked for it */
     CHILD_NICE = 10
 };
 
@@ -318,6 +319,15 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
          k->log_bytes * WORTH >= k->snapshot_bytes))
         return true;
     return k->log_bytes >= (most > LOG_MIN ? most : LOG_MIN) || k->busy_ms >= BUSY_MS;
+}
+
+void fxe_snapshot_later(struct fxe_kept *k)
+{
+    fxe_lock();
+    k->log_bytes++;        /* it has changed, */
+    k->busy_ms += BUSY_MS; /* so that no little log can stand for it */
+    k->not_before_ms = fxe_now_ms() + RETRY_MS;
+    fxe_unlock();
 }
 
 void fxe_snapshot_if_due(struct fxe_kept *k)
