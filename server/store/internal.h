@@ -139,7 +139,8 @@ struct fxs_store {
     bool stop;
     bool broken; /* FXS_STORE_FAILED has happened; nothing more is written */
     bool full,
-        stuck; /* the last write found no space; and changes that were accepted wait for it */
+        stuck;     /* the last write found no space; and changes that were accepted wait for it */
+    bool put_back; /* these, or answers, wait for it */
     size_t kept_bytes; /* of such changes, or of those that are to be written soon */
     int64_t due_ms; /* when what waits is to be written, if nobody waits for it; 0: nothing waits */
     uint64_t number;     /* the newest record's: changed by the writer */
@@ -218,6 +219,8 @@ bool fxs_is_segment(const char *name);
 enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why);
 
 /* writer.c */
+/* Is it worth trying again later? */
+bool fxs_may_pass(enum fxs_store_rc rc);
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);
 void fxs_writer_stop(struct fxs_store *s);
 /* ask.c: asks for a job and waits for it. */

@@ -248,10 +248,12 @@ enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const 
 
 /* --- answers --- */
 
-/* Keeps the answer to record `number`'s caller, if it has one.  It goes with the next transaction,
- * and nobody waits for it: if it is lost, replaying the record gives it again.  `failed`: the
- * change was not made, and replay passes the record over; otherwise it is known as made.  A
- * caller's older answers, but for those from `oldest` on, are dropped. */
+/* Keeps the answer to record `number`'s caller, if it has one.  `failed`: the change was not made,
+ * and replay passes the record over; that is on disk when the function returns.  Otherwise it is
+ * known as made; it goes with the next transaction, and nobody waits for it: if it is lost,
+ * replaying the record gives it again.  Without space, both are written when there is some, unless
+ * the store is closed before.  A caller's older answers, but for those from `oldest` on, are
+ * dropped. */
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 

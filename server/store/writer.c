@@ -156,12 +156,13 @@ static bool writes(const struct fxs_job *first, const struct fxs_job *end)
     return false;
 }
 
-/* Puts changes that were accepted, but cannot be written now (there is no space, say), back in
- * front of what waits. */
-static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail)
+/* Puts what nobody waits for, and cannot be written now (there is no space, say), back in front of
+ * what waits.  stuck: changes that were accepted are among it. */
+static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail, bool stuck)
 {
     pthread_mutex_lock(&s->mutex);
-    s->stuck = jobs != NULL;
+    s->stuck = stuck;
+    s->put_back = jobs != NULL;
     pthread_cond_broadcast(&s->finished);
     if (jobs) {
         if (!s->head)
@@ -173,8 +174,7 @@ static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job *
     pthread_mutex_unlock(&s->mutex);
 }
 
-/* Is it worth trying again later? */
-static bool may_pass(enum fxs_store_rc rc)
+bool fxs_may_pass(enum fxs_store_rc rc)
 {
     return rc == FXS_STORE_FULL || rc == FXS_STORE_MEMORY || rc == FXS_STORE_BUSY;
 }
@@ -205,7 +205,7 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
         if (!together && !single) {
             /* Nor may the answer to a change be kept without it. */
             if (job->kind == FXS_JOB_BARRIER ||
-                (kept && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
+                (kept_rc && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
                 own = kept_rc;
             else if (s->broken)
                 own = FXS_STORE_FAILED;
@@ -216,8 +216,10 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
                 fxs_why(own, why, "%s", s->broken_why);
             }
         }
-        if (job->kind == FXS_JOB_KEPT && may_pass(own)) {
-            kept_rc = own;
+        if (fxs_may_pass(own) &&
+            (job->kind == FXS_JOB_KEPT || (job->kind == FXS_JOB_ANSWER && !job->waits))) {
+            if (job->kind == FXS_JOB_KEPT)
+                kept_rc = own;
             *kept_tail = job;
             kept_tail = &job->next;
             continue;
@@ -228,7 +230,7 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
         finish(s, job, own == FXS_STORE_OK ? job->rc : own, own == FXS_STORE_OK ? NULL : why);
     }
     *kept_tail = NULL;
-    put_back(s, kept, kept_tail);
+    put_back(s, kept, kept_tail, kept_rc != FXS_STORE_OK);
 }
 
 /* --- upkeep --- */
@@ -338,18 +340,18 @@ static void *writer(void *arg)
         s->crowd -= (s->crowd + 3) / 4;
         if (s->crowd < taken + s->urgent)
             s->crowd = taken + s->urgent;
-        if (ends && (!s->head || s->stuck))
+        if (ends && (!s->head || s->put_back))
             break;
     }
     struct fxs_job *lost = s->head;
     s->head = NULL;
     pthread_mutex_unlock(&s->mutex);
     /* Changes that were accepted, and cannot be written: the engine has to know. */
-    if (lost && !s->broken)
+    if (s->stuck && !s->broken)
         break_store(s, "there is no space left for changes that were accepted");
     for (struct fxs_job *next; lost; lost = next) {
         next = lost->next;
-        finish(s, lost, FXS_STORE_FAILED, s->broken_why);
+        finish(s, lost, FXS_STORE_FAILED, s->broken ? s->broken_why : "the store is closed");
     }
     /* Closing the database would do this, too, but would not tell whether it failed. */
     if (!s->broken)

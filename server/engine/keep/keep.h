@@ -99,8 +99,9 @@ bool fxe_keep_waits(struct fxe_req *r);
  * reply set. */
 int fxe_keep_load(struct fxe_req *r);
 
-/* With its locks, after it has run: makes durable what the request has changed "by state", or what
- * became of a recorded one.  May set an error as the reply. */
+/* With its locks, after it has run: makes durable what the request has changed "by state".  (What
+ * became of a recorded one is noted with its reply, see fxe_change_answer.)  May set an error as
+ * the reply. */
 void fxe_keep_commit(struct fxe_req *r);
 
 /* --- names; the caller holds the index's lock, but not engine.lock, for the first --- */
