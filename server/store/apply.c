@@ -241,6 +241,20 @@ static enum fxs_store_rc commit(struct fxs_store *s, struct fxs_job *job, uint64
     return FXS_STORE_OK;
 }
 
+/* An entry that has been removed keeps no other from its snapshot. */
+static enum fxs_store_rc commit_all(struct fxs_store *s, struct fxs_job *job, uint64_t *number,
+                                    char *why)
+{
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    for (; job && rc == FXS_STORE_OK; job = job->with) {
+        rc = commit(s, job, number, why);
+        job->rc = rc;
+        if (rc == FXS_STORE_NONE)
+            rc = FXS_STORE_OK;
+    }
+    return rc;
+}
+
 enum fxs_store_rc fxs_trim_step(struct fxs_store *s, uint64_t number, bool *more, char *why)
 {
     uint64_t entry, upto;
@@ -267,8 +281,7 @@ enum fxs_store_rc fxs_apply(struct fxs_store *s, struct fxs_job *job, uint64_t *
     case FXS_JOB_ANSWER:
         return answer(s, job, why);
     case FXS_JOB_COMMIT:
-        rc = commit(s, job, number, why);
-        break;
+        return commit_all(s, job, number, why);
     case FXS_JOB_NAME:
         rc = name(s, job, why);
         break;

@@ -174,10 +174,24 @@ enum fxs_store_rc fxs_snapshot_end(struct fxs_snapshot *w, struct fxs_snapshot_s
  * after a child has failed. */
 void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w);
 
-/* Puts a complete snapshot file in its place: renames it, makes the directory durable, and commits
- * `c`.  Then the entry's records up to c->position are no longer needed, and are removed bit by bit
- * in the background, as is the file of the snapshot before.  Frees what is left of w.  *entry is
- * the id. */
+/* A complete snapshot file, and what it is. */
+struct fxs_snapshot_ready {
+    struct fxs_snapshot *w;
+    const struct fxs_snapshot_sum *sum;
+    struct fxs_snapshot_commit commit;
+    uint64_t entry; /* is set: the id, or 0 if the entry has been removed meanwhile */
+};
+
+enum { FXS_SNAPSHOTS_MAX = 32 };
+
+/* Puts up to FXS_SNAPSHOTS_MAX complete snapshot files in their places: renames them, makes the
+ * directory durable, and commits all in one transaction.  Then the entries' records up to the
+ * positions are no longer needed, and are removed bit by bit in the background, as are the files of
+ * the snapshots before.  Frees what is left of each w.  FXS_STORE_NONE: none of the entries is
+ * there any more. */
+enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_ready *list, int n,
+                                       char *why);
+/* The same of one.  *entry is the id. */
 enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *w,
                                       const struct fxs_snapshot_sum *sum,
                                       const struct fxs_snapshot_commit *c, uint64_t *entry,

@@ -182,6 +182,9 @@ void fxe_snapshots_stop(void);
  * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
  * if the store cannot. */
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
+/* The same of several, which requests have locked for writing: either all are on disk as they are,
+ * or none.  One that was unpublished meanwhile does not count. */
+int fxe_snapshots_now(struct fxe_kept **some, int n, struct fxe_req *r, char *why);
 /* The same of what the index is about to become.  k->replacing is set. */
 int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why);
 /* A change that has no record could not be written: the thread writes the index when it can. */
