@@ -50,7 +50,7 @@ enum fxs_job_kind {
     FXS_JOB_NAME,
     FXS_JOB_UNNAME,
     FXS_JOB_ASIDE,
-    FXS_JOB_BARRIER, /* all that was asked for before is committed */
+    FXS_JOB_BARRIER, /* all that was asked for before, of this entry or caller, is committed */
     FXS_JOB_FAIL     /* a write failed elsewhere: the store is to stop */
 };
 

@@ -129,12 +129,17 @@ static enum fxs_store_rc next(struct fxs_store *s, uint64_t entry, uint64_t afte
     return FXS_STORE_OK;
 }
 
-/* What waits is written first: it may be what is looked for.  A view has nothing that waits. */
-static enum fxs_store_rc write_what_waits(struct fxs_store *s, char *why)
+/* What waits is written first: it may be what is looked for, of the entry or of the caller, if not
+ * NULL.  A view has nothing that waits. */
+static enum fxs_store_rc write_what_waits(struct fxs_store *s, uint64_t entry,
+                                          const struct fxs_caller *caller, char *why)
 {
+    struct fxs_job job = {.kind = FXS_JOB_BARRIER, .entry = entry};
     if (!s->started)
         return FXS_STORE_OK;
-    return fxs_ask(s, &(struct fxs_job){.kind = FXS_JOB_BARRIER}, why);
+    if (caller)
+        job.caller = *caller;
+    return fxs_ask(s, &job, why);
 }
 
 static enum fxs_store_rc missing(struct fxs_store *s, uint64_t entry, uint64_t number, char *why)
@@ -151,7 +156,7 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
     struct fxs_db_entry e;
     struct fxs_row row;
     struct buffer b = {0};
-    enum fxs_store_rc rc = write_what_waits(s, why);
+    enum fxs_store_rc rc = write_what_waits(s, entry, NULL, why);
     if (rc != FXS_STORE_OK)
         return rc;
     pthread_mutex_lock(&s->reading);
@@ -248,7 +253,7 @@ enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_ca
     *entry = *number = 0;
     if (!caller->number)
         return FXS_STORE_NONE;
-    enum fxs_store_rc rc = write_what_waits(s, why);
+    enum fxs_store_rc rc = write_what_waits(s, 0, caller, why);
     if (rc != FXS_STORE_OK)
         return rc;
     pthread_mutex_lock(&s->reading);

@@ -179,6 +179,24 @@ bool fxs_may_pass(enum fxs_store_rc rc)
     return rc == FXS_STORE_FULL || rc == FXS_STORE_MEMORY || rc == FXS_STORE_BUSY;
 }
 
+/* Is this what the barrier's caller needs? */
+static bool is_awaited(const struct fxs_job *job, const struct fxs_job *barrier)
+{
+    const struct fxs_caller *c = &barrier->caller;
+    return job->entry == barrier->entry || (c->number && c->number == job->caller.number &&
+                                            memcmp(c->id, job->caller.id, sizeof c->id) == 0);
+}
+
+/* Returns rc, what went wrong, if one of the jobs that are put back is awaited. */
+static enum fxs_store_rc barrier(struct fxs_job *kept, struct fxs_job **tail,
+                                 const struct fxs_job *job, enum fxs_store_rc rc)
+{
+    *tail = NULL;
+    while (kept && !is_awaited(kept, job))
+        kept = kept->next;
+    return kept ? rc : FXS_STORE_OK;
+}
+
 static void process(struct fxs_store *s, struct fxs_job *jobs)
 {
     char why[FXS_STORE_WHY] = "";
@@ -204,8 +222,9 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
          * their order. */
         if (!together && !single) {
             /* Nor may the answer to a change be kept without it. */
-            if (job->kind == FXS_JOB_BARRIER ||
-                (kept_rc && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
+            if (job->kind == FXS_JOB_BARRIER)
+                own = barrier(kept, kept_tail, job, rc);
+            else if (kept_rc && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER))
                 own = kept_rc;
             else if (s->broken)
                 own = FXS_STORE_FAILED;

@@ -132,3 +132,20 @@ aside() { remote "$BUILD/tests/torture/aside" "$@"; }
 is "nor for one that fails halfway" "$(aside faissx://half new add 5 search halfway total |
     sed 's/^\(halfway: -4\).*/\1/')" "$(printf 'add: ok\nsearch: ok\nhalfway: -4\ntotal: 6')"
 ok "the server stops" stop_server
+
+# A change that waits for space keeps nobody from another index.
+start_server --data-dir "$disk/stuck" --durability interval=100
+client 'new 0 Flat' 'add 0 100' 'write 0 faissx://one' 'new 1 Flat' 'add 1 200' 'write 1 faissx://two' 'add 1 20' >/dev/null
+ok "the server stops" stop_server
+start_server --again --data-dir "$disk/stuck" --durability interval=100
+talk w
+is "one of two indexes is used" "$(ask w 'read 0 faissx://one' >/dev/null; ask w 'search 0' | sed 's/ .*//')" found
+fill
+is "a change of it is accepted that cannot be written" "$(ask w 'add 0 1000')" ok
+sleep 0.5
+like "no other is, then" "$(ask w 'add 0 1000')" 'was not made: the server.s disk is full'
+is "the other index can be read" "$(client 'read 0 faissx://two' 'search 0' 'total 0' | sed 's/found .*/found/;s/^.*: //' | tr '\n' ' ')" "ok found 220 "
+free_space
+accepted() { [ "$(ask w 'add 0 10')" = ok ]; }
+ok "changes are accepted when there is space" wait_for accepted
+ok "the server stops" stop_server
