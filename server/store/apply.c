@@ -186,8 +186,17 @@ static enum fxs_store_rc give_name(struct fxs_store *s, uint64_t id, const char 
 static enum fxs_store_rc name(struct fxs_store *s, struct fxs_job *job, char *why)
 {
     struct fxs_db_entry e;
+    uint64_t other;
     enum fxs_store_rc rc = fxs_db_entry(s->writer, job->entry, &e, why);
-    return rc ? rc : give_name(s, job->entry, job->text, why);
+    (void)(rc || (rc = give_name(s, job->entry, job->text, why)));
+    if (rc != FXS_STORE_OK || !job->file)
+        return rc;
+    rc = fxs_db_named(s->writer, job->file, &other, why);
+    if (rc == FXS_STORE_NONE)
+        return FXS_STORE_OK;
+    (void)(rc || (rc = fxs_db_remove_name(s->writer, job->file, why)) ||
+           (rc = reap(s, other, why)));
+    return rc;
 }
 
 static enum fxs_store_rc unname(struct fxs_store *s, struct fxs_job *job, char *why)

@@ -68,8 +68,9 @@ struct fxs_job {
     const struct fxs_snapshot_commit *commit;
     const struct fxs_snapshot_sum *sum;
     struct fxs_job *with; /* COMMIT: another, in the same transaction */
-    const char *file;     /* of the snapshot; UNNAME: the new name, or NULL */
-    int64_t ms;           /* when it was asked for */
+    const char
+        *file; /* of the snapshot; UNNAME: the new name, or NULL; NAME: one to take away, or NULL */
+    int64_t ms; /* when it was asked for */
     enum fxs_store_rc rc;
     char *why;       /* the caller's */
     bool waits;      /* a caller waits for `finished`, and owns the job */

@@ -212,11 +212,17 @@ static enum fxs_store_rc check_name(const char *name, char *why)
                    FXS_NAME_MAX, n);
 }
 
-enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why)
+enum fxs_store_rc fxs_store_name_instead(struct fxs_store *s, uint64_t entry, const char *name,
+                                         const char *instead, char *why)
 {
-    struct fxs_job job = {.kind = FXS_JOB_NAME, .entry = entry, .text = name};
+    struct fxs_job job = {.kind = FXS_JOB_NAME, .entry = entry, .text = name, .file = instead};
     enum fxs_store_rc rc = check_name(name, why);
     return rc ? rc : fxs_ask(s, &job, why);
+}
+
+enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why)
+{
+    return fxs_store_name_instead(s, entry, name, NULL, why);
 }
 
 enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,

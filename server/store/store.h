@@ -249,6 +249,10 @@ enum fxs_store_rc fxs_store_set_aside(struct fxs_store *s, uint64_t entry, uint6
 /* Gives the entry one more name; another entry that had it loses it, and is removed with its
  * snapshot and records if that was its last name. */
 enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why);
+/* The same; and in the same transaction the name `instead`, if it is not NULL, is taken away from
+ * the entry that has it, which is removed if that was its last one. */
+enum fxs_store_rc fxs_store_name_instead(struct fxs_store *s, uint64_t entry, const char *name,
+                                         const char *instead, char *why);
 /* Takes the name away, and removes the entry if that was its last one. */
 enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
                                    const struct fxs_caller *caller, char *why);

@@ -292,19 +292,23 @@ static int into_memory(const struct fxe_req *r, struct fxe_obj *o, struct fxe_ke
     return rc;
 }
 
-/* Reads the object's index from the store.  Returns 0, 1 if it was unpublished, or -1. */
+/* Reads the object's index from the store; of a part, that which it is a part of.  Returns 0, 1 if
+ * it was unpublished, or -1. */
 static int load_kept(const struct fxe_req *r, struct fxe_obj *o, char *why)
 {
     int rc = 1;
     fxe_lock();
-    struct fxe_kept *k = o->kept;
+    const struct fxe_obj *whole = o;
+    while (!whole->kept && whole->lender)
+        whole = whole->lender;
+    struct fxe_kept *k = whole->kept;
     if (k)
         fxe_keep_use(k);
     fxe_unlock();
     if (o->mapped)
         rc = into_memory(r, o, k, why);
     else if (k)
-        rc = fxe_load(k, fxe_only_reads(r), why);
+        rc = fxe_load(k, o == whole && fxe_only_reads(r), why);
     if (k) {
         fxe_lock();
         fxe_keep_leave(k);
