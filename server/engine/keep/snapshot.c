@@ -390,7 +390,8 @@ bool fxe_keep_is_saved(void)
     if (fxe_engine.options.durability.mode != FXS_SNAPSHOT)
         return !fxs_store_has_unwritten(fxe_keep_store());
     const struct fxe_kept *k = fxe_keep_first();
-    while (k && !k->log_bytes)
+    /* One that is not in memory is as it is on disk: its records are of a run that had them. */
+    while (k && (!k->log_bytes || !k->obj->ptr))
         k = k->next;
     if (k) {
         thread.all = true;
