@@ -64,7 +64,7 @@ static void accept_now(struct fxs_store *s, struct fxs_change *c, struct fxs_job
         if (job) {
             job->number = number;
             s->kept_bytes += job->size;
-            enqueue(s, job, s->kept_bytes > KEPT_SOON ? 0 : job->ms + s->o.interval_ms);
+            enqueue(s, job, s->kept_bytes > KEPT_SOON ? 0 : fxs_ticks_ms() + s->o.interval_ms);
             job = NULL;
         }
     }
@@ -144,6 +144,6 @@ void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint
     if (size)
         memcpy(job + 1, answer, size);
     pthread_mutex_lock(&s->mutex);
-    enqueue(s, job, job->ms + ANSWER_MS);
+    enqueue(s, job, fxs_ticks_ms() + ANSWER_MS);
     pthread_mutex_unlock(&s->mutex);
 }

@@ -152,7 +152,8 @@ struct fxs_store {
 };
 
 /* store.c */
-int64_t fxs_now_ms(void); /* since 1970 */
+int64_t fxs_now_ms(void);   /* since 1970 */
+int64_t fxs_ticks_ms(void); /* of a clock that nobody sets: for all that is waited for */
 void fxs_init_locks(struct fxs_store *s);
 enum fxs_store_rc fxs_take_lock(struct fxs_store *s, char *why);
 /* 16 hexadecimal digits */

@@ -169,7 +169,7 @@ static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job *
             s->tail = tail;
         *tail = s->head;
         s->head = jobs;
-        s->due_ms = fxs_now_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
+        s->due_ms = fxs_ticks_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
     }
     pthread_mutex_unlock(&s->mutex);
 }
@@ -284,7 +284,7 @@ static void checkpoint(struct fxs_store *s)
         rc = fxs_mark_clear(s, why);
     if (rc == FXS_STORE_FAILED)
         break_store(s, why);
-    s->checkpoint_ms = fxs_now_ms() + CHECKPOINT_MS;
+    s->checkpoint_ms = fxs_ticks_ms() + CHECKPOINT_MS;
 }
 
 /* --- the thread --- */
@@ -293,14 +293,14 @@ static void checkpoint(struct fxs_store *s)
 static void wait_for_work(struct fxs_store *s)
 {
     while (!s->stop && !s->urgent) {
-        bool large = fxs_db_wal_bytes(s->writer) > WAL_SIZE && fxs_now_ms() >= s->checkpoint_ms;
+        bool large = fxs_db_wal_bytes(s->writer) > WAL_SIZE && fxs_ticks_ms() >= s->checkpoint_ms;
         if (!s->broken && (s->trim || large))
             return;
         if (!s->due_ms) {
             pthread_cond_wait(&s->work, &s->mutex);
             continue;
         }
-        if (fxs_now_ms() >= s->due_ms)
+        if (fxs_ticks_ms() >= s->due_ms)
             return;
         struct timespec until = {s->due_ms / 1000, s->due_ms % 1000 * 1000000};
         pthread_cond_timedwait(&s->work, &s->mutex, &until);
@@ -313,7 +313,7 @@ static void wait_for_work(struct fxs_store *s)
 static void gather(struct fxs_store *s)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += GATHER_NS;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
@@ -336,7 +336,7 @@ static void *writer(void *arg)
         gather(s);
         struct fxs_job *jobs = NULL;
         unsigned taken = s->urgent;
-        bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_now_ms() >= s->due_ms);
+        bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_ticks_ms() >= s->due_ms);
         if (!upkeep) {
             jobs = s->head;
             s->head = NULL;
@@ -353,7 +353,7 @@ static void *writer(void *arg)
             trim(s);
         uint64_t wal = fxs_db_wal_bytes(s->writer);
         if (!s->broken && (wal > WAL_LARGE || (wal > WAL_SIZE && upkeep && !s->trim)) &&
-            fxs_now_ms() >= s->checkpoint_ms)
+            fxs_ticks_ms() >= s->checkpoint_ms)
             checkpoint(s);
         pthread_mutex_lock(&s->mutex);
         s->crowd -= (s->crowd + 3) / 4;
