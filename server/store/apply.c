@@ -186,8 +186,17 @@ static enum fxs_store_rc give_name(struct fxs_store *s, uint64_t id, const char 
 static enum fxs_store_rc name(struct fxs_store *s, struct fxs_job *job, char *why)
 {
     struct fxs_db_entry e;
+    uint64_t other;
     enum fxs_store_rc rc = fxs_db_entry(s->writer, job->entry, &e, why);
-    return rc ? rc : give_name(s, job->entry, job->text, why);
+    (void)(rc || (rc = give_name(s, job->entry, job->text, why)));
+    if (rc != FXS_STORE_OK || !job->file)
+        return rc;
+    rc = fxs_db_named(s->writer, job->file, &other, why);
+    if (rc == FXS_STORE_NONE)
+        return FXS_STORE_OK;
+    (void)(rc || (rc = fxs_db_remove_name(s->writer, job->file, why)) ||
+           (rc = reap(s, other, why)));
+    return rc;
 }
 
 static enum fxs_store_rc unname(struct fxs_store *s, struct fxs_job *job, char *why)
@@ -241,6 +250,20 @@ static enum fxs_store_rc commit(struct fxs_store *s, struct fxs_job *job, uint64
     return FXS_STORE_OK;
 }
 
+/* An entry that has been removed keeps no other from its snapshot. */
+static enum fxs_store_rc commit_all(struct fxs_store *s, struct fxs_job *job, uint64_t *number,
+                                    char *why)
+{
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    for (; job && rc == FXS_STORE_OK; job = job->with) {
+        rc = commit(s, job, number, why);
+        job->rc = rc;
+        if (rc == FXS_STORE_NONE)
+            rc = FXS_STORE_OK;
+    }
+    return rc;
+}
+
 enum fxs_store_rc fxs_trim_step(struct fxs_store *s, uint64_t number, bool *more, char *why)
 {
     uint64_t entry, upto;
@@ -267,8 +290,7 @@ enum fxs_store_rc fxs_apply(struct fxs_store *s, struct fxs_job *job, uint64_t *
     case FXS_JOB_ANSWER:
         return answer(s, job, why);
     case FXS_JOB_COMMIT:
-        rc = commit(s, job, number, why);
-        break;
+        return commit_all(s, job, number, why);
     case FXS_JOB_NAME:
         rc = name(s, job, why);
         break;

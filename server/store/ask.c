@@ -64,7 +64,7 @@ static void accept_now(struct fxs_store *s, struct fxs_change *c, struct fxs_job
         if (job) {
             job->number = number;
             s->kept_bytes += job->size;
-            enqueue(s, job, s->kept_bytes > KEPT_SOON ? 0 : job->ms + s->o.interval_ms);
+            enqueue(s, job, s->kept_bytes > KEPT_SOON ? 0 : fxs_ticks_ms() + s->o.interval_ms);
             job = NULL;
         }
     }
@@ -120,25 +120,30 @@ bool fxs_store_has_unwritten(struct fxs_store *s)
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size)
 {
+    struct fxs_job what = {.kind = FXS_JOB_ANSWER,
+                           .entry = entry,
+                           .number = number,
+                           .caller = *caller,
+                           .oldest = oldest,
+                           .failed = failed,
+                           .data = answer,
+                           .size = size};
     if (s->o.durability == FXS_DURABLE_SNAPSHOT)
         return; /* there is no record that could give it again */
+    /* A change that failed must not be made after a crash, when its caller has been told. */
+    if (failed && !fxs_may_pass(fxs_ask(s, &what, NULL)))
+        return;
     struct fxs_job *job = calloc(1, sizeof *job + size + 1);
     if (!job)
         return; /* replaying the record gives it again */
-    job->kind = FXS_JOB_ANSWER;
-    job->caller = *caller;
-    job->oldest = oldest;
-    job->entry = entry;
-    job->number = number;
-    job->failed = failed;
+    *job = what;
+    job->why = NULL;
+    job->waits = false;
     job->data = job + 1;
-    job->size = size;
     job->ms = fxs_now_ms();
     if (size)
         memcpy(job + 1, answer, size);
     pthread_mutex_lock(&s->mutex);
-    /* A change that failed should not be tried again after a crash: what failed for lack of memory
-     * makes the index unreadable if there is none then. */
-    enqueue(s, job, failed ? 0 : job->ms + ANSWER_MS);
+    enqueue(s, job, fxs_ticks_ms() + ANSWER_MS);
     pthread_mutex_unlock(&s->mutex);
 }

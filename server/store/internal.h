@@ -50,7 +50,7 @@ enum fxs_job_kind {
     FXS_JOB_NAME,
     FXS_JOB_UNNAME,
     FXS_JOB_ASIDE,
-    FXS_JOB_BARRIER, /* all that was asked for before is committed */
+    FXS_JOB_BARRIER, /* all that was asked for before, of this entry or caller, is committed */
     FXS_JOB_FAIL     /* a write failed elsewhere: the store is to stop */
 };
 
@@ -67,8 +67,10 @@ struct fxs_job {
     const char *text; /* a name, a reason, or what failed */
     const struct fxs_snapshot_commit *commit;
     const struct fxs_snapshot_sum *sum;
-    const char *file; /* of the snapshot; UNNAME: the new name, or NULL */
-    int64_t ms;       /* when it was asked for */
+    struct fxs_job *with; /* COMMIT: another, in the same transaction */
+    const char
+        *file; /* of the snapshot; UNNAME: the new name, or NULL; NAME: one to take away, or NULL */
+    int64_t ms; /* when it was asked for */
     enum fxs_store_rc rc;
     char *why;       /* the caller's */
     bool waits;      /* a caller waits for `finished`, and owns the job */
@@ -139,7 +141,8 @@ struct fxs_store {
     bool stop;
     bool broken; /* FXS_STORE_FAILED has happened; nothing more is written */
     bool full,
-        stuck; /* the last write found no space; and changes that were accepted wait for it */
+        stuck;     /* the last write found no space; and changes that were accepted wait for it */
+    bool put_back; /* these, or answers, wait for it */
     size_t kept_bytes; /* of such changes, or of those that are to be written soon */
     int64_t due_ms; /* when what waits is to be written, if nobody waits for it; 0: nothing waits */
     uint64_t number;     /* the newest record's: changed by the writer */
@@ -149,7 +152,8 @@ struct fxs_store {
 };
 
 /* store.c */
-int64_t fxs_now_ms(void); /* since 1970 */
+int64_t fxs_now_ms(void);   /* since 1970 */
+int64_t fxs_ticks_ms(void); /* of a clock that nobody sets: for all that is waited for */
 void fxs_init_locks(struct fxs_store *s);
 enum fxs_store_rc fxs_take_lock(struct fxs_store *s, char *why);
 /* 16 hexadecimal digits */
@@ -218,6 +222,8 @@ bool fxs_is_segment(const char *name);
 enum fxs_store_rc fxs_view_log(struct fxs_store *s, char *why);
 
 /* writer.c */
+/* Is it worth trying again later? */
+bool fxs_may_pass(enum fxs_store_rc rc);
 enum fxs_store_rc fxs_writer_start(struct fxs_store *s, char *why);
 void fxs_writer_stop(struct fxs_store *s);
 /* ask.c: asks for a job and waits for it. */

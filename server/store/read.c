@@ -129,12 +129,17 @@ static enum fxs_store_rc next(struct fxs_store *s, uint64_t entry, uint64_t afte
     return FXS_STORE_OK;
 }
 
-/* What waits is written first: it may be what is looked for.  A view has nothing that waits. */
-static enum fxs_store_rc write_what_waits(struct fxs_store *s, char *why)
+/* What waits is written first: it may be what is looked for, of the entry or of the caller, if not
+ * NULL.  A view has nothing that waits. */
+static enum fxs_store_rc write_what_waits(struct fxs_store *s, uint64_t entry,
+                                          const struct fxs_caller *caller, char *why)
 {
+    struct fxs_job job = {.kind = FXS_JOB_BARRIER, .entry = entry};
     if (!s->started)
         return FXS_STORE_OK;
-    return fxs_ask(s, &(struct fxs_job){.kind = FXS_JOB_BARRIER}, why);
+    if (caller)
+        job.caller = *caller;
+    return fxs_ask(s, &job, why);
 }
 
 static enum fxs_store_rc missing(struct fxs_store *s, uint64_t entry, uint64_t number, char *why)
@@ -151,7 +156,7 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
     struct fxs_db_entry e;
     struct fxs_row row;
     struct buffer b = {0};
-    enum fxs_store_rc rc = write_what_waits(s, why);
+    enum fxs_store_rc rc = write_what_waits(s, entry, NULL, why);
     if (rc != FXS_STORE_OK)
         return rc;
     pthread_mutex_lock(&s->reading);
@@ -207,11 +212,17 @@ static enum fxs_store_rc check_name(const char *name, char *why)
                    FXS_NAME_MAX, n);
 }
 
-enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why)
+enum fxs_store_rc fxs_store_name_instead(struct fxs_store *s, uint64_t entry, const char *name,
+                                         const char *instead, char *why)
 {
-    struct fxs_job job = {.kind = FXS_JOB_NAME, .entry = entry, .text = name};
+    struct fxs_job job = {.kind = FXS_JOB_NAME, .entry = entry, .text = name, .file = instead};
     enum fxs_store_rc rc = check_name(name, why);
     return rc ? rc : fxs_ask(s, &job, why);
+}
+
+enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why)
+{
+    return fxs_store_name_instead(s, entry, name, NULL, why);
 }
 
 enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
@@ -248,7 +259,7 @@ enum fxs_store_rc fxs_store_find_answer(struct fxs_store *s, const struct fxs_ca
     *entry = *number = 0;
     if (!caller->number)
         return FXS_STORE_NONE;
-    enum fxs_store_rc rc = write_what_waits(s, why);
+    enum fxs_store_rc rc = write_what_waits(s, 0, caller, why);
     if (rc != FXS_STORE_OK)
         return rc;
     pthread_mutex_lock(&s->reading);

@@ -169,7 +169,7 @@ static enum fxs_store_rc put_in_place(struct fxs_store *s, struct fxs_snapshot *
     }
     if (fxs_store_io.rename(s->dir, w->tmp, file) != 0)
         return fxs_io_error(why, "rename", w->tmp);
-    snprintf(w->tmp, sizeof w->tmp, "%s", file); /* abandoning it removes it under this name */
+    snprintf(w->tmp, sizeof w->tmp, "%.63s", file); /* abandoning it removes it under this name */
     if (fxs_store_io.sync(s->dir) != 0) {
         fxs_io_error(why, "sync the directory of", file);
         return FXS_STORE_FAILED;
@@ -177,34 +177,60 @@ static enum fxs_store_rc put_in_place(struct fxs_store *s, struct fxs_snapshot *
     return FXS_STORE_OK;
 }
 
+enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_ready *list, int n,
+                                       char *why)
+{
+    struct fxs_job jobs[FXS_SNAPSHOTS_MAX];
+    char own[FXS_STORE_WHY], file[FXS_SNAPSHOTS_MAX][FXS_FILE_NAME], hex[17];
+    enum fxs_store_rc rc = FXS_STORE_OK;
+    memset(jobs, 0, sizeof jobs);
+    if (!why)
+        why = own;
+    for (int i = 0; i < n && rc == FXS_STORE_OK; i++) {
+        const struct fxs_snapshot_commit *c = &list[i].commit;
+        jobs[i] = (struct fxs_job){.kind = FXS_JOB_COMMIT,
+                                   .commit = c,
+                                   .sum = list[i].sum,
+                                   .file = file[i],
+                                   .ms = fxs_now_ms()};
+        jobs[i].with = i + 1 < n ? &jobs[i + 1] : NULL;
+        pthread_mutex_lock(&s->mutex);
+        jobs[i].entry = c->entry ? c->entry : s->next_entry++;
+        pthread_mutex_unlock(&s->mutex);
+        fxs_random_name(hex);
+        /* At most 2 * 20 digits. */
+        snprintf(file[i], sizeof file[i], "%" PRIu64 "-%" PRIu64 "-%.8s.faiss", jobs[i].entry,
+                 c->position, hex);
+        rc = put_in_place(s, list[i].w, list[i].sum, jobs[i].entry, c, file[i], why);
+    }
+    if (rc == FXS_STORE_OK) {
+        rc = fxs_ask(s, &jobs[0], why);
+    } else if (rc == FXS_STORE_FAILED) {
+        struct fxs_job fail = {.kind = FXS_JOB_FAIL, .text = why};
+        fxs_ask(s, &fail, NULL);
+    }
+    bool made = rc == FXS_STORE_OK || rc == FXS_STORE_NONE, some = false;
+    for (int i = 0; i < n; i++) {
+        bool own_made = made && jobs[i].rc == FXS_STORE_OK;
+        /* After a failure the transaction may be there: the file is kept, and opening decides. */
+        if (own_made || rc == FXS_STORE_FAILED)
+            list[i].w->tmp[0] = 0;
+        fxs_snapshot_abandon(s, list[i].w);
+        list[i].entry = own_made ? jobs[i].entry : 0;
+        some |= own_made;
+    }
+    return some ? FXS_STORE_OK : rc;
+}
+
 enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *w,
                                       const struct fxs_snapshot_sum *sum,
                                       const struct fxs_snapshot_commit *c, uint64_t *entry,
                                       char *why)
 {
-    char own[FXS_STORE_WHY], file[FXS_FILE_NAME], hex[17];
-    struct fxs_job job = {.kind = FXS_JOB_COMMIT, .commit = c, .sum = sum, .file = file};
-    if (!why)
-        why = own;
-    pthread_mutex_lock(&s->mutex);
-    job.entry = c->entry ? c->entry : s->next_entry++;
-    pthread_mutex_unlock(&s->mutex);
-    fxs_random_name(hex);
-    /* At most 2 * 20 digits. */
-    snprintf(file, sizeof file, "%" PRIu64 "-%" PRIu64 "-%.8s.faiss", job.entry, c->position, hex);
-    enum fxs_store_rc rc = put_in_place(s, w, sum, job.entry, c, file, why);
-    if (rc == FXS_STORE_OK) {
-        rc = fxs_ask(s, &job, why);
-    } else if (rc == FXS_STORE_FAILED) {
-        struct fxs_job fail = {.kind = FXS_JOB_FAIL, .text = why};
-        fxs_ask(s, &fail, NULL);
-    }
-    /* After a failure the transaction may be there: the file is kept, and opening decides. */
-    if (rc == FXS_STORE_OK || rc == FXS_STORE_FAILED)
-        w->tmp[0] = 0;
-    fxs_snapshot_abandon(s, w);
+    struct fxs_snapshot_ready one = {.w = w, .sum = sum, .commit = *c};
+    enum fxs_store_rc rc = fxs_snapshots_commit(s, &one, 1, why);
     if (rc == FXS_STORE_OK)
-        *entry = job.entry;
+        *entry = one.entry;
     return rc;
 }
 

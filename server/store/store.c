@@ -26,6 +26,13 @@ int64_t fxs_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t fxs_ticks_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void fxs_random_name(char hex[17])
 {
     uint64_t r;
@@ -263,7 +270,11 @@ void fxs_init_locks(struct fxs_store *s)
     pthread_mutexattr_destroy(&recursive);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_mutex_init(&s->reading, NULL);
-    pthread_cond_init(&s->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&s->finished, NULL);
 }
 

@@ -174,10 +174,24 @@ enum fxs_store_rc fxs_snapshot_end(struct fxs_snapshot *w, struct fxs_snapshot_s
  * after a child has failed. */
 void fxs_snapshot_abandon(struct fxs_store *s, struct fxs_snapshot *w);
 
-/* Puts a complete snapshot file in its place: renames it, makes the directory durable, and commits
- * `c`.  Then the entry's records up to c->position are no longer needed, and are removed bit by bit
- * in the background, as is the file of the snapshot before.  Frees what is left of w.  *entry is
- * the id. */
+/* A complete snapshot file, and what it is. */
+struct fxs_snapshot_ready {
+    struct fxs_snapshot *w;
+    const struct fxs_snapshot_sum *sum;
+    struct fxs_snapshot_commit commit;
+    uint64_t entry; /* is set: the id, or 0 if the entry has been removed meanwhile */
+};
+
+enum { FXS_SNAPSHOTS_MAX = 32 };
+
+/* Puts up to FXS_SNAPSHOTS_MAX complete snapshot files in their places: renames them, makes the
+ * directory durable, and commits all in one transaction.  Then the entries' records up to the
+ * positions are no longer needed, and are removed bit by bit in the background, as are the files of
+ * the snapshots before.  Frees what is left of each w.  FXS_STORE_NONE: none of the entries is
+ * there any more. */
+enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_ready *list, int n,
+                                       char *why);
+/* The same of one.  *entry is the id. */
 enum fxs_store_rc fxs_snapshot_commit(struct fxs_store *s, struct fxs_snapshot *w,
                                       const struct fxs_snapshot_sum *sum,
                                       const struct fxs_snapshot_commit *c, uint64_t *entry,
@@ -235,6 +249,10 @@ enum fxs_store_rc fxs_store_set_aside(struct fxs_store *s, uint64_t entry, uint6
 /* Gives the entry one more name; another entry that had it loses it, and is removed with its
  * snapshot and records if that was its last name. */
 enum fxs_store_rc fxs_store_name(struct fxs_store *s, uint64_t entry, const char *name, char *why);
+/* The same; and in the same transaction the name `instead`, if it is not NULL, is taken away from
+ * the entry that has it, which is removed if that was its last one. */
+enum fxs_store_rc fxs_store_name_instead(struct fxs_store *s, uint64_t entry, const char *name,
+                                         const char *instead, char *why);
 /* Takes the name away, and removes the entry if that was its last one. */
 enum fxs_store_rc fxs_store_unname(struct fxs_store *s, const char *name,
                                    const struct fxs_caller *caller, char *why);
@@ -248,10 +266,12 @@ enum fxs_store_rc fxs_store_rename(struct fxs_store *s, const char *from, const 
 
 /* --- answers --- */
 
-/* Keeps the answer to record `number`'s caller, if it has one.  It goes with the next transaction,
- * and nobody waits for it: if it is lost, replaying the record gives it again.  `failed`: the
- * change was not made, and replay passes the record over; otherwise it is known as made.  A
- * caller's older answers, but for those from `oldest` on, are dropped. */
+/* Keeps the answer to record `number`'s caller, if it has one.  `failed`: the change was not made,
+ * and replay passes the record over; that is on disk when the function returns.  Otherwise it is
+ * known as made; it goes with the next transaction, and nobody waits for it: if it is lost,
+ * replaying the record gives it again.  Without space, both are written when there is some, unless
+ * the store is closed before.  A caller's older answers, but for those from `oldest` on, are
+ * dropped. */
 void fxs_store_answer(struct fxs_store *s, const struct fxs_caller *caller, uint64_t oldest,
                       uint64_t entry, uint64_t number, int failed, const void *answer, size_t size);
 

@@ -156,27 +156,45 @@ static bool writes(const struct fxs_job *first, const struct fxs_job *end)
     return false;
 }
 
-/* Puts changes that were accepted, but cannot be written now (there is no space, say), back in
- * front of what waits. */
-static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail)
+/* Puts what nobody waits for, and cannot be written now (there is no space, say), back in front of
+ * what waits.  stuck: changes that were accepted are among it. */
+static void put_back(struct fxs_store *s, struct fxs_job *jobs, struct fxs_job **tail, bool stuck)
 {
     pthread_mutex_lock(&s->mutex);
-    s->stuck = jobs != NULL;
+    s->stuck = stuck;
+    s->put_back = jobs != NULL;
     pthread_cond_broadcast(&s->finished);
     if (jobs) {
         if (!s->head)
             s->tail = tail;
         *tail = s->head;
         s->head = jobs;
-        s->due_ms = fxs_now_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
+        s->due_ms = fxs_ticks_ms() + (s->o.interval_ms > RETRY_MS ? s->o.interval_ms : RETRY_MS);
     }
     pthread_mutex_unlock(&s->mutex);
 }
 
-/* Is it worth trying again later? */
-static bool may_pass(enum fxs_store_rc rc)
+bool fxs_may_pass(enum fxs_store_rc rc)
 {
     return rc == FXS_STORE_FULL || rc == FXS_STORE_MEMORY || rc == FXS_STORE_BUSY;
+}
+
+/* Is this what the barrier's caller needs? */
+static bool is_awaited(const struct fxs_job *job, const struct fxs_job *barrier)
+{
+    const struct fxs_caller *c = &barrier->caller;
+    return job->entry == barrier->entry || (c->number && c->number == job->caller.number &&
+                                            memcmp(c->id, job->caller.id, sizeof c->id) == 0);
+}
+
+/* Returns rc, what went wrong, if one of the jobs that are put back is awaited. */
+static enum fxs_store_rc barrier(struct fxs_job *kept, struct fxs_job **tail,
+                                 const struct fxs_job *job, enum fxs_store_rc rc)
+{
+    *tail = NULL;
+    while (kept && !is_awaited(kept, job))
+        kept = kept->next;
+    return kept ? rc : FXS_STORE_OK;
 }
 
 static void process(struct fxs_store *s, struct fxs_job *jobs)
@@ -204,8 +222,9 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
          * their order. */
         if (!together && !single) {
             /* Nor may the answer to a change be kept without it. */
-            if (job->kind == FXS_JOB_BARRIER ||
-                (kept && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER)))
+            if (job->kind == FXS_JOB_BARRIER)
+                own = barrier(kept, kept_tail, job, rc);
+            else if (kept_rc && (job->kind == FXS_JOB_KEPT || job->kind == FXS_JOB_ANSWER))
                 own = kept_rc;
             else if (s->broken)
                 own = FXS_STORE_FAILED;
@@ -216,8 +235,10 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
                 fxs_why(own, why, "%s", s->broken_why);
             }
         }
-        if (job->kind == FXS_JOB_KEPT && may_pass(own)) {
-            kept_rc = own;
+        if (fxs_may_pass(own) &&
+            (job->kind == FXS_JOB_KEPT || (job->kind == FXS_JOB_ANSWER && !job->waits))) {
+            if (job->kind == FXS_JOB_KEPT)
+                kept_rc = own;
             *kept_tail = job;
             kept_tail = &job->next;
             continue;
@@ -228,7 +249,7 @@ static void process(struct fxs_store *s, struct fxs_job *jobs)
         finish(s, job, own == FXS_STORE_OK ? job->rc : own, own == FXS_STORE_OK ? NULL : why);
     }
     *kept_tail = NULL;
-    put_back(s, kept, kept_tail);
+    put_back(s, kept, kept_tail, kept_rc != FXS_STORE_OK);
 }
 
 /* --- upkeep --- */
@@ -263,7 +284,7 @@ static void checkpoint(struct fxs_store *s)
         rc = fxs_mark_clear(s, why);
     if (rc == FXS_STORE_FAILED)
         break_store(s, why);
-    s->checkpoint_ms = fxs_now_ms() + CHECKPOINT_MS;
+    s->checkpoint_ms = fxs_ticks_ms() + CHECKPOINT_MS;
 }
 
 /* --- the thread --- */
@@ -272,14 +293,14 @@ static void checkpoint(struct fxs_store *s)
 static void wait_for_work(struct fxs_store *s)
 {
     while (!s->stop && !s->urgent) {
-        bool large = fxs_db_wal_bytes(s->writer) > WAL_SIZE && fxs_now_ms() >= s->checkpoint_ms;
+        bool large = fxs_db_wal_bytes(s->writer) > WAL_SIZE && fxs_ticks_ms() >= s->checkpoint_ms;
         if (!s->broken && (s->trim || large))
             return;
         if (!s->due_ms) {
             pthread_cond_wait(&s->work, &s->mutex);
             continue;
         }
-        if (fxs_now_ms() >= s->due_ms)
+        if (fxs_ticks_ms() >= s->due_ms)
             return;
         struct timespec until = {s->due_ms / 1000, s->due_ms % 1000 * 1000000};
         pthread_cond_timedwait(&s->work, &s->mutex, &until);
@@ -292,7 +313,7 @@ static void wait_for_work(struct fxs_store *s)
 static void gather(struct fxs_store *s)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += GATHER_NS;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
@@ -315,7 +336,7 @@ static void *writer(void *arg)
         gather(s);
         struct fxs_job *jobs = NULL;
         unsigned taken = s->urgent;
-        bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_now_ms() >= s->due_ms);
+        bool upkeep = !s->urgent && !s->stop && !(s->due_ms && fxs_ticks_ms() >= s->due_ms);
         if (!upkeep) {
             jobs = s->head;
             s->head = NULL;
@@ -332,24 +353,24 @@ static void *writer(void *arg)
             trim(s);
         uint64_t wal = fxs_db_wal_bytes(s->writer);
         if (!s->broken && (wal > WAL_LARGE || (wal > WAL_SIZE && upkeep && !s->trim)) &&
-            fxs_now_ms() >= s->checkpoint_ms)
+            fxs_ticks_ms() >= s->checkpoint_ms)
             checkpoint(s);
         pthread_mutex_lock(&s->mutex);
         s->crowd -= (s->crowd + 3) / 4;
         if (s->crowd < taken + s->urgent)
             s->crowd = taken + s->urgent;
-        if (ends && (!s->head || s->stuck))
+        if (ends && (!s->head || s->put_back))
             break;
     }
     struct fxs_job *lost = s->head;
     s->head = NULL;
     pthread_mutex_unlock(&s->mutex);
     /* Changes that were accepted, and cannot be written: the engine has to know. */
-    if (lost && !s->broken)
+    if (s->stuck && !s->broken)
         break_store(s, "there is no space left for changes that were accepted");
     for (struct fxs_job *next; lost; lost = next) {
         next = lost->next;
-        finish(s, lost, FXS_STORE_FAILED, s->broken_why);
+        finish(s, lost, FXS_STORE_FAILED, s->broken ? s->broken_why : "the store is closed");
     }
     /* Closing the database would do this, too, but would not tell whether it failed. */
     if (!s->broken)

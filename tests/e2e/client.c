@@ -16,6 +16,7 @@
  *     drop I N             remove the vectors 0 to N - 1
  *     probe I N            set nprobe, through a ParameterSpace
  *     part I N             set nprobe of an IVF index through its own function
+ *     over I J             a new index, number I, that passes all on to J
  *     merge I J            move the vectors of the IVF index J into I
  *     write I PATH         faiss_write_index_fname
  *     read I PATH          faiss_read_index_fname
@@ -207,6 +208,9 @@ static void run(const char *what, int i, const char *rest)
     } else if (strcmp(what, "part") == 0) {
         faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(*index), strtoul(rest, NULL, 10));
         printf("done\n");
+    } else if (strcmp(what, "over") == 0) {
+        result(faiss_IndexPreTransform_new_with((FaissIndexPreTransform **)index,
+                                                indexes[atoi(rest) % INDEXES]));
     } else if (strcmp(what, "merge") == 0) {
         result(faiss_IndexIVF_merge_from(faiss_IndexIVF_cast(*index),
                                          faiss_IndexIVF_cast(indexes[atoi(rest) % INDEXES]), 0));

@@ -110,3 +110,42 @@ fill 1024
 ok "with a little space they are" wait_for none_stored
 free_space
 ok "the server stops" stop_server
+
+# Acknowledged changes that only memory has are not given up for one that cannot be stored.
+start_server --data-dir "$disk/memory" --durability snapshot --snapshot-interval 0 \
+    --library "$BUILD/tests/torture/crashing.so"
+talk m
+for fx_what in 'new 0 IVF4,Flat' 'learn 0 200' 'write 0 faissx://memory' 'new 1 IVF4,Flat' 'learn 1 200' 'add 1 10'; do
+    ask m "$fx_what" >/dev/null
+done
+is "vectors are added, and are on disk with the next snapshot" "$(ask m 'add 0 1000')" ok
+fill
+is "without space for that, another index is merged into this one" "$(ask m 'merge 0 1')" ok
+is "it has all of them" "$(ask m 'total 0')" 1010
+free_space
+like "the log says what waits" "$(cat "$SERVER_LOG")" 'event=not-stored-yet '
+snapshot_taken() { grep -q 'event=snapshot ' "$SERVER_LOG"; }
+ok "it is stored by itself when there is space" wait_for snapshot_taken
+kill_engine
+is "and is there after a crash" "$(client 'read 0 faissx://memory' 'total 0' | tail -n 1)" "total 0: 1010"
+aside() { remote "$BUILD/tests/torture/aside" "$@"; }
+is "nor for one that fails halfway" "$(aside faissx://half new add 5 search halfway total |
+    sed 's/^\(halfway: -4\).*/\1/')" "$(printf 'add: ok\nsearch: ok\nhalfway: -4\ntotal: 6')"
+ok "the server stops" stop_server
+
+# A change that waits for space keeps nobody from another index.
+start_server --data-dir "$disk/stuck" --durability interval=100
+client 'new 0 Flat' 'add 0 100' 'write 0 faissx://one' 'new 1 Flat' 'add 1 200' 'write 1 faissx://two' 'add 1 20' >/dev/null
+ok "the server stops" stop_server
+start_server --again --data-dir "$disk/stuck" --durability interval=100
+talk w
+is "one of two indexes is used" "$(ask w 'read 0 faissx://one' >/dev/null; ask w 'search 0' | sed 's/ .*//')" found
+fill
+is "a change of it is accepted that cannot be written" "$(ask w 'add 0 1000')" ok
+sleep 0.5
+like "no other is, then" "$(ask w 'add 0 1000')" 'was not made: the server.s disk is full'
+is "the other index can be read" "$(client 'read 0 faissx://two' 'search 0' 'total 0' | sed 's/found .*/found/;s/^.*: //' | tr '\n' ' ')" "ok found 220 "
+free_space
+accepted() { [ "$(ask w 'add 0 10')" = ok ]; }
+ok "changes are accepted when there is space" wait_for accepted
+ok "the server stops" stop_server

@@ -65,3 +65,23 @@ ok "the server stops" stop_server
 start_server --again --data-dir "$data"
 is "only the published one is on disk" "$(find "$data" -name '*.faiss' | wc -l)" 1
 ok "the server stops again" stop_server
+
+# The server is killed while another index is being written, soon after one was put into another.
+data=$TMP/parts
+serve() { start_server "$@" --data-dir "$data" --keep sessions --lease 60 --snapshot-interval 1 \
+    --library "$BUILD/tests/torture/crashing.so"; }
+serve
+talk p
+ask p 'new 2 Flat' >/dev/null
+is "an index takes long to be written" "$(ask p 'add 2 4321')" ok
+being_written() { set -- "$data"/tenants/default/tmp-*; [ -e "$1" ]; }
+ok "that is under way" wait_for being_written
+is "meanwhile an index is put into another" "$(ask p 'new 0 Flat'; ask p 'add 0 100'; ask p 'over 1 0')" "ok
+ok
+ok"
+killed
+ask p 'total 0' >/dev/null # the connection has broken
+is "after a restart, vectors can be added to the part" "$(ask p 'add 0 50'; ask p 'total 0')" "ok
+150"
+is "and the whole has them" "$(ask p 'search 1')" "$(ask p 'search 0')"
+kill -9 "$(stat_of pid)"

@@ -92,3 +92,45 @@ survives "a large addition" big
 is "it is complete" "$(seen big | head -n 1)" 200000
 
 ok "the server stops" stop_server
+
+# One call moves vectors from one published index to another, and the engine is killed meanwhile: before
+# a second file gets its name.
+[ -z "$SANITIZER_RUNTIME" ] || exit 0 # it replaces the same function
+cat >"$TMP/second.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
+    static int renames;
+    if (strstr(to, ".faiss") && access(KILL, F_OK) == 0 && ++renames == 2)
+        raise(SIGKILL);
+    return real(from_dir, from, to_dir, to);
+}
+END
+ok "a library that kills the engine compiles" \
+    ${CC:-gcc} -shared -fPIC "-DKILL=\"$TMP/kill\"" "$TMP/second.c" -o "$TMP/second.so"
+LD_PRELOAD=$TMP/second.so
+export LD_PRELOAD
+start_server --data-dir "$TMP/moved"
+unset LD_PRELOAD
+talk v
+for fx_what in 'new 0 IVF4,Flat' 'learn 0 200' 'add 0 20' 'write 0 faissx://to' \
+    'new 1 IVF4,Flat' 'learn 1 200' 'add 1 30' 'write 1 faissx://from'; do
+    ask v "$fx_what" >/dev/null
+done
+: >"$TMP/kill"
+like "the engine ends while an index is merged into another" "$(ask v 'merge 0 1')" '^-4'
+rm "$TMP/kill"
+sums() { # vectors in both
+    client 'read 0 faissx://to' 'total 0' 'read 1 faissx://from' 'total 1' | sed -n 's/^total.*: //p' | tr '\n' ' '
+}
+wait_for sh -c '"$1" "$2" "{\"operation\":\"stats\"}" | grep -q pid' - "$BUILD/tests/e2e/raw" "$SERVER"
+is "nothing was moved" "$(sums)" "20 30 "
+is "it works the next time" "$(client 'read 0 faissx://to' 'read 1 faissx://from' 'merge 0 1' | tail -n 1)" "merge 0 1: ok"
+kill_engine
+is "and outlives the engine" "$(sums)" "50 0 "
+ok "the server stops" stop_server

@@ -50,3 +50,17 @@ killed
 strange --again
 is "nor after a restart" "$(aside faissx://half total)" "total: 7"
 ok "the server stops" stop_server
+
+# Nobody knows what became of a change when everything ends, and it cannot be made again.  It is
+# passed over, also where the store does not note that.
+strange --again
+raw '{"operation":"index_create","name":"unknown","d":2,"description":"Flat"}' >/dev/null
+raw '{"operation":"index_add","name":"unknown","n":1,"_frames":["f32 1 1"]}' >/dev/null
+raw '{"operation":"index_add","name":"unknown","n":2,"_frames":["f32 7654325 0 7654323 0"]}' >/dev/null 2>&1 &
+sleep 1
+killed
+strange --again --durability snapshot
+like "a change that nobody was told of and that cannot be made is passed over" \
+    "$(timeout 30 "$BUILD/tests/e2e/raw" "$SERVER" '{"operation":"index_info","name":"unknown"}')" '"ntotal":1,'
+is "once" "$(grep -c event=change-failed "$SERVER_LOG")" 1
+kill -9 "$(stat_of pid)"

@@ -29,3 +29,32 @@ is "all requests succeed, and three of them have answers" "$(later 0)" 3
 is "they are kept after six days" "$(later 6)" 3
 is "and dropped after eight" "$(later 8)" 0
 is "all changes were made" "$(grep -c '"status":"ok"' "$TMP/out")" 6
+
+# The clock is set back a moment after a change was accepted: it is on disk in time all the same.
+cat >"$TMP/back.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int rc = real(clock, t);
+    if (rc == 0 && clock == CLOCK_REALTIME && access(BACK, F_OK) == 0)
+        t->tv_sec -= 3600;
+    return rc;
+}
+END
+ok "a library that sets the clock back compiles" \
+    ${CC:-gcc} -shared -fPIC "-DBACK=\"$TMP/back\"" "$TMP/back.c" -o "$TMP/back.so"
+LD_PRELOAD=$TMP/back.so
+export LD_PRELOAD
+start_server --data-dir "$TMP/interval" --durability interval=1000
+unset LD_PRELOAD
+op create >/dev/null
+op add ',"n":1,"_frames":["f32 1 1"]' >/dev/null
+: >"$TMP/back"
+sleep 2
+kill_engine
+like "a change is on disk when the clock was set back" "$(op info)" '"ntotal":1,'
+ok "the server stops" stop_server

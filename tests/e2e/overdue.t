@@ -60,6 +60,26 @@ ok "when its client is gone, the engine is replaced" wait_for replaced
 like "the change is there" "$(raw '{"operation":"index_info","name":"a"}')" '"ntotal":3,'
 ok "the server stops" stop_server
 
+# Records of a run before, with another durability, are on disk already.
+start_server --data-dir "$TMP/records"
+raw '{"operation":"index_create","name":"a","d":2,"description":"Flat"}' \
+    '{"operation":"index_add","name":"a","n":3,"_frames":["f32 0 0 1 1 2 2"]}' \
+    '{"operation":"index_create","name":"b","d":2,"description":"Flat"}' >/dev/null
+engine=$(stat_of pid)
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+wait_for gone "$engine"
+start_server --data-dir "$TMP/records" --durability snapshot --library "$BUILD/tests/torture/crashing.so"
+engine=$(stat_of pid)
+"$BUILD/tests/e2e/raw" "$SERVER" \
+    '{"operation":"index_search","name":"b","n":1,"k":1,"_frames":["f32 1111111 0"]}' >/dev/null 2>&1 &
+endless=$!
+ok "an endless search is in progress" wait_for pending 1
+kill -9 $endless
+ok "its engine is replaced, although an index has records that were not read" wait_for replaced
+like "they are there" "$(raw '{"operation":"index_info","name":"a"}')" '"ntotal":3,'
+ok "the server stops" stop_server
+
 # A call that never gives an index back keeps no other index from being written, neither in between
 # nor when the server stops.
 serve() {

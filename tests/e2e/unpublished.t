@@ -99,6 +99,7 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
     int (*real)(pthread_cond_t *, pthread_mutex_t *) = dlsym(RTLD_NEXT, "pthread_cond_wait");
     int before = __atomic_load_n(&removed, __ATOMIC_SEQ_CST), rc = real(cond, mutex);
     late = !renames && before != __atomic_load_n(&removed, __ATOMIC_SEQ_CST);
+    renames = 0;
     return rc;
 }
 int pthread_mutex_unlock(pthread_mutex_t *mutex)
@@ -124,4 +125,10 @@ sleep 0.3
 ok "it is unpublished while it is trained" "$BUILD/bin/faissx" rm --server "$SERVER" late
 is "the training succeeds" "$(hear d)" ok
 is "the handle is that of the index" "$(ask d 'total 0')" 100
+ask d 'write 0 faissx://later' >/dev/null
+"$BUILD/bin/faissx" rm --server "$SERVER" later &
+remover=$!
+wait_for sh -c "! ls '$TMP/late/tenants/default' | grep -q 'faiss'"
+is "vectors are added while the engine has not noticed" "$(ask d 'add 0 10'; ask d 'total 0')" "$(printf 'ok\n110')"
+ok "it is unpublished then" wait "$remover"
 ok "the server stops" stop_server

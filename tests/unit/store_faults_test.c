@@ -710,6 +710,45 @@ static void an_accepted_change_is_written_or_the_store_says_that_it_has_failed(v
     assert_true(failures > 0);
 }
 
+/* The disk is full when a change fails, and has space again before the store is closed. */
+static void a_change_that_failed_on_a_full_disk_is_not_made_later(void **state)
+{
+    static struct replayed all;
+    static const enum fxs_durability modes[] = {FXS_DURABLE_ALWAYS, FXS_DURABLE_INTERVAL};
+    const struct fxs_caller nobody = {.number = 0};
+    (void)state;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct run r;
+        begin_run(&r);
+        disk_reset(FAULT_NONE, 0);
+        struct fxs_store *s = open_store(&r.place, modes[i]);
+        uint64_t e = new_entry(s, "a", 0);
+        append(s, e, 100, 1, NULL);
+        uint64_t failed = append(s, e, 100, 2, NULL);
+        all.n = 0;
+        assert_int_equal(fxs_store_replay(s, e, 0, collect, &all, r.place.why), FXS_STORE_OK);
+        assert_int_equal(all.n, 2);
+        long before = disk_failures(INT32_MAX);
+        pthread_mutex_lock(&disk.mutex);
+        disk.fault = FAULT_SPACE;
+        disk.at = 1;
+        pthread_mutex_unlock(&disk.mutex);
+        fxs_store_answer(s, &nobody, 0, e, failed, 1, "", 0);
+        usleep(50000); /* it is tried again in vain */
+        assert_true(disk.hit);
+        disk.on = false;
+        disk_failures(before);
+        fxs_store_close(s);
+        s = open_store(&r.place, FXS_DURABLE_ALWAYS);
+        all.n = 0;
+        assert_int_equal(fxs_store_replay(s, e, 0, collect, &all, r.place.why), FXS_STORE_OK);
+        assert_int_equal(all.n, 1);
+        assert_int_equal(all.seed[0], 1);
+        fxs_store_close(s);
+        remove_dir(r.place.dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +756,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_whole_changes_and_the_store_goes_on),
         cmocka_unit_test(power_loss_loses_nothing_acknowledged),
         cmocka_unit_test(an_accepted_change_is_written_or_the_store_says_that_it_has_failed),
+        cmocka_unit_test(a_change_that_failed_on_a_full_disk_is_not_made_later),
     };
     fxs_segment_size = 64 << 10;
     fxs_spare_after = UINT64_MAX; /* no other thread, so that each run has the same operations */

@@ -828,26 +828,31 @@ static void accepted_changes_wait_for_space_and_new_ones_are_refused(void **stat
     struct place *p = *state;
     struct fxs_store *s = open_store(p, FXS_DURABLE_INTERVAL);
     uint64_t e = new_entry(s, "a", 0), number = 0, last = 0, accepted = 0;
+    uint64_t other = new_entry(s, "b", 0);
+    struct fxs_caller c = caller_of(1, 1), nobody = caller_of(2, 1);
     limit_files(1000);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(append(s, e, 30000, 1, NULL), ++accepted);
+        assert_int_equal(append(s, e, 30000, 1, &c), ++accepted);
     while (try_append(s, e, 100, 2, NULL, &number) == FXS_STORE_OK) {
         last = number;
         usleep(1000);
     }
     accepted = last ? last : accepted;
-    struct fxs_caller c = caller_of(1, 1);
     void *answer;
     size_t size;
     uint64_t entry;
+    int n = 0;
     assert_int_equal(fxs_store_find_answer(s, &c, &answer, &size, &entry, &number, p->why),
                      FXS_STORE_FULL);
+    assert_int_equal(fxs_store_find_answer(s, &nobody, &answer, &size, &entry, &number, p->why),
+                     FXS_STORE_NONE);
+    assert_int_equal(fxs_store_replay(s, e, 0, count_records, &n, p->why), FXS_STORE_FULL);
+    assert_int_equal(fxs_store_replay(s, other, 0, count_records, &n, p->why), FXS_STORE_OK);
     limit_files(RLIM_INFINITY);
     while (try_append(s, e, 100, 2, NULL, &number) != FXS_STORE_OK)
         usleep(1000);
     assert_int_equal(number, accepted + 1);
     s = reopen(p, s, FXS_DURABLE_INTERVAL);
-    int n = 0;
     assert_int_equal(fxs_store_replay(s, e, 0, count_records, &n, p->why), FXS_STORE_OK);
     assert_int_equal(n, number);
     fxs_store_close(s);

@@ -82,7 +82,8 @@ static void recorded(struct fxs_change *s, enum fxs_store_rc rc, uint64_t number
         k->last_due = c;
         fxe_change_run_first(k);
     } else {
-        if (c->kept->gone) /* it is not kept any more */
+        /* It is not kept any more, or is about to be `gone`: the store knows first. */
+        if (c->kept->gone || rc == FXS_STORE_NONE)
             go(c->r, FXE_KEEP_BY_STATE);
         else
             refused(c, rc, why);

@@ -278,40 +278,82 @@ static bool is_gone(const struct fxe_kept *k)
     return is_known_gone(k);
 }
 
-/* A call that failed may have changed something halfway: then the index is read again. */
+/* With --durability snapshot, the changes since the snapshot are nowhere but in memory: reading the
+ * index again would take back what has been acknowledged. */
+static bool is_only_copy(const struct fxe_kept *k)
+{
+    return fxe_engine.options.durability.mode == FXS_SNAPSHOT && k->log_bytes;
+}
+
+/* A call that failed may have changed something halfway: then the index is read again; or it keeps
+ * that, too. */
 static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
     if (!has_other_size(k) || is_gone(k))
         return;
+    if (is_only_copy(k)) {
+        fxs_log(FXS_WARN, "engine", "event=kept-halfway entry=%llu why=\"%s failed halfway\"",
+                (unsigned long long)k->entry, fxe_req_name(r));
+        k->note.ntotal = fxe_ntotal_of(k->obj);
+        return;
+    }
     fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
             (unsigned long long)k->entry, fxe_req_name(r));
     fxe_keep_drop(k);
 }
 
-/* An index that is unpublished meanwhile is not kept any more, and keeps the change. */
-static void commit_one(struct fxe_req *r, struct fxe_kept *k)
+/* Nothing is stored of what a call has made.  An index that is unpublished meanwhile is not kept
+ * any more, and keeps the change. */
+static void not_stored(struct fxe_req *r, struct fxe_kept **some, int n, const char *why)
 {
-    char why[FXS_STORE_WHY];
-    if (!k->obj->ptr)
-        return; /* not read, so not changed */
-    if (r->failed) {
-        after_failure(k, r);
-    } else if (fxe_snapshot_now(k, NULL, r, why) == 0) {
-        fxe_unnamed_link_parts(k);
-    } else if (!is_gone(k)) {
+    bool only_copy = false;
+    int left = 0;
+    for (int i = 0; i < n; i++)
+        if (!is_gone(some[i])) {
+            only_copy |= is_only_copy(some[i]);
+            some[left++] = some[i];
+        }
+    if (left == 0)
+        return;
+    if (!only_copy) {
         fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
                  fxe_req_name(r), why);
         msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
-        fxe_keep_drop(k);
+    }
+    for (int i = 0; i < left; i++)
+        if (only_copy) {
+            fxs_log(FXS_WARN, "engine", "event=not-stored-yet entry=%llu why=\"%s\"",
+                    (unsigned long long)some[i]->entry, why);
+            fxe_snapshot_later(some[i]);
+        } else {
+            fxe_keep_drop(some[i]);
+        }
+}
+
+/* What a call has made of several indexes is stored together: vectors that it has moved are in one
+ * of them. */
+static void commit_some(struct fxe_req *r, struct fxe_kept **some, int n)
+{
+    char why[FXS_STORE_WHY];
+    if (r->failed) {
+        for (int i = 0; i < n; i++)
+            after_failure(some[i], r);
+    } else if (fxe_snapshots_now(some, n, r, why) == 0) {
+        for (int i = 0; i < n; i++)
+            fxe_unnamed_link_parts(some[i]);
+    } else {
+        not_stored(r, some, n, why);
     }
 }
 
 static void commit_state(struct fxe_req *r)
 {
-    struct fxe_kept *some[FX_OBJECTS_MAX];
-    int n = kept_by(r, some);
+    struct fxe_kept *some[FX_OBJECTS_MAX], *changed[FX_OBJECTS_MAX];
+    int n = kept_by(r, some), m = 0;
     for (int i = 0; i < n; i++)
-        commit_one(r, some[i]);
+        if (some[i]->obj->ptr) /* else it was not read, so not changed */
+            changed[m++] = some[i];
+    commit_some(r, changed, m);
     fxe_lock();
     for (int i = 0; i < n; i++)
         fxe_keep_leave(some[i]);

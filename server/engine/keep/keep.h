@@ -99,8 +99,9 @@ bool fxe_keep_waits(struct fxe_req *r);
  * reply set. */
 int fxe_keep_load(struct fxe_req *r);
 
-/* With its locks, after it has run: makes durable what the request has changed "by state", or what
- * became of a recorded one.  May set an error as the reply. */
+/* With its locks, after it has run: makes durable what the request has changed "by state".  (What
+ * became of a recorded one is noted with its reply, see fxe_change_answer.)  May set an error as
+ * the reply. */
 void fxe_keep_commit(struct fxe_req *r);
 
 /* --- names; the caller holds the index's lock, but not engine.lock, for the first --- */
@@ -181,8 +182,13 @@ void fxe_snapshots_stop(void);
  * holds its lock, for reading at least.  Returns 0; or, with `why`, 1 if FAISS cannot write it, -1
  * if the store cannot. */
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why);
+/* The same of several, which requests have locked for writing: either all are on disk as they are,
+ * or none.  One that was unpublished meanwhile does not count. */
+int fxe_snapshots_now(struct fxe_kept **some, int n, struct fxe_req *r, char *why);
 /* The same of what the index is about to become.  k->replacing is set. */
 int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why);
+/* A change that has no record could not be written: the thread writes the index when it can. */
+void fxe_snapshot_later(struct fxe_kept *k);
 /* Wakes the thread if the index has changed so much that a snapshot is due.  The caller holds
  * engine.lock. */
 void fxe_snapshot_if_due(struct fxe_kept *k);

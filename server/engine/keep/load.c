@@ -21,6 +21,9 @@ struct replay {
     bool again;   /* a record turned out to have failed: it is skipped next time; */
     bool may_map; /* or the index was mapped, and has to be changed */
     bool failed;
+    /* Those records, by number.  The store may not be able to note it. */
+    uint64_t *skipped;
+    size_t nskipped;
     char *why;
 };
 
@@ -34,12 +37,31 @@ static void store_outcome(struct replay *p, const struct fxs_record *rec, int fa
                          p->k->entry, rec->number, failed, end->answer, end->answer_size);
 }
 
+static bool is_skipped(const struct replay *p, uint64_t number)
+{
+    size_t i = 0;
+    while (i < p->nskipped && p->skipped[i] != number)
+        i++;
+    return i < p->nskipped;
+}
+
+/* Returns -1 if memory is out. */
+static int skip(struct replay *p, uint64_t number)
+{
+    uint64_t *list = realloc(p->skipped, (p->nskipped + 1) * sizeof *list);
+    if (!list)
+        return -1;
+    p->skipped = list;
+    list[p->nskipped++] = number;
+    return 0;
+}
+
 /* A record may fail for good as it may have when it was made, unless it is known that it did not:
  * its caller may have been told of the success, although no answer is kept any more. */
 static int record_failed(struct replay *p, const struct fxs_record *rec,
                          const struct fxe_outcome *end)
 {
-    if (end->temporary || rec->made) {
+    if (end->temporary || rec->made || skip(p, rec->number) != 0) {
         snprintf(p->why, FXS_STORE_WHY, "change %llu cannot be made again: %s",
                  (unsigned long long)rec->number, end->why);
         p->failed = true;
@@ -71,6 +93,8 @@ static int replay(void *ctx, const struct fxs_record *rec)
     struct fxe_outcome end;
     if (rec->number > p->k->applied)
         return 1;
+    if (is_skipped(p, rec->number))
+        return 0;
     if (p->k->obj->mapped) {
         p->may_map = false;
         p->again = true;
@@ -181,6 +205,7 @@ int fxe_load(struct fxe_kept *k, bool may_map, char *why)
         p.n = 0;
         rc = load_once(k, &p);
     } while (p.again);
+    free(p.skipped);
     if (rc != 0) {
         fxs_log(FXS_ERROR, "engine", "event=unreadable entry=%llu why=\"%s\"",
                 (unsigned long long)k->entry, why);
@@ -267,19 +292,23 @@ static int into_memory(const struct fxe_req *r, struct fxe_obj *o, struct fxe_ke
     return rc;
 }
 
-/* Reads the object's index from the store.  Returns 0, 1 if it was unpublished, or -1. */
+/* Reads the object's index from the store; of a part, that which it is a part of.  Returns 0, 1 if
+ * it was unpublished, or -1. */
 static int load_kept(const struct fxe_req *r, struct fxe_obj *o, char *why)
 {
     int rc = 1;
     fxe_lock();
-    struct fxe_kept *k = o->kept;
+    const struct fxe_obj *whole = o;
+    while (!whole->kept && whole->lender)
+        whole = whole->lender;
+    struct fxe_kept *k = whole->kept;
     if (k)
         fxe_keep_use(k);
     fxe_unlock();
     if (o->mapped)
         rc = into_memory(r, o, k, why);
     else if (k)
-        rc = fxe_load(k, fxe_only_reads(r), why);
+        rc = fxe_load(k, o == whole && fxe_only_reads(r), why);
     if (k) {
         fxe_lock();
         fxe_keep_leave(k);

@@ -33,6 +33,7 @@ enum {
     CHEAP_MS = 200,         /* and sooner run again than this is left */
     HOLD_SECONDS = 10,      /* to wait for an index that a call changes */
     PAUSE_MS = 30000,       /* after a snapshot that failed */
+    RETRY_MS = 2000,        /* the first time, if somebody has asked for it */
     CHILD_NICE = 10
 };
 
@@ -111,74 +112,118 @@ static void committed(struct fxe_kept *k, const struct moment *m)
     k->trimmed_ms += ms;
 }
 
-/* k->obj may be gone, if this is a snapshot in the background.  The caller holds k->committing. */
-static int commit_newest(struct fxe_kept *k, struct fxs_snapshot *w,
-                         const struct fxs_snapshot_sum *sum, const struct moment *m,
-                         const char *name, struct fxe_req *r, char *why)
+/* A snapshot whose file is complete. */
+struct written {
+    struct fxe_kept *k;
+    struct fxs_snapshot w;
+    struct fxs_snapshot_sum sum;
+    struct moment m;
+};
+
+/* k->obj may be gone, if this is a snapshot in the background.  The caller holds k->committing of
+ * each.  Only one of them has a name, if any. */
+static int commit_newest(struct written *list, int n, const char *name, struct fxe_req *r,
+                         char *why)
 {
+    struct fxs_snapshot_ready ready[FXS_SNAPSHOTS_MAX];
+    struct fxs_snapshot_commit reply = {.answer = NULL};
+    msgpack_sbuffer notes[FXS_SNAPSHOTS_MAX];
     void *answer = NULL;
-    msgpack_sbuffer note;
-    msgpack_sbuffer_init(&note);
-    fxs_note_write(&m->note, &note);
-    struct fxs_snapshot_commit c = {.entry = k->entry,
-                                    .cls = m->cls,
-                                    .position = m->applied,
-                                    .note = note.data,
-                                    .note_size = note.size,
-                                    .name = name};
-    uint64_t entry;
-    add_answer(&c, r, &answer);
-    enum fxs_store_rc rc = fxs_snapshot_commit(fxe_keep_store(), w, sum, &c, &entry, why);
-    msgpack_sbuffer_destroy(&note);
+    add_answer(&reply, r, &answer);
+    for (int i = 0; i < n; i++) {
+        struct written *s = &list[i];
+        msgpack_sbuffer_init(&notes[i]);
+        fxs_note_write(&s->m.note, &notes[i]);
+        ready[i] = (struct fxs_snapshot_ready){.w = &s->w, .sum = &s->sum, .commit = reply};
+        ready[i].commit.entry = s->k->entry;
+        ready[i].commit.cls = s->m.cls;
+        ready[i].commit.position = s->m.applied;
+        ready[i].commit.note = notes[i].data;
+        ready[i].commit.note_size = notes[i].size;
+        ready[i].commit.name = name;
+    }
+    enum fxs_store_rc rc = fxs_snapshots_commit(fxe_keep_store(), ready, n, why);
+    for (int i = 0; i < n; i++)
+        msgpack_sbuffer_destroy(&notes[i]);
     free(answer);
     if (rc != FXS_STORE_OK)
         return -1;
     fxe_lock();
-    k->entry = entry;
-    k->snapshot_bytes = sum->bytes;
-    committed(k, m);
-    k->stored_ms = wall_ms();
+    for (int i = 0; i < n; i++) {
+        struct fxe_kept *k = list[i].k;
+        if (!ready[i].entry)
+            continue;
+        k->entry = ready[i].entry;
+        k->snapshot_bytes = list[i].sum.bytes;
+        committed(k, &list[i].m);
+        k->stored_ms = wall_ms();
+    }
     fxe_unlock();
     return 0;
 }
 
 /* A snapshot that was begun before another one, and is complete after it, is of no use: it lacks
  * changes "by state", which have no records. */
-static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
-                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+static int commit(struct written *s, const char *name, struct fxe_req *r, char *why)
 {
     int rc = 0;
-    pthread_mutex_lock(&k->committing);
-    if (m->number > k->newest)
-        rc = commit_newest(k, w, sum, m, name, r, why);
+    pthread_mutex_lock(&s->k->committing);
+    if (s->m.number > s->k->newest)
+        rc = commit_newest(s, 1, name, r, why);
     else
-        fxs_snapshot_abandon(fxe_keep_store(), w);
-    pthread_mutex_unlock(&k->committing);
+        fxs_snapshot_abandon(fxe_keep_store(), &s->w);
+    pthread_mutex_unlock(&s->k->committing);
     return rc;
+}
+
+/* Writes a file with the index as it is.  Returns what fxe_snapshot_now does. */
+static int write_file(struct written *s, struct fxe_kept *k, const struct fxe_obj *o, char *why)
+{
+    s->k = k;
+    enum fxs_store_rc rc = fxs_snapshot_begin(fxe_keep_store(), &s->w, why);
+    if (rc != FXS_STORE_OK)
+        return -1;
+    fxe_lock();
+    take_moment(k, o, &s->m);
+    fxe_unlock();
+    int unwritable = write_index(o, &s->w, why) != 0 && !ferror(s->w.file);
+    if (!unwritable && fxs_snapshot_end(&s->w, &s->sum, why) == FXS_STORE_OK)
+        return 0;
+    fxs_snapshot_abandon(fxe_keep_store(), &s->w);
+    return unwritable ? 1 : -1;
 }
 
 static int snapshot_of(struct fxe_kept *k, const struct fxe_obj *o, const char *name,
                        struct fxe_req *r, char *why)
 {
-    struct fxs_snapshot w;
-    struct fxs_snapshot_sum sum;
-    struct moment m;
-    enum fxs_store_rc rc = fxs_snapshot_begin(fxe_keep_store(), &w, why);
-    if (rc != FXS_STORE_OK)
-        return -1;
-    fxe_lock();
-    take_moment(k, o, &m);
-    fxe_unlock();
-    int unwritable = write_index(o, &w, why) != 0 && !ferror(w.file);
-    if (!unwritable && fxs_snapshot_end(&w, &sum, why) == FXS_STORE_OK)
-        return commit(k, &w, &sum, &m, name, r, why);
-    fxs_snapshot_abandon(fxe_keep_store(), &w);
-    return unwritable ? 1 : -1;
+    struct written s;
+    int rc = write_file(&s, k, o, why);
+    return rc ? rc : commit(&s, name, r, why);
 }
 
 int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, char *why)
 {
     return snapshot_of(k, k->obj, name, r, why);
+}
+
+int fxe_snapshots_now(struct fxe_kept **some, int n, struct fxe_req *r, char *why)
+{
+    struct written list[FXS_SNAPSHOTS_MAX];
+    int rc = 0, done = 0;
+    while (done < n && (rc = write_file(&list[done], some[done], some[done]->obj, why)) == 0)
+        done++;
+    if (rc != 0) {
+        while (done > 0)
+            fxs_snapshot_abandon(fxe_keep_store(), &list[--done].w);
+        return rc;
+    }
+    /* They are the newest, as nobody else has had the indexes since.  Others lock one at a time. */
+    for (int i = 0; i < n; i++)
+        pthread_mutex_lock(&some[i]->committing);
+    rc = n ? commit_newest(list, n, NULL, r, why) : 0;
+    for (int i = 0; i < n; i++)
+        pthread_mutex_unlock(&some[i]->committing);
+    return rc;
 }
 
 int fxe_snapshot_next(struct fxe_kept *k, const struct fxe_obj *next, struct fxe_req *r, char *why)
@@ -274,22 +319,22 @@ static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, st
 
 static void snapshot_in_child(struct fxe_kept *k)
 {
-    struct fxs_snapshot w;
+    struct written s = {.k = k};
     struct outcome end = {.failed = 1};
-    struct moment m;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return;
-    if (fxs_snapshot_begin(fxe_keep_store(), &w, end.why) == FXS_STORE_OK) {
-        pid_t pid = start_child(k, &w, ends[1], &m, end.why);
+    if (fxs_snapshot_begin(fxe_keep_store(), &s.w, end.why) == FXS_STORE_OK) {
+        pid_t pid = start_child(k, &s.w, ends[1], &s.m, end.why);
         close(ends[1]);
         ends[1] = -1;
         if (pid > 0)
             await(pid, ends[0], &end);
+        s.sum = end.sum;
         if (pid > 0 && !end.failed)
-            end.failed = commit(k, &w, &end.sum, &m, NULL, NULL, end.why) != 0;
+            end.failed = commit(&s, NULL, NULL, end.why) != 0;
         else
-            fxs_snapshot_abandon(fxe_keep_store(), &w);
+            fxs_snapshot_abandon(fxe_keep_store(), &s.w);
     }
     close(ends[0]);
     if (ends[1] >= 0)
@@ -300,7 +345,7 @@ static void snapshot_in_child(struct fxe_kept *k)
     else if (!end.failed)
         fxs_log(FXS_INFO, "engine", "event=snapshot entry=%llu bytes=%llu ms=%lld",
                 (unsigned long long)k->entry, (unsigned long long)end.sum.bytes,
-                (long long)(fxe_now_ms() - m.begun_ms));
+                (long long)(fxe_now_ms() - s.m.begun_ms));
 }
 
 /* --- the thread --- */
@@ -320,6 +365,15 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
     return k->log_bytes >= (most > LOG_MIN ? most : LOG_MIN) || k->busy_ms >= BUSY_MS;
 }
 
+void fxe_snapshot_later(struct fxe_kept *k)
+{
+    fxe_lock();
+    k->log_bytes++;        /* it has changed, */
+    k->busy_ms += BUSY_MS; /* so that no little log can stand for it */
+    k->not_before_ms = fxe_now_ms() + RETRY_MS;
+    fxe_unlock();
+}
+
 void fxe_snapshot_if_due(struct fxe_kept *k)
 {
     if (is_due(k, fxe_now_ms()))
@@ -336,7 +390,8 @@ bool fxe_keep_is_saved(void)
     if (fxe_engine.options.durability.mode != FXS_SNAPSHOT)
         return !fxs_store_has_unwritten(fxe_keep_store());
     const struct fxe_kept *k = fxe_keep_first();
-    while (k && !k->log_bytes)
+    /* One that is not in memory is as it is on disk: its records are of a run that had them. */
+    while (k && (!k->log_bytes || !k->obj->ptr))
         k = k->next;
     if (k) {
         thread.all = true;

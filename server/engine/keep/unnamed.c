@@ -63,10 +63,11 @@ static void print_part(char *to, size_t len, const struct fxe_obj *o, const stru
     snprintf(to + n, len - (size_t)n, "/%" PRIx64 "/%s", of == k->obj ? 0 : of->id, function);
 }
 
-/* Gives the entry a name that stands for the handle `o`. */
-static int store_name(uint64_t entry, struct fxe_obj *o, const char *name, char *why)
+/* Gives the entry a name that stands for the handle `o`; and takes away another, if not NULL. */
+static int store_name(uint64_t entry, struct fxe_obj *o, const char *name, const char *instead,
+                      char *why)
 {
-    if (fxs_store_name(fxe_keep_store(), entry, name, why) != FXS_STORE_OK)
+    if (fxs_store_name_instead(fxe_keep_store(), entry, name, instead, why) != FXS_STORE_OK)
         return -1;
     fxe_lock();
     o->stored_as = strdup(name);
@@ -145,7 +146,7 @@ static int keep_part(struct fxe_req *r, struct fxe_obj *o)
     if (k)
         print_part(name, sizeof name, o, k, o->lender, r->fn->name);
     fxe_unlock();
-    return !entry || store_name(entry, o, name, why) == 0 ? 0 : cannot_store(r, why);
+    return !entry || store_name(entry, o, name, NULL, why) == 0 ? 0 : cannot_store(r, why);
 }
 
 void fxe_unnamed_commit(struct fxe_req *r)
@@ -176,7 +177,7 @@ int fxe_unnamed_opened(struct fxe_req *r, struct fxe_obj *alias)
     if (!k)
         return 0;
     print_name(name, sizeof name, SECOND, r->session, alias->id);
-    return store_name(entry, alias, name, why) == 0 ? 0 : cannot_store(r, why);
+    return store_name(entry, alias, name, NULL, why) == 0 ? 0 : cannot_store(r, why);
 }
 
 /* --- parts that the client has put into an index --- */
@@ -201,18 +202,27 @@ static const struct fx_fn *accessor(struct fxe_obj *whole, const struct fxe_obj 
     return NULL;
 }
 
-/* The part is no longer an entry of its own, if it was one. */
+/* The part is no longer an entry of its own, if it was one.  Its name goes at once: after a crash
+ * it would stand for the old entry. */
 static void link_part(struct fxe_kept *k, struct fxe_obj *part, const struct fx_fn *fn)
 {
     char name[FXS_NAME_MAX + 1], why[FXS_STORE_WHY];
     print_part(name, sizeof name, part, k, k->obj, fn->name);
     fxe_lock();
-    fxe_unnamed_forget(part);
+    char *before = part->stored_as;
+    part->stored_as = NULL;
     if (part->kept)
         fxe_keep_forget(part);
     fxe_unlock();
-    if (store_name(k->entry, part, name, why) != 0)
-        not_kept(part, why);
+    if (store_name(k->entry, part, name, before, why) == 0) {
+        free(before);
+        return;
+    }
+    not_kept(part, why);
+    fxe_lock();
+    part->stored_as = before;
+    fxe_unnamed_forget(part);
+    fxe_unlock();
 }
 
 void fxe_unnamed_link_parts(struct fxe_kept *k)
