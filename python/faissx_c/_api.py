@@ -73,6 +73,8 @@ library.faissx_is_remote.argtypes = [ctypes.c_void_p]
 library.faissx_configure.restype = ctypes.c_int
 library.faissx_configure.argtypes = [ctypes.c_char_p] * 3
 library.faissx_version.restype = ctypes.c_char_p
+library.faissx_index_fourcc.restype = ctypes.c_int
+library.faissx_index_fourcc.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 # Takes no time for which another thread would want Python's lock.
 _last_call = ctypes.PyDLL(None, handle=library._handle).faissx_last_call
 _last_call.restype = ctypes.c_int
@@ -124,6 +126,20 @@ def lent(name, handle, *types):
 def is_remote(handle):
     """Whether an object belongs to a server."""
     return bool(library.faissx_is_remote(handle))
+
+
+def fourcc(handle):
+    """The four letters with which the file of an index on a server begins."""
+    letters = ctypes.create_string_buffer(5)
+    if library.faissx_index_fourcc(handle, letters):
+        raise error("index_fourcc")
+    return letters.raw[:4]
+
+
+def faiss_refused(e):
+    """Whether an exception is FAISS's own error, or tells what is not there, rather than that the
+    call has not come through to FAISS and back."""
+    return isinstance(e, NotImplementedError) or not str(e).startswith("faissx: ")
 
 
 def configure(server=None, api_key=None, tenant_id=None):

@@ -210,13 +210,18 @@ _DERIVED = {
 }
 
 
+_GROUPS = {"@ivf": {"direct_map", "quantizer", "nprobe", "nlist"}, "@map": {"direct_map"},
+           "@opt_vt": {"vt"}}
+
+
 def _known_fields():
     known = {}
     for name, text in list(_format._INDEX.values()):
         fields = known.setdefault(name, set())
         for item in text.split():
             fields.add(item.partition("=")[0])
-        fields |= {"metric_arg", "code_size", "direct_map", "quantizer", "vt", "nprobe", "nlist"}
+            fields |= _GROUPS.get(item, set())
+        fields |= {"metric_arg", "code_size"}
     return known
 
 

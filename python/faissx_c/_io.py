@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading, writing and copying indexes, and finding the class of one."""
 import os
+import weakref
 
 import numpy as np
 
 from . import _format, _streams
-from ._api import api, call, make
+from ._api import api, call, faiss_refused, fourcc, is_remote, make
 from ._arrays import VECTORS, Pointer, _Vector, copy_array_to_vector, rev_swig_ptr, vector_to_array
 from ._arrays import swig_ptr
 
@@ -26,17 +27,25 @@ _CASTS = ("IndexIDMap2", "IndexIDMap", "IndexIVFScalarQuantizer", "IndexIVFFlat"
           "IndexLSH", "IndexPreTransform", "IndexRefineFlat", "IndexShards", "IndexReplicas")
 
 
-def _name_of(h, binary):
-    if not binary:
-        for cast in ("IndexFlat1D", "IndexFlatL2", "IndexFlatIP"):
-            if getattr(api, cast + "_cast")(h):
-                return cast
+def _fourcc(h, binary):
+    """The first four bytes of an index's file; fewer if FAISS cannot write it."""
+    if is_remote(h):
+        try:
+            return fourcc(h)
+        except NotImplementedError:  # an older server
+            pass
+        except RuntimeError as e:
+            if not faiss_refused(e):
+                raise
+            return b""
     writer = api.write_index_binary if binary else api.write_index
+    return _streams.first_bytes(lambda f: writer(h, f), 4)
 
-    def write(f):
-        writer(h, f)
 
-    name = _format.class_of(_streams.first_bytes(write, 4))
+def _name_of(h, binary):
+    name = _format.class_of(_fourcc(h, binary))
+    if name == "IndexFlatL2" and api.IndexFlat1D_cast(h):
+        return "IndexFlat1D"
     if name or binary:
         return name or "IndexBinary"
     for cast in _CASTS:
@@ -53,6 +62,16 @@ def wrap(h, owner=None, name=None, binary=False):
     if name == "IndexRefine" and api.IndexRefineFlat_cast(h):
         cls = INDEX_CLASSES["IndexRefineFlat"]
     return cls._wrap(h, owner)
+
+
+def wrap_part(whole, h, binary=False):
+    """Returns the Python object of h, an index that belongs to `whole`: the same one for as long as
+    the program has it."""
+    taken = whole.__dict__.get("_taken", lambda: None)()
+    if taken is None or taken._h != h:
+        taken = wrap(h, whole, None, binary)
+        whole.__dict__["_taken"] = weakref.ref(taken)
+    return taken
 
 
 # --- streams of Python ---

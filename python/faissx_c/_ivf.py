@@ -51,12 +51,7 @@ class IndexIVF(Index):
         given = self.__dict__.get("_quantizer")
         if given is not None and given._h == h:
             return given
-        taken = self.__dict__.get("_taken", lambda: None)()
-        if taken is not None and taken._h == h:
-            return taken
-        made = _io.wrap(h, self)
-        self.__dict__["_taken"] = weakref.ref(made)
-        return made
+        return _io.wrap_part(self, h)
 
     def _replaced(self):
         """The index has another object in C, and so has its quantizer's Python object."""

@@ -15,7 +15,7 @@ alias=$BUILD/faissx/python/faissx_c/as_faiss
 export PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 why() { grep -v WARNING "$1" | tail -n 12 | sed 's/^/# /'; }
 here() { preloaded env PYTHONPATH="$alias" "$python" "$@"; }
-there() { remote env PYTHONPATH="$alias" "$python" "$@"; }
+there() { remote env PYTHONPATH="$alias" RAW="$BUILD/tests/e2e/raw" "$python" "$@"; }
 
 # --- results ---
 
@@ -46,6 +46,10 @@ try:
     faiss.read_index("faissx://py").search_type = 1
 except NotImplementedError as e:
     print(e)' 2>/dev/null)" "faiss.IndexPQ: FAISS's C API cannot set a field of a published index"
+
+# --- what is sent ---
+
+is "a large index is not sent for its class or its parts" "$(there tests/python/transfers.py 2>&1)" "nothing large was sent"
 
 # --- a server that is lost ---
 
