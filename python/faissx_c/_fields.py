@@ -342,14 +342,14 @@ def replace(index, data):
                                   "to another one cannot be set")
     _replaceable(index)
     new = _io._deserialize(np.frombuffer(data, "uint8"), 0, index._binary)[0]
-    old = type(index)._wrap(index._h)
+    old = index._retire()  # no other object points to it: _replaceable()
     new.__dict__["thisown"] = False
     index.__dict__["_h"] = new._h
-    index._keep(old)
     if hasattr(type(index), "_replaced"):
         index._replaced()
     for name, value in index.__dict__.get("_parameters", {}).items():
         _set_parameter(index, name, value)
+    del old  # its quantizer was still in use until now
 
 
 assert Pointer

@@ -2,11 +2,14 @@
 """Objects that depend on others: who frees what, what is a copy, what cannot be shared; and that
 numbers of the wrong type are not taken for others."""
 import copy
+import gc
 import io
 import pickle
 
 import faiss
 import numpy as np
+
+import server
 
 
 def raises(kind, f, *args):
@@ -125,6 +128,32 @@ pq.by_residual = False
 assert not pq.by_residual
 pq.train(x)
 assert q.ntotal == 4 and pq.cp.niter == 10
+# What an index was before is freed, unless the program has a part of it.
+gc.collect()
+held = server.stat("objects")
+for description in ("Flat", "PQ4x4np", "SQ8", "LSH"):
+    whole, other = (faiss.index_factory(d, description) for _ in range(2))
+    for i in (whole, other):
+        i.train(x)
+    before = server.stat("objects")
+    for _ in range(10):
+        other.add(x)
+        whole.merge_from(other)
+    assert whole.ntotal == 6000 and server.stat("objects") == before, description
+    assert not whole.__dict__.get("referenced_objects"), description
+whole, other = faiss.index_factory(d, "IVF4,PQ2x4np"), None
+whole.train(x)
+whole.add(x)
+inner = whole.quantizer
+before = server.stat("objects")
+for by_residual in (False, True) * 5:
+    whole.by_residual = by_residual
+assert server.stat("objects") == before and not whole.__dict__.get("referenced_objects")
+assert inner is whole.quantizer and inner.ntotal == 4
+del whole, other, inner, i
+gc.collect()
+assert server.stat("objects") == held
+
 # What a file does not say about the training is not lost.
 hnsw = faiss.index_factory(d, "IVF4_HNSW8,PQ2x4np")
 raises(NotImplementedError, lambda: setattr(hnsw, "by_residual", False))
