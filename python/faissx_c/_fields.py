@@ -239,8 +239,9 @@ def standalone_size(index):
         return width + _codes_per(data, lists, "code_size")
     if node and node.name.startswith("IndexFlat"):
         return 4 * index.d
-    if "code_size" in f:
-        return _codes_per(data, node, "code_size")
+    for name in ("code_size", "code_size_i"):
+        if name in f:
+            return _codes_per(data, node, name)
     for part in ("pq", "sq", "rabitq"):
         if part in f:
             return _pq_code_size(index, data, f[part]) if part == "pq" else \

@@ -145,6 +145,13 @@ class Index(Object):
             raise RuntimeError("can only merge indexes of the same type")
         if other.d != self.d:
             raise RuntimeError("can only merge indexes of the same dimension")
+        if hasattr(type(self), "nlist") and other.nlist != self.nlist:
+            raise RuntimeError("Error: 'other->nlist == nlist' failed: can only merge indexes "
+                               "with the same number of lists")
+        if type(self).__name__ in _MERGED_BY_FILE or hasattr(type(self), "nlist"):
+            if other.sa_code_size() != self.sa_code_size():
+                raise RuntimeError("Error: 'other->code_size == code_size' failed: can only merge "
+                                   "indexes with codes of the same size")
 
     # --- searches ---
 

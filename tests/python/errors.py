@@ -29,6 +29,20 @@ fails(RuntimeError, "", lambda: faiss.IndexIVFFlat(faiss.IndexFlatL2(8), 8, 4).a
 fails(AttributeError, "'nonsense'", lambda: setattr(index, "nonsense", 1))
 fails(AttributeError, "'nonsense'", lambda: index.nonsense)
 fails(AttributeError, "no attribute 'nonsense'", lambda: faiss.nonsense)
+# Indexes that do not fit together are left as they are.
+for description, others in (("PQ4x8np", "PQ4x4np"), ("SQ8", "SQ4"), ("LSH16", "LSH32"),
+                            ("IVF2,Flat", "IVF4,Flat"), ("IVF2,SQ8", "IVF2,SQ4")):
+    many = np.random.RandomState(1).rand(300, 8).astype("float32")
+    one, another = (faiss.IndexLSH(8, int(s[3:])) if s[:3] == "LSH" else
+                    faiss.index_factory(8, s) for s in (description, others))
+    for i in (one, another):
+        i.train(many)
+        i.add(many[:20])
+    fails(RuntimeError, "", lambda: one.check_compatible_for_merge(another))
+    fails(RuntimeError, "", lambda: one.merge_from(another))
+    assert (one.ntotal, another.ntotal) == (20, 20)
+    another.reset()
+    fails(RuntimeError, "", lambda: one.merge_from(another))
 # What the C API lacks is named.
 fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
 assert not hasattr(faiss, "SuperKMeans")
