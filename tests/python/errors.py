@@ -43,6 +43,22 @@ for description, others in (("PQ4x8np", "PQ4x4np"), ("SQ8", "SQ4"), ("LSH16", "L
     assert (one.ntotal, another.ntotal) == (20, 20)
     another.reset()
     fails(RuntimeError, "", lambda: one.merge_from(another))
+# What FAISS refuses in functions without an error code does not end the process.
+untrained, whitening = faiss.PCAMatrix(8, 4), faiss.PCAMatrix(8, 4, -0.5)
+itq = faiss.ITQTransform(8, 4, True)
+for t in (whitening, itq):
+    t.train(many)
+    fails(RuntimeError, "reverse transform not implemented",
+          lambda: t.reverse_transform(np.zeros((3, 4), "float32")))
+fails(RuntimeError, "trained", lambda: untrained.apply_noalloc(
+    3, faiss.swig_ptr(x), faiss.swig_ptr(np.zeros((3, 4), "float32"))))
+fails(RuntimeError, "trained", lambda: untrained.transform_transpose(
+    3, faiss.swig_ptr(np.zeros((3, 4), "float32")), faiss.swig_ptr(x)))
+fails(RuntimeError, "not implemented", lambda: faiss.NormalizationTransform(8, 1.0).apply(x))
+white = faiss.index_factory(8, "PCAW4,Flat")
+white.train(many)
+white.add(many)
+fails(RuntimeError, "", lambda: white.search_and_reconstruct(many[:2], 2))
 # What the C API lacks is named.
 fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
 assert not hasattr(faiss, "SuperKMeans")
