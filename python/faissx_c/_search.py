@@ -10,7 +10,7 @@ from ._api import api, is_remote, library, make
 from ._arrays import address, f32, i64, pointer, rev_swig_ptr, swig_ptr
 from ._around import IndexPreTransform
 from ._classes import METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat
-from ._others import extract_index_ivf
+from ._ivf import IndexIVF
 from ._binary import IndexBinaryFlat
 
 
@@ -72,10 +72,15 @@ def search_with_parameters(index, x, k, params=None, output_stats=False):
                                   "no statistics of one search")
     x = f32(x)
     assert x.shape[1] == index.d
-    for transform in getattr(index, "chain", ()) if isinstance(index, IndexPreTransform) else ():
-        x = transform.apply(x)
-    ivf = extract_index_ivf(index)
-    return ivf.search(x, k, params=params)
+    # As FAISS does: in an IDMap the labels would be other numbers, and a Refine would not refine.
+    if isinstance(index, IndexPreTransform):
+        for transform in index.chain:
+            x = transform.apply(x)
+        index = index.index
+    if not isinstance(index, IndexIVF):
+        raise RuntimeError("Error: 'index_ivf' failed: faiss.search_with_parameters: expected an "
+                           f"IVF index, or one in an IndexPreTransform, got {type(index).__name__}")
+    return index.search(x, k, params=params)
 
 
 def normalize_L2(x):

@@ -59,6 +59,12 @@ white = faiss.index_factory(8, "PCAW4,Flat")
 white.train(many)
 white.add(many)
 fails(RuntimeError, "", lambda: white.search_and_reconstruct(many[:2], 2))
+# The labels of an index in an IDMap are not those of the IDMap.
+ivf = faiss.index_factory(8, "IVF2,Flat")
+ivf.train(many)
+for around in (faiss.IndexIDMap2(ivf), faiss.IndexRefineFlat(ivf), faiss.IndexFlatL2(8)):
+    fails(RuntimeError, "expected an IVF index",
+          lambda: faiss.search_with_parameters(around, many[:2], 1))
 # What the C API lacks is named.
 fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
 assert not hasattr(faiss, "SuperKMeans")
