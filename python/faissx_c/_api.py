@@ -30,7 +30,7 @@ _TYPES = {
 }
 
 # From faissx.h.
-E_MISSING, E_UNSUPPORTED = 2, 10
+E_FAISS, E_MISSING, E_UNSUPPORTED, E_ARGUMENT = 1, 2, 10, 11
 
 
 def _checker(name):
@@ -84,9 +84,13 @@ _last_call.argtypes = []
 def error(name):
     """Returns the exception for the thread's last failed call, of the function `name`."""
     text = (api.get_last_error() or b"").decode("utf-8", "replace")
-    if library.faissx_last_error_code() in (E_MISSING, E_UNSUPPORTED):
-        return NotImplementedError(text or f"faiss_{name} is not available")
-    return RuntimeError(text or f"faiss_{name} failed")
+    code = library.faissx_last_error_code()
+    if code in (E_MISSING, E_UNSUPPORTED):
+        e = NotImplementedError(text or f"faiss_{name} is not available")
+    else:
+        e = RuntimeError(text or f"faiss_{name} failed")
+    e.refused = code in (0, E_FAISS, E_MISSING, E_UNSUPPORTED, E_ARGUMENT)
+    return e
 
 
 def call(name, *args):
@@ -137,9 +141,9 @@ def fourcc(handle):
 
 
 def faiss_refused(e):
-    """Whether an exception is FAISS's own error, or tells what is not there, rather than that the
-    call has not come through to FAISS and back."""
-    return isinstance(e, NotImplementedError) or not str(e).startswith("faissx: ")
+    """Whether a RuntimeError tells that FAISS cannot do something, rather than that a server or an
+    object is lost."""
+    return getattr(e, "refused", True)
 
 
 def configure(server=None, api_key=None, tenant_id=None):

@@ -8,7 +8,7 @@ it.  What a file does not contain cannot be had in this way.
 import numpy as np
 
 from . import _format, _io
-from ._api import api, call, make
+from ._api import api, call, faiss_refused, make
 from ._arrays import VECTORS, Pointer, swig_ptr, vector
 
 # What faiss_ParameterSpace_set_index_parameter can set.
@@ -40,7 +40,9 @@ def get_field(index, name):
         raise _missing(index, name)
     try:
         data, node = _snapshot(index)
-    except RuntimeError:
+    except RuntimeError as e:
+        if not faiss_refused(e):
+            raise
         raise _missing(index, name) from None
     if node is None:
         raise _missing(index, name)
@@ -260,8 +262,9 @@ def set_field(index, name, value):
     if name in _PARAMETERS:
         try:
             return _set_parameter(index, name, value)
-        except RuntimeError:
-            pass
+        except RuntimeError as e:
+            if not faiss_refused(e):
+                raise
     if name not in _KNOWN.get(type(index).__name__, ()):
         raise AttributeError(
             f"'{type(index).__name__}' object has no attribute '{name}', or FAISS's C API cannot "
@@ -300,6 +303,8 @@ def _set(index, path, value):
     except NotImplementedError:
         raise
     except RuntimeError as e:  # FAISS does not read every index that it has written
+        if not faiss_refused(e):
+            raise
         raise NotImplementedError(
             f"faiss.{type(index).__name__}.{'.'.join(path)}: FAISS's C API cannot set it, and "
             f"FAISS does not read the index with it from a file: {e}") from None
