@@ -130,6 +130,10 @@ class Index(Object):
         if type(self).__name__ in _MERGED_BY_FILE and not add_id and self.thisown and \
                 not self.__dict__.get("_published"):
             from ._compose import merged
+            if other.__dict__.get("_published"):
+                # What others add after its bytes were read would be lost.
+                raise NotImplementedError(f"faiss.{type(self).__name__}.merge_from: FAISS's C API "
+                                          "cannot merge from a published index")
             self.check_compatible_for_merge(other)
             merged(self, other)
             return

@@ -47,6 +47,19 @@ try:
 except NotImplementedError as e:
     print(e)' 2>/dev/null)" "faiss.IndexPQ: FAISS's C API cannot set a field of a published index"
 
+is "a published index is not emptied into another" "$(there -c '
+import faiss
+i = faiss.IndexFlatL2(4)
+i.add(faiss.rand((3, 4), 1))
+faiss.write_index(i, "faissx://from")
+for other in (i, faiss.read_index("faissx://from")):
+    into = faiss.IndexFlatL2(4)
+    try:
+        into.merge_from(other)
+    except NotImplementedError as e:
+        print(e, other.ntotal, into.ntotal)' 2>&1 | sort -u)" \
+    "faiss.IndexFlatL2.merge_from: FAISS's C API cannot merge from a published index 3 0"
+
 # --- what is sent ---
 
 is "a large index is not sent for its class or its parts" "$(there tests/python/transfers.py 2>&1)" "nothing large was sent"
