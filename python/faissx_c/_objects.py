@@ -76,7 +76,10 @@ class Object:
                 d["_copy_of"] = owner._copy_of
 
     def _steal(self, other):
-        """Takes over the handle of another object, which is left without."""
+        """Takes over the handle of another object, which is left without.  What this one stood for
+        is freed."""
+        if self._h:
+            self._retire()
         self._adopt(other._h, other.__dict__.get("_owner"))
         self.__dict__["thisown"] = other.thisown
         other.__dict__["thisown"] = False
