@@ -3,6 +3,8 @@
 import faiss
 import numpy as np
 
+import server
+
 
 def fails(kind, text, f):
     try:
@@ -89,4 +91,5 @@ ivf.train(np.random.rand(100, 8))
 part = faiss.IndexIDMap(faiss.IndexFlatL2(8)).index
 part.add(x)
 assert part.ntotal == 3 and ivf.quantizer.ntotal == 2
+server.assert_nothing_left(globals())
 print("all errors are as they should be")

@@ -183,4 +183,5 @@ except RuntimeError as e:  # older releases, and servers with them, lack the typ
 else:
     hashed.add(x)
     raises(NotImplementedError, lambda: hashed.remove_ids(np.arange(3)))
+server.assert_nothing_left(globals())
 print("all objects are as they should be")
