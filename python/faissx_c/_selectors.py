@@ -88,6 +88,9 @@ class IDSelectorBitmap(IDSelector):
     """The ids whose bits are set."""
 
     def __init__(self, *args):
+        if len(args) == 1 and getattr(args[0], "dtype", None) != np.uint8:
+            raise TypeError("faiss.IDSelectorBitmap: expected an array of uint8 with eight ids in "
+                            "each number; numpy.packbits(mask, bitorder='little') makes one")
         bits = _ids(args, "uint8")
         self.__dict__["n"] = bits.size
         self._set = bits.copy()

@@ -55,6 +55,13 @@ for wrong in (x.astype("float16"), x.astype("float64"), (x * 9).astype("uint8"),
     raises(TypeError, lambda: faiss.fvec_norm_L2sqr(wrong, 4))
 raises(TypeError, lambda: faiss.IDSelectorBatch(3, faiss.swig_ptr(np.arange(3, dtype="int32"))))
 raises(TypeError, lambda: faiss.IDSelectorBatch(3, np.arange(2)))
+for wrong in (np.ones(16, bool), np.arange(2), [3]):
+    raises(TypeError, lambda: faiss.IDSelectorBitmap(wrong))
+try:
+    bitmap = faiss.IDSelectorBitmap(np.array([2], "uint8"))
+    assert [bitmap.is_member(i) for i in range(3)] == [False, True, False]
+except NotImplementedError:  # it came with 1.11.0
+    pass
 ids = np.arange(3)
 assert faiss.IDSelectorBatch(3, faiss.swig_ptr(ids)).is_member(2)
 flat = faiss.IndexFlatL2(d)
