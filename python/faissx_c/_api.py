@@ -6,6 +6,8 @@ returned: `call` and `make` check them.  Functions that return none raise the er
 their server is lost.
 """
 import ctypes
+import functools
+import operator
 
 from ._library import load
 from ._signatures import CLASSES, FUNCTIONS
@@ -93,8 +95,27 @@ def error(name):
     return e
 
 
+_SIZES = {"int": 32, "int32_t": 32, "long": 64, "int64_t": 64, "idx_t": 64}
+_LIMITS = {kind: (-2 ** (bits - 1), 2 ** (bits - 1) - 1) for kind, bits in _SIZES.items()}
+_LIMITS.update({"unsigned int": (0, 2 ** 32 - 1), "size_t": (0, 2 ** 64 - 1)})
+
+
+@functools.lru_cache(maxsize=None)
+def _integers(name):
+    return [(i, p[0]) + _LIMITS[p[1]] for i, p in enumerate(FUNCTIONS[name][1]) if p[1] in _LIMITS]
+
+
+def _check(name, args):
+    """Raises an error for an integer that does not fit into its type: ctypes cuts it off."""
+    for i, parameter, least, most in _integers(name):
+        if not least <= operator.index(args[i]) <= most:
+            raise OverflowError(f"faiss_{name}: {parameter} is {args[i]}, must be from {least} to "
+                                f"{most}")
+
+
 def call(name, *args):
     """Calls a function; raises an error if it returns an error code other than 0."""
+    _check(name, args)
     result = getattr(api, name)(*args)
     if result and FUNCTIONS[name][0][1] == "err":
         raise error(name)
@@ -108,6 +129,7 @@ def make(name, *args):
     out = ctypes.c_void_p()
     args = list(args)
     args.insert([p[1] for p in params].index("out_handle"), ctypes.addressof(out))
+    _check(name, args)
     if getattr(api, name)(*args):
         raise error(name)
     if not out.value:

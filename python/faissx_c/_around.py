@@ -224,7 +224,7 @@ class IndexShards(_Several):
     removeIndex = remove_shard
 
     def at(self, i):
-        return self._one(api.IndexShards_at(self._h, i))
+        return self._one(call("IndexShards_at", self._h, i))
 
     def count(self):
         return self.__dict__.get("_count", 0)
@@ -256,7 +256,7 @@ class IndexReplicas(_Several):
     removeIndex = remove_replica
 
     def at(self, i):
-        return self._one(api.IndexReplicas_at(self._h, i))
+        return self._one(call("IndexReplicas_at", self._h, i))
 
     def count(self):
         return self.__dict__.get("_count", 0)

@@ -226,7 +226,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
         call("IndexBinaryIVF_merge_from", self._h, other._h, add_id)
 
     def get_list_size(self, i):
-        return api.IndexBinaryIVF_get_list_size(self._h, i)
+        return call("IndexBinaryIVF_get_list_size", self._h, i)
 
     def imbalance_factor(self):
         return api.IndexBinaryIVF_imbalance_factor(self._h)

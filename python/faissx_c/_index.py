@@ -227,8 +227,7 @@ class Index(Object):
     def reconstruct(self, key, x=None):
         """Returns the vector with this id, as the index has it."""
         x = result(x, (self.d,), "float32")
-        if api.Index_reconstruct(self._h, key, address(x)):
-            raise error("Index_reconstruct")
+        call("Index_reconstruct", self._h, key, address(x))
         return x
 
     def reconstruct_batch(self, key, x=None):
@@ -251,8 +250,7 @@ class Index(Object):
         if ni == -1:
             ni = self.ntotal - n0
         x = result(x, (ni, self.d), "float32")
-        if api.Index_reconstruct_n(self._h, n0, ni, address(x)):
-            raise error("Index_reconstruct_n")
+        call("Index_reconstruct_n", self._h, n0, ni, address(x))
         return x
 
     def compute_residual(self, x, residual=None, key=None):

@@ -139,7 +139,7 @@ class IndexIVF(Index):
              subset_type, a1, a2)
 
     def get_list_size(self, i):
-        return api.IndexIVF_get_list_size(self._h, i)
+        return call("IndexIVF_get_list_size", self._h, i)
 
     def imbalance_factor(self):
         return api.IndexIVF_imbalance_factor(self._h)

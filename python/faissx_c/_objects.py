@@ -7,7 +7,7 @@ quantizer of an IVF index that was read) is not, and keeps that one alive.
 import functools
 import weakref
 
-from ._api import CLASSES, FUNCTIONS, api
+from ._api import CLASSES, FUNCTIONS, api, call
 
 # Getters that return an int for a truth.
 _TRUTHS = {
@@ -185,7 +185,7 @@ def _property(name, getter, setter):
         return bool(value) if truth else value
 
     def put(self, value):
-        getattr(api, setter)(self._h, value)
+        call(setter, self._h, value)
 
     return property(get, put if setter else None)
 

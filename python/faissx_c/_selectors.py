@@ -28,7 +28,7 @@ class IDSelector(Object):
 
     def is_member(self, id):
         """Whether the set has this id."""
-        return bool(api.IDSelector_is_member(self._h, id))
+        return bool(call("IDSelector_is_member", self._h, id))
 
     def members(self, ids):
         """Which of an array of ids it has."""
@@ -187,10 +187,14 @@ class _Set(SearchParameters):
         else:
             h = make(f"{self._native}_new")
         free = getattr(api, self._native + "_free")
-        for name, value in self.__dict__.items():
-            if _has(self._native, name) and (value != _default(type(self), name) or
-                                             name in self._first):
-                getattr(api, f"{self._native}_set_{name}")(h, value)
+        try:
+            for name, value in self.__dict__.items():
+                if _has(self._native, name) and (value != _default(type(self), name) or
+                                                 name in self._first):
+                    call(f"{self._native}_set_{name}", h, value)
+        except BaseException:
+            free(h)
+            raise
         return h, free
 
 

@@ -38,7 +38,7 @@ class VectorTransform(Object):
         x, n = table(x, self.d_in)
         self._trained("apply")
         y = np.empty((n, self.d_out), "float32")
-        api.VectorTransform_apply_noalloc(self._h, n, address(x), address(y))
+        call("VectorTransform_apply_noalloc", self._h, n, address(x), address(y))
         return y
 
     apply_py = apply
@@ -47,8 +47,9 @@ class VectorTransform(Object):
         """Transforms n vectors from one address to another."""
         self._trained("apply_noalloc")
         what = f"faiss.{type(self).__name__}.apply_noalloc"
-        api.VectorTransform_apply_noalloc(self._h, n, pointer(x, "float32", what, n * self.d_in),
-                                          pointer(xt, "float32", what, n * self.d_out))
+        call("VectorTransform_apply_noalloc", self._h, n,
+             pointer(x, "float32", what, n * self.d_in),
+             pointer(xt, "float32", what, n * self.d_out))
 
     def reverse_transform(self, x):
         """Returns the vectors of which the rows of x are the transforms, as far as possible."""
@@ -86,9 +87,9 @@ class LinearTransform(VectorTransform):
     def transform_transpose(self, n, y, x):
         self._trained("transform_transpose")
         what = f"faiss.{type(self).__name__}.transform_transpose"
-        api.LinearTransform_transform_transpose(self._h, n,
-                                                pointer(y, "float32", what, n * self.d_out),
-                                                pointer(x, "float32", what, n * self.d_in))
+        call("LinearTransform_transform_transpose", self._h, n,
+             pointer(y, "float32", what, n * self.d_out),
+             pointer(x, "float32", what, n * self.d_in))
 
     def set_is_orthonormal(self):
         api.LinearTransform_set_is_orthonormal(self._h)

@@ -67,6 +67,18 @@ ivf.train(many)
 for around in (faiss.IndexIDMap2(ivf), faiss.IndexRefineFlat(ivf), faiss.IndexFlatL2(8)):
     fails(RuntimeError, "expected an IVF index",
           lambda: faiss.search_with_parameters(around, many[:2], 1))
+# Integers are not cut off.
+ivf.add(many)
+for wrong in (-1, 2**64):
+    fails(OverflowError, "must be from 0 to", lambda: setattr(ivf, "nprobe", wrong))
+fails(TypeError, "", lambda: setattr(ivf, "nprobe", 1.5))
+assert ivf.nprobe == 1
+fails(OverflowError, "d is", lambda: faiss.index_factory(2**32 + 16, "Flat"))
+fails(OverflowError, "imax", lambda: faiss.IDSelectorRange(0, 2**63))
+fails(OverflowError, "key", lambda: ivf.reconstruct(2**64))
+fails(OverflowError, "must be from", lambda: ivf.get_list_size(2**64 + 1))
+fails((OverflowError, NotImplementedError), "", lambda: ivf.search(  # they came with 1.7.4
+    many[:1], 1, params=faiss.SearchParametersIVF(nprobe=-1)))
 # What the C API lacks is named.
 fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
 assert not hasattr(faiss, "SuperKMeans")
