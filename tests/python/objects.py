@@ -48,6 +48,17 @@ assert (a.search(x[:5], 3)[1] == before).all() and q.ntotal == 4
 del a, c
 assert q.ntotal == 4
 
+# Two binary indexes that were given one quantizer have one each.
+try:
+    q = faiss.IndexBinaryFlat(64)
+    q.add(np.arange(32, dtype="uint8").reshape(4, 8))
+    a, b = (faiss.IndexBinaryIVF(q, 64, 4) for _ in range(2))
+    assert b.quantizer is q and a.quantizer is a.quantizer and a.quantizer._h != q._h
+    assert a.quantizer.ntotal == 4
+    del a, b
+except NotImplementedError:  # they can be made since 1.12.0
+    assert tuple(int(v) for v in faiss.__version__.split(".")) < (1, 12, 0)
+
 # Numbers of another type are refused.
 for wrong in (x.astype("float16"), x.astype("float64"), (x * 9).astype("uint8"), x[:, :4],
               x.tolist(), None):
