@@ -316,8 +316,9 @@ def _read(of, io_flags, binary):
     kind = "read_index_binary" if binary else "read_index"
     if isinstance(of, (str, os.PathLike)):
         h = make(kind + "_fname", os.fsencode(of), io_flags)
-        index = wrap(h, None, _name_of_file(of), binary)
-        if _is_published(of):
+        published = _is_published(of)  # a file of the same name may be another index
+        index = wrap(h, None, None if published else _name_of_file(of), binary)
+        if published:
             index.__dict__["_published"] = True
         return index
     if isinstance(of, IOReader):

@@ -58,6 +58,16 @@ for other in (i, faiss.read_index("faissx://from")):
         print(e, other.ntotal, into.ntotal)' 2>&1 | sort -u)" \
     "faiss.IndexFlatL2.merge_from: FAISS's C API cannot merge from a published index 3 0"
 
+mkdir "$TMP/mapped"
+here -c '
+import faiss, sys
+faiss.write_index(faiss.IndexLSH(8, 8), sys.argv[1])' "$TMP/mapped/i"
+is "a published index is not of the class of a file of the same name" "$(
+    FAISSX_PATH_MAP="$TMP/mapped/=faissx://" there -c '
+import faiss, sys
+faiss.write_index(faiss.IndexPQ(8, 2, 4), sys.argv[1])
+print(type(faiss.read_index(sys.argv[1])).__name__)' "$TMP/mapped/i" 2>&1)" IndexPQ
+
 # --- what is sent ---
 
 is "a large index is not sent for its class or its parts" "$(there tests/python/transfers.py 2>&1)" "nothing large was sent"
