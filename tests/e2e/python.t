@@ -126,6 +126,14 @@ print(faissx_c.is_remote(i._h), faissx_c._api.library._name)' 2>&1)" 'True None'
 case $BUILD in *-address | *-thread) exit 0 ;; esac
 wheel=$(make --no-print-directory -s BUILD="${BUILD#"$PWD"/}" wheel 2>&1 | tail -n 1)
 ok "the wheel is built" test -f "$wheel" || { diag "$wheel"; exit 1; }
+mkdir "$TMP/incomplete" "$TMP/none"
+echo 'int x;' >"$TMP/x.c"
+${CC:-gcc} -shared -o "$TMP/incomplete/libneeded.so" "$TMP/x.c"
+${CC:-gcc} -shared -Wl,--no-as-needed -o "$TMP/incomplete/liblast.so" "$TMP/x.c" -L"$TMP/incomplete" -lneeded
+rm "$TMP/incomplete/libneeded.so"
+like "a wheel without a library that it needs is not made" \
+    "$("$python" packaging/wheel.py 1 "$TMP/none" "$TMP/incomplete/liblast.so" "$TMP/none" 2>&1)" \
+    'not found, and the wheel needs them: libneeded\.so'
 if ! "$python" -m venv --system-site-packages "$TMP/venv" >"$TMP/venv.out" 2>&1; then
     diag "the wheel is not tried: python3-venv is not installed"
     exit 0
