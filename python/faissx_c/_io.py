@@ -135,10 +135,11 @@ class BufferedIOWriter(IOWriter):
         self._writer, self._bs, self._kept = writer, bsz, b""
 
     def _write(self, b):
-        self._kept += b
-        while len(self._kept) >= self._bs:
-            self._writer._write(self._kept[:self._bs])
-            self._kept = self._kept[self._bs:]
+        kept = memoryview(self._kept + b)
+        while len(kept) >= self._bs:
+            self._writer._write(bytes(kept[:self._bs]))
+            kept = kept[self._bs:]
+        self._kept = bytes(kept)
 
     def __del__(self):
         if self._kept:
@@ -171,15 +172,16 @@ class IOReader:
         return rest + self._all()
 
     def read_bytes(self, n):
-        out = b""
+        out = bytearray()
         if self._rest:
-            out, self._rest = self._rest[:n], self._rest[n:]
+            out += self._rest[:n]
+            self._rest = self._rest[n:]
         while len(out) < n:
             b = self._read(n - len(out))
             if not b:
                 break
             out += b
-        return out
+        return bytes(out)
 
     def __call__(self, pointer, size, n):
         b = self.read_bytes(size * n)

@@ -5,6 +5,7 @@ import copy
 import gc
 import io
 import pickle
+import time
 
 import faiss
 import numpy as np
@@ -190,6 +191,16 @@ file = io.BytesIO(faiss.serialize_index(flat).tobytes() * 2 + b"rest")
 read = [faiss.read_index(faiss.PyCallbackIOReader(file.read)) for _ in range(2)]
 assert [i.ntotal for i in read] == [600, 600] and file.read() == b"rest"
 raises(ZeroDivisionError, lambda: faiss.read_index(faiss.PyCallbackIOReader(lambda n: 1 // 0)))
+
+# A writer of small pieces does not copy all that is left for each.
+pieces, large = [], faiss.IndexFlatL2(256)
+large.add(np.zeros((10000, 256), "float32"))
+writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(pieces.append), 512)
+began = time.process_time()
+faiss.write_index(large, writer)
+del writer
+took = time.process_time() - began
+assert b"".join(pieces) == faiss.serialize_index(large).tobytes() and took < 4, took
 
 # Vectors are not removed by ids where the C API cannot.
 hashed = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, 4)
