@@ -149,8 +149,11 @@ class IndexIVF(Index):
 
     def get_invlist_ids(self, i):
         """Returns the ids of an inverted list."""
-        ids = np.empty(self.get_list_size(i), "int64")
-        api.IndexIVF_invlists_get_ids(self._h, i, address(ids))
+        # The C API does not say how many ids it writes.  Others may add to a published index in
+        # between, but not to a copy on the server.
+        index = _io.clone_index(self) if self.__dict__.get("_published") else self
+        ids = np.empty(index.get_list_size(i), "int64")
+        call("IndexIVF_invlists_get_ids", index._h, i, address(ids))
         return ids
 
     def train_encoder(self, n, x, assign):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked about a large index does not send it to the program."""
+"""What is asked about a large index does not send it to the program, and what others do to it
+meanwhile does no harm."""
 import faiss
 import numpy as np
 
@@ -37,4 +38,26 @@ flat.add(x)
 n = requests_of(lambda: hasattr(flat, "nprobe") or hasattr(flat, "quantizer") or
                 hasattr(flat, "direct_map"))
 assert n <= 1, f"{n} requests for attributes that are not there"
+
+# Another program adds to an inverted list between the questions for its size and for its ids.
+ivf = faiss.index_factory(8, "IVF2,Flat")
+few = faiss.rand((200, 8), 2)
+ivf.train(few)
+ivf.add(few)
+faiss.write_index(ivf, "faissx://lists")
+mine, theirs = (faiss.read_index("faissx://lists") for _ in range(2))
+list_size = faiss.IndexIVF.get_list_size
+
+
+def overtaken(index, i):
+    size = list_size(index, i)
+    theirs.add(np.repeat(few, 50, axis=0))
+    return size
+
+
+before = list_size(mine, 0)
+faiss.IndexIVF.get_list_size = overtaken
+ids = mine.get_invlist_ids(0)
+faiss.IndexIVF.get_list_size = list_size
+assert len(ids) == before and set(ids) <= set(range(200)) and list_size(mine, 0) > before
 print("nothing large was sent")
