@@ -23,6 +23,10 @@ def with_its_libraries(path):
     """Yields a library, and those that it needs and that not every system has."""
     yield path
     told = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
+    missing = re.findall(r"(\S+) => not found", told)
+    if missing:
+        sys.exit(f"{path}: these libraries are not found, and the wheel needs them: "
+                 f"{', '.join(missing)}")
     for needed in re.findall(r"=> (\S+) \(", told):
         if not SYSTEM.match(os.path.basename(needed)):
             yield needed

@@ -79,6 +79,17 @@ int faissx_last_call(void);
 int faissx_is_remote(const void *handle);
 
 /*
+ * Writes the four letters to `fourcc` with which faiss_write_index or faiss_write_index_binary
+ * would begin the file of an index, such as "IxF2" of an IndexFlatL2: they name its class.  Only
+ * they are sent by the server, however large the index is.  `index` is an index or binary index on
+ * a server.
+ *
+ * Returns 0, or a negative FaissErrorCode; FAISSX_E_FAISS if FAISS cannot write such an index,
+ * FAISSX_E_MISSING if the server is too old.
+ */
+int faissx_index_fourcc(const void *index, char fourcc[4]);
+
+/*
  * What happens to the connection of a thread.  A call whose connection breaks reconnects by itself
  * (FAISSX_RETRIES), and the program need not do anything: these events are for logs and statistics.
  */

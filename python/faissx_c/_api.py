@@ -6,6 +6,8 @@ returned: `call` and `make` check them.  Functions that return none raise the er
 their server is lost.
 """
 import ctypes
+import functools
+import operator
 
 from ._library import load
 from ._signatures import CLASSES, FUNCTIONS
@@ -30,7 +32,7 @@ _TYPES = {
 }
 
 # From faissx.h.
-E_MISSING, E_UNSUPPORTED = 2, 10
+E_FAISS, E_MISSING, E_UNSUPPORTED, E_ARGUMENT = 1, 2, 10, 11
 
 
 def _checker(name):
@@ -73,6 +75,8 @@ library.faissx_is_remote.argtypes = [ctypes.c_void_p]
 library.faissx_configure.restype = ctypes.c_int
 library.faissx_configure.argtypes = [ctypes.c_char_p] * 3
 library.faissx_version.restype = ctypes.c_char_p
+library.faissx_index_fourcc.restype = ctypes.c_int
+library.faissx_index_fourcc.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 # Takes no time for which another thread would want Python's lock.
 _last_call = ctypes.PyDLL(None, handle=library._handle).faissx_last_call
 _last_call.restype = ctypes.c_int
@@ -82,13 +86,36 @@ _last_call.argtypes = []
 def error(name):
     """Returns the exception for the thread's last failed call, of the function `name`."""
     text = (api.get_last_error() or b"").decode("utf-8", "replace")
-    if library.faissx_last_error_code() in (E_MISSING, E_UNSUPPORTED):
-        return NotImplementedError(text or f"faiss_{name} is not available")
-    return RuntimeError(text or f"faiss_{name} failed")
+    code = library.faissx_last_error_code()
+    if code in (E_MISSING, E_UNSUPPORTED):
+        e = NotImplementedError(text or f"faiss_{name} is not available")
+    else:
+        e = RuntimeError(text or f"faiss_{name} failed")
+    e.refused = code in (0, E_FAISS, E_MISSING, E_UNSUPPORTED, E_ARGUMENT)
+    return e
+
+
+_SIZES = {"int": 32, "int32_t": 32, "long": 64, "int64_t": 64, "idx_t": 64}
+_LIMITS = {kind: (-2 ** (bits - 1), 2 ** (bits - 1) - 1) for kind, bits in _SIZES.items()}
+_LIMITS.update({"unsigned int": (0, 2 ** 32 - 1), "size_t": (0, 2 ** 64 - 1)})
+
+
+@functools.lru_cache(maxsize=None)
+def _integers(name):
+    return [(i, p[0]) + _LIMITS[p[1]] for i, p in enumerate(FUNCTIONS[name][1]) if p[1] in _LIMITS]
+
+
+def _check(name, args):
+    """Raises an error for an integer that does not fit into its type: ctypes cuts it off."""
+    for i, parameter, least, most in _integers(name):
+        if not least <= operator.index(args[i]) <= most:
+            raise OverflowError(f"faiss_{name}: {parameter} is {args[i]}, must be from {least} to "
+                                f"{most}")
 
 
 def call(name, *args):
     """Calls a function; raises an error if it returns an error code other than 0."""
+    _check(name, args)
     result = getattr(api, name)(*args)
     if result and FUNCTIONS[name][0][1] == "err":
         raise error(name)
@@ -102,6 +129,7 @@ def make(name, *args):
     out = ctypes.c_void_p()
     args = list(args)
     args.insert([p[1] for p in params].index("out_handle"), ctypes.addressof(out))
+    _check(name, args)
     if getattr(api, name)(*args):
         raise error(name)
     if not out.value:
@@ -124,6 +152,20 @@ def lent(name, handle, *types):
 def is_remote(handle):
     """Whether an object belongs to a server."""
     return bool(library.faissx_is_remote(handle))
+
+
+def fourcc(handle):
+    """The four letters with which the file of an index on a server begins."""
+    letters = ctypes.create_string_buffer(5)
+    if library.faissx_index_fourcc(handle, letters):
+        raise error("index_fourcc")
+    return letters.raw[:4]
+
+
+def faiss_refused(e):
+    """Whether a RuntimeError tells that FAISS cannot do something, rather than that a server or an
+    object is lost."""
+    return getattr(e, "refused", True)
 
 
 def configure(server=None, api_key=None, tenant_id=None):

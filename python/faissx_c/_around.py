@@ -26,7 +26,7 @@ class _Around(Index):
         h = getattr(api, function)(self._h)
         if given is not None and given._h == h:
             return given
-        return _io.wrap(h, self) if h else None
+        return _io.wrap_part(self, h) if h else None
 
 
 @register
@@ -92,8 +92,12 @@ class IndexPreTransform(_Around):
     @property
     def chain(self):
         """The transforms: those that Python added, or else copies."""
-        given = self.__dict__.get("_transforms")
-        return Chain(given if given is not None else _transforms_of(self))
+        known = self.__dict__.get("_transforms")
+        if known is None:
+            known = _transforms_of(self)
+            if self.is_trained:  # its training would change them
+                self.__dict__["_transforms"] = known
+        return Chain(known)
 
     def _vectors(self, keys):
         x = self.index._vectors(keys)
@@ -220,7 +224,7 @@ class IndexShards(_Several):
     removeIndex = remove_shard
 
     def at(self, i):
-        return self._one(api.IndexShards_at(self._h, i))
+        return self._one(call("IndexShards_at", self._h, i))
 
     def count(self):
         return self.__dict__.get("_count", 0)
@@ -252,7 +256,7 @@ class IndexReplicas(_Several):
     removeIndex = remove_replica
 
     def at(self, i):
-        return self._one(api.IndexReplicas_at(self._h, i))
+        return self._one(call("IndexReplicas_at", self._h, i))
 
     def count(self):
         return self.__dict__.get("_count", 0)

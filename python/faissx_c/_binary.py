@@ -196,15 +196,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
 
     @property
     def quantizer(self):
-        taken = self.__dict__.get("_taken", lambda: None)()
-        if taken is not None:
-            return taken
-        made = self._quantizer_of()
-        self.__dict__["_taken"] = weakref.ref(made)
-        return made
-
-    def _quantizer_of(self):
-        return _io.wrap(api.IndexBinaryIVF_quantizer(self._h), self, binary=True)
+        return _io.wrap_part(self, api.IndexBinaryIVF_quantizer(self._h), binary=True)
 
     @changes
     def make_direct_map(self, new_maintain_direct_map=True):
@@ -226,7 +218,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
         call("IndexBinaryIVF_merge_from", self._h, other._h, add_id)
 
     def get_list_size(self, i):
-        return api.IndexBinaryIVF_get_list_size(self._h, i)
+        return call("IndexBinaryIVF_get_list_size", self._h, i)
 
     def imbalance_factor(self):
         return api.IndexBinaryIVF_imbalance_factor(self._h)

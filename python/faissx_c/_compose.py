@@ -128,12 +128,17 @@ def merged(self, other):
     data, more = (_bytes(i) for i in (self, other))
     fields = _format.parse(data).fields
     at, kind, n = fields["codes"]
-    more_at, _, more_n = _format.parse(more).fields["codes"]
+    more_fields = _format.parse(more).fields
+    more_at, _, more_n = more_fields["codes"]
     words = type(self).__name__ in ("IndexFlat", "IndexFlatL2", "IndexFlatIP")
-    total = self.ntotal + other.ntotal
+    total, more_total = (_format.get(b, f["ntotal"]) for b, f in
+                         ((data, fields), (more, more_fields)))
+    if n * more_total != more_n * total or n != total * self.sa_code_size():
+        raise RuntimeError(f"Error: {n} and {more_n} bytes of codes of {total} and {more_total} "
+                           "vectors: can only merge indexes with codes of the same size")
     data = (data[:at - 8] + struct.pack("<Q", (n + more_n) // (4 if words else 1)) +
             data[at:at + n] + more[more_at:more_at + more_n] + data[at + n:])
-    _fields.replace(self, _format.put(data, fields["ntotal"], total))
+    _fields.replace(self, _format.put(data, fields["ntotal"], total + more_total))
     other.reset()
 
 

@@ -8,7 +8,7 @@ it.  What a file does not contain cannot be had in this way.
 import numpy as np
 
 from . import _format, _io
-from ._api import api, call, make
+from ._api import api, call, faiss_refused, make
 from ._arrays import VECTORS, Pointer, swig_ptr, vector
 
 # What faiss_ParameterSpace_set_index_parameter can set.
@@ -40,7 +40,9 @@ def get_field(index, name):
         raise _missing(index, name)
     try:
         data, node = _snapshot(index)
-    except RuntimeError:
+    except RuntimeError as e:
+        if not faiss_refused(e):
+            raise
         raise _missing(index, name) from None
     if node is None:
         raise _missing(index, name)
@@ -210,13 +212,18 @@ _DERIVED = {
 }
 
 
+_GROUPS = {"@ivf": {"direct_map", "quantizer", "nprobe", "nlist"}, "@map": {"direct_map"},
+           "@opt_vt": {"vt"}}
+
+
 def _known_fields():
     known = {}
     for name, text in list(_format._INDEX.values()):
         fields = known.setdefault(name, set())
         for item in text.split():
             fields.add(item.partition("=")[0])
-        fields |= {"metric_arg", "code_size", "direct_map", "quantizer", "vt", "nprobe", "nlist"}
+            fields |= _GROUPS.get(item, set())
+        fields |= {"metric_arg", "code_size"}
     return known
 
 
@@ -234,8 +241,9 @@ def standalone_size(index):
         return width + _codes_per(data, lists, "code_size")
     if node and node.name.startswith("IndexFlat"):
         return 4 * index.d
-    if "code_size" in f:
-        return _codes_per(data, node, "code_size")
+    for name in ("code_size", "code_size_i"):
+        if name in f:
+            return _codes_per(data, node, name)
     for part in ("pq", "sq", "rabitq"):
         if part in f:
             return _pq_code_size(index, data, f[part]) if part == "pq" else \
@@ -254,8 +262,9 @@ def set_field(index, name, value):
     if name in _PARAMETERS:
         try:
             return _set_parameter(index, name, value)
-        except RuntimeError:
-            pass
+        except RuntimeError as e:
+            if not faiss_refused(e):
+                raise
     if name not in _KNOWN.get(type(index).__name__, ()):
         raise AttributeError(
             f"'{type(index).__name__}' object has no attribute '{name}', or FAISS's C API cannot "
@@ -294,6 +303,8 @@ def _set(index, path, value):
     except NotImplementedError:
         raise
     except RuntimeError as e:  # FAISS does not read every index that it has written
+        if not faiss_refused(e):
+            raise
         raise NotImplementedError(
             f"faiss.{type(index).__name__}.{'.'.join(path)}: FAISS's C API cannot set it, and "
             f"FAISS does not read the index with it from a file: {e}") from None
@@ -337,14 +348,14 @@ def replace(index, data):
                                   "to another one cannot be set")
     _replaceable(index)
     new = _io._deserialize(np.frombuffer(data, "uint8"), 0, index._binary)[0]
-    old = type(index)._wrap(index._h)
+    old = index._retire()  # no other object points to it: _replaceable()
     new.__dict__["thisown"] = False
     index.__dict__["_h"] = new._h
-    index._keep(old)
     if hasattr(type(index), "_replaced"):
         index._replaced()
     for name, value in index.__dict__.get("_parameters", {}).items():
         _set_parameter(index, name, value)
+    del old  # its quantizer was still in use until now
 
 
 assert Pointer

@@ -130,6 +130,10 @@ class Index(Object):
         if type(self).__name__ in _MERGED_BY_FILE and not add_id and self.thisown and \
                 not self.__dict__.get("_published"):
             from ._compose import merged
+            if other.__dict__.get("_published"):
+                # What others add after its bytes were read would be lost.
+                raise NotImplementedError(f"faiss.{type(self).__name__}.merge_from: FAISS's C API "
+                                          "cannot merge from a published index")
             self.check_compatible_for_merge(other)
             merged(self, other)
             return
@@ -145,6 +149,13 @@ class Index(Object):
             raise RuntimeError("can only merge indexes of the same type")
         if other.d != self.d:
             raise RuntimeError("can only merge indexes of the same dimension")
+        if hasattr(type(self), "nlist") and other.nlist != self.nlist:
+            raise RuntimeError("Error: 'other->nlist == nlist' failed: can only merge indexes "
+                               "with the same number of lists")
+        if type(self).__name__ in _MERGED_BY_FILE or hasattr(type(self), "nlist"):
+            if other.sa_code_size() != self.sa_code_size():
+                raise RuntimeError("Error: 'other->code_size == code_size' failed: can only merge "
+                                   "indexes with codes of the same size")
 
     # --- searches ---
 
@@ -216,8 +227,7 @@ class Index(Object):
     def reconstruct(self, key, x=None):
         """Returns the vector with this id, as the index has it."""
         x = result(x, (self.d,), "float32")
-        if api.Index_reconstruct(self._h, key, address(x)):
-            raise error("Index_reconstruct")
+        call("Index_reconstruct", self._h, key, address(x))
         return x
 
     def reconstruct_batch(self, key, x=None):
@@ -240,8 +250,7 @@ class Index(Object):
         if ni == -1:
             ni = self.ntotal - n0
         x = result(x, (ni, self.d), "float32")
-        if api.Index_reconstruct_n(self._h, n0, ni, address(x)):
-            raise error("Index_reconstruct_n")
+        call("Index_reconstruct_n", self._h, n0, ni, address(x))
         return x
 
     def compute_residual(self, x, residual=None, key=None):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading, writing and copying indexes, and finding the class of one."""
 import os
+import weakref
 
 import numpy as np
 
 from . import _format, _streams
-from ._api import api, call, make
+from ._api import api, call, faiss_refused, fourcc, is_remote, make
 from ._arrays import VECTORS, Pointer, _Vector, copy_array_to_vector, rev_swig_ptr, vector_to_array
 from ._arrays import swig_ptr
 
@@ -26,17 +27,25 @@ _CASTS = ("IndexIDMap2", "IndexIDMap", "IndexIVFScalarQuantizer", "IndexIVFFlat"
           "IndexLSH", "IndexPreTransform", "IndexRefineFlat", "IndexShards", "IndexReplicas")
 
 
-def _name_of(h, binary):
-    if not binary:
-        for cast in ("IndexFlat1D", "IndexFlatL2", "IndexFlatIP"):
-            if getattr(api, cast + "_cast")(h):
-                return cast
+def _fourcc(h, binary):
+    """The first four bytes of an index's file; fewer if FAISS cannot write it."""
+    if is_remote(h):
+        try:
+            return fourcc(h)
+        except NotImplementedError:  # an older server
+            pass
+        except RuntimeError as e:
+            if not faiss_refused(e):
+                raise
+            return b""
     writer = api.write_index_binary if binary else api.write_index
+    return _streams.first_bytes(lambda f: writer(h, f), 4)
 
-    def write(f):
-        writer(h, f)
 
-    name = _format.class_of(_streams.first_bytes(write, 4))
+def _name_of(h, binary):
+    name = _format.class_of(_fourcc(h, binary))
+    if name == "IndexFlatL2" and api.IndexFlat1D_cast(h):
+        return "IndexFlat1D"
     if name or binary:
         return name or "IndexBinary"
     for cast in _CASTS:
@@ -53,6 +62,16 @@ def wrap(h, owner=None, name=None, binary=False):
     if name == "IndexRefine" and api.IndexRefineFlat_cast(h):
         cls = INDEX_CLASSES["IndexRefineFlat"]
     return cls._wrap(h, owner)
+
+
+def wrap_part(whole, h, binary=False):
+    """Returns the Python object of h, an index that belongs to `whole`: the same one for as long as
+    the program has it."""
+    taken = whole.__dict__.get("_taken", lambda: None)()
+    if taken is None or taken._h != h:
+        taken = wrap(h, whole, None, binary)
+        whole.__dict__["_taken"] = weakref.ref(taken)
+    return taken
 
 
 # --- streams of Python ---
@@ -116,10 +135,11 @@ class BufferedIOWriter(IOWriter):
         self._writer, self._bs, self._kept = writer, bsz, b""
 
     def _write(self, b):
-        self._kept += b
-        while len(self._kept) >= self._bs:
-            self._writer._write(self._kept[:self._bs])
-            self._kept = self._kept[self._bs:]
+        kept = memoryview(self._kept + b)
+        while len(kept) >= self._bs:
+            self._writer._write(bytes(kept[:self._bs]))
+            kept = kept[self._bs:]
+        self._kept = bytes(kept)
 
     def __del__(self):
         if self._kept:
@@ -152,15 +172,16 @@ class IOReader:
         return rest + self._all()
 
     def read_bytes(self, n):
-        out = b""
+        out = bytearray()
         if self._rest:
-            out, self._rest = self._rest[:n], self._rest[n:]
+            out += self._rest[:n]
+            self._rest = self._rest[n:]
         while len(out) < n:
             b = self._read(n - len(out))
             if not b:
                 break
             out += b
-        return out
+        return bytes(out)
 
     def __call__(self, pointer, size, n):
         b = self.read_bytes(size * n)
@@ -297,8 +318,9 @@ def _read(of, io_flags, binary):
     kind = "read_index_binary" if binary else "read_index"
     if isinstance(of, (str, os.PathLike)):
         h = make(kind + "_fname", os.fsencode(of), io_flags)
-        index = wrap(h, None, _name_of_file(of), binary)
-        if _is_published(of):
+        published = _is_published(of)  # a file of the same name may be another index
+        index = wrap(h, None, None if published else _name_of_file(of), binary)
+        if published:
             index.__dict__["_published"] = True
         return index
     if isinstance(of, IOReader):

@@ -51,12 +51,7 @@ class IndexIVF(Index):
         given = self.__dict__.get("_quantizer")
         if given is not None and given._h == h:
             return given
-        taken = self.__dict__.get("_taken", lambda: None)()
-        if taken is not None and taken._h == h:
-            return taken
-        made = _io.wrap(h, self)
-        self.__dict__["_taken"] = weakref.ref(made)
-        return made
+        return _io.wrap_part(self, h)
 
     def _replaced(self):
         """The index has another object in C, and so has its quantizer's Python object."""
@@ -144,7 +139,7 @@ class IndexIVF(Index):
              subset_type, a1, a2)
 
     def get_list_size(self, i):
-        return api.IndexIVF_get_list_size(self._h, i)
+        return call("IndexIVF_get_list_size", self._h, i)
 
     def imbalance_factor(self):
         return api.IndexIVF_imbalance_factor(self._h)
@@ -154,8 +149,11 @@ class IndexIVF(Index):
 
     def get_invlist_ids(self, i):
         """Returns the ids of an inverted list."""
-        ids = np.empty(self.get_list_size(i), "int64")
-        api.IndexIVF_invlists_get_ids(self._h, i, address(ids))
+        # The C API does not say how many ids it writes.  Others may add to a published index in
+        # between, but not to a copy on the server.
+        index = _io.clone_index(self) if self.__dict__.get("_published") else self
+        ids = np.empty(index.get_list_size(i), "int64")
+        call("IndexIVF_invlists_get_ids", index._h, i, address(ids))
         return ids
 
     def train_encoder(self, n, x, assign):

@@ -7,7 +7,7 @@ quantizer of an IVF index that was read) is not, and keeps that one alive.
 import functools
 import weakref
 
-from ._api import CLASSES, FUNCTIONS, api
+from ._api import CLASSES, FUNCTIONS, api, call
 
 # Getters that return an int for a truth.
 _TRUTHS = {
@@ -71,11 +71,15 @@ class Object:
         d["thisown"] = owner is None
         if owner is not None:
             d["_owner"] = owner
+            owner.__dict__.setdefault("_parts", weakref.WeakSet()).add(self)
             if owner._copy_of:
                 d["_copy_of"] = owner._copy_of
 
     def _steal(self, other):
-        """Takes over the handle of another object, which is left without."""
+        """Takes over the handle of another object, which is left without.  What this one stood for
+        is freed."""
+        if self._h:
+            self._retire()
         self._adopt(other._h, other.__dict__.get("_owner"))
         self.__dict__["thisown"] = other.thisown
         other.__dict__["thisown"] = False
@@ -100,6 +104,21 @@ class Object:
     def _in_use(self):
         """Whether another object in C points to this one's."""
         return bool(self.__dict__.get("_users"))
+
+    def _retire(self):
+        """Returns another Python object for what this one stands for, before this one stands for
+        something else.  The parts that the program has keep it alive, and so do those that point
+        to it; it is freed if there are none."""
+        old = type(self)._wrap(self._h)
+        old.__dict__["thisown"] = self.thisown
+        if "_owner" in self.__dict__:
+            old.__dict__["_owner"] = self._owner
+        for part in list(self.__dict__.get("_parts", ())):
+            if part.__dict__.get("_owner") is self:
+                part.__dict__["_owner"] = old
+        for user in list(self.__dict__.get("_users", ())):
+            user._keep(old)
+        return old
 
     @property
     def this(self):
@@ -135,8 +154,7 @@ def changes(method):
 
 
 def take_part(whole, part, h):
-    """Lets the Python object `part` stand for h, a part of `whole`.  What it stood for until now
-    lives as long as one of the two, since others may point to it."""
+    """Lets the Python object `part` stand for h, a part of `whole`."""
     if part._h == h:
         return
     if set(part.__dict__.get("_users", ())) - {whole} and not part.ntotal:
@@ -144,12 +162,8 @@ def take_part(whole, part, h):
             f"faiss.{type(whole).__name__}: it cannot share an empty quantizer that another index "
             "has, because FAISS's C API has no constructor for it: give it a quantizer of its own, "
             "or a trained one")
-    old = type(part)._wrap(part._h)
-    old.__dict__["thisown"] = part.thisown
-    if "_owner" in part.__dict__:
-        old.__dict__["_owner"] = part._owner
-    whole._keep(old)
-    part._keep(old)
+    part.__dict__.get("_users", weakref.WeakSet()).discard(whole)
+    part._retire()
     part._adopt(h, whole)
     part.__dict__.setdefault("_users", weakref.WeakSet()).add(whole)
 
@@ -171,7 +185,7 @@ def _property(name, getter, setter):
         return bool(value) if truth else value
 
     def put(self, value):
-        getattr(api, setter)(self._h, value)
+        call(setter, self._h, value)
 
     return property(get, put if setter else None)
 

@@ -6,11 +6,11 @@ import os
 import numpy as np
 
 from . import _format, _io
-from ._api import api, is_remote, library, make
+from ._api import api, call, is_remote, library, make
 from ._arrays import address, f32, i64, pointer, rev_swig_ptr, swig_ptr
 from ._around import IndexPreTransform
 from ._classes import METRIC_INNER_PRODUCT, METRIC_L2, IndexFlat
-from ._others import extract_index_ivf
+from ._ivf import IndexIVF
 from ._binary import IndexBinaryFlat
 
 
@@ -72,10 +72,15 @@ def search_with_parameters(index, x, k, params=None, output_stats=False):
                                   "no statistics of one search")
     x = f32(x)
     assert x.shape[1] == index.d
-    for transform in getattr(index, "chain", ()) if isinstance(index, IndexPreTransform) else ():
-        x = transform.apply(x)
-    ivf = extract_index_ivf(index)
-    return ivf.search(x, k, params=params)
+    # As FAISS does: in an IDMap the labels would be other numbers, and a Refine would not refine.
+    if isinstance(index, IndexPreTransform):
+        for transform in index.chain:
+            x = transform.apply(x)
+        index = index.index
+    if not isinstance(index, IndexIVF):
+        raise RuntimeError("Error: 'index_ivf' failed: faiss.search_with_parameters: expected an "
+                           f"IVF index, or one in an IndexPreTransform, got {type(index).__name__}")
+    return index.search(x, k, params=params)
 
 
 def normalize_L2(x):
@@ -89,33 +94,33 @@ def _floats(what, *given):
 
 
 def fvec_renorm_L2(d, nx, x):
-    api.fvec_renorm_L2(d, nx, *_floats("fvec_renorm_L2", (x, nx * d)))
+    call("fvec_renorm_L2", d, nx, *_floats("fvec_renorm_L2", (x, nx * d)))
 
 
 def fvec_norms_L2(norms, x, d, nx):
-    api.fvec_norms_L2(*_floats("fvec_norms_L2", (norms, nx), (x, nx * d)), d, nx)
+    call("fvec_norms_L2", *_floats("fvec_norms_L2", (norms, nx), (x, nx * d)), d, nx)
 
 
 def fvec_norms_L2sqr(norms, x, d, nx):
-    api.fvec_norms_L2sqr(*_floats("fvec_norms_L2sqr", (norms, nx), (x, nx * d)), d, nx)
+    call("fvec_norms_L2sqr", *_floats("fvec_norms_L2sqr", (norms, nx), (x, nx * d)), d, nx)
 
 
 def fvec_norm_L2sqr(x, d):
-    return api.fvec_norm_L2sqr(*_floats("fvec_norm_L2sqr", (x, d)), d)
+    return call("fvec_norm_L2sqr", *_floats("fvec_norm_L2sqr", (x, d)), d)
 
 
 def fvec_L2sqr_ny(dis, x, y, d, ny):
-    api.fvec_L2sqr_ny(*_floats("fvec_L2sqr_ny", (dis, ny), (x, d), (y, ny * d)), d, ny)
+    call("fvec_L2sqr_ny", *_floats("fvec_L2sqr_ny", (dis, ny), (x, d), (y, ny * d)), d, ny)
 
 
 def fvec_inner_products_ny(ip, x, y, d, ny):
     at = _floats("fvec_inner_products_ny", (ip, ny), (x, d), (y, ny * d))
-    api.fvec_inner_products_ny(*at, d, ny)
+    call("fvec_inner_products_ny", *at, d, ny)
 
 
 def pairwise_L2sqr(d, nq, xq, nb, xb, dis, ldq=-1, ldb=-1, ldd=-1):
     q, b, out = _floats("pairwise_L2sqr", (xq, nq * d), (xb, nb * d), (dis, nq * nb))
-    api.pairwise_L2sqr(d, nq, q, nb, b, out, ldq, ldb, ldd)
+    call("pairwise_L2sqr", d, nq, q, nb, b, out, ldq, ldb, ldd)
 
 
 def eval_intersection(I1, I2):
@@ -216,7 +221,7 @@ def omp_set_num_threads(n):
     """Chooses how many threads a call may use."""
     _threads[0] = n
     if _remote():
-        api.set_omp_threads(n)
+        call("set_omp_threads", n)
     elif _openmp():
         _openmp().omp_set_num_threads(n)
 

@@ -28,7 +28,7 @@ class IDSelector(Object):
 
     def is_member(self, id):
         """Whether the set has this id."""
-        return bool(api.IDSelector_is_member(self._h, id))
+        return bool(call("IDSelector_is_member", self._h, id))
 
     def members(self, ids):
         """Which of an array of ids it has."""
@@ -88,6 +88,9 @@ class IDSelectorBitmap(IDSelector):
     """The ids whose bits are set."""
 
     def __init__(self, *args):
+        if len(args) == 1 and getattr(args[0], "dtype", None) != np.uint8:
+            raise TypeError("faiss.IDSelectorBitmap: expected an array of uint8 with eight ids in "
+                            "each number; numpy.packbits(mask, bitorder='little') makes one")
         bits = _ids(args, "uint8")
         self.__dict__["n"] = bits.size
         self._set = bits.copy()
@@ -184,10 +187,14 @@ class _Set(SearchParameters):
         else:
             h = make(f"{self._native}_new")
         free = getattr(api, self._native + "_free")
-        for name, value in self.__dict__.items():
-            if _has(self._native, name) and (value != _default(type(self), name) or
-                                             name in self._first):
-                getattr(api, f"{self._native}_set_{name}")(h, value)
+        try:
+            for name, value in self.__dict__.items():
+                if _has(self._native, name) and (value != _default(type(self), name) or
+                                                 name in self._first):
+                    call(f"{self._native}_set_{name}", h, value)
+        except BaseException:
+            free(h)
+            raise
         return h, free
 
 

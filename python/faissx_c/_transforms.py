@@ -38,30 +38,37 @@ class VectorTransform(Object):
         x, n = table(x, self.d_in)
         self._trained("apply")
         y = np.empty((n, self.d_out), "float32")
-        api.VectorTransform_apply_noalloc(self._h, n, address(x), address(y))
+        call("VectorTransform_apply_noalloc", self._h, n, address(x), address(y))
         return y
 
     apply_py = apply
 
     def apply_noalloc(self, n, x, xt):
         """Transforms n vectors from one address to another."""
+        self._trained("apply_noalloc")
         what = f"faiss.{type(self).__name__}.apply_noalloc"
-        api.VectorTransform_apply_noalloc(self._h, n, pointer(x, "float32", what, n * self.d_in),
-                                          pointer(xt, "float32", what, n * self.d_out))
+        call("VectorTransform_apply_noalloc", self._h, n,
+             pointer(x, "float32", what, n * self.d_in),
+             pointer(xt, "float32", what, n * self.d_out))
 
     def reverse_transform(self, x):
         """Returns the vectors of which the rows of x are the transforms, as far as possible."""
         x, n = table(x, self.d_out)
         self._trained("reverse_transform")
+        self._reversible()
         y = np.empty((n, self.d_in), "float32")
         api.VectorTransform_reverse_transform(self._h, n, address(x), address(y))
         return y
 
+    # The functions of the C API return no error code, and let FAISS's exceptions end the process.
+
     def _trained(self, what):
-        """FAISS ends the process for some of these."""
         if not self.is_trained:
             raise RuntimeError(f"Error: 'is_trained' failed: {what} of a transform that is not "
                                "trained yet")
+
+    def _reversible(self):
+        """Raises an error if there is no reverse transform."""
 
 
 @_register
@@ -72,11 +79,17 @@ class LinearTransform(VectorTransform):
         raise NotImplementedError(f"faiss.{type(self).__name__}: FAISS's C API has no constructor "
                                   "for it")
 
+    def _reversible(self):
+        if not self.is_orthonormal:
+            raise RuntimeError("Error: reverse transform not implemented for non-orthonormal "
+                               "matrices")
+
     def transform_transpose(self, n, y, x):
+        self._trained("transform_transpose")
         what = f"faiss.{type(self).__name__}.transform_transpose"
-        api.LinearTransform_transform_transpose(self._h, n,
-                                                pointer(y, "float32", what, n * self.d_out),
-                                                pointer(x, "float32", what, n * self.d_in))
+        call("LinearTransform_transform_transpose", self._h, n,
+             pointer(y, "float32", what, n * self.d_out),
+             pointer(x, "float32", what, n * self.d_in))
 
     def set_is_orthonormal(self):
         api.LinearTransform_set_is_orthonormal(self._h)
@@ -103,11 +116,24 @@ OPQMatrix = _made("OPQMatrix", LinearTransform, "The rotation of an optimized pr
                   "OPQMatrix_new_with", 0, 1, -1)
 ITQTransform = _made("ITQTransform", VectorTransform, "Iterative quantization after PCA.",
                      "ITQTransform_new_with", 0, 0, False)
+
+
+def _no_reverse(self):
+    raise RuntimeError("Error: reverse transform not implemented")
+
+
+def _norm_2(self, what):
+    if what != "reverse_transform" and self.norm != 2:
+        raise RuntimeError(f"Error: {what}: not implemented for norms other than 2")
+
+
+ITQTransform._reversible = _no_reverse
 RemapDimensionsTransform = _made("RemapDimensionsTransform", VectorTransform,
                                  "Components in another order.",
                                  "RemapDimensionsTransform_new_with", True)
 NormalizationTransform = _made("NormalizationTransform", VectorTransform,
                                "Vectors of length 1.", "NormalizationTransform_new_with", 2.0)
+NormalizationTransform._trained = _norm_2
 CenteringTransform = _made("CenteringTransform", VectorTransform, "Vectors minus their mean.",
                            "CenteringTransform_new_with", 0)
 

@@ -13,6 +13,7 @@
 #include "shim/calls/array.h"
 #include "shim/calls/blob.h"
 #include "shim/calls/handle.h"
+#include "shim/export.h"
 #include "shim/faissx.h"
 #include "shim/files/named.h"
 #include "shim/remote_table.h"
@@ -69,6 +70,7 @@ struct save {
     struct saved *b;
     struct fx_obj *o;
     int flags;
+    unsigned head; /* only so many bytes of it; 0: all */
     const char *function;
 };
 
@@ -85,6 +87,10 @@ static int pack_save(struct fx_rpc *r, void *ctx)
     msgpack_pack_uint64(&r->pk, fx_obj_id(s->o));
     fx_pack_str(&r->pk, "flags");
     msgpack_pack_int(&r->pk, s->flags);
+    if (s->head) {
+        fx_pack_str(&r->pk, "head");
+        msgpack_pack_unsigned_int(&r->pk, s->head);
+    }
     return 0;
 }
 
@@ -107,21 +113,26 @@ static int take_saved(struct fx_rpc *r, void *ctx)
     return fx_rpc_read(r, b->data, a.size);
 }
 
+static int fetch(struct save *s)
+{
+    struct fx_rpc r;
+    struct fx_request q = {.operation = "save",
+                           .keys = s->head ? 3 : 2,
+                           .ready = index_ready,
+                           .pack = pack_save,
+                           .take = take_saved,
+                           .ctx = s};
+    int rc = s->o ? fx_rpc_call(&r, &q) : -1;
+    fx_obj_release(s->o);
+    return rc;
+}
+
 /* The caller frees b->data, also after a failure. */
 static int fetch_index(const void *handle, int cls, int flags, struct saved *b,
                        const char *function)
 {
-    struct fx_rpc r;
-    struct save s = {b, fx_server_object(handle, cls, function), flags, function};
-    struct fx_request q = {.operation = "save",
-                           .keys = 2,
-                           .ready = index_ready,
-                           .pack = pack_save,
-                           .take = take_saved,
-                           .ctx = &s};
-    int rc = s.o ? fx_rpc_call(&r, &q) : -1;
-    fx_obj_release(s.o);
-    return rc;
+    struct save s = {b, fx_server_object(handle, cls, function), flags, 0, function};
+    return fetch(&s);
 }
 
 static int save_to(const void *handle, int cls, int flags, fx_sink_fn sink, void *ctx,
@@ -208,6 +219,38 @@ int fx_remote_write_index_binary_custom(const FaissIndexBinary *idx, FaissIOWrit
 {
     return write_to_callback(idx, FX_CLASS_IndexBinary, io_writer, 0,
                              "faiss_write_index_binary_custom");
+}
+
+/* --- the beginning --- */
+
+/* A server that does not know `head` sends more, or keeps it. */
+static int fetch_fourcc(const void *index, char fourcc[4])
+{
+    static const char name[] = "faissx_index_fourcc";
+    struct saved b = {0};
+    struct fx_obj *o = fx_obj_get(index);
+    int cls = o && fx_root(fx_obj_class(o)) == FX_CLASS_IndexBinary ? FX_CLASS_IndexBinary
+                                                                    : FX_CLASS_Index;
+    fx_obj_release(o);
+    if (!fourcc)
+        return fx_fail(FAISSX_E_ARGUMENT, "%s: fourcc is NULL", name);
+    struct save s = {&b, fx_server_object(index, cls, name), 0, 4, name};
+    int rc = fetch(&s);
+    if (rc == 0 && b.blob) {
+        fx_blob_release(b.blob);
+        rc = fx_fail(FAISSX_E_MISSING, "%s: the server is too old for this", name);
+    } else if (rc == 0 && b.size < 4) {
+        rc = fx_fail(FAISSX_E_PROTOCOL, "%s: the server sent %zu bytes", name, b.size);
+    } else if (rc == 0) {
+        memcpy(fourcc, b.data, 4);
+    }
+    free(b.data);
+    return rc;
+}
+
+FX_EXPORT int faissx_index_fourcc(const void *index, char fourcc[4])
+{
+    return fx_abi_code(fetch_fourcc(index, fourcc));
 }
 
 /* --- into memory --- */

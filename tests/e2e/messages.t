@@ -207,6 +207,9 @@ for time in first second; do
     like "more than the largest piece of a download, the $time time" \
         "$(send download '"id":"'"$saved"'","offset":10,"size":6000000')" '"_frames":\[6000000\]'
 done
+like "the first bytes of an index, without the others" "$(send save '"handle":'"$big"',"head":4')" '"_frames":\[4\]'
+bad "no first bytes" "$(send save '"handle":'"$big"',"head":0')" protocol
+bad "more first bytes than are sent at once" "$(send save '"handle":'"$big"',"head":5000')" protocol
 good "it is given up" "$(send release '"id":"'"$saved"'"')"
 good "and the index" "$(call faiss_Index_free "$big")"
 

@@ -10,6 +10,8 @@ import zlib
 import faiss
 import numpy as np
 
+import server
+
 release = tuple(int(v) for v in faiss.__version__.split("."))
 d, n = 16, 700
 xb, xq = faiss.rand((n, d), 1), faiss.rand((20, d), 2)
@@ -180,3 +182,4 @@ y = xq.copy()
 faiss.normalize_L2(y)
 print("normalize_L2", bits(y))
 print("gpus", faiss.get_num_gpus() >= 0)
+server.assert_nothing_left(globals())

@@ -3,6 +3,8 @@
 import faiss
 import numpy as np
 
+import server
+
 
 def fails(kind, text, f):
     try:
@@ -29,6 +31,54 @@ fails(RuntimeError, "", lambda: faiss.IndexIVFFlat(faiss.IndexFlatL2(8), 8, 4).a
 fails(AttributeError, "'nonsense'", lambda: setattr(index, "nonsense", 1))
 fails(AttributeError, "'nonsense'", lambda: index.nonsense)
 fails(AttributeError, "no attribute 'nonsense'", lambda: faiss.nonsense)
+# Indexes that do not fit together are left as they are.
+for description, others in (("PQ4x8np", "PQ4x4np"), ("SQ8", "SQ4"), ("LSH16", "LSH32"),
+                            ("IVF2,Flat", "IVF4,Flat"), ("IVF2,SQ8", "IVF2,SQ4")):
+    many = np.random.RandomState(1).rand(300, 8).astype("float32")
+    one, another = (faiss.IndexLSH(8, int(s[3:])) if s[:3] == "LSH" else
+                    faiss.index_factory(8, s) for s in (description, others))
+    for i in (one, another):
+        i.train(many)
+        i.add(many[:20])
+    fails(RuntimeError, "", lambda: one.check_compatible_for_merge(another))
+    fails(RuntimeError, "", lambda: one.merge_from(another))
+    assert (one.ntotal, another.ntotal) == (20, 20)
+    another.reset()
+    fails(RuntimeError, "", lambda: one.merge_from(another))
+# What FAISS refuses in functions without an error code does not end the process.
+untrained, whitening = faiss.PCAMatrix(8, 4), faiss.PCAMatrix(8, 4, -0.5)
+itq = faiss.ITQTransform(8, 4, True)
+for t in (whitening, itq):
+    t.train(many)
+    fails(RuntimeError, "reverse transform not implemented",
+          lambda: t.reverse_transform(np.zeros((3, 4), "float32")))
+fails(RuntimeError, "trained", lambda: untrained.apply_noalloc(
+    3, faiss.swig_ptr(x), faiss.swig_ptr(np.zeros((3, 4), "float32"))))
+fails(RuntimeError, "trained", lambda: untrained.transform_transpose(
+    3, faiss.swig_ptr(np.zeros((3, 4), "float32")), faiss.swig_ptr(x)))
+fails(RuntimeError, "not implemented", lambda: faiss.NormalizationTransform(8, 1.0).apply(x))
+white = faiss.index_factory(8, "PCAW4,Flat")
+white.train(many)
+white.add(many)
+fails(RuntimeError, "", lambda: white.search_and_reconstruct(many[:2], 2))
+# The labels of an index in an IDMap are not those of the IDMap.
+ivf = faiss.index_factory(8, "IVF2,Flat")
+ivf.train(many)
+for around in (faiss.IndexIDMap2(ivf), faiss.IndexRefineFlat(ivf), faiss.IndexFlatL2(8)):
+    fails(RuntimeError, "expected an IVF index",
+          lambda: faiss.search_with_parameters(around, many[:2], 1))
+# Integers are not cut off.
+ivf.add(many)
+for wrong in (-1, 2**64):
+    fails(OverflowError, "must be from 0 to", lambda: setattr(ivf, "nprobe", wrong))
+fails(TypeError, "", lambda: setattr(ivf, "nprobe", 1.5))
+assert ivf.nprobe == 1
+fails(OverflowError, "d is", lambda: faiss.index_factory(2**32 + 16, "Flat"))
+fails(OverflowError, "imax", lambda: faiss.IDSelectorRange(0, 2**63))
+fails(OverflowError, "key", lambda: ivf.reconstruct(2**64))
+fails(OverflowError, "must be from", lambda: ivf.get_list_size(2**64 + 1))
+fails((OverflowError, NotImplementedError), "", lambda: ivf.search(  # they came with 1.7.4
+    many[:1], 1, params=faiss.SearchParametersIVF(nprobe=-1)))
 # What the C API lacks is named.
 fails(NotImplementedError, "faiss.SuperKMeans", lambda: faiss.SuperKMeans)
 assert not hasattr(faiss, "SuperKMeans")
@@ -53,4 +103,5 @@ ivf.train(np.random.rand(100, 8))
 part = faiss.IndexIDMap(faiss.IndexFlatL2(8)).index
 part.add(x)
 assert part.ntotal == 3 and ivf.quantizer.ntotal == 2
+server.assert_nothing_left(globals())
 print("all errors are as they should be")

@@ -19,6 +19,7 @@ ivf = faiss.index_factory(8, "IVF4,Flat")
 ivf.train(x)
 ivf.add(x)
 ivf.nprobe = 3
+pq = faiss.IndexPQ(8, 2, 4)
 pca = faiss.PCAMatrix(8, 4)
 pca.train(x)
 empty = faiss.IndexFlatL2(8)
@@ -42,6 +43,10 @@ def all_fail():
     fails(lambda: setattr(ivf, "nprobe", 2))
     fails(lambda: ivf.is_trained)
     fails(lambda: ivf.imbalance_factor())
+    fails(lambda: ivf.invlists)
+    fails(lambda: hasattr(pq, "pq"))
+    fails(lambda: setattr(pq, "polysemous_ht", 3))
+    fails(lambda: setattr(pq, "search_type", 1))
     fails(lambda: pca.apply(x))
     fails(lambda: pca.reverse_transform(x[:, :4]))
 

@@ -2,11 +2,15 @@
 """Objects that depend on others: who frees what, what is a copy, what cannot be shared; and that
 numbers of the wrong type are not taken for others."""
 import copy
+import gc
 import io
 import pickle
+import time
 
 import faiss
 import numpy as np
+
+import server
 
 
 def raises(kind, f, *args):
@@ -45,6 +49,17 @@ assert (a.search(x[:5], 3)[1] == before).all() and q.ntotal == 4
 del a, c
 assert q.ntotal == 4
 
+# Two binary indexes that were given one quantizer have one each.
+try:
+    q = faiss.IndexBinaryFlat(64)
+    q.add(np.arange(32, dtype="uint8").reshape(4, 8))
+    a, b = (faiss.IndexBinaryIVF(q, 64, 4) for _ in range(2))
+    assert b.quantizer is q and a.quantizer is a.quantizer and a.quantizer._h != q._h
+    assert a.quantizer.ntotal == 4
+    del a, b
+except NotImplementedError:  # they can be made since 1.12.0
+    assert tuple(int(v) for v in faiss.__version__.split(".")) < (1, 12, 0)
+
 # Numbers of another type are refused.
 for wrong in (x.astype("float16"), x.astype("float64"), (x * 9).astype("uint8"), x[:, :4],
               x.tolist(), None):
@@ -52,6 +67,13 @@ for wrong in (x.astype("float16"), x.astype("float64"), (x * 9).astype("uint8"),
     raises(TypeError, lambda: faiss.fvec_norm_L2sqr(wrong, 4))
 raises(TypeError, lambda: faiss.IDSelectorBatch(3, faiss.swig_ptr(np.arange(3, dtype="int32"))))
 raises(TypeError, lambda: faiss.IDSelectorBatch(3, np.arange(2)))
+for wrong in (np.ones(16, bool), np.arange(2), [3]):
+    raises(TypeError, lambda: faiss.IDSelectorBitmap(wrong))
+try:
+    bitmap = faiss.IDSelectorBitmap(np.array([2], "uint8"))
+    assert [bitmap.is_member(i) for i in range(3)] == [False, True, False]
+except NotImplementedError:  # it came with 1.11.0
+    pass
 ids = np.arange(3)
 assert faiss.IDSelectorBatch(3, faiss.swig_ptr(ids)).is_member(2)
 flat = faiss.IndexFlatL2(d)
@@ -125,6 +147,32 @@ pq.by_residual = False
 assert not pq.by_residual
 pq.train(x)
 assert q.ntotal == 4 and pq.cp.niter == 10
+# What an index was before is freed, unless the program has a part of it.
+gc.collect()
+held = server.stat("objects")
+for description in ("Flat", "PQ4x4np", "SQ8", "LSH"):
+    whole, other = (faiss.index_factory(d, description) for _ in range(2))
+    for i in (whole, other):
+        i.train(x)
+    before = server.stat("objects")
+    for _ in range(10):
+        other.add(x)
+        whole.merge_from(other)
+    assert whole.ntotal == 6000 and server.stat("objects") == before, description
+    assert not whole.__dict__.get("referenced_objects"), description
+whole, other = faiss.index_factory(d, "IVF4,PQ2x4np"), None
+whole.train(x)
+whole.add(x)
+inner = whole.quantizer
+before = server.stat("objects")
+for by_residual in (False, True) * 5:
+    whole.by_residual = by_residual
+assert server.stat("objects") == before and not whole.__dict__.get("referenced_objects")
+assert inner is whole.quantizer and inner.ntotal == 4
+del whole, other, inner, i
+gc.collect()
+assert server.stat("objects") == held
+
 # What a file does not say about the training is not lost.
 hnsw = faiss.index_factory(d, "IVF4_HNSW8,PQ2x4np")
 raises(NotImplementedError, lambda: setattr(hnsw, "by_residual", False))
@@ -144,6 +192,16 @@ read = [faiss.read_index(faiss.PyCallbackIOReader(file.read)) for _ in range(2)]
 assert [i.ntotal for i in read] == [600, 600] and file.read() == b"rest"
 raises(ZeroDivisionError, lambda: faiss.read_index(faiss.PyCallbackIOReader(lambda n: 1 // 0)))
 
+# A writer of small pieces does not copy all that is left for each.
+pieces, large = [], faiss.IndexFlatL2(256)
+large.add(np.zeros((10000, 256), "float32"))
+writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(pieces.append), 512)
+began = time.process_time()
+faiss.write_index(large, writer)
+del writer
+took = time.process_time() - began
+assert b"".join(pieces) == faiss.serialize_index(large).tobytes() and took < 4, took
+
 # Vectors are not removed by ids where the C API cannot.
 hashed = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, 4)
 hashed.train(x)
@@ -154,4 +212,5 @@ except RuntimeError as e:  # older releases, and servers with them, lack the typ
 else:
     hashed.add(x)
     raises(NotImplementedError, lambda: hashed.remove_ids(np.arange(3)))
+server.assert_nothing_left(globals())
 print("all objects are as they should be")

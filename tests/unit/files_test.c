@@ -276,6 +276,24 @@ static void written_into_memory(void **state)
     assert_null(buf);
 }
 
+static void the_letters_of_a_file(void **state)
+{
+    (void)state;
+    char fourcc[4] = "";
+    int local = 0;
+    assert_int_equal(faissx_index_fourcc(an_index, fourcc), 0);
+    assert_pattern(fourcc, 4);
+    assert_failed(faissx_index_fourcc(an_index, NULL), -4, "fourcc is NULL");
+    assert_failed(faissx_index_fourcc(NULL, fourcc), -4, "is NULL");
+    assert_failed(faissx_index_fourcc(&local, fourcc), -4, "was made by the real library");
+    server.save_size = 3;
+    assert_failed(faissx_index_fourcc(an_index, fourcc), -4, "the server sent 3 bytes");
+    server.save_size = LARGE;
+    assert_failed(faissx_index_fourcc(an_index, fourcc), -4, "the server is too old");
+    server.refuse_save = 1;
+    assert_failed(faissx_index_fourcc(an_index, fourcc), -2, "FAISS cannot write this");
+}
+
 /* --- callbacks --- */
 
 static struct {
@@ -555,6 +573,7 @@ int main(void)
         cmocka_unit_test_setup(pipes_and_devices_are_written_in_place, fresh),
         cmocka_unit_test_setup(names_that_cannot_be_written, fresh),
         cmocka_unit_test_setup(written_into_memory, fresh),
+        cmocka_unit_test_setup(the_letters_of_a_file, fresh),
         cmocka_unit_test_setup(written_into_a_callback, fresh),
         cmocka_unit_test_setup(a_callback_that_does_not_return, fresh),
         cmocka_unit_test_setup(read_from_a_callback, fresh),

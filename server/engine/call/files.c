@@ -2,6 +2,7 @@
 #include "server/engine/call/files.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,8 @@ int fxe_read_flags(struct fxe_req *r)
 }
 
 /* --- save --- */
+
+enum { SAVE_HEAD_MAX = 4096 };
 
 static int prepare_save(struct fxe_req *r)
 {
@@ -104,9 +107,50 @@ static int write_index(struct fxe_req *r, struct bytes *b)
     return r->failed ? -1 : 0;
 }
 
+/* FAISS's write is stopped after the first bytes, by an error that is not the client's. */
+static ssize_t put_head(void *ctx, const char *data, size_t n)
+{
+    struct bytes *b = ctx;
+    size_t fits = n < b->room - b->size ? n : b->room - b->size;
+    memcpy(b->data + b->size, data, fits);
+    b->size += fits;
+    return b->size < b->room ? (ssize_t)n : 0;
+}
+
+static void reply_head(struct fxe_req *r, size_t head)
+{
+    int binary = fx_root(r->obj[0]->cls) == FX_CLASS_IndexBinary, rc;
+    struct bytes b = {.data = malloc(head), .room = head};
+    FILE *f = fopencookie(&b, "w", (cookie_io_functions_t){.write = put_head});
+    if (!b.data || !f) {
+        free(b.data);
+        if (f)
+            fclose(f);
+        fxe_fail(r, "limit", "the server is out of memory");
+        return;
+    }
+    rc = binary ? fxe_api()->write_index_binary(r->obj[0]->ptr, f)
+                : fxe_api()->write_index(r->obj[0]->ptr, f);
+    fclose(f);
+    if (rc != 0 && b.size < b.room) {
+        free(b.data);
+        fxe_fail_faiss(r, rc);
+    } else {
+        fxe_reply_array(r, b.data, b.size);
+    }
+}
+
 static void run_save(struct fxe_req *r)
 {
     struct bytes b = {0};
+    uint64_t head;
+    if (fx_header_uint(&r->header, "head", &head)) {
+        if (head == 0 || head > SAVE_HEAD_MAX)
+            fxe_fail(r, "protocol", "head is %" PRIu64 ", must be 1 to %d", head, SAVE_HEAD_MAX);
+        else if (fxe_guard_save(r, r->obj[0]) == 0)
+            reply_head(r, head);
+        return;
+    }
     if (fxe_guard_save(r, r->obj[0]) != 0 || write_index(r, &b) != 0)
         return;
     b.room = b.size;
