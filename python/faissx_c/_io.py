@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading, writing and copying indexes, and finding the class of one."""
+import io
 import os
 import weakref
 
@@ -150,6 +151,7 @@ class IOReader:
     """Gives the bytes of an index.  Derived classes define _read(n), which may return fewer."""
 
     name = ""
+    _ahead = 0  # so many bytes may be read before FAISS asks for them; _unread() gets those back
 
     def _all(self):
         """The rest, and a function that gives bytes back that were not used."""
@@ -193,6 +195,8 @@ class IOReader:
 class VectorIOReader(IOReader):
     """Reads from `data`."""
 
+    _ahead = 1 << 20
+
     def __init__(self):
         self.data, self._at = VECTORS["UInt8Vector"](), 0
 
@@ -204,6 +208,8 @@ class VectorIOReader(IOReader):
 
 class FileIOReader(IOReader):
     """Reads from a file."""
+
+    _ahead = 1 << 20
 
     def __init__(self, name):
         self.name = name
@@ -217,20 +223,37 @@ class FileIOReader(IOReader):
 
 
 class PyCallbackIOReader(IOReader):
-    """Reads what a function returns, which is called with the number of bytes wanted."""
+    """Reads what a function returns, which is called with the number of bytes wanted.
+
+    If it is the read() of a file that can be positioned, more is read than FAISS asks for, and the
+    file is set back.  Others, such as that of a socket, might wait for ever for such bytes: they
+    are asked for each byte, which is slow; a BufferedIOReader helps.
+    """
 
     def __init__(self, callback, bs=1024 * 1024):
         self._callback, self._bs = callback, bs
+        self._file = getattr(callback, "__self__", None)
+        if isinstance(self._file, io.IOBase) and callback.__name__ == "read" and \
+                self._file.seekable():
+            self._ahead = bs
+        else:
+            self._file = None
+
+    def _unread(self, b):
+        if self._file and b:
+            self._file.seek(-len(b), io.SEEK_CUR)
+        else:
+            super()._unread(b)
 
     def _read(self, n):
         return self._callback(min(n, self._bs))
 
 
 class BufferedIOReader(IOReader):
-    """Reads from another reader."""
+    """Reads from another reader, in large pieces, as long as there are any."""
 
     def __init__(self, reader, bsz=1024 * 1024):
-        self._reader = reader
+        self._reader, self._ahead = reader, bsz
 
     def _read(self, n):
         return self._reader.read_bytes(n)
@@ -326,7 +349,9 @@ def _read(of, io_flags, binary):
     if isinstance(of, IOReader):
         code = of.read_bytes(4)
         of._unread(code)
-        h = _streams.reading_on_demand(of.read_bytes, lambda f: _read_at(kind, f, io_flags))
+        h, unread = _streams.reading_on_demand(
+            of.read_bytes, lambda f: _read_at(kind, f, io_flags), of._ahead)
+        of._unread(unread)
         return wrap(h, None, _format.class_of(code), binary)
     if hasattr(of, "data") and isinstance(of.data, _Vector):
         return _deserialize(of.data._a, io_flags, binary)[0]

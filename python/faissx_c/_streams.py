@@ -18,10 +18,12 @@ _c.ftell.restype = ctypes.c_long
 _c.ftell.argtypes = [ctypes.c_void_p]
 
 _c.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-_IONBF = 2
+_IOFBF, _IONBF = 0, 2
 
 _WRITE = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _READ = _WRITE
+_SEEK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64), ctypes.c_int)
+_SEEK_CUR = 1
 
 
 class _Functions(ctypes.Structure):
@@ -64,27 +66,42 @@ def reading(data, read):
         _c.fclose(f)
 
 
-def reading_on_demand(read_bytes, read):
+def reading_on_demand(read_bytes, read, ahead):
     """Returns read(FILE *) for a stream that asks read_bytes(n) for the bytes that are read, and
-    for no more.  An exception of read_bytes ends the stream, and is raised again."""
-    failed = []
+    those that it asked for and that were not read.  It asks for at most `ahead` bytes before they
+    are wanted; 0: for none, but then it asks for one byte at a time, as the C library does where a
+    stream has no buffer.  An exception of read_bytes ends the stream, and is raised again."""
+    failed, last, given = [], b"", 0
 
     def give(_, target, size):
+        nonlocal last, given
         try:
-            got = bytes(read_bytes(size))[:size]
+            last = bytes(read_bytes(size))[:size]
         except BaseException as e:  # it cannot pass through C
             failed.append(e)
             return -1
-        ctypes.memmove(target, got, len(got))
-        return len(got)
+        ctypes.memmove(target, last, len(last))
+        given += len(last)
+        return len(last)
 
-    callback = _READ(give)
-    f = _c.fopencookie(None, b"rb", _Functions(read=ctypes.cast(callback, ctypes.c_void_p)))
+    def tell(_, offset, whence):
+        if whence != _SEEK_CUR or offset[0]:
+            return -1
+        offset[0] = given
+        return 0
+
+    callbacks = _READ(give), _SEEK(tell)
+    f = _c.fopencookie(None, b"rb", _Functions(
+        read=ctypes.cast(callbacks[0], ctypes.c_void_p),
+        seek=ctypes.cast(callbacks[1], ctypes.c_void_p)))
     if not f:
         raise MemoryError("fopencookie")
-    _c.setvbuf(f, None, _IONBF, 0)
+    buffer = ctypes.create_string_buffer(ahead) if ahead else None  # glibc's own has 4 KiB
+    _c.setvbuf(f, buffer, _IOFBF if ahead else _IONBF, ahead)
     try:
-        return read(f)
+        out = read(f)
+        unread = given - _c.ftell(f)
+        return out, last[len(last) - unread:]
     except RuntimeError:
         if failed:
             raise failed[0] from None

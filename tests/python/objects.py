@@ -4,6 +4,7 @@ numbers of the wrong type are not taken for others."""
 import copy
 import gc
 import io
+import os
 import pickle
 import time
 
@@ -191,10 +192,36 @@ file = io.BytesIO(faiss.serialize_index(flat).tobytes() * 2 + b"rest")
 read = [faiss.read_index(faiss.PyCallbackIOReader(file.read)) for _ in range(2)]
 assert [i.ntotal for i in read] == [600, 600] and file.read() == b"rest"
 raises(ZeroDivisionError, lambda: faiss.read_index(faiss.PyCallbackIOReader(lambda n: 1 // 0)))
+# One that cannot be set back is asked for no byte too many: it may never come.
+pipe, end = os.pipe()
+os.write(end, faiss.serialize_index(faiss.IndexFlatL2(8)).tobytes())
+with os.fdopen(pipe, "rb", buffering=0) as file:
+    assert faiss.read_index(faiss.PyCallbackIOReader(file.read)).d == 8
+os.close(end)
+
+
+class CountedFile(io.BytesIO):
+    """Counts the calls of read."""
+
+    calls = 0
+
+    def read(self, n=-1):
+        self.calls += 1
+        return super().read(n)
+
+
+# Not byte by byte.
+large = faiss.IndexFlatL2(256)
+large.add(np.zeros((10000, 256), "float32"))
+for made in (lambda f: faiss.PyCallbackIOReader(f.read),
+             lambda f: faiss.BufferedIOReader(faiss.PyCallbackIOReader(lambda n: f.read(n)))):
+    file = CountedFile(faiss.serialize_index(large).tobytes() * 2)
+    reader = made(file)
+    assert [faiss.read_index(reader).ntotal for _ in range(2)] == [10000, 10000]
+    assert file.calls < 50, file.calls
 
 # A writer of small pieces does not copy all that is left for each.
-pieces, large = [], faiss.IndexFlatL2(256)
-large.add(np.zeros((10000, 256), "float32"))
+pieces = []
 writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(pieces.append), 512)
 began = time.process_time()
 faiss.write_index(large, writer)
