@@ -218,6 +218,15 @@ static int64_t ids_in(FaissIndex *index, int64_t ntotal)
     return (int64_t)n;
 }
 
+bool fxe_is_uneven(const struct fxe_obj *o)
+{
+    if (fxe_is_binary(o) || !IS(IndexIDMap, o->ptr) || !fxe_api()->IndexIDMap_sub_index)
+        return false;
+    int64_t have = fxe_ntotal_of(o),
+            in_it = fxe_api()->Index_ntotal(fxe_api()->IndexIDMap_sub_index(o->ptr));
+    return in_it != have || in_it != ids_in(o->ptr, have);
+}
+
 static int part_fits(struct fxe_req *r, FaissIndex *index, const struct fxe_obj *o,
                      FaissIndex *part, struct fxe_obj *part_o, enum fxe_use use)
 {

@@ -52,6 +52,9 @@ int fxe_is_fast_scan(FaissIndex *index);
 enum fxe_use { FXE_USE_SEARCH, FXE_USE_RECONSTRUCT, FXE_USE_CHANGE };
 int fxe_check_parts(struct fxe_req *r, enum fxe_use use);
 
+/* Is it an IDMap that has not as many vectors or ids as there are vectors in the index in it? */
+bool fxe_is_uneven(const struct fxe_obj *o);
+
 /* In check_arrays.c.  fxe_own_ids: whether the index has ids of its own, so that its keys are not
  * positions.  fxe_check_keys: refuses keys first to first + n - 1 if they must be positions and are
  * not; returns 0, or -1 with the reply set. */
