@@ -144,15 +144,38 @@ static int commit_newest(struct fxe_kept *k, struct fxs_snapshot *w,
 
 /* A snapshot that was begun before another one, and is complete after it, is of no use: it lacks
  * changes "by state", which have no records. */
-static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
-                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+static int commit_locked(struct fxe_kept *k, struct fxs_snapshot *w,
+                         const struct fxs_snapshot_sum *sum, const struct moment *m,
+                         const char *name, struct fxe_req *r, char *why)
 {
     int rc = 0;
-    pthread_mutex_lock(&k->committing);
     if (m->number > k->newest)
         rc = commit_newest(k, w, sum, m, name, r, why);
     else
         fxs_snapshot_abandon(fxe_keep_store(), w);
+    return rc;
+}
+
+static int commit(struct fxe_kept *k, struct fxs_snapshot *w, const struct fxs_snapshot_sum *sum,
+                  const struct moment *m, const char *name, struct fxe_req *r, char *why)
+{
+    pthread_mutex_lock(&k->committing);
+    int rc = commit_locked(k, w, sum, m, name, r, why);
+    pthread_mutex_unlock(&k->committing);
+    return rc;
+}
+
+/* In the background.  To read the index again may take as long as all of its changes, which the
+ * snapshots of others, and the end of the engine, must not wait for. */
+static int commit_or_give_up(struct fxe_kept *k, struct fxs_snapshot *w,
+                             const struct fxs_snapshot_sum *sum, const struct moment *m, char *why)
+{
+    if (pthread_mutex_trylock(&k->committing) != 0) {
+        fxs_snapshot_abandon(fxe_keep_store(), w);
+        snprintf(why, FXS_STORE_WHY, "the index was being read again when it was complete");
+        return -1;
+    }
+    int rc = commit_locked(k, w, sum, m, NULL, NULL, why);
     pthread_mutex_unlock(&k->committing);
     return rc;
 }
@@ -287,7 +310,7 @@ static void snapshot_in_child(struct fxe_kept *k)
         if (pid > 0)
             await(pid, ends[0], &end);
         if (pid > 0 && !end.failed)
-            end.failed = commit(k, &w, &end.sum, &m, NULL, NULL, end.why) != 0;
+            end.failed = commit_or_give_up(k, &w, &end.sum, &m, end.why) != 0;
         else
             fxs_snapshot_abandon(fxe_keep_store(), &w);
     }
