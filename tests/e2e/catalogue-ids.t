@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Ids that are not 0 to n - 1: an IDMap over inverted lists keeps the right ones when vectors are removed
 # and replaced, and the vectors of inverted lists are found by any ids.
+# They stay right if such a change fails when it has begun.
 . tests/e2e/lib.sh
 need_index IDMap2,IVF1,Flat
 has faiss_IndexIDMap2_cast || skip_all "indexes with ids need IDMap2, which came with FAISS 1.7.2"
@@ -168,3 +169,37 @@ op train pieces '"n":400' '"file '"$TMP"'/learn"' >/dev/null
 good "many vectors" "$(op add pieces '"n":4000,"ids":1' '"file '"$TMP"'/many","file '"$TMP"'/large"')"
 good "are read, each twice" "$(kept wire get_vectors pieces '"n":8000,"ids":0' '"file '"$TMP"'/large2"')"
 same "as they were added" "$TMP/wire.2" "$TMP/twice"
+ok "the server stops" stop_server
+
+# --- a change that fails when it has begun ---
+
+moved=7654326
+for what in remove replace; do
+    start_server --data-dir "$TMP/$what" --library "$BUILD/tests/torture/crashing.so"
+    make half IDMap2,IVF1,Flat
+    good "$what: vectors are added" "$(add half "100 101 102" "0 1 $moved")"
+    if [ $what = remove ]; then
+        got=$(op remove half '"n":1,"ids":0' '"i64 100"')
+    else
+        got=$(replace half 101 $moved)
+    fi
+    like "$what: it fails in its second step" "$got" '"status":"error"'
+    is "$what: the index is as before" "$(pairs half)" "100:0 101:1 102:7654326"
+    like "$what: for it was dropped" "$(cat "$SERVER_LOG")" 'event=index-dropped .*failed halfway'
+    good "$what: another one is added" "$(add half 200 5)"
+    is "$what: each has its id" "$(near half 5 5)" "200 101 100 102 -1"
+    good "$what: the next one works" "$(op remove half '"n":1,"ids":0' '"i64 100"')"
+    is "$what: each has its id still" "$(near half 1 4)" "101 200 102 -1"
+    ok "the server stops" stop_server
+done
+
+# Without a data directory it stays so, but wrong ids are not found.
+start_server --library "$BUILD/tests/torture/crashing.so"
+make half IDMap2,IVF1,Flat
+add half "100 101 102" "0 1 $moved" >/dev/null
+op remove half '"n":1,"ids":0' '"i64 100"' >/dev/null
+like "in memory only: nothing can be added to what is left" "$(add half 200 5)" 'was changed without it'
+is "and it has the right ids" "$(near half 1 3)" "101 -1 -1"
+good "it is emptied" "$(op reset half)"
+good "then it can" "$(add half 200 5)"
+is "and that is found" "$(near half 1 3)" "200 -1 -1"

@@ -169,6 +169,10 @@ static void uneven(void)
             MUST(F(Index_add)(sub, N, x));
         finds_its_own(whole, refined ? 0 : 1000);
         CODE(FAILS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
+        CODE(FAILS, refined ? F(Index_add)(whole, 1, x) /* it would look even after that */
+                            : F(Index_add_with_ids)(whole, 1, x, all));
+        finds_its_own(whole, refined ? 0 : 1000);
+        CODE(FAILS, F(Index_remove_ids)(whole, (FaissIDSelector *)range, NULL));
         FaissIndex *shard = shards();
         MUST(F(IndexShards_add_shard)(shard, whole));
         finds_its_own(shard, refined ? 0 : 1000);
@@ -184,6 +188,16 @@ static void uneven(void)
     CODE(FAILS, F(Index_reconstruct)(whole, 1003, out));
     CODE(FAILS, F(Index_compute_residual)(whole, x, out, 1003));
     CODE(ENDS, F(Index_search)(whole, 1, x, 4, out, got));
+    CODE(FAILS, F(Index_add_with_ids)(whole, 2, x, all + 10));
+    CODE(FAILS, F(Index_reconstruct)(whole, 1009, out));
+    for (int i = 0; i < 20; i++)
+        MUST(F(Index_add)(sub, N, x));
+    CODE(FAILS, F(Index_add_with_ids)(whole, 1, x, all));
+    finds_its_own(whole, 1000);
+    FaissIndex *into = make(D, "IDMap2,Flat");
+    CODE(FAILS, F(Index_merge_from)(into, whole, 0));
+    CODE(FAILS, F(Index_merge_from)(whole, into, 0));
+    F(Index_free)(into);
     CODE(WORKS, F(Index_reset)(whole));
     CODE(WORKS, F(Index_add_with_ids)(whole, 10, x, all));
     CODE(WORKS, F(Index_search)(whole, 1, x, 4, out, got));

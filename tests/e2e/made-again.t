@@ -63,4 +63,39 @@ strange --again --durability snapshot
 like "a change that nobody was told of and that cannot be made is passed over" \
     "$(timeout 30 "$BUILD/tests/e2e/raw" "$SERVER" '{"operation":"index_info","name":"unknown"}')" '"ntotal":1,'
 is "once" "$(grep -c event=change-failed "$SERVER_LOG")" 1
-kill -9 "$(stat_of pid)"
+killed
+
+# One that takes long.
+strange --again
+is "three indexes are changed, the first of them slowly" \
+    "$(aside faissx://long new slow slow; for i in x y; do aside faissx://$i new add 5; done)" \
+    "$(printf 'slow: ok\nslow: ok\nadd: ok\nadd: ok')"
+killed
+strange --again
+stat_of pid >/dev/null
+aside faissx://long total >"$TMP/long" &
+reader=$!
+sleep 1
+is "others are read while the changes of one are made again" \
+    "$(aside faissx://x total; aside faissx://y total; cat "$TMP/long")" "$(printf 'total: 5\ntotal: 5')"
+wait "$reader"
+is "and it is read, too" "$(cat "$TMP/long")" "total: 2"
+ok "the server stops" stop_server
+
+# One that never ends, and was not acknowledged; and one of another index that ends the engine.
+strange
+aside faissx://ends new add 1 >/dev/null
+aside faissx://never new endless >"$TMP/never" 2>&1 &
+wait_for sh -c 'kill -0 '$!
+sleep 1
+is "a change is acknowledged that cannot be made again" "$(aside faissx://ends search first add 4 total)" \
+    "$(printf 'search: ok\nfirst: ok\nadd: ok\ntotal: 6')"
+killed
+wait
+strange --again
+aside faissx://never total >"$TMP/never" 2>&1 &
+sleep 1
+aside faissx://ends total >"$TMP/ends" 2>&1
+is "the one that ends the engine is found beside the one that never ends" "$(cat "$TMP/ends")" "total: 5"
+is "and only that one is set aside" "$(grep -c event=change-set-aside "$SERVER_LOG")" 1
+killed

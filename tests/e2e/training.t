@@ -64,6 +64,31 @@ for wants in IVF8,Flat:312:IndexIVFFlat PQ4x4np:624:IndexPQ SQ8:256:IndexScalarQ
     good "and searched" "$(op search t$n '"n":10,"k":5' '"file '"$TMP"'/q"')"
     good "it takes more" "$(op add t$n '"n":100'"$keys" "$first")"
 done
+
+# FAISS may put such a vector into no list, and counts it; or refuse it.
+perl -e 'for my $i (0 .. 399) { print pack("f<*", map { sin($i * 16 + $_) } 0 .. 15) }' >"$TMP/odd400"
+perl -e 'for my $bad (9**9**9 / 9**9**9, 9**9**9, 1e20) { print pack("f<*", $bad, (0) x 15) }' >"$TMP/odd3"
+head -c 64 "$TMP/odd3" | cat - "$TMP/odd400" >"$TMP/odd401"
+for wants in IVF8,Flat SQ8; do
+    for few in 1 3; do
+        i=odd$few-$wants
+        good "$wants" "$(op create $i '"d":16,"training":"auto","training_vectors":350,"description":"'$wants'"')"
+        if [ $few = 3 ]; then
+            good "takes three that are not finite" "$(op add $i '"n":3' "\"file $TMP/odd3\"")"
+            good "and others" "$(op add $i '"n":400' "\"file $TMP/odd400\"")"
+        else
+            first=$(op add $i '"n":401' "\"file $TMP/odd401\"")
+            case $first in
+            *'ends the process'* | *'would end the engine'*) continue ;;
+            esac
+            good "takes one that is not, with others" "$first"
+        fi
+        ok "and is trained" wait_for is_trained $i
+        [ $wants = SQ8 ] && continue
+        kept found search $i '"n":400,"k":1,"params":{"nprobe":8}' "\"file $TMP/odd400\"" >/dev/null
+        is "each of the others is found" "$(od -An -v -t d8 -w8 "$TMP/found.2" | xargs)" "$(seq -s ' ' $few $((few + 399)))"
+    done
+done
 good "with a number of its own" "$(op create own '"d":16,"training":"auto","training_vectors":50,"type":"ivf_flat","nlist":8')"
 good "that is reached" "$(op add own '"n":100' "$(x 1)")"
 ok "it is trained" wait_for is_trained own

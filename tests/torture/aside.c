@@ -5,8 +5,8 @@
  *
  *     aside NAME COMMAND...
  *
- * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow
- * (one vector, see crashing.c), total, search, publish NAME, pause (0.5 s: what was
+ * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow,
+ * endless (one vector, see crashing.c), total, search, publish NAME, pause (0.5 s: what was
  * answered is on disk, too).
  */
 #include <unistd.h>
@@ -19,8 +19,8 @@ static const struct {
     const char *name;
     float first;
 } special[] = {
-    {"always", 1234567},  {"first", 7654321},   {"memory", 7654322},
-    {"refused", 7654323}, {"halfway", 7654324}, {"slow", 7654325},
+    {"always", 1234567},  {"first", 7654321}, {"memory", 7654322},  {"refused", 7654323},
+    {"halfway", 7654324}, {"slow", 7654325},  {"endless", 1111111},
 };
 enum { SPECIAL = sizeof special / sizeof *special };
 

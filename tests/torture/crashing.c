@@ -13,6 +13,10 @@
  *                 SECONDS
  *     SLOW        takes SECONDS every time
  *
+ * faiss_Index_add_with_ids fails once, when such vectors are added to inverted lists themselves:
+ *
+ *     MOVED
+ *
  * An index of SLOW_TO_WRITE vectors takes ten seconds to be written.
  */
 #include <dlfcn.h>
@@ -30,11 +34,12 @@ enum {
     REFUSED = 7654323,
     HALFWAY = 7654324,
     SLOW = 7654325,
+    MOVED = 7654326,
     SECONDS = 3,
     SLOW_TO_WRITE = 4321
 };
 
-static int searched, halfway, slow;
+static int searched, halfway, slow, moved;
 
 static void look(float first)
 {
@@ -86,6 +91,18 @@ int faiss_Index_add(FaissIndex *index, idx_t n, const float *x)
             sleep(SECONDS);
     }
     return real(index, n, x);
+}
+
+int faiss_Index_add_with_ids(FaissIndex *index, idx_t n, const float *x, const idx_t *ids)
+{
+    __typeof__(&faiss_Index_add_with_ids) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_Index_add_with_ids");
+    for (idx_t i = 0; i < n && !moved && faiss_IndexIVF_cast(index); i++)
+        if (x[i * faiss_Index_d(index)] == MOVED) {
+            moved = 1;
+            return STD_EXCEPT;
+        }
+    return real(index, n, x, ids);
 }
 
 int faiss_write_index(const FaissIndex *index, FILE *f)

@@ -153,6 +153,7 @@ int fxe_some_remove(struct fxe_req *r, struct fxe_some *s, const struct fxe_list
     int64_t moved = read_last(r, s, left, l, last);
     memcpy(gone, s->at, s->m * sizeof *gone);
     int rc = moved < 0 ? -1 : unused_id(r, s, &none);
+    r->halfway = rc == 0;
     if (rc == 0)
         rc = fxe_remove_batch(r, &s->inner, gone, s->m + (size_t)moved);
     if (rc == 0)
@@ -161,6 +162,8 @@ int fxe_some_remove(struct fxe_req *r, struct fxe_some *s, const struct fxe_list
         s->ids[s->at[i]] = s->ids[last[i]];
     if (rc == 0)
         rc = shorten_map(r, s, left, none);
+    if (rc == 0)
+        r->halfway = false;
     free(gone);
     return rc;
 }

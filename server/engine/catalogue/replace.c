@@ -105,8 +105,11 @@ static int replace_in_lists(struct fxe_req *r, struct fxe_some *s, struct fresh 
     }
     if (rc == 0) {
         size_t m = pick(r, fresh, n, d, true, x, ids);
+        r->halfway = true;
         rc = fxe_remove_batch(r, &s->inner, ids, m) || fxe_add_some(r, &s->inner, x, ids, m) ? -1
                                                                                              : 0;
+        if (rc == 0)
+            r->halfway = false;
     }
     free(x);
     free(ids);

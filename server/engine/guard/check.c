@@ -148,9 +148,17 @@ static int blocks(struct fxe_req *r)
     return 0;
 }
 
+static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use);
+
 static int merge(struct fxe_req *r)
 {
-    return r->v[0].p == r->v[1].p ? refuse(r, "an index cannot be merged into itself") : blocks(r);
+    if (r->v[0].p == r->v[1].p)
+        return refuse(r, "an index cannot be merged into itself");
+    if (fxe_check_parts(r, FXE_USE_CHANGE) != 0 ||
+        (!fxe_is_binary(r->obj[0]) &&
+         parts_fit(r, r->v[1].p, fxe_obj_target(r->obj[1]), FXE_USE_CHANGE) != 0))
+        return -1;
+    return blocks(r);
 }
 
 /* FAISS divides by a1 or by the number of vectors, and reads the resulting range of lists or
@@ -199,24 +207,43 @@ static int quantizer_size(struct fxe_req *r, FaissIndex *index)
                           r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
 }
 
-static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use);
+/* Adding to an IDMap whose part was changed alone makes its ntotal that of the part, but not its
+ * number of ids, which the positions in the part must fit. */
+static int64_t ids_in(FaissIndex *index, int64_t ntotal)
+{
+    idx_t *ids = NULL;
+    size_t n = (size_t)ntotal;
+    if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_id_map)
+        fxe_api()->IndexIDMap_id_map(fxe_api()->IndexIDMap_cast(index), &ids, &n);
+    return (int64_t)n;
+}
+
+bool fxe_is_uneven(const struct fxe_obj *o)
+{
+    if (fxe_is_binary(o) || !IS(IndexIDMap, o->ptr) || !fxe_api()->IndexIDMap_sub_index)
+        return false;
+    int64_t have = fxe_ntotal_of(o),
+            in_it = fxe_api()->Index_ntotal(fxe_api()->IndexIDMap_sub_index(o->ptr));
+    return in_it != have || in_it != ids_in(o->ptr, have);
+}
 
 static int part_fits(struct fxe_req *r, FaissIndex *index, const struct fxe_obj *o,
                      FaissIndex *part, struct fxe_obj *part_o, enum fxe_use use)
 {
     int cls = o ? o->cls : FX_CLASS_Index;
     int64_t have = fxe_api()->Index_ntotal(index), in_it = fxe_api()->Index_ntotal(part);
+    int64_t ids = ids_in(index, have);
     bool passes = IS(IndexPreTransform, index) || cls == FX_CLASS_IndexReplicas;
     bool fits = cls == FX_CLASS_IndexShards  ? true
-                : use == FXE_USE_RECONSTRUCT ? in_it >= have
+                : use == FXE_USE_RECONSTRUCT ? in_it >= have && in_it >= ids
                 : passes                     ? true
-                : use == FXE_USE_REMOVE      ? in_it == have
-                                             : in_it <= have;
+                : use == FXE_USE_CHANGE      ? in_it == have && in_it == ids
+                                             : in_it <= have && in_it <= ids;
     return fits ? parts_fit(r, part, part_o, use)
                 : fxe_fail(r, "argument",
                            "%s: the index has %lld vectors, but the index in it, which was changed "
                            "without it, has %lld",
-                           r->fn->name, (long long)have, (long long)in_it);
+                           r->fn->name, (long long)ids, (long long)in_it);
 }
 
 static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use)
@@ -242,11 +269,11 @@ static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, en
 
 /* FAISS takes a position in the index within an IDMap, a refined index, replicas or behind a
  * transform for one in the whole, or the other way round.  Since v1.15.0 it checks this, but not
- * where a selector asks about an id, nor in a removal. */
+ * where a selector asks about an id, nor where the whole is changed. */
 int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
 {
     if (r->uneven || fxe_is_binary(r->obj[0]) ||
-        (since(15) && use != FXE_USE_REMOVE && param(r, "params") < 0))
+        (since(15) && use != FXE_USE_CHANGE && param(r, "params") < 0))
         return 0;
     return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
 }
@@ -344,13 +371,14 @@ static int neighbours(struct fxe_req *r)
 
 static int adding(struct fxe_req *r)
 {
-    return is_empty(r->obj[0]) ? refuse(r, "the index has no shards to add to")
-                               : quantizer_size(r, r->v[0].p);
+    if (is_empty(r->obj[0]))
+        return refuse(r, "the index has no shards to add to");
+    return fxe_check_parts(r, FXE_USE_CHANGE) != 0 ? -1 : quantizer_size(r, r->v[0].p);
 }
 
 static int selector(struct fxe_req *r)
 {
-    return r->v[param(r, "sel")].p ? fxe_check_parts(r, FXE_USE_REMOVE) : refuse(r, "sel is NULL");
+    return r->v[param(r, "sel")].p ? fxe_check_parts(r, FXE_USE_CHANGE) : refuse(r, "sel is NULL");
 }
 
 /* An index that contains this one would pass vectors of the old dimension to it, and buffers for

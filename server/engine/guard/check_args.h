@@ -49,8 +49,11 @@ int fxe_is_fast_scan(FaissIndex *index);
 /* What a call does with the index within another one.  fxe_check_parts: refuses it if FAISS would
  * read beyond one of them, or abort, because the part was changed without the whole; returns 0, or
  * -1 with the reply set. */
-enum fxe_use { FXE_USE_SEARCH, FXE_USE_RECONSTRUCT, FXE_USE_REMOVE };
+enum fxe_use { FXE_USE_SEARCH, FXE_USE_RECONSTRUCT, FXE_USE_CHANGE };
 int fxe_check_parts(struct fxe_req *r, enum fxe_use use);
+
+/* Is it an IDMap that has not as many vectors or ids as there are vectors in the index in it? */
+bool fxe_is_uneven(const struct fxe_obj *o);
 
 /* In check_arrays.c.  fxe_own_ids: whether the index has ids of its own, so that its keys are not
  * positions.  fxe_check_keys: refuses keys first to first + n - 1 if they must be positions and are

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/keep/unnamed.h"
@@ -257,9 +258,11 @@ static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX
     return n;
 }
 
-static bool has_other_size(const struct fxe_kept *k)
+/* Memory may be out when an IDMap writes down the ids of vectors that are in the index in it. */
+static bool is_halfway(const struct fxe_kept *k, const struct fxe_req *r)
 {
-    return k->obj->ptr && fxe_ntotal_of(k->obj) != k->note.ntotal;
+    return k->obj->ptr &&
+           (r->halfway || fxe_ntotal_of(k->obj) != k->note.ntotal || fxe_is_uneven(k->obj));
 }
 
 static bool is_known_gone(const struct fxe_kept *k)
@@ -289,7 +292,7 @@ static bool is_only_copy(const struct fxe_kept *k)
  * that, too. */
 static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
-    if (!has_other_size(k) || is_gone(k))
+    if (!is_halfway(k, r) || is_gone(k))
         return;
     if (is_only_copy(k)) {
         fxs_log(FXS_WARN, "engine", "event=kept-halfway entry=%llu why=\"%s failed halfway\"",

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "server/engine/call/files.h"
 #include "server/engine/guard/facts.h"
@@ -74,15 +75,40 @@ static int record_failed(struct replay *p, const struct fxs_record *rec,
     return 1;
 }
 
-static pthread_mutex_t marking = PTHREAD_MUTEX_INITIALIZER; /* the store has one mark */
-static bool alone;                                          /* see fxe_load_alone */
+static bool alone; /* see fxe_load_alone */
+
+/* Records that are being made again, the newest first.  The store has one mark, which is that
+ * one's: it is the likeliest to end the engine, and one that takes for ever must not keep others
+ * from being found.  The engine after the next finds those that end it beside others: what is a
+ * suspect is loaded first, and is in nobody's way then. */
+struct running {
+    struct running *next;
+    uint64_t entry, number;
+};
+
+static pthread_mutex_t marking = PTHREAD_MUTEX_INITIALIZER;
+static struct running *running;
+
+/* The caller has locked `marking`. */
+static void mark_newest(void)
+{
+    if (running)
+        fxs_store_mark(fxe_keep_store(), running->entry, running->number, alone);
+    else
+        fxs_store_mark(fxe_keep_store(), 0, 0, 0);
+}
 
 static int run_marked(const struct replay *p, const struct fxs_record *rec, struct fxe_outcome *end)
 {
+    struct running this = {.entry = p->k->entry, .number = rec->number};
     pthread_mutex_lock(&marking);
-    fxs_store_mark(fxe_keep_store(), p->k->entry, rec->number, alone);
+    LL_PREPEND(running, &this);
+    mark_newest();
+    pthread_mutex_unlock(&marking);
     int rc = fxe_record_run(rec, p->k->obj, end);
-    fxs_store_mark(fxe_keep_store(), 0, 0, 0);
+    pthread_mutex_lock(&marking);
+    LL_DELETE(running, &this);
+    mark_newest();
     pthread_mutex_unlock(&marking);
     return rc;
 }

@@ -164,14 +164,34 @@ static int commit_newest(struct written *list, int n, const char *name, struct f
 
 /* A snapshot that was begun before another one, and is complete after it, is of no use: it lacks
  * changes "by state", which have no records. */
-static int commit(struct written *s, const char *name, struct fxe_req *r, char *why)
+static int commit_locked(struct written *s, const char *name, struct fxe_req *r, char *why)
 {
     int rc = 0;
-    pthread_mutex_lock(&s->k->committing);
     if (s->m.number > s->k->newest)
         rc = commit_newest(s, 1, name, r, why);
     else
         fxs_snapshot_abandon(fxe_keep_store(), &s->w);
+    return rc;
+}
+
+static int commit(struct written *s, const char *name, struct fxe_req *r, char *why)
+{
+    pthread_mutex_lock(&s->k->committing);
+    int rc = commit_locked(s, name, r, why);
+    pthread_mutex_unlock(&s->k->committing);
+    return rc;
+}
+
+/* In the background.  To read the index again may take as long as all of its changes, which the
+ * snapshots of others, and the end of the engine, must not wait for. */
+static int commit_or_give_up(struct written *s, char *why)
+{
+    if (pthread_mutex_trylock(&s->k->committing) != 0) {
+        fxs_snapshot_abandon(fxe_keep_store(), &s->w);
+        snprintf(why, FXS_STORE_WHY, "the index was being read again when it was complete");
+        return -1;
+    }
+    int rc = commit_locked(s, NULL, NULL, why);
     pthread_mutex_unlock(&s->k->committing);
     return rc;
 }
@@ -332,7 +352,7 @@ static void snapshot_in_child(struct fxe_kept *k)
             await(pid, ends[0], &end);
         s.sum = end.sum;
         if (pid > 0 && !end.failed)
-            end.failed = commit(&s, NULL, NULL, end.why) != 0;
+            end.failed = commit_or_give_up(&s, end.why) != 0;
         else
             fxs_snapshot_abandon(fxe_keep_store(), &s.w);
     }

@@ -102,8 +102,9 @@ struct fxe_req {
     struct fxd_ask *ask; /* the message of the dialect that it is for (dialect/ask.h), or NULL */
     bool trains;         /* an index that is not trained is trained first (catalogue/) */
     bool replaces;       /* vectors with these ids are removed first (catalogue/replace.c) */
-    bool uneven; /* an IDMap may have more vectors than the index in it: they are removed now */
-    bool remaps; /* what is removed leaves no gap in an IDMap (catalogue/removal.h) */
+    bool uneven;  /* an IDMap may have more vectors than the index in it: they are removed now */
+    bool halfway; /* if it fails now, an index is left that is neither the old nor the new one */
+    bool remaps;  /* what is removed leaves no gap in an IDMap (catalogue/removal.h) */
 
     enum fxe_keep keep;
     int kept_param;            /* of a request that is recorded: the index that it changes */

@@ -23,6 +23,15 @@ static size_t each_of(const struct fxe_obj *o)
     return fxe_is_binary(o) ? d / 8 : d * sizeof(float);
 }
 
+int64_t fxe_held_count(const struct fxe_obj *o)
+{
+    bool transformed;
+    const FaissIndexIVF *ivf = fxe_ivf_of(o, &transformed);
+    return ivf && fxe_api()->IndexIVF_get_list_size
+               ? (int64_t)fxe_api()->IndexIVF_get_list_size(ivf, 0)
+               : fxe_ntotal_of(o);
+}
+
 size_t fxe_held_bytes(const struct fxe_obj *o)
 {
     return (size_t)fxe_ntotal_of(o) * (each_of(o) + sizeof(idx_t));
@@ -128,7 +137,7 @@ static int take_list(struct fxe_req *r, const struct file *f, int64_t from, int6
 static int read_list(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct fxe_held *h)
 {
     struct file f = {.room = fxe_held_bytes(o) + 2 * h->each + BEGINNING};
-    int64_t all = fxe_ntotal_of(o);
+    int64_t all = fxe_held_count(o);
     if (h->n == 0)
         return 0;
     if (fxe_guard_save(r, o) != 0)
@@ -144,7 +153,7 @@ static int read_list(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct 
 int fxe_held_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct fxe_held *h)
 {
     FaissIndexIDMap *map = fxe_id_map_of(o);
-    int64_t nprobe, n = fxe_ntotal_of(o) - from;
+    int64_t nprobe, n = fxe_held_count(o) - from;
     bool list = !map && (fxe_is_binary(o) || fxe_nprobe_of(o, &nprobe));
     *h = (struct fxe_held){.n = n, .each = each_of(o)};
     h->x = malloc((size_t)n * h->each + 1);

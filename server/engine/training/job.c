@@ -6,6 +6,7 @@
  * disk; the lock becomes one for writing for the moment in which the one takes the place of the
  * other, so that there is no change that neither has.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/catalogue/part.h"
+#include "server/engine/catalogue/vectors.h"
 #include "server/engine/guard/description.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
@@ -44,7 +46,7 @@ struct job {
     struct fxe_req *asked; /* requests that are answered when it has ended */
     struct fxe_req *hold;  /* the lock, or NULL */
     struct fxe_obj next;   /* what it becomes */
-    int64_t have;          /* vectors in it */
+    int64_t have;          /* vectors that it was given, or are not for it */
     uint64_t seen;         /* changes of the index that are in it */
     void *old;             /* what it was, to be freed */
     struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
@@ -152,12 +154,42 @@ static int check_room_for_all(struct job *j)
 
 /* --- calls about the index to be --- */
 
-static int add(struct job *j, const struct fxe_held *h)
+/* Are its numbers finite, and, if `squares`, the sum of their squares?  FAISS can train with no
+ * others. */
+static bool is_usable(const struct job *j, const struct fxe_held *h, int64_t i, bool squares)
+{
+    const float *x = (const float *)(const void *)(h->x + (size_t)i * h->each);
+    float sum = 0;
+    if (fxe_is_binary(&j->next))
+        return true;
+    for (size_t k = 0; k < h->each / sizeof *x; k++)
+        sum += squares ? x[k] * x[k] : x[k] - x[k];
+    return isfinite(sum);
+}
+
+/* No search finds these in inverted lists, and adding them may end the process.  In other indexes
+ * they have their positions. */
+static void leave_out_unusable(const struct job *j, struct fxe_held *h)
+{
+    int64_t n = 0;
+    if (!h->ids || fxe_is_binary(&j->next) || fxe_id_map_of(&j->next))
+        return;
+    bool squares = fxe_api()->Index_metric_type(j->next.ptr) == METRIC_L2;
+    for (int64_t i = 0; i < h->n; i++)
+        if (is_usable(j, h, i, squares)) {
+            memmove(h->x + (size_t)n * h->each, h->x + (size_t)i * h->each, h->each);
+            h->ids[n++] = h->ids[i];
+        }
+    h->n = n;
+}
+
+static int add(struct job *j, struct fxe_held *h)
 {
     bool binary = fxe_is_binary(&j->next);
     int plain = binary ? FX_OP_IndexBinary_add : FX_OP_Index_add,
         ids = binary ? FX_OP_IndexBinary_add_with_ids : FX_OP_Index_add_with_ids;
-    int64_t most = (int64_t)(BLOCK / h->each) + 1;
+    int64_t most = (int64_t)(BLOCK / h->each) + 1, have = j->have + h->n;
+    leave_out_unusable(j, h);
     for (int64_t from = 0, n; from < h->n; from += n) {
         struct fxe_part p;
         n = h->n - from < most ? h->n - from : most;
@@ -174,7 +206,7 @@ static int add(struct job *j, const struct fxe_held *h)
         if (rc != 0)
             return -1;
     }
-    j->have += h->n;
+    j->have = have;
     return 0;
 }
 
@@ -207,21 +239,27 @@ static int train_with(struct job *j, int64_t n, const void *x, size_t each)
  * would use. */
 static int train_with_held(struct job *j, const struct fxe_held *h)
 {
-    int64_t n = h->n, most = fxe_training_most(j->plan->description),
+    int64_t n = 0, most = fxe_training_most(j->plan->description), m = 0,
             least = fxe_training_least(j->plan->description, fxe_index_d(&j->next));
+    for (int64_t i = 0; i < h->n; i++)
+        n += is_usable(j, h, i, true);
     if (n < least)
         return fxe_fail(&j->r, "argument",
-                        "%s: the index holds %lld vectors, and none were given; expected at least "
-                        "%lld to train %s with",
-                        j->r.operation->name, (long long)n, (long long)least, j->plan->description);
-    if (n <= most)
+                        "%s: the index holds %lld vectors%s, and none were given; expected at "
+                        "least %lld to train %s with",
+                        j->r.operation->name, (long long)n,
+                        n < h->n ? " that are finite and not huge" : "", (long long)least,
+                        j->plan->description);
+    if (n == h->n && n <= most)
         return train_with(j, n, h->x, h->each);
-    char *some = malloc((size_t)most * h->each);
+    most = n < most ? n : most;
+    char *some = malloc((size_t)most * h->each + 1);
     if (!some)
         return fxe_fail(&j->r, "limit", "%s: the server has no memory for %lld vectors",
                         j->r.operation->name, (long long)most);
-    for (int64_t i = 0; i < most; i++)
-        memcpy(some + (size_t)i * h->each, h->x + (size_t)(i * n / most) * h->each, h->each);
+    for (int64_t i = 0, seen = 0; i < h->n && m < most; i++)
+        if (is_usable(j, h, i, true) && seen++ == m * n / most)
+            memcpy(some + (size_t)m++ * h->each, h->x + (size_t)i * h->each, h->each);
     int rc = train_with(j, most, some, h->each);
     free(some);
     return rc;
@@ -241,7 +279,7 @@ static int train(struct job *j, const struct fxe_held *h)
 static int read_changes(struct job *j, struct fxe_held *h, bool *all)
 {
     uint64_t changes = j->o->training->changes;
-    int64_t n = fxe_ntotal_of(j->o), from = 0;
+    int64_t n = fxe_held_count(j->o), from = 0;
     *all = changes != j->seen || n < j->have;
     j->seen = changes;
     if (!*all)
@@ -254,7 +292,7 @@ static int read_changes(struct job *j, struct fxe_held *h, bool *all)
 
 static bool has_little_to_do(const struct job *j)
 {
-    int64_t more = fxe_ntotal_of(j->o) - j->have;
+    int64_t more = fxe_held_count(j->o) - j->have;
     return j->o->training->changes == j->seen && more >= 0 && more <= FEW;
 }
 

@@ -7,6 +7,7 @@
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/training/held.h"
 
 struct fxe_training *fxe_training_of(const struct fxe_obj *o)
 {
@@ -31,7 +32,7 @@ void fxe_training_look(struct fxe_obj *o)
 {
     struct fxe_training *t = o->training;
     if (t && !t->runs && !t->why[0] && !t->plan.asked && o->ptr &&
-        fxe_ntotal_of(o) >= t->plan.enough)
+        fxe_held_count(o) >= t->plan.enough)
         fxe_trainer_add(o);
 }
 
