@@ -85,3 +85,16 @@ is "after a restart, vectors can be added to the part" "$(ask p 'add 0 50'; ask 
 150"
 is "and the whole has them" "$(ask p 'search 1')" "$(ask p 'search 0')"
 kill -9 "$(stat_of pid)"
+
+# The server is stopped while an index is being written, soon after another one was freed.
+data=$TMP/freed
+serve
+talk f
+ask f 'new 2 Flat' >/dev/null
+is "an index takes long to be written" "$(ask f 'new 0 Flat'; ask f 'add 0 100'; ask f 'add 2 4321')" "ok
+ok
+ok"
+ok "that is under way" wait_for being_written
+is "meanwhile another one is freed" "$(ask f 'free 0')" "done"
+stop_server
+is "it is not on disk any more" "$(files)" 1

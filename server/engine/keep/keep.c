@@ -173,6 +173,8 @@ void fxe_keep_stop(void)
     fxe_holds_stop();
     fxe_trainer_stop();
     fxe_snapshots_stop();
+    while (fxe_unnamed_remove_one()) /* else an index that was freed would be there again */
+        ;
     fxe_snapshots_at_end();
     fxs_store_close(store);
 }

@@ -46,7 +46,7 @@ void fxe_unnamed_resolve(struct fxe_kept *k);
  * caller holds engine.lock. */
 void fxe_unnamed_forget(struct fxe_obj *o);
 /* Removes one such name; returns false if there is none, or if the last one could not be removed a
- * moment ago.  For the thread that takes snapshots. */
+ * moment ago.  For the thread that takes snapshots, and the end of the engine. */
 bool fxe_unnamed_remove_one(void);
 
 #endif
