@@ -107,3 +107,20 @@ good "an index whose training takes longer than an idle engine lives" "$(op crea
 good "gets vectors" "$(give slow)"
 has_trained() { grep -q event=trained "$SERVER_LOG"; }
 ok "it is trained though there are no clients" wait_for has_trained
+
+# --- with numbers that are large, but not for a distance ---
+
+stop_server
+start_server --log-level debug
+trials() { grep -c event=trial "$SERVER_LOG"; }
+perl -e 'for my $i (0 .. 199) { print pack("f<*", 1.7e18 + $i * 1e15, map { $i * $_ } 1 .. 7) }' >"$TMP/nanoseconds"
+nanoseconds="\"file $TMP/nanoseconds\""
+good "an index" "$(op create large '"d":8,"description":"IVF4,Flat"')"
+good "is trained with such numbers" "$(op train large '"n":200' "$nanoseconds")"
+good "has such vectors" "$(op add large '"n":200' "$nanoseconds")"
+good "finds some" "$(op search large '"n":200,"k":3' "$nanoseconds")"
+before=$(trials)
+for again in 1 2 3; do
+    good "and again" "$(op search large '"n":200,"k":3' "$nanoseconds")"
+done
+is "without trying each search in a copy of the engine" "$(trials)" "$before"
