@@ -150,6 +150,12 @@ like "waits, too" "$(op info part)" '"ntotal":50,.*"training":"waiting"'
 like "a metric that inverted lists do not have" "$(op create l1 '"d":16,"training":"auto","metric":"L1","type":"pq"')" '"message":"faissx: index_create: training is given, which needs the metric L2 or inner_product'
 like "another word" "$(op create l1 '"d":16,"training":"now","type":"pq"')" '"message":"faissx: index_create: training'
 like "a number that is not used" "$(op create l1 '"d":16,"training":"explicit","training_vectors":5,"type":"pq"')" '"message":"faissx: index_create: training_vectors'
+good "nprobe can be set" "$(op set_parameter few '"parameter":"nprobe","value":2')"
+for parameter in max_codes verbose nprobes; do
+    like "$parameter would be lost" "$(op set_parameter few '"parameter":"'$parameter'","value":1000')" '"kind":"argument","message":"faissx: index_set_parameter: '"'$parameter'"' can be set when the index has been trained'
+done
+like "with nprobe, too" "$(remote "$user" parameters faissx://few nprobe=4,max_codes=1000 2>&1)" 'nprobe=4,max_codes=1000.* can be set when the index has been trained'
+ok "the C API sets nprobe" remote "$user" parameters faissx://few nprobe=4,nprobe=8
 like "a direct map" "$(op set_parameter few '"parameter":"direct_map","value":1')" 'waits for that'
 
 # --- while others search and change it ---
