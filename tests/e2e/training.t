@@ -169,6 +169,21 @@ good "one with ids" "$(op create map '"d":32,"training":"auto","training_vectors
 ok "no search fails or misses a vector when it becomes an IDMap of codes" remote "$BUILD/tests/e2e/swap" faissx://map 8000
 diag "$(cat "$TMP/ok.out")"
 
+# With parameters, too, which FAISS's C API cannot give to an index behind a transform.
+for round in 1 2 3; do
+    good "an index" "$(op create nprobe$round '"d":16,"training":"auto","description":"PCA8,IVF8,SQ8"')"
+    good "with few vectors" "$(op add nprobe$round '"n":100' "$(x 1)")"
+    (i=0
+    until is_trained nprobe$round || [ $((i += 1)) -gt 200 ]; do
+        op search nprobe$round '"n":10,"k":5,"params":{"nprobe":1},"_repeat":500' '"file '"$TMP"'/q"'
+    done) >"$TMP/searches" &
+    good "gets the others" "$(op add nprobe$round '"n":900' "$(x 2)")"
+    wait $!
+    ok "it is trained" is_trained nprobe$round
+    is "and no search with nprobe has failed meanwhile" "$(grep -v '"status":"ok"' "$TMP/searches" | head -n 3)" ''
+    ok "of some" test -s "$TMP/searches"
+done
+
 # --- killed ---
 
 "$user" numbers 20000 16 5 "$TMP/many"
