@@ -108,6 +108,26 @@ good "gets vectors" "$(give slow)"
 has_trained() { grep -q event=trained "$SERVER_LOG"; }
 ok "it is trained though there are no clients" wait_for has_trained
 
+# --- when the index is dropped meanwhile ---
+
+stop_server
+start_server --data-dir "$TMP/dropped" --library "$BUILD/tests/torture/crashing.so"
+"$user" numbers 16000 64 5 "$TMP/wide"
+perl -e 'print pack("f<*", 7654324, (0) x 63)' >"$TMP/halfway"
+halfway="\"file $TMP/halfway\""
+runs() { op info "$1" | grep -q '"training":"running"'; }
+good "an index" "$(op create dropped '"d":64,"training":"explicit","description":"IVF512,Flat"')"
+good "gets vectors" "$(op add dropped '"n":16000' "\"file $TMP/wide\"")"
+good "and is searched" "$(op search dropped '"n":1,"k":1' "$halfway")"
+(RAW_SECONDS=120 op train dropped >"$TMP/dropped.train") &
+ok "it is being trained" wait_for runs dropped
+like "a change fails halfway" "$(op add dropped '"n":1' "$halfway")" '"status":"error"'
+wait $!
+like "whoever asked is told what happened" "$(cat "$TMP/dropped.train")" '"kind":"limit","message":"faissx: index_train: the index is only on disk now'
+like "the index is there" "$(op search dropped '"n":1,"k":1' "$halfway")" '"status":"ok"'
+good "and trained the next time" "$(RAW_SECONDS=120 op train dropped)"
+like "with all vectors" "$(op info dropped)" '"ntotal":16000,.*"trained":1'
+
 # --- with numbers that are large, but not for a distance ---
 
 stop_server
