@@ -107,3 +107,40 @@ good "an index whose training takes longer than an idle engine lives" "$(op crea
 good "gets vectors" "$(give slow)"
 has_trained() { grep -q event=trained "$SERVER_LOG"; }
 ok "it is trained though there are no clients" wait_for has_trained
+
+# --- when the index is dropped meanwhile ---
+
+stop_server
+start_server --data-dir "$TMP/dropped" --library "$BUILD/tests/torture/crashing.so"
+"$user" numbers 16000 64 5 "$TMP/wide"
+perl -e 'print pack("f<*", 7654324, (0) x 63)' >"$TMP/halfway"
+halfway="\"file $TMP/halfway\""
+runs() { op info "$1" | grep -q '"training":"running"'; }
+good "an index" "$(op create dropped '"d":64,"training":"explicit","description":"IVF512,Flat"')"
+good "gets vectors" "$(op add dropped '"n":16000' "\"file $TMP/wide\"")"
+good "and is searched" "$(op search dropped '"n":1,"k":1' "$halfway")"
+(RAW_SECONDS=120 op train dropped >"$TMP/dropped.train") &
+ok "it is being trained" wait_for runs dropped
+like "a change fails halfway" "$(op add dropped '"n":1' "$halfway")" '"status":"error"'
+wait $!
+like "whoever asked is told what happened" "$(cat "$TMP/dropped.train")" '"kind":"limit","message":"faissx: index_train: the index is only on disk now'
+like "the index is there" "$(op search dropped '"n":1,"k":1' "$halfway")" '"status":"ok"'
+good "and trained the next time" "$(RAW_SECONDS=120 op train dropped)"
+like "with all vectors" "$(op info dropped)" '"ntotal":16000,.*"trained":1'
+
+# --- with numbers that are large, but not for a distance ---
+
+stop_server
+start_server --log-level debug
+trials() { grep -c event=trial "$SERVER_LOG"; }
+perl -e 'for my $i (0 .. 199) { print pack("f<*", 1.7e18 + $i * 1e15, map { $i * $_ } 1 .. 7) }' >"$TMP/nanoseconds"
+nanoseconds="\"file $TMP/nanoseconds\""
+good "an index" "$(op create large '"d":8,"description":"IVF4,Flat"')"
+good "is trained with such numbers" "$(op train large '"n":200' "$nanoseconds")"
+good "has such vectors" "$(op add large '"n":200' "$nanoseconds")"
+good "finds some" "$(op search large '"n":200,"k":3' "$nanoseconds")"
+before=$(trials)
+for again in 1 2 3; do
+    good "and again" "$(op search large '"n":200,"k":3' "$nanoseconds")"
+done
+is "without trying each search in a copy of the engine" "$(trials)" "$before"

@@ -12,6 +12,7 @@
  *     catalogue total PATH                 print how many there are
  *     catalogue trained PATH               print whether it is trained
  *     catalogue train PATH N               train it with N vectors
+ *     catalogue parameters PATH TEXT       set parameters of a FaissParameterSpace
  *     catalogue remove PATH ID             remove a vector as FAISS does
  *     catalogue cast PATH                  cast it to an IndexFlat, train it, and use what the cast
  *                                          gave
@@ -207,6 +208,11 @@ int main(int argc, char **argv)
         float *x = random_vectors(n, (size_t)faiss_Index_d(index), 3);
         MUST(faiss_Index_train(index, (idx_t)n, x));
         free(x);
+    } else if (strcmp(what, "parameters") == 0 && argc == 4) {
+        FaissParameterSpace *space;
+        MUST(faiss_ParameterSpace_new(&space));
+        MUST(faiss_ParameterSpace_set_index_parameters(space, index, argv[3]));
+        faiss_ParameterSpace_free(space);
     } else if (strcmp(what, "search") == 0 && argc == 7) {
         search(index, n, strtoull(argv[4], NULL, 10), atoi(argv[5]), argv[6]);
     } else if (strcmp(what, "range") == 0 && argc == 6) {

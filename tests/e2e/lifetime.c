@@ -2,9 +2,11 @@
 /* Objects that are freed too early, twice, or by two owners, that are of the wrong class, or that
  * were created empty.  Also every function, whose names are read from stdin, with NULL for all
  * arguments and with objects of each wrong class. */
+#include <unistd.h>
+
 #include "cases.h"
 
-enum { D = 8, N = 200 };
+enum { D = 8, N = 200, BITS = 64 };
 
 static float *x, out[N * D];
 static idx_t ids[N];
@@ -205,6 +207,77 @@ static void uneven(void)
     F(Index_free)(whole);
     F(Index_free)(sub);
     F(IDSelectorRange_free)(range);
+}
+
+/* The header of a binary index in a file. */
+static void binary_header(FILE *f, const char *word, int64_t ntotal)
+{
+    struct __attribute__((packed)) {
+        char word[4];
+        int d, code_size;
+        int64_t ntotal;
+        uint8_t is_trained;
+        int metric;
+    } h = {"", BITS, BITS / 8, ntotal, 1, 1};
+    memcpy(h.word, word, sizeof h.word);
+    fwrite(&h, sizeof h, 1, f);
+}
+
+/* An IDMap2 over a Flat index with the ids N - 1 to 0.  The C API has no other way to make one. */
+static FaissIndexBinary *binary_map(const uint8_t *bits)
+{
+    FaissIndexBinary *index = NULL;
+    char name[] = "/tmp/lifetime-XXXXXX";
+    size_t n = N, bytes = N * BITS / 8;
+    FILE *f = fdopen(mkstemp(name), "w");
+    binary_header(f, "IBM2", N);
+    binary_header(f, "IBxF", N);
+    fwrite(&bytes, sizeof bytes, 1, f);
+    fwrite(bits, 1, bytes, f);
+    fwrite(&n, sizeof n, 1, f);
+    for (idx_t id = N - 1; id >= 0; id--)
+        fwrite(&id, sizeof id, 1, f);
+    fclose(f);
+    F(read_index_binary_fname)(name, 0, &index);
+    unlink(name);
+    return index;
+}
+
+/* After a reset, ids from before it are not found, although few vectors were added since. */
+static void reset(void)
+{
+    static uint8_t bits[N * BITS / 8];
+    idx_t all[N], one = 7;
+    for (int i = 0; i < N; i++)
+        all[i] = 1000 + i;
+    for (int kind = 0; kind < 3; kind++) {
+        FaissIndex *sub = flat(), *map = NULL, *whole = NULL;
+        MUST(F(IndexIDMap2_new)((FaissIndexIDMap2 **)&map, sub));
+        MUST(F(Index_add_with_ids)(map, N, x, all));
+        if (kind == 1)
+            MUST(F(IndexPreTransform_new_with)((FaissIndexPreTransform **)&whole, map));
+        if (kind == 2) {
+            whole = shards();
+            MUST(F(IndexShards_add_shard)(whole, map));
+        }
+        /* (FAISS before v1.7.2 cannot tell that it is an IDMap2.) */
+        CODE(ENDS, F(Index_reconstruct)(map, 1000 + N - 1, out));
+        CODE(WORKS, F(Index_reset)(whole ? whole : map));
+        MUST(F(Index_add_with_ids)(map, 1, x, &one));
+        CODE(ENDS, F(Index_reconstruct)(map, one, out));
+        CODE(FAILS, F(Index_reconstruct)(map, 1000 + N - 1, out));
+        F(Index_free)(whole);
+        F(Index_free)(map);
+        F(Index_free)(sub);
+    }
+    FaissIndexBinary *map = binary_map(bits);
+    if (!map) /* before FAISS v1.7.3 */
+        return;
+    CODE(WORKS, F(IndexBinary_reconstruct)(map, 1, bits));
+    CODE(WORKS, F(IndexBinary_reset)(map));
+    MUST(F(IndexBinary_add_with_ids)(map, 3, bits, all));
+    CODE(FAILS, F(IndexBinary_reconstruct)(map, 1, bits)); /* below the number of vectors */
+    F(IndexBinary_free)(map);
 }
 
 /* The index within another must not get another dimension. */
@@ -415,6 +488,7 @@ int main(int argc, char **argv)
     shard_rings();
     replicas();
     uneven();
+    reset();
     resized();
     hollow();
     transforms();

@@ -150,6 +150,12 @@ like "waits, too" "$(op info part)" '"ntotal":50,.*"training":"waiting"'
 like "a metric that inverted lists do not have" "$(op create l1 '"d":16,"training":"auto","metric":"L1","type":"pq"')" '"message":"faissx: index_create: training is given, which needs the metric L2 or inner_product'
 like "another word" "$(op create l1 '"d":16,"training":"now","type":"pq"')" '"message":"faissx: index_create: training'
 like "a number that is not used" "$(op create l1 '"d":16,"training":"explicit","training_vectors":5,"type":"pq"')" '"message":"faissx: index_create: training_vectors'
+good "nprobe can be set" "$(op set_parameter few '"parameter":"nprobe","value":2')"
+for parameter in max_codes verbose nprobes; do
+    like "$parameter would be lost" "$(op set_parameter few '"parameter":"'$parameter'","value":1000')" '"kind":"argument","message":"faissx: index_set_parameter: '"'$parameter'"' can be set when the index has been trained'
+done
+like "with nprobe, too" "$(remote "$user" parameters faissx://few nprobe=4,max_codes=1000 2>&1)" 'nprobe=4,max_codes=1000.* can be set when the index has been trained'
+ok "the C API sets nprobe" remote "$user" parameters faissx://few nprobe=4,nprobe=8
 like "a direct map" "$(op set_parameter few '"parameter":"direct_map","value":1')" 'waits for that'
 
 # --- while others search and change it ---
@@ -162,6 +168,21 @@ like "they have its nprobe" "$(op get_parameter lists '"parameter":"nprobe"')" '
 good "one with ids" "$(op create map '"d":32,"training":"auto","training_vectors":5000,"description":"IDMap2,SQ8"')"
 ok "no search fails or misses a vector when it becomes an IDMap of codes" remote "$BUILD/tests/e2e/swap" faissx://map 8000
 diag "$(cat "$TMP/ok.out")"
+
+# With parameters, too, which FAISS's C API cannot give to an index behind a transform.
+for round in 1 2 3; do
+    good "an index" "$(op create nprobe$round '"d":16,"training":"auto","description":"PCA8,IVF8,SQ8"')"
+    good "with few vectors" "$(op add nprobe$round '"n":100' "$(x 1)")"
+    (i=0
+    until is_trained nprobe$round || [ $((i += 1)) -gt 200 ]; do
+        op search nprobe$round '"n":10,"k":5,"params":{"nprobe":1},"_repeat":500' '"file '"$TMP"'/q"'
+    done) >"$TMP/searches" &
+    good "gets the others" "$(op add nprobe$round '"n":900' "$(x 2)")"
+    wait $!
+    ok "it is trained" is_trained nprobe$round
+    is "and no search with nprobe has failed meanwhile" "$(grep -v '"status":"ok"' "$TMP/searches" | head -n 3)" ''
+    ok "of some" test -s "$TMP/searches"
+done
 
 # --- killed ---
 

@@ -470,6 +470,8 @@ int fxe_call_make(struct fxe_req *r)
     int rc = !r->failed && r->fn->ret.kind == FX_ERR ? (int)r->v[r->fn->nparams].i : 0;
     if (rc != 0)
         fxe_fail_faiss(r, rc);
+    if (!r->failed && r->fn->act == FX_ACT_reset)
+        fxe_forget_ids(r);
     return r->failed ? -1 : 0;
 }
 

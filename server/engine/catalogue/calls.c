@@ -204,7 +204,7 @@ static int prepare_set_parameter(struct fxe_req *r)
     a[2] = *fx_header_get(&r->header, "parameter");
     a[3] = fxe_real(value);
     r->obj[1] = o;
-    return fxe_needs_add(&r->needs, o, true);
+    return fxe_training_prepare(r) != 0 ? -1 : fxe_needs_add(&r->needs, o, true);
 }
 
 const struct fxe_index_operation fxe_index_calls[] = {

@@ -11,6 +11,7 @@
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/keys.h"
 #include "server/engine/guard/facts.h"
+#include "server/engine/training/training.h"
 
 enum { PARAMS = 4, MOST_PROBES = INT32_MAX }; /* PARAMS: the argument of search_with_params */
 
@@ -141,13 +142,16 @@ static int read_params(struct fxe_req *r, struct params *p)
     return 0;
 }
 
-/* Can nprobe go with the search?  Not if it is not known what the index is, because it is on disk.
- */
+/* Can nprobe go with the search?  Not if it is not known what the index is, because it is on disk;
+ * nor if its lists will be behind a transform when it has been trained, which may be so when the
+ * search begins. */
 static bool takes_params(const struct fxe_obj *o)
 {
     struct ivf ivf;
+    const struct fxe_training *t = fxe_training_of(o);
     return fxe_api()->SearchParametersIVF_new_with && fxe_api()->Index_search_with_params &&
-           o->ptr && find_ivf(o, &ivf) && !ivf.behind;
+           o->ptr && find_ivf(o, &ivf) && !ivf.behind &&
+           !(t && strcmp(t->plan.type, "IndexPreTransform") == 0);
 }
 
 /* The value object of the call; nprobe 0 is replaced when the index is locked. */

@@ -278,6 +278,40 @@ int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
     return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
 }
 
+/* An IDMap2 that is reset keeps its map from ids to positions, so that a reconstruct would read
+ * where vectors were.  FAISS's C API makes this map again for an index of floats only; a removal of
+ * nothing does it for a binary one, if the index in it can remove. */
+static void forget_ids(void *index, const struct fxe_obj *o, bool binary)
+{
+    const struct fx_api *api = fxe_api();
+    FaissIDSelectorRange *none = NULL;
+    bool maps = strstr(fxe_class_name(index), "IndexIDMap2") != NULL;
+    if (binary) {
+        if (maps && api->IDSelectorRange_new && api->IDSelectorRange_new(&none, 0, 0) == 0) {
+            api->IndexBinary_remove_ids(index, (FaissIDSelector *)none, NULL);
+            api->IDSelector_free((FaissIDSelector *)none);
+        }
+        return;
+    }
+    if (maps && api->Index_ntotal(index) == 0 && api->IndexIDMap2_construct_rev_map)
+        api->IndexIDMap2_construct_rev_map(index);
+    if (IS(IndexPreTransform, index) && api->IndexPreTransform_index(index))
+        forget_ids(api->IndexPreTransform_index(index), NULL, false);
+    else if (IS(IndexIDMap, index) && api->IndexIDMap_sub_index)
+        forget_ids(api->IndexIDMap_sub_index(index), NULL, false);
+    for (int i = 0; o && i < o->nkeeps; i++) {
+        const struct fxe_obj *kept = fxe_obj_target(o->keeps[i]);
+        if (fx_root(kept->cls) == FX_CLASS_Index && kept->ptr)
+            forget_ids(kept->ptr, kept, false);
+    }
+}
+
+void fxe_forget_ids(const struct fxe_req *r)
+{
+    if (r->v[0].p && fxe_has_classes())
+        forget_ids(r->v[0].p, fxe_obj_target(r->obj[0]), fxe_is_binary(r->obj[0]));
+}
+
 /* NSG looks for max(k, 16) distinct vectors, even if the index has fewer. */
 static int graph_size(struct fxe_req *r, FaissIndex *index)
 {

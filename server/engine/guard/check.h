@@ -22,4 +22,7 @@ int fxe_check_arrays(struct fxe_req *r);
  * result is in v[]) or refused (the reply is set), 0 if the caller must make it. */
 int fxe_call_otherwise(struct fxe_req *r);
 
+/* Call after a reset: the ids from before it must not be looked up any more. */
+void fxe_forget_ids(const struct fxe_req *r);
+
 #endif

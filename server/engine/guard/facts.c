@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/guard/facts.h"
 
+#include <float.h>
+#include <math.h>
+
 #include "server/engine/call/joined.h"
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/room.h"
@@ -47,8 +50,8 @@ static int d_of(const struct fxe_obj *o)
     return fxe_is_binary(o) ? fxe_api()->IndexBinary_d(o->ptr) : fxe_api()->Index_d(o->ptr);
 }
 
-/* Returns whether a number is not finite, or so large that a sum of squares may not be. */
-static int odd(const float *x, uint64_t n)
+/* Returns the largest magnitude; that of a NaN is more than infinity. */
+static float largest(const float *x, uint64_t n)
 {
     uint32_t most = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -57,13 +60,36 @@ static int odd(const float *x, uint64_t n)
         bits &= 0x7fffffff;
         most = bits > most ? bits : most;
     }
-    return most > 0x58635fa9; /* 1e15f */
+    float magnitude;
+    memcpy(&magnitude, &most, sizeof magnitude);
+    return magnitude;
 }
 
-int fxe_has_odd(const struct fxe_req *r)
+/* Returns whether a distance between two of the vectors, or to a mean of some, may not be finite.
+ */
+static bool is_far(const float *x, uint64_t n, uint64_t d)
 {
+    enum { MARGIN = 64 };
+    for (uint64_t i = 0; i < n; i++) {
+        double squares = 0;
+        for (uint64_t k = 0; k < d; k++)
+            squares += (double)x[i * d + k] * (double)x[i * d + k];
+        if (!(MARGIN * squares < (double)FLT_MAX))
+            return true;
+    }
+    return false;
+}
+
+int fxe_has_odd(const struct fxe_req *r, bool sums)
+{
+    const float LARGE = 1e15f; /* the squares of many thousand vectors of these can be added up */
     int i = param(r, "x");
-    return i >= 0 && r->fn->params[i].elem == FX_F32 && r->v[i].p && odd(r->v[i].p, r->elems[i]);
+    const float *x = i >= 0 && r->fn->params[i].elem == FX_F32 ? r->v[i].p : NULL;
+    uint64_t n = (uint64_t)rows(r);
+    float most = x ? largest(x, r->elems[i]) : 0;
+    if (most <= LARGE)
+        return 0;
+    return sums || n == 0 || !isfinite(most) || is_far(x, n, r->elems[i] / n);
 }
 
 /* Returns the circumstances in a search's parameters, as the client sent them (proto/wire.md). */

@@ -21,9 +21,10 @@ struct fxe_obj *fxe_index_of(const struct fxe_req *r);
 FaissIndexIVF *fxe_ivf_of(const struct fxe_obj *o, bool *transformed);
 
 /* Returns all circumstances except FXE_ODD.  fxe_has_odd finds that one, and has to look at every
- * number. */
+ * number: whether one is not finite, or so large that distances may not be, or, if `sums`, sums of
+ * squares over all vectors. */
 unsigned fxe_circumstances(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act);
-int fxe_has_odd(const struct fxe_req *r);
+int fxe_has_odd(const struct fxe_req *r, bool sums);
 
 /* Returns how many vectors a first trial needs; -1: all; -2: no trial, because it would take long
  * or copy much. */

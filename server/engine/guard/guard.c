@@ -275,6 +275,22 @@ static int builds(enum fxe_act act)
     return act == FXE_ACT_add || act == FXE_ACT_add_with_ids || act == FXE_ACT_train;
 }
 
+/* Returns whether training the index is k-means over Flat indexes and nothing else: it adds up
+ * vectors, but not their squares, as PCA and additive quantizers do. */
+static bool only_clusters(const char *shape)
+{
+    static const char *const those[] = {"IwFl", "IwPQ", "IxF2", "IxFI", "IxFl", "IxMp", "IxM2"};
+    for (const char *word = shape; word; word = strchr(word, ' ')) {
+        bool is = false;
+        word += *word == ' ';
+        for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+            is |= strncmp(word, those[i], 4) == 0;
+        if (!is)
+            return false;
+    }
+    return true;
+}
+
 /* Returns whether the act is known to work in these circumstances, which may include FXE_ODD. */
 static int is_fine(struct fxe_shape *s, enum fxe_act act, unsigned given)
 {
@@ -303,7 +319,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         return 0;
     /* Looking at all numbers takes as long as copying them: do so only where it matters. */
     if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
-        given |= fxe_has_odd(c->r) ? FXE_ODD : 0;
+        given |= fxe_has_odd(c->r, act == FXE_ACT_train && !only_clusters(s->text)) ? FXE_ODD : 0;
     if (!(c->state = fxe_known(s, act, given)))
         return 0;
     c->shape = s->text;
@@ -361,7 +377,7 @@ static int judge_clustering(struct fxe_req *r)
     char why[FXE_WHY];
     if ((r->op != FX_OP_kmeans_clustering && r->op != FX_OP_Clustering_train &&
          r->op != FX_OP_VectorTransform_train) ||
-        !fxe_has_odd(r))
+        !fxe_has_odd(r, true))
         return 0;
     double seconds = HANG_SECONDS + HANG_SECONDS_EACH * (double)rows(r);
     switch (fxe_trial(fxe_call_faiss, r, seconds, why, sizeof why)) {

@@ -50,7 +50,8 @@ struct job {
     uint64_t seen;         /* changes of the index that are in it */
     void *old;             /* what it was, to be freed */
     struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
-    bool gone;             /* nobody can use the index any more, or it is only on disk */
+    bool gone;             /* nobody can use the index any more, */
+    bool dropped;          /* or it is only on disk */
     bool within; /* another object contains it, which would keep a pointer to what it was */
 };
 
@@ -103,11 +104,17 @@ static int hold(struct job *j)
     if (!j->hold)
         return fxe_fail(&j->r, "limit", "%s: the server is out of memory", j->r.operation->name);
     fxe_lock();
-    j->gone = !j->o->ptr || (!j->o->named && !j->o->naliases);
+    j->gone = !j->o->named && !j->o->naliases;
+    j->dropped = !j->o->ptr;
     j->within = fxe_obj_is_within_others(j->o);
     fxe_unlock();
     if (j->gone)
         return is_gone(j);
+    if (j->dropped)
+        return fxe_fail(&j->r, "limit",
+                        "%s: the index is only on disk now, because a change has failed halfway "
+                        "or memory was needed; it can be trained when it has been read again",
+                        j->r.operation->name);
     if (j->within)
         return fxe_fail(&j->r, "argument",
                         "%s: an object that a client of the C API has made contains the index or a "
@@ -421,7 +428,7 @@ static void give_up(struct job *j)
     fxe_lock();
     struct fxe_training *t = j->o->training;
     t->runs = false;
-    if (!j->asked && !j->gone && !j->within)
+    if (!j->asked && !j->gone && !j->dropped && !j->within)
         snprintf(t->why, sizeof t->why, "%s", why);
     fxe_unlock();
     fxs_log(FXS_WARN, "engine", "event=training-failed description=\"%s\" why=\"%s\"",

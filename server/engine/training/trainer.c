@@ -62,15 +62,16 @@ static struct fxe_obj *next_due(void)
     return o;
 }
 
-/* Vectors may have been added during a training that failed because of what it was asked for with.
- */
+/* Vectors may have been added during a training that failed because of what it was asked for with,
+ * or the index may have been dropped, and read from disk again before the training had ended. */
 static void look_again(struct fxe_obj *o)
 {
     struct fxe_req *hold = fxe_hold_object(o);
     if (!hold)
         return;
     fxe_lock();
-    fxe_training_look(o);
+    if (o->named || o->naliases) /* else nobody can use it any more */
+        fxe_training_look(o);
     fxe_unlock();
     fxe_hold_end(hold);
 }
@@ -85,12 +86,11 @@ static void *run(void *arg)
     for (;;) {
         struct fxe_obj *o = next_due(), *doomed = NULL;
         struct fxe_req *asked = o->training->asked;
-        bool was_asked = asked != NULL;
         o->training->asked = NULL;
         fxe_unlock();
         fxe_wide_set_width(width);
         bool later = fxe_training_run(o, asked);
-        if (was_asked && o->training)
+        if (o->training)
             look_again(o);
         fxe_lock();
         if (o->training && (later || o->training->asked))

@@ -2,6 +2,7 @@
 #include "server/engine/training/training.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "server/engine/catalogue/catalogue.h"
@@ -159,8 +160,39 @@ bool fxe_training_is(const struct fxe_operation *op)
     return op == &ask_operation;
 }
 
+/* Are these parameters of FAISS's ParameterSpace, such as "nprobe", or several as in
+ * "nprobe=8,ht=2", nothing but nprobe? */
+static bool only_nprobe(const char *text, size_t n)
+{
+    static const char name[] = "nprobe";
+    size_t len = sizeof name - 1, word = 0;
+    for (size_t i = 0; i < n; i += word ? word : 1) {
+        for (word = 0; i + word < n && text[i + word] != ' ' && text[i + word] != ',';)
+            word++;
+        if (word > 0 && (word < len || memcmp(text + i, name, len) != 0 ||
+                         (word > len && text[i + len] != '=')))
+            return false;
+    }
+    return true;
+}
+
+static int prepare_set(struct fxe_req *r)
+{
+    const msgpack_object *a = fxe_call_arg(r, 2);
+    if (!fxe_training_of(r->obj[1]) || a->type != MSGPACK_OBJECT_STR ||
+        only_nprobe(a->via.str.ptr, a->via.str.size))
+        return 0;
+    return fxe_fail(r, "argument",
+                    "%s: '%.*s' can be set when the index has been trained, and it waits for that; "
+                    "until then only nprobe can be set",
+                    r->operation->name[0] ? r->operation->name : r->fn->name,
+                    a->via.str.size > 60 ? 60 : (int)a->via.str.size, a->via.str.ptr);
+}
+
 int fxe_training_prepare(struct fxe_req *r)
 {
+    if (fxe_act_of(r->op) == FXE_ACT_set)
+        return prepare_set(r);
     if (!fxe_training_of(r->obj[0]))
         return 0;
     if (r->fn->act == FX_ACT_direct_map)

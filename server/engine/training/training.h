@@ -75,7 +75,8 @@ bool fxe_training_has_failed(const struct fxe_obj *o);
 /* The functions below: the caller holds engine.lock. */
 
 /* A faiss_Index_train of an index that waits becomes a request to the thread.  Returns 0, or -1
- * with the reply set if the call cannot be made before it has been trained. */
+ * with the reply set if the call cannot be made before it has been trained: of what it sets, only
+ * nprobe goes on to the trained index. */
 int fxe_training_prepare(struct fxe_req *r);
 /* The same of a request for training without vectors, whatever the index is. */
 void fxe_training_ask(struct fxe_req *r);
