@@ -22,6 +22,7 @@ enum { NB = 20000, EACH = 12, MAX_THREADS = 64, MAX_K = 120, MANY = 151 };
 static struct {
     FaissIndex *index;
     const float *xb;
+    size_t n; /* vectors in the index */
     int d, k;
 } job;
 
@@ -56,7 +57,7 @@ static void *search(void *arg)
     for (uint64_t i = 0; i < EACH; i++) {
         struct found *f = &t->found[i];
         f->k = job.k - (job.k > 1 && t->number % 3 == 0); /* not all use the same k */
-        memcpy(x, job.xb + (t->number * 977 + i * 131) % NB * (size_t)job.d,
+        memcpy(x, job.xb + (t->number * 977 + i * 131) % job.n * (size_t)job.d,
                (size_t)job.d * sizeof *x);
         if (i % 2)
             x[i] += 0.125f;
@@ -119,6 +120,7 @@ static void run_ivf(void)
     }
     faiss_IndexIVF_set_nprobe(faiss_IndexIVF_cast(job.index), NLIST);
     job.xb = xb;
+    job.n = NB;
     job.d = D;
     job.k = 10;
     printf("IVF16,Flat %016llx\n", (unsigned long long)search_several());
@@ -126,21 +128,11 @@ static void run_ivf(void)
     free(xb);
 }
 
-static void run(int d, FaissMetricType metric, int k, int nthreads)
+/* Searches from many threads.  Returns a checksum of all results. */
+static uint64_t search_from_threads(int nthreads)
 {
     static struct thread threads[MAX_THREADS];
     uint64_t all = 0;
-    float *xb = random_vectors(d);
-    for (size_t i = 1; xb && i < NB; i += 2)
-        memcpy(xb + i * (size_t)d, xb + i / 7 * (size_t)d, (size_t)d * sizeof *xb);
-    if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
-        faiss_Index_add(job.index, NB, xb) != 0) {
-        fprintf(stderr, "%s\n", faiss_get_last_error());
-        exit(1);
-    }
-    job.xb = xb;
-    job.d = d;
-    job.k = k;
     for (int i = 0; i < nthreads; i++) {
         memset(&threads[i], 0, sizeof threads[i]);
         threads[i].number = (uint64_t)i;
@@ -152,9 +144,51 @@ static void run(int d, FaissMetricType metric, int k, int nthreads)
         if (results)
             fwrite(threads[i].found, sizeof threads[i].found, 1, results);
     }
-    printf("d=%d metric=%d k=%d %016llx %016llx", d, (int)metric, k, (unsigned long long)all,
+    return all;
+}
+
+static void run(int d, FaissMetricType metric, int k, int nthreads)
+{
+    float *xb = random_vectors(d);
+    for (size_t i = 1; xb && i < NB; i += 2)
+        memcpy(xb + i * (size_t)d, xb + i / 7 * (size_t)d, (size_t)d * sizeof *xb);
+    if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
+        faiss_Index_add(job.index, NB, xb) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    job.xb = xb;
+    job.n = NB;
+    job.d = d;
+    job.k = k;
+    printf("d=%d metric=%d k=%d %016llx %016llx", d, (int)metric, k,
+           (unsigned long long)search_from_threads(nthreads),
            (unsigned long long)search_many(MANY));
     printf(" %016llx\n", (unsigned long long)search_several());
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
+/* This class is derived from IndexFlat, but keeps the vectors of a batch of 512 in another order.
+ */
+static void run_panorama(int nthreads)
+{
+    enum { D = 64, N = 32 * 512 };
+    float *xb = random_vectors(D);
+    if (!xb || faiss_index_factory(&job.index, D, "FlatL2Panorama4", METRIC_L2) != 0) {
+        printf("no FlatL2Panorama4\n");
+        free(xb);
+        return;
+    }
+    if (faiss_Index_add(job.index, N, xb) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    job.xb = xb;
+    job.n = N;
+    job.d = D;
+    job.k = 10;
+    printf("FlatL2Panorama4 %016llx\n", (unsigned long long)search_from_threads(nthreads));
     faiss_Index_free(job.index);
     free(xb);
 }
@@ -169,6 +203,7 @@ static void run_all(int threads)
                 threads);
     run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS runs each search */
     run_ivf();
+    run_panorama(threads);
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

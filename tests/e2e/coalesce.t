@@ -5,7 +5,7 @@
 . tests/e2e/lib.sh
 
 coalesce=$BUILD/tests/e2e/coalesce
-one='env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1'
+one='env LD_LIBRARY_PATH="${FAISS_C%/*}" OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1'
 
 ok "runs in process" sh -c "$one '$coalesce' 1 >/dev/null && $one '$coalesce' 24 '$TMP/results' >'$TMP/direct'"
 start_server --threads 1

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/guard/check_args.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
@@ -16,8 +17,8 @@ int fxe_is_flat(struct fxe_obj *o)
     int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
     if (!known) {
         FaissMetricType metric = fxe_api()->Index_metric_type(o->ptr);
-        int yes = fxe_api()->IndexFlat_cast && fxe_api()->IndexFlat_cast(o->ptr) &&
-                  fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexFlat1D_cast(o->ptr) &&
+        int yes = fxe_is_plain_flat(o->ptr) && fxe_api()->IndexFlat1D_cast &&
+                  !fxe_api()->IndexFlat1D_cast(o->ptr) &&
                   (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
         known = yes ? 1 : 2;
         __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
