@@ -6,8 +6,10 @@
  * others and half of the queries are vectors of the index, so that there are ties.
  *
  *   coalesce THREADS [FILE]        also write the results to FILE
+ *   coalesce wide                  find vectors with more threads than queries for each
  *   coalesce compare FILE FILE     check that two files are equal except for rounding
  */
+#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -97,11 +99,11 @@ static uint64_t search_several(void)
     return sum;
 }
 
-static float *random_vectors(int d)
+static float *random_vectors(size_t n, int d)
 {
     uint32_t s = 1;
-    float *xb = malloc((size_t)NB * (size_t)d * sizeof *xb);
-    for (size_t i = 0; xb && i < (size_t)NB * (size_t)d; i++) {
+    float *xb = malloc(n * (size_t)d * sizeof *xb);
+    for (size_t i = 0; xb && i < n * (size_t)d; i++) {
         s = s * 1664525u + 1013904223u;
         xb[i] = (float)(s >> 16) / 65536;
     }
@@ -112,7 +114,7 @@ static float *random_vectors(int d)
 static void run_ivf(void)
 {
     enum { D = 32, NLIST = 16 };
-    float *xb = random_vectors(D);
+    float *xb = random_vectors(NB, D);
     if (!xb || faiss_index_factory(&job.index, D, "IVF16,Flat", METRIC_L2) != 0 ||
         faiss_Index_train(job.index, NB, xb) != 0 || faiss_Index_add(job.index, NB, xb) != 0) {
         fprintf(stderr, "%s\n", faiss_get_last_error());
@@ -149,7 +151,7 @@ static uint64_t search_from_threads(int nthreads)
 
 static void run(int d, FaissMetricType metric, int k, int nthreads)
 {
-    float *xb = random_vectors(d);
+    float *xb = random_vectors(NB, d);
     for (size_t i = 1; xb && i < NB; i += 2)
         memcpy(xb + i * (size_t)d, xb + i / 7 * (size_t)d, (size_t)d * sizeof *xb);
     if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
@@ -174,7 +176,7 @@ static void run(int d, FaissMetricType metric, int k, int nthreads)
 static void run_panorama(int nthreads)
 {
     enum { D = 64, N = 32 * 512 };
-    float *xb = random_vectors(D);
+    float *xb = random_vectors(NB, D);
     if (!xb || faiss_index_factory(&job.index, D, "FlatL2Panorama4", METRIC_L2) != 0) {
         printf("no FlatL2Panorama4\n");
         free(xb);
@@ -189,6 +191,31 @@ static void run_panorama(int nthreads)
     job.d = D;
     job.k = 10;
     printf("FlatL2Panorama4 %016llx\n", (unsigned long long)search_from_threads(nthreads));
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
+/* Many threads, so that there are fewer queries for each than threads: each vector finds itself. */
+static void run_wide(void)
+{
+    enum { D = 64, N = 70000, NQ = 100, THREADS = 64 };
+    static float dis[NQ];
+    static idx_t ids[NQ];
+    int found = 0;
+    __typeof__(&faiss_set_omp_threads) set = NULL;
+    *(void **)&set = dlsym(RTLD_DEFAULT, "faiss_set_omp_threads"); /* only forks of FAISS have it */
+    float *xb = random_vectors(N, D);
+    if (set)
+        set(THREADS);
+    if (!xb || faiss_index_factory(&job.index, D, "Flat", METRIC_L2) != 0 ||
+        faiss_Index_add(job.index, N, xb) != 0 ||
+        faiss_Index_search(job.index, NQ, xb + (size_t)(N - NQ) * D, 1, dis, ids) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    for (int i = 0; i < NQ; i++)
+        found += ids[i] == N - NQ + i;
+    printf("%d of %d found\n", found, NQ);
     faiss_Index_free(job.index);
     free(xb);
 }
@@ -232,6 +259,8 @@ int main(int argc, char **argv)
         FILE *a = fopen(argv[2], "rb"), *b = fopen(argv[3], "rb");
         return !a || !b || compare(a, b);
     }
+    if (argc == 2 && strcmp(argv[1], "wide") == 0)
+        return run_wide(), 0;
     int threads = argc > 1 ? atoi(argv[1]) : 8;
     if (argc > 2)
         results = fopen(argv[2], "wb");

@@ -22,6 +22,7 @@ start_server --threads 3
 remote "$coalesce" 24 >"$TMP/three"
 same "three workers: results are equal bit by bit" "$TMP/direct" "$TMP/three"
 ok "idle workers helped with calls of several queries" [ "$(stat_of helped_queries)" -gt 0 ]
+is "with more threads than queries for each, all vectors are searched" "$(remote "$coalesce" wide)" "100 of 100 found"
 start_server --threads 1 --coalesce off
 remote "$coalesce" 24 >"$TMP/off"
 same "--coalesce=off: results are equal bit by bit" "$TMP/direct" "$TMP/off"

@@ -91,6 +91,9 @@ static void search_parts(void *arg)
 {
     struct split_search *s = arg;
     size_t step = (size_t)omp.num_threads();
+    /* FAISS v1.15 divides the vectors among omp_get_max_threads() threads if the queries are fewer,
+     * and relies on getting them; but here it gets one, and would leave out all other shares. */
+    fxe_engine.omp_set_num_threads(1);
     for (size_t p = (size_t)omp.thread_num(); p < s->parts; p += step)
         search_part(s, cut(s, p), cut(s, p + 1));
 }
@@ -165,9 +168,12 @@ int fxe_split_search(struct fxe_req *r)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
     int cores = fxe_wide_width();
-    if (!omp.parallel || cores < 2 || !(r->fn->flags & FX_QUERIES) || r->lane != FXE_WIDE ||
-        r->v[N].i < 2 * PART || r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
+    if (!omp.parallel || !fxe_engine.omp_set_num_threads || cores < 2 ||
+        !(r->fn->flags & FX_QUERIES) || r->lane != FXE_WIDE || r->v[N].i < 2 * PART ||
+        r->v[K].i < 1 || !fxe_is_flat(r->obj[INDEX]))
         return 0;
+    if (since(14) && r->v[N].i < cores)
+        return 0; /* FAISS may divide the vectors among the cores, which gives other bits */
     struct split_search s = {.index = r->v[INDEX].p,
                              .n = (size_t)r->v[N].i,
                              .d = (size_t)api->Index_d(r->v[INDEX].p),
