@@ -195,6 +195,24 @@ static void run_panorama(int nthreads)
     free(xb);
 }
 
+/* FAISS uses BLAS for the whole, but perhaps not for a part. */
+static void run_large(int d, FaissMetricType metric, idx_t queries)
+{
+    float *xb = random_vectors(NB, d);
+    if (!xb || faiss_index_factory(&job.index, d, "Flat", metric) != 0 ||
+        faiss_Index_add(job.index, NB / 4, xb) != 0) {
+        fprintf(stderr, "%s\n", faiss_get_last_error());
+        exit(1);
+    }
+    job.xb = xb;
+    job.d = d;
+    job.k = 10;
+    printf("d=%d metric=%d n=%d %016llx\n", d, (int)metric, (int)queries,
+           (unsigned long long)search_many(queries));
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
 /* Many threads, so that there are fewer queries for each than threads: each vector finds itself. */
 static void run_wide(void)
 {
@@ -231,6 +249,9 @@ static void run_all(int threads)
     run(20, METRIC_L2, 10, threads); /* not a multiple of 8: FAISS runs each search */
     run_ivf();
     run_panorama(threads);
+    run_large(128, METRIC_L2, 2000);
+    run_large(512, METRIC_INNER_PRODUCT, 500);
+    run_large(512, METRIC_L2, 1000);
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

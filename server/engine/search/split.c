@@ -17,8 +17,8 @@ enum {
     WORTH = 1 << 22, /* least multiplications of a part */
     MAX_D = 4096,
     TRY_N = 1100, /* vectors: more than one of FAISS's blocks */
-    TRY_Q = 143,
-    TRY_K = 10
+    TRY_K = 10,
+    TRY_MAX = 1 << 20 /* floats of queries */
 };
 
 /* GCC's OpenMP runtime has these, and so has LLVM's, for code compiled by GCC. */
@@ -100,61 +100,85 @@ static void search_parts(void *arg)
 
 /* --- do parts give the same bits? --- */
 
-static int same(struct split_search *whole)
+/* Searches for the queries whole and in two parts of at least `least` queries each. */
+static int same(struct split_search *whole, size_t least)
 {
-    float dis[TRY_Q * TRY_K];
-    idx_t ids[TRY_Q * TRY_K];
+    size_t size = whole->n * whole->k;
     struct split_search parts = *whole;
-    parts.distances = dis;
-    parts.labels = ids;
-    search_part(whole, 0, TRY_Q);
-    for (size_t at = PART; at < TRY_Q; at += PART) {
+    parts.distances = malloc(size * sizeof *parts.distances);
+    parts.labels = malloc(size * sizeof *parts.labels);
+    int rc = parts.distances && parts.labels;
+    if (rc)
+        search_part(whole, 0, whole->n);
+    for (size_t at = least; rc && at + least <= whole->n; at += least) {
         search_part(&parts, 0, at);
-        search_part(&parts, at, TRY_Q);
-        if (memcmp(dis, whole->distances, sizeof dis) != 0 ||
-            memcmp(ids, whole->labels, sizeof ids) != 0)
-            return 0;
+        search_part(&parts, at, whole->n);
+        rc = !whole->failed && !parts.failed &&
+             memcmp(parts.distances, whole->distances, size * sizeof *parts.distances) == 0 &&
+             memcmp(parts.labels, whole->labels, size * sizeof *parts.labels) == 0;
     }
-    return !whole->failed && !parts.failed;
-}
-
-static int try_metric(FaissMetricType metric, size_t d)
-{
-    const struct fx_api *api = &fxe_engine.lib.api;
-    FaissIndexFlat *index = NULL;
-    float dis[TRY_Q * TRY_K], *y = malloc((TRY_N + TRY_Q) * d * sizeof *y);
-    idx_t ids[TRY_Q * TRY_K];
-    uint32_t seed = 1;
-    int rc = 0;
-    for (size_t i = 0; y && i < (TRY_N + TRY_Q) * d; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        y[i] = (float)(seed >> 8) / (1 << 23) - 1;
-    }
-    if (y && api->IndexFlat_new_with && api->IndexFlat_new_with(&index, (idx_t)d, metric) == 0 &&
-        api->Index_add(index, TRY_N, y) == 0) {
-        struct split_search whole = {.index = index,
-                                     .n = TRY_Q,
-                                     .d = d,
-                                     .k = TRY_K,
-                                     .x = y + TRY_N * d,
-                                     .distances = dis,
-                                     .labels = ids};
-        rc = same(&whole);
-    }
-    if (index)
-        api->Index_free(index);
-    free(y);
+    free(parts.distances);
+    free(parts.labels);
     return rc;
 }
 
-static int may_be_split(FaissMetricType metric, size_t d)
+static int try_queries(FaissIndex *index, size_t d, size_t k, size_t least)
+{
+    size_t n = 3 * least + PART - 1, size = (TRY_N + n) * d;
+    float *y = malloc(size * sizeof *y), *distances = malloc(n * k * sizeof *distances);
+    idx_t *labels = malloc(n * k * sizeof *labels);
+    uint32_t seed = 1;
+    int rc = 0;
+    for (size_t i = 0; y && i < size; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        y[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    if (y && distances && labels && fxe_engine.lib.api.Index_add(index, TRY_N, y) == 0) {
+        struct split_search whole = {.index = index,
+                                     .n = n,
+                                     .d = d,
+                                     .k = k,
+                                     .x = y + TRY_N * d,
+                                     .distances = distances,
+                                     .labels = labels};
+        rc = same(&whole, least);
+    }
+    free(y);
+    free(distances);
+    free(labels);
+    return rc;
+}
+
+/* Tries the smallest parts for which FAISS uses BLAS: without it, it makes each search alone. */
+static int try_metric(FaissMetricType metric, size_t d, size_t k)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    FaissIndexFlat *index = NULL;
+    size_t least = PART;
+    if (!api->IndexFlat_new_with || api->IndexFlat_new_with(&index, (idx_t)d, metric) != 0)
+        return 0;
+    while (least * d <= TRY_MAX && !fxe_uses_blas(least, index))
+        least += PART;
+    int rc = least * d <= TRY_MAX && try_queries(index, d, k, least);
+    api->Index_free(index);
+    return rc;
+}
+
+static int may_be_split(const struct split_search *s)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static char known[2][MAX_D + 1]; /* 1: yes, 2: no */
-    char *at = &known[metric == METRIC_INNER_PRODUCT][d];
+    static char known[2][2][MAX_D + 1]; /* 1: yes, 2: no */
+    FaissMetricType metric = fxe_api()->Index_metric_type(s->index);
+    char *at = &known[metric == METRIC_INNER_PRODUCT][s->k == 1][s->d];
+    bool blas = fxe_uses_blas(s->n, s->index);
+    for (size_t p = 0; p < s->parts; p++)
+        if (fxe_uses_blas(cut(s, p + 1) - cut(s, p), s->index) != blas)
+            return 0;
+    if (!blas)
+        return 1;
     pthread_mutex_lock(&lock);
     if (!*at)
-        *at = try_metric(metric, d) ? 1 : 2;
+        *at = try_metric(metric, s->d, s->k == 1 ? 1 : TRY_K) ? 1 : 2;
     pthread_mutex_unlock(&lock);
     return *at == 1;
 }
@@ -182,10 +206,8 @@ int fxe_split_search(struct fxe_req *r)
                              .distances = r->v[DISTANCES].p,
                              .labels = r->v[LABELS].p};
     s.parts = s.n / PART < (size_t)cores ? s.n / PART : (size_t)cores;
-    if (s.d > MAX_D || fxe_uses_blas(s.n, s.index) != fxe_uses_blas(s.n / s.parts, s.index) ||
-        !s.x || !s.distances || !s.labels ||
-        s.n / s.parts * s.d * (size_t)api->Index_ntotal(s.index) < WORTH ||
-        !may_be_split(api->Index_metric_type(s.index), s.d))
+    if (s.d > MAX_D || !s.x || !s.distances || !s.labels ||
+        s.n / s.parts * s.d * (size_t)api->Index_ntotal(s.index) < WORTH || !may_be_split(&s))
         return 0;
     omp.parallel(search_parts, &s, (unsigned)s.parts, 0);
     r->v[RESULT].i = 0;
