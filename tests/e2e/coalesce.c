@@ -195,6 +195,14 @@ static void run_panorama(int nthreads)
     free(xb);
 }
 
+static void change_setting(const char *name, int value)
+{
+    void (*set)(int) = NULL;
+    *(void **)&set = dlsym(RTLD_DEFAULT, name); /* not all releases have it */
+    if (set)
+        set(value);
+}
+
 /* FAISS uses BLAS for the whole, but perhaps not for a part. */
 static void run_large(int d, FaissMetricType metric, idx_t queries)
 {
@@ -252,6 +260,12 @@ static void run_all(int threads)
     run_large(128, METRIC_L2, 2000);
     run_large(512, METRIC_INNER_PRODUCT, 500);
     run_large(512, METRIC_L2, 1000);
+    run_large(64, METRIC_L2, 10007); /* more than the 4096 that FAISS gives to BLAS at a time */
+    run_large(64, METRIC_L2, 8193);  /* the last one is alone */
+    change_setting("faiss_set_distance_compute_blas_query_bs", 33);
+    run_large(128, METRIC_L2, 1981);
+    run_large(512, METRIC_INNER_PRODUCT, 529);
+    change_setting("faiss_set_distance_compute_blas_query_bs", 4096);
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

@@ -18,7 +18,8 @@ enum {
     MAX_D = 4096,
     TRY_N = 1100, /* vectors: more than one of FAISS's blocks */
     TRY_K = 10,
-    TRY_MAX = 1 << 20 /* floats of queries */
+    TRY_MAX = 1 << 20, /* floats of queries */
+    LEAST_STEP = 8
 };
 
 /* GCC's OpenMP runtime has these, and so has LLVM's, for code compiled by GCC. */
@@ -100,8 +101,8 @@ static void search_parts(void *arg)
 
 /* --- do parts give the same bits? --- */
 
-/* Searches for the queries whole and in two parts of at least `least` queries each. */
-static int same(struct split_search *whole, size_t least)
+/* Searches for the queries whole and in two parts, cut at some multiples of `step`. */
+static int same(struct split_search *whole, size_t least, size_t step)
 {
     size_t size = whole->n * whole->k;
     struct split_search parts = *whole;
@@ -110,7 +111,7 @@ static int same(struct split_search *whole, size_t least)
     int rc = parts.distances && parts.labels;
     if (rc)
         search_part(whole, 0, whole->n);
-    for (size_t at = least; rc && at + least <= whole->n; at += least) {
+    for (size_t at = least; rc && at <= least + PART; at += step) {
         search_part(&parts, 0, at);
         search_part(&parts, at, whole->n);
         rc = !whole->failed && !parts.failed &&
@@ -122,9 +123,9 @@ static int same(struct split_search *whole, size_t least)
     return rc;
 }
 
-static int try_queries(FaissIndex *index, size_t d, size_t k, size_t least)
+static int try_queries(FaissIndex *index, size_t d, size_t k, size_t least, size_t step)
 {
-    size_t n = 3 * least + PART - 1, size = (TRY_N + n) * d;
+    size_t n = 2 * (least + PART) - 1, size = (TRY_N + n) * d;
     float *y = malloc(size * sizeof *y), *distances = malloc(n * k * sizeof *distances);
     idx_t *labels = malloc(n * k * sizeof *labels);
     uint32_t seed = 1;
@@ -141,7 +142,7 @@ static int try_queries(FaissIndex *index, size_t d, size_t k, size_t least)
                                      .x = y + TRY_N * d,
                                      .distances = distances,
                                      .labels = labels};
-        rc = same(&whole, least);
+        rc = same(&whole, least, step);
     }
     free(y);
     free(distances);
@@ -149,8 +150,9 @@ static int try_queries(FaissIndex *index, size_t d, size_t k, size_t least)
     return rc;
 }
 
-/* Tries the smallest parts for which FAISS uses BLAS: without it, it makes each search alone. */
-static int try_metric(FaissMetricType metric, size_t d, size_t k)
+/* Tries about the smallest parts for which FAISS uses BLAS: without it, it makes each search alone.
+ */
+static int try_metric(FaissMetricType metric, size_t d, size_t k, size_t step)
 {
     const struct fx_api *api = &fxe_engine.lib.api;
     FaissIndexFlat *index = NULL;
@@ -159,28 +161,76 @@ static int try_metric(FaissMetricType metric, size_t d, size_t k)
         return 0;
     while (least * d <= TRY_MAX && !fxe_uses_blas(least, index))
         least += PART;
-    int rc = least * d <= TRY_MAX && try_queries(index, d, k, least);
+    int rc = least * d <= TRY_MAX && try_queries(index, d, k, least, step);
     api->Index_free(index);
     return rc;
+}
+
+/* FAISS's settings for searches with BLAS. */
+struct settings {
+    int threshold, query_bs, database_bs;
+};
+
+static struct settings get_settings(void)
+{
+    const struct fx_api *api = fxe_api();
+    struct settings s = {0, 4096, 0}; /* the older releases' block of queries */
+    if (api->get_distance_compute_blas_threshold)
+        s.threshold = api->get_distance_compute_blas_threshold();
+    if (api->get_distance_compute_blas_query_bs)
+        s.query_bs = api->get_distance_compute_blas_query_bs();
+    if (api->get_distance_compute_blas_database_bs)
+        s.database_bs = api->get_distance_compute_blas_database_bs();
+    return s;
+}
+
+/* Returns what divides both the first queries of all parts, and those of the blocks that FAISS
+ * gives to BLAS.  Dividing a search moves the blocks' ends. */
+static size_t step_of(const struct split_search *s, size_t query_bs)
+{
+    size_t step = PART, rest = query_bs % PART;
+    while (s->n > query_bs && rest) {
+        size_t next = step % rest;
+        step = rest;
+        rest = next;
+    }
+    return step;
+}
+
+/* Does FAISS give BLAS a last block of few queries?  BLAS may compute it in another way. */
+static bool ends_in_few(size_t n, size_t query_bs)
+{
+    return n > query_bs && n % query_bs != 0 && n % query_bs < PART;
 }
 
 static int may_be_split(const struct split_search *s)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static char known[2][2][MAX_D + 1]; /* 1: yes, 2: no */
+    static char known[2][2][2][MAX_D + 1]; /* 1: yes, 2: no */
+    static struct settings before;
+    struct settings now = get_settings();
     FaissMetricType metric = fxe_api()->Index_metric_type(s->index);
-    char *at = &known[metric == METRIC_INNER_PRODUCT][s->k == 1][s->d];
     bool blas = fxe_uses_blas(s->n, s->index);
-    for (size_t p = 0; p < s->parts; p++)
-        if (fxe_uses_blas(cut(s, p + 1) - cut(s, p), s->index) != blas)
+    size_t query_bs = now.query_bs > 0 ? (size_t)now.query_bs : 1, step = step_of(s, query_bs);
+    for (size_t p = 0; p < s->parts; p++) {
+        size_t n = cut(s, p + 1) - cut(s, p);
+        if (fxe_uses_blas(n, s->index) != blas || (blas && ends_in_few(n, query_bs)))
             return 0;
+    }
     if (!blas)
         return 1;
+    if (step < LEAST_STEP || ends_in_few(s->n, query_bs))
+        return 0;
     pthread_mutex_lock(&lock);
+    if (memcmp(&before, &now, sizeof now) != 0)
+        memset(known, 0, sizeof known);
+    before = now;
+    char *at = &known[metric == METRIC_INNER_PRODUCT][s->k == 1][step == PART][s->d];
     if (!*at)
-        *at = try_metric(metric, s->d, s->k == 1 ? 1 : TRY_K) ? 1 : 2;
+        *at = try_metric(metric, s->d, s->k == 1 ? 1 : TRY_K, step) ? 1 : 2;
+    int may = *at == 1;
     pthread_mutex_unlock(&lock);
-    return *at == 1;
+    return may;
 }
 
 /* --- the search --- */
