@@ -266,6 +266,13 @@ static void run_all(int threads)
     run_large(128, METRIC_L2, 1981);
     run_large(512, METRIC_INNER_PRODUCT, 529);
     change_setting("faiss_set_distance_compute_blas_query_bs", 4096);
+    change_setting("faiss_set_distance_compute_min_k_reservoir", 5);
+    run(40, METRIC_L2, 4, threads); /* a dimension that no search has had */
+    change_setting("faiss_set_distance_compute_min_k_reservoir", 100);
+    run(40, METRIC_L2, 10, threads);
+    change_setting("faiss_set_distance_compute_blas_threshold", 1);
+    run(64, METRIC_L2, 10, threads);
+    run(64, METRIC_INNER_PRODUCT, 10, threads);
 }
 
 /* Compares the results of two runs.  Distances are differences of norms of up to 140, hence the

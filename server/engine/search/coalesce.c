@@ -8,6 +8,7 @@
 #include "server/engine/run/stats.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
+#include "server/engine/search/split.h"
 
 /* Parameter numbers of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
@@ -54,6 +55,7 @@ static int flat(struct fxe_req **b, int n)
     size_t d = (size_t)fxe_api()->Index_d(index), floats = 0;
     float *xb = NULL;
     if (!fxe_is_flat(b[0]->obj[INDEX]) || !fxe_api()->IndexFlat_xb ||
+        fxe_uses_blas(1, index) || /* with a low threshold: other bits */
         (fxe_api()->get_distance_compute_min_k_reservoir &&
          (int64_t)b[0]->v[K].i >= fxe_api()->get_distance_compute_min_k_reservoir()))
         return -1; /* FAISS then uses a reservoir, which breaks ties differently from a heap */
