@@ -7,6 +7,7 @@
  *
  *   coalesce THREADS [FILE]        also write the results to FILE
  *   coalesce wide                  find vectors with more threads than queries for each
+ *   coalesce ranges                only range searches
  *   coalesce compare FILE FILE     check that two files are equal except for rounding
  */
 #include <dlfcn.h>
@@ -246,6 +247,34 @@ static void run_wide(void)
     free(xb);
 }
 
+/* Range searches of which an engine with little memory makes parts.  One is left over. */
+static void run_ranges(void)
+{
+    enum { D = 32, PART = 48, MOST = 21 };
+    float *xb = random_vectors(NB, D), *distances;
+    idx_t *labels;
+    size_t *lims;
+    if (!xb || faiss_index_factory(&job.index, D, "Flat", METRIC_L2) != 0 ||
+        faiss_Index_add(job.index, NB, xb) != 0)
+        exit(1);
+    for (idx_t n = 2 * PART + 1; n <= MOST * PART + 1; n += PART) {
+        FaissRangeSearchResult *result = NULL;
+        if (faiss_RangeSearchResult_new(&result, n) != 0 ||
+            faiss_Index_range_search(job.index, n, xb, 2, result) != 0) {
+            fprintf(stderr, "%s\n", faiss_get_last_error());
+            exit(1);
+        }
+        faiss_RangeSearchResult_lims(result, &lims);
+        faiss_RangeSearchResult_labels(result, &labels, &distances);
+        uint64_t sum = sum_of(lims, ((size_t)n + 1) * sizeof *lims, 0);
+        printf("ranges n=%d %zu %016llx\n", (int)n, lims[n],
+               (unsigned long long)sum_of(distances, lims[n] * sizeof *distances, sum));
+        faiss_RangeSearchResult_free(result);
+    }
+    faiss_Index_free(job.index);
+    free(xb);
+}
+
 static void run_all(int threads)
 {
     static const int dims[] = {8, 32, 64, 136};
@@ -301,6 +330,8 @@ int main(int argc, char **argv)
         FILE *a = fopen(argv[2], "rb"), *b = fopen(argv[3], "rb");
         return !a || !b || compare(a, b);
     }
+    if (argc == 2 && strcmp(argv[1], "ranges") == 0)
+        return run_ranges(), 0;
     if (argc == 2 && strcmp(argv[1], "wide") == 0)
         return run_wide(), 0;
     int threads = argc > 1 ? atoi(argv[1]) : 8;

@@ -31,6 +31,10 @@ start_server --threads 1 --coalesce fast
 ok "--coalesce=fast: the program runs" remote "$coalesce" 24 "$TMP/fast"
 ok "--coalesce=fast: results are equal except for rounding" "$coalesce" compare "$TMP/results" "$TMP/fast"
 ok "searches were done together" [ "$(stat_of batched_searches)" -gt 0 ]
+ok "range searches in process" sh -c "$one '$coalesce' ranges >'$TMP/direct'"
+start_server --memory 512
+remote "$coalesce" ranges >"$TMP/parts"
+same "range searches in parts: results are equal bit by bit" "$TMP/direct" "$TMP/parts"
 "$BUILD/faissx-server" run --coalesce sometimes 2>"$TMP/err"
 is "an invalid value of --coalesce is refused" $? 1
 like "the message names the value" "$(cat "$TMP/err")" "sometimes"
