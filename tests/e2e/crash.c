@@ -144,6 +144,33 @@ static void selectors(FaissIndex *index)
     F(IDSelector_free)((FaissIDSelector *)batch);
 }
 
+/* The range is within the whole index, but not within its quantizer or shards. */
+static void selectors_of_parts(void)
+{
+    FaissIDSelectorRange *range;
+    FaissSearchParameters *params = NULL;
+    FaissIndexShards *shards;
+    FaissIndex *ivf = full("IVF4,Flat"), *one = full("Flat"), *other = full("Flat");
+    MUST(F(IDSelectorRange_new)(&range, N - 100, N - 50));
+    CODE(ENDS, F(SearchParameters_new)(&params, (FaissIDSelector *)range));
+    CODE(ENDS, F(IndexIVF_search_closest_eligible_centroids)(ivf, 2, x, 3, out, ids, params));
+    MUST(F(IndexShards_new)(&shards, D));
+    MUST(F(IndexShards_add_shard)(shards, one));
+    MUST(F(IndexShards_add_shard)(shards, other));
+    F(IDSelectorRange_free)(range);
+    F(SearchParameters_free)(params);
+    params = NULL;
+    MUST(F(IDSelectorRange_new)(&range, N + 100, N + 150));
+    CODE(ENDS, F(SearchParameters_new)(&params, (FaissIDSelector *)range));
+    CODE(ENDS, F(Index_search_with_params)(shards, 2, x, 3, params, out, ids));
+    F(IDSelectorRange_free)(range);
+    F(SearchParameters_free)(params);
+    F(Index_free)(shards);
+    F(Index_free)(one);
+    F(Index_free)(other);
+    F(Index_free)(ivf);
+}
+
 static void inverted(FaissIndex *index)
 {
     idx_t far[2] = {0, 4}, nowhere[2] = {-2, -1}, all[4] = {0, 1, 2, 3};
@@ -347,6 +374,7 @@ int main(int argc, char **argv)
         F(Index_free)(index);
     }
     cores_of_adding();
+    selectors_of_parts();
     flat();
     lengths();
     binary();

@@ -38,7 +38,7 @@ static int dist_compute(struct fxe_req *r)
     FaissIndex *index = r->v[0].p;
     const idx_t *ids = r->v[2].p;
     size_t n = (size_t)r->v[3].i;
-    if (!IS(IndexFlat, index))
+    if (!fxe_is_plain_flat(index))
         return refuse(r, "the server's FAISS supports this for an IndexFlat only");
     for (size_t i = 0; i < n; i++)
         if (ids[i] >= fxe_api()->Index_ntotal(index))

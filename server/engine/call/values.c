@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/guard/catch.h"
 #include "server/engine/run/request.h"
 
 /* Remembers an object, to free it after the call.  Frees it at once if there are too many. */
@@ -43,12 +44,21 @@ static int get_int(const msgpack_object *o, int64_t *out)
 
 static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
+/* Does the call search another index with the selector, which may have fewer vectors: a quantizer
+ * or a shard? */
+static int is_passed_on(const struct fxe_req *r)
+{
+    return r->op == FX_OP_IndexIVF_search_closest_eligible_centroids ||
+           r->op == FX_OP_Search_closest_eligible_centroids ||
+           strstr(fxe_class_name(r->obj[0]->ptr), "IndexShards");
+}
+
 /* Is the range reversed, or past the index's last vector?  FAISS's brute-force search reads the
  * vectors from imin to imax without checking that they exist or that imin <= imax. */
 static int outside(const struct fxe_req *r, int64_t imin, int64_t imax)
 {
     int64_t ntotal = 0;
-    if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index)
+    if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index && !is_passed_on(r))
         ntotal = fxe_api()->Index_ntotal(r->obj[0]->ptr);
     return (imin > 0 ? imin : 0) > (imax < ntotal ? imax : ntotal);
 }

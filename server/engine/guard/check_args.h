@@ -46,6 +46,10 @@ static inline int since(int minor)
 
 int fxe_is_fast_scan(FaissIndex *index);
 
+/* Whether the index is an IndexFlat that keeps its vectors one after another, and searches them in
+ * IndexFlat's way. */
+int fxe_is_plain_flat(FaissIndex *index);
+
 /* What a call does with the index within another one.  fxe_check_parts: refuses it if FAISS would
  * read beyond one of them, or abort, because the part was changed without the whole; returns 0, or
  * -1 with the reply set. */

@@ -19,6 +19,20 @@ int fxe_is_fast_scan(FaissIndex *index)
     return strstr(fxe_class_name(index), "FastScan") != NULL;
 }
 
+/* IndexFlat1D and IndexFlatPanorama are derived from IndexFlat, so the cast succeeds for them, too.
+ */
+int fxe_is_plain_flat(FaissIndex *index)
+{
+    static const char *const names[] = {"9IndexFlatE", "11IndexFlatL2E", "11IndexFlatIPE"};
+    const char *name = fxe_class_name(index);
+    if (!IS(IndexFlat, index))
+        return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strstr(name, names[i]))
+            return 1;
+    return !fxe_has_classes();
+}
+
 static int is_fast_scan_inside(FaissIndex *index)
 {
     return fxe_is_fast_scan(IS(IndexPreTransform, index) ? fxe_api()->IndexPreTransform_index(index)

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/engine/guard/check_args.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
+#include "server/engine/search/split.h"
 
 /* Parameter numbers of the functions flagged `queries`. */
 enum { INDEX, N, X, K, DISTANCES, LABELS, RESULT };
@@ -16,8 +18,8 @@ int fxe_is_flat(struct fxe_obj *o)
     int known = __atomic_load_n(&o->flat, __ATOMIC_RELAXED);
     if (!known) {
         FaissMetricType metric = fxe_api()->Index_metric_type(o->ptr);
-        int yes = fxe_api()->IndexFlat_cast && fxe_api()->IndexFlat_cast(o->ptr) &&
-                  fxe_api()->IndexFlat1D_cast && !fxe_api()->IndexFlat1D_cast(o->ptr) &&
+        int yes = fxe_is_plain_flat(o->ptr) && fxe_api()->IndexFlat1D_cast &&
+                  !fxe_api()->IndexFlat1D_cast(o->ptr) &&
                   (metric == METRIC_L2 || metric == METRIC_INNER_PRODUCT);
         known = yes ? 1 : 2;
         __atomic_store_n(&o->flat, known, __ATOMIC_RELAXED);
@@ -53,6 +55,7 @@ static int flat(struct fxe_req **b, int n)
     size_t d = (size_t)fxe_api()->Index_d(index), floats = 0;
     float *xb = NULL;
     if (!fxe_is_flat(b[0]->obj[INDEX]) || !fxe_api()->IndexFlat_xb ||
+        fxe_uses_blas(1, index) || /* with a low threshold: other bits */
         (fxe_api()->get_distance_compute_min_k_reservoir &&
          (int64_t)b[0]->v[K].i >= fxe_api()->get_distance_compute_min_k_reservoir()))
         return -1; /* FAISS then uses a reservoir, which breaks ties differently from a heap */

@@ -16,7 +16,7 @@
 
 #include "server/engine/run/request.h"
 
-/* Is it an IndexFlat (not an IndexFlat1D) with metric L2 or inner product? */
+/* Is it an IndexFlat (not of a class derived from it) with metric L2 or inner product? */
 int fxe_is_flat(struct fxe_obj *o);
 
 /* Can `r` be part of a batch?  The caller holds engine.lock. */

@@ -127,6 +127,16 @@ static int part(struct fxe_req *r, struct fxe_found *f, size_t from, size_t n, s
     return rc;
 }
 
+/* Returns how many of the `left` queries to search for next.  The last two parts are of similar
+ * size: FAISS searches for a few queries without BLAS, and gets other bits. */
+static size_t next_part(size_t left, size_t at_once)
+{
+    if (left <= at_once || left >= 2 * at_once || at_once < 2 * PART)
+        return left < at_once ? left : at_once;
+    size_t n = left / 2 / PART * PART;
+    return left - n > at_once ? n + PART : n;
+}
+
 int fxe_far_range(struct fxe_req *r)
 {
     if (r->fn->act != FX_ACT_range)
@@ -150,8 +160,10 @@ int fxe_far_range(struct fxe_req *r)
         fxe_fail(r, "limit", "%s: the server is out of memory", r->fn->name);
         return 1;
     }
-    for (size_t from = 0; from < n && rc == 0 && !r->failed; from += at_once)
-        rc = part(r, f, from, n - from < at_once ? n - from : at_once, size);
+    for (size_t from = 0, next; from < n && rc == 0 && !r->failed; from += next) {
+        next = next_part(n - from, at_once);
+        rc = part(r, f, from, next, size);
+    }
     for (size_t i = n; i < nq; i++)
         f->lims[i + 1] = f->lims[n];
     f->n = nq;

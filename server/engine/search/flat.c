@@ -198,6 +198,14 @@ static const struct fxe_flat_kernel *choose(int metric, size_t d)
     return found;
 }
 
+/* FAISS then uses a reservoir in the trial, which breaks ties differently from a heap. */
+static int has_reservoir(void)
+{
+    const struct fx_api *api = &fxe_engine.lib.api;
+    return api->get_distance_compute_min_k_reservoir &&
+           api->get_distance_compute_min_k_reservoir() <= TRY_K;
+}
+
 static const struct fxe_flat_kernel *kernel_for(int metric, size_t d)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -205,6 +213,8 @@ static const struct fxe_flat_kernel *kernel_for(int metric, size_t d)
     static const struct fxe_flat_kernel *known[2][MAX_D / 8 + 1]; /* NULL: not chosen yet */
     const struct fxe_flat_kernel **at = &known[metric == METRIC_INNER_PRODUCT][d / 8];
     const struct fxe_flat_kernel *kernel = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    if (!kernel && has_reservoir())
+        return NULL;
     if (!kernel) {
         pthread_mutex_lock(&lock);
         kernel = *at;

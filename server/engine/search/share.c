@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "server/engine/guard/catch.h"
+#include "server/engine/guard/check_args.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/run/watch.h"
@@ -138,10 +139,10 @@ static void search_with_helpers(struct fxe_share *s)
 static bool has_flat_quantizer(FaissIndex *index)
 {
     const struct fx_api *api = fxe_api();
-    if (!api->IndexIVFFlat_cast || !api->IndexIVF_quantizer || !api->IndexFlat_cast)
+    if (!api->IndexIVFFlat_cast || !api->IndexIVF_quantizer)
         return false;
     FaissIndexIVF *ivf = api->IndexIVFFlat_cast(index);
-    return ivf && api->IndexFlat_cast(api->IndexIVF_quantizer(ivf));
+    return ivf && fxe_is_plain_flat(api->IndexIVF_quantizer(ivf));
 }
 
 /* Is each query's result the same alone?  Many classes make tables or transform vectors for all
