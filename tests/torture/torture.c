@@ -269,6 +269,21 @@ static void report(const struct driver *d)
            (unsigned long long)n->disordered, did->stuck);
 }
 
+/* A run in which nothing happened has shown nothing. */
+static bool is_idle(const struct driver *d)
+{
+    const struct counts *n = &d->model.n;
+    uint64_t least = (uint64_t)d->seconds * (uint64_t)d->nclients;
+    const char *why = d->did.checks == 0             ? "nothing was checked"
+                      : n->acknowledged < least      ? "too few changes were acknowledged"
+                      : n->acknowledged < n->refused ? "most changes were refused"
+                      : d->always && d->did.given_up > d->nclients ? "clients give up"
+                                                                   : NULL;
+    if (why)
+        printf("FAULT: %s\n", why);
+    return why != NULL;
+}
+
 static void parse(struct driver *d, int argc, char **argv)
 {
     static const struct option options[] = {{"dir", 1, NULL, 'd'},        {"build", 1, NULL, 'b'},
@@ -337,5 +352,5 @@ int main(int argc, char **argv)
         round_of(&d, until);
     stop_server(&d);
     report(&d);
-    return model_faults(&d.model) || d.did.stuck ? 1 : 0;
+    return is_idle(&d) || model_faults(&d.model) || d.did.stuck ? 1 : 0;
 }
