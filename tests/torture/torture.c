@@ -208,6 +208,10 @@ static void check(struct driver *d)
         stop_server(d);
         server_start(d);
         crew_end(d, SIGTERM);
+        if (!d->always) { /* what is looked at has to be on disk: a kill may follow at once */
+            stop_server(d);
+            server_start(d);
+        }
     } else if (d->always) {
         crew_end(d, SIGTERM);
     } else { /* the engine dies alone */
