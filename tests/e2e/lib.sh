@@ -38,8 +38,10 @@ esac
 
 # has NAME: the real library exports the function.
 has() {
-    [ -f "$TMP/names" ] || nm -D --defined-only "$FAISS_C" |
-        sed -n 's/.* [TW] \(faiss_[A-Za-z0-9_]*\)$/\1/p' >"$TMP/names"
+    if [ ! -f "$TMP/names" ]; then
+        nm -D --defined-only "$FAISS_C" | sed -n 's/.* [TW] \(faiss_[A-Za-z0-9_]*\)$/\1/p' >"$TMP/names"
+        grep -qx faiss_Index_search "$TMP/names" || bail "nm does not show the functions of $FAISS_C"
+    fi
     grep -qx "$1" "$TMP/names"
 }
 
@@ -93,9 +95,11 @@ same() {
 
 # need_index DESCRIPTION: ends the test unless this release of FAISS can make such an index.
 need_index() {
-    case $(LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "new 0 $1" 2>/dev/null) in
+    fx_made=$(LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "new 0 $1" 2>&1)
+    case $fx_made in
     *ok) ;;
-    *) skip_all "this FAISS cannot make $1" ;;
+    "new 0 $1: -"*) skip_all "this FAISS cannot make $1" ;;
+    *) bail "the client does not work: $fx_made" ;;
     esac
 }
 skip_all() { echo "1..0 # SKIP $*"; fx_count=skip; exit 0; }
