@@ -406,7 +406,7 @@ check: ## every test, also under ASan and UBSan, and a short fuzz run
 check-unit: $(UNIT) ## the unit tests (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)
 
-check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(TORTURE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## the tests on a real server and a real FAISS
+check-e2e: all $(E2E) $(RAW) $(LIFE) $(CRASH) $(CURVE) $(TORTURE) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS)) ## the tests on a real server and a real FAISS
 	$(RUN_TESTS) $(filter $(BUILD)/tests/e2e/%,$(SCRIPTS))
 
 # The requests for the server are sent to each of two endpoints.

@@ -17,7 +17,8 @@
 #include "server/store/mark.h"
 #include "server/store/stream.h"
 
-static const char database[] = "store.db", new_database[] = "tmp-store.db", lock_file[] = "lock";
+static const char database[] = "store.db", log_file[] = "store.db-wal",
+                  new_database[] = "tmp-store.db", lock_file[] = "lock";
 
 int64_t fxs_now_ms(void)
 {
@@ -177,6 +178,17 @@ static enum fxs_store_rc make_database(struct fxs_store *s, const char *path, ch
     return FXS_STORE_FAILED;
 }
 
+/* Before SQLite reads it: it takes what is in the log for durable. */
+static enum fxs_store_rc settle_log(struct fxs_store *s, char *why)
+{
+    int fd = openat(s->dir, log_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return FXS_STORE_OK; /* there is none, or SQLite says what is wrong with it */
+    enum fxs_store_rc rc = fxs_drop_cached(s, fd, 0, log_file, why);
+    close(fd);
+    return rc;
+}
+
 static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
 {
     struct seen seen = {.s = s};
@@ -192,8 +204,9 @@ static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
     if (!seen.database && (rc = make_database(s, path, why)) != FXS_STORE_OK)
         return rc;
     fxs_mark_open(s);
-    (void)((rc = fxs_mark_verify(s, why)) || (rc = fxs_db_open(&s->writer, path, why)) ||
-           (rc = fxs_db_open(&s->reader, path, why)) || (rc = fxs_stream_recover(s, why)) ||
+    (void)((rc = settle_log(s, why)) || (rc = fxs_mark_verify(s, why)) ||
+           (rc = fxs_db_open(&s->writer, path, why)) || (rc = fxs_db_open(&s->reader, path, why)) ||
+           (rc = fxs_stream_recover(s, why)) ||
            (rc = fxs_db_newest(s->writer, &s->number, &s->next_entry, why)) ||
            (rc = fxs_segment_load(s, why)));
     s->accepted = s->number;

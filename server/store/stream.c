@@ -100,10 +100,8 @@ bool fxs_stream_read_head(struct fxs_store *s, const struct fxs_row *row,
            h.number == row->number && h.offset == row->offset;
 }
 
-/* What a process before has written may not be on disk although it can be read: its sync may have
- * failed.  So it is synced, and then read from the disk. */
-static enum fxs_store_rc drop_cached(struct fxs_store *s, int fd, uint64_t from, const char *name,
-                                     char *why)
+enum fxs_store_rc fxs_drop_cached(struct fxs_store *s, int fd, uint64_t from, const char *name,
+                                  char *why)
 {
     struct stat st;
     if (fstat(fd, &st) == 0 && (uint64_t)st.st_size <= from)
@@ -138,7 +136,7 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
     if (fd < 0)
         return fxs_why(FXS_STORE_DAMAGED, why, "cannot open %s/%s: %s", s->path, name,
                        strerror(errno));
-    rc = drop_cached(s, fd, end->tail, name, why);
+    rc = fxs_drop_cached(s, fd, end->tail, name, why);
     while (rc == FXS_STORE_OK && read_head(fd, end, false, &row, &check) &&
            row.number == ++number) {
         rc = fxs_row_load(s, &row, &b, why);

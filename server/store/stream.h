@@ -32,6 +32,11 @@ static inline uint64_t fxs_stream_end(uint64_t offset, uint64_t size)
     return offset + (size + FXS_SEGMENT_ALIGN - 1) / FXS_SEGMENT_ALIGN * FXS_SEGMENT_ALIGN;
 }
 
+/* What a process before has written may not be on disk although it can be read: its sync may have
+ * failed.  So the file is synced, and what is behind `from` is then read from the disk. */
+enum fxs_store_rc fxs_drop_cached(struct fxs_store *s, int fd, uint64_t from, const char *name,
+                                  char *why);
+
 /* Calls f, unless it is NULL, for each record for which `db` has no row, until f does not return
  * FXS_STORE_OK.  Each is whole, and has the number after the one before.  *end is the end of the
  * stream. */

@@ -74,7 +74,8 @@ float *vectors(size_t n, uint32_t seed);
 
 struct peer {
     int fd;
-    int local; /* over a Unix socket */
+    int local;  /* over a Unix socket */
+    int placed; /* attack_idle: it got its reply */
     uint8_t *in;
     size_t have, at, room;
     int greeted;     /* the server's greeting has been read */

@@ -116,7 +116,7 @@ static const struct {
      "ENDPOINT N: connections that stop at each step of the handshake"},
     {"places", 2, 0, attack_places,
      "ENDPOINT N: N connections without a key: the oldest is closed"},
-    {"idle", 2, 1, attack_idle, "ENDPOINT N [KEY]: N idle connections"},
+    {"idle", 3, 1, attack_idle, "ENDPOINT N LEAST [KEY]: N idle connections, LEAST are made"},
     {"slow", 2, 0, attack_slow, "ENDPOINT KEY: byte by byte"},
     {"cut", 2, 0, attack_cut,
      "ENDPOINT KEY: a valid conversation, cut off after each of its bytes"},

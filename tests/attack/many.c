@@ -111,15 +111,11 @@ int attack_places(char **argv)
 /* --- idle --- */
 
 /* Opens a connection and, with a key, waits for a reply from the engine. */
-static int idle_one(struct peer *p, const char *endpoint, const char *key)
+static int ping_one(struct peer *p, const char *key)
 {
     struct bytes b = {0};
     struct reply r;
     int ok = 0;
-    if (peer_open(p, endpoint) != 0)
-        return 0;
-    if (!key)
-        return 1;
     put_simple(&b, "ping", key, 1);
     if (peer_send(p, &b) == 0 && peer_recv(p, &r, WAIT_MS) == 1) {
         ok = reply_ok(&r);
@@ -129,14 +125,30 @@ static int idle_one(struct peer *p, const char *endpoint, const char *key)
     return ok;
 }
 
+static int idle_one(struct peer *p, const char *endpoint, const char *key)
+{
+    if (peer_open(p, endpoint) != 0)
+        return 0;
+    return key ? ping_one(p, key) : 1;
+}
+
 static int idle_some(const char *endpoint, const char *key, struct peer *peers, int n)
 {
     int ok = 0;
     for (int i = 0; i < n; i++) {
-        ok += idle_one(&peers[i], endpoint, key);
+        ok += peers[i].placed = idle_one(&peers[i], endpoint, key);
         if (key && !ok && i > 100)
             break;
     }
+    return ok;
+}
+
+/* How many have a place at the engine still, of those that had one. */
+static int idle_again(const char *key, struct peer *peers, int n)
+{
+    int ok = 0;
+    for (int i = 0; i < n; i++)
+        ok += peers[i].placed && ping_one(&peers[i], key);
     return ok;
 }
 
@@ -144,7 +156,8 @@ static int idle_some(const char *endpoint, const char *key, struct peer *peers, 
 int attack_idle(char **argv)
 {
     enum { EACH = 8000, CHILDREN = 16 };
-    int n = atoi(argv[1]), children = 0, up[2], down[2], sum = 0;
+    int n = atoi(argv[1]), least = atoi(argv[2]), children = 0, up[2], down[2], sum = 0, status;
+    const char *key = argv[3];
     if (pipe(up) != 0 || pipe(down) != 0)
         die("pipe: %s", strerror(errno));
     for (int first = 0; first < n && children < CHILDREN; first += EACH, children++) {
@@ -153,13 +166,13 @@ int attack_idle(char **argv)
             continue;
         close(down[1]);
         struct peer *peers = calloc((size_t)some, sizeof *peers);
-        int ok = idle_some(argv[0], argv[2], peers, some);
+        int ok = idle_some(argv[0], key, peers, some);
         char c;
         if (write(up[1], &ok, sizeof ok) != sizeof ok)
             _exit(1);
         while (read(down[0], &c, 1) > 0)
             ;
-        _exit(0); /* closes them all */
+        _exit(key && idle_again(key, peers, some) != ok); /* closes them all */
     }
     for (int i = 0; i < children; i++) {
         int ok = 0;
@@ -167,9 +180,12 @@ int attack_idle(char **argv)
             sum += ok;
     }
     printf("idle %d of %d\n", sum, n);
+    if (sum < least)
+        fault("only %d of %d", sum, least);
     hold();
     close(down[1]);
-    while (wait(NULL) > 0)
-        ;
+    while (wait(&status) > 0)
+        if (status != 0)
+            fault("connections with a key were closed");
     return 0;
 }

@@ -147,12 +147,13 @@ int attack_huge(char **argv)
 int attack_announce(char **argv)
 {
     int n = atoi(argv[1]), open = 0;
+    const char *key = argv[2];
     struct peer *peers = calloc((size_t)n, sizeof *peers);
     uint8_t token[TOKEN], some[32] = "";
     for (int i = 0; i < n; i++) {
         struct bytes b = {0}, h = {0};
-        open_with(&peers[i], argv[0], argv[2], token);
-        if (argv[2]) {
+        open_with(&peers[i], argv[0], key, token);
+        if (key) {
             h = call_header("faiss_Index_ntotal", token, 9, 1);
             mp_uint(&h, 1);
         } else {
@@ -167,6 +168,8 @@ int attack_announce(char **argv)
         bytes_free(&h);
     }
     printf("announced %d times\n", open);
+    if (open < n)
+        fault("%d could not be sent", n - open);
     hold();
     for (int i = 0; i < n; i++)
         peer_close(&peers[i]);

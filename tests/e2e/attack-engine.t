@@ -18,7 +18,7 @@ for AT in "$TCP" "$IPC"; do
     is "$on: they are ended" "$(grep -c ' closed ' "$TMP/attack.out")" 8
     under "$on: frames of 2^60 bytes" $FRONT_MIB 32 attack huge "$AT" key-a
     under "$on: 250 times 8 MiB announced" $FRONT_MIB 32 attack announce "$AT" 250 key-a
-    HOLD=2 under "$on: 5000 idle connections" $FRONT_MIB 80 attack idle "$AT" 5000 key-a
+    HOLD=2 under "$on: 5000 idle connections" $FRONT_MIB 80 attack idle "$AT" 5000 5000 key-a
     # Each has one result in transit and one more in its queue; and each lane of wide work has a
     # buffer of OpenBLAS, most of which is never touched.
     ENGINE_DATA=1800 under "$on: 32 strangers that do not read" $FRONT_MIB 400 attack strangers "$AT" key-a 32

@@ -22,7 +22,7 @@ for AT in "$TCP" "$IPC"; do
     under "$on: first messages without a key" $FRONT_MIB 16 attack keyless "$AT" key-a
     under "$on: first messages that are too large" $FRONT_MIB 16 attack first "$AT" key-a
     under "$on: openings that are refused" $FRONT_MIB 16 attack refused "$AT"
-    HOLD=3 under "$on: 20000 that shook hands" $FRONT_MIB 16 attack idle "$AT" 20000
+    HOLD=3 under "$on: 20000 that shook hands" $FRONT_MIB 16 attack idle "$AT" 20000 20000
 done
 
 # Attacks that end with the front's deadline take ten seconds: run them on both endpoints at once.

@@ -14,16 +14,16 @@ start_tenants --max-unauthenticated 64
 for AT in "$TCP" "$IPC"; do
     ok "${AT%%:*}: the oldest connection without a key is closed" attack places "$AT" 64
 done
-background idle attack idle "$TCP" 1000
-said idle holding
+background idle attack idle "$TCP" 1000 1000
+said idle holding || bail "no connections"
 ok "no more than 64 connections without a key are open" at_most "$(descriptors "$FRONT")" 100
 ok "a client with a key is served nevertheless" attack requests "$TCP" key-b 10 </dev/null
-ended idle
+ok "each got its place" ended idle
 # A connection with a key does not count for --max-unauthenticated.
-background idle attack idle "$TCP" 200 key-a
-said idle 'idle 200 of 200'
+background idle attack idle "$TCP" 200 200 key-a
+said idle holding || bail "no connections"
 ok "a connection with a key does not count for the limit" attack requests "$TCP" key-b 10 </dev/null
-ended idle
+ok "they are all still connected" ended idle
 ok "the server stops" stop_server
 
 # An engine that takes 2 seconds to start: clients that wait for it have shown their keys.
@@ -57,15 +57,15 @@ for AT in "$TCP" "$IPC"; do
         name="${AT%%:*}: descriptors${key:+ of the engine} exhausted"
         baseline
         background beta attack victim "$AT" key-b
-        said beta working
+        said beta working || bail "no victim"
         kill -STOP $(tree "$PID_beta")
         # Connections without a key are closed after 10 seconds: measure before that.
-        background idle attack idle "$AT" 400 $key
-        said idle holding
+        background idle attack idle "$AT" 400 100 $key
+        said idle holding || bail "no connections"
         used=$(attack cpu 3 "$FRONT" "$ALPHA")
         ok "$name: no process spins" at_most "$used" 500
         kill -CONT $(tree "$PID_beta")
-        ended idle
+        ok "$name: those that had a place keep it" ended idle
         ok "$name: a client is served when there is room again" attack requests "$AT" key-b 10 </dev/null
         ok "$name: so is another client of the same tenant" attack requests "$AT" key-a 10 </dev/null
         ended beta
@@ -88,11 +88,11 @@ for AT in tcp ipc; do
     start_tenants --memory 600
     [ $AT = tcp ] && AT=$TCP || AT=$IPC
     background idle attack announce "$AT" 250 key-a
-    said idle holding
+    said idle holding || bail "no connections"
     is "${AT%%:*}: announcing 8 MiB does not allocate them" \
         "$(SERVER=$AT FAISSX_API_KEY=key-a client 'new 0 Flat' 'add 0 2000000' 'total 0' | tail -1)" \
         "total 0: 2000000"
-    ended idle
+    ok "${AT%%:*}: all were announced" ended idle
     # Calls may fail for lack of memory, but they end, the engine goes on, and afterwards as much
     # memory is available as before.
     ok "${AT%%:*}: 32 large searches at once with little memory end" attack strangers "$AT" key-a 32 </dev/null

@@ -95,7 +95,7 @@ for at in "$TCP" "$near"; do
     under_own "$name: identities" identity "$at" key-a 500
     under_own "$name: empty frames" flood "$at" empty 38
     under_own "$name: announced" announce "$at" 250
-    under_own "$name: handshakes" idle "$at" 5000
+    under_own "$name: handshakes" idle "$at" 5000 5000
     under_own "$name: first messages" keyless "$at" key-a
     under_own "$name: announced with a key" announce "$at" 250 key-a
     under_own "$name: the session of another tenant" tokens "$at" key-a key-b

@@ -106,18 +106,19 @@ ok "the server stops" stop_server
 
 start_server --curve-secret-file "$TMP/server.key"
 behind_proxy
-proxy 'delay 20'
-for size in 96 4; do # MiB: in pieces, and in the request
+# In pieces, and in the request: that of 4 MiB may have been sent whole, and FAISS refuses zeros.
+for size in 96 4; do # MiB
+    [ $size = 96 ] && error='the file: it has become shorter' || error='^-[0-9] '
     truncate -s ${size}M "$TMP/index"
     FAISSX_CURVE_SERVER_KEY=$KEY talk "reader$size"
     ask "reader$size" 'new 0 Flat' >/dev/null
+    proxy hold # what the socket takes is sent, and no more
     tell "reader$size" "read 1 $TMP/index"
-    sleep 1
+    sleep 0.5
     truncate -s 0 "$TMP/index"
-    proxy 'delay 0'
-    like "an error, and not a signal ($size MiB)" "$(hear "reader$size")" '^-[0-9] '
+    proxy go
+    like "an error, and not a signal ($size MiB)" "$(hear "reader$size")" "$error"
     is "the program goes on" "$(ask "reader$size" 'total 0')" 0
-    proxy 'delay 20'
 done
 stop_server
 

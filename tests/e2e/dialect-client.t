@@ -20,6 +20,7 @@ fi
 start_server --tcp --auth-keys 'key:t'
 engine() { value pid "$(raw '{"operation":"stats","api_key":"key"}')"; }
 first=$(engine)
+before=$(stat_of requests key)
 timeout 200 "$python" tests/dialect/client.py "$SERVER" key >"$TMP/client.out" 2>"$TMP/client.err"
 is "the client ends" $? 0 || sed 's/^/# /' "$TMP/client.err"
 grep '^#' "$TMP/client.out"
@@ -28,4 +29,6 @@ sed -n 's/^not ok [0-9]* - //p' "$TMP/client.out" >"$TMP/bad"
 while IFS= read -r name; do pass "$name"; done <"$TMP/good"
 while IFS= read -r name; do fail "$name"; done <"$TMP/bad"
 is "every case was run" "$(cat "$TMP/good" "$TMP/bad" | wc -l)" 16
+requests=$(($(stat_of requests key) - before))
+ok "the server was asked in every case ($requests requests)" [ $requests -ge 64 ] # four each
 is "the engine is the same" "$(engine)" "$first"

@@ -33,6 +33,7 @@ talk c
 is "an index is published" "$(says 'new 0 Flat') $(says 'write 0 faissx://full')" "ok ok"
 ok "changes are kept while there is space" adds 3
 total=$made
+is "an index is published that is not trained" "$(says 'new 2 IVF4,Flat') $(says 'write 2 faissx://ivf')" "ok ok"
 fill 512
 adds 100
 total=$((total + made))
@@ -44,13 +45,15 @@ like "with no space at all a removal is refused as well" "$(ask c 'drop 0 5')" '
 is "it was not made" "$(ask c 'total 0')" "$total"
 ask c 'new 1 Flat' >/dev/null
 like "an index cannot be published" "$(ask c 'write 1 faissx://other')" 'could not be stored: .*(full|No space)'
-like "training is undone" "$(ask c 'new 2 IVF4,Flat'; ask c 'write 2 faissx://ivf')" 'could not be stored: .*(full|No space)'
+like "nor trained" "$(ask c 'learn 2 200')" 'could not be stored, .*: No space left .*; the change was not made'
 is "a small index is changed in memory only, as it has no name" "$(ask c 'add 1 10')" ok
 
 free_space
 is "changes work again by themselves" "$(ask c 'add 0 1000')" ok
 total=$((total + 1000))
 is "and so does publishing" "$(says 'write 1 faissx://other')" ok
+like "the training was undone" "$(ask c 'add 2 5')" 'is_trained'
+is "and is made now" "$(says 'learn 2 200') $(says 'add 2 5')" "ok ok"
 is "all that was acknowledged is there" "$(ask c 'total 0')" "$total"
 
 # Restarts, with space and without.

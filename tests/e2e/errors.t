@@ -133,5 +133,7 @@ start_server --memory 300
 # (A sanitizer's engine has no limit.)
 [ -n "$SANITIZER_RUNTIME" ] || like "a change that exceeds the memory was not made" "$(client 'new 0 Flat' 'add 0 6000000')" \
     '^add 0 6000000: -4 faissx: the server has no memory .*; the change was not made$'
-is "the text of an error of FAISS is not changed" "$(client 'new 0 IVF4,Flat' 'add 0 3' | grep -c 'the change')" 0
+refused=$(client 'new 0 IVF4,Flat' 'add 0 3' | tail -n 1)
+like "an error of FAISS has its text" "$refused" "^add 0 3: -2 Error in .*is_trained"
+is "nothing is added to it" "$(printf '%s\n' "$refused" | grep -c 'the change')" 0
 ok "the server stops" stop_server

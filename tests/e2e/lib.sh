@@ -38,8 +38,10 @@ esac
 
 # has NAME: the real library exports the function.
 has() {
-    [ -f "$TMP/names" ] || nm -D --defined-only "$FAISS_C" |
-        sed -n 's/.* [TW] \(faiss_[A-Za-z0-9_]*\)$/\1/p' >"$TMP/names"
+    if [ ! -f "$TMP/names" ]; then
+        nm -D --defined-only "$FAISS_C" | sed -n 's/.* [TW] \(faiss_[A-Za-z0-9_]*\)$/\1/p' >"$TMP/names"
+        grep -qx faiss_Index_search "$TMP/names" || bail "nm does not show the functions of $FAISS_C"
+    fi
     grep -qx "$1" "$TMP/names"
 }
 
@@ -93,9 +95,11 @@ same() {
 
 # need_index DESCRIPTION: ends the test unless this release of FAISS can make such an index.
 need_index() {
-    case $(LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "new 0 $1" 2>/dev/null) in
+    fx_made=$(LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "new 0 $1" 2>&1)
+    case $fx_made in
     *ok) ;;
-    *) skip_all "this FAISS cannot make $1" ;;
+    "new 0 $1: -"*) skip_all "this FAISS cannot make $1" ;;
+    *) bail "the client does not work: $fx_made" ;;
     esac
 }
 skip_all() { echo "1..0 # SKIP $*"; fx_count=skip; exit 0; }
@@ -129,7 +133,9 @@ start_server() {
     --again) shift ;;
     *) SERVER=ipc://$TMP/server$fx_nservers ;;
     esac
+    # In $(...) the count starts again from what it was outside.
     SERVER_LOG=$TMP/server$fx_nservers.log
+    [ ! -e "$SERVER_LOG" ] || SERVER_LOG=$(mktemp "$TMP/server$fx_nservers-XXXXXX.log")
     "$BUILD/faissx-server" run --bind "$SERVER" "$@" >"$SERVER_LOG" 2>&1 &
     SERVER_PID=$!
     fx_servers="$fx_servers $SERVER_PID"
@@ -163,10 +169,12 @@ stop_server() {
     return $fx_status
 }
 
-# preloaded COMMAND...: run it with the stand-in preloaded and nothing configured.
+# preloaded COMMAND...: run it with the stand-in preloaded and nothing configured.  A sanitizer's
+# report goes to a file of its own: what the program prints may not be looked at.
 preloaded() {
     env LD_PRELOAD="${SANITIZER_RUNTIME:+$SANITIZER_RUNTIME }$STAND_IN" \
-        ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" "$@"
+        ASAN_OPTIONS="detect_leaks=0:log_path=$TMP/sanitizer:${ASAN_OPTIONS:-}" \
+        TSAN_OPTIONS="log_path=$TMP/sanitizer:$TSAN_OPTIONS" "$@"
 }
 
 # remote COMMAND...: run it with the stand-in preloaded, on $SERVER.  It can load no local FAISS.
@@ -264,9 +272,11 @@ fx_end() {
         done
         kill -9 "$fx_pid" 2>/dev/null
     done
-    # A sanitizer's report in a server's log fails the test.
-    for fx_log in "$TMP"/server*.log; do
-        if grep -Eq '(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:' "$fx_log" 2>/dev/null; then
+    # A sanitizer's report, in a server's log or of a client, fails the test.
+    for fx_log in "$TMP"/server*.log "$TMP"/sanitizer.*; do
+        # (An allocation that fails, as it may, is a line of its own.)
+        if grep -v 'WARNING: AddressSanitizer failed to allocate' "$fx_log" 2>/dev/null |
+            grep -Eq '(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:'; then
             fail "$fx_log has a sanitizer's report"
             sed 's/^/# /' "$fx_log"
         fi

@@ -86,7 +86,7 @@ for i in 1 2 3; do
 done
 { "$BUILD/bin/faissx" rm --server "$SERVER" kept 2>&1; echo "status $?"; } >"$TMP/removed" &
 removals="$removals $!"
-sleep 1 # they have arrived
+ok "they have arrived, and wait" wait_for pending 5
 is "others are served while more names than there are workers wait for a publish" \
     "$(ask other 'total 0') $(wc -l <"$TMP/publishes.out")" "0 2"
 is "and changes of other kept indexes are made" "$(ask other 'add 1 3') $(wc -l <"$TMP/publishes.out")" "ok 2"

@@ -134,9 +134,11 @@ sleep 3
 is "a silent client keeps its objects" "$(ask b 'add 0 5'; ask b 'total 0')" "ok
 5"
 # A stopped client cannot answer, but its connection is open.
-kill -STOP "$PID_b"
+stopped=$(pgrep -P "$PID_b" || echo "$PID_b") # not the shell that started it
+kill -STOP "$stopped"
 sleep 3
-kill -CONT "$PID_b"
+is "it is stopped" "$(sed -n 's/^State:[[:space:]]*\([A-Za-z]\).*/\1/p' "/proc/$stopped/status") $(cat "/proc/$stopped/comm")" "T client"
+kill -CONT "$stopped"
 is "a stopped client keeps its objects" "$(ask b 'total 0')" 5
 
 # --- ways to load the library ---

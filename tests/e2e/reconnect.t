@@ -229,7 +229,7 @@ ok"
 engine=$(directly stat_of pid)
 proxy 'down 0' 'drop 100000'
 tell d 'add 0 3'
-wait_for test "$(directly stat_of pid)" = "$engine"
+ok "the engine is the same" test "$(directly stat_of pid)" = "$engine"
 total_is() { [ "$(directly client 'open 0 other' 'total 0' | sed -n 's/^total 0: //p')" = "$1" ]; }
 ok "the change is made, and its reply is lost" wait_for total_is 6
 kill -9 "$engine"

@@ -51,7 +51,7 @@ start_server --data-dir "$TMP/again" --library "$BUILD/tests/torture/crashing.so
 aside faissx://x new add 2 >/dev/null
 aside faissx://x slow >"$TMP/slow" &
 first=$!
-sleep 0.5
+wait_for pending 1
 aside faissx://x add 3 >"$TMP/second" &
 second=$!
 aside faissx://x pause pause publish faissx://y >"$TMP/publish" &

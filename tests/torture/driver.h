@@ -21,6 +21,7 @@ struct driver {
     const char *dir, *build, *preload, *durability;
     uint64_t seed, random;
     int seconds, nclients;
+    int interval_ms; /* of --durability interval */
     bool always;
     pid_t front;
     char tcp[64], ipc[TEXT_MAX];

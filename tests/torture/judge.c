@@ -56,7 +56,7 @@ static enum verdict judge_add(struct model *m, const struct op *o, bool lenient)
             fault(m, o, &m->n.unasked, f.there, "are there, though the change was refused");
         return f.there ? WAS_MADE : WAS_NOT;
     }
-    bool kept = o->what == PUBLISH || !lenient; /* an acknowledged one must be there */
+    bool kept = o->what == PUBLISH || !lenient || o->ended_ns < m->safe_ns; /* if acknowledged */
     if (f.there && f.missing && (lenient || o->outcome == UNKNOWN))
         fault(m, o, &m->n.torn, f.missing, "are not there, but the others are");
     else if (o->outcome == MADE && f.missing && kept)
@@ -85,7 +85,7 @@ static enum verdict judge_removal(struct model *m, const struct op *o, const enu
                                   bool lenient)
 {
     struct found f = {0};
-    bool kept = o->what == PUBLISH || o->what == UNPUBLISH || !lenient;
+    bool kept = o->what == PUBLISH || o->what == UNPUBLISH || !lenient || o->ended_ns < m->safe_ns;
     for (uint32_t i = 0; i < o->nout; i++) {
         const struct vec *v = model_vec(m, o->out[i]);
         if (!v || o->outcome == REFUSED || (v->removal >= 0 && v->all >= 0) ||

@@ -65,6 +65,7 @@ struct model {
     int begun[CLIENTS_MAX]; /* the client's operation without END, or -1 */
     int first;              /* operation that may not be settled */
     bool always;            /* --durability=always */
+    int64_t safe_ns;        /* what was acknowledged before is kept, though a server was killed */
     /* What was found, over all checks. */
     struct counts {
         uint64_t operations, reads, acknowledged, vectors, unknown, refused;
@@ -92,7 +93,7 @@ void model_ingest(struct model *m, const char *dir, int nclients, bool lenient);
 
 /* Compares with what the indexes hold now, a file that `client dump` has written, and takes that as
  * the truth from now on.  All that was acknowledged has to be there; `lenient`: of each index those
- * changes that were made before any that is lost. */
+ * changes that were made before any that is lost, and all those before safe_ns. */
 void model_judge(struct model *m, const char *dump, bool lenient);
 
 /* names.c.  model_names returns the names that a dump must have, ended by NULL. */

@@ -16,6 +16,8 @@
 
 #include "driver.h"
 
+enum { LATE_MS = 1000 }; /* with --durability interval, a change may be on disk so much later */
+
 void sleep_ms(int ms)
 {
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
@@ -187,7 +189,11 @@ static void judge(struct driver *d, bool lenient)
 static void check(struct driver *d)
 {
     uint32_t what = driver_random(d, 3);
+    if (!d->always && d->did.checks == 0)
+        what = 0; /* a short run has a kill, too */
     bool lenient = false;
+    if (d->interval_ms)
+        d->model.safe_ns = now_ns() - (int64_t)(d->interval_ms + LATE_MS) * 1000000;
     if (what == 0) { /* everything dies */
         for (int i = 0; i < d->nclients; i++)
             if (d->client[i].pid > 0)
@@ -202,6 +208,10 @@ static void check(struct driver *d)
         stop_server(d);
         server_start(d);
         crew_end(d, SIGTERM);
+        if (!d->always) { /* what is looked at has to be on disk: a kill may follow at once */
+            stop_server(d);
+            server_start(d);
+        }
     } else if (d->always) {
         crew_end(d, SIGTERM);
     } else { /* the engine dies alone */
@@ -263,6 +273,21 @@ static void report(const struct driver *d)
            (unsigned long long)n->disordered, did->stuck);
 }
 
+/* A run in which nothing happened has shown nothing. */
+static bool is_idle(const struct driver *d)
+{
+    const struct counts *n = &d->model.n;
+    uint64_t least = (uint64_t)d->seconds * (uint64_t)d->nclients;
+    const char *why = d->did.checks == 0             ? "nothing was checked"
+                      : n->acknowledged < least      ? "too few changes were acknowledged"
+                      : n->acknowledged < n->refused ? "most changes were refused"
+                      : d->always && d->did.given_up > d->nclients ? "clients give up"
+                                                                   : NULL;
+    if (why)
+        printf("FAULT: %s\n", why);
+    return why != NULL;
+}
+
 static void parse(struct driver *d, int argc, char **argv)
 {
     static const struct option options[] = {{"dir", 1, NULL, 'd'},        {"build", 1, NULL, 'b'},
@@ -304,6 +329,7 @@ static void parse(struct driver *d, int argc, char **argv)
     d->options = argv + optind;
     d->random = d->seed * 0x9e3779b97f4a7c15u;
     d->always = strcmp(d->durability, "always") == 0;
+    sscanf(d->durability, "interval=%d", &d->interval_ms);
 }
 
 int main(int argc, char **argv)
@@ -330,5 +356,5 @@ int main(int argc, char **argv)
         round_of(&d, until);
     stop_server(&d);
     report(&d);
-    return model_faults(&d.model) || d.did.stuck ? 1 : 0;
+    return is_idle(&d) || model_faults(&d.model) || d.did.stuck ? 1 : 0;
 }

@@ -231,9 +231,14 @@ static void half_a_request_costs_nothing(void **state)
         for (int i = 0; i < 2; i++)
             expect_ok(fd[i], 1);
         usleep(20000);
-        int64_t before = cpu_us();
-        usleep(300000);
-        assert_in_range(cpu_us() - before, 0, 60000); /* a spinning thread would use far more */
+        int64_t least = INT64_MAX; /* something else may be done in one of them */
+        for (int i = 0; i < 3; i++) {
+            int64_t before = cpu_us();
+            usleep(100000);
+            before = cpu_us() - before;
+            least = before < least ? before : least;
+        }
+        assert_in_range(least, 0, 20000); /* a spinning thread would use far more */
         for (int i = 0; i < 2; i++) {
             assert_int_equal(send(fd[i], b + n + extra, all - n - extra, 0), all - n - extra);
             expect_ok(fd[i], 2);
