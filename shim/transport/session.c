@@ -132,7 +132,12 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
 int fx_session_open(void)
 {
     struct fx_thread *self = fx_self();
-    return self && fx_session_conn(self, fx_now_ms() + fx_settings_connect_ms()) ? 0 : -1;
+    int cancel;
+    if (!self || fx_thread_engage(self, &cancel) != 0)
+        return -1;
+    int rc = fx_session_conn(self, fx_now_ms() + fx_settings_connect_ms()) ? 0 : -1;
+    fx_thread_disengage(self, cancel);
+    return rc;
 }
 
 int fx_remote_configured(void)
@@ -373,10 +378,12 @@ out:
     return conn;
 }
 
-void fx_session_give_back(struct fx_channel *ch)
+/* Another thread must not find replies to this one's requests on it. */
+void fx_session_give_back(struct fx_channel *ch, int within)
 {
+    int clean = !within && ch->owed == 0;
     pthread_mutex_lock(&session.lock);
-    if (session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
+    if (clean && session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
         close_channel(&session.spare);
         session.spare = *ch;
         *ch = (struct fx_channel){0};

@@ -11,7 +11,7 @@
  *     REFUSED     fails later with an exception of FAISS's own
  *     HALFWAY     once, and not later: adds the vectors, and fails.  Reading the next index takes
  *                 SECONDS
- *     SLOW        takes SECONDS every time
+ *     SLOW        takes SECONDS every time, as does a search for such a vector
  *
  * An index of SLOW_TO_WRITE vectors takes ten seconds to be written.
  */
@@ -52,6 +52,8 @@ int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k
     searched = 1;
     if (n > 0 && x[0] == ENDLESS)
         look(x[0]);
+    if (n > 0 && x[0] == SLOW)
+        sleep(SECONDS);
     return real(index, n, x, k, distances, labels);
 }
 
