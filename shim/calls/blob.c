@@ -41,11 +41,15 @@ static void pack_uint(struct fx_rpc *r, const char *key, uint64_t v)
     msgpack_pack_uint64(&r->pk, v);
 }
 
-/* The client names its uploads: unique in the session, which parent and child of a fork share. */
+/* The client names its uploads, in 63 bits: unique in the session, which parent and child of a fork
+ * share, and in which a process may have the number of one that has ended. */
 static uint64_t new_id(void)
 {
     static uint64_t last;
-    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
+    uint64_t id;
+    if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id) /* no kernel does that */
+        id = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
+    return id & INT64_MAX;
 }
 
 static int drop_rest(struct fx_rpc *r)
