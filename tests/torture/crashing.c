@@ -13,7 +13,8 @@
  *                 SECONDS
  *     SLOW        takes SECONDS every time, as does a search for such a vector
  *
- * An index of SLOW_TO_WRITE vectors takes ten seconds to be written.
+ * An index of SLOW_TO_FREE vectors takes ten seconds to be freed, and one of SLOW_TO_WRITE vectors
+ * takes ten seconds to be written.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ enum {
     HALFWAY = 7654324,
     SLOW = 7654325,
     SECONDS = 3,
-    SLOW_TO_WRITE = 4321
+    SLOW_TO_WRITE = 4321,
+    SLOW_TO_FREE = 4322
 };
 
 static int searched, halfway, slow;
@@ -97,4 +99,13 @@ int faiss_write_index(const FaissIndex *index, FILE *f)
     if (faiss_Index_ntotal(index) == SLOW_TO_WRITE)
         sleep(10);
     return real(index, f);
+}
+
+void faiss_Index_free(FaissIndex *index)
+{
+    __typeof__(&faiss_Index_free) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_Index_free");
+    if (index && faiss_Index_ntotal(index) == SLOW_TO_FREE)
+        sleep(10);
+    real(index);
 }
