@@ -106,6 +106,8 @@ static int broken(struct fx_rpc *r, int error, const char *what)
      */
     int closed_here = !fx_conn_is_ours(r->conn);
     snprintf(text, sizeof text, "%s", what);
+    if (fx_session_is_own(&r->self->channel))
+        fx_conn_shut(r->conn); /* a child that was forked before still has the descriptor */
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
     if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)

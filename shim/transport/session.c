@@ -259,6 +259,11 @@ static int is_fresh(const struct fx_channel *ch)
            ch->generation == fx_session_generation() && !fx_conn_is_dead(ch->conn);
 }
 
+int fx_session_is_own(const struct fx_channel *ch)
+{
+    return ch->epoch == __atomic_load_n(&session.epoch, __ATOMIC_ACQUIRE);
+}
+
 /* The server says at which path it can be reached on this host.  That can be wrong: through a
  * tunnel, the path is another server's, or nobody's.  So the socket must belong to the owner of its
  * directory, and nobody else may be able to put one there. */

@@ -56,6 +56,10 @@ struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
  * thread has ended in the middle of a call. */
 void fx_session_give_back(struct fx_channel *channel, int within);
 
+/* May this process end the connection for good?  Not one of its parent, which a callback may have
+ * left a forked child with. */
+int fx_session_is_own(const struct fx_channel *channel);
+
 /* Has the process had a session with this server?  If not, a server that cannot be reached is an
  * error at once. */
 int fx_session_was_connected(void);
