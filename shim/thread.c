@@ -28,7 +28,7 @@ static void thread_end(void *arg)
     pthread_mutex_lock(&threads.lock);
     DL_DELETE(threads.list, t);
     pthread_mutex_unlock(&threads.lock);
-    fx_session_give_back(&t->channel);
+    fx_session_give_back(&t->channel, t->calls > 0);
     msgpack_sbuffer_destroy(&t->header);
     free(t->last.text);
     free(t);
@@ -46,7 +46,10 @@ struct fx_thread *fx_self(void)
         return self;
     pthread_once(&key_once, make_key);
     struct fx_thread *t = calloc(1, sizeof *t);
+    uint32_t first;
     if (t) {
+        if (getrandom(&first, sizeof first, 0) == (ssize_t)sizeof first)
+            t->last_request = first;
         msgpack_sbuffer_init(&t->header);
         pthread_setspecific(key, t);
         self = t;
@@ -93,19 +96,22 @@ static int change_state(struct fx_thread *t, int from, int to)
     return __atomic_compare_exchange_n(&t->state, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-int fx_thread_engage(struct fx_thread *t)
+int fx_thread_engage(struct fx_thread *t, int *cancel)
 {
     if (t->calls > 0 || change_state(t, FX_THREAD_IDLE, FX_THREAD_CALLING)) {
-        t->calls++;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
+        if (t->calls++ == 0)
+            t->cancel = *cancel;
         return 0;
     }
     return fx_fail(FAISSX_E_SESSION, "this process is ending, and has ended its session");
 }
 
-void fx_thread_disengage(struct fx_thread *t)
+void fx_thread_disengage(struct fx_thread *t, int cancel)
 {
     if (--t->calls == 0)
         __atomic_store_n(&t->state, FX_THREAD_IDLE, __ATOMIC_RELEASE);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 int fx_lock_soon(pthread_mutex_t *lock)

@@ -37,10 +37,12 @@ struct fx_thread {
     struct fx_channel channel;
     uint8_t caller[FX_CALLER_SIZE]; /* who makes its requests; see fx_thread_caller */
     int has_caller;
-    uint64_t last_request; /* id of the newest; the first is 1 */
+    uint64_t last_request; /* id of the newest; the first is random: no thread takes a reply to
+                              another one's request for its own */
     struct fx_outer outer;
     struct fx_seen seen;    /* see shim/event.h */
     int calls;              /* under way: sending a large array takes calls within the call */
+    int cancel;             /* whether the program lets the thread be cancelled */
     int state;              /* enum fx_thread_state; atomic */
     int joining;            /* it is sending joined adds, see join.h */
     msgpack_sbuffer header; /* of the request being made; its memory is reused */
@@ -62,9 +64,11 @@ const uint8_t *fx_thread_caller(struct fx_thread *t);
 /* A number below `n` for this thread's next wait; n > 0. */
 uint64_t fx_thread_random(struct fx_thread *t, uint64_t n);
 
-/* A call begins, or ends.  Beginning one fails when the process is ending. */
-int fx_thread_engage(struct fx_thread *t);
-void fx_thread_disengage(struct fx_thread *t);
+/* A call begins, or ends.  Beginning one fails when the process is ending.  In between the thread
+ * cannot be cancelled: it would leave locks held, and a reply unread.  *cancel is what it was
+ * before. */
+int fx_thread_engage(struct fx_thread *t, int *cancel);
+void fx_thread_disengage(struct fx_thread *t, int cancel);
 
 /* For the end of the process: the connection of a thread that has no call under way, made in
  * `epoch`.  Threads that were looked at can make no more calls.  NULL when there is none. */

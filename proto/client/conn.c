@@ -308,6 +308,12 @@ void fx_conn_close(struct fx_conn *c)
     free(c);
 }
 
+void fx_conn_shut(struct fx_conn *c)
+{
+    if (c && fx_conn_is_ours(c))
+        shutdown(c->fd, SHUT_RDWR);
+}
+
 int fx_conn_send(struct fx_conn *c, const struct fx_frame *frames, int n, int64_t deadline)
 {
     return fx_conn_send_fd(c, frames, n, -1, deadline);

@@ -44,6 +44,10 @@ struct fx_conn *fx_conn_open(const char *endpoint, const struct fx_curve_keys *k
  * example to become daemons, and their next files get the same numbers. */
 int fx_conn_is_ours(const struct fx_conn *c);
 
+/* Nothing is sent or received any more, by another process that has the descriptor neither.  NULL
+ * is ignored. */
+void fx_conn_shut(struct fx_conn *c);
+
 /* Close and free; NULL is ignored.  If the program has closed the descriptor, and perhaps reused
  * its number, it is left alone.  Nothing is sent, so a child may close its copy of its parent's
  * connection after fork(). */

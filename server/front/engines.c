@@ -143,6 +143,7 @@ int fxs_engine_need(struct fxs_front *f, struct fxs_engine *e, char *why, size_t
 void fxs_engine_forget(struct fxs_engine *e, struct fxs_guest *g)
 {
     DL_DELETE2(e->waiting, g, prev_waiting, next_waiting);
+    e->nwaiting--;
     g->engine = NULL;
 }
 
@@ -169,6 +170,7 @@ void fxs_engine_take(struct fxs_front *f, struct fxs_engine *e, struct fxs_guest
 {
     g->engine = e;
     DL_APPEND2(e->waiting, g, prev_waiting, next_waiting);
+    e->nwaiting++;
     hand_over_waiting(f, e);
 }
 

@@ -36,7 +36,8 @@ struct fxs_engine {
     bool was_ready;               /* this process has sent FXS_READY */
     uint32_t handed;              /* connections that this process was handed */
     bool full;                    /* the link is full: epoll reports when it has room */
-    struct fxs_guest *waiting;    /* connections to be handed over, in order */
+    struct fxs_guest *waiting;    /* connections to be handed over, in order, */
+    int nwaiting;                 /* so many */
     int64_t started;              /* when this process was started, ms */
     int64_t not_yet;              /* when the next start is allowed, ms */
     uint64_t used;                /* bytes of memory when budget.c last looked */

@@ -101,10 +101,13 @@ static int set_up(struct fxs_front *f)
     sigset_t mask;
     struct sigaction hangup;
     struct rlimit files;
-    /* Each guest needs a descriptor. */
+    /* Each guest needs a descriptor; no tenant gets more than a quarter of them. */
+    f->most_waiting = FXS_GUESTS_WAITING;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
+        if (files.rlim_cur / 4 < (rlim_t)f->most_waiting)
+            f->most_waiting = (int)(files.rlim_cur / 4);
     }
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
@@ -129,8 +132,9 @@ static int set_up(struct fxs_front *f)
 static void tear_down(struct fxs_front *f)
 {
     fxs_listen_end(f);
-    while (f->guests.oldest)
-        fxs_guest_close(f, f->guests.oldest, "the server has stopped");
+    struct fxs_guest *g;
+    while ((g = f->guests.oldest) || (g = f->guests.waiting))
+        fxs_guest_close(f, g, "the server has stopped");
     fxs_guests_bury(f);
     fxs_engines_free(&f->engines);
     fxs_auth_free(f->auth);

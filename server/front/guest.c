@@ -25,19 +25,31 @@ int fxs_guest_send(const struct fxs_guest *g, const void *data, size_t n)
     return send(g->source.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : -1;
 }
 
-/* There is one if guests.n is more than 0. */
-static struct fxs_guest *oldest_without_key(const struct fxs_front *f)
+/* From now on the guest waits for an engine. */
+static void begin_waiting(struct fxs_front *f, struct fxs_guest *g)
 {
-    struct fxs_guest *g = f->guests.oldest;
-    while (g->has_key)
-        g = g->next;
-    return g;
+    DL_DELETE(f->guests.oldest, g);
+    f->guests.n--;
+    g->state = FXS_GUEST_WAITING;
+    g->has_key = true;
+    g->deadline = f->now + FXS_GUEST_WAIT_MS;
+    DL_APPEND(f->guests.waiting, g);
+}
+
+/* It has waited in vain: it gets time to read the error, and counts as one without a key. */
+static void end_waiting(struct fxs_front *f, struct fxs_guest *g)
+{
+    DL_DELETE(f->guests.waiting, g);
+    g->has_key = false;
+    g->deadline = f->now + FXS_GUEST_MS;
+    DL_APPEND(f->guests.oldest, g);
+    f->guests.n++;
 }
 
 void fxs_guest_new(struct fxs_front *f, int fd, bool tcp, bool near, const char *peer)
 {
-    if (f->guests.n >= f->options->max_unauthenticated)
-        fxs_guest_close(f, oldest_without_key(f), "too many unauthenticated connections");
+    while (f->guests.n >= f->options->max_unauthenticated)
+        fxs_guest_close(f, f->guests.oldest, "too many unauthenticated connections");
     struct fxs_guest *g = malloc(sizeof *g);
     if (!g) {
         close(fd);
@@ -68,7 +80,8 @@ static void leave_list(struct fxs_front *f, struct fxs_guest *g)
     /* Needed before close(): if an engine has the connection open, epoll would still report it. */
     fxs_watch(f, &g->source, EPOLL_CTL_DEL, 0);
     close(g->source.fd);
-    DL_DELETE(f->guests.oldest, g);
+    struct fxs_guest **list = g->has_key ? &f->guests.waiting : &f->guests.oldest;
+    DL_DELETE(*list, g);
     f->guests.n -= !g->has_key;
     g->state = FXS_GUEST_GONE;
     LL_PREPEND(f->guests.gone, g);
@@ -115,21 +128,14 @@ void fxs_guests_bury(struct fxs_front *f)
 
 int64_t fxs_guests_expire(struct fxs_front *f)
 {
-    struct fxs_guest *g, *next;
-    int64_t first = INT64_MAX;
-    /* The list is not in order of deadlines: guests that wait for an engine have more time. */
-    DL_FOREACH_SAFE(f->guests.oldest, g, next)
-    {
-        if (f->now >= g->deadline && g->state == FXS_GUEST_WAITING) {
-            g->deadline = f->now + FXS_GUEST_MS; /* to read the error */
-            fxs_guest_refuse(f, g, "engine", "the engine did not start in time; try again later");
-        } else if (f->now >= g->deadline) {
-            fxs_guest_close(f, g, "no valid first message in time");
-        }
-        if (g->state != FXS_GUEST_GONE && g->deadline < first)
-            first = g->deadline;
-    }
-    return first;
+    struct fxs_guest *g;
+    while ((g = f->guests.waiting) && f->now >= g->deadline)
+        fxs_guest_refuse(f, g, "engine", "the engine did not start in time; try again later");
+    while ((g = f->guests.oldest) && f->now >= g->deadline)
+        fxs_guest_close(f, g, "no valid first message in time");
+    int64_t first = g ? g->deadline : INT64_MAX;
+    g = f->guests.waiting;
+    return g && g->deadline < first ? g->deadline : first;
 }
 
 /* --- refusing --- */
@@ -140,6 +146,8 @@ void fxs_guest_drain(struct fxs_front *f, struct fxs_guest *g)
 {
     if (g->engine)
         fxs_engine_forget(g->engine, g);
+    if (g->has_key)
+        end_waiting(f, g);
     g->state = FXS_GUEST_REFUSED;
     shutdown(g->source.fd, SHUT_WR);
     fxs_watch(f, &g->source, EPOLL_CTL_MOD, EPOLLIN);
@@ -259,14 +267,14 @@ static void hand_over(struct fxs_front *f, struct fxs_guest *g, const char *tena
         fxs_guest_refuse(f, g, "limit", "the server is out of memory");
     } else if (fxs_engine_need(f, e, why, sizeof why) != 0) {
         fxs_guest_refuse(f, g, "engine", why);
+    } else if (e->nwaiting >= f->most_waiting) {
+        fxs_guest_refuse(f, g, "limit",
+                         "too many connections wait for this tenant's engine; try again later");
     } else {
         if (g->record.curve)
             fxs_log(FXS_DEBUG, "front", "event=admitted peer=\"%s\" mechanism=CURVE tenant=%s%s",
                     g->record.peer, tenant, g->client ? " by=curve-key" : "");
-        g->state = FXS_GUEST_WAITING;
-        g->has_key = true;
-        f->guests.n--;
-        g->deadline = f->now + FXS_GUEST_WAIT_MS;
+        begin_waiting(f, g);
         fxs_watch(f, &g->source, EPOLL_CTL_MOD, 0);
         fxs_engine_take(f, e, g);
     }

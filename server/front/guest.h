@@ -22,6 +22,7 @@
 enum {
     FXS_GUEST_MS = 10000,         /* from accept to the first valid message */
     FXS_GUEST_WAIT_MS = 30000,    /* with a valid key: until its engine has started */
+    FXS_GUESTS_WAITING = 4096,    /* such connections of one tenant, at most */
     FXS_GUEST_READ_MAX = 32 << 10 /* bytes to read from a guest, in total */
 };
 
@@ -30,7 +31,7 @@ struct fxs_client;
 
 struct fxs_guest {
     struct fxs_event source;       /* first: epoll's pointer is both */
-    struct fxs_guest *prev, *next; /* by age */
+    struct fxs_guest *prev, *next; /* of one of the lists */
     struct fxs_engine *engine;     /* the engine that it waits for, or NULL */
     struct fxs_guest *prev_waiting, *next_waiting;
     int64_t deadline;
@@ -44,7 +45,7 @@ struct fxs_guest {
         FXS_GUEST_REFUSED,  /* the error has been sent; what the guest still sends is dropped */
         FXS_GUEST_GONE      /* closed or handed over; freed after this round of events */
     } state;
-    bool has_key;                    /* it was accepted, and does not count as unauthenticated */
+    bool has_key;                    /* it waits, and does not count as unauthenticated */
     bool answered;                   /* a request of it succeeded, */
     bool refused;                    /* or it was refused, and counted */
     bool tcp;                        /* it came by TCP, not by a Unix socket */
@@ -57,9 +58,10 @@ struct fxs_guest {
 };
 
 struct fxs_guests {
-    struct fxs_guest *oldest; /* by age (utlist, doubly linked) */
-    struct fxs_guest *gone;   /* to be freed by fxs_guests_bury (through next) */
-    int n;                    /* without has_key */
+    struct fxs_guest *oldest;  /* without has_key: in order of deadlines (utlist, doubly linked), */
+    int n;                     /* so many */
+    struct fxs_guest *waiting; /* with has_key: the same */
+    struct fxs_guest *gone;    /* to be freed by fxs_guests_bury (through next) */
 };
 
 _Static_assert(sizeof(struct fxs_guest) <= 8 << 10, "what a connection without a key may cost");

@@ -35,6 +35,7 @@ struct fxs_front {
     char near_dir[100];      /* its directory, or "" */
     struct fxs_engines engines;
     struct fxs_guests guests;
+    int most_waiting; /* guests that may wait for one engine */
     int64_t now; /* monotonic clock of this round of the loop, ms; so are the following times */
     int64_t started;
     int64_t resume;  /* when paused listeners accept again; 0: they are not paused */

@@ -41,11 +41,15 @@ static void pack_uint(struct fx_rpc *r, const char *key, uint64_t v)
     msgpack_pack_uint64(&r->pk, v);
 }
 
-/* The client names its uploads: unique in the session, which parent and child of a fork share. */
+/* The client names its uploads, in 63 bits: unique in the session, which parent and child of a fork
+ * share, and in which a process may have the number of one that has ended. */
 static uint64_t new_id(void)
 {
     static uint64_t last;
-    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
+    uint64_t id;
+    if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id) /* no kernel does that */
+        id = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)getpid() << 40;
+    return id & INT64_MAX;
 }
 
 static int drop_rest(struct fx_rpc *r)
@@ -159,9 +163,9 @@ static int upload(struct fx_rpc *r, struct upload *u)
     return rc;
 }
 
-/* --- uploads that no call has used --- */
+/* --- blobs that the server still has --- */
 
-/* Of calls that failed while there was no connection. */
+/* Uploads and downloads of calls that failed while there was no connection. */
 static struct {
     pthread_mutex_t lock;
     struct {
@@ -195,14 +199,18 @@ static void remember_left(uint64_t id)
     pthread_mutex_unlock(&left.lock);
 }
 
+static void release_or_remember(uint64_t id)
+{
+    if (fx_self()->channel.conn)
+        fx_blob_release(id);
+    else
+        remember_left(id);
+}
+
 void fx_uploads_drop(struct fx_payload *p)
 {
-    for (int i = 0; i < p->nuploads; i++) {
-        if (fx_self()->channel.conn)
-            fx_blob_release(p->uploads[i]);
-        else
-            remember_left(p->uploads[i]);
-    }
+    for (int i = 0; i < p->nuploads; i++)
+        release_or_remember(p->uploads[i]);
     p->nuploads = 0;
 }
 
@@ -394,6 +402,7 @@ static int download_pieces(struct download *d)
 static int download(struct download *d)
 {
     int rc = 0;
+    release_left();
     d->n = (d->size + FX_PIECE - 1) / FX_PIECE;
     for (int i = 0; i < WINDOW && d->sink && rc == 0; i++)
         rc = (d->slots[i] = malloc(FX_PIECE)) ? 0 : fx_fail(FAISSX_E_MEMORY, "out of memory");
@@ -422,8 +431,7 @@ int fx_download(uint64_t id, void *data, size_t size)
 {
     struct download d = {.id = id, .size = size, .data = data};
     int rc = download(&d);
-    if (rc == 0)
-        fx_blob_release(id);
+    release_or_remember(id);
     return rc;
 }
 
@@ -431,7 +439,6 @@ int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
     struct download d = {.id = id, .size = size, .sink = sink, .ctx = ctx};
     int rc = download(&d);
-    if (fx_self()->channel.conn) /* also when the sink has failed */
-        fx_blob_release(id);
+    release_or_remember(id); /* also when the sink has failed */
     return rc;
 }

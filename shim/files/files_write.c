@@ -188,13 +188,15 @@ static int to_callback(void *ctx, const void *buf, size_t n)
     const struct writer *w = ctx;
     struct fx_thread *self = fx_self();
     /* The callback may call FAISS itself, or leave by longjmp(), while pieces are on their way to
-     * this thread.  So its calls get a connection of their own. */
+     * this thread.  So its calls get a connection of their own, and it may be cancelled. */
     struct fx_channel channel = self->channel;
     self->channel = (struct fx_channel){0};
+    pthread_setcancelstate(self->cancel, NULL);
     errno = 0;
     size_t done = w->func(buf, 1, n);
     int error = errno;
-    fx_session_give_back(&self->channel);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    fx_session_give_back(&self->channel, 0);
     self->channel = channel;
     errno = error;
     return done == n ? 0 : short_write("the callback", done, n);

@@ -56,7 +56,7 @@ int fx_rpc_open(struct fx_rpc *r, const char *operation, int most)
     r->payload.n = r->payload.nuploads = 0;
     r->operation = operation;
     r->self = fx_self();
-    if (!r->self || fx_thread_engage(r->self) != 0)
+    if (!r->self || fx_thread_engage(r->self, &r->cancel) != 0)
         return -1;
     r->begun = 1;
     r->failures = r->self->failures;
@@ -106,6 +106,8 @@ static int broken(struct fx_rpc *r, int error, const char *what)
      */
     int closed_here = !fx_conn_is_ours(r->conn);
     snprintf(text, sizeof text, "%s", what);
+    if (fx_session_is_own(&r->self->channel))
+        fx_conn_shut(r->conn); /* a child that was forked before still has the descriptor */
     fx_conn_close(r->conn);
     r->self->channel.conn = r->conn = NULL;
     if (error == FAISSX_E_CONNECT && fx_now_ms() >= r->deadline)
@@ -184,6 +186,7 @@ int fx_rpc_send(struct fx_rpc *r)
     /* If this fails, the server does not have all of the message, and drops it. */
     if (fx_conn_send_fd(r->conn, frames, r->payload.n + 1, r->fd, r->deadline) != 0)
         return broken(r, FAISSX_E_CONNECT, fx_conn_error(r->conn));
+    r->self->channel.owed++;
     r->doubt = r->outcome == FX_MAYBE_MADE;
     r->outcome = FX_MAYBE_MADE;
     return 0;
@@ -263,6 +266,7 @@ static int read_header(struct fx_rpc *r)
     fx_header_free(&r->reply);
     if (fx_header_read(&r->reply, buf, size, &why) != 0)
         return fx_rpc_malformed(r, why);
+    r->self->channel.owed--;
     if (fx_header_uint(&r->reply, "request_id", &id) && id >= r->oldest && id <= r->id) {
         r->answered = id;
         r->nframes = 0;
@@ -366,6 +370,6 @@ void fx_rpc_end(struct fx_rpc *r)
     r->reply_buf = NULL;
     free(r->first.text);
     r->first.text = NULL;
-    fx_thread_disengage(r->self);
+    fx_thread_disengage(r->self, r->cancel);
     r->begun = 0;
 }

@@ -75,6 +75,7 @@ struct fx_rpc {
     int most;              /* reconnections that are allowed */
     struct fx_error first; /* the error that the first reconnection followed, or no text */
     int begun;             /* and not ended */
+    int cancel;            /* see fx_thread_engage */
     unsigned failures;     /* of the thread (fx_error_count) before it */
     struct fx_payload payload;
 };

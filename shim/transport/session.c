@@ -27,6 +27,7 @@ static struct {
     pthread_mutex_t lock;
     struct fx_credentials who;
     struct fx_welcome welcome;  /* its token is valid in a session */
+    uid_t near_owner;           /* of welcome.near, when the server named it */
     enum state state;           /* atomic */
     unsigned generation, epoch; /* see session.h; atomic */
     int configured;             /* a server is; atomic */
@@ -132,7 +133,12 @@ int fx_session_configure(const char *server, const char *key, const char *tenant
 int fx_session_open(void)
 {
     struct fx_thread *self = fx_self();
-    return self && fx_session_conn(self, fx_now_ms() + fx_settings_connect_ms()) ? 0 : -1;
+    int cancel;
+    if (!self || fx_thread_engage(self, &cancel) != 0)
+        return -1;
+    int rc = fx_session_conn(self, fx_now_ms() + fx_settings_connect_ms()) ? 0 : -1;
+    fx_thread_disengage(self, cancel);
+    return rc;
 }
 
 int fx_remote_configured(void)
@@ -253,10 +259,15 @@ static int is_fresh(const struct fx_channel *ch)
            ch->generation == fx_session_generation() && !fx_conn_is_dead(ch->conn);
 }
 
+int fx_session_is_own(const struct fx_channel *ch)
+{
+    return ch->epoch == __atomic_load_n(&session.epoch, __ATOMIC_ACQUIRE);
+}
+
 /* The server says at which path it can be reached on this host.  That can be wrong: through a
  * tunnel, the path is another server's, or nobody's.  So the socket must belong to the owner of its
  * directory, and nobody else may be able to put one there. */
-static int is_trustworthy(const char *endpoint)
+static int is_trustworthy(const char *endpoint, uid_t *owner)
 {
     struct stat dir, sock;
     char path[sizeof session.welcome.near];
@@ -266,8 +277,19 @@ static int is_trustworthy(const char *endpoint)
     if (lstat(path, &sock) != 0)
         return 0;
     *strrchr(path, '/') = '\0';
-    return stat(path, &dir) == 0 && S_ISSOCK(sock.st_mode) && sock.st_uid == dir.st_uid &&
+    if (stat(path, &dir) != 0)
+        return 0;
+    *owner = dir.st_uid;
+    return S_ISSOCK(sock.st_mode) && sock.st_uid == dir.st_uid &&
            !(dir.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* A server that stops removes the directory, and then anybody can make one of that name, who would
+ * be sent the key: later the owner must be the same as when the server named the path. */
+static int is_near_still_trustworthy(void)
+{
+    uid_t owner;
+    return is_trustworthy(session.welcome.near, &owner) && owner == session.near_owner;
 }
 
 /* Join the session over the server's Unix socket, if it has one: lower latency, and arrays in
@@ -276,15 +298,17 @@ static int is_trustworthy(const char *endpoint)
  * -1, without an error, if it is not possible. */
 static int attach_near(struct fx_channel *ch, int64_t deadline)
 {
-    char err[256];
+    char err[256], near[sizeof session.welcome.near];
     struct fx_error before;
-    if (!session.welcome.near[0] || session.curve || !is_trustworthy(session.welcome.near))
+    if (!session.welcome.near[0] || session.curve || !is_near_still_trustworthy())
         return -1;
     struct fx_conn *c = open_endpoint(session.welcome.near, deadline, err, sizeof err);
     if (!c)
         return -1;
     fx_error_save(&before);
+    memcpy(near, session.welcome.near, sizeof near);
     int rc = introduce(c, 1, deadline);
+    memcpy(session.welcome.near, near, sizeof near); /* this connection's answer does not name it */
     fx_error_restore(&before);
     if (rc != 0) {
         fx_conn_close(c);
@@ -297,7 +321,7 @@ static int attach_near(struct fx_channel *ch, int64_t deadline)
 /* Open a connection in the session, which is made if there is none; with the session's lock. */
 static int connect_channel(struct fx_channel *ch, int64_t deadline)
 {
-    char err[512], near[sizeof session.welcome.near];
+    char err[512];
     if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
     struct fx_conn *c = open_endpoint(session.who.server, deadline, err, sizeof err);
@@ -316,10 +340,8 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
         fx_conn_close(c);
         return -1;
     }
-    memcpy(near, session.welcome.near, sizeof near);
-    if (attach_near(ch, deadline) == 0) {
-        memcpy(session.welcome.near, near,
-               sizeof near); /* a near connection's answer does not name it */
+    if (is_trustworthy(session.welcome.near, &session.near_owner) &&
+        attach_near(ch, deadline) == 0) {
         fx_conn_close(c);
         return 0;
     }
@@ -373,10 +395,12 @@ out:
     return conn;
 }
 
-void fx_session_give_back(struct fx_channel *ch)
+/* Another thread must not find replies to this one's requests on it. */
+void fx_session_give_back(struct fx_channel *ch, int within)
 {
+    int clean = !within && ch->owed == 0;
     pthread_mutex_lock(&session.lock);
-    if (session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
+    if (clean && session.state == IN_SESSION && is_fresh(ch) && !is_fresh(&session.spare)) {
         close_channel(&session.spare);
         session.spare = *ch;
         *ch = (struct fx_channel){0};
@@ -434,7 +458,7 @@ int fx_session_farewell(struct fx_farewell *f)
     f->epoch = session.epoch;
     f->spare = is_fresh(&session.spare) ? session.spare.conn : NULL;
     f->endpoint = session.curve                                   ? NULL /* it speaks NULL there */
-                  : is_trustworthy(session.welcome.near)          ? session.welcome.near
+                  : is_near_still_trustworthy()                   ? session.welcome.near
                   : strncmp(session.who.server, "ipc://", 6) == 0 ? session.who.server
                                                                   : NULL;
     set_state(ENDED);

@@ -36,6 +36,7 @@ struct fx_channel {
     uint8_t token[FX_TOKEN_SIZE]; /* and that session's token */
     int near;                     /* over a Unix socket: memfds can be passed */
     int again;                    /* arrays may be left out, see calls/sent.h and calls/call.c */
+    uint64_t owed;                /* replies that the server has yet to send */
 };
 
 /* Set the server; NULL or "" clears it.  See faissx_configure. */
@@ -51,8 +52,13 @@ int fx_session_open(void);
  * the error set.  The thread keeps owning the connection. */
 struct fx_conn *fx_session_conn(struct fx_thread *self, int64_t deadline);
 
-/* Take a connection that its thread does not need any more, and forget it there. */
-void fx_session_give_back(struct fx_channel *channel);
+/* Take a connection that its thread does not need any more, and forget it there.  `within`: the
+ * thread has ended in the middle of a call. */
+void fx_session_give_back(struct fx_channel *channel, int within);
+
+/* May this process end the connection for good?  Not one of its parent, which a callback may have
+ * left a forked child with. */
+int fx_session_is_own(const struct fx_channel *channel);
 
 /* Has the process had a session with this server?  If not, a server that cannot be reached is an
  * error at once. */

@@ -118,3 +118,37 @@ start_tenants
 near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
 is "a server that finds the folder taken makes a new one" "$(stat -c %u "$(dirname "${near#ipc://}")")" "$(id -u)"
 ok "the server stops" stop_server
+
+# --- a folder that he makes when the server has stopped ---
+
+start_server --again --auth-file "$TMP/keys"
+near=$(value near "$(raw '{"operation":"hello","protocol":1,"api_key":"key-a"}')")
+path=${near#ipc://}
+FAISSX_API_KEY=key-a
+export FAISSX_API_KEY
+talk c
+is "a client is connected" "$(ask c 'new 0 Flat')" ok
+ok "the server stops" stop_server
+ok "another user makes the folder" theirs mkdir "$(dirname "$path")"
+cat >"$TMP/listen.pl" <<'END'
+use IO::Socket::UNIX;
+my $listener = IO::Socket::UNIX->new(Local => shift, Listen => 5) or exit 1;
+$| = 1;
+print "listening\n";
+while (my $c = $listener->accept) {
+    # A greeting of ZMTP 3.1, mechanism NULL, and READY: the client sends its request then.
+    syswrite $c, "\xff\0\0\0\0\0\0\0\1\x7f\3\1NULL" . "\0" x 48 . "\4\x1c\5READY\x0bSocket-Type\0\0\0\6ROUTER";
+    $SIG{ALRM} = sub { close $c };
+    alarm 2;
+    print $bytes while sysread $c, $bytes, 4096;
+}
+END
+chmod 644 "$TMP/listen.pl"
+(cd / && exec setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups perl "$TMP/listen.pl" "$path") >"$TMP/heard" 2>&1 &
+fx_servers="$fx_servers $!"
+ok "and listens there" wait_for grep -q listening "$TMP/heard"
+start_server --again --auth-file "$TMP/keys"
+like "the client notices that the server was restarted" "$(ask c 'add 0 1')" '^-4 faissx: '
+is "and goes on" "$(ask c 'new 1 Flat')" ok
+is "he does not get its key" "$(grep -ac key-a "$TMP/heard")" 0
+ok "the server stops" stop_server

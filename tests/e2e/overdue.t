@@ -43,6 +43,18 @@ for pid in $PID_c $PID_d $PID_e $PID_f $PID_g; do kill -9 "$(pgrep -P "$pid")"; 
 ok "when the leases of their clients are over, the engine is replaced" wait_for replaced
 ok "the server stops" stop_server
 
+# An index that takes long to free, of a client that is gone, keeps nobody waiting.
+start_server --lease 1 --library "$BUILD/tests/torture/crashing.so"
+talk h
+is "a client has an index" "$(ask h 'new 0 HNSW8'; ask h 'add 0 4322')" "ok
+ok"
+kill -9 "$(pgrep -P "$PID_h")"
+sleep 2.5
+started=$(date +%s)
+like "while it is freed another client comes" "$(raw '{"operation":"hello","protocol":1}')" '"status":"ok"'
+ok "without a wait" [ $(($(date +%s) - started)) -le 4 ]
+ok "the server stops" stop_server
+
 # An engine is not replaced before all changes that clients know of are on disk.  Clients of the
 # catalogue have no session.
 start_server --data-dir "$TMP/data" --durability snapshot --snapshot-interval 0 \

@@ -77,7 +77,7 @@ sub serve {
 sub answer {
     my ($c, $request) = @_;
     my ($operation) = $request =~ /operation.(?:\xd9.)?(\w+?)\W*request_id/s;
-    my ($id) = $request =~ /request_id(.)/s;
+    my ($id) = $request =~ /request_id(\xcf.{8}|\xce.{4}|\xcd..|\xcc.|.)/s;
     return 0 if $stage eq 'ready';
     my @ok = (status => text('ok'), request_id => $id);
     my $reply;

@@ -295,13 +295,17 @@ static void write_it(void)
 
 static void download(void)
 {
+    long long c[3];
     many = random_vectors(MANY, D, 3);
     add_many();
     add_many();
     write_it();
+    count(c);
+    write_it();
+    count(c);
     for (long long at = 0; at < 19000000; at += 1500000)
         cut_at("down", at, write_it);
-    for (long long at = 0; at < 1000; at += 150)
+    for (long long at = 0; at < c[0] - 10; at += 150)
         cut_at("up", at, write_it);
 }
 

@@ -11,13 +11,14 @@
  *     REFUSED     fails later with an exception of FAISS's own
  *     HALFWAY     once, and not later: adds the vectors, and fails.  Reading the next index takes
  *                 SECONDS
- *     SLOW        takes SECONDS every time
+ *     SLOW        takes SECONDS every time, as does a search for such a vector
  *
  * faiss_Index_add_with_ids fails once, when such vectors are added to inverted lists themselves:
  *
  *     MOVED
  *
- * An index of SLOW_TO_WRITE vectors takes ten seconds to be written.
+ * An index of SLOW_TO_FREE vectors takes ten seconds to be freed, and one of SLOW_TO_WRITE vectors
+ * takes ten seconds to be written.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ enum {
     SLOW = 7654325,
     MOVED = 7654326,
     SECONDS = 3,
-    SLOW_TO_WRITE = 4321
+    SLOW_TO_WRITE = 4321,
+    SLOW_TO_FREE = 4322
 };
 
 static int searched, halfway, slow, moved;
@@ -57,6 +59,8 @@ int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k
     searched = 1;
     if (n > 0 && x[0] == ENDLESS)
         look(x[0]);
+    if (n > 0 && x[0] == SLOW)
+        sleep(SECONDS);
     return real(index, n, x, k, distances, labels);
 }
 
@@ -112,4 +116,13 @@ int faiss_write_index(const FaissIndex *index, FILE *f)
     if (faiss_Index_ntotal(index) == SLOW_TO_WRITE)
         sleep(10);
     return real(index, f);
+}
+
+void faiss_Index_free(FaissIndex *index)
+{
+    __typeof__(&faiss_Index_free) real = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "faiss_Index_free");
+    if (index && faiss_Index_ntotal(index) == SLOW_TO_FREE)
+        sleep(10);
+    real(index);
 }

@@ -22,6 +22,7 @@ enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such 
 struct fxe_blob {
     uint64_t id;
     int upload;
+    int named; /* a download: the client knows of it, and frees it */
     struct fx_buffer data;
     size_t npieces, have;
     uint8_t *seen;            /* of uploads, for each piece: it is there, or has a place */
@@ -87,6 +88,14 @@ static struct fxe_blob *leave_blob(struct fxe_blob *b)
     return --b->users == 0 && b->gone ? b : NULL;
 }
 
+static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
+{
+    struct fxe_blob *b = NULL;
+    if (s)
+        HASH_FIND(hh, s->blobs, &id, sizeof id, b);
+    return b && b->upload == upload ? b : NULL;
+}
+
 void fxe_blobs_leave(struct fxe_session *s)
 {
     bool some = s->blobs != NULL;
@@ -98,6 +107,17 @@ void fxe_blobs_leave(struct fxe_session *s)
     fxe_again_leave(s);
     if (some)
         fxe_house_wake();
+}
+
+void fxe_blob_forget(const uint8_t token[FX_TOKEN_SIZE], uint64_t id)
+{
+    struct fxe_session *s = fxe_session_find(token);
+    struct fxe_blob *b = find_blob(s, id, 0);
+    if (!b || b->named)
+        return;
+    b = remove_blob(s, b);
+    LL_PREPEND(left, b); /* nothing uses what no request has named */
+    fxe_house_wake();
 }
 
 void fxe_blobs_free_left(void)
@@ -131,14 +151,6 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
     HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
     fxe_unlock();
     return b->id;
-}
-
-static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
-{
-    struct fxe_blob *b = NULL;
-    if (s)
-        HASH_FIND(hh, s->blobs, &id, sizeof id, b);
-    return b && b->upload == upload ? b : NULL;
 }
 
 int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
@@ -470,6 +482,8 @@ static void run_download(struct fxe_req *r)
         return;
     fxe_lock();
     struct fxe_blob *b = find_blob(r->session, id, 0);
+    if (b)
+        b->named = 1;
     if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
         b = NULL;
     if (b)

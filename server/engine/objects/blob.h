@@ -30,6 +30,10 @@ void fxe_place_free(struct fxe_place *p);
  * engine.lock. */
 uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size);
 
+/* The answer that names this download is dropped.  If no request has named it, its client does not
+ * know of it, and it is freed.  The caller holds engine.lock. */
+void fxe_blob_forget(const uint8_t token[FX_TOKEN_SIZE], uint64_t id);
+
 /* Takes a complete upload out of the session; the caller frees it.  Returns -1 if there is none
  * with that id, or it is incomplete.  The caller does not hold engine.lock. */
 int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out);

@@ -9,6 +9,7 @@
 #include "server/engine/call/known.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
+#include "server/engine/objects/blob.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/kept.h"
@@ -27,6 +28,7 @@ struct fxe_answer {
     bool rereads; /* it may be run again if its answer was not kept */
     void *bytes;  /* see fxe_answer_pack; NULL: not kept */
     size_t size;
+    uint64_t download;                        /* that the answer names, of the session; or 0 */
     struct fxe_answer *prev_kept, *next_kept; /* of those with bytes; the oldest first */
 };
 
@@ -168,6 +170,8 @@ static void drop_bytes(struct fxe_answer *a)
 static void drop_answer(struct fxe_answer *a)
 {
     drop_bytes(a);
+    if (a->download)
+        fxe_blob_forget(a->session, a->download);
     LL_DELETE(a->caller->answers, a);
     free(a);
 }
@@ -385,6 +389,8 @@ struct fxe_req *fxe_answers_end(struct fxe_req *r, const struct fx_frame *frames
     c->running--;
     if (begun) {
         keep(a, bytes, size);
+        if (a->bytes)
+            a->download = r->download;
         for (w = waiting; w && !(a->rereads && !a->bytes); w = w->next)
             repeat(w, a);
         if (a->number < c->oldest || (a->rereads && !a->bytes))

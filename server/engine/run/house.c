@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
@@ -90,6 +92,47 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         _exit(0); /* the front is gone, and no client can connect any more */
 }
 
+/* Objects of ended sessions.  FAISS may take long to free them, or they are tried first, so a
+ * thread does it that lives as long as there are any. */
+static struct {
+    pthread_mutex_t lock;
+    struct fxe_obj *list;
+    bool runs;
+} doomed_objects = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *destroy_doomed(void *arg)
+{
+    if (fxe_engine.omp_set_num_threads)
+        fxe_engine.omp_set_num_threads(1);
+    pthread_mutex_lock(&doomed_objects.lock);
+    while (doomed_objects.list) {
+        struct fxe_obj *some = doomed_objects.list;
+        doomed_objects.list = NULL;
+        pthread_mutex_unlock(&doomed_objects.lock);
+        fxe_obj_destroy_list(some);
+        pthread_mutex_lock(&doomed_objects.lock);
+    }
+    doomed_objects.runs = false;
+    pthread_mutex_unlock(&doomed_objects.lock);
+    return arg;
+}
+
+static void destroy_later(struct fxe_obj *doomed)
+{
+    pthread_t t;
+    pthread_mutex_lock(&doomed_objects.lock);
+    bool runs = doomed_objects.runs;
+    LL_CONCAT2(doomed_objects.list, doomed, next_doomed);
+    doomed_objects.runs = true;
+    pthread_mutex_unlock(&doomed_objects.lock);
+    if (runs)
+        return;
+    if (pthread_create(&t, NULL, destroy_doomed, NULL) == 0)
+        pthread_detach(t);
+    else
+        destroy_doomed(NULL);
+}
+
 /* Ends the sessions whose lease is over, and frees what ended ones had.  Returns when the next
  * lease ends, or INT64_MAX. */
 static int64_t expire(void)
@@ -98,7 +141,8 @@ static int64_t expire(void)
     fxe_lock();
     int64_t next = fxe_sessions_expire(fxe_now_ms(), &doomed);
     fxe_unlock();
-    fxe_obj_destroy_list(doomed);
+    if (doomed)
+        destroy_later(doomed);
     fxe_blobs_free_left();
     int64_t used = fxe_again_expire(fxe_now_ms());
     return used < next ? used : next;

@@ -93,11 +93,13 @@ int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size)
 }
 
 /* Keeps a file that is too large for a message here, as a blob that the client downloads in pieces.
- * Not the results of a call: the client reads those directly into its caller's memory. */
+ * Not the results of a call: the client reads those directly into its caller's memory.  Nor what a
+ * caller gets who has had an error already: he would never free it. */
 static void pack_big(struct fxe_req *r)
 {
     int big = 0;
-    if (r->piece_of || r->fn || !r->operation->needs_session)
+    if (r->piece_of || r->fn || !r->operation->needs_session ||
+        __atomic_load_n(&r->given_up, __ATOMIC_RELAXED))
         return;
     for (int i = 0; i < r->nout; i++)
         big |= r->out[i].size > FX_PIECE;
@@ -113,6 +115,7 @@ static void pack_big(struct fxe_req *r)
             msgpack_pack_nil(&pk);
             continue;
         }
+        r->download = id;
         msgpack_pack_array(&pk, 3);
         fx_pack_str(&pk, "download");
         msgpack_pack_uint64(&pk, id);

@@ -88,11 +88,12 @@ struct fxe_req {
     void *lent[FX_PARAMS_MAX]; /* FX_LENT, FX_COUNT, FX_OUT_HANDLE: FAISS writes these */
     struct fx_buffer memory[FX_PARAMS_MAX * 2]; /* freed with the request */
     int nmemory;
-    bool unread;     /* FAISS will not look at the array that the client has not sent, */
-    bool wanted;     /* or it would: the client is asked for it */
-    uint64_t upload; /* the largest upload among them, */
-    int uploaded;    /* which is memory[uploaded]; upload is 0: none */
-    bool kept;       /* the session may ask for that one again */
+    bool unread;       /* FAISS will not look at the array that the client has not sent, */
+    bool wanted;       /* or it would: the client is asked for it */
+    uint64_t download; /* what the reply to `save` is kept as; or 0 */
+    uint64_t upload;   /* the largest upload among them, */
+    int uploaded;      /* which is memory[uploaded]; upload is 0: none */
+    bool kept;         /* the session may ask for that one again */
     struct fxe_obj *held[FX_OBJECTS_MAX];
     int nheld;
     struct fxe_needs needs;
