@@ -231,8 +231,9 @@ enum fxs_store_rc fxs_store_replay(struct fxs_store *s, uint64_t entry, uint64_t
                                    char *why);
 
 /* Notes that record `number` of `entry` is about to be replayed; number 0: that replay has ended.
- * `alone`: the process does nothing else meanwhile.  There is one such note: the last one.  It survives the death of the process, but need not survive loss of power.
- * fxs_store_marked returns the note that the previous process has left; 0, 0, 0 if none. */
+ * `alone`: the process does nothing else meanwhile.  There is one such note: the last one.  It
+ * survives the death of the process, but need not survive loss of power. fxs_store_marked returns
+ * the note that the previous process has left; 0, 0, 0 if none. */
 void fxs_store_mark(struct fxs_store *s, uint64_t entry, uint64_t number, int alone);
 void fxs_store_marked(struct fxs_store *s, uint64_t *entry, uint64_t *number, int *alone);
 /* The same of an entry that is being trained; 0: none is. */

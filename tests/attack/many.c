@@ -172,7 +172,7 @@ int attack_idle(char **argv)
             _exit(1);
         while (read(down[0], &c, 1) > 0)
             ;
-        _exit(key && idle_again(key, peers, some) != ok); /* closes them all */
+        _exit(key && idle_again(key, peers, some) != ok ? 1 : 0); /* closes them all */
     }
     for (int i = 0; i < children; i++) {
         int ok = 0;

@@ -17,8 +17,8 @@ struct fxe_held {
 int fxe_held_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct fxe_held *h);
 void fxe_held_free(struct fxe_held *h);
 
-/* How many vectors it has.  In inverted lists FAISS counts vectors that are in no list, because they
- * are not finite, or huge: ntotal may be more. */
+/* How many vectors it has.  In inverted lists FAISS counts vectors that are in no list, because
+ * they are not finite, or huge: ntotal may be more. */
 int64_t fxe_held_count(const struct fxe_obj *o);
 
 /* Bytes of all its vectors, at most. */
