@@ -179,12 +179,14 @@ bool fxs_may_pass(enum fxs_store_rc rc)
     return rc == FXS_STORE_FULL || rc == FXS_STORE_MEMORY || rc == FXS_STORE_BUSY;
 }
 
-/* Is this what the barrier's caller needs? */
+/* Is this what the barrier's caller needs?  An entry's reader needs no answer, but must not make
+ * a change again that has failed. */
 static bool is_awaited(const struct fxs_job *job, const struct fxs_job *barrier)
 {
     const struct fxs_caller *c = &barrier->caller;
-    return job->entry == barrier->entry || (c->number && c->number == job->caller.number &&
-                                            memcmp(c->id, job->caller.id, sizeof c->id) == 0);
+    if (c->number)
+        return c->number == job->caller.number && memcmp(c->id, job->caller.id, sizeof c->id) == 0;
+    return job->entry == barrier->entry && (job->kind != FXS_JOB_ANSWER || job->failed);
 }
 
 /* Returns rc, what went wrong, if one of the jobs that are put back is awaited. */

@@ -324,6 +324,11 @@ static int connect_channel(struct fx_channel *ch, int64_t deadline)
     char err[512];
     if (session.state == IN_SESSION && attach_near(ch, deadline) == 0)
         return 0;
+    if (session.state == IN_SESSION && session.welcome.near[0] && fx_now_ms() >= deadline) {
+        session.welcome.near[0] = '\0'; /* the next one asks the server for it */
+        return fx_fail(FAISSX_E_CONNECT, "%s: no answer to hello within the time allowed",
+                       session.who.server);
+    }
     struct fx_conn *c = open_endpoint(session.who.server, deadline, err, sizeof err);
     if (!c)
         return fx_fail(FAISSX_E_CONNECT, "%s", err);

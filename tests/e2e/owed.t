@@ -6,7 +6,8 @@
 owed() { remote "$BUILD/tests/e2e/owed" "$@"; }
 
 start_server --library "$BUILD/tests/torture/crashing.so"
-for how in cancel exit; do
+# ASan does not survive pthread_exit() in a signal handler.
+for how in cancel $([ -n "$SANITIZER_RUNTIME" ] || echo exit); do
     is "$how: the next thread finds its own neighbour" "$(owed $how)" "0, vector 7"
 done
 ok "the server stops" stop_server

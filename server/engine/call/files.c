@@ -103,7 +103,7 @@ static int write_index(struct fxe_req *r, struct bytes *b)
     if (rc != 0 && !r->failed)
         fxe_fail_faiss(r, rc);
     if (fclose(f) != 0 && !r->failed)
-        fxe_fail(r, "faiss", "the index was not written whole");
+        fxe_fail_text(r, FAISS_EXCEPT, "the index was not written whole");
     return r->failed ? -1 : 0;
 }
 
