@@ -44,13 +44,23 @@ static int get_int(const msgpack_object *o, int64_t *out)
 
 static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
-/* Does the call search another index with the selector, which may have fewer vectors: a quantizer
- * or a shard? */
-static int is_passed_on(const struct fxe_req *r)
+/* The fewest vectors that an index has which the call searches with the selector: a quantizer or a
+ * shard may have fewer than the index that it names. */
+static int64_t fewest(const struct fxe_req *r)
 {
-    return r->op == FX_OP_IndexIVF_search_closest_eligible_centroids ||
-           r->op == FX_OP_Search_closest_eligible_centroids ||
-           strstr(fxe_class_name(r->obj[0]->ptr), "IndexShards");
+    const struct fxe_obj *o = fxe_obj_target(r->obj[0]);
+    if (r->op == FX_OP_IndexIVF_search_closest_eligible_centroids ||
+        r->op == FX_OP_Search_closest_eligible_centroids)
+        return 0;
+    int64_t n = fxe_api()->Index_ntotal(r->obj[0]->ptr);
+    if (!strstr(fxe_class_name(r->obj[0]->ptr), "IndexShards"))
+        return n;
+    for (int i = 0; i < o->nkeeps; i++) {
+        const struct fxe_obj *shard = fxe_obj_target(o->keeps[i]);
+        int64_t has = shard->ptr ? fxe_api()->Index_ntotal(shard->ptr) : 0;
+        n = has < n ? has : n;
+    }
+    return o->nkeeps ? n : 0;
 }
 
 /* Is the range reversed, or past the index's last vector?  FAISS's brute-force search reads the
@@ -58,8 +68,8 @@ static int is_passed_on(const struct fxe_req *r)
 static int outside(const struct fxe_req *r, int64_t imin, int64_t imax)
 {
     int64_t ntotal = 0;
-    if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index && !is_passed_on(r))
-        ntotal = fxe_api()->Index_ntotal(r->obj[0]->ptr);
+    if (r->op && r->obj[0] && fx_root(r->obj[0]->cls) == FX_CLASS_Index)
+        ntotal = fewest(r);
     return (imin > 0 ? imin : 0) > (imax < ntotal ? imax : ntotal);
 }
 
