@@ -182,11 +182,17 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
     def _take_quantizer(self, quantizer):
         """Lets the Python object of a quantizer stand for the one that this index has."""
         try:
-            part = api.IndexBinaryIVF_quantizer(self._h)
+            part = self._quantizer_handle()
         except NotImplementedError:  # before FAISS 1.12 nothing can be done to it here
             return
         take_part(self, quantizer, part)
         self.__dict__["_taken"] = weakref.ref(quantizer)
+
+    def _quantizer_handle(self):
+        h = api.IndexBinaryIVF_quantizer(self._h)
+        if not h:  # FAISS 1.10
+            raise NotImplementedError("faiss.IndexBinaryIVF.quantizer: this FAISS does not find it")
+        return h
 
     def _replaced(self):
         """The index has another object in C, and so has its quantizer's Python object."""
@@ -196,7 +202,7 @@ class IndexBinaryIVF(_FromDescription, IndexBinary):
 
     @property
     def quantizer(self):
-        return _io.wrap_part(self, api.IndexBinaryIVF_quantizer(self._h), binary=True)
+        return _io.wrap_part(self, self._quantizer_handle(), binary=True)
 
     @changes
     def make_direct_map(self, new_maintain_direct_map=True):
