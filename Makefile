@@ -400,8 +400,10 @@ check: ## every test, also under ASan and UBSan, and a short fuzz run
 	@$(MAKE) --no-print-directory engine
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(TEST_JOBS) $(LONG) \
-		$(filter-out $(LONG),$(UNIT) $(SCRIPTS) $(call in_build,build-address) $(FUZZ))
+	@rm -f build/failures
+	FAILURES=build/failures FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(TEST_JOBS) $(LONG) \
+		$(filter-out $(LONG),$(UNIT) $(SCRIPTS) $(call in_build,build-address) $(FUZZ)) || \
+		{ cat build/failures; exit 1; }
 
 check-unit: $(UNIT) ## the unit tests (needs no FAISS)
 	$(RUN_TESTS) $(UNIT)

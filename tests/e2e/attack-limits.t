@@ -31,9 +31,18 @@ printf '#include <unistd.h>\n__attribute__((constructor)) static void slow(void)
 ok "a library that loads slowly compiles" ${CC:-gcc} -shared -fPIC "$TMP/slow.c" -o "$TMP/slow.so" \
     -Wl,--no-as-needed "$FAISS_C" -Wl,-rpath,"$(dirname "$FAISS_C")"
 start_server --tcp --auth-file "$TMP/keys" --max-unauthenticated 4 --library "$TMP/slow.so"
+health() { "$BUILD/bin/faissx" health --server "$SERVER" | sed -n "s/^$1 //p"; }
+# The front has accepted that many connections, of which only the one that asks has not shown a key.
+only_asking() {
+    connections=$((connections + 1))
+    [ "$(health '\(accepted\|unauthenticated\)' | tr '\n' ' ')" = "1 $connections " ]
+}
+connections=$(health accepted)
 for i in 1 2 3 4 5 6 7 8; do
     raw '{"operation":"hello","protocol":1,"api_key":"key-a"}' >"$TMP/wait.$i" &
     eval "wait_$i=$!"
+    connections=$((connections + 1))
+    wait_for only_asking || bail "a client's key is not read"
 done
 for i in 1 2 3 4 5 6 7 8; do eval "wait \$wait_$i"; done
 is "clients with a key that wait for their engine are not closed" \
