@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUEUE = 4096, PACKET = 2048, PORTS = 65536 };
+enum { QUEUE = 4096, PACKET = 2048, PORTS = 65536, SYN = 2, ACK = 16 };
 
 struct packet {
     int64_t due; /* ms */
@@ -43,7 +43,9 @@ static struct packet *queue[QUEUE]; /* in the order in which they are due */
 static int queued;
 static int delay_ms, jitter_ms, loss, silent;
 static long long passed, lost, overtaken;
-static uint8_t seen[PORTS], forgotten[PORTS]; /* by the client's port */
+/* By the client's port, of which only the exclusive or with the server's is known: which of the two
+ * is the client's does not show. */
+static uint8_t seen[PORTS], forgotten[PORTS];
 
 static _Noreturn void die(const char *what)
 {
@@ -72,24 +74,27 @@ static int interface_in(const char *netns)
     return fd;
 }
 
-/* Returns the larger of the TCP ports, which is the client's, or 0 if it is not TCP. */
-static int port_of(const uint8_t *p, size_t n)
+/* Where the TCP header is, or NULL. */
+static const uint8_t *tcp_of(const uint8_t *p, size_t n)
 {
     size_t at = n < 40                                  ? 0
                 : p[0] >> 4 == 4 && p[9] == IPPROTO_TCP ? 4u * (p[0] & 15)
                 : p[0] >> 4 == 6 && p[6] == IPPROTO_TCP ? 40
                                                         : 0;
-    if (!at || at + 4 > n)
-        return 0;
-    int from = p[at] << 8 | p[at + 1], to = p[at + 2] << 8 | p[at + 3];
-    return from > to ? from : to;
+    return at && at + 14 <= n ? p + at : NULL;
 }
 
 static int is_lost(const struct packet *p)
 {
-    int port = port_of(p->bytes, p->size);
-    seen[port] = port != 0;
-    return silent || forgotten[port] || (loss && rand() % 1000 < loss);
+    const uint8_t *tcp = tcp_of(p->bytes, p->size);
+    int ports = 0;
+    if (tcp) {
+        ports = (tcp[0] << 8 | tcp[1]) ^ (tcp[2] << 8 | tcp[3]);
+        seen[ports] = 1;
+        if ((tcp[13] & (SYN | ACK)) == SYN) /* a new connection, perhaps from a port as before */
+            forgotten[ports] = 0;
+    }
+    return silent || (tcp && forgotten[ports]) || (loss && rand() % 1000 < loss);
 }
 
 static void take(int from)
