@@ -23,7 +23,7 @@ struct fx_param {
     const char *name;
     uint8_t kind;        /* enum fx_kind */
     uint8_t dir;         /* enum fx_dir, for arrays */
-    uint8_t elem;        /* enum fx_elem, for arrays and lent arrays */
+    uint8_t elem;        /* enum fx_elem, for arrays and lent arrays; of a number: its size */
     uint8_t cls;         /* FX_CLASS_*, for handles */
     uint8_t changed;     /* the call changes the object */
     uint8_t kept;        /* FX_KEPT, FX_DROPPED or 0 */

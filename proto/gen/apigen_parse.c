@@ -196,6 +196,7 @@ static void classify(const struct table *t, struct param *p, const char *type)
             continue;
         if (stars == 0 && scalars[i].kind) {
             p->kind = scalars[i].kind;
+            p->elem = scalars[i].elem ? scalars[i].elem : "FX_I32"; /* enumerations */
             return;
         }
         if (strcmp(b, "void") == 0 || !scalars[i].elem) {

@@ -193,7 +193,7 @@ void fx_range_result_finish(struct fx_range_result_in *in, int rc)
         /* The lims keep their address: the program may have asked for it already. */
         memcpy(r->lims, in->data[0], in->size[0]);
         for (int k = 1; k < 3; k++)
-            if (in->size[k] == 0) { /* FAISS has NULL for no results */
+            if (r->nq == 0) { /* FAISS has arrays for no results, too, but not for no queries */
                 free(in->data[k]);
                 in->data[k] = NULL;
             }

@@ -162,10 +162,10 @@ GETTER_SETTER(int, SearchParametersHNSW, check_relative_distance)
 GETTER_SETTER(int, SearchParametersHNSW, bounded_queue)
 
 int fx_search_params_pack(msgpack_packer *pk, struct fx_payload *payload, const void *handle,
-                          const char *function)
+                          int cls, const char *function)
 {
     struct fx_obj *o;
-    const struct params *p = fx_value_get(handle, FX_CLASS_SearchParameters, function, &o);
+    const struct params *p = fx_value_get(handle, cls, function, &o);
     if (!p)
         return -1;
     int ivf = p->cls == FX_CLASS_SearchParametersIVF,

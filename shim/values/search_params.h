@@ -9,8 +9,8 @@
 
 struct fx_payload;
 
-/* Returns 0, or -1 with the error set. */
+/* cls: what the function takes.  Returns 0, or -1 with the error set. */
 int fx_search_params_pack(msgpack_packer *pk, struct fx_payload *payload, const void *handle,
-                          const char *function);
+                          int cls, const char *function);
 
 #endif

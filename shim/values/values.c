@@ -87,7 +87,7 @@ int fx_value_pack(msgpack_packer *pk, struct fx_payload *payload, const void *ha
     case FX_CLASS_IDSelector:
         return fx_selector_pack(pk, payload, handle, function, 0);
     case FX_CLASS_SearchParameters:
-        return fx_search_params_pack(pk, payload, handle, function);
+        return fx_search_params_pack(pk, payload, handle, cls, function);
     case FX_CLASS_RangeSearchResult:
         return fx_range_result_pack(pk, handle, function);
     }

@@ -149,7 +149,8 @@ static void selectors_of_parts(void)
 {
     FaissIDSelectorRange *range;
     FaissSearchParameters *params = NULL;
-    FaissIndexShards *shards;
+    FaissIndexShards *shards, *outer;
+    FaissIndexPreTransform *transformed = NULL;
     FaissIndex *ivf = full("IVF4,Flat"), *one = full("Flat"), *other = full("Flat");
     MUST(F(IDSelectorRange_new)(&range, N - 100, N - 50));
     CODE(ENDS, F(SearchParameters_new)(&params, (FaissIDSelector *)range));
@@ -163,8 +164,15 @@ static void selectors_of_parts(void)
     MUST(F(IDSelectorRange_new)(&range, N + 100, N + 150));
     CODE(ENDS, F(SearchParameters_new)(&params, (FaissIDSelector *)range));
     CODE(ENDS, F(Index_search_with_params)(shards, 2, x, 3, params, out, ids));
+    MUST(F(IndexShards_new)(&outer, D));
+    MUST(F(IndexShards_add_shard)(outer, shards));
+    CODE(ENDS, F(Index_search_with_params)(outer, 2, x, 3, params, out, ids));
+    CODE(ENDS, F(IndexPreTransform_new_with)(&transformed, shards));
+    CODE(ENDS, F(Index_search_with_params)(transformed, 2, x, 3, params, out, ids));
     F(IDSelectorRange_free)(range);
     F(SearchParameters_free)(params);
+    F(Index_free)(transformed);
+    F(Index_free)(outer);
     F(Index_free)(shards);
     F(Index_free)(one);
     F(Index_free)(other);

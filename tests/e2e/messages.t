@@ -39,6 +39,7 @@ bad() {
 
 flat=$(handle "$(call faiss_index_factory 'true,8,"Flat",1')")
 ivf=$(handle "$(call faiss_index_factory 'true,8,"IVF4,Flat",1')")
+bits=$(handle "$(call faiss_index_binary_factory 'true,8,"BIVF4"')")
 clustering=$(handle "$(call faiss_Clustering_new 'true,8,4')")
 is "a thousand calls before the first reply is read are answered" \
     "$(call faiss_Index_ntotal "$flat" '"_repeat":1000' | grep -c '"ret":0')" 1000
@@ -117,6 +118,14 @@ to "$@" >"$TMP/in-place"
 is "an array in place of the header: no request is carried out" "$(grep -c '"status":"ok"' "$TMP/in-place")" 0
 is "each is an error" "$(grep -c '"status":"error"' "$TMP/in-place")" $#
 bad "an array that is one byte short" "$(call $add "$flat,2,0" '"_frames":["zero 63"]')" argument
+for value in 4294967297 -4294967295 '"uint:18446744073709551615"'; do
+    bad "an int that is $value" "$(call faiss_set_distance_compute_blas_query_bs "$value")" argument
+done
+bad "a size that is negative" "$(call faiss_IndexIVF_set_nprobe "$ivf,-1")" argument
+good "a size with its top bit set" "$(call faiss_IndexIVF_set_nprobe "$ivf,"'"uint:18446744073709551615"')"
+bad "search parameters that are not those of the function" \
+    "$(call faiss_IndexBinaryIVF_search_preassigned "${bits:-0},0,0,1,1,2,true,true,0,"'["params",null]' \
+        '"_frames":["","",""]')" handle missing
 bad "a factory string that is a number" "$(call faiss_index_factory 'true,8,5,1')" protocol
 bad "one with a NUL in it" "$(call faiss_index_factory 'true,8,"Flat\u0000x",1')" protocol argument
 bad "one that is NULL" "$(call faiss_index_factory 'true,8,null,1')" argument

@@ -60,6 +60,7 @@ static void range_search(const struct subject *s, idx_t n, float radius)
         SHOW("lims", lims, n + 1);
         SHOW("labels", ids, lims[n]);
         SHOW("distances", dis, lims[n]);
+        say("arrays: %d", ids != NULL && dis != NULL);
         GET(RangeSearchResult_nq, r);
     }
     DO(RangeSearchResult_free, r);
@@ -77,10 +78,11 @@ void searches(const struct subject *s)
     idx_t *labels = ROOM(idx_t, 7 * 3);
     if (RC(Index_assign, s->index, 7, floats((size_t)(7 * s->d), 7), labels, 3) == 0)
         SHOW("labels", labels, 7 * 3);
-    /* A radius with some vectors inside and some outside. */
+    /* A radius with some vectors inside and some outside, and one with none inside. */
     if (s->least < 2 && RC(Index_search, s->index, 1, floats((size_t)s->d, 7), 5, dis, ids) == 0) {
         range_search(s, 7, dis[4]);
         range_search(s, 25, dis[1]);
+        range_search(s, 7, ASK(Index_metric_type, s->index) == METRIC_INNER_PRODUCT ? 1e30f : -1);
     }
 }
 

@@ -175,6 +175,15 @@ int fxe_call_resolve(struct fxe_req *r)
     return 0;
 }
 
+/* Can the parameter's C type have the value?  Checks see all 64 bits, but FAISS only its own. */
+static bool is_in_range(const struct fx_param *p, const msgpack_object *a)
+{
+    uint64_t most = UINT64_MAX >> (65 - 8 * fx_elem_size((enum fx_elem)p->elem));
+    if (a->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+        return p->kind == FX_INT && a->via.i64 >= -(int64_t)most - 1;
+    return a->via.u64 <= (p->kind == FX_INT ? most : 2 * most + 1);
+}
+
 static int arg_scalar(struct fxe_req *r, int i)
 {
     const msgpack_object *a = fxe_call_arg(r, i);
@@ -185,6 +194,8 @@ static int arg_scalar(struct fxe_req *r, int i)
         if (a->type != MSGPACK_OBJECT_POSITIVE_INTEGER &&
             a->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
             return wrong_type(r, i);
+        if (!is_in_range(p, a))
+            return fxe_fail(r, "argument", "%s: %s is out of range", r->fn->name, p->name);
         r->v[i].i = a->via.i64;
         return 0;
     case FX_REAL:

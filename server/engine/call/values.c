@@ -44,23 +44,36 @@ static int get_int(const msgpack_object *o, int64_t *out)
 
 static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSelector **out);
 
-/* The fewest vectors that an index has which the call searches with the selector: a quantizer or a
- * shard may have fewer than the index that it names. */
-static int64_t fewest(const struct fxe_req *r)
+/* The fewest vectors of the index and of those to which it passes the selector on.  Looks at no
+ * more than *left of them: an index may be a part in many ways. */
+static int64_t fewest_of(const struct fxe_obj *o, int *left)
 {
-    const struct fxe_obj *o = fxe_obj_target(r->obj[0]);
-    if (r->op == FX_OP_IndexIVF_search_closest_eligible_centroids ||
-        r->op == FX_OP_Search_closest_eligible_centroids)
+    if (!o->ptr || --*left < 0)
         return 0;
-    int64_t n = fxe_api()->Index_ntotal(r->obj[0]->ptr);
-    if (!strstr(fxe_class_name(r->obj[0]->ptr), "IndexShards"))
+    int64_t n = fxe_api()->Index_ntotal(o->ptr);
+    bool shards = strstr(fxe_class_name(o->ptr), "IndexShards") != NULL;
+    if (!shards && !strstr(fxe_class_name(o->ptr), "IndexPreTransform"))
         return n;
+    if (!shards) { /* the part may have no handle */
+        int64_t part = fxe_api()->Index_ntotal(fxe_api()->IndexPreTransform_index(o->ptr));
+        n = part < n ? part : n;
+    }
     for (int i = 0; i < o->nkeeps; i++) {
-        const struct fxe_obj *shard = fxe_obj_target(o->keeps[i]);
-        int64_t has = shard->ptr ? fxe_api()->Index_ntotal(shard->ptr) : 0;
+        const struct fxe_obj *part = fxe_obj_target(o->keeps[i]);
+        int64_t has = fx_root(part->cls) == FX_CLASS_Index ? fewest_of(part, left) : n;
         n = has < n ? has : n;
     }
-    return o->nkeeps ? n : 0;
+    return shards && o->nkeeps == 0 ? 0 : n;
+}
+
+static int64_t fewest(const struct fxe_req *r)
+{
+    enum { MOST = 1000 };
+    int left = MOST;
+    if (r->op == FX_OP_IndexIVF_search_closest_eligible_centroids ||
+        r->op == FX_OP_Search_closest_eligible_centroids)
+        return 0; /* the quantizer may have fewer than the index */
+    return fewest_of(fxe_obj_target(r->obj[0]), &left);
 }
 
 /* Is the range reversed, or past the index's last vector?  FAISS's brute-force search reads the
@@ -236,7 +249,7 @@ static int hnsw(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel
     return 0;
 }
 
-static int read_params(struct fxe_req *r, const msgpack_object *o, void **out)
+static int read_params(struct fxe_req *r, const msgpack_object *o, int cls, void **out)
 {
     FaissIDSelector *sel;
     FaissSearchParameters *sp = NULL;
@@ -244,6 +257,11 @@ static int read_params(struct fxe_req *r, const msgpack_object *o, void **out)
         o->via.array.ptr[0].type != MSGPACK_OBJECT_STR)
         return malformed(r);
     const msgpack_object *e = o->via.array.ptr;
+    /* FAISS believes that it is of the class that the function declares. */
+    if ((cls == FX_CLASS_SearchParametersIVF && o->via.array.size != 7) ||
+        (cls == FX_CLASS_SearchParametersHNSW && o->via.array.size != 5))
+        return fxe_fail(r, "handle", "%s: the search parameters are no Faiss%s",
+                        r->fn ? r->fn->name : r->operation->name, fx_classes[cls].name);
     if (read_selector(r, &e[1], &sel) != 0)
         return -1;
     if (o->via.array.size == 7)
@@ -320,7 +338,7 @@ int fxe_value_build(struct fxe_req *r, const msgpack_object *o, int cls, void **
     case FX_CLASS_IDSelector:
         return read_selector(r, o, (FaissIDSelector **)out);
     case FX_CLASS_SearchParameters:
-        return read_params(r, o, out);
+        return read_params(r, o, cls, out);
     case FX_CLASS_RangeSearchResult:
         return read_result(r, o, out);
     }
