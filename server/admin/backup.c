@@ -77,13 +77,28 @@ static void each_copy(const struct part *p, const char *file,
 struct copy {
     const json_t *json;
     uint64_t bytes;
+    const char *target, *hash; /* of snapshots */
 };
 
-/* A snapshot does not change. */
+/* A snapshot does not change.  The manifest alone would let a file that was lost or cut be missing
+ * in all later backups, too.  Its content is left to verify: a backup of little that is new must
+ * not read all that the target has. */
 static bool take_snapshot(void *ctx, const json_t *copy)
 {
     struct copy *c = ctx;
-    if (fxa_uint(copy, "bytes") == c->bytes)
+    struct stat st;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", c->target, fxa_str(copy, "from"));
+    if (fxa_uint(copy, "bytes") == c->bytes && lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_size == c->bytes)
+        c->json = copy;
+    return c->json != NULL;
+}
+
+static bool take_same(void *ctx, const json_t *copy)
+{
+    struct copy *c = ctx;
+    if (fxa_uint(copy, "bytes") == c->bytes && strcmp(fxa_str(copy, "xxh3"), c->hash) == 0)
         c->json = copy;
     return c->json != NULL;
 }
@@ -102,7 +117,7 @@ static bool take_segment(void *ctx, const json_t *copy)
 
 static const json_t *have(const struct part *p, const struct fxs_needed *n)
 {
-    struct copy c = {NULL, n->bytes};
+    struct copy c = {.bytes = n->bytes, .target = p->b->target};
     each_copy(p, n->file, take_snapshot, &c);
     return c.json;
 }
@@ -150,6 +165,15 @@ static void add_file(struct part *p, const struct want *w, const char *from, uin
 }
 
 /* --- copying --- */
+
+/* A name in the target that no file has yet. */
+static void new_name(const struct part *p, const char *file, char *from)
+{
+    uint32_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = (uint32_t)fxa_now();
+    snprintf(from, PATH_MAX, "files/%s/%s-%08x", p->name, file, random);
+}
 
 /* FXS_STORE_NONE: it vanished, begin again. */
 static enum fxs_store_rc open_snapshots(struct part *p, uint64_t *bytes, char *why)
@@ -199,7 +223,13 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
     }
     snprintf(from, sizeof from, "files/%s/%s", p->name, w->n.file);
     snprintf(to, sizeof to, "%s/%s", p->b->target, from);
-    int fd = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(to, flags, 0600);
+    if (fd < 0 && errno == EEXIST) { /* it is damaged, or another one */
+        new_name(p, w->n.file, from);
+        snprintf(to, sizeof to, "%s/%s", p->b->target, from);
+        fd = open(to, flags, 0600);
+    }
     if (fd < 0) {
         fxs_why(FXS_STORE_FAILED, why, "cannot create %s: %s", to, strerror(errno));
         return FXS_STORE_FAILED;
@@ -214,9 +244,18 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
     close(fd);
     close(w->fd);
     w->fd = -1;
-    if (rc != FXS_STORE_OK)
+    if (rc != FXS_STORE_OK) {
+        unlink(to);
         return rc;
+    }
     snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+    struct copy lost = {.bytes = size, .hash = hex};
+    each_copy(p, w->n.file, take_same, &lost);
+    if (lost.json) { /* earlier backups have it again, too */
+        snprintf(path, sizeof path, "%s/%s", p->b->target, fxa_str(lost.json, "from"));
+        if (rename(to, path) == 0)
+            snprintf(from, sizeof from, "%s", fxa_str(lost.json, "from"));
+    }
     add_file(p, w, from, size, hex);
     p->b->copied += size;
     return FXS_STORE_OK;
@@ -227,8 +266,8 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
 static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
 {
     char to[2 * PATH_MAX], from[PATH_MAX], hex[20];
-    struct copy old = {NULL, 0};
-    uint64_t copied = 0, size, hash, random;
+    struct copy old = {0};
+    uint64_t copied = 0, size, hash;
     each_copy(p, w->n.file, take_segment, &old);
     uint64_t had = old.bytes;
     snprintf(from, sizeof from, "%s", old.json ? fxa_str(old.json, "from") : "");
@@ -236,9 +275,7 @@ static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
     for (;;) {
         if (!*from) {
             had = 0;
-            if (getrandom(&random, sizeof random, 0) != sizeof random)
-                random = (uint64_t)fxa_now();
-            snprintf(from, sizeof from, "files/%s/%s-%08x", p->name, w->n.file, (uint32_t)random);
+            new_name(p, w->n.file, from);
         }
         snprintf(to, sizeof to, "%s/%s", p->b->target, from);
         int fd = open(to, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
