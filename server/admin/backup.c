@@ -469,6 +469,10 @@ static int run(struct fxa *a, char **operands)
         close(lock);
         return FXA_WRONG;
     }
+    /* What backups have left that were interrupted, perhaps for want of space, may take the space
+     * that this one needs. */
+    if (!b.before.damaged)
+        fxa_clean(b.target, &b.before);
     /* Times order the backups, and name them. */
     if (b.before.n && now <= b.before.list[b.before.n - 1].ms)
         now = b.before.list[b.before.n - 1].ms + 1;

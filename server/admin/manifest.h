@@ -47,6 +47,10 @@ const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tena
 /* Would the backup have the tenant, if there was one?  Not if it is of another tenant only. */
 bool fxa_manifest_covers(const struct fxa_manifest *m, const char *tenant);
 
+/* prune.c: removes the files that none of the backups has, which are all that the target has: none
+ * of its manifests is damaged, and its lock is held. */
+void fxa_clean(const char *target, const struct fxa_backups *b);
+
 /* prune.c: removes all but the newest `keep` backups of each tenant (0: none), and what is left of
  * others that were interrupted.  *n: how many backups. */
 int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n);

@@ -53,9 +53,10 @@ static bool is_stamp(const char *name)
     return strlen(name) == 24 && name[10] == 'T' && name[23] == 'Z';
 }
 
-static void clean_all(const char *target, const json_t *set)
+void fxa_clean(const char *target, const struct fxa_backups *b)
 {
     char path[PATH_MAX];
+    json_t *set = referenced(b);
     DIR *d = opendir(target);
     for (struct dirent *e; d && (e = readdir(d));)
         if (is_stamp(e->d_name))
@@ -71,6 +72,7 @@ static void clean_all(const char *target, const json_t *set)
         }
     if (d)
         closedir(d);
+    json_decref(set);
 }
 
 /* Have at least `keep` newer backups each tenant that this one has? */
@@ -120,9 +122,7 @@ int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
         ++*n;
     }
     fxa_sync_dir(target); /* a manifest must not come back without its files */
-    json_t *set = referenced(&b);
-    clean_all(target, set);
-    json_decref(set);
+    fxa_clean(target, &b);
     fxa_backups_free(&b);
     return FXA_OK;
 }
