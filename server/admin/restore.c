@@ -74,17 +74,24 @@ static void around(const struct restore *r, const char *tenant, size_t *before, 
     }
 }
 
-/* Fails if a damaged manifest may have what is wanted, rather than the backup i: the next one is
- * `after`. */
-static int no_damage(const struct restore *r, size_t i, size_t after)
+/* Fails if a damaged manifest may have what is wanted, rather than the backup i (r->b.n: none): the
+ * next one is `after`. */
+static int no_damage(const struct restore *r, const char *tenant, size_t i, size_t after)
 {
     for (size_t k = 0; k < r->b.damaged; k++) {
         const struct fxa_damaged *bad = &r->b.bad[k];
-        if (bad->ms > r->b.list[i].ms && (after == r->b.n || bad->ms < r->b.list[after].ms))
+        if ((i < r->b.n && bad->ms <= r->b.list[i].ms) ||
+            (after < r->b.n && bad->ms >= r->b.list[after].ms))
+            continue;
+        if (!part_of(r, i, tenant))
             return fxa_fail(r->a,
-                            "the manifest of a later backup, %s/%s.json, is damaged: to do without "
-                            "that backup, move this file away, and restore the one of %s",
-                            r->target, bad->stamp, r->b.list[i].stamp);
+                            "the manifest of a backup that may have tenant '%s', %s/%s.json, is "
+                            "damaged: to do without that backup, move this file away",
+                            tenant, r->target, bad->stamp);
+        return fxa_fail(r->a,
+                        "the manifest of a later backup, %s/%s.json, is damaged: to do without "
+                        "that backup, move this file away, and restore the one of %s",
+                        r->target, bad->stamp, r->b.list[i].stamp);
     }
     return FXA_OK;
 }
@@ -115,7 +122,7 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
         /* An older backup has a tenant that was removed since. */
         while (c->i < r->b.n && !part_of(r, c->i, tenant))
             c->i = c->i ? c->i - 1 : r->b.n;
-        return c->i < r->b.n ? no_damage(r, c->i, r->b.n)
+        return c->i < r->b.n ? no_damage(r, tenant, c->i, r->b.n)
                              : fxa_fail(r->a, "no backup has tenant '%s'", tenant);
     }
     const char *newer = part ? too_new(r, part) : NULL;
@@ -126,6 +133,8 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
         return FXA_OK;
     }
     if (!there && newer) {
+        if (no_damage(r, tenant, before, after) != FXA_OK)
+            return FXA_WRONG;
         snprintf(c->note, sizeof c->note,
                  "tenant %s: the first backup after that time has a newer snapshot of '%s', "
                  "and there is no backup before it",
@@ -134,7 +143,7 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
     }
     if (!there)
         return fxa_fail(r->a, "tenant %s: no backup reaches back to that time", tenant);
-    if (!exact && no_damage(r, before, after) != FXA_OK)
+    if (!exact && no_damage(r, tenant, before, after) != FXA_OK)
         return FXA_WRONG;
     c->cut = true; /* it may have changes that were made while it was taken */
     if (newer)

@@ -28,3 +28,32 @@ for how in 'rm' 'truncate -s 100' 'truncate -s 0'; do
     ok "they can be restored" again "$target"
 done
 is "nothing is left over" "$(ls "$target"/files/default/*.faiss*)" "$snapshot"
+stop_server
+
+# --- a damaged manifest from before the time ---
+
+printf '{"k1": "one", "k2": "two"}' >"$TMP/keys"
+chmod 600 "$TMP/keys"
+data=$TMP/data2
+target=$TMP/times
+write() { FAISSX_API_KEY=$1 client 'new 0 Flat' "add 0 $2" 'write 0 faissx://flat' >"$TMP/out"; }
+start_server --data-dir "$data" --auth-file "$TMP/keys"
+write k1 10
+write k2 10
+ok "a backup" admin backup "$data" "$target"
+first=$(ls "$target"/*.json)
+sleep 0.1
+time=$(perl -MTime::HiRes=time -e 'printf "@%.3f", time')
+sleep 0.1
+write k2 20
+ok "another one: one tenant has new snapshots only" admin backup "$data" "$target"
+stop_server
+ok "a time in between" again --time "$time" "$target"
+is "both tenants are there" "$(ls "$TMP/r/tenants" | tr '\n' ' ')" "one two "
+flip "$first" 100
+said=$(again --time "$time" "$target")
+is "without the manifest of the first backup, it fails" $? 1
+like "it names the manifest, and the tenant" "$said" \
+    "the manifest of a backup that may have tenant 'two', $first, is damaged: "
+ok "the newest state needs no other backup" again "$target"
+flip "$first" 100
