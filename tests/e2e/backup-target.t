@@ -57,3 +57,44 @@ like "it names the manifest, and the tenant" "$said" \
     "the manifest of a backup that may have tenant 'two', $first, is damaged: "
 ok "the newest state needs no other backup" again "$target"
 flip "$first" 100
+
+# --- one tenant's files are damaged ---
+
+totals() { # KEY...: of tenants in $TMP/r
+    start_server --data-dir "$TMP/r" --auth-file "$TMP/keys"
+    for key in "$@"; do
+        FAISSX_API_KEY=$key client 'read 0 faissx://flat' 'total 0' | sed -n 's/^total 0: //p'
+    done | tr '\n' ' '
+    stop_server
+}
+snapshot=$(ls -t "$target"/files/two/*.faiss | head -n 1)
+flip "$snapshot" 100
+said=$(again "$target")
+is "a restore of all fails" $? 1
+like "it says which tenant it is" "$said" "tenant 'two' cannot be restored; --tenant restores the others, each"
+said=$(admin restore --tenant one "$target" "$TMP/r")
+is "what it has left is not added to" $? 1
+like "it says so" "$said" "$TMP/r is not empty"
+ok "the other tenant alone" again --tenant one "$target"
+is "a tenant that no backup has" "$(admin restore --tenant none "$target" "$TMP/r")" \
+    "faissx-server restore: no backup has tenant 'none'"
+said=$(admin restore --tenant two "$target" "$TMP/r")
+is "the damaged one" $? 1
+like "it says what is to be removed" "$said" "$TMP/r/restoring-tenant is not complete: remove it before you try again"
+is "what is there stays" "$(ls "$TMP/r/tenants")" one
+is "and can be used" "$(totals k1)" "10 "
+said=$(admin restore --time "$time" --tenant two "$target" "$TMP/r")
+is "it has to be removed" $? 1
+rm -rf "$TMP/r/restoring-tenant"
+ok "the damaged tenant from an older backup" admin restore --tenant two --time "$time" "$target" "$TMP/r"
+is "nothing else is there" "$(ls "$TMP/r" "$TMP/r/tenants" | tr '\n' ' ')" "$TMP/r: lock tenants  $TMP/r/tenants: one two "
+ok "all that was restored is good" admin verify "$TMP/r"
+is "both can be used" "$(totals k1 k2)" "10 10 "
+said=$(admin restore --tenant one "$target" "$TMP/r")
+is "a tenant that is there" $? 1
+like "is not replaced" "$said" "$TMP/r has tenant 'one' already: move $TMP/r/tenants/one away first"
+rm -rf "$TMP/r/tenants/one"
+start_server --data-dir "$TMP/r" --auth-file "$TMP/keys"
+like "nor is one added while a server runs" "$(admin restore --tenant one "$target" "$TMP/r")" 'is in use by process .*: stop it first'
+stop_server
+flip "$snapshot" 100
