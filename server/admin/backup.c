@@ -234,7 +234,7 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
         fxs_why(FXS_STORE_FAILED, why, "cannot create %s: %s", to, strerror(errno));
         return FXS_STORE_FAILED;
     }
-    enum fxs_store_rc rc = fxs_copy_file(w->fd, fd, to, UINT64_MAX, &size, &hash, why);
+    enum fxs_store_rc rc = fxs_copy_file(w->fd, path, fd, to, UINT64_MAX, &size, &hash, why);
     if (rc == FXS_STORE_OK)
         rc = fxs_snapshot_examine(p->dir, fd, w->n.file, &info, why);
     if (rc == FXS_STORE_OK && (size != w->n.bytes || info.entry != w->n.entry.id)) {
@@ -297,7 +297,7 @@ static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
             rc = FXS_STORE_FAILED;
         }
         if (rc == FXS_STORE_OK)
-            rc = fxs_copy_file(fd, -1, to, w->n.bytes, &size, &hash, why);
+            rc = fxs_copy_file(fd, to, -1, NULL, w->n.bytes, &size, &hash, why);
         close(fd);
         break;
     }
@@ -318,7 +318,7 @@ static enum fxs_store_rc describe_database(struct part *p, char *why)
         fxs_why(FXS_STORE_FAILED, why, "cannot open %s: %s", p->database, strerror(errno));
         return FXS_STORE_FAILED;
     }
-    enum fxs_store_rc rc = fxs_copy_file(fd, -1, p->database, UINT64_MAX, &size, &hash, why);
+    enum fxs_store_rc rc = fxs_copy_file(fd, p->database, -1, NULL, UINT64_MAX, &size, &hash, why);
     close(fd);
     snprintf(hex, sizeof hex, "%016" PRIx64, hash);
     snprintf(file, sizeof file, "%s/%s.db", p->b->stamp, p->name);

@@ -181,7 +181,8 @@ static int copy(struct restore *r, const json_t *f, const char *dir)
         close(in);
         return FXA_WRONG;
     }
-    enum fxs_store_rc rc = fxs_copy_file(in, out, to, fxa_uint(f, "bytes"), &size, &hash, why);
+    enum fxs_store_rc rc =
+        fxs_copy_file(in, from, out, to, fxa_uint(f, "bytes"), &size, &hash, why);
     close(in);
     close(out);
     if (rc != FXS_STORE_OK)

@@ -98,3 +98,66 @@ start_server --data-dir "$TMP/r" --auth-file "$TMP/keys"
 like "nor is one added while a server runs" "$(admin restore --tenant one "$target" "$TMP/r")" 'is in use by process .*: stop it first'
 stop_server
 flip "$snapshot" 100
+
+# --- a disk that fails ---
+
+[ -z "$SANITIZER_RUNTIME" ] || exit 0 # another library has to be preloaded first
+
+cat >"$TMP/fail.c" <<'END'
+/* With FAIL="CALL PATTERN", this call fails for files whose path matches. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fails(const char *call, int fd)
+{
+    char link[64], path[4096];
+    const char *fail = getenv("FAIL");
+    size_t n = strlen(call);
+    if (!fail || strncmp(fail, call, n) != 0 || fail[n] != ' ')
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t got = readlink(link, path, sizeof path - 1);
+    path[got > 0 ? got : 0] = 0;
+    if (fnmatch(fail + n + 1, path, 0) != 0)
+        return 0;
+    errno = EIO;
+    return 1;
+}
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+    ssize_t (*real)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, "pread");
+    return fails("pread", fd) ? -1 : real(fd, p, n, at);
+}
+ssize_t pread64(int fd, void *p, size_t n, off64_t at) { return pread(fd, p, n, at); }
+int fsync(int fd)
+{
+    int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
+    return fails("fsync", fd) ? -1 : real(fd);
+}
+struct dirent *readdir(DIR *d)
+{
+    struct dirent *(*real)(DIR *) = dlsym(RTLD_NEXT, "readdir");
+    return fails("readdir", dirfd(d)) ? NULL : real(d);
+}
+struct dirent64 *readdir64(DIR *d) { return (struct dirent64 *)readdir(d); }
+END
+ok "a library that lets calls fail compiles" ${CC:-gcc} -D_GNU_SOURCE -shared -fPIC "$TMP/fail.c" -o "$TMP/fail.so"
+failing() { # "CALL PATTERN" COMMAND...
+    fx_fail=$1
+    shift
+    FAIL=$fx_fail LD_PRELOAD=$TMP/fail.so "$BUILD/faissx-server" "$@" 2>&1
+}
+snapshot=$(ls "$data"/tenants/one/*.faiss)
+said=$(failing "pread $snapshot" backup "$data" "$TMP/fails")
+is "a snapshot of the directory cannot be read" $? 1
+like "the message names it" "$said" "tenant one: cannot read $snapshot: Input/output error"
+rm -rf "$TMP/r"
+said=$(failing "pread $target/files/one/*.faiss" restore --tenant one "$target" "$TMP/r")
+is "a snapshot of the target cannot be read" $? 1
+like "the message names it" "$said" "cannot read $target/files/one/.*\.faiss: Input/output error"
