@@ -262,7 +262,8 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
 }
 
 /* Continues the copy that an earlier backup has; or makes a new one, if that has something else in
- * its place (a segment's number is used again after an older backup was restored). */
+ * its place (a segment's number is used again after an older backup was restored), or if a manifest
+ * is damaged, whose backup may have more of the copy than the others say. */
 static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
 {
     char to[2 * PATH_MAX], from[PATH_MAX], hex[20];
@@ -270,7 +271,8 @@ static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
     uint64_t copied = 0, size, hash;
     each_copy(p, w->n.file, take_segment, &old);
     uint64_t had = old.bytes;
-    snprintf(from, sizeof from, "%s", old.json ? fxa_str(old.json, "from") : "");
+    snprintf(from, sizeof from, "%s",
+             old.json && !p->b->before.damaged ? fxa_str(old.json, "from") : "");
     enum fxs_store_rc rc;
     for (;;) {
         if (!*from) {

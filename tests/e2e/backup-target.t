@@ -28,6 +28,23 @@ for how in 'rm' 'truncate -s 100' 'truncate -s 0'; do
     ok "they can be restored" again "$target"
 done
 is "nothing is left over" "$(ls "$target"/files/default/*.faiss*)" "$snapshot"
+
+# --- large changes, of which only a manifest that cannot be read knows ---
+
+target=$TMP/grows
+client 'new 0 Flat' 'write 0 faissx://second' >"$TMP/out"
+ok "a backup with a large change" admin backup "$data" "$target"
+client 'read 0 faissx://second' 'add 0 5000' >"$TMP/out"
+ok "one with another one's behind it" admin backup "$data" "$target"
+newest=$(ls "$target"/*.json | tail -n 1)
+cp "$newest" "$TMP/manifest"
+flip "$newest" 100
+# The store does not need that one any more, but the one before and the one behind it.
+client 'new 0 Flat' 'write 0 faissx://second' 'read 1 faissx://flat' 'add 1 5000' >"$TMP/out"
+like "a backup beside a damaged manifest" "$(admin backup "$data" "$target")" \
+    'the backup is complete, but nothing is removed from .*: a manifest is damaged'
+cp "$TMP/manifest" "$newest"
+ok "when the manifest is whole again, all backups are" admin verify "$target"
 stop_server
 
 # --- a damaged manifest from before the time ---
