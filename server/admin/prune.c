@@ -75,20 +75,21 @@ void fxa_clean(const char *target, const struct fxa_backups *b)
     json_decref(set);
 }
 
-/* Have at least `keep` newer backups each tenant that this one has? */
+/* Have at least `keep` newer backups each tenant that this one has?  A backup without the tenant
+ * does not count: the tenant's folder may have been lost, and not removed. */
 static bool is_old(const struct fxa_backups *b, size_t i, int keep)
 {
     const json_t *tenants = json_object_get(b->list[i].json, "tenants");
     size_t n = json_array_size(tenants);
-    for (size_t k = 0; k < n || (k == 0 && !n); k++) {
-        const char *tenant = n ? fxa_str(json_array_get(tenants, k), "tenant") : "";
+    for (size_t k = 0; k < n; k++) {
+        const char *tenant = fxa_str(json_array_get(tenants, k), "tenant");
         int newer = 0;
         for (size_t j = i + 1; j < b->n; j++)
-            newer += fxa_manifest_covers(&b->list[j], tenant);
+            newer += fxa_manifest_tenant(&b->list[j], tenant) != NULL;
         if (newer < keep)
             return false;
     }
-    return true;
+    return n || b->n - i > (size_t)keep;
 }
 
 int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)

@@ -116,6 +116,26 @@ like "nor is one added while a server runs" "$(admin restore --tenant one "$targ
 stop_server
 flip "$snapshot" 100
 
+# --- a tenant whose folder has vanished ---
+
+rm -rf "$TMP/lost"
+cp -a "$data" "$TMP/lost"
+target=$TMP/keep
+ok "a backup of two tenants" admin backup --keep 1 "$TMP/lost" "$target"
+both=$(ls "$target"/*.json)
+rm -rf "$TMP/lost/tenants/two"
+for i in 1 2; do
+    ok "a backup without one of them" admin backup --keep 1 "$TMP/lost" "$target"
+    is "the one that has it is kept, and one of the other" "$(ls "$target"/*.json | wc -l) $(ls "$both")" "2 $both"
+done
+ok "it can be restored" again --tenant two "$target"
+rm "$both"
+ok "its manifest is removed, and another backup made" admin backup --keep 1 "$TMP/lost" "$target"
+is "then its files are removed" "$(ls "$target/files")" one
+rm -rf "$TMP/lost/tenants/one"
+for i in 1 2 3; do admin backup --keep 2 "$TMP/lost" "$target" >/dev/null; done
+is "of backups without tenants, the newest are kept as well" "$(ls "$target"/*.json | wc -l)" 3
+
 # --- a disk that fails ---
 
 [ -z "$SANITIZER_RUNTIME" ] || exit 0 # another library has to be preloaded first
