@@ -405,13 +405,13 @@ static int backup_tenant(struct fxa *a, const char *tenant, const char *dir, voi
     forget(&p);
     free(p.list);
     json_decref(p.done);
-    fxa_sync_dir(p.files);
+    int status = rc == FXS_STORE_OK ? fxa_sync_dir(a, p.files) : FXA_OK;
     if (rc == FXS_STORE_OK && json_array_append(p.b->tenants, p.json) != 0)
         rc = fxs_why(FXS_STORE_MEMORY, why, "out of memory");
     json_decref(p.json);
     if (rc != FXS_STORE_OK)
         return fxa_fail(a, "tenant %s: %s; 'faissx-server verify' says more", tenant, why);
-    return FXA_OK;
+    return status;
 }
 
 static void more_files(void)
@@ -428,16 +428,17 @@ static int finish(struct backup *b, int64_t now)
     char path[PATH_MAX], copied[32], shared[32];
     unsigned removed = 0;
     snprintf(path, sizeof path, "%s/%s", b->target, b->stamp);
-    fxa_sync_dir(path);
+    int status = fxa_sync_dir(b->a, path);
     snprintf(path, sizeof path, "%s/files", b->target);
-    fxa_sync_dir(path);
-    fxa_sync_dir(b->target);
+    if (status != FXA_OK || fxa_sync_dir(b->a, path) != FXA_OK ||
+        fxa_sync_dir(b->a, b->target) != FXA_OK)
+        return FXA_WRONG;
     json_t *m = json_pack("{s:i, s:I, s:s, s:s}", "format", 1, "time_ms", (json_int_t)now, "time",
                           b->stamp, "program", "faissx-server " FAISSX_VERSION);
     json_object_set(m, "tenants", b->tenants);
     if (b->a->tenant) /* with it, not having a tenant does not mean that there was none */
         json_object_set_new(m, "only", json_string(b->a->tenant));
-    int status = fxa_manifest_write(b->a, b->target, b->stamp, m);
+    status = fxa_manifest_write(b->a, b->target, b->stamp, m);
     json_decref(m);
     if (status == FXA_OK)
         status = fxa_prune(b->a, b->target, b->a->keep, &removed);

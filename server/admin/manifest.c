@@ -23,13 +23,15 @@ bool fxa_is_target(const char *target)
     return access(path, F_OK) == 0;
 }
 
-void fxa_sync_dir(const char *path)
+int fxa_sync_dir(struct fxa *a, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
+    /* EINVAL: a network's file system, say, that has no such thing. */
+    bool failed = fd < 0 || (fsync(fd) != 0 && errno != EINVAL);
+    int error = errno;
+    if (fd >= 0)
         close(fd);
-    }
+    return failed ? fxa_fail(a, "cannot sync %s: %s", path, strerror(error)) : FXA_OK;
 }
 
 /* An empty directory may become a target, but no other. */
@@ -193,8 +195,7 @@ int fxa_manifest_write(struct fxa *a, const char *target, const char *stamp, con
     free(text);
     if (failed || rename(tmp, path) != 0)
         return fxa_fail(a, "cannot write %s: %s", path, strerror(errno));
-    fxa_sync_dir(target);
-    return FXA_OK;
+    return fxa_sync_dir(a, target);
 }
 
 const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tenant)

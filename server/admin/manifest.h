@@ -39,7 +39,8 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b);
 void fxa_backups_free(struct fxa_backups *b);
 /* Writes a manifest, durably. */
 int fxa_manifest_write(struct fxa *a, const char *target, const char *stamp, const json_t *json);
-void fxa_sync_dir(const char *path);
+/* Makes durable which files a folder has.  Returns FXA_OK, or fails. */
+int fxa_sync_dir(struct fxa *a, const char *path);
 
 /* The tenant's part of a manifest, or NULL. */
 const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tenant);

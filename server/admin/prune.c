@@ -122,8 +122,9 @@ int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
         memmove(b.list + i, b.list + i + 1, (--b.n - i) * sizeof *b.list);
         ++*n;
     }
-    fxa_sync_dir(target); /* a manifest must not come back without its files */
-    fxa_clean(target, &b);
+    int status = fxa_sync_dir(a, target); /* a manifest must not come back without its files */
+    if (status == FXA_OK)
+        fxa_clean(target, &b);
     fxa_backups_free(&b);
-    return FXA_OK;
+    return status;
 }

@@ -263,7 +263,8 @@ static int restore_tenant(struct restore *r, const char *tenant)
     fxa_faults_name(&cut, dir);
     if (status == FXA_OK)
         status = fxa_give(r->a, dir, &r->owner);
-    fxa_sync_dir(dir);
+    if (status == FXA_OK)
+        status = fxa_sync_dir(r->a, dir);
     fx_bar_end();
     json_t *out = json_pack("{s:s, s:s, s:s}", "tenant", tenant, "backup", r->b.list[c.i].stamp,
                             "state", c.note);
@@ -346,7 +347,8 @@ static int put_in_place(struct restore *r)
         fxs_tenant_dir(r->a->tenant, name);
     else if (fxa_give(r->a, r->parts, &r->owner) != FXA_OK)
         return FXA_WRONG;
-    fxa_sync_dir(r->parts);
+    if (fxa_sync_dir(r->a, r->parts) != FXA_OK)
+        return FXA_WRONG;
     snprintf(from, sizeof from, "%s/%s", r->parts, name);
     snprintf(to, sizeof to, "%s/tenants/%s", r->dir, name);
     if (rename(from, to) != 0)
@@ -354,10 +356,10 @@ static int put_in_place(struct restore *r)
     if (r->add) {
         rmdir(r->parts);
         snprintf(to, sizeof to, "%s/tenants", r->dir);
-        fxa_sync_dir(to);
+        if (fxa_sync_dir(r->a, to) != FXA_OK)
+            return FXA_WRONG;
     }
-    fxa_sync_dir(r->dir);
-    return FXA_OK;
+    return fxa_sync_dir(r->a, r->dir);
 }
 
 static int restore_all(struct restore *r)
@@ -408,7 +410,7 @@ static int run(struct fxa *a, char **operands)
     int status = mkdir(r.parts, 0700) == 0
                      ? restore_all(&r)
                      : fxa_fail(a, "cannot make %s: %s", r.parts, strerror(errno));
-    if (status != FXA_OK && rmdir(r.parts) != 0)
+    if (status != FXA_OK && rmdir(r.parts) != 0 && errno != ENOENT)
         fxa_fail(a, "%s is not complete: remove it before you try again", r.add ? r.parts : r.dir);
     if (a->out)
         json_object_set(a->out, "tenants", r.tenants), json_object_set(a->out, "absent", r.absent);

@@ -198,3 +198,19 @@ rm -rf "$TMP/r"
 said=$(failing "pread $target/files/one/*.faiss" restore --tenant one "$target" "$TMP/r")
 is "a snapshot of the target cannot be read" $? 1
 like "the message names it" "$said" "cannot read $target/files/one/.*\.faiss: Input/output error"
+
+# No backup counts, and no older one is removed, before all is on disk.
+target=$TMP/unsynced
+ok "a backup" admin backup "$data" "$target"
+before=$(ls "$target"/*.json)
+for folder in files/one files 20* .; do
+    path=$target/$folder
+    said=$(failing "fsync ${path%/.}" backup --keep 1 "$data" "$target")
+    is "the folder $folder cannot be synced" $? 1
+    like "the message names it" "$said" "cannot sync $target.*: Input/output error"
+    is "the backup before is kept, and the only one" "$(ls "$target"/*.json)" "$before"
+done
+rm -rf "$TMP/r"
+said=$(failing "fsync $TMP/r/*" restore "$target" "$TMP/r")
+is "a folder that is restored cannot be synced" $? 1
+is "it is not put in place" "$(ls "$TMP/r")" restoring
