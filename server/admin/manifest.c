@@ -39,9 +39,10 @@ static int is_empty(const char *path)
 {
     DIR *d = opendir(path);
     int n = 0;
-    for (struct dirent *e; d && (e = readdir(d));)
+    for (struct dirent *e; errno = 0, d && (e = readdir(d));)
         n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
              strcmp(e->d_name, "lost+found") != 0;
+    n += errno != 0;
     if (d)
         closedir(d);
     return d && n == 0;
@@ -134,7 +135,7 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         fxa_fail(a, "cannot read %s: %s", target, strerror(errno));
         return -1;
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; errno = 0, (e = readdir(d));) {
         size_t n = strlen(e->d_name);
         if (n != 29 || strcmp(e->d_name + 24, ".json") != 0)
             continue;
@@ -154,8 +155,11 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         }
         if (b->n == cap) {
             void *more = realloc(b->list, (cap = cap * 2 + 8) * sizeof *b->list);
-            if (!more)
+            if (!more) {
+                json_decref(json);
+                errno = ENOMEM;
                 break;
+            }
             b->list = more;
         }
         struct fxa_manifest *m = &b->list[b->n++];
@@ -163,7 +167,14 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         m->json = json;
         m->ms = (int64_t)fxa_uint(json, "time_ms");
     }
+    int error = errno;
     closedir(d);
+    /* A list that lacks some is worse than none: what they need would be removed. */
+    if (error) {
+        fxa_fail(a, "cannot read %s: %s", target, strerror(error));
+        fxa_backups_free(b);
+        return -1;
+    }
     if (b->n)
         qsort(b->list, b->n, sizeof *b->list, by_time);
     return 0;

@@ -11,22 +11,28 @@
 
 #include "server/admin/manifest.h"
 
-/* All files that the backups have, by their path in the target. */
+/* All files that the backups have, by their path in the target; NULL: there is no memory for all.
+ */
 static json_t *referenced(const struct fxa_backups *b)
 {
     json_t *set = json_object(), *t, *f;
     size_t k, j;
+    int failed = 0;
     for (size_t i = 0; i < b->n; i++) {
         json_array_foreach(json_object_get(b->list[i].json, "tenants"), k, t)
         {
-            json_object_set_new(set, fxa_str(json_object_get(t, "database"), "from"), json_true());
+            failed |= json_object_set_new(set, fxa_str(json_object_get(t, "database"), "from"),
+                                          json_true());
             json_array_foreach(json_object_get(t, "files"), j, f)
             {
-                json_object_set_new(set, fxa_str(f, "from"), json_true());
+                failed |= json_object_set_new(set, fxa_str(f, "from"), json_true());
             }
         }
     }
-    return set;
+    if (!failed)
+        return set;
+    json_decref(set);
+    return NULL;
 }
 
 /* Removes the files of folder `path` of the target that no backup has, and the folder if it is
@@ -57,6 +63,8 @@ void fxa_clean(const char *target, const struct fxa_backups *b)
 {
     char path[PATH_MAX];
     json_t *set = referenced(b);
+    if (!set)
+        return;
     DIR *d = opendir(target);
     for (struct dirent *e; d && (e = readdir(d));)
         if (is_stamp(e->d_name))

@@ -291,10 +291,12 @@ static int is_empty(struct fxa *a, const char *dir)
     int status = FXA_OK;
     if (!d)
         return fxa_fail(a, "cannot read %s: %s", dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(d)) && status == FXA_OK;)
+    for (struct dirent *e; errno = 0, status == FXA_OK && (e = readdir(d));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             strcmp(e->d_name, "lost+found") != 0)
             status = fxa_fail(a, "%s is not empty: %s is in it", dir, e->d_name);
+    if (status == FXA_OK && errno)
+        status = fxa_fail(a, "cannot read %s: %s", dir, strerror(errno));
     closedir(d);
     return status;
 }

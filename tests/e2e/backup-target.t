@@ -214,3 +214,21 @@ rm -rf "$TMP/r"
 said=$(failing "fsync $TMP/r/*" restore "$target" "$TMP/r")
 is "a folder that is restored cannot be synced" $? 1
 is "it is not put in place" "$(ls "$TMP/r")" restoring
+
+# A list of backups that lacks some would let the files of these be removed.
+ls -R "$target/files" >"$TMP/before"
+for command in "backup --keep 1 $data $target" "verify $target" "restore $target $TMP/none"; do
+    # shellcheck disable=SC2086 # several words
+    said=$(failing "readdir $target" $command)
+    is "the folder's list cannot be read: ${command%% *}" $? 1
+    like "the message says so" "$said" "cannot read $target: Input/output error"
+done
+ls -R "$target/files" | cmp -s - "$TMP/before"
+is "no file is removed" $? 0
+is "the backup is there" "$(ls "$target"/*.json)" "$before"
+mkdir "$TMP/full"
+touch "$TMP/full/x"
+said=$(failing "readdir $TMP/full" backup "$data" "$TMP/full")
+is "a folder of which nobody knows whether it is empty does not become a target" "$? $(ls "$TMP/full")" "1 x"
+said=$(failing "readdir $TMP/full" restore "$target" "$TMP/full")
+is "nor a data directory" "$? $(ls "$TMP/full")" "1 x"
