@@ -77,13 +77,28 @@ static void each_copy(const struct part *p, const char *file,
 struct copy {
     const json_t *json;
     uint64_t bytes;
+    const char *target, *hash; /* of snapshots */
 };
 
-/* A snapshot does not change. */
+/* A snapshot does not change.  The manifest alone would let a file that was lost or cut be missing
+ * in all later backups, too.  Its content is left to verify: a backup of little that is new must
+ * not read all that the target has. */
 static bool take_snapshot(void *ctx, const json_t *copy)
 {
     struct copy *c = ctx;
-    if (fxa_uint(copy, "bytes") == c->bytes)
+    struct stat st;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", c->target, fxa_str(copy, "from"));
+    if (fxa_uint(copy, "bytes") == c->bytes && lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_size == c->bytes)
+        c->json = copy;
+    return c->json != NULL;
+}
+
+static bool take_same(void *ctx, const json_t *copy)
+{
+    struct copy *c = ctx;
+    if (fxa_uint(copy, "bytes") == c->bytes && strcmp(fxa_str(copy, "xxh3"), c->hash) == 0)
         c->json = copy;
     return c->json != NULL;
 }
@@ -102,7 +117,7 @@ static bool take_segment(void *ctx, const json_t *copy)
 
 static const json_t *have(const struct part *p, const struct fxs_needed *n)
 {
-    struct copy c = {NULL, n->bytes};
+    struct copy c = {.bytes = n->bytes, .target = p->b->target};
     each_copy(p, n->file, take_snapshot, &c);
     return c.json;
 }
@@ -150,6 +165,15 @@ static void add_file(struct part *p, const struct want *w, const char *from, uin
 }
 
 /* --- copying --- */
+
+/* A name in the target that no file has yet. */
+static void new_name(const struct part *p, const char *file, char *from)
+{
+    uint32_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = (uint32_t)fxa_now();
+    snprintf(from, PATH_MAX, "files/%s/%s-%08x", p->name, file, random);
+}
 
 /* FXS_STORE_NONE: it vanished, begin again. */
 static enum fxs_store_rc open_snapshots(struct part *p, uint64_t *bytes, char *why)
@@ -199,12 +223,18 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
     }
     snprintf(from, sizeof from, "files/%s/%s", p->name, w->n.file);
     snprintf(to, sizeof to, "%s/%s", p->b->target, from);
-    int fd = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(to, flags, 0600);
+    if (fd < 0 && errno == EEXIST) { /* it is damaged, or another one */
+        new_name(p, w->n.file, from);
+        snprintf(to, sizeof to, "%s/%s", p->b->target, from);
+        fd = open(to, flags, 0600);
+    }
     if (fd < 0) {
         fxs_why(FXS_STORE_FAILED, why, "cannot create %s: %s", to, strerror(errno));
         return FXS_STORE_FAILED;
     }
-    enum fxs_store_rc rc = fxs_copy_file(w->fd, fd, to, UINT64_MAX, &size, &hash, why);
+    enum fxs_store_rc rc = fxs_copy_file(w->fd, path, fd, to, UINT64_MAX, &size, &hash, why);
     if (rc == FXS_STORE_OK)
         rc = fxs_snapshot_examine(p->dir, fd, w->n.file, &info, why);
     if (rc == FXS_STORE_OK && (size != w->n.bytes || info.entry != w->n.entry.id)) {
@@ -214,31 +244,40 @@ static enum fxs_store_rc copy_snapshot(struct part *p, struct want *w, char *why
     close(fd);
     close(w->fd);
     w->fd = -1;
-    if (rc != FXS_STORE_OK)
+    if (rc != FXS_STORE_OK) {
+        unlink(to);
         return rc;
+    }
     snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+    struct copy lost = {.bytes = size, .hash = hex};
+    each_copy(p, w->n.file, take_same, &lost);
+    if (lost.json) { /* earlier backups have it again, too */
+        snprintf(path, sizeof path, "%s/%s", p->b->target, fxa_str(lost.json, "from"));
+        if (rename(to, path) == 0)
+            snprintf(from, sizeof from, "%s", fxa_str(lost.json, "from"));
+    }
     add_file(p, w, from, size, hex);
     p->b->copied += size;
     return FXS_STORE_OK;
 }
 
 /* Continues the copy that an earlier backup has; or makes a new one, if that has something else in
- * its place (a segment's number is used again after an older backup was restored). */
+ * its place (a segment's number is used again after an older backup was restored), or if a manifest
+ * is damaged, whose backup may have more of the copy than the others say. */
 static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
 {
     char to[2 * PATH_MAX], from[PATH_MAX], hex[20];
-    struct copy old = {NULL, 0};
-    uint64_t copied = 0, size, hash, random;
+    struct copy old = {0};
+    uint64_t copied = 0, size, hash;
     each_copy(p, w->n.file, take_segment, &old);
     uint64_t had = old.bytes;
-    snprintf(from, sizeof from, "%s", old.json ? fxa_str(old.json, "from") : "");
+    snprintf(from, sizeof from, "%s",
+             old.json && !p->b->before.damaged ? fxa_str(old.json, "from") : "");
     enum fxs_store_rc rc;
     for (;;) {
         if (!*from) {
             had = 0;
-            if (getrandom(&random, sizeof random, 0) != sizeof random)
-                random = (uint64_t)fxa_now();
-            snprintf(from, sizeof from, "files/%s/%s-%08x", p->name, w->n.file, (uint32_t)random);
+            new_name(p, w->n.file, from);
         }
         snprintf(to, sizeof to, "%s/%s", p->b->target, from);
         int fd = open(to, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -260,7 +299,7 @@ static enum fxs_store_rc copy_segment(struct part *p, struct want *w, char *why)
             rc = FXS_STORE_FAILED;
         }
         if (rc == FXS_STORE_OK)
-            rc = fxs_copy_file(fd, -1, to, w->n.bytes, &size, &hash, why);
+            rc = fxs_copy_file(fd, to, -1, NULL, w->n.bytes, &size, &hash, why);
         close(fd);
         break;
     }
@@ -281,7 +320,7 @@ static enum fxs_store_rc describe_database(struct part *p, char *why)
         fxs_why(FXS_STORE_FAILED, why, "cannot open %s: %s", p->database, strerror(errno));
         return FXS_STORE_FAILED;
     }
-    enum fxs_store_rc rc = fxs_copy_file(fd, -1, p->database, UINT64_MAX, &size, &hash, why);
+    enum fxs_store_rc rc = fxs_copy_file(fd, p->database, -1, NULL, UINT64_MAX, &size, &hash, why);
     close(fd);
     snprintf(hex, sizeof hex, "%016" PRIx64, hash);
     snprintf(file, sizeof file, "%s/%s.db", p->b->stamp, p->name);
@@ -366,13 +405,13 @@ static int backup_tenant(struct fxa *a, const char *tenant, const char *dir, voi
     forget(&p);
     free(p.list);
     json_decref(p.done);
-    fxa_sync_dir(p.files);
+    int status = rc == FXS_STORE_OK ? fxa_sync_dir(a, p.files) : FXA_OK;
     if (rc == FXS_STORE_OK && json_array_append(p.b->tenants, p.json) != 0)
         rc = fxs_why(FXS_STORE_MEMORY, why, "out of memory");
     json_decref(p.json);
     if (rc != FXS_STORE_OK)
         return fxa_fail(a, "tenant %s: %s; 'faissx-server verify' says more", tenant, why);
-    return FXA_OK;
+    return status;
 }
 
 static void more_files(void)
@@ -389,16 +428,17 @@ static int finish(struct backup *b, int64_t now)
     char path[PATH_MAX], copied[32], shared[32];
     unsigned removed = 0;
     snprintf(path, sizeof path, "%s/%s", b->target, b->stamp);
-    fxa_sync_dir(path);
+    int status = fxa_sync_dir(b->a, path);
     snprintf(path, sizeof path, "%s/files", b->target);
-    fxa_sync_dir(path);
-    fxa_sync_dir(b->target);
+    if (status != FXA_OK || fxa_sync_dir(b->a, path) != FXA_OK ||
+        fxa_sync_dir(b->a, b->target) != FXA_OK)
+        return FXA_WRONG;
     json_t *m = json_pack("{s:i, s:I, s:s, s:s}", "format", 1, "time_ms", (json_int_t)now, "time",
                           b->stamp, "program", "faissx-server " FAISSX_VERSION);
     json_object_set(m, "tenants", b->tenants);
     if (b->a->tenant) /* with it, not having a tenant does not mean that there was none */
         json_object_set_new(m, "only", json_string(b->a->tenant));
-    int status = fxa_manifest_write(b->a, b->target, b->stamp, m);
+    status = fxa_manifest_write(b->a, b->target, b->stamp, m);
     json_decref(m);
     if (status == FXA_OK)
         status = fxa_prune(b->a, b->target, b->a->keep, &removed);
@@ -432,6 +472,10 @@ static int run(struct fxa *a, char **operands)
         close(lock);
         return FXA_WRONG;
     }
+    /* What backups have left that were interrupted, perhaps for want of space, may take the space
+     * that this one needs. */
+    if (!b.before.damaged)
+        fxa_clean(b.target, &b.before);
     /* Times order the backups, and name them. */
     if (b.before.n && now <= b.before.list[b.before.n - 1].ms)
         now = b.before.list[b.before.n - 1].ms + 1;

@@ -23,13 +23,15 @@ bool fxa_is_target(const char *target)
     return access(path, F_OK) == 0;
 }
 
-void fxa_sync_dir(const char *path)
+int fxa_sync_dir(struct fxa *a, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
+    /* EINVAL: a network's file system, say, that has no such thing. */
+    bool failed = fd < 0 || (fsync(fd) != 0 && errno != EINVAL);
+    int error = errno;
+    if (fd >= 0)
         close(fd);
-    }
+    return failed ? fxa_fail(a, "cannot sync %s: %s", path, strerror(error)) : FXA_OK;
 }
 
 /* An empty directory may become a target, but no other. */
@@ -37,9 +39,10 @@ static int is_empty(const char *path)
 {
     DIR *d = opendir(path);
     int n = 0;
-    for (struct dirent *e; d && (e = readdir(d));)
+    for (struct dirent *e; errno = 0, d && (e = readdir(d));)
         n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
              strcmp(e->d_name, "lost+found") != 0;
+    n += errno != 0;
     if (d)
         closedir(d);
     return d && n == 0;
@@ -132,7 +135,7 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         fxa_fail(a, "cannot read %s: %s", target, strerror(errno));
         return -1;
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; errno = 0, (e = readdir(d));) {
         size_t n = strlen(e->d_name);
         if (n != 29 || strcmp(e->d_name + 24, ".json") != 0)
             continue;
@@ -152,8 +155,11 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         }
         if (b->n == cap) {
             void *more = realloc(b->list, (cap = cap * 2 + 8) * sizeof *b->list);
-            if (!more)
+            if (!more) {
+                json_decref(json);
+                errno = ENOMEM;
                 break;
+            }
             b->list = more;
         }
         struct fxa_manifest *m = &b->list[b->n++];
@@ -161,7 +167,14 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b)
         m->json = json;
         m->ms = (int64_t)fxa_uint(json, "time_ms");
     }
+    int error = errno;
     closedir(d);
+    /* A list that lacks some is worse than none: what they need would be removed. */
+    if (error) {
+        fxa_fail(a, "cannot read %s: %s", target, strerror(error));
+        fxa_backups_free(b);
+        return -1;
+    }
     if (b->n)
         qsort(b->list, b->n, sizeof *b->list, by_time);
     return 0;
@@ -193,8 +206,7 @@ int fxa_manifest_write(struct fxa *a, const char *target, const char *stamp, con
     free(text);
     if (failed || rename(tmp, path) != 0)
         return fxa_fail(a, "cannot write %s: %s", path, strerror(errno));
-    fxa_sync_dir(target);
-    return FXA_OK;
+    return fxa_sync_dir(a, target);
 }
 
 const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tenant)

@@ -39,13 +39,18 @@ int fxa_backups_read(struct fxa *a, const char *target, struct fxa_backups *b);
 void fxa_backups_free(struct fxa_backups *b);
 /* Writes a manifest, durably. */
 int fxa_manifest_write(struct fxa *a, const char *target, const char *stamp, const json_t *json);
-void fxa_sync_dir(const char *path);
+/* Makes durable which files a folder has.  Returns FXA_OK, or fails. */
+int fxa_sync_dir(struct fxa *a, const char *path);
 
 /* The tenant's part of a manifest, or NULL. */
 const json_t *fxa_manifest_tenant(const struct fxa_manifest *m, const char *tenant);
 
 /* Would the backup have the tenant, if there was one?  Not if it is of another tenant only. */
 bool fxa_manifest_covers(const struct fxa_manifest *m, const char *tenant);
+
+/* prune.c: removes the files that none of the backups has, which are all that the target has: none
+ * of its manifests is damaged, and its lock is held. */
+void fxa_clean(const char *target, const struct fxa_backups *b);
 
 /* prune.c: removes all but the newest `keep` backups of each tenant (0: none), and what is left of
  * others that were interrupted.  *n: how many backups. */

@@ -11,22 +11,28 @@
 
 #include "server/admin/manifest.h"
 
-/* All files that the backups have, by their path in the target. */
+/* All files that the backups have, by their path in the target; NULL: there is no memory for all.
+ */
 static json_t *referenced(const struct fxa_backups *b)
 {
     json_t *set = json_object(), *t, *f;
     size_t k, j;
+    int failed = 0;
     for (size_t i = 0; i < b->n; i++) {
         json_array_foreach(json_object_get(b->list[i].json, "tenants"), k, t)
         {
-            json_object_set_new(set, fxa_str(json_object_get(t, "database"), "from"), json_true());
+            failed |= json_object_set_new(set, fxa_str(json_object_get(t, "database"), "from"),
+                                          json_true());
             json_array_foreach(json_object_get(t, "files"), j, f)
             {
-                json_object_set_new(set, fxa_str(f, "from"), json_true());
+                failed |= json_object_set_new(set, fxa_str(f, "from"), json_true());
             }
         }
     }
-    return set;
+    if (!failed)
+        return set;
+    json_decref(set);
+    return NULL;
 }
 
 /* Removes the files of folder `path` of the target that no backup has, and the folder if it is
@@ -53,9 +59,12 @@ static bool is_stamp(const char *name)
     return strlen(name) == 24 && name[10] == 'T' && name[23] == 'Z';
 }
 
-static void clean_all(const char *target, const json_t *set)
+void fxa_clean(const char *target, const struct fxa_backups *b)
 {
     char path[PATH_MAX];
+    json_t *set = referenced(b);
+    if (!set)
+        return;
     DIR *d = opendir(target);
     for (struct dirent *e; d && (e = readdir(d));)
         if (is_stamp(e->d_name))
@@ -71,22 +80,24 @@ static void clean_all(const char *target, const json_t *set)
         }
     if (d)
         closedir(d);
+    json_decref(set);
 }
 
-/* Have at least `keep` newer backups each tenant that this one has? */
+/* Have at least `keep` newer backups each tenant that this one has?  A backup without the tenant
+ * does not count: the tenant's folder may have been lost, and not removed. */
 static bool is_old(const struct fxa_backups *b, size_t i, int keep)
 {
     const json_t *tenants = json_object_get(b->list[i].json, "tenants");
     size_t n = json_array_size(tenants);
-    for (size_t k = 0; k < n || (k == 0 && !n); k++) {
-        const char *tenant = n ? fxa_str(json_array_get(tenants, k), "tenant") : "";
+    for (size_t k = 0; k < n; k++) {
+        const char *tenant = fxa_str(json_array_get(tenants, k), "tenant");
         int newer = 0;
         for (size_t j = i + 1; j < b->n; j++)
-            newer += fxa_manifest_covers(&b->list[j], tenant);
+            newer += fxa_manifest_tenant(&b->list[j], tenant) != NULL;
         if (newer < keep)
             return false;
     }
-    return true;
+    return n || b->n - i > (size_t)keep;
 }
 
 int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
@@ -119,10 +130,9 @@ int fxa_prune(struct fxa *a, const char *target, int keep, unsigned *n)
         memmove(b.list + i, b.list + i + 1, (--b.n - i) * sizeof *b.list);
         ++*n;
     }
-    fxa_sync_dir(target); /* a manifest must not come back without its files */
-    json_t *set = referenced(&b);
-    clean_all(target, set);
-    json_decref(set);
+    int status = fxa_sync_dir(a, target); /* a manifest must not come back without its files */
+    if (status == FXA_OK)
+        fxa_clean(target, &b);
     fxa_backups_free(&b);
-    return FXA_OK;
+    return status;
 }

@@ -22,11 +22,14 @@
 
 /* While this is there, no server starts on the directory. */
 static const char unfinished[] = "restoring";
+/* A tenant that is added to a data directory, which can be used without it. */
+static const char unfinished_tenant[] = "restoring-tenant";
 
 struct restore {
     struct fxa *a;
     const char *target, *dir;
-    char parts[PATH_MAX]; /* dir/restoring */
+    bool add;             /* a tenant to a data directory */
+    char parts[PATH_MAX]; /* in dir: what is not complete */
     struct stat owner;    /* of dir: the server's user, also if root restores */
     struct fxa_backups b;
     json_t *tenants, *absent; /* that were restored; that were not there at the time */
@@ -74,17 +77,24 @@ static void around(const struct restore *r, const char *tenant, size_t *before, 
     }
 }
 
-/* Fails if a damaged manifest may have what is wanted, rather than the backup i: the next one is
- * `after`. */
-static int no_damage(const struct restore *r, size_t i, size_t after)
+/* Fails if a damaged manifest may have what is wanted, rather than the backup i (r->b.n: none): the
+ * next one is `after`. */
+static int no_damage(const struct restore *r, const char *tenant, size_t i, size_t after)
 {
     for (size_t k = 0; k < r->b.damaged; k++) {
         const struct fxa_damaged *bad = &r->b.bad[k];
-        if (bad->ms > r->b.list[i].ms && (after == r->b.n || bad->ms < r->b.list[after].ms))
+        if ((i < r->b.n && bad->ms <= r->b.list[i].ms) ||
+            (after < r->b.n && bad->ms >= r->b.list[after].ms))
+            continue;
+        if (!part_of(r, i, tenant))
             return fxa_fail(r->a,
-                            "the manifest of a later backup, %s/%s.json, is damaged: to do without "
-                            "that backup, move this file away, and restore the one of %s",
-                            r->target, bad->stamp, r->b.list[i].stamp);
+                            "the manifest of a backup that may have tenant '%s', %s/%s.json, is "
+                            "damaged: to do without that backup, move this file away",
+                            tenant, r->target, bad->stamp);
+        return fxa_fail(r->a,
+                        "the manifest of a later backup, %s/%s.json, is damaged: to do without "
+                        "that backup, move this file away, and restore the one of %s",
+                        r->target, bad->stamp, r->b.list[i].stamp);
     }
     return FXA_OK;
 }
@@ -115,7 +125,7 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
         /* An older backup has a tenant that was removed since. */
         while (c->i < r->b.n && !part_of(r, c->i, tenant))
             c->i = c->i ? c->i - 1 : r->b.n;
-        return c->i < r->b.n ? no_damage(r, c->i, r->b.n)
+        return c->i < r->b.n ? no_damage(r, tenant, c->i, r->b.n)
                              : fxa_fail(r->a, "no backup has tenant '%s'", tenant);
     }
     const char *newer = part ? too_new(r, part) : NULL;
@@ -126,6 +136,8 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
         return FXA_OK;
     }
     if (!there && newer) {
+        if (no_damage(r, tenant, before, after) != FXA_OK)
+            return FXA_WRONG;
         snprintf(c->note, sizeof c->note,
                  "tenant %s: the first backup after that time has a newer snapshot of '%s', "
                  "and there is no backup before it",
@@ -134,7 +146,7 @@ static int choose(const struct restore *r, const char *tenant, struct choice *c)
     }
     if (!there)
         return fxa_fail(r->a, "tenant %s: no backup reaches back to that time", tenant);
-    if (!exact && no_damage(r, before, after) != FXA_OK)
+    if (!exact && no_damage(r, tenant, before, after) != FXA_OK)
         return FXA_WRONG;
     c->cut = true; /* it may have changes that were made while it was taken */
     if (newer)
@@ -169,7 +181,8 @@ static int copy(struct restore *r, const json_t *f, const char *dir)
         close(in);
         return FXA_WRONG;
     }
-    enum fxs_store_rc rc = fxs_copy_file(in, out, to, fxa_uint(f, "bytes"), &size, &hash, why);
+    enum fxs_store_rc rc =
+        fxs_copy_file(in, from, out, to, fxa_uint(f, "bytes"), &size, &hash, why);
     close(in);
     close(out);
     if (rc != FXS_STORE_OK)
@@ -250,7 +263,8 @@ static int restore_tenant(struct restore *r, const char *tenant)
     fxa_faults_name(&cut, dir);
     if (status == FXA_OK)
         status = fxa_give(r->a, dir, &r->owner);
-    fxa_sync_dir(dir);
+    if (status == FXA_OK)
+        status = fxa_sync_dir(r->a, dir);
     fx_bar_end();
     json_t *out = json_pack("{s:s, s:s, s:s}", "tenant", tenant, "backup", r->b.list[c.i].stamp,
                             "state", c.note);
@@ -277,12 +291,37 @@ static int is_empty(struct fxa *a, const char *dir)
     int status = FXA_OK;
     if (!d)
         return fxa_fail(a, "cannot read %s: %s", dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(d)) && status == FXA_OK;)
+    for (struct dirent *e; errno = 0, status == FXA_OK && (e = readdir(d));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             strcmp(e->d_name, "lost+found") != 0)
             status = fxa_fail(a, "%s is not empty: %s is in it", dir, e->d_name);
+    if (status == FXA_OK && errno)
+        status = fxa_fail(a, "cannot read %s: %s", dir, strerror(errno));
     closedir(d);
     return status;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+    char path[PATH_MAX + FXS_TENANT_DIR];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return lstat(path, &st) == 0;
+}
+
+/* May the tenant be added to the data directory?  *lock: what keeps servers from using it. */
+static int has_room(const struct restore *r, int *lock)
+{
+    char name[FXS_TENANT_DIR], path[PATH_MAX];
+    if (fxs_tenant_dir(r->a->tenant, name) != 0)
+        return fxa_fail(r->a, "'%s' cannot be the name of a tenant", r->a->tenant);
+    if ((*lock = fxa_lock(r->a, r->dir)) < 0)
+        return FXA_WRONG;
+    snprintf(path, sizeof path, "%s/tenants", r->dir);
+    if (exists(path, name))
+        return fxa_fail(r->a, "%s has tenant '%s' already: move %s/%s away first", r->dir,
+                        r->a->tenant, path, name);
+    return FXA_OK;
 }
 
 /* All tenants that the backups have which may be used. */
@@ -302,9 +341,31 @@ static json_t *tenants_of(const struct restore *r)
     return set;
 }
 
+/* Complete: now the server may see it. */
+static int put_in_place(struct restore *r)
+{
+    char from[2 * PATH_MAX], to[2 * PATH_MAX], name[FXS_TENANT_DIR] = "";
+    if (r->add)
+        fxs_tenant_dir(r->a->tenant, name);
+    else if (fxa_give(r->a, r->parts, &r->owner) != FXA_OK)
+        return FXA_WRONG;
+    if (fxa_sync_dir(r->a, r->parts) != FXA_OK)
+        return FXA_WRONG;
+    snprintf(from, sizeof from, "%s/%s", r->parts, name);
+    snprintf(to, sizeof to, "%s/tenants/%s", r->dir, name);
+    if (rename(from, to) != 0)
+        return fxa_fail(r->a, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    if (r->add) {
+        rmdir(r->parts);
+        snprintf(to, sizeof to, "%s/tenants", r->dir);
+        if (fxa_sync_dir(r->a, to) != FXA_OK)
+            return FXA_WRONG;
+    }
+    return fxa_sync_dir(r->a, r->dir);
+}
+
 static int restore_all(struct restore *r)
 {
-    char path[PATH_MAX];
     int status = FXA_OK;
     json_t *set = json_object();
     if (r->a->tenant)
@@ -314,22 +375,17 @@ static int restore_all(struct restore *r)
     if (!json_object_size(set))
         status = fxa_fail(r->a, "%s has no complete backup%s", r->target,
                           r->a->time_ms ? " for that time" : "");
-    for (void *i = json_object_iter(set); i && status == FXA_OK; i = json_object_iter_next(set, i))
+    for (void *i = json_object_iter(set); i && status == FXA_OK;
+         i = json_object_iter_next(set, i)) {
         status = restore_tenant(r, json_object_iter_key(i));
+        if (status != FXA_OK && json_object_size(set) > 1)
+            fxa_fail(r->a, "tenant '%s' cannot be restored; --tenant restores the others, each",
+                     json_object_iter_key(i));
+    }
     json_decref(set);
     if (status == FXA_OK && !json_array_size(r->tenants))
         status = fxa_fail(r->a, "%s has no backup for that time", r->target);
-    if (status != FXA_OK)
-        return status;
-    if (fxa_give(r->a, r->parts, &r->owner) != FXA_OK)
-        return FXA_WRONG;
-    /* Complete: now it is a data directory. */
-    fxa_sync_dir(r->parts);
-    snprintf(path, sizeof path, "%s/tenants", r->dir);
-    if (rename(r->parts, path) != 0)
-        return fxa_fail(r->a, "cannot rename %s: %s", r->parts, strerror(errno));
-    fxa_sync_dir(r->dir);
-    return FXA_OK;
+    return status == FXA_OK ? put_in_place(r) : status;
 }
 
 static int run(struct fxa *a, char **operands)
@@ -339,26 +395,32 @@ static int run(struct fxa *a, char **operands)
         return fxa_fail(a, "cannot make %s: %s", r.dir, strerror(errno));
     if (stat(r.dir, &r.owner) != 0)
         return fxa_fail(a, "cannot read %s: %s", r.dir, strerror(errno));
-    int lock = fxa_target_lock(a, r.target, false);
+    int lock = fxa_target_lock(a, r.target, false), data_lock = -1;
     if (lock < 0)
         return FXA_WRONG;
-    if (is_empty(a, r.dir) != FXA_OK || fxa_backups_read(a, r.target, &r.b) != 0) {
+    r.add = a->tenant && exists(r.dir, "tenants") && !exists(r.dir, unfinished);
+    if ((r.add ? has_room(&r, &data_lock) : is_empty(a, r.dir)) != FXA_OK ||
+        fxa_backups_read(a, r.target, &r.b) != 0) {
+        if (data_lock >= 0)
+            close(data_lock);
         close(lock);
         return FXA_WRONG;
     }
     r.tenants = json_array();
     r.absent = json_array();
-    snprintf(r.parts, sizeof r.parts, "%s/%s", r.dir, unfinished);
+    snprintf(r.parts, sizeof r.parts, "%s/%s", r.dir, r.add ? unfinished_tenant : unfinished);
     int status = mkdir(r.parts, 0700) == 0
                      ? restore_all(&r)
                      : fxa_fail(a, "cannot make %s: %s", r.parts, strerror(errno));
-    if (status != FXA_OK)
-        fxa_fail(a, "%s is not complete: remove it before you try again", r.dir);
+    if (status != FXA_OK && rmdir(r.parts) != 0 && errno != ENOENT)
+        fxa_fail(a, "%s is not complete: remove it before you try again", r.add ? r.parts : r.dir);
     if (a->out)
         json_object_set(a->out, "tenants", r.tenants), json_object_set(a->out, "absent", r.absent);
     json_decref(r.tenants);
     json_decref(r.absent);
     fxa_backups_free(&r.b);
+    if (data_lock >= 0)
+        close(data_lock);
     close(lock);
     return status;
 }
@@ -372,7 +434,8 @@ const struct fxa_command fxa_restore = {
     "Makes the data directory DIR, which must be empty or not exist, from the newest backup in\n"
     "TARGET.  With --time, as it was then: from the first backup after that time without the\n"
     "changes after it, if the snapshots in that backup are older than the time; else from the\n"
-    "last backup before it.  Which of them was used is printed.\n\n"
+    "last backup before it.  Which of them was used is printed.  With --tenant, DIR may also be\n"
+    "a data directory that does not have this tenant and is not in use: it is added.\n\n"
     "  faissx-server restore /backup/faissx /var/lib/faissx\n"
     "  faissx-server restore --time 2026-01-31T14:05 /backup/faissx /var/lib/faissx\n",
     run};

@@ -75,7 +75,7 @@ static const char *check_file(struct verified *v, const json_t *f)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         snprintf(why, sizeof why, "%s: %s", from, strerror(errno));
-    } else if (fxs_copy_file(fd, -1, from, fxa_uint(f, "bytes"), &size, &hash, why) ==
+    } else if (fxs_copy_file(fd, from, -1, NULL, fxa_uint(f, "bytes"), &size, &hash, why) ==
                FXS_STORE_OK) {
         snprintf(hex, sizeof hex, "%016" PRIx64, hash);
         if (size != fxa_uint(f, "bytes"))

@@ -122,9 +122,9 @@ enum fxs_store_rc fxs_copy_segment(const char *database, const char *dir, uint64
                                    uint64_t have, uint64_t *copied, char *why);
 
 /* Copies `bytes` bytes of a file (all, if it has fewer; UINT64_MAX), and computes their checksum.
- * to < 0: the checksum only. */
-enum fxs_store_rc fxs_copy_file(int from, int to, const char *file, uint64_t bytes, uint64_t *size,
-                                uint64_t *hash, char *why);
+ * to < 0: the checksum only.  The names are for `why`. */
+enum fxs_store_rc fxs_copy_file(int from, const char *from_name, int to, const char *to_name,
+                                uint64_t bytes, uint64_t *size, uint64_t *hash, char *why);
 
 /* Undoes the changes that were asked for after `ms`, in a store that is not in use: from the first
  * of them on, an entry's records are removed.  Reports each entry that has lost some. */

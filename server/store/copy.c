@@ -196,15 +196,15 @@ out:
 
 /* --- files --- */
 
-enum fxs_store_rc fxs_copy_file(int from, int to, const char *file, uint64_t bytes, uint64_t *size,
-                                uint64_t *hash, char *why)
+enum fxs_store_rc fxs_copy_file(int from, const char *from_name, int to, const char *to_name,
+                                uint64_t bytes, uint64_t *size, uint64_t *hash, char *why)
 {
     XXH3_state_t *state = XXH3_createState();
     char *buffer = malloc(BUFFER);
     enum fxs_store_rc rc = FXS_STORE_OK;
     uint64_t at = 0;
     if (!state || !buffer)
-        rc = fxs_why(FXS_STORE_MEMORY, why, "no memory to copy %s", file);
+        rc = fxs_why(FXS_STORE_MEMORY, why, "no memory to copy %s", from_name);
     if (state)
         XXH3_64bits_reset(state);
     while (rc == FXS_STORE_OK && at < bytes) {
@@ -213,19 +213,19 @@ enum fxs_store_rc fxs_copy_file(int from, int to, const char *file, uint64_t byt
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            rc = fxs_why(FXS_STORE_DAMAGED, why, "cannot read %s: %s", file, strerror(errno));
+            rc = fxs_why(FXS_STORE_DAMAGED, why, "cannot read %s: %s", from_name, strerror(errno));
         if (n <= 0)
             break;
         XXH3_64bits_update(state, buffer, (size_t)n);
         struct iovec iov = {buffer, (size_t)n};
         if (to >= 0 && fxs_write_all(to, &iov, 1, (off_t)at) != 0)
-            rc = fxs_io_error(why, "write", file);
+            rc = fxs_io_error(why, "write", to_name);
         at += (uint64_t)n;
         if (fxs_store_moved)
             fxs_store_moved((uint64_t)n);
     }
     if (rc == FXS_STORE_OK && to >= 0 && fxs_store_io.sync(to) != 0)
-        rc = fxs_io_error(why, "sync", file);
+        rc = fxs_io_error(why, "sync", to_name);
     *size = at;
     *hash = state ? XXH3_64bits_digest(state) : 0;
     if (state)

@@ -24,7 +24,7 @@ static bool copy_whole(struct repair *r, const char *file)
     if (to < 0 || from < 0)
         r->rc = fxs_io_error(r->why, "copy", file);
     else
-        r->rc = fxs_copy_file(from, to, file, UINT64_MAX, &size, &hash, r->why);
+        r->rc = fxs_copy_file(from, file, to, file, UINT64_MAX, &size, &hash, r->why);
     if (to >= 0)
         close(to);
     if (from >= 0)
