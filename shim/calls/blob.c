@@ -165,7 +165,7 @@ static int upload(struct fx_rpc *r, struct upload *u)
 
 /* --- blobs that the server still has --- */
 
-/* Uploads and downloads of calls that failed while there was no connection. */
+/* Uploads, downloads and streams of calls that failed while there was no connection. */
 static struct {
     pthread_mutex_t lock;
     struct {
@@ -175,7 +175,7 @@ static struct {
     int n;
 } left = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void release_left(void)
+void fx_blobs_release_left(void)
 {
     while (__atomic_load_n(&left.n, __ATOMIC_RELAXED) > 0) {
         uint64_t id = 0;
@@ -199,7 +199,7 @@ static void remember_left(uint64_t id)
     pthread_mutex_unlock(&left.lock);
 }
 
-static void release_or_remember(uint64_t id)
+void fx_blob_drop(uint64_t id)
 {
     if (fx_self()->channel.conn)
         fx_blob_release(id);
@@ -210,7 +210,7 @@ static void release_or_remember(uint64_t id)
 void fx_uploads_drop(struct fx_payload *p)
 {
     for (int i = 0; i < p->nuploads; i++)
-        release_or_remember(p->uploads[i]);
+        fx_blob_drop(p->uploads[i]);
     p->nuploads = 0;
 }
 
@@ -299,7 +299,7 @@ uint64_t fx_upload(const void *data, size_t size, int file)
                        .generation = self->channel.generation,
                        .fd = -1};
     msgpack_sbuffer saved = set_aside(self);
-    release_left();
+    fx_blobs_release_left();
     int rc = self->channel.near || file >= 0 ? send_it(&u) : send_or_ask(&u);
     if (rc != 0)
         remember_left(u.id);
@@ -402,7 +402,7 @@ static int download_pieces(struct download *d)
 static int download(struct download *d)
 {
     int rc = 0;
-    release_left();
+    fx_blobs_release_left();
     d->n = (d->size + FX_PIECE - 1) / FX_PIECE;
     for (int i = 0; i < WINDOW && d->sink && rc == 0; i++)
         rc = (d->slots[i] = malloc(FX_PIECE)) ? 0 : fx_fail(FAISSX_E_MEMORY, "out of memory");
@@ -431,7 +431,7 @@ int fx_download(uint64_t id, void *data, size_t size)
 {
     struct download d = {.id = id, .size = size, .data = data};
     int rc = download(&d);
-    release_or_remember(id);
+    fx_blob_drop(id);
     return rc;
 }
 
@@ -439,6 +439,6 @@ int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx)
 {
     struct download d = {.id = id, .size = size, .sink = sink, .ctx = ctx};
     int rc = download(&d);
-    release_or_remember(id); /* also when the sink has failed */
+    fx_blob_drop(id); /* also when the sink has failed */
     return rc;
 }

@@ -166,6 +166,7 @@ static int load_stream(source_fn source, void *ctx, const struct fx_wanted *w)
     struct feeding s = {.w = w};
     size_t room = 0;
     char *buf = NULL;
+    fx_blobs_release_left();
     int rc = begin_stream(&s);
     while (rc == 0 && s.need) {
         if (s.need > room) {
@@ -182,6 +183,8 @@ static int load_stream(source_fn source, void *ctx, const struct fx_wanted *w)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);
     }
     free(buf);
+    if (rc != 0 && s.id) /* the server would wait for the rest of it */
+        fx_blob_drop(s.id);
     if (rc != 0 && fx_error_kind() == FAISSX_E_CONNECT)
         fx_error_append("; an index that is read from a stream cannot be sent again");
     return rc;

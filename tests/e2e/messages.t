@@ -235,7 +235,12 @@ bad "a transform that is garbage" "$(load VectorTransform 'zero 1000')" faiss mi
 bad "a binary index that is garbage" "$(load IndexBinary 'zero 1000')" faiss missing
 bad "feeding a stream that does not exist" "$(send feed '"stream":5,"_frames":["zero 4"]')" argument protocol
 stream=$(value stream "$(send load_stream '"class":"Index"')")
-bad "feeding too much, and garbage" "$(send feed '"stream":'"$stream"',"_frames":["zero 5000000"]')" faiss argument
+bad "feeding too much, and garbage" "$(send feed '"stream":"'"$stream"'","_frames":["zero 5000000"]')" faiss argument
+for i in $(seq 70); do
+    stream=$(value stream "$(send load_stream '"class":"Index"')")
+    send release '"id":"'"$stream"'"' >/dev/null
+done
+good "streams that are released make room for others" "$(send load_stream '"class":"Index"')"
 bad "a hundred streams that are not fed" "$(send load_stream '"class":"Index","_repeat":100')" limit ||
     diag "$(raw '{"operation":"health"}' '{"operation":"stats"}')"
 

@@ -17,6 +17,7 @@
  *     threads     cut while several threads add and search
  *     loop N      make, fill, search and free an index N times, whatever happens to the server
  *     stream      an index that is read from a stream when the connection breaks
+ *     streams     more of them than may wait for bytes, and one when it does not break
  *     events      cut, and print the events
  */
 #include <dlfcn.h>
@@ -362,24 +363,47 @@ static void loop(int n)
     printf("%s\n", made > 0 ? "ok" : "none");
 }
 
+static int reads, cut_at_read;
+
 static ssize_t read_and_cut(void *cookie, char *buf, size_t n)
 {
-    static int reads;
-    if (++reads == 3)
+    if (++reads == cut_at_read)
         tell("cut", 0);
     return (ssize_t)fread(buf, 1, n, cookie);
 }
 
-static void stream(void)
+static int read_from_stream(int at)
 {
     FaissIndex *copy;
     cookie_io_functions_t functions = {.read = read_and_cut};
-    FILE *f = fopencookie(fopen(getenv("RECONNECT_FILE"), "rb"), "rb", functions);
+    FILE *file = fopen(getenv("RECONNECT_FILE"), "rb"), *f = fopencookie(file, "rb", functions);
     setvbuf(f, NULL, _IONBF, 0);
+    reads = 0;
+    cut_at_read = at;
     int rc = faiss_read_index(f, 0, &copy);
-    if (rc == 0)
+    if (rc == 0) {
         must_be("ntotal of what was read", faiss_Index_ntotal(copy), faiss_Index_ntotal(it));
+        faiss_Index_free(copy);
+    }
+    fclose(f);
+    fclose(file);
+    return rc;
+}
+
+static void stream(void)
+{
+    int rc = read_from_stream(3);
     printf("%d %s\n", rc, last_error());
+}
+
+static void streams(void)
+{
+    int failed = 0;
+    for (int i = 0; i < 70; i++)
+        failed += read_from_stream(3) != 0;
+    printf("%s, ", failed > 64 ? "most failed" : "too few failed");
+    int rc = read_from_stream(0);
+    printf("%d %s\n", rc, rc ? last_error() : "");
 }
 
 static void *add_and_search(void *arg)
@@ -486,6 +510,9 @@ int main(int argc, char **argv)
     else if (strcmp(what, "stream") == 0) {
         MUST(faiss_write_index_fname(it, getenv("RECONNECT_FILE")));
         stream();
+    } else if (strcmp(what, "streams") == 0) {
+        MUST(faiss_write_index_fname(it, getenv("RECONNECT_FILE")));
+        streams();
     } else if (strcmp(what, "threads") == 0)
         threads();
     else if (strcmp(what, "events") == 0)

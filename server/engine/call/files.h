@@ -27,7 +27,9 @@ int fxe_io_flags(struct fxe_req *r);
 /* The same for reading, without those that map the file: the engine does not have it. */
 int fxe_read_flags(struct fxe_req *r);
 
-/* Makes the session's loads that wait for bytes fail.  The caller holds engine.lock. */
+/* Makes the session's load that waits for bytes with that id, if there is one, or all of them,
+ * fail. The caller holds engine.lock. */
+void fxe_stream_abort(struct fxe_session *session, uint64_t id);
 void fxe_streams_abort(struct fxe_session *s);
 
 extern const struct fxe_operation fxe_save_operation, fxe_load_operation, fxe_load_stream_operation,

@@ -11,6 +11,7 @@
 #include "server/engine/call/loaded.h"
 #include "server/engine/call/tape.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/objects/blob.h"
 #include "server/engine/run/request.h"
 
 enum { STREAMS_MAX = 64 }; /* per session: each is a thread */
@@ -148,7 +149,6 @@ static void *stream_thread(void *arg)
 
 static int start_load_stream(struct fxe_req *r)
 {
-    static uint64_t last;
     pthread_attr_t attr;
     pthread_t thread;
     int cls = fxe_asked_class(r);
@@ -173,7 +173,7 @@ static int start_load_stream(struct fxe_req *r)
         fxe_fail(r, "limit", "the session already has %d loads that wait for bytes", STREAMS_MAX);
         return 0;
     }
-    s->id = ++last;
+    s->id = fxe_blob_id();
     HASH_ADD(hh, s->session->streams, id, sizeof s->id, s);
     s->session->busy++; /* for the thread; it calls fxe_session_leave */
     fxe_unlock();
@@ -215,13 +215,26 @@ static int start_feed(struct fxe_req *r)
     return s != NULL;
 }
 
+static void stop(struct fxe_stream *s)
+{
+    s->aborted = 1;
+    pthread_cond_signal(&s->fed);
+}
+
+void fxe_stream_abort(struct fxe_session *session, uint64_t id)
+{
+    struct fxe_stream *s;
+    HASH_FIND(hh, session->streams, &id, sizeof id, s);
+    if (s)
+        stop(s);
+}
+
 void fxe_streams_abort(struct fxe_session *session)
 {
     struct fxe_stream *s, *tmp;
     HASH_ITER(hh, session->streams, s, tmp)
     {
-        s->aborted = 1;
-        pthread_cond_signal(&s->fed);
+        stop(s);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "proto/content.h"
+#include "server/engine/call/files.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
@@ -133,8 +134,8 @@ void fxe_blobs_free_left(void)
     }
 }
 
-/* Clients choose the ids of uploads, the engine those of downloads; the top bit separates them. */
-static uint64_t download_id(void)
+/* Clients choose the ids of uploads, the engine the others; the top bit separates them. */
+uint64_t fxe_blob_id(void)
 {
     static uint64_t last;
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)1 << 63;
@@ -145,7 +146,7 @@ uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
     struct fxe_blob *b = s ? calloc(1, sizeof *b) : NULL;
     if (!b)
         return 0;
-    b->id = download_id();
+    b->id = fxe_blob_id();
     b->data = (struct fx_buffer){data, size, 0};
     fxe_lock();
     HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
@@ -514,6 +515,8 @@ static void run_release(struct fxe_req *r)
     fxe_lock();
     struct fxe_blob *b = NULL;
     HASH_FIND(hh, r->session->blobs, &id, sizeof id, b);
+    if (!b)
+        fxe_stream_abort(r->session, id);
     b = remove_blob(r->session, b);
     fxe_unlock();
     blob_free(b);

@@ -25,6 +25,9 @@ void fxe_place_end(struct fxe_place *p);
 /* The same, and frees it. */
 void fxe_place_free(struct fxe_place *p);
 
+/* Returns a new id for what `release` ends: a download, or a load from a stream. */
+uint64_t fxe_blob_id(void);
+
 /* Makes `data` available for download and takes ownership of it (allocated with malloc).  Returns
  * its id; or 0, without taking `data`, if memory is out or `s` is NULL.  The caller does not hold
  * engine.lock. */
