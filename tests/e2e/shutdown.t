@@ -111,8 +111,9 @@ like "message" "$text" 'ipc:///nonexistent/socket.*[Nn]o such file'
 
 # A client may use any address of the name; /etc/hosts may have one twice.
 printf '%s localhost\n' 127.0.0.1 ::1 127.0.0.1 >"$TMP/hosts"
-in_hosts() { unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$TMP/hosts" "$@"; }
-in_hosts true 2>/dev/null || in_hosts() { "$@"; } # not root: the machine's own
+# They run in subshells, in place of them, so that $! is the server.
+in_hosts() { exec unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$TMP/hosts" "$@"; }
+(in_hosts true) 2>/dev/null || in_hosts() { exec "$@"; } # not root: the machine's own
 in_hosts "$BUILD/faissx-server" run --bind 'tcp://localhost:*' >"$TMP/server-name.log" 2>&1 &
 name_pid=$!
 fx_servers="$fx_servers $name_pid"
