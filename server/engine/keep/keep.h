@@ -121,8 +121,8 @@ void fxe_keep_leave(struct fxe_kept *k);
 /* Fills the note from the index, which is not absent. */
 void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o);
 
-/* Frees the index in memory; the next request reads it again.  The caller holds its lock for
- * writing, and not engine.lock. */
+/* Frees the index in memory; the next request reads it again.  No other object of FAISS may contain
+ * it, or a part of it.  The caller holds its lock for writing, and not engine.lock. */
 void fxe_keep_drop(struct fxe_kept *k);
 
 /* --- asked.c: requests that are sent again, and may have been carried out by an engine before this
