@@ -245,7 +245,7 @@ static bool changes(const struct fxe_req *r)
 
 /* A call that puts objects into another one, or takes them out, changes only that one, which may be
  * new, and what contains it.  The caller holds engine.lock. */
-static bool may_have_changed(const struct fxe_req *r, const struct fxe_obj *o)
+static bool may_have_changed(const struct fxe_req *r, struct fxe_obj *o)
 {
     bool creates = false, parts = false;
     for (int i = 0; i < r->fn->nparams; i++) {
