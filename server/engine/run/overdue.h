@@ -5,9 +5,10 @@
  * FAISS cannot be interrupted.  When a call has taken longer than --call-limit, its caller gets an
  * error and its connection is free for the next request, but the call continues, and keeps the
  * objects that it uses locked until it ends.  An engine with such a call, or with one whose client
- * has disconnected, exits as soon as nothing else would be lost: when it has no session and no
- * named index, but for those that are kept on disk, and all their changes are there: with
- * --durability snapshot it writes them first.  The front starts another when a client needs it.
+ * has disconnected, exits as soon as nothing else would be lost: when it has no named index and no
+ * session, but for those that are kept on disk with all that they have, and all their changes are
+ * there: with --durability snapshot it writes them first.  The front starts another when a client
+ * needs it.
  */
 #ifndef FXE_OVERDUE_H
 #define FXE_OVERDUE_H
