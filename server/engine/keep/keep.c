@@ -12,6 +12,7 @@
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
+#include "server/engine/run/overdue.h"
 #include "server/engine/training/training.h"
 #include "server/handover.h"
 #include "server/log.h"
@@ -166,6 +167,15 @@ int fxe_keep_start(void)
     return 0;
 }
 
+/* A call that nobody waits for, or a training, may end at any time, and use the store. */
+static bool is_in_use(void)
+{
+    fxe_lock();
+    bool in_use = fxe_overdue_runs() || fxe_trainer_works();
+    fxe_unlock();
+    return in_use;
+}
+
 void fxe_keep_stop(void)
 {
     if (!store)
@@ -176,7 +186,10 @@ void fxe_keep_stop(void)
     while (fxe_unnamed_remove_one()) /* else an index that was freed would be there again */
         ;
     fxe_snapshots_at_end();
-    fxs_store_close(store);
+    if (is_in_use())
+        fxs_store_stop(store);
+    else
+        fxs_store_close(store);
 }
 
 /* --- the way a request goes --- */

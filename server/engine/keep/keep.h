@@ -70,7 +70,8 @@ struct fxe_kept {
 int fxe_keep_open(void);
 /* Adds the names of all indexes in the store, and starts the thread that takes snapshots. */
 int fxe_keep_start(void);
-/* Writes what would take long to run again, and closes the store.  Nothing else runs any more. */
+/* Writes what would take long to run again, and closes the store.  Nothing else runs any more but
+ * calls that nobody waits for, and the process is about to end. */
 void fxe_keep_stop(void);
 
 /* The store, or NULL: nothing is kept. */

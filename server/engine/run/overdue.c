@@ -26,6 +26,11 @@ bool fxe_overdue_ended(struct fxe_req *r)
     return r->given_up;
 }
 
+bool fxe_overdue_runs(void)
+{
+    return given_up > 0;
+}
+
 /* Returns a request that carries the error to r's caller, so that r gets no reply of its own; NULL
  * if memory is out, and the next tick tries again.  The caller holds engine.lock. */
 static struct fxe_req *stand_in(struct fxe_req *r)

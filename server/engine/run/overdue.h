@@ -25,4 +25,7 @@ bool fxe_overdue_tick(void);
  * get a reply.  The caller holds engine.lock. */
 bool fxe_overdue_ended(struct fxe_req *r);
 
+/* Do calls still run whose callers have had an error?  The caller holds engine.lock. */
+bool fxe_overdue_runs(void);
+
 #endif
