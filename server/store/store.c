@@ -291,6 +291,11 @@ void fxs_init_locks(struct fxs_store *s)
     pthread_cond_init(&s->finished, NULL);
 }
 
+void fxs_store_stop(struct fxs_store *s)
+{
+    fxs_writer_stop(s);
+}
+
 void fxs_store_close(struct fxs_store *s)
 {
     if (!s)

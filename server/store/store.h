@@ -81,6 +81,10 @@ enum fxs_store_rc fxs_store_open(struct fxs_store **s, const char *dir,
                                  const struct fxs_store_options *o, char *why);
 /* Writes what waits, and closes.  No other call may be under way. */
 void fxs_store_close(struct fxs_store *s);
+/* Writes what waits, when the process is about to end, and instead of closing: other calls may be
+ * under way, or begin.  What they have to write from then on is not written, and those that wait
+ * for that never return. */
+void fxs_store_stop(struct fxs_store *s);
 /* A forked child calls this first: it no longer holds the directory's lock, so that the store can
  * be opened again although the child outlives its parent.  Of the store, the child may then use
  * nothing but the struct fxs_snapshot that it writes. */

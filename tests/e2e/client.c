@@ -17,6 +17,9 @@
  *     probe I N            set nprobe, through a ParameterSpace
  *     part I N             set nprobe of an IVF index through its own function
  *     over I J             a new index, number I, that passes all on to J
+ *     shards I             a new IndexShards, number I
+ *     shard I J            J becomes a shard of I
+ *     inner I J            number I is the index in the IDMap J
  *     merge I J            move the vectors of the IVF index J into I
  *     write I PATH         faiss_write_index_fname
  *     read I PATH          faiss_read_index_fname
@@ -211,6 +214,14 @@ static void run(const char *what, int i, const char *rest)
     } else if (strcmp(what, "over") == 0) {
         result(faiss_IndexPreTransform_new_with((FaissIndexPreTransform **)index,
                                                 indexes[atoi(rest) % INDEXES]));
+    } else if (strcmp(what, "shards") == 0) {
+        result(faiss_IndexShards_new((FaissIndexShards **)index, D));
+    } else if (strcmp(what, "shard") == 0) {
+        result(
+            faiss_IndexShards_add_shard((FaissIndexShards *)*index, indexes[atoi(rest) % INDEXES]));
+    } else if (strcmp(what, "inner") == 0) {
+        *index = faiss_IndexIDMap_sub_index((FaissIndexIDMap *)indexes[atoi(rest) % INDEXES]);
+        printf("done\n");
     } else if (strcmp(what, "merge") == 0) {
         result(faiss_IndexIVF_merge_from(faiss_IndexIVF_cast(*index),
                                          faiss_IndexIVF_cast(indexes[atoi(rest) % INDEXES]), 0));

@@ -25,8 +25,8 @@ adds() {
     done
 }
 
-# says COMMAND: the client's answer to it, without the path in the command.
-says() { ask c "$1" | sed 's/^.*: //'; }
+# says COMMAND [CLIENT]: the client's answer to it, without the path in the command.
+says() { ask "${2:-c}" "$1" | sed 's/^.*: //'; }
 
 start_server --data-dir "$data"
 talk c
@@ -96,6 +96,36 @@ is "and with space" "$(raw "$train,\"again\":true}")" "$reply"
 kill_engine
 is "also to the next engine" "$(raw "$train,\"again\":true}")" "$reply"
 is "no snapshot was made for that" "$(snapshots)" "$before"
+ok "the server stops" stop_server
+
+# A published index that another object points to stays where it is.
+start_server --data-dir "$disk/shards"
+talk p
+for fx_what in 'new 0 Flat' 'new 2 IDMap,Flat' 'shards 1' 'shards 4' 'shards 5'; do ask p "$fx_what" >/dev/null; done
+is "two indexes are published" "$(says 'write 0 faissx://shard' p) $(says 'write 2 faissx://map' p)" "ok ok"
+is "one becomes a shard" "$(ask p 'shard 1 0')" ok
+engine=$(stat_of pid)
+fill
+like "without space, a change of it is an error that says that it was made" "$(ask p 'add 1 100')" \
+    'the change was made, but is not stored yet, and is lost if the server ends before it can be: '
+is "it is there" "$(ask p 'total 0')" 100
+found=$(ask p 'search 0')
+like "and found" "$found" '^found '
+is "by the shards, too" "$(ask p 'search 1')" "$found"
+is "it becomes a shard of others, which needs no space" "$(ask p 'shard 5 0')" ok
+is "and is searched by them" "$(ask p 'search 5')" "$found"
+if has faiss_IndexIDMap_sub_index; then
+    is "a part of an index becomes a shard" "$(ask p 'inner 3 2'; ask p 'shard 4 3')" "$(printf 'done\nok')"
+    like "and is changed" "$(ask p 'add 4 100')" 'the change was made, but is not stored yet'
+    is "and searched" "$(ask p 'search 4')" "$found"
+fi
+is "the shards are freed" "$(ask p 'free 4'; ask p 'free 1')" "$(printf 'done\ndone')"
+is "all that in the same engine" "$(stat_of pid)" "$engine"
+free_space
+is_stored() { grep -q 'event=snapshot entry=1 ' "$SERVER_LOG"; }
+ok "the change is stored by itself when there is space" wait_for is_stored
+kill_engine
+is "and is there after a crash" "$(client 'read 0 faissx://shard' 'total 0' | tail -n 1)" "total 0: 100"
 ok "the server stops" stop_server
 
 # Indexes of a program that frees them while the disk is full.

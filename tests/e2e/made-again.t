@@ -49,6 +49,15 @@ is "later changes work" "$(aside faissx://half add 2 total)" "$(printf 'add: ok\
 killed
 strange --again
 is "nor after a restart" "$(aside faissx://half total)" "total: 7"
+is "of an index that an IndexShards contains they are, because that points to it" \
+    "$(aside faissx://half search shard halfway sharded total | sed 's/^\(halfway: -4\).*/\1/')" \
+    "$(printf 'search: ok\nshard: ok\nhalfway: -4\nsharded: ok\ntotal: 8')"
+is "later changes work" "$(aside faissx://half add 2 total)" "$(printf 'add: ok\ntotal: 10')"
+snapshot_taken() { grep -q 'event=snapshot ' "$SERVER_LOG"; }
+ok "the index is stored with them" wait_for snapshot_taken
+killed
+strange --again
+is "they are there after a restart" "$(aside faissx://half total)" "total: 10"
 ok "the server stops" stop_server
 
 # Nobody knows what became of a change when everything ends, and it cannot be made again.  It is

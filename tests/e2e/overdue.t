@@ -26,6 +26,25 @@ ok "an engine that does nothing else is replaced" wait_for replaced
 like "the log says so" "$(cat "$SERVER_LOG")" 'event=replaced why="a call does not end'
 ok "the server stops" stop_server
 
+# With --keep sessions, too, if the other client has an object that is not on disk.
+start_server --lease 1 --data-dir "$TMP/sessions" --keep sessions
+talk k
+talk l
+ask k 'new 0 Flat' >/dev/null
+is "a client has an index on disk, and one in memory only" "$(ask l 'new 0 Flat'; ask l 'shards 1')" "ok
+ok"
+engine=$(stat_of pid)
+tell k 'train 0 1000000000'
+ok "another client has an endless call" wait_for pending 1
+kill -9 "$(pgrep -P "$PID_k")"
+is "without that client, the engine stays" "$(sleep 4; stat_of pid)" "$engine"
+is "and so do the objects" "$(ask l 'shard 1 0'; ask l 'free 1')" "ok
+done"
+ok "when there is only the index on disk, it is replaced" wait_for replaced
+is "and the index is there" "$(ask l 'add 0 5'; ask l 'total 0')" "ok
+5"
+ok "the server stops" stop_server
+
 # Without a limit: many endless calls, and a short one beside them.
 start_server --lease 1
 for name in c d e f; do

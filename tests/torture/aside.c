@@ -6,8 +6,8 @@
  *     aside NAME COMMAND...
  *
  * with the commands new, add N (vectors), always, first, memory, refused, halfway, slow,
- * endless (one vector, see crashing.c), total, search, publish NAME, pause (0.5 s: what was
- * answered is on disk, too).
+ * endless (one vector, see crashing.c), total, search, shard (puts it into an IndexShards),
+ * sharded (searches that), publish NAME, pause (0.5 s: what was answered is on disk, too).
  */
 #include <unistd.h>
 
@@ -59,6 +59,7 @@ static int search(FaissIndex *index)
 int main(int argc, char **argv)
 {
     FaissIndex *index = NULL;
+    FaissIndexShards *shards = NULL;
     for (int i = 2; i < argc; i++) {
         const char *what = argv[i];
         if (strcmp(what, "new") == 0) {
@@ -73,6 +74,11 @@ int main(int argc, char **argv)
             say_result(what, add(index, strtoul(argv[++i], NULL, 10), 0));
         else if (strcmp(what, "search") == 0)
             say_result(what, search(index));
+        else if (strcmp(what, "shard") == 0)
+            say_result(what, faiss_IndexShards_new(&shards, D) ||
+                                 faiss_IndexShards_add_shard(shards, index));
+        else if (strcmp(what, "sharded") == 0)
+            say_result(what, search((FaissIndex *)shards));
         else if (strcmp(what, "total") == 0)
             printf("total: %lld\n", (long long)faiss_Index_ntotal(index));
         else if (strcmp(what, "publish") == 0)

@@ -624,6 +624,26 @@ static void anything_goes(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* The number of ways to the lowest part doubles with each level. */
+static void a_part_that_many_contain_is_found_at_once(void **state)
+{
+    struct fxe_session *s = new_session();
+    struct fxe_obj *lowest = construct(s), *whole = lowest, *other = construct(s);
+    (void)state;
+    for (int level = 0; level < 40; level++) {
+        struct fxe_obj *a = construct(s), *b = construct(s), *both = construct(s);
+        put_into(a, whole);
+        put_into(b, whole);
+        put_into(both, a);
+        put_into(both, b);
+        whole = both;
+    }
+    assert_true(fxe_obj_within(lowest, whole));
+    assert_false(fxe_obj_within(other, whole));
+    assert_false(fxe_obj_within(whole, lowest));
+    end_session(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -646,6 +666,7 @@ int main(void)
         TEST(the_creators_whole_is_not_put_into_an_owner_while_others_use_it),
         TEST(an_index_cannot_be_put_into_itself_by_another_handle),
         TEST(a_part_of_a_published_index_is_freed_after_it),
+        TEST(a_part_that_many_contain_is_found_at_once),
         TEST(anything_goes),
     };
     return cmocka_run_group_tests_name("object", tests, NULL, NULL);

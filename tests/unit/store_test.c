@@ -899,6 +899,47 @@ static void every_tenant_has_a_directory_of_its_own(void **state)
     assert_int_equal(fxs_tenant_dir(longest, dir), 0);
 }
 
+static bool has_returned;
+
+static void *rename_late(void *arg)
+{
+    char why[FXS_STORE_WHY];
+    fxs_store_rename(arg, "a", "late", &(struct fxs_caller){.number = 0}, NULL, 0, why);
+    __atomic_store_n(&has_returned, true, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void a_store_that_was_stopped_can_still_be_used_by_another_thread(void **state)
+{
+    struct place *p = *state;
+    struct replayed r = {0};
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct fxs_store *s = open_store(p, FXS_DURABLE_INTERVAL);
+        struct fxs_snapshot_bytes b;
+        pthread_t t;
+        uint64_t e = new_entry(s, "a", 0), number;
+        try_append(s, e, 10, 5, NULL, &number);
+        fxs_store_stop(s);
+        if (e != 1 || fxs_snapshot_read(s, e, &b, p->why) != FXS_STORE_OK)
+            _exit(1);
+        try_append(s, e, 10, 6, NULL, &number);
+        pthread_create(&t, NULL, rename_late, s);
+        usleep(100000);
+        _exit(__atomic_load_n(&has_returned, __ATOMIC_RELAXED) ? 2 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+    assert_int_equal(fxs_store_replay(s, 1, 0, collect, &r, p->why), FXS_STORE_OK);
+    assert_int_equal(r.n, 1);
+    assert_int_equal(r.seed[0], 5);
+    struct fxs_caller nobody = {.number = 0};
+    assert_int_equal(fxs_store_rename(s, "a", "b", &nobody, NULL, 0, p->why), FXS_STORE_OK);
+    fxs_store_close(s);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
@@ -922,6 +963,7 @@ int main(void)
         TEST(old_answers_are_dropped),
         TEST(a_second_open_is_told_who_has_it),
         TEST(a_child_that_lets_go_does_not_keep_the_store_locked),
+        TEST(a_store_that_was_stopped_can_still_be_used_by_another_thread),
         TEST(the_directory_and_its_files_are_private),
         TEST(the_mark_survives_the_process),
         TEST(a_change_without_space_does_not_take_others_along),

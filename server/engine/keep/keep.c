@@ -12,6 +12,7 @@
 #include "server/engine/keep/unnamed.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/run/answers.h"
+#include "server/engine/run/overdue.h"
 #include "server/engine/training/training.h"
 #include "server/handover.h"
 #include "server/log.h"
@@ -166,6 +167,15 @@ int fxe_keep_start(void)
     return 0;
 }
 
+/* A call that nobody waits for, or a training, may end at any time, and use the store. */
+static bool is_in_use(void)
+{
+    fxe_lock();
+    bool in_use = fxe_overdue_runs() || fxe_trainer_works();
+    fxe_unlock();
+    return in_use;
+}
+
 void fxe_keep_stop(void)
 {
     if (!store)
@@ -176,7 +186,10 @@ void fxe_keep_stop(void)
     while (fxe_unnamed_remove_one()) /* else an index that was freed would be there again */
         ;
     fxe_snapshots_at_end();
-    fxs_store_close(store);
+    if (is_in_use())
+        fxs_store_stop(store);
+    else
+        fxs_store_close(store);
 }
 
 /* --- the way a request goes --- */
@@ -243,7 +256,20 @@ static bool changes(const struct fxe_req *r)
     return false;
 }
 
-/* Returns the kept indexes in the groups that the request has locked for writing, to be used. */
+/* A call that puts objects into another one, or takes them out, changes only that one, which may be
+ * new, and what contains it.  The caller holds engine.lock. */
+static bool may_have_changed(const struct fxe_req *r, struct fxe_obj *o)
+{
+    bool creates = false, parts = false;
+    for (int i = 0; i < r->fn->nparams; i++) {
+        creates |= r->fn->params[i].kind == FX_OUT_HANDLE;
+        parts |= r->fn->params[i].kept != 0;
+    }
+    return !parts || (!creates && fxe_obj_within(fxe_call_first(r), o));
+}
+
+/* Returns the kept indexes that the request may have changed, in the groups that it has locked for
+ * writing, to be used. */
 static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX])
 {
     int n = 0;
@@ -253,7 +279,7 @@ static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX
         if (!g || !r->needs.need[i].write || !g->nkept)
             continue;
         for (struct fxe_obj *o = g->members; o && n < FX_OBJECTS_MAX; o = o->next_in_group)
-            if (o->kept)
+            if (o->kept && may_have_changed(r, o))
                 fxe_keep_use(some[n++] = o->kept);
     }
     fxe_unlock();
@@ -290,16 +316,27 @@ static bool is_only_copy(const struct fxe_kept *k)
     return fxe_engine.options.durability.mode == FXS_SNAPSHOT && k->log_bytes;
 }
 
+/* Reading the index again frees it, and another object of FAISS, such as an IndexShards, would
+ * still point to it or to a part of it. */
+static bool is_within_others(const struct fxe_kept *k)
+{
+    fxe_lock();
+    bool within = fxe_obj_is_within_others(k->obj);
+    fxe_unlock();
+    return within;
+}
+
 /* A call that failed may have changed something halfway: then the index is read again; or it keeps
- * that, too. */
+ * that, too, which records of other changes do not know of. */
 static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
     if (!is_halfway(k, r) || is_gone(k))
         return;
-    if (is_only_copy(k)) {
+    if (is_only_copy(k) || is_within_others(k)) {
         fxs_log(FXS_WARN, "engine", "event=kept-halfway entry=%llu why=\"%s failed halfway\"",
                 (unsigned long long)k->entry, fxe_req_name(r));
         k->note.ntotal = fxe_ntotal_of(k->obj);
+        fxe_snapshot_later(k);
         return;
     }
     fxs_log(FXS_WARN, "engine", "event=index-dropped entry=%llu why=\"%s failed halfway\"",
@@ -311,22 +348,27 @@ static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
  * any more, and keeps the change. */
 static void not_stored(struct fxe_req *r, struct fxe_kept **some, int n, const char *why)
 {
-    bool only_copy = false;
+    bool only_copy = false, within = false;
     int left = 0;
     for (int i = 0; i < n; i++)
         if (!is_gone(some[i])) {
             only_copy |= is_only_copy(some[i]);
+            within |= is_within_others(some[i]);
             some[left++] = some[i];
         }
     if (left == 0)
         return;
     if (!only_copy) {
-        fxe_fail(r, "limit", "%s: the index could not be stored, and the change was undone: %s",
+        fxe_fail(r, "limit",
+                 within ? "%s: the change was made, but is not stored yet, and is lost if the "
+                          "server ends before it can be: %s"
+                        : "%s: the index could not be stored, and the change was undone: %s",
                  fxe_req_name(r), why);
+        r->made = within;
         msgpack_sbuffer_clear(&r->reply); /* it was packed for the snapshot */
     }
     for (int i = 0; i < left; i++)
-        if (only_copy) {
+        if (only_copy || within) {
             fxs_log(FXS_WARN, "engine", "event=not-stored-yet entry=%llu why=\"%s\"",
                     (unsigned long long)some[i]->entry, why);
             fxe_snapshot_later(some[i]);

@@ -70,7 +70,8 @@ struct fxe_kept {
 int fxe_keep_open(void);
 /* Adds the names of all indexes in the store, and starts the thread that takes snapshots. */
 int fxe_keep_start(void);
-/* Writes what would take long to run again, and closes the store.  Nothing else runs any more. */
+/* Writes what would take long to run again, and closes the store.  Nothing else runs any more but
+ * calls that nobody waits for, and the process is about to end. */
 void fxe_keep_stop(void);
 
 /* The store, or NULL: nothing is kept. */
@@ -121,8 +122,8 @@ void fxe_keep_leave(struct fxe_kept *k);
 /* Fills the note from the index, which is not absent. */
 void fxe_note_take(struct fxs_note *n, const struct fxe_obj *o);
 
-/* Frees the index in memory; the next request reads it again.  The caller holds its lock for
- * writing, and not engine.lock. */
+/* Frees the index in memory; the next request reads it again.  No other object of FAISS may contain
+ * it, or a part of it.  The caller holds its lock for writing, and not engine.lock. */
 void fxe_keep_drop(struct fxe_kept *k);
 
 /* --- asked.c: requests that are sent again, and may have been carried out by an engine before this

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/objects/inside.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -68,20 +69,31 @@ struct fxe_obj *fxe_obj_around(const struct fxe_obj *o)
     return o->nborrowed && o->group ? o->group->members : NULL;
 }
 
-int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole)
+static uint64_t walks; /* engine.lock */
+
+/* An object may be reached in many ways, each level of parts doubling them: it is looked at once.
+ */
+static int leads_to(const struct fxe_obj *part, struct fxe_obj *whole)
 {
-    if (part->alias)
-        part = part->keeps[0];
+    if (whole->walk == walks)
+        return 0;
+    whole->walk = walks;
     for (const struct fxe_obj *o = part; o; o = o->lender)
         if (o == whole)
             return 1;
     for (int i = 0; i < whole->nkeeps; i++)
-        if (fxe_obj_within(part, whole->keeps[i]))
+        if (leads_to(part, whole->keeps[i]))
             return 1;
-    for (const struct fxe_obj *b = fxe_obj_around(whole); b; b = b->next_in_group)
-        if (b->lender == whole && fxe_obj_within(part, b))
+    for (struct fxe_obj *b = fxe_obj_around(whole); b; b = b->next_in_group)
+        if (b->lender == whole && leads_to(part, b))
             return 1;
     return 0;
+}
+
+int fxe_obj_within(const struct fxe_obj *part, struct fxe_obj *whole)
+{
+    walks++;
+    return leads_to(part->alias ? part->keeps[0] : part, whole);
 }
 
 int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part)
@@ -170,6 +182,7 @@ static void outlive(struct fxe_obj *b)
 
 void fxe_obj_end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
 {
+    assert(!b->nkeepers); /* they would be left with a pointer to what FAISS frees */
     fxe_obj_end_borrowed(b, -1, doomed);
     b->lender->nborrowed--;
     for (int i = 0; i < b->nkeeps; i++)

@@ -66,6 +66,7 @@ struct fxe_obj {
     char *stored_as;             /* this handle's name in the store (unnamed.h), or NULL */
     int accessor;                /* of a part that was restored: returns it for its lender; or 0 */
     int ended;                   /* FAISS has freed it with its lender: only requests hold it */
+    uint64_t walk;               /* the last one in which fxe_obj_within has seen it */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
     struct fxe_obj *next_in_group, *next_doomed;
@@ -95,7 +96,7 @@ struct fxe_obj *fxe_obj_add(struct fxe_session *s, int cls, void *ptr, struct fx
  * fxe_obj_may_keep: false if FAISS would free `part` with `whole` although something else uses it.
  * fxe_obj_within: is `part` equal to `whole`, or a part of it at any depth?  Making `whole` a part
  * of `part` would then close a cycle, in which FAISS never returns. */
-int fxe_obj_within(const struct fxe_obj *part, const struct fxe_obj *whole);
+int fxe_obj_within(const struct fxe_obj *part, struct fxe_obj *whole);
 int fxe_obj_may_keep(const struct fxe_obj *whole, const struct fxe_obj *part);
 int fxe_obj_keep(struct fxe_obj *whole, struct fxe_obj *part);
 void fxe_obj_drop(struct fxe_obj *whole, struct fxe_obj *part, struct fxe_obj **doomed);

@@ -90,6 +90,24 @@ size_t fxe_sessions_live(void)
     return HASH_COUNT(sessions.by_token) - sessions.ended;
 }
 
+static bool is_only_here(const struct fxe_session *s)
+{
+    const struct fxe_obj *o = s->objects;
+    while (o && (o->stored_as || o->released))
+        o = o->next;
+    return o || s->blobs || s->streams;
+}
+
+bool fxe_sessions_lose(void)
+{
+    const struct fxe_session *s = sessions.by_token;
+    if (fxe_engine.options.keep != FXS_KEEP_SESSIONS)
+        return fxe_sessions_live() > 0;
+    while (s && (s->ended || !is_only_here(s)))
+        s = s->hh.next;
+    return s;
+}
+
 int fxe_session_width(const struct fxe_session *s)
 {
     return s ? __atomic_load_n(&s->omp_threads, __ATOMIC_RELAXED) : 0;

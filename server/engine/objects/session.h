@@ -56,6 +56,9 @@ int64_t fxe_sessions_expire(int64_t now, struct fxe_obj **doomed);
 size_t fxe_sessions_count(void);
 /* Returns how many sessions have not ended. */
 size_t fxe_sessions_live(void);
+/* Would such a session lose anything with the process?  With --keep sessions, it loses only objects
+ * that the store does not have, such as an IndexShards, and what is in transfer. */
+bool fxe_sessions_lose(void);
 
 /* Returns how many OpenMP threads the session has asked for with faiss_set_omp_threads; 0 if it has
  * not, or if `s` is NULL.  No lock is needed while the session has a request. */

@@ -26,6 +26,11 @@ bool fxe_overdue_ended(struct fxe_req *r)
     return r->given_up;
 }
 
+bool fxe_overdue_runs(void)
+{
+    return given_up > 0;
+}
+
 /* Returns a request that carries the error to r's caller, so that r gets no reply of its own; NULL
  * if memory is out, and the next tick tries again.  The caller holds engine.lock. */
 static struct fxe_req *stand_in(struct fxe_req *r)
@@ -73,16 +78,15 @@ static void give_up(int64_t now)
 static bool is_expendable(int64_t now)
 {
     int runaways = given_up;
-    bool named = fxe_keep_store() != NULL,
-         sessions = named && fxe_engine.options.keep == FXS_KEEP_SESSIONS;
-    if ((fxe_sessions_live() && !sessions) || (fxe_named_count() && !named) || fxe_trainer_works())
+    bool named = fxe_keep_store() != NULL;
+    if ((fxe_named_count() && !named) || fxe_trainer_works())
         return false;
     for (struct fxe_conn *c = fxe_under_way_first(); c; c = c->next_busy) {
         if (!c->running || now - c->began_ms < GRACE_MS || !fxe_conn_is_gone(c))
             return false;
         runaways++;
     }
-    return runaways > 0 && (!named || fxe_keep_is_saved());
+    return runaways > 0 && !fxe_sessions_lose() && (!named || fxe_keep_is_saved());
 }
 
 bool fxe_overdue_tick(void)
