@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/objects/inside.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -182,7 +181,6 @@ static void outlive(struct fxe_obj *b)
 
 void fxe_obj_end_lent(struct fxe_obj *b, struct fxe_obj **doomed)
 {
-    assert(!b->nkeepers); /* they would be left with a pointer to what FAISS frees */
     fxe_obj_end_borrowed(b, -1, doomed);
     b->lender->nborrowed--;
     for (int i = 0; i < b->nkeeps; i++)
