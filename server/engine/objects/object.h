@@ -68,7 +68,8 @@ struct fxe_obj {
     int ended;                   /* FAISS has freed it with its lender: only requests hold it */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
-    struct fxe_obj *next_in_group, *next_doomed;
+    struct fxe_obj *next_in_group;
+    struct fxe_obj *prev_doomed, *next_doomed; /* in a list of objects to destroy */
     UT_hash_handle hh, hh_ptr;
 };
 
