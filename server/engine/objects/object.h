@@ -17,6 +17,7 @@
 
 /* Objects that share one lock: an index and the indexes within it. */
 struct fxe_group {
+    uint64_t serial; /* its place in the order in which groups are locked */
     int readers;
     bool writer;
     struct fxe_obj *members; /* list, through obj.next_in_group */
