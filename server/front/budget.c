@@ -47,7 +47,9 @@ void fxs_budget_divide(struct fxs_front *f)
     uint64_t most = (uint64_t)f->options->memory << 20; /* for each engine; 0: only the budget */
     bool changed = false;
     for (struct fxs_engine *e = f->engines.by_tenant; e; e = e->hh.next) {
-        uint64_t now = e->state == FXS_RUNNING ? used(e->pid) : 0;
+        /* One that starts may be reading indexes already, and one that ends has them until it has
+         * written its snapshots. */
+        uint64_t now = e->state != FXS_DOWN ? used(e->pid) : 0;
         changed |= now > e->used + change || e->used > now + change;
         e->used = now;
         sum += now;

@@ -220,7 +220,8 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
     if (rc < 0 || events & (EPOLLHUP | EPOLLERR)) {
         close_link(f, e);
         e->state = FXS_DYING;
-        kill(e->pid, SIGKILL); /* if it has exited already, it keeps its own exit status */
+        if (e->pid) /* else it has been reaped: the number may be another process's by now */
+            kill(e->pid, SIGKILL); /* if it has exited already, it keeps its own exit status */
         return;
     }
     hand_over_waiting(f, e);
@@ -235,16 +236,15 @@ static void describe(struct fxs_engine *e, int status)
         snprintf(e->death, sizeof e->death, "exit status %d", WEXITSTATUS(status));
 }
 
-static void ended(struct fxs_front *f, struct fxs_engine *e, int status)
+static void ended(struct fxs_front *f, struct fxs_engine *e, pid_t pid, int status)
 {
     char why[512];
     bool failed = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
     describe(e, status);
     fxs_log(failed ? FXS_ERROR : FXS_INFO, "front",
-            "event=engine-ended tenant=%s pid=%d how=\"%s\"", e->tenant, (int)e->pid, e->death);
+            "event=engine-ended tenant=%s pid=%d how=\"%s\"", e->tenant, (int)pid, e->death);
     close_link(f, e);
     e->state = FXS_DOWN;
-    e->pid = 0;
     if (!e->was_ready) { /* a new engine would most likely end the same way */
         e->not_yet = f->now + BACK_OFF_MS;
         snprintf(why, sizeof why,
@@ -264,11 +264,13 @@ void fxs_engines_reap(struct fxs_front *f)
     int status;
     HASH_ITER(hh, f->engines.by_tenant, e, next)
     {
-        if (e->state == FXS_DOWN || waitpid(e->pid, &status, WNOHANG) != e->pid)
+        pid_t pid = e->pid;
+        if (e->state == FXS_DOWN || waitpid(pid, &status, WNOHANG) != pid)
             continue;
+        e->pid = 0;
         if (e->link.fd >= 0)
             on_link(f, &e->link, 0); /* a FXS_READY from before its end may still be unread */
-        ended(f, e, status);
+        ended(f, e, pid, status);
     }
 }
 

@@ -32,7 +32,7 @@ struct fxs_engine {
     struct fxs_event link; /* first: epoll's pointer is both */
     char tenant[FXS_TENANT_MAX + 1];
     enum fxs_engine_state state;
-    pid_t pid;
+    pid_t pid;                    /* 0: none, or reaped */
     bool was_ready;               /* this process has sent FXS_READY */
     uint32_t handed;              /* connections that this process was handed */
     bool full;                    /* the link is full: epoll reports when it has room */

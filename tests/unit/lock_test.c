@@ -147,12 +147,12 @@ static void a_writer_that_waits_is_not_overtaken_when_one_of_several_readers_end
     ends(4);
 }
 
-static void a_request_takes_all_or_nothing(void **state)
+static void groups_are_taken_in_one_order(void **state)
 {
     (void)state;
     need(0, 0, true);
-    need(1, 0, true);
     need(1, 1, true);
+    need(1, 0, true);
     need(2, 1, true);
     assert_true(begins(0));
     assert_false(begins(1));
@@ -162,6 +162,66 @@ static void a_request_takes_all_or_nothing(void **state)
     ends(2);
     is_next(1);
     ends(1);
+}
+
+/* Clients that search two indexes without a pause, each several at a time, while one is to be
+ * merged into the other: at no moment are both free. */
+static void a_writer_of_two_groups_is_not_overtaken_for_ever(void **state)
+{
+    enum { EACH = 8, WRITER = 2 * EACH };
+    int turns = 0;
+    (void)state;
+    for (int r = 0; r < WRITER; r++) {
+        need(r, r % 2, false);
+        assert_true(begins(r));
+    }
+    need(WRITER, 1, true);
+    need(WRITER, 0, true);
+    assert_false(begins(WRITER));
+    for (int r = 0; states[WRITER] != RUNNING; r = (r + 1) % WRITER) {
+        if (states[r] != RUNNING)
+            continue;
+        assert_in_range(turns++, 0, 2 * WRITER);
+        ends(r);
+        need(r, r % 2, false);
+        begins(r);
+        while (next_ready() >= 0)
+            ;
+    }
+    for (int r = 0; r < WRITER; r++)
+        assert_int_equal(states[r], WAITING);
+    ends(WRITER);
+    for (int n = 0; n < WRITER; n++)
+        assert_true(next_ready() >= 0);
+    for (int r = 0; r < WRITER; r++)
+        ends(r);
+}
+
+/* Each has what another one waits for, unless they take the groups in the same order. */
+static void those_that_wait_do_not_wait_for_each_other(void **state)
+{
+    enum { RING = 6, LAST = 2 * RING };
+    (void)state;
+    for (int r = 0; r < RING; r++) {
+        need(r, r, true);
+        assert_true(begins(r));
+    }
+    for (int r = RING; r < LAST; r++) {
+        need(r, r % RING, true);
+        need(r, (r + 1) % RING, true);
+        assert_false(begins(r));
+    }
+    for (int r = 0; r < RING; r++)
+        ends(r);
+    for (int n = 0, r; n < RING; n++) {
+        while (next_ready() >= 0)
+            ;
+        for (r = RING; r < LAST && states[r] != RUNNING; r++)
+            ;
+        assert_in_range(r, RING, LAST - 1);
+        ends(r);
+    }
+    assert_int_equal(next_ready(), -1);
 }
 
 static void reading_and_writing_one_group_is_writing(void **state)
@@ -412,7 +472,9 @@ int main(void)
         TEST(readers_run_together_and_writers_alone),
         TEST(a_reader_does_not_overtake_a_writer_that_waits),
         TEST(a_writer_that_waits_is_not_overtaken_when_one_of_several_readers_ends),
-        TEST(a_request_takes_all_or_nothing),
+        TEST(groups_are_taken_in_one_order),
+        TEST(a_writer_of_two_groups_is_not_overtaken_for_ever),
+        TEST(those_that_wait_do_not_wait_for_each_other),
         TEST(reading_and_writing_one_group_is_writing),
         TEST(those_that_wait_find_the_merged_group),
         TEST(a_reader_may_become_the_next_writer),

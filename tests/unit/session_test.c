@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/engine/objects/blob.h"
+#include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
 
 enum { LEASE_MS = 1000000 };
@@ -236,6 +237,45 @@ static void downloads_are_freed_with_it(void **state)
     assert_int_equal(fxe_blob_put(NULL, NULL, 1), 0);
 }
 
+static struct fxe_obj *make(struct fxe_session *s, char *at)
+{
+    struct fxe_obj *o = fxe_obj_add(s, FX_CLASS_Index, at, NULL, 0);
+    assert_non_null(o);
+    return o;
+}
+
+/* Nothing else of the tenant runs meanwhile.  If the time grew with the square of the number, each
+ * of these would take minutes. */
+static void many_objects_end_soon(void **state)
+{
+    enum { MANY = 200000, PAIRS = 50000 };
+    static char at[MANY]; /* addresses of objects: this test has no FAISS that reads there */
+    static struct fxe_obj *whole[PAIRS];
+    struct fxe_session *s = fxe_session_new();
+    size_t before = fxe_obj_count();
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        make(s, &at[i]);
+    int64_t began = fxe_now_ms();
+    fxe_session_end(s, &doomed);
+    assert_in_range(fxe_now_ms() - began, 0, 20000);
+    fxe_obj_destroy_list(doomed);
+    doomed = NULL;
+    assert_int_equal(fxe_obj_count(), before);
+
+    s = fxe_session_new();
+    for (int i = 0; i < PAIRS; i++)
+        whole[i] = make(s, &at[i]);
+    for (int i = 0; i < PAIRS; i++)
+        assert_int_equal(fxe_obj_keep(whole[i], make(s, &at[PAIRS + i])), 0);
+    began = fxe_now_ms();
+    fxe_session_end(s, &doomed);
+    assert_in_range(fxe_now_ms() - began, 0, 20000);
+    fxe_obj_destroy_list(doomed);
+    doomed = NULL;
+    assert_int_equal(fxe_obj_count(), before);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -249,6 +289,7 @@ int main(void)
         TEST(nothing_is_freed_during_a_request),
         TEST(connections_stay_when_a_session_ends),
         TEST(downloads_are_freed_with_it),
+        TEST(many_objects_end_soon),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

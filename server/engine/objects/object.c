@@ -232,18 +232,15 @@ void fxe_obj_reap(struct fxe_obj *o, struct fxe_obj **doomed)
 {
     if (fxe_obj_is_wanted(o))
         return;
-    while (*doomed)
-        doomed = &(*doomed)->next_doomed;
-    *doomed = o;
-    o->next_doomed = NULL;
+    DL_APPEND2(*doomed, o, prev_doomed, next_doomed);
     if (o->inherent && !o->owns && !o->alias) /* not an alias: its object still has the parts */
-        leave_borrowed(o, &o->next_doomed);
-    fxe_obj_end_borrowed(o, -1, &o->next_doomed);
+        leave_borrowed(o, doomed);
+    fxe_obj_end_borrowed(o, -1, doomed);
     remove_object(o);
     if (o->alias)
         o->keeps[0]->naliases--;
     for (int i = 0; i < o->nkeeps; i++)
-        fxe_obj_unkeep(o->keeps[i], o->owns, &o->next_doomed);
+        fxe_obj_unkeep(o->keeps[i], o->owns, doomed);
 }
 
 void fxe_obj_drop(struct fxe_obj *whole, struct fxe_obj *part, struct fxe_obj **doomed)

@@ -17,6 +17,7 @@
 
 /* Objects that share one lock: an index and the indexes within it. */
 struct fxe_group {
+    uint64_t serial; /* its place in the order in which groups are locked */
     int readers;
     bool writer;
     struct fxe_obj *members; /* list, through obj.next_in_group */
@@ -69,7 +70,8 @@ struct fxe_obj {
     uint64_t walk;               /* the last one in which fxe_obj_within has seen it */
     int released;                /* its handle has ended: freed as soon as nothing uses it */
     struct fxe_obj *prev, *next; /* in the session */
-    struct fxe_obj *next_in_group, *next_doomed;
+    struct fxe_obj *next_in_group;
+    struct fxe_obj *prev_doomed, *next_doomed; /* in a list of objects to destroy */
     UT_hash_handle hh, hh_ptr;
 };
 

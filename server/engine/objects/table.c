@@ -22,6 +22,7 @@ static struct {
     struct fxe_obj *by_id;
     struct pointer_entry *by_ptr;
     uint64_t next_id;
+    struct fxe_obj *next; /* of the walk (fxe_table_first), or NULL */
 } table;
 
 struct fxe_session fxe_tenant;
@@ -62,16 +63,37 @@ void fxe_table_add(struct fxe_obj *o, uint64_t id)
     HASH_ADD(hh, table.by_id, id, sizeof o->id, o);
 }
 
+static void leave_session(struct fxe_obj *o)
+{
+    if (table.next == o)
+        table.next = o->next;
+    DL_DELETE(o->session->objects, o);
+}
+
+struct fxe_obj *fxe_table_first(const struct fxe_session *s)
+{
+    table.next = s->objects;
+    return fxe_table_next();
+}
+
+struct fxe_obj *fxe_table_next(void)
+{
+    struct fxe_obj *o = table.next;
+    if (o)
+        table.next = o->next;
+    return o;
+}
+
 void fxe_table_remove(struct fxe_obj *o)
 {
-    DL_DELETE(o->session->objects, o);
+    leave_session(o);
     HASH_DELETE(hh, table.by_id, o);
     fxe_table_forget_pointer(o);
 }
 
 void fxe_table_move(struct fxe_obj *o, struct fxe_session *to)
 {
-    DL_DELETE(o->session->objects, o);
+    leave_session(o);
     DL_PREPEND(to->objects, o);
     o->session = to;
 }

@@ -20,6 +20,10 @@ void fxe_table_add(struct fxe_obj *o, uint64_t id);
 void fxe_table_remove(struct fxe_obj *o);
 /* Moves it to another session. */
 void fxe_table_move(struct fxe_obj *o, struct fxe_session *to);
+/* A walk over a session's objects, one walk at a time; NULL: no more.  Any of them may be removed
+ * meanwhile. */
+struct fxe_obj *fxe_table_first(const struct fxe_session *s);
+struct fxe_obj *fxe_table_next(void);
 void fxe_table_renumber(struct fxe_obj *o, uint64_t id);
 
 /* From now on `o` is the one at o->ptr.  Returns false if memory is out. */

@@ -99,30 +99,33 @@ void fxe_obj_disown(struct fxe_obj *o, const struct fxe_session *creator, struct
 
 /* --- sessions --- */
 
-/* Frees all unwanted objects, wholes before parts.  Freeing one may free others, so the search
- * starts again each time. */
+/* Frees all unwanted objects, wholes before parts.  Freeing one may free others or make them
+ * unwanted, also those that the walk has passed: it is repeated until it finds none, and does not
+ * start again at each, which would take too long if there are many. */
 static void reap_all(struct fxe_session *s, struct fxe_obj **doomed)
 {
-    for (struct fxe_obj *o = s->objects; o;) {
-        if (fxe_obj_is_wanted(o)) {
-            o = o->next;
-            continue;
+    for (bool again = true; again;) {
+        again = false;
+        for (struct fxe_obj *o = fxe_table_first(s); o; o = fxe_table_next()) {
+            if (fxe_obj_is_wanted(o))
+                continue;
+            fxe_obj_reap(o, doomed);
+            again = true;
         }
-        fxe_obj_reap(o, doomed);
-        o = s->objects;
     }
 }
 
 /* Ends the session's handles of lent objects that are idle and that nothing depends on. */
 static void end_idle_lent(struct fxe_session *s, struct fxe_obj **doomed)
 {
-    for (struct fxe_obj *o = s->objects; o;) {
-        if (!o->lender || o->calls || o->nkeepers || o->nkeeps || o->nborrowed) {
-            o = o->next;
-            continue;
+    for (bool again = true; again;) {
+        again = false;
+        for (struct fxe_obj *o = fxe_table_first(s); o; o = fxe_table_next()) {
+            if (!o->lender || o->calls || o->nkeepers || o->nkeeps || o->nborrowed)
+                continue;
+            fxe_obj_end_lent(o, doomed);
+            again = true;
         }
-        fxe_obj_end_lent(o, doomed);
-        o = s->objects;
     }
 }
 

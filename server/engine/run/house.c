@@ -122,7 +122,7 @@ static void destroy_later(struct fxe_obj *doomed)
     pthread_t t;
     pthread_mutex_lock(&doomed_objects.lock);
     bool runs = doomed_objects.runs;
-    LL_CONCAT2(doomed_objects.list, doomed, next_doomed);
+    DL_CONCAT2(doomed_objects.list, doomed, prev_doomed, next_doomed);
     doomed_objects.runs = true;
     pthread_mutex_unlock(&doomed_objects.lock);
     if (runs)

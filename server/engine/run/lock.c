@@ -9,9 +9,11 @@
 
 int fxe_group_new(struct fxe_obj *o)
 {
+    static uint64_t last; /* engine.lock */
     struct fxe_group *g = calloc(1, sizeof *g);
     if (!g)
         return -1;
+    g->serial = ++last;
     fxe_group_join(g, o);
     return 0;
 }
@@ -48,6 +50,9 @@ void fxe_group_merge(struct fxe_obj *a, struct fxe_obj *b)
     struct fxe_group *from = b->group, *to = a->group;
     if (from == to)
         return;
+    /* A request that waits for one of them has groups of smaller numbers only: so it stays. */
+    if (to->serial < from->serial)
+        to->serial = from->serial;
     to->nkept += from->nkept;
     from->nkept = 0;
     while (from->members) {
@@ -68,7 +73,7 @@ int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write)
         }
     if (n->n == FX_OBJECTS_MAX)
         return -1;
-    n->need[n->n++] = (struct fxe_need){o, NULL, write};
+    n->need[n->n++] = (struct fxe_need){o, NULL, write, false};
     return 0;
 }
 
@@ -77,11 +82,13 @@ static bool is_free_for(const struct fxe_group *g, bool write)
     return !g->writer && !g->raising && !(write && g->readers);
 }
 
-bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
+/* Groups may have been merged since they were added: keeps one entry for each.  Nobody merges those
+ * that the request has. */
+static void find_groups(struct fxe_needs *n)
 {
-    struct fxe_group *busy = NULL;
-    /* Groups may have been merged since they were added: keep one entry for each. */
     for (int i = 0; i < n->n; i++) {
+        if (n->need[i].taken)
+            continue;
         n->need[i].group = n->need[i].obj->group;
         for (int j = 0; j < i; j++)
             if (n->need[j].group == n->need[i].group) {
@@ -89,28 +96,43 @@ bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
                 n->need[i].group = NULL;
             }
     }
-    for (int i = 0; i < n->n && !busy; i++) {
-        struct fxe_group *g = n->need[i].group;
-        if (g && (!is_free_for(g, n->need[i].write) || (g->waiting && !again)))
-            busy = g;
+}
+
+/* Returns what to take next, or NULL: the request has all groups. */
+static struct fxe_need *next_need(struct fxe_needs *n)
+{
+    struct fxe_need *next = NULL;
+    for (int i = 0; i < n->n; i++) {
+        struct fxe_need *at = &n->need[i];
+        if (at->group && !at->taken && (!next || at->group->serial < next->group->serial))
+            next = at;
     }
-    if (!busy) {
-        for (int i = 0; i < n->n; i++) {
-            struct fxe_group *g = n->need[i].group;
-            if (g && n->need[i].write)
-                g->writer = true;
-            else if (g)
-                g->readers++;
+    return next;
+}
+
+bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
+{
+    struct fxe_need *next;
+    find_groups(n);
+    while ((next = next_need(n))) {
+        struct fxe_group *g = next->group;
+        if (!is_free_for(g, next->write) || (g->waiting && !again)) {
+            r->next = NULL;
+            if (g->waiting)
+                g->last_waiting->next = r;
+            else
+                g->waiting = r;
+            g->last_waiting = r;
+            return false;
         }
-        return true;
+        if (next->write)
+            g->writer = true;
+        else
+            g->readers++;
+        next->taken = true;
+        again = false; /* it has not waited for the others */
     }
-    r->next = NULL;
-    if (busy->waiting)
-        busy->last_waiting->next = r;
-    else
-        busy->waiting = r;
-    busy->last_waiting = r;
-    return false;
+    return true;
 }
 
 bool fxe_needs_leave(struct fxe_req *r, struct fxe_needs *n)
@@ -184,6 +206,7 @@ void fxe_needs_give(struct fxe_needs *n)
         else
             g->readers--;
         n->need[i].group = NULL;
+        n->need[i].taken = false;
         if (g->raising && !g->readers)
             run_raising(g);
         if (g->waiting && !g->writer)

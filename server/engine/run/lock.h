@@ -3,6 +3,10 @@
  * Read and write locks of groups of objects.  No thread waits for a lock: a request that cannot
  * have all its locks is queued at a group that it lacks, and fxe_ready_retry runs it later.
  *
+ * It keeps the groups that it has meanwhile: those whose readers come again and again would
+ * otherwise never be free at the same moment.  All requests take groups in the order of their
+ * serial numbers, so none waits for one that waits for it.
+ *
  * The caller of every function here holds engine.lock.
  */
 #ifndef FXE_LOCK_H
@@ -15,8 +19,8 @@
 /* One group that a request needs. */
 struct fxe_need {
     struct fxe_obj *obj;     /* the request needs its group, which a merge may change */
-    struct fxe_group *group; /* as taken; NULL: another entry has the same group */
-    bool write;
+    struct fxe_group *group; /* as taken or waited for; NULL: another entry has the same group */
+    bool write, taken;
 };
 
 struct fxe_needs {
@@ -28,8 +32,9 @@ struct fxe_needs {
  * Returns 0, or -1 if there are more than FX_OBJECTS_MAX. */
 int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write);
 
-/* Takes all groups and returns true; or takes none, queues the request at one of them and returns
- * false.  `again`: the request has waited before, and so need not wait behind those that wait. */
+/* Takes all groups and returns true; or takes some of them, queues the request at the next and
+ * returns false.  `again`: it has waited for that one before, and so need not wait behind those
+ * that wait. */
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again);
 /* A request that waits to lock its one group for reading waits no more.  Returns false if it has
  * the group already, and is run soon. */
