@@ -7,6 +7,9 @@
 #include "server/engine/run/request.h"
 #include "server/engine/run/watch.h"
 
+/* So often a request waits before it keeps what it has. */
+enum { PATIENCE = 3 };
+
 int fxe_group_new(struct fxe_obj *o)
 {
     static uint64_t last; /* engine.lock */
@@ -110,19 +113,38 @@ static struct fxe_need *next_need(struct fxe_needs *n)
     return next;
 }
 
+static bool must_wait(const struct fxe_group *g, bool write, bool again)
+{
+    return !is_free_for(g, write) || (g->waiting && !again);
+}
+
+static void wait_at(struct fxe_group *g, struct fxe_req *r)
+{
+    r->next = NULL;
+    if (g->waiting)
+        g->last_waiting->next = r;
+    else
+        g->waiting = r;
+    g->last_waiting = r;
+}
+
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
 {
     struct fxe_need *next;
+    bool keeps = n->tries == PATIENCE;
     find_groups(n);
+    for (int i = 0; i < n->n && !keeps; i++) {
+        struct fxe_group *g = n->need[i].group;
+        if (g && must_wait(g, n->need[i].write, again)) {
+            n->tries++;
+            wait_at(g, r);
+            return false;
+        }
+    }
     while ((next = next_need(n))) {
         struct fxe_group *g = next->group;
-        if (!is_free_for(g, next->write) || (g->waiting && !again)) {
-            r->next = NULL;
-            if (g->waiting)
-                g->last_waiting->next = r;
-            else
-                g->waiting = r;
-            g->last_waiting = r;
+        if (must_wait(g, next->write, again)) {
+            wait_at(g, r);
             return false;
         }
         if (next->write)
@@ -130,7 +152,7 @@ bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again)
         else
             g->readers++;
         next->taken = true;
-        again = false; /* it has not waited for the others */
+        again &= !keeps; /* it has not waited for the others */
     }
     return true;
 }
@@ -213,5 +235,5 @@ void fxe_needs_give(struct fxe_needs *n)
             wake(g);
         free_if_empty(g);
     }
-    n->n = 0;
+    n->n = n->tries = 0;
 }

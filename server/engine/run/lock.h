@@ -3,9 +3,10 @@
  * Read and write locks of groups of objects.  No thread waits for a lock: a request that cannot
  * have all its locks is queued at a group that it lacks, and fxe_ready_retry runs it later.
  *
- * It keeps the groups that it has meanwhile: those whose readers come again and again would
- * otherwise never be free at the same moment.  All requests take groups in the order of their
- * serial numbers, so none waits for one that waits for it.
+ * At first it takes all groups or none: one of them may be busy for long, and others need not wait
+ * for that.  When it has waited several times, it keeps those that it gets: groups whose readers
+ * come again and again would otherwise never be free at the same moment.  It takes them in the
+ * order of their serial numbers, as all do, so none waits for one that waits for it.
  *
  * The caller of every function here holds engine.lock.
  */
@@ -26,15 +27,16 @@ struct fxe_need {
 struct fxe_needs {
     struct fxe_need need[FX_OBJECTS_MAX];
     int n;
+    int tries; /* how often it has waited for all of them at once */
 };
 
 /* Adds the group of `o`.  A request that both reads and writes a group locks it for writing.
  * Returns 0, or -1 if there are more than FX_OBJECTS_MAX. */
 int fxe_needs_add(struct fxe_needs *n, struct fxe_obj *o, bool write);
 
-/* Takes all groups and returns true; or takes some of them, queues the request at the next and
- * returns false.  `again`: it has waited for that one before, and so need not wait behind those
- * that wait. */
+/* Takes all groups and returns true; or takes none or some of them, queues the request at one that
+ * it lacks and returns false.  `again`: it has waited for that one before, and so need not wait
+ * behind those that wait. */
 bool fxe_needs_take(struct fxe_req *r, struct fxe_needs *n, bool again);
 /* A request that waits to lock its one group for reading waits no more.  Returns false if it has
  * the group already, and is run soon. */
