@@ -286,16 +286,16 @@ static bool check_file(void *ctx, const char *name)
 }
 
 /* While a process uses the store, files come and go. */
-static void check_files(struct check *c)
+static enum fxs_store_rc check_files(struct check *c, char *why)
 {
     char who[FXS_WHO];
     if (c->memory || c->unlisted || fxs_store_in_use(c->s->path, who))
-        return;
+        return FXS_STORE_OK;
     if (fxs_db_segments(c->s->reader, know_segment, c, NULL) != FXS_STORE_OK)
-        return;
+        return FXS_STORE_OK;
     if (c->nknown)
         qsort(c->known, c->nknown, sizeof *c->known, by_name);
-    fxs_each_file(c->s, check_file, c, NULL);
+    return fxs_each_file(c->s, check_file, c, why);
 }
 
 static struct newest *newest_of(struct check *c, uint64_t entry)
@@ -399,7 +399,7 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
         if (rc == FXS_STORE_OK)
             rc = check_stream(&c, why);
         if (rc == FXS_STORE_OK)
-            check_files(&c);
+            rc = check_files(&c, why);
     }
     fxs_store_close(c.s);
     free(c.known);

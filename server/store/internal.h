@@ -26,7 +26,7 @@ struct fxs_store_io {
     int (*sync)(int fd);      /* a file, or the directory */
     int (*sync_data)(int fd); /* what is needed to read a file's data */
     int (*truncate)(int fd, off_t size);
-    int (*rename)(int dir, const char *from, const char *to);
+    int (*rename)(int dir, const char *from, const char *to); /* nothing may be called `to` */
     int (*remove)(int dir, const char *name);
 };
 extern struct fxs_store_io fxs_store_io;
