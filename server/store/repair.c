@@ -325,14 +325,27 @@ static enum fxs_store_rc lock_unchanged(struct fxs_store *s, char *why)
     return fxs_take_lock(s, why); /* says who has it */
 }
 
-static enum fxs_store_rc make_durable(struct repair *r, const char *path)
+/* Snapshots are shared with the old store, and are durable. */
+static bool sync_file(void *ctx, const char *name)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0 || fsync(r->new->dir) != 0)
-        r->rc = fxs_io_error(r->why, "sync", path);
+    struct repair *r = ctx;
+    if (strcmp(name, "store.db") != 0 && !fxs_is_segment(name))
+        return true;
+    int fd = openat(r->new->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fxs_store_io.sync(fd) != 0)
+        r->rc = fxs_io_error(r->why, "sync", name);
     if (fd >= 0)
         close(fd);
-    return r->rc;
+    return r->rc == FXS_STORE_OK;
+}
+
+static void make_durable(struct repair *r)
+{
+    enum fxs_store_rc rc = fxs_each_file(r->new, sync_file, r, r->why);
+    if (r->rc == FXS_STORE_OK)
+        r->rc = rc;
+    if (r->rc == FXS_STORE_OK && fxs_store_io.sync(r->new->dir) != 0)
+        r->rc = fxs_io_error(r->why, "sync the directory", r->new->path);
 }
 
 enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn report, void *ctx,
@@ -362,7 +375,7 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
            (r.rc = fxs_db_open(&r.db, path, why)) || (r.rc = build(&r)));
     fxs_db_close(r.db, r.rc == FXS_STORE_OK);
     if (r.rc == FXS_STORE_OK)
-        make_durable(&r, path);
+        make_durable(&r);
 failed:
     if (r.rc != FXS_STORE_OK)
         fxs_store_remove(to);

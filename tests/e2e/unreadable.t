@@ -169,3 +169,13 @@ for command in verify repair backup; do
     like "$what: $command says why" "$said" "^faissx-server $command: cannot read $TMP/d/tenants: Input/output error"
 done
 unchanged
+
+# --- a part of a file that cannot be read ---
+
+begin "a part of a large change"
+said=$(broken READ_FAILS=/records-1 READ_FROM=50000 READ_TO=50512 repair "$TMP/d")
+is "$what: repair" $? 0
+like "$what: what is lost" "$said" "^  lost: 1 changes of index 'b', from change [0-9]+ on: .*Input/output error\$"
+is "$what: and nothing else" "$(printf '%s\n' "$said" | grep -c '^  lost:')" 1
+ok "$what: then nothing is damaged" admin verify "$TMP/d"
+serves a=513 b=10
