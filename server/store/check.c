@@ -88,12 +88,23 @@ static void check_pages(struct check *c)
         fault(c, FXS_FAULT_DATABASE, "store.db", text);
         return;
     }
-    if (fstat(fd, &st) == 0 && st.st_size % FXS_PAGE_SIZE)
+    if (fstat(fd, &st) != 0)
+        st.st_size = 0;
+    if (st.st_size % FXS_PAGE_SIZE)
         fault(c, FXS_FAULT_DATABASE, "store.db", "store.db ends within a page");
     uint64_t n = 1;
-    for (; pread(fd, page, sizeof page, (off_t)((n - 1) * FXS_PAGE_SIZE)) == (ssize_t)sizeof page;
-         n++) {
-        if (!fxs_page_is_good(page, n) && is_bad(fd, n)) {
+    for (;; n++) {
+        ssize_t got = pread(fd, page, sizeof page, (off_t)((n - 1) * FXS_PAGE_SIZE));
+        bool unreadable = got < 0 && errno == EIO;
+        if (got != (ssize_t)sizeof page && !unreadable)
+            break;
+        if (unreadable) {
+            fxs_why(FXS_STORE_DAMAGED, text, "store.db: page %" PRIu64 " cannot be read: %s", n,
+                    strerror(errno));
+            fault(c, FXS_FAULT_DATABASE, "store.db", text);
+            if (n * FXS_PAGE_SIZE >= (uint64_t)st.st_size)
+                break;
+        } else if (!fxs_page_is_good(page, n) && is_bad(fd, n)) {
             fxs_why(FXS_STORE_DAMAGED, text, "store.db: page %" PRIu64 " has a wrong checksum", n);
             fault(c, FXS_FAULT_DATABASE, "store.db", text);
         }

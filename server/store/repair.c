@@ -348,6 +348,71 @@ static void make_durable(struct repair *r)
         r->rc = fxs_io_error(r->why, "sync the directory", r->new->path);
 }
 
+/* --- a log of which a part cannot be read --- */
+
+static const char log_file[] = "store.db-wal", linked[] = "store.db-old",
+                  linked_log[] = "store.db-old-wal", linked_shm[] = "store.db-old-shm";
+
+/* Copies the log up to where it cannot be read.  *broken: there is such a place. */
+static enum fxs_store_rc copy_log(struct repair *r, bool *broken)
+{
+    char page[FXS_PAGE];
+    off_t at = 0;
+    *broken = false;
+    int from = openat(r->old->dir, log_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (from < 0)
+        return FXS_STORE_OK;
+    int to = openat(r->new->dir, linked_log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to < 0)
+        r->rc = fxs_io_error(r->why, "create", linked_log);
+    while (r->rc == FXS_STORE_OK) {
+        ssize_t n = pread(from, page, sizeof page, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        *broken = n < 0;
+        if (n < 0 && !r->log_lost)
+            fxs_why(FXS_STORE_DAMAGED, r->log_why, "%s/%s: cannot be read from byte %lld on: %s",
+                    r->old->path, log_file, (long long)at, strerror(errno));
+        if (n <= 0)
+            break;
+        struct iovec iov = {page, (size_t)n};
+        if (fxs_write_all(to, &iov, 1, at) != 0)
+            r->rc = fxs_io_error(r->why, "write", linked_log);
+        at += n;
+    }
+    close(from);
+    if (to >= 0)
+        close(to);
+    return r->rc;
+}
+
+/* SQLite reads nothing of a database if a part of its log cannot be read.  So it gets one with the
+ * part before that.  The database is the same file under another name: nothing writes to it. */
+static enum fxs_store_rc view_with_less_log(struct repair *r)
+{
+    char path[PATH_MAX], why[FXS_STORE_WHY];
+    bool broken;
+    if (copy_log(r, &broken) != FXS_STORE_OK || !broken)
+        return r->rc;
+    r->log_lost = true;
+    snprintf(path, sizeof path, "%s/%s", r->new->path, linked);
+    if (linkat(r->old->dir, "store.db", r->new->dir, linked, 0) != 0)
+        return r->rc = fxs_io_error(r->why, "link", "store.db");
+    enum fxs_store_rc rc = fxs_db_view(&r->old->reader, path, why);
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED)
+        r->rc = fxs_why(rc, r->why, "%s", why);
+    return r->rc;
+}
+
+static void remove_linked(struct repair *r)
+{
+    fxs_db_close(r->old->reader, false);
+    r->old->reader = NULL;
+    unlinkat(r->new->dir, linked, 0);
+    unlinkat(r->new->dir, linked_log, 0);
+    unlinkat(r->new->dir, linked_shm, 0);
+}
+
 enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn report, void *ctx,
                                    struct fxs_totals *totals, char *why)
 {
@@ -371,9 +436,13 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
         goto failed;
     }
     snprintf(path, sizeof path, "%s/store.db", to);
-    (void)((r.rc = fxs_view_dir(&r.new, to, why)) || (r.rc = fxs_db_create(path, why)) ||
-           (r.rc = fxs_db_open(&r.db, path, why)) || (r.rc = build(&r)));
+    (void)((r.rc = fxs_view_dir(&r.new, to, why)) ||
+           (rc == FXS_STORE_DAMAGED && view_with_less_log(&r)) ||
+           (r.rc = fxs_db_create(path, why)) || (r.rc = fxs_db_open(&r.db, path, why)) ||
+           (r.rc = build(&r)));
     fxs_db_close(r.db, r.rc == FXS_STORE_OK);
+    if (r.new)
+        remove_linked(&r);
     if (r.rc == FXS_STORE_OK)
         make_durable(&r);
 failed:

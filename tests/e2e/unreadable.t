@@ -179,3 +179,31 @@ like "$what: what is lost" "$said" "^  lost: 1 changes of index 'b', from change
 is "$what: and nothing else" "$(printf '%s\n' "$said" | grep -c '^  lost:')" 1
 ok "$what: then nothing is damaged" admin verify "$TMP/d"
 serves a=513 b=10
+
+# The log that SQLite writes before it changes the database: it is there if the server was killed.
+start_server --data-dir "$data"
+client 'read 0 faissx://a' 'add 0 4' 'read 1 faissx://b' 'add 1 5' >"$TMP/out"
+size=$(stat -c %s "$data/$store/store.db-wal")
+client 'read 0 faissx://a' 'add 0 6' 'read 1 faissx://b' 'add 1 7' >>"$TMP/out"
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+engine_ended() { ! admin verify "$data" | grep -q 'in use'; }
+wait_for engine_ended
+begin "a part of the database's log"
+said=$(broken READ_FAILS=/store.db-wal READ_FROM=$((size + 4500)) READ_TO=$((size + 5000)) repair "$TMP/d")
+is "$what: repair" $? 0
+like "$what: it says so" "$said" "^  damaged: .*store.db-wal"
+is "$what: no name is lost" "$(printf '%s\n' "$said" | grep -c 'lost: the names')" 0
+is "$what: nothing else is left in the store" \
+    "$(cd "$TMP/d/$store" && ls | grep -v '^[12]-.*[.]faiss$' | tr '\n' ' ')" "records-1 store.db "
+ok "$what: then nothing is damaged" admin verify "$TMP/d"
+serves a=517 b=615
+
+begin "a page of the database"
+said=$(broken READ_FAILS=/store.db READ_FROM=12300 READ_TO=12400 verify "$TMP/d")
+is "$what: verify finds it" $? 1
+like "$what: and names it" "$said" "^  damaged: store.db: page 4 cannot be read: Input/output error\$"
+flip() { perl -e 'open F, "+<", shift or die; seek F, shift, 0; print F "??"' "$1" "$2"; }
+flip "$TMP/d/$store/store.db" 25000
+like "$what: and another one behind it" "$(broken READ_FAILS=/store.db READ_FROM=12300 READ_TO=12400 verify "$TMP/d")" \
+    "^  damaged: store.db: page 7 has a wrong checksum\$"
