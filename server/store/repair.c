@@ -245,6 +245,8 @@ static enum fxs_store_rc take_tables(struct repair *r)
         note(r, FXS_LOST_NAMES, "some names cannot be read");
     scan(r, FXS_SCAN_ANSWERS, take_answer, &answers);
     scan(r, FXS_SCAN_ASIDE, take_aside, &broken);
+    /* Nobody knows which answers the end of the log had. */
+    answers |= r->log_lost;
     if (answers || r->lost_answers)
         note(r, FXS_LOST_ANSWERS,
              answers ? "answers to some requests are lost"
