@@ -40,6 +40,10 @@ int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);
 /* Says what is wrong with a file, and returns what errno stands for: no space, or failed. */
 enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file);
 
+/* What it means, by errno, that a file of the store cannot be opened: FXS_STORE_DAMAGED, or
+ * FXS_STORE_FAILED if it is not known whether it is there and good. */
+enum fxs_store_rc fxs_open_error(void);
+
 /* --- what the writer is asked for --- */
 
 enum fxs_job_kind {

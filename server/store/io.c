@@ -88,6 +88,11 @@ enum fxs_store_rc fxs_why(enum fxs_store_rc rc, char *why, const char *format, .
     return rc;
 }
 
+enum fxs_store_rc fxs_open_error(void)
+{
+    return errno == ENOENT || errno == ELOOP || errno == EIO ? FXS_STORE_DAMAGED : FXS_STORE_FAILED;
+}
+
 enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file)
 {
     bool space = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;

@@ -58,7 +58,7 @@ static bool examine(struct repair *r, const char *file, struct fxs_snapshot_info
     memset(i, 0, sizeof *i);
     int fd = openat(r->old->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
-        if (errno != ENOENT && errno != ELOOP && errno != EIO)
+        if (fxs_open_error() != FXS_STORE_DAMAGED)
             r->rc = fxs_io_error(r->why, "open", file);
         return false;
     }
@@ -362,8 +362,10 @@ static enum fxs_store_rc copy_log(struct repair *r, bool *broken)
     off_t at = 0;
     *broken = false;
     int from = openat(r->old->dir, log_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (from < 0)
+    if (from < 0 && fxs_open_error() == FXS_STORE_DAMAGED)
         return FXS_STORE_OK;
+    if (from < 0)
+        return r->rc = fxs_io_error(r->why, "open", log_file);
     int to = openat(r->new->dir, linked_log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         r->rc = fxs_io_error(r->why, "create", linked_log);
@@ -425,14 +427,19 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
         r.why = why = own;
     if ((r.rc = fxs_view_dir(&r.old, dir, why)) != FXS_STORE_OK)
         return r.rc;
-    r.log_lost = fxs_view_log(r.old, r.log_why) != FXS_STORE_OK;
+    enum fxs_store_rc rc = fxs_view_log(r.old, r.log_why);
+    r.log_lost = rc == FXS_STORE_DAMAGED;
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED) {
+        r.rc = fxs_why(rc, why, "%s", r.log_why);
+        goto out;
+    }
     if ((r.rc = lock_unchanged(r.old, why)) != FXS_STORE_OK)
         goto out;
     if (mkdir(to, 0700) != 0) {
         r.rc = fxs_io_error(why, "make the directory", to);
         goto out;
     }
-    enum fxs_store_rc rc = fxs_view_database(r.old, why);
+    rc = fxs_view_database(r.old, why);
     if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED && rc != FXS_STORE_NONE) {
         r.rc = rc;
         goto failed;

@@ -168,7 +168,7 @@ static void take_stream(struct repair *r)
     }
     (void)(rc || (rc = fxs_db_stream(r->old->reader, &at, text)) ||
            (rc = fxs_db_newest(r->old->reader, &number, &entry, text)));
-    if (rc == FXS_STORE_MEMORY) {
+    if (rc == FXS_STORE_MEMORY || rc == FXS_STORE_FAILED) {
         r->rc = fxs_why(rc, r->why, "%s", text);
         return;
     }

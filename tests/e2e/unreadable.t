@@ -207,3 +207,24 @@ flip() { perl -e 'open F, "+<", shift or die; seek F, shift, 0; print F "??"' "$
 flip "$TMP/d/$store/store.db" 25000
 like "$what: and another one behind it" "$(broken READ_FAILS=/store.db READ_FROM=12300 READ_TO=12400 verify "$TMP/d")" \
     "^  damaged: store.db: page 7 has a wrong checksum\$"
+
+# --- a file that cannot be opened now, for a reason that is no damage ---
+
+snapshot=$(cd "$data/$store" && ls 1-*.faiss)
+for file in records-1 "$snapshot" store.db-wal; do
+    for error in 13 24; do # EACCES, EMFILE
+        begin "$file, error $error"
+        # If the log has lost rows, repair looks for records in segments.
+        [ "$file" = records-1 ] && [ $error = 24 ] && rm "$TMP/d/$store/store.db-wal"
+        contents >"$TMP/before"
+        for command in verify repair; do
+            said=$(broken OPEN_FAILS=$file OPEN_ERROR=$error $command "$TMP/d")
+            is "$what: $command fails" $? 1
+            like "$what: $command says why" "$said" \
+                "^faissx-server $command: tenant default: .*$file.*: (Permission denied|Too many open files)\$"
+            is "$what: $command takes it for no damage" "$(printf '%s\n' "$said" | grep -c 'damaged:\|lost:')" 0
+        done
+        unchanged
+        is "$what: nothing is added" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock tenants "
+    done
+done
