@@ -123,6 +123,9 @@ static bool take_file(void *ctx, const char *name)
                                               .file = name,
                                               .entry = f->id,
                                               .text = "an older snapshot is used"});
+    /* The note says what is in the snapshot that it came with, and what that is to become. */
+    f->noteless |= !f->listed || f->note_size > 0;
+    f->note_size = 0;
     f->good = true;
     f->doubtful = false;
     f->info = i;
@@ -161,6 +164,17 @@ static void tell_nameless(struct repair *r)
                                                   .file = r->found[i].file,
                                                   .entry = r->found[i].id,
                                                   .text = "no snapshot of it is good"});
+}
+
+static void tell_noteless(struct repair *r)
+{
+    for (size_t i = 0; i < r->nfound; i++)
+        if (r->found[i].good && r->found[i].noteless)
+            r->report(r->ctx, &(struct fxs_fault){.kind = FXS_LOST_NOTE,
+                                                  .file = r->found[i].file,
+                                                  .entry = r->found[i].id,
+                                                  .text = "if it waited for training, it does not "
+                                                          "any more, and stays as it is"});
 }
 
 static void name_nameless(struct repair *r)
@@ -252,6 +266,7 @@ static enum fxs_store_rc take_tables(struct repair *r)
              answers ? "answers to some requests are lost"
                      : "answers to requests whose changes are lost are removed");
     tell_nameless(r);
+    tell_noteless(r);
     if (r->rc == FXS_STORE_OK)
         name_nameless(r);
     return r->rc;

@@ -206,19 +206,31 @@ static void wait_until_removed(struct place *p, struct fxs_store *s, uint64_t en
     } while (got.n && got.number[0] <= number);
 }
 
+static int has_no_note(void *ctx, const struct fxs_entry *e)
+{
+    (void)ctx;
+    assert_int_equal(e->note_size, 0);
+    return 0;
+}
+
 static void an_older_snapshot_is_used_if_the_newest_is_damaged(void **state)
 {
     struct place *p = *state;
     struct fxs_totals t;
     char to[160], old[256], new[256], from[512], aside[512];
     struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-    uint64_t a = new_entry(s, "a", 0);
+    struct fxs_snapshot_commit c = {.name = "a"}, later = {.position = 1};
+    uint64_t a = 0;
+    assert_int_equal(try_snapshot(s, &c, 100, 1, &a, p->why), FXS_STORE_OK);
     find_snapshot(p->dir, "1-", old);
     snprintf(from, sizeof from, "%s/%s", p->dir, old);
     snprintf(aside, sizeof aside, "%s-aside", p->dir);
     assert_int_equal(link(from, aside), 0);
     append(s, a, 100, 1, NULL);
-    snapshot(s, a, 1, NULL, 200, 7);
+    later.entry = a;
+    later.note = "of the newest";
+    later.note_size = 13;
+    assert_int_equal(try_snapshot(s, &later, 200, 7, &a, p->why), FXS_STORE_OK);
     append(s, a, 100, 2, NULL);
     wait_until_removed(p, s, a, 1);
     fxs_store_close(s);
@@ -231,7 +243,10 @@ static void an_older_snapshot_is_used_if_the_newest_is_damaged(void **state)
     assert_int_equal(r.n[FXS_LOST_ENTRY], 0);
     assert_int_equal(r.n[FXS_LOST_RECORDS], 1); /* number 1 is gone, so 2 cannot follow */
     assert_int_equal(t.entries, 1);
+    assert_int_equal(r.n[FXS_LOST_NOTE], 1);
+    assert_int_equal(r.last[FXS_LOST_NOTE].entry, a);
     s = open_at(p, to);
+    assert_int_equal(fxs_store_entries(s, has_no_note, NULL, p->why), FXS_STORE_OK);
     struct fxs_snapshot_bytes b;
     assert_int_equal(fxs_snapshot_read(s, a, &b, p->why), FXS_STORE_OK);
     assert_int_equal(b.size, 100);
