@@ -73,6 +73,10 @@ int fxa_each_tenant(struct fxa *a, const char *data_dir,
     snprintf(path, sizeof path, "%s/tenants", data_dir);
     if (stat(path, &st) != 0)
         return fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+    snprintf(dir, sizeof dir, "%s/" FXA_REPAIRING, data_dir);
+    if (access(dir, F_OK) == 0)
+        return fxa_fail(a, "%s: its repair was interrupted: run faissx-server repair again",
+                        data_dir);
     if (list(a, path, &names, &n) != 0)
         return FXA_WRONG;
     for (size_t i = 0; i < n; i++) {

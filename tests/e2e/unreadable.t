@@ -228,3 +228,29 @@ for file in records-1 "$snapshot" store.db-wal; do
         is "$what: nothing is added" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock tenants "
     done
 done
+
+# --- a file system that cannot exchange two directories ---
+
+for at in none 1 2 3; do
+    begin "no exchange, killed before rename $at"
+    rm "$TMP/d/$store"/2-*.faiss
+    if [ $at = none ]; then
+        ok "$what: repair" broken NO_EXCHANGE=1 repair "$TMP/d"
+    else
+        broken NO_EXCHANGE=1 DIE_AT=$at repair "$TMP/d" >"$TMP/out"
+        is "$what: repair was killed" $? 137
+        timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/refused" --data-dir "$TMP/d" >"$TMP/out" 2>&1
+        is "$what: the server refuses the directory" $? 1
+        like "$what: and says what to do" "$(cat "$TMP/out")" 'repair was interrupted.*faissx-server repair'
+        for command in verify backup "repair --dry-run"; do
+            # shellcheck disable=SC2046,SC2086 # lists of words
+            said=$(admin $command "$TMP/d" $([ "$command" = backup ] && echo "$TMP/backup"))
+            is "$what: $command, too" "$? $(printf '%s\n' "$said" | grep -c 'repair was interrupted')" "1 1"
+        done
+        ok "$what: another repair" broken NO_EXCHANGE=1 repair "$TMP/d"
+    fi
+    ok "$what: then nothing is damaged" admin verify "$TMP/d"
+    is "$what: nothing else is there" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock lost+found tenants "
+    like "$what: the old store is in lost+found" "$(ls -d "$TMP"/d/lost+found/*/records-1)" .
+    serves a=523
+done
