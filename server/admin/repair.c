@@ -116,12 +116,14 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
         return fxa_fail(a, "cannot make %s: %s", path, strerror(errno));
     if (made && fxa_give(a, path, &owner) != FXA_OK)
         return FXA_WRONG;
-    snprintf(repaired, sizeof repaired, "%s/%s-%s", path, strrchr(dir, '/') + 1,
+    /* With the time, a long name of a tenant would be too long for a file system. */
+    snprintf(repaired, sizeof repaired, "%s/%.200s-%s", path, strrchr(dir, '/') + 1,
              fxa_time(fxa_now(), stamp));
     fx_bar_begin("repairing", fxa_dir_bytes(dir));
     if (fxs_store_repair(dir, repaired, fxa_fault, &lost, &totals, why) != FXS_STORE_OK) {
         fxa_faults_free(&lost);
-        rmdir(path); /* unless it has something */
+        if (made)
+            rmdir(path); /* unless it has something */
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
     fxa_faults_name(&lost, repaired);
@@ -129,8 +131,8 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
         status = put_in_place(a, r->data_dir, dir, repaired);
     else
         fxs_store_remove(repaired);
-    if (a->dry_run)
-        rmdir(path); /* unless it has something */
+    if (made && a->dry_run)
+        rmdir(path); /* unless it has something; if it was there, it may be the file system's own */
     sync_dir(path);
     snprintf(path, sizeof path, "%s/tenants", r->data_dir);
     sync_dir(path);

@@ -81,6 +81,15 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     errno = EINVAL;
     return -1;
 }
+/* NO_LINKS=1 */
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+    int (*real)(int, const char *, int, const char *, int) = dlsym(RTLD_NEXT, "linkat");
+    if (!getenv("NO_LINKS"))
+        return real(from_dir, from, to_dir, to, flags);
+    errno = EPERM;
+    return -1;
+}
 /* DIE_AT=N: before the rename with this number. */
 int rename(const char *from, const char *to)
 {
@@ -254,3 +263,21 @@ for at in none 1 2 3; do
     like "$what: the old store is in lost+found" "$(ls -d "$TMP"/d/lost+found/*/records-1)" .
     serves a=523
 done
+
+# --- lost+found ---
+
+begin "an empty lost+found that was there before"
+rm "$TMP/d/$store"/2-*.faiss
+mkdir "$TMP/d/lost+found"
+ok "$what: repair --dry-run" admin repair --dry-run "$TMP/d"
+is "$what: it stays" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock lost+found tenants "
+broken NO_LINKS=1 repair "$TMP/d" >"$TMP/out"
+is "$what: repair fails" $? 1
+is "$what: it stays, too" "$(cd "$TMP/d" && ls | tr '\n' ' ')" "lock lost+found tenants "
+
+begin "a tenant with a long name"
+rm "$TMP/d/$store"/2-*.faiss
+long=$(printf '%0250d' 0)
+mv "$TMP/d/$store" "$TMP/d/tenants/$long"
+ok "$what: repair" admin repair "$TMP/d"
+ok "$what: then nothing is damaged" admin verify --tenant "$long" "$TMP/d"
