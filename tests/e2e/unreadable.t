@@ -170,6 +170,15 @@ is "$what: repair fails" $? 1
 like "$what: and says why" "$said" '^faissx-server repair: tenant default: cannot read the directory .*Input/output error'
 unchanged
 
+# What has a name is not replaced, also where the system cannot see to that.
+LD_PRELOAD=$TMP/fails.so NO_EXCHANGE=1
+export LD_PRELOAD NO_EXCHANGE
+start_server --data-dir "$TMP/new"
+unset LD_PRELOAD NO_EXCHANGE
+is "a store is made on a file system like NFS" "$(client 'new 0 Flat' 'add 0 10' 'write 0 faissx://a' | sed 's/.*: //' | sort -u)" ok
+stop_server
+ok "nothing in it is damaged" admin verify "$TMP/new"
+
 begin "a list of tenants that cannot be read"
 for command in verify repair backup; do
     # shellcheck disable=SC2046 # backup has a target
@@ -204,7 +213,7 @@ is "$what: repair" $? 0
 like "$what: it says so" "$said" "^  damaged: .*store.db-wal"
 is "$what: no name is lost" "$(printf '%s\n' "$said" | grep -c 'lost: the names')" 0
 is "$what: nothing else is left in the store" \
-    "$(cd "$TMP/d/$store" && ls | grep -v '^[12]-.*[.]faiss$' | tr '\n' ' ')" "records-1 store.db "
+    "$(cd "$TMP/d/$store" && printf '%s ' [!12]*)" "records-1 store.db "
 ok "$what: then nothing is damaged" admin verify "$TMP/d"
 serves a=517 b=615
 
