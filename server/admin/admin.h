@@ -60,8 +60,12 @@ void fxa_say(const struct fxa *a, const char *format, ...) __attribute__((format
 
 /* --- tenants.c --- */
 
+/* A folder of the data directory in which a repaired store waits for its place. */
+#define FXA_REPAIRING "repairing"
+
 /* Calls f for each tenant of the data directory, or only for a->tenant; `dir` is its store's.
- * Returns FXA_OK, or the worst status that f returned.  Fails if there is no such tenant. */
+ * Returns FXA_OK, or the worst status that f returned.  Fails if there is no such tenant, or if a
+ * repair was interrupted: one may be missing. */
 int fxa_each_tenant(struct fxa *a, const char *data_dir,
                     int (*f)(struct fxa *a, const char *tenant, const char *dir, void *ctx),
                     void *ctx);

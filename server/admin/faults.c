@@ -147,6 +147,9 @@ static void describe(const struct fxs_fault *f, char *text, size_t size)
                  "sends it again",
                  f->text);
         break;
+    case FXS_LOST_NOTE:
+        snprintf(text, size, "lost: what index %s was to become: %s", names, f->text);
+        break;
     case FXS_USED_OTHER:
         snprintf(text, size, "lost: the newest snapshot of index %s; an older one is used: %s",
                  names, f->file);
@@ -157,12 +160,12 @@ static void describe(const struct fxs_fault *f, char *text, size_t size)
 static json_t *as_json(const struct fxs_fault *f, const char *text)
 {
     static const char *const kinds[] = {
-        [FXS_FAULT_DATABASE] = "database",  [FXS_FAULT_SNAPSHOT] = "snapshot",
-        [FXS_FAULT_RECORDS] = "changes",    [FXS_FAULT_NAME] = "name",
-        [FXS_NOTE_ASIDE] = "set-aside",     [FXS_NOTE_UNUSED] = "unused",
-        [FXS_LOST_ENTRY] = "lost-index",    [FXS_LOST_RECORDS] = "lost-changes",
-        [FXS_LOST_NAMES] = "lost-names",    [FXS_LOST_ANSWERS] = "lost-answers",
-        [FXS_USED_OTHER] = "older-snapshot"};
+        [FXS_FAULT_DATABASE] = "database", [FXS_FAULT_SNAPSHOT] = "snapshot",
+        [FXS_FAULT_RECORDS] = "changes",   [FXS_FAULT_NAME] = "name",
+        [FXS_NOTE_ASIDE] = "set-aside",    [FXS_NOTE_UNUSED] = "unused",
+        [FXS_LOST_ENTRY] = "lost-index",   [FXS_LOST_RECORDS] = "lost-changes",
+        [FXS_LOST_NAMES] = "lost-names",   [FXS_LOST_ANSWERS] = "lost-answers",
+        [FXS_LOST_NOTE] = "lost-training", [FXS_USED_OTHER] = "older-snapshot"};
     json_t *o = json_object(), *names = json_array();
     for (uint32_t i = 0; i < f->nnames; i++)
         json_array_append_new(names, json_string(f->names[i]));

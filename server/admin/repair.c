@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* faissx-server repair. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,22 +28,76 @@ static void sync_dir(const char *path)
     }
 }
 
+/* For a file system that cannot exchange two directories.  Between the two renames there would be
+ * no store in `dir`, and a server would make an empty one: so the repaired one waits in the folder
+ * FXA_REPAIRING, with which no server starts. */
+static int put_in_place_by_steps(struct fxa *a, const char *data_dir, const char *dir,
+                                 const char *repaired)
+{
+    char folder[PATH_MAX], ready[2 * PATH_MAX], tenants[PATH_MAX];
+    snprintf(tenants, sizeof tenants, "%s/tenants", data_dir);
+    snprintf(folder, sizeof folder, "%s/" FXA_REPAIRING, data_dir);
+    snprintf(ready, sizeof ready, "%s/%s", folder, strrchr(dir, '/') + 1);
+    if (mkdir(folder, 0700) != 0)
+        return fxa_fail(a, "cannot make %s: %s", folder, strerror(errno));
+    sync_dir(data_dir);
+    if (rename(repaired, ready) != 0)
+        return fxa_fail(a, "cannot rename %s to %s: %s", repaired, ready, strerror(errno));
+    sync_dir(folder);
+    if (rename(dir, repaired) != 0)
+        return fxa_fail(a, "cannot rename %s to %s: %s", dir, repaired, strerror(errno));
+    if (rename(ready, dir) != 0)
+        return fxa_fail(a, "cannot rename %s to %s: %s; the old store is in %s", ready, dir,
+                        strerror(errno), repaired);
+    sync_dir(tenants);
+    if (rmdir(folder) != 0)
+        return fxa_fail(a, "cannot remove %s: %s", folder, strerror(errno));
+    sync_dir(data_dir);
+    return FXA_OK;
+}
+
+/* What put_in_place_by_steps was doing when it was interrupted: there is a store in `dir`, damaged
+ * or repaired, or the repaired one takes that place. */
+static int finish_interrupted(struct fxa *a, const char *data_dir)
+{
+    char folder[PATH_MAX], tenants[PATH_MAX], ready[2 * PATH_MAX], dir[2 * PATH_MAX],
+        tenant[FXS_TENANT_DIR];
+    struct stat st;
+    snprintf(folder, sizeof folder, "%s/" FXA_REPAIRING, data_dir);
+    snprintf(tenants, sizeof tenants, "%s/tenants", data_dir);
+    DIR *d = opendir(folder);
+    if (!d)
+        return errno == ENOENT ? FXA_OK
+                               : fxa_fail(a, "cannot read %s: %s", folder, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));) {
+        if (fxs_tenant_of_dir(e->d_name, tenant, sizeof tenant) != 0)
+            continue;
+        snprintf(ready, sizeof ready, "%s/%s", folder, e->d_name);
+        snprintf(dir, sizeof dir, "%s/%s", tenants, e->d_name);
+        if (stat(dir, &st) == 0)
+            fxs_store_remove(ready);
+        else if (errno != ENOENT || rename(ready, dir) != 0)
+            fxa_fail(a, "cannot rename %s to %s: %s", ready, dir, strerror(errno));
+        else
+            fxa_say(a, "tenant %s: an interrupted repair is finished", tenant);
+    }
+    closedir(d);
+    sync_dir(tenants);
+    if (rmdir(folder) != 0) /* something is left in it */
+        return fxa_fail(a, "cannot remove %s: %s", folder, strerror(errno));
+    sync_dir(data_dir);
+    return FXA_OK;
+}
+
 /* Puts the repaired store in the place of the damaged one, which takes its place in lost+found:
  * both at once, where the file system can. */
-static int put_in_place(struct fxa *a, const char *dir, const char *repaired)
+static int put_in_place(struct fxa *a, const char *data_dir, const char *dir, const char *repaired)
 {
-    char aside[2 * PATH_MAX + 8];
     if (renameat2(AT_FDCWD, repaired, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
         return FXA_OK;
     if (errno != EINVAL && errno != ENOSYS)
         return fxa_fail(a, "cannot exchange %s and %s: %s", repaired, dir, strerror(errno));
-    snprintf(aside, sizeof aside, "%s.old", repaired);
-    if (rename(dir, aside) != 0)
-        return fxa_fail(a, "cannot rename %s: %s", dir, strerror(errno));
-    if (rename(repaired, dir) != 0 || rename(aside, repaired) != 0)
-        return fxa_fail(a, "cannot rename %s to %s: %s; the old store is in %s", repaired, dir,
-                        strerror(errno), aside);
-    return FXA_OK;
+    return put_in_place_by_steps(a, data_dir, dir, repaired);
 }
 
 static int repair_store(struct fxa *a, const char *tenant, const char *dir, struct repair *r,
@@ -61,21 +116,23 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
         return fxa_fail(a, "cannot make %s: %s", path, strerror(errno));
     if (made && fxa_give(a, path, &owner) != FXA_OK)
         return FXA_WRONG;
-    snprintf(repaired, sizeof repaired, "%s/%s-%s", path, strrchr(dir, '/') + 1,
+    /* With the time, a long name of a tenant would be too long for a file system. */
+    snprintf(repaired, sizeof repaired, "%s/%.200s-%s", path, strrchr(dir, '/') + 1,
              fxa_time(fxa_now(), stamp));
     fx_bar_begin("repairing", fxa_dir_bytes(dir));
     if (fxs_store_repair(dir, repaired, fxa_fault, &lost, &totals, why) != FXS_STORE_OK) {
         fxa_faults_free(&lost);
-        rmdir(path); /* unless it has something */
+        if (made)
+            rmdir(path); /* unless it has something */
         return fxa_fail(a, "tenant %s: %s", tenant, why);
     }
     fxa_faults_name(&lost, repaired);
     if (!a->dry_run && (status = fxa_give(a, repaired, &owner)) == FXA_OK)
-        status = put_in_place(a, dir, repaired);
+        status = put_in_place(a, r->data_dir, dir, repaired);
     else
         fxs_store_remove(repaired);
-    if (a->dry_run)
-        rmdir(path); /* unless it has something */
+    if (made && a->dry_run)
+        rmdir(path); /* unless it has something; if it was there, it may be the file system's own */
     sync_dir(path);
     snprintf(path, sizeof path, "%s/tenants", r->data_dir);
     sync_dir(path);
@@ -126,7 +183,9 @@ static int run(struct fxa *a, char **operands)
 {
     struct repair r = {operands[0], json_array()};
     int lock = fxa_lock(a, r.data_dir);
-    int status = lock < 0 ? FXA_WRONG : fxa_each_tenant(a, r.data_dir, repair_tenant, &r);
+    int status = lock < 0 ? FXA_WRONG : a->dry_run ? FXA_OK : finish_interrupted(a, r.data_dir);
+    if (status == FXA_OK)
+        status = fxa_each_tenant(a, r.data_dir, repair_tenant, &r);
     if (a->out)
         json_object_set(a->out, "tenants", r.tenants);
     json_decref(r.tenants);

@@ -28,7 +28,8 @@ static int list(struct fxa *a, const char *path, char ***names, size_t *n)
         fxa_fail(a, "cannot read %s: %s", path, strerror(errno));
         return -1;
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    /* It returns NULL for an error, too: a tenant that it has not named would be left out. */
+    for (struct dirent *e; errno = 0, (e = readdir(d));) {
         char tenant[FXS_TENANT_DIR];
         if (fxs_tenant_of_dir(e->d_name, tenant, sizeof tenant) != 0)
             continue;
@@ -38,9 +39,19 @@ static int list(struct fxa *a, const char *path, char ***names, size_t *n)
                 break;
             *names = more;
         }
-        (*names)[(*n)++] = strdup(e->d_name);
+        if (!((*names)[*n] = strdup(e->d_name)))
+            break;
+        ++*n;
     }
+    int error = errno;
     closedir(d);
+    if (error) {
+        while (*n)
+            free((*names)[--*n]);
+        free(*names);
+        fxa_fail(a, "cannot read %s: %s", path, strerror(error));
+        return -1;
+    }
     if (*n)
         qsort(*names, *n, sizeof **names, by_name);
     return 0;
@@ -62,6 +73,10 @@ int fxa_each_tenant(struct fxa *a, const char *data_dir,
     snprintf(path, sizeof path, "%s/tenants", data_dir);
     if (stat(path, &st) != 0)
         return fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+    snprintf(dir, sizeof dir, "%s/" FXA_REPAIRING, data_dir);
+    if (access(dir, F_OK) == 0)
+        return fxa_fail(a, "%s: its repair was interrupted: run faissx-server repair again",
+                        data_dir);
     if (list(a, path, &names, &n) != 0)
         return FXA_WRONG;
     for (size_t i = 0; i < n; i++) {
@@ -125,10 +140,15 @@ int fxa_give(struct fxa *a, const char *dir, const struct stat *owner)
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     bool failed = !d;
-    for (struct dirent *e; !failed && (e = readdir(d));)
+    int error = errno;
+    struct dirent *e;
+    while (!failed && (errno = 0, e = readdir(d)))
         failed = strcmp(e->d_name, "..") != 0 &&
                  fchownat(fd, e->d_name, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) != 0;
-    int error = errno;
+    if (d) {
+        error = errno;
+        failed = error != 0;
+    }
     if (d)
         closedir(d);
     else if (fd >= 0)
@@ -140,9 +160,10 @@ bool fxa_is_unused(const char *dir)
 {
     DIR *d = opendir(dir);
     bool unused = d != NULL;
-    for (struct dirent *e; unused && (e = readdir(d));)
+    for (struct dirent *e; unused && (errno = 0, e = readdir(d));)
         unused = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
                  strcmp(e->d_name, "lock") == 0 || strncmp(e->d_name, "tmp-", 4) == 0;
+    unused = unused && errno == 0; /* else the rest of it is not known */
     if (d)
         closedir(d);
     return unused;

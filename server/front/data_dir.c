@@ -5,6 +5,7 @@
  *     lock             locked while a server uses it; says which one
  *     tenants/NAME/    the store of a tenant (fxs_tenant_dir)
  *     restoring/       as tenants/, while faissx-server restore writes it
+ *     repairing/       a store that faissx-server repair is about to put in its place
  *     lost+found/      stores that faissx-server repair has replaced
  */
 #include <errno.h>
@@ -82,6 +83,10 @@ int fxs_data_dir_open(struct fxs_front *f)
     if (snprintf(path, sizeof path, "%s/restoring", dir) < (int)sizeof path &&
         access(path, F_OK) == 0)
         return failed(dir, "it was not restored completely; remove it, and restore it again");
+    /* A tenant may have no store now, and must not get an empty one. */
+    if (snprintf(path, sizeof path, "%s/repairing", dir) < (int)sizeof path &&
+        access(path, F_OK) == 0)
+        return failed(dir, "its repair was interrupted: run faissx-server repair again");
     fxs_log(FXS_INFO, "front", "event=data-dir path=%s durability=%s", dir,
             f->options->durability_text ? f->options->durability_text : "always");
     return 0;

@@ -62,6 +62,7 @@ enum fxs_fault_kind {
     FXS_LOST_RECORDS,
     FXS_LOST_NAMES,   /* an entry has a new name, because its own are lost */
     FXS_LOST_ANSWERS, /* requests that are sent again may be carried out again */
+    FXS_LOST_NOTE,    /* the engine's note of an entry, with what it is to become once trained */
     FXS_USED_OTHER    /* an older snapshot file takes the place of a damaged one */
 };
 

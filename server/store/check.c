@@ -88,12 +88,23 @@ static void check_pages(struct check *c)
         fault(c, FXS_FAULT_DATABASE, "store.db", text);
         return;
     }
-    if (fstat(fd, &st) == 0 && st.st_size % FXS_PAGE_SIZE)
+    if (fstat(fd, &st) != 0)
+        st.st_size = 0;
+    if (st.st_size % FXS_PAGE_SIZE)
         fault(c, FXS_FAULT_DATABASE, "store.db", "store.db ends within a page");
     uint64_t n = 1;
-    for (; pread(fd, page, sizeof page, (off_t)((n - 1) * FXS_PAGE_SIZE)) == (ssize_t)sizeof page;
-         n++) {
-        if (!fxs_page_is_good(page, n) && is_bad(fd, n)) {
+    for (;; n++) {
+        ssize_t got = pread(fd, page, sizeof page, (off_t)((n - 1) * FXS_PAGE_SIZE));
+        bool unreadable = got < 0 && errno == EIO;
+        if (got != (ssize_t)sizeof page && !unreadable)
+            break;
+        if (unreadable) {
+            fxs_why(FXS_STORE_DAMAGED, text, "store.db: page %" PRIu64 " cannot be read: %s", n,
+                    strerror(errno));
+            fault(c, FXS_FAULT_DATABASE, "store.db", text);
+            if (n * FXS_PAGE_SIZE >= (uint64_t)st.st_size)
+                break;
+        } else if (!fxs_page_is_good(page, n) && is_bad(fd, n)) {
             fxs_why(FXS_STORE_DAMAGED, text, "store.db: page %" PRIu64 " has a wrong checksum", n);
             fault(c, FXS_FAULT_DATABASE, "store.db", text);
         }
@@ -175,13 +186,19 @@ static enum fxs_store_rc check_snapshot(struct fxs_store *s, uint64_t id,
     struct fxs_snapshot_info i;
     int fd = openat(s->dir, e->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return fxs_why(FXS_STORE_DAMAGED, why, "%s: %s", e->file, strerror(errno));
+        return fxs_why(fxs_open_error(), why, "%s: %s", e->file, strerror(errno));
     enum fxs_store_rc rc = fxs_snapshot_examine(s->path, fd, e->file, &i, why);
     close(fd);
     if (rc == FXS_STORE_OK &&
         (i.entry != id || i.position != e->position || i.bytes != e->bytes || i.hash != e->hash))
         return fxs_why(FXS_STORE_DAMAGED, why, "%s is another one than the database says", e->file);
     return rc;
+}
+
+/* Is it not known whether there is damage? */
+static bool is_unknown(enum fxs_store_rc rc)
+{
+    return rc == FXS_STORE_MEMORY || rc == FXS_STORE_FAILED;
 }
 
 /* Reads an entry.  Returns false if it has changed meanwhile, and something seemed wrong. */
@@ -199,8 +216,9 @@ static bool check_once(struct check *c, const struct fxs_entry *e, bool last)
     }
     enum fxs_store_rc snapshot = check_snapshot(c->s, e->id, &before, why);
     rc = fxs_chain(c->s, e->id, before.position, count_record, n, &end, records);
-    if (snapshot == FXS_STORE_MEMORY || rc == FXS_STORE_MEMORY) {
-        c->rc = fxs_why(FXS_STORE_MEMORY, c->why, "%s", rc == FXS_STORE_MEMORY ? records : why);
+    if (is_unknown(snapshot) || is_unknown(rc)) {
+        c->rc = is_unknown(rc) ? fxs_why(rc, c->why, "%s", records)
+                               : fxs_why(snapshot, c->why, "%s", why);
         return true;
     }
     if (rc == FXS_STORE_OK && end < before.last) {
@@ -286,16 +304,16 @@ static bool check_file(void *ctx, const char *name)
 }
 
 /* While a process uses the store, files come and go. */
-static void check_files(struct check *c)
+static enum fxs_store_rc check_files(struct check *c, char *why)
 {
     char who[FXS_WHO];
     if (c->memory || c->unlisted || fxs_store_in_use(c->s->path, who))
-        return;
+        return FXS_STORE_OK;
     if (fxs_db_segments(c->s->reader, know_segment, c, NULL) != FXS_STORE_OK)
-        return;
+        return FXS_STORE_OK;
     if (c->nknown)
         qsort(c->known, c->nknown, sizeof *c->known, by_name);
-    fxs_each_file(c->s, check_file, c, NULL);
+    return fxs_each_file(c->s, check_file, c, why);
 }
 
 static struct newest *newest_of(struct check *c, uint64_t entry)
@@ -345,7 +363,7 @@ static enum fxs_store_rc check_stream(struct check *c, char *why)
     enum fxs_store_rc rc = fxs_stream_each(c->s, c->s->reader, count_large, c, &end, text);
     if (rc == FXS_STORE_OK)
         rc = fxs_mark_verify_stream(c->s, &end, text);
-    if (rc == FXS_STORE_MEMORY)
+    if (is_unknown(rc))
         return fxs_why(rc, why, "%s", text);
     fxs_segment_name(end.segment, name);
     if (rc != FXS_STORE_OK)
@@ -384,9 +402,11 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
     if (rc != FXS_STORE_OK)
         return rc;
     check_pages(&c);
-    if (fxs_view_log(c.s, text) != FXS_STORE_OK)
+    rc = fxs_view_log(c.s, text);
+    if (rc == FXS_STORE_DAMAGED)
         fault(&c, FXS_FAULT_DATABASE, "store.db-wal", text);
-    rc = fxs_view_database(c.s, text);
+    if (rc == FXS_STORE_OK || rc == FXS_STORE_DAMAGED)
+        rc = fxs_view_database(c.s, text);
     if (rc == FXS_STORE_NONE) {
         rc = FXS_STORE_OK; /* it was reported */
     } else if (rc == FXS_STORE_DAMAGED) {
@@ -399,7 +419,7 @@ enum fxs_store_rc fxs_store_check(const char *dir, fxs_fault_fn report, void *ct
         if (rc == FXS_STORE_OK)
             rc = check_stream(&c, why);
         if (rc == FXS_STORE_OK)
-            check_files(&c);
+            rc = check_files(&c, why);
     }
     fxs_store_close(c.s);
     free(c.known);

@@ -26,7 +26,7 @@ struct fxs_store_io {
     int (*sync)(int fd);      /* a file, or the directory */
     int (*sync_data)(int fd); /* what is needed to read a file's data */
     int (*truncate)(int fd, off_t size);
-    int (*rename)(int dir, const char *from, const char *to);
+    int (*rename)(int dir, const char *from, const char *to); /* nothing may be called `to` */
     int (*remove)(int dir, const char *name);
 };
 extern struct fxs_store_io fxs_store_io;
@@ -39,6 +39,10 @@ extern uint64_t fxs_segment_size;
 int fxs_write_all(int fd, struct iovec *iov, int n, off_t offset);
 /* Says what is wrong with a file, and returns what errno stands for: no space, or failed. */
 enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file);
+
+/* What it means, by errno, that a file of the store cannot be opened: FXS_STORE_DAMAGED, or
+ * FXS_STORE_FAILED if it is not known whether it is there and good. */
+enum fxs_store_rc fxs_open_error(void);
 
 /* --- what the writer is asked for --- */
 

@@ -17,7 +17,16 @@ static int io_create(int dir, const char *name)
 
 static int io_rename(int dir, const char *from, const char *to)
 {
-    return renameat(dir, from, dir, to);
+    if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    /* A file system that cannot do this, such as NFS; nobody else writes to the directory. */
+    if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return errno == ENOENT ? renameat(dir, from, dir, to) : -1;
 }
 
 static int io_remove(int dir, const char *name)
@@ -77,6 +86,11 @@ enum fxs_store_rc fxs_why(enum fxs_store_rc rc, char *why, const char *format, .
         va_end(args);
     }
     return rc;
+}
+
+enum fxs_store_rc fxs_open_error(void)
+{
+    return errno == ENOENT || errno == ELOOP || errno == EIO ? FXS_STORE_DAMAGED : FXS_STORE_FAILED;
 }
 
 enum fxs_store_rc fxs_io_error(char *why, const char *what, const char *file)

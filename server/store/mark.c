@@ -227,6 +227,8 @@ enum fxs_store_rc fxs_mark_verify(struct fxs_store *s, char *why)
     if (!m || m->wal_check != ~(m->salt + m->frames) || !m->frames)
         return FXS_STORE_OK;
     int fd = openat(s->dir, wal_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && fxs_open_error() != FXS_STORE_DAMAGED)
+        return fxs_io_error(why, "open", wal_file);
     uint64_t frames = fd < 0 ? 0 : count_frames(fd, m->salt);
     if (fd >= 0)
         close(fd);

@@ -58,7 +58,7 @@ static bool examine(struct repair *r, const char *file, struct fxs_snapshot_info
     memset(i, 0, sizeof *i);
     int fd = openat(r->old->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
-        if (errno != ENOENT && errno != ELOOP && errno != EIO)
+        if (fxs_open_error() != FXS_STORE_DAMAGED)
             r->rc = fxs_io_error(r->why, "open", file);
         return false;
     }
@@ -123,6 +123,9 @@ static bool take_file(void *ctx, const char *name)
                                               .file = name,
                                               .entry = f->id,
                                               .text = "an older snapshot is used"});
+    /* The note says what is in the snapshot that it came with, and what that is to become. */
+    f->noteless |= !f->listed || f->note_size > 0;
+    f->note_size = 0;
     f->good = true;
     f->doubtful = false;
     f->info = i;
@@ -161,6 +164,17 @@ static void tell_nameless(struct repair *r)
                                                   .file = r->found[i].file,
                                                   .entry = r->found[i].id,
                                                   .text = "no snapshot of it is good"});
+}
+
+static void tell_noteless(struct repair *r)
+{
+    for (size_t i = 0; i < r->nfound; i++)
+        if (r->found[i].good && r->found[i].noteless)
+            r->report(r->ctx, &(struct fxs_fault){.kind = FXS_LOST_NOTE,
+                                                  .file = r->found[i].file,
+                                                  .entry = r->found[i].id,
+                                                  .text = "if it waited for training, it does not "
+                                                          "any more, and stays as it is"});
 }
 
 static void name_nameless(struct repair *r)
@@ -245,11 +259,14 @@ static enum fxs_store_rc take_tables(struct repair *r)
         note(r, FXS_LOST_NAMES, "some names cannot be read");
     scan(r, FXS_SCAN_ANSWERS, take_answer, &answers);
     scan(r, FXS_SCAN_ASIDE, take_aside, &broken);
+    /* Nobody knows which answers the end of the log had. */
+    answers |= r->log_lost;
     if (answers || r->lost_answers)
         note(r, FXS_LOST_ANSWERS,
              answers ? "answers to some requests are lost"
                      : "answers to requests whose changes are lost are removed");
     tell_nameless(r);
+    tell_noteless(r);
     if (r->rc == FXS_STORE_OK)
         name_nameless(r);
     return r->rc;
@@ -325,14 +342,94 @@ static enum fxs_store_rc lock_unchanged(struct fxs_store *s, char *why)
     return fxs_take_lock(s, why); /* says who has it */
 }
 
-static enum fxs_store_rc make_durable(struct repair *r, const char *path)
+/* Snapshots are shared with the old store, and are durable. */
+static bool sync_file(void *ctx, const char *name)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0 || fsync(r->new->dir) != 0)
-        r->rc = fxs_io_error(r->why, "sync", path);
+    struct repair *r = ctx;
+    if (strcmp(name, "store.db") != 0 && !fxs_is_segment(name))
+        return true;
+    int fd = openat(r->new->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fxs_store_io.sync(fd) != 0)
+        r->rc = fxs_io_error(r->why, "sync", name);
     if (fd >= 0)
         close(fd);
+    return r->rc == FXS_STORE_OK;
+}
+
+static void make_durable(struct repair *r)
+{
+    enum fxs_store_rc rc = fxs_each_file(r->new, sync_file, r, r->why);
+    if (r->rc == FXS_STORE_OK)
+        r->rc = rc;
+    if (r->rc == FXS_STORE_OK && fxs_store_io.sync(r->new->dir) != 0)
+        r->rc = fxs_io_error(r->why, "sync the directory", r->new->path);
+}
+
+/* --- a log of which a part cannot be read --- */
+
+static const char log_file[] = "store.db-wal", linked[] = "store.db-old",
+                  linked_log[] = "store.db-old-wal", linked_shm[] = "store.db-old-shm";
+
+/* Copies the log up to where it cannot be read.  *broken: there is such a place. */
+static enum fxs_store_rc copy_log(struct repair *r, bool *broken)
+{
+    char page[FXS_PAGE];
+    off_t at = 0;
+    *broken = false;
+    int from = openat(r->old->dir, log_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (from < 0 && fxs_open_error() == FXS_STORE_DAMAGED)
+        return FXS_STORE_OK;
+    if (from < 0)
+        return r->rc = fxs_io_error(r->why, "open", log_file);
+    int to = openat(r->new->dir, linked_log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to < 0)
+        r->rc = fxs_io_error(r->why, "create", linked_log);
+    while (r->rc == FXS_STORE_OK) {
+        ssize_t n = pread(from, page, sizeof page, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        *broken = n < 0;
+        if (n < 0 && !r->log_lost)
+            fxs_why(FXS_STORE_DAMAGED, r->log_why, "%s/%s: cannot be read from byte %lld on: %s",
+                    r->old->path, log_file, (long long)at, strerror(errno));
+        if (n <= 0)
+            break;
+        struct iovec iov = {page, (size_t)n};
+        if (fxs_write_all(to, &iov, 1, at) != 0)
+            r->rc = fxs_io_error(r->why, "write", linked_log);
+        at += n;
+    }
+    close(from);
+    if (to >= 0)
+        close(to);
     return r->rc;
+}
+
+/* SQLite reads nothing of a database if a part of its log cannot be read.  So it gets one with the
+ * part before that.  The database is the same file under another name: nothing writes to it. */
+static enum fxs_store_rc view_with_less_log(struct repair *r)
+{
+    char path[PATH_MAX], why[FXS_STORE_WHY];
+    bool broken;
+    if (copy_log(r, &broken) != FXS_STORE_OK || !broken)
+        return r->rc;
+    r->log_lost = true;
+    snprintf(path, sizeof path, "%s/%s", r->new->path, linked);
+    if (linkat(r->old->dir, "store.db", r->new->dir, linked, 0) != 0)
+        return r->rc = fxs_io_error(r->why, "link", "store.db");
+    enum fxs_store_rc rc = fxs_db_view(&r->old->reader, path, why);
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED)
+        r->rc = fxs_why(rc, r->why, "%s", why);
+    return r->rc;
+}
+
+static void remove_linked(struct repair *r)
+{
+    fxs_db_close(r->old->reader, false);
+    r->old->reader = NULL;
+    unlinkat(r->new->dir, linked, 0);
+    unlinkat(r->new->dir, linked_log, 0);
+    unlinkat(r->new->dir, linked_shm, 0);
 }
 
 enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn report, void *ctx,
@@ -345,24 +442,33 @@ enum fxs_store_rc fxs_store_repair(const char *dir, const char *to, fxs_fault_fn
         r.why = why = own;
     if ((r.rc = fxs_view_dir(&r.old, dir, why)) != FXS_STORE_OK)
         return r.rc;
-    r.log_lost = fxs_view_log(r.old, r.log_why) != FXS_STORE_OK;
+    enum fxs_store_rc rc = fxs_view_log(r.old, r.log_why);
+    r.log_lost = rc == FXS_STORE_DAMAGED;
+    if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED) {
+        r.rc = fxs_why(rc, why, "%s", r.log_why);
+        goto out;
+    }
     if ((r.rc = lock_unchanged(r.old, why)) != FXS_STORE_OK)
         goto out;
     if (mkdir(to, 0700) != 0) {
         r.rc = fxs_io_error(why, "make the directory", to);
         goto out;
     }
-    enum fxs_store_rc rc = fxs_view_database(r.old, why);
+    rc = fxs_view_database(r.old, why);
     if (rc != FXS_STORE_OK && rc != FXS_STORE_DAMAGED && rc != FXS_STORE_NONE) {
         r.rc = rc;
         goto failed;
     }
     snprintf(path, sizeof path, "%s/store.db", to);
-    (void)((r.rc = fxs_view_dir(&r.new, to, why)) || (r.rc = fxs_db_create(path, why)) ||
-           (r.rc = fxs_db_open(&r.db, path, why)) || (r.rc = build(&r)));
+    (void)((r.rc = fxs_view_dir(&r.new, to, why)) ||
+           (rc == FXS_STORE_DAMAGED && view_with_less_log(&r)) ||
+           (r.rc = fxs_db_create(path, why)) || (r.rc = fxs_db_open(&r.db, path, why)) ||
+           (r.rc = build(&r)));
     fxs_db_close(r.db, r.rc == FXS_STORE_OK);
+    if (r.new)
+        remove_linked(&r);
     if (r.rc == FXS_STORE_OK)
-        make_durable(&r, path);
+        make_durable(&r);
 failed:
     if (r.rc != FXS_STORE_OK)
         fxs_store_remove(to);

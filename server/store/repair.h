@@ -10,6 +10,7 @@ struct found {
     struct fxs_snapshot_info info; /* of the snapshot that is used */
     char file[FXS_FILE_NAME];      /* it; or the one that the database has, if none is good */
     bool good, listed, told;       /* told: it was reported as lost */
+    bool noteless;                 /* it had a note, or may have had one, which is lost */
     bool doubtful;                 /* another snapshot may be the one that later records follow */
     void *note;
     size_t note_size;

@@ -13,22 +13,19 @@
 #include "server/store/scan.h"
 #include "server/store/stream.h"
 
-/* The server makes holes in segments, so that they cannot be shared; each is copied once. */
-static bool copy_whole(struct repair *r, const char *file)
+/* Of a segment only what is needed: the rest of it may be a hole, or not be readable. */
+static bool copy_record(struct repair *r, const struct fxs_row *row)
 {
-    uint64_t size, hash;
-    int to = openat(r->new->dir, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (to < 0 && errno == EEXIST)
-        return true;
-    int from = openat(r->old->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (to < 0 || from < 0)
-        r->rc = fxs_io_error(r->why, "copy", file);
-    else
-        r->rc = fxs_copy_file(from, file, to, file, UINT64_MAX, &size, &hash, r->why);
+    uint8_t head[FXS_HEAD_SIZE];
+    char name[FXS_FILE_NAME];
+    fxs_segment_name(row->segment, name);
+    size_t before = fxs_stream_read_head(r->old, row, head) ? FXS_HEAD_SIZE : 0;
+    struct iovec iov[] = {{head, before}, {(void *)(uintptr_t)row->data, row->size}};
+    int to = openat(r->new->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (to < 0 || fxs_write_all(to, iov, 2, (off_t)(row->offset - before)) != 0)
+        r->rc = fxs_io_error(r->why, "copy", name);
     if (to >= 0)
         close(to);
-    if (from >= 0)
-        close(from);
     return r->rc == FXS_STORE_OK;
 }
 
@@ -43,12 +40,8 @@ static bool share(struct repair *r, const char *file)
 static int take_record(void *ctx, const struct fxs_row *row)
 {
     struct repair *r = ctx;
-    char name[FXS_FILE_NAME];
-    if (row->segment) {
-        fxs_segment_name(row->segment, name);
-        if (!copy_whole(r, name))
-            return 1;
-    }
+    if (row->segment && !copy_record(r, row))
+        return 1;
     r->rc = fxs_db_add_record(r->db, row, r->why);
     r->totals->records++;
     r->totals->bytes += row->size;
@@ -175,7 +168,7 @@ static void take_stream(struct repair *r)
     }
     (void)(rc || (rc = fxs_db_stream(r->old->reader, &at, text)) ||
            (rc = fxs_db_newest(r->old->reader, &number, &entry, text)));
-    if (rc == FXS_STORE_MEMORY) {
+    if (rc == FXS_STORE_MEMORY || rc == FXS_STORE_FAILED) {
         r->rc = fxs_why(rc, r->why, "%s", text);
         return;
     }

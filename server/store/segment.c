@@ -298,9 +298,8 @@ enum fxs_store_rc fxs_segment_read(struct fxs_store *s, const struct fxs_row *ro
     fxs_segment_name(row->segment, name);
     int fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return fxs_why(FXS_STORE_DAMAGED, why,
-                       "cannot open %s/%s, which has record %" PRIu64 ": %s", s->path, name,
-                       row->number, strerror(errno));
+        return fxs_why(fxs_open_error(), why, "cannot open %s/%s, which has record %" PRIu64 ": %s",
+                       s->path, name, row->number, strerror(errno));
     for (uint64_t got = 0; got < row->size;) {
         ssize_t n = pread(fd, (char *)buffer + got, row->size - got, (off_t)(row->offset + got));
         if (n < 0 && errno == EINTR)

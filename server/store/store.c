@@ -110,11 +110,14 @@ enum fxs_store_rc fxs_each_file(struct fxs_store *s, bool (*f)(void *ctx, const 
             close(fd);
         return fxs_io_error(why, "read the directory", s->path);
     }
-    for (struct dirent *e; (e = readdir(d));)
-        if (!f(ctx, e->d_name))
-            break;
+    struct dirent *e;
+    /* It returns NULL for an error, too: files that it has not named would be taken for missing. */
+    while (errno = 0, (e = readdir(d)) && f(ctx, e->d_name))
+        ;
+    int error = e ? 0 : errno;
     closedir(d);
-    return FXS_STORE_OK;
+    errno = error;
+    return error ? fxs_io_error(why, "read the directory", s->path) : FXS_STORE_OK;
 }
 
 bool fxs_is_snapshot(const char *name)
@@ -132,18 +135,14 @@ bool fxs_is_segment(const char *name)
 
 struct seen {
     struct fxs_store *s;
-    bool database, empty;
     char other[FXS_FILE_NAME]; /* a file that only a store with a database has */
 };
 
 static bool look(void *ctx, const char *name)
 {
     struct seen *seen = ctx;
-    struct stat st;
     if (strncmp(name, "tmp-", 4) == 0)
         fxs_remove_file(seen->s, name);
-    else if (strcmp(name, database) == 0)
-        seen->database = true, seen->empty = fstatat(seen->s->dir, name, &st, 0) || !st.st_size;
     else if (fxs_is_snapshot(name) || fxs_is_segment(name))
         snprintf(seen->other, sizeof seen->other, "%.63s", name);
     return true;
@@ -193,15 +192,19 @@ static enum fxs_store_rc open_database(struct fxs_store *s, char *why)
 {
     struct seen seen = {.s = s};
     char path[PATH_MAX];
+    struct stat st;
     snprintf(path, sizeof path, "%s/%s", s->path, database);
     enum fxs_store_rc rc = fxs_each_file(s, look, &seen, why);
     if (rc != FXS_STORE_OK)
         return rc;
-    if (seen.empty)
+    bool missing = fstatat(s->dir, database, &st, 0) != 0;
+    if (missing && errno != ENOENT)
+        return fxs_io_error(why, "look at", path);
+    if (!missing && !st.st_size)
         return fxs_why(FXS_STORE_DAMAGED, why, "%s is empty", path);
-    if (!seen.database && *seen.other)
+    if (missing && *seen.other)
         return fxs_why(FXS_STORE_DAMAGED, why, "%s is missing, but there is %s", path, seen.other);
-    if (!seen.database && (rc = make_database(s, path, why)) != FXS_STORE_OK)
+    if (missing && (rc = make_database(s, path, why)) != FXS_STORE_OK)
         return rc;
     fxs_mark_open(s);
     (void)((rc = settle_log(s, why)) || (rc = fxs_mark_verify(s, why)) ||

@@ -134,7 +134,7 @@ enum fxs_store_rc fxs_stream_each(struct fxs_store *s, struct fxs_db *db,
     if (fd < 0 && errno == ENOENT)
         return FXS_STORE_OK; /* nothing in it was needed any more */
     if (fd < 0)
-        return fxs_why(FXS_STORE_DAMAGED, why, "cannot open %s/%s: %s", s->path, name,
+        return fxs_why(fxs_open_error(), why, "cannot open %s/%s: %s", s->path, name,
                        strerror(errno));
     rc = fxs_drop_cached(s, fd, end->tail, name, why);
     while (rc == FXS_STORE_OK && read_head(fd, end, false, &row, &check) &&
@@ -178,6 +178,8 @@ static enum fxs_store_rc salvage_segment(struct salvage *v, struct fxs_stream at
     uint64_t check;
     fxs_segment_name(at.segment, name);
     int fd = openat(v->s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && fxs_open_error() != FXS_STORE_DAMAGED)
+        rc = fxs_io_error(why, "open", name);
     while (rc == FXS_STORE_OK && fd >= 0 && at.tail < tail &&
            read_head(fd, &at, any, &row, &check)) {
         if (row.number > v->number) {

@@ -238,6 +238,7 @@ begin "a database that is gone"
 rm "$d"/store.db*
 found "^  damaged: store.db: No such file or directory"
 is "$what: the names are lost, and it says so" "$(printf '%s\n' "$said" | grep -c '^  lost: the names of an index, which is now ')" 3
+is "$what: so is what they were to become" "$(printf '%s\n' "$said" | grep -c "^  lost: what index 'recovered-[0-9]*' was to become: if it waited for training")" 3
 is "$what: so are the changes" "$(printf '%s\n' "$said" | grep -c '^  lost: changes of index .recovered-[0-9]*. from number 1 on: ')" 3
 start_server --data-dir "$TMP/d"
 FAISSX_SERVER=$SERVER

@@ -102,13 +102,13 @@ cat >"$TMP/second.c" <<'END'
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-int renameat(int from_dir, const char *from, int to_dir, const char *to)
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-    int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
+    int (*real)(int, const char *, int, const char *, unsigned) = dlsym(RTLD_NEXT, "renameat2");
     static int renames;
     if (strstr(to, ".faiss") && access(KILL, F_OK) == 0 && ++renames == 2)
         raise(SIGKILL);
-    return real(from_dir, from, to_dir, to);
+    return real(from_dir, from, to_dir, to, flags);
 }
 END
 ok "a library that kills the engine compiles" \

@@ -80,12 +80,12 @@ static int is_index(const char *name)
 {
     return strlen(name) > 6 && strcmp(name + strlen(name) - 6, ".faiss") == 0;
 }
-int renameat(int from_dir, const char *from, int to_dir, const char *to)
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-    int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
+    int (*real)(int, const char *, int, const char *, unsigned) = dlsym(RTLD_NEXT, "renameat2");
     if (is_index(to))
         renames = 1, sleep(1);
-    return real(from_dir, from, to_dir, to);
+    return real(from_dir, from, to_dir, to, flags);
 }
 int unlinkat(int dir, const char *name, int flags)
 {

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/store/admin.h"
@@ -158,6 +159,41 @@ static void an_answer_goes_with_the_record_that_is_lost(void **state)
     remove_dir(to);
 }
 
+/* The snapshot has the change, and shows nothing of the loss. */
+static void answers_that_the_log_had_are_reported_as_lost(void **state)
+{
+    struct place *p = *state;
+    struct fxs_totals t;
+    char to[160], path[160];
+    int status;
+    pid_t child = fork();
+    sprintf(path, "%s/store.db-wal", p->dir);
+    if (child == 0) {
+        struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
+        struct stat st;
+        uint64_t a = new_entry(s, "a", 0);
+        struct fxs_caller c = caller_of(1, 1);
+        if (stat(path, &st) != 0)
+            _exit(1);
+        append(s, a, 100, 1, &c);
+        fxs_store_answer(s, &c, 0, a, 1, 0, "one", 3);
+        snapshot(s, a, 1, NULL, 200, 7);
+        _exit(truncate(path, st.st_size) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    struct reports r = repair(p, to, &t);
+    assert_int_equal(r.n[FXS_LOST_RECORDS] + r.n[FXS_LOST_ENTRY], 0);
+    assert_int_equal(r.n[FXS_LOST_ANSWERS], 1);
+    struct fxs_store *s = open_at(p, to);
+    struct fxs_snapshot_bytes b;
+    assert_int_equal(fxs_snapshot_read(s, 1, &b, p->why), FXS_STORE_OK);
+    assert_true(b.size == 200 && is_filled(b.data, b.size, 7));
+    fxs_snapshot_unmap(&b);
+    fxs_store_close(s);
+    remove_dir(to);
+}
+
 /* Records before a snapshot are removed in the background. */
 static void wait_until_removed(struct place *p, struct fxs_store *s, uint64_t entry,
                                uint64_t number)
@@ -170,19 +206,31 @@ static void wait_until_removed(struct place *p, struct fxs_store *s, uint64_t en
     } while (got.n && got.number[0] <= number);
 }
 
+static int has_no_note(void *ctx, const struct fxs_entry *e)
+{
+    (void)ctx;
+    assert_int_equal(e->note_size, 0);
+    return 0;
+}
+
 static void an_older_snapshot_is_used_if_the_newest_is_damaged(void **state)
 {
     struct place *p = *state;
     struct fxs_totals t;
     char to[160], old[256], new[256], from[512], aside[512];
     struct fxs_store *s = open_store(p, FXS_DURABLE_ALWAYS);
-    uint64_t a = new_entry(s, "a", 0);
+    struct fxs_snapshot_commit c = {.name = "a"}, later = {.position = 1};
+    uint64_t a = 0;
+    assert_int_equal(try_snapshot(s, &c, 100, 1, &a, p->why), FXS_STORE_OK);
     find_snapshot(p->dir, "1-", old);
     snprintf(from, sizeof from, "%s/%s", p->dir, old);
     snprintf(aside, sizeof aside, "%s-aside", p->dir);
     assert_int_equal(link(from, aside), 0);
     append(s, a, 100, 1, NULL);
-    snapshot(s, a, 1, NULL, 200, 7);
+    later.entry = a;
+    later.note = "of the newest";
+    later.note_size = 13;
+    assert_int_equal(try_snapshot(s, &later, 200, 7, &a, p->why), FXS_STORE_OK);
     append(s, a, 100, 2, NULL);
     wait_until_removed(p, s, a, 1);
     fxs_store_close(s);
@@ -195,7 +243,10 @@ static void an_older_snapshot_is_used_if_the_newest_is_damaged(void **state)
     assert_int_equal(r.n[FXS_LOST_ENTRY], 0);
     assert_int_equal(r.n[FXS_LOST_RECORDS], 1); /* number 1 is gone, so 2 cannot follow */
     assert_int_equal(t.entries, 1);
+    assert_int_equal(r.n[FXS_LOST_NOTE], 1);
+    assert_int_equal(r.last[FXS_LOST_NOTE].entry, a);
     s = open_at(p, to);
+    assert_int_equal(fxs_store_entries(s, has_no_note, NULL, p->why), FXS_STORE_OK);
     struct fxs_snapshot_bytes b;
     assert_int_equal(fxs_snapshot_read(s, a, &b, p->why), FXS_STORE_OK);
     assert_int_equal(b.size, 100);
@@ -238,6 +289,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
         TEST(a_record_that_was_set_aside_is_reported_and_kept_by_repair),
         TEST(an_answer_goes_with_the_record_that_is_lost),
+        TEST(answers_that_the_log_had_are_reported_as_lost),
         TEST(an_older_snapshot_is_used_if_the_newest_is_damaged),
         TEST(a_view_does_not_disturb_the_process_that_writes),
     };

@@ -328,7 +328,7 @@ static void lose_the_log(struct place *p)
 }
 
 struct told {
-    int log, lost, renamed, segment, blind, other;
+    int log, lost, renamed, noteless, segment, blind, other;
     struct fxs_fault records;
 };
 
@@ -345,6 +345,8 @@ static void tell(void *ctx, const struct fxs_fault *f)
         t->records = *f;
     else if (f->kind == FXS_LOST_NAMES)
         t->renamed++;
+    else if (f->kind == FXS_LOST_NOTE)
+        t->noteless++;
     else if (f->kind != FXS_LOST_ANSWERS)
         t->other++;
 }
@@ -378,6 +380,7 @@ static void repair_takes_large_records_whose_rows_a_damaged_log_had(void **state
     assert_int_equal(told.records.number, 2);
     assert_int_equal(told.records.count, 1);
     assert_int_equal(told.renamed, 1); /* the third one */
+    assert_int_equal(told.noteless, 1);
     assert_int_equal(told.blind, 3);
     assert_int_equal(told.segment, 0);
     assert_int_equal(told.other, 0);
