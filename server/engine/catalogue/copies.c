@@ -11,6 +11,7 @@
 #include "server/engine/catalogue/vectors.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
+#include "server/engine/guard/room.h"
 #include "server/engine/training/training.h"
 
 void *fxe_copy_of(struct fxe_req *r, struct fxe_obj *o)
@@ -46,13 +47,29 @@ static bool has_lists(const struct fxe_obj *o)
     return fxe_api()->IndexIVF_cast && fxe_api()->IndexIVF_cast(o->ptr);
 }
 
+/* What is added to ids that are at least 0, so that they are not among those of the index. */
+static int next_id(struct fxe_req *r, int64_t *next)
+{
+    size_t n = (size_t)fxe_ntotal_of(r->obj[0]);
+    idx_t *ids = fxe_room_realloc(NULL, (n + 1) * sizeof *ids);
+    int rc = ids ? fxe_ids_of(r, r->obj[0], ids, n)
+                 : fxe_fail(r, "limit", "the server has no memory for %zu ids", n);
+    *next = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        if (ids[i] >= *next && ids[i] < INT64_MAX)
+            *next = ids[i] + 1;
+    free(ids);
+    return rc;
+}
+
 /* Inverted lists are joined as they are. */
 static void merge_lists(struct fxe_req *r)
 {
     static const int64_t same = 0;
     int64_t add_id;
     struct fxe_part p;
-    if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, &add_id) != 0)
+    if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, &add_id) != 0 ||
+        (fxe_key_has(r, "distinct") && next_id(r, &add_id) != 0))
         return;
     struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = fxe_copy_of(r, r->obj[1])};
     if (!copy.ptr)

@@ -253,6 +253,10 @@ void fxd_create_index(struct fxd_ask *a, struct fxe_req *done)
         fxd_error(a, NULL,
                   "Error creating binary index: Binary dimension must be a multiple of 8, got %lld",
                   (long long)a->n);
+    } else if (t.kind == FXD_BINARY && t.bits > (a->n < 63 ? a->n : 63)) {
+        /* FAISS takes the first 8 bytes of a row as a number: other bits are the next row's. */
+        fxd_error(a, NULL, "Error creating binary index: %d bits are no hash of %lld", t.bits,
+                  (long long)a->n);
     } else {
         a->state = MADE;
         begin_create(a, a->name, &t);

@@ -59,9 +59,10 @@ struct fx_rows *fxd_rows_of(struct fxd_ask *a, enum fxd_list which, const char *
     return NULL;
 }
 
+/* FAISS's hash of a short row reads 8 bytes, and uses those of the row. */
 static void *bits_of(const struct fx_rows *rows, size_t bytes)
 {
-    uint8_t *bits = calloc(rows->n * bytes + 1, 1);
+    uint8_t *bits = calloc(rows->n * bytes + 8, 1);
     for (size_t i = 0; bits && i < rows->n; i++)
         for (size_t j = 0; j < rows->d; j++)
             if (rows->x[i * rows->d + j] > 0.5f)

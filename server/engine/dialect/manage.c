@@ -65,11 +65,13 @@ static void put_listed(struct fxd_ask *a, const msgpack_object *name, const msgp
     int64_t d = 0, ntotal = 0;
     snprintf(text, sizeof text, "%.*s", (int)name->via.str.size, name->via.str.ptr);
     if (detail->type == MSGPACK_OBJECT_ARRAY && detail->via.array.size > 3) {
-        d = detail->via.array.ptr[1].via.i64;
+        if (detail->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+            d = detail->via.array.ptr[1].via.i64;
         if (detail->via.array.ptr[3].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
             ntotal = detail->via.array.ptr[3].via.i64;
     }
-    fxd_look(text, &f);
+    if (fxd_look(text, &f) >= 0 && d == 0) /* it is being changed */
+        d = f.d;
     bool linked = f.idmap && fxd_links_base(text, base);
     msgpack_packer pk;
     msgpack_packer_init(&pk, &a->list, msgpack_sbuffer_write);

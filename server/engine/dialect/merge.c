@@ -131,6 +131,8 @@ void fxd_merge_indices(struct fxd_ask *a, struct fxe_req *done)
     fxd_begin_named(a, "index_merge");
     msgpack_packer pk = fxd_key(a, "from");
     msgpack_pack_object(&pk, *s);
-    if (has_lists(&a->facts))
-        fxd_int(a, "add_id", a->facts.ntotal); /* so that ids stay distinct */
+    if (has_lists(&a->facts)) { /* others number their vectors themselves */
+        pk = fxd_key(a, "distinct");
+        msgpack_pack_true(&pk);
+    }
 }

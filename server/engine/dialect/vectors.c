@@ -285,8 +285,11 @@ static void begin_train(struct fxd_ask *a, const char *name, struct fx_rows *row
     struct fx_rows copy = *rows;
     size_t bytes = rows->n * rows->d * sizeof *rows->x;
     copy.x = malloc(bytes + 1);
-    if (copy.x)
-        memcpy(copy.x, rows->x, bytes);
+    if (!copy.x) {
+        fxd_error(a, NULL, "The server has no memory for an array of %zu bytes", bytes);
+        return;
+    }
+    memcpy(copy.x, rows->x, bytes);
     fxd_begin(a, "index_train");
     fxd_str(a, "name", name);
     fxd_give_rows(a, &copy, a->facts.binary);
