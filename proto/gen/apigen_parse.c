@@ -196,7 +196,10 @@ static void classify(const struct table *t, struct param *p, const char *type)
             continue;
         if (stars == 0 && scalars[i].kind) {
             p->kind = scalars[i].kind;
-            p->elem = scalars[i].elem ? scalars[i].elem : "FX_I32"; /* enumerations */
+            /* An enumeration may be signed or not: a program may pass any of 33 bits. */
+            p->elem = scalars[i].elem             ? scalars[i].elem
+                      : strcmp(b, "unsigned int") ? "FX_I64"
+                                                  : "FX_I32";
             return;
         }
         if (strcmp(b, "void") == 0 || !scalars[i].elem) {
