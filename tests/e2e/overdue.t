@@ -140,7 +140,10 @@ like "another index is changed" "$(add b 5)" '"status":"ok"'
 later() { [ "$(snapshots)" -gt "$before" ]; }
 ok "in between, it gets its snapshot" wait_for later
 like "the log says which one does not" "$(cat "$SERVER_LOG")" 'event=no-snapshot .*other calls had the index for 10 seconds'
-kill -9 "$(stat_of pid)"
+pid=$(stat_of pid)
+kill -9 "$pid"
+# Until the front knows of it, a connection may go to the engine that has died.
+ok "the engine is killed" wait_for grep -q "event=engine-ended .*pid=$pid " "$SERVER_LOG"
 is "the change outlives the engine" "$(count b)" 10
 raw '{"operation":"index_create","name":"w","d":2,"training":"explicit","description":"IVF4,Flat"}' >/dev/null
 add w 200 >/dev/null
