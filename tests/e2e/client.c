@@ -165,6 +165,14 @@ static void on_event(int event, const char *text, void *user)
     fprintf(stderr, "event %d: %s\n", event, text);
 }
 
+/* Use dlsym(): FAISS 1.7.1 does not have it. */
+static FaissIndex *inner_of(FaissIndex *map)
+{
+    FaissIndex *(*inner)(FaissIndex *);
+    *(void **)&inner = dlsym(RTLD_DEFAULT, "faiss_IndexIDMap_sub_index");
+    return inner(map);
+}
+
 /* Use dlsym(): FAISS does not have it. */
 static void print_events(void)
 {
@@ -220,7 +228,7 @@ static void run(const char *what, int i, const char *rest)
         result(
             faiss_IndexShards_add_shard((FaissIndexShards *)*index, indexes[atoi(rest) % INDEXES]));
     } else if (strcmp(what, "inner") == 0) {
-        *index = faiss_IndexIDMap_sub_index((FaissIndexIDMap *)indexes[atoi(rest) % INDEXES]);
+        *index = inner_of(indexes[atoi(rest) % INDEXES]);
         printf("done\n");
     } else if (strcmp(what, "merge") == 0) {
         result(faiss_IndexIVF_merge_from(faiss_IndexIVF_cast(*index),
