@@ -118,8 +118,8 @@ to "$@" >"$TMP/in-place"
 is "an array in place of the header: no request is carried out" "$(grep -c '"status":"ok"' "$TMP/in-place")" 0
 is "each is an error" "$(grep -c '"status":"error"' "$TMP/in-place")" $#
 bad "an array that is one byte short" "$(call $add "$flat,2,0" '"_frames":["zero 63"]')" argument
-for value in 4294967297 -4294967295 '"uint:18446744073709551615"'; do
-    bad "an int that is $value" "$(call faiss_set_distance_compute_blas_query_bs "$value")" argument
+for value in 4294967304 -4294967288 '"uint:18446744073709551615"'; do
+    bad "an int that is $value" "$(call faiss_index_factory "true,$value,"'"Flat",1')" argument
 done
 bad "a size that is negative" "$(call faiss_IndexIVF_set_nprobe "$ivf,-1")" argument
 good "a size with its top bit set" "$(call faiss_IndexIVF_set_nprobe "$ivf,"'"uint:18446744073709551615"')"
