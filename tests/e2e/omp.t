@@ -25,16 +25,28 @@ workers() {
          END { for (t in ran) n += ran[t] > sum / 50; print n }' "$TMP/before" "$TMP/after"
 }
 
+# measured N COMMAND...: the same, measured again if it is not N: on a busy machine a thread may get
+# no time at all while others work.
+measured() {
+    wanted=$1
+    shift
+    for try in 1 2 3; do
+        n=$(workers "$@")
+        [ "$n" != "$wanted" ] || break
+    done
+    echo "$n"
+}
+
 talk a
 talk b
 ask a 'new 0 Flat' >/dev/null
 ask b 'new 0 Flat' >/dev/null
 engine=$(stat_of pid)
-is "without the call, work runs on OMP_NUM_THREADS threads" "$(workers ask a 'train 0 50')" 2
+is "without the call, work runs on OMP_NUM_THREADS threads" "$(measured 2 ask a 'train 0 50')" 2
 is "faiss_set_omp_threads can be called" "$(ask a 'threads 3')" "done"
-is "work of the session that called it runs on that many threads" "$(workers ask a 'train 0 50')" 3
+is "work of the session that called it runs on that many threads" "$(measured 3 ask a 'train 0 50')" 3
 is "its training succeeded" "$(cat "$TMP/said")" ok
-is "work of another session does not" "$(workers ask b 'train 0 50')" 2
+is "work of another session does not" "$(measured 2 ask b 'train 0 50')" 2
 ask a 'threads 1' >/dev/null
-is "it can be called again" "$(workers ask a 'train 0 50')" 1
+is "it can be called again" "$(measured 1 ask a 'train 0 50')" 1
 ok "the server stops" stop_server
