@@ -37,8 +37,8 @@ int fx_download_to(uint64_t id, size_t size, fx_sink_fn sink, void *ctx);
 
 /* Have the server free a blob that is not wanted. */
 void fx_blob_release(uint64_t id);
-/* The same for a call that failed: if there is no connection now, the second
- * function does it later. */
+/* The same for a call that failed.  If there is no connection now, fx_blobs_release_left has the
+ * server free it later. */
 void fx_blob_drop(uint64_t id);
 void fx_blobs_release_left(void);
 

@@ -99,6 +99,9 @@ op create other '"d":5,"type":"flat"' >/dev/null
 says "a merge of other dimensions" "$(op merge flat '"from":"other"')" argument 'index_merge: from has dimension 5, but the index has 4'
 says "new clusters where there are none" "$(op recluster f)" argument 'index_recluster: the index has no inverted lists'
 op create lists '"d":2,"description":"IVF2,Flat"' >/dev/null
+op create others '"d":2,"description":"IVF2,Flat"' >/dev/null
+says "distinct that is no boolean" "$(op merge lists '"from":"others","distinct":1')" argument \
+    'index_merge: distinct must be a boolean, but 1 was given'
 says "new clusters of no vectors" "$(op recluster lists)" argument 'index_recluster: the index is empty'
 op train lists '"n":2' '"f32 0 0 9 9"' >/dev/null
 op add lists '"n":2,"ids":1' '"f32 0 0 9 9","i64 5 5"' >/dev/null

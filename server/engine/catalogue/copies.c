@@ -66,10 +66,15 @@ static int next_id(struct fxe_req *r, int64_t *next)
 static void merge_lists(struct fxe_req *r)
 {
     static const int64_t same = 0;
+    const msgpack_object *distinct = fx_header_get(&r->header, "distinct");
     int64_t add_id;
     struct fxe_part p;
+    if (distinct && distinct->type != MSGPACK_OBJECT_BOOLEAN) {
+        fxe_key_wrong(r, "distinct", "a boolean");
+        return;
+    }
     if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, &add_id) != 0 ||
-        (fxe_key_has(r, "distinct") && next_id(r, &add_id) != 0))
+        (distinct && distinct->via.boolean && next_id(r, &add_id) != 0))
         return;
     struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = fxe_copy_of(r, r->obj[1])};
     if (!copy.ptr)
