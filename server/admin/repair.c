@@ -13,20 +13,12 @@
 
 #include "proto/bar.h"
 #include "server/admin/admin.h"
+#include "server/admin/manifest.h"
 
 struct repair {
     const char *data_dir;
     json_t *tenants;
 };
-
-static void sync_dir(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
 
 /* For a file system that cannot exchange two directories.  Between the two renames there would be
  * no store in `dir`, and a server would make an empty one: so the repaired one waits in the folder
@@ -40,20 +32,22 @@ static int put_in_place_by_steps(struct fxa *a, const char *data_dir, const char
     snprintf(ready, sizeof ready, "%s/%s", folder, strrchr(dir, '/') + 1);
     if (mkdir(folder, 0700) != 0)
         return fxa_fail(a, "cannot make %s: %s", folder, strerror(errno));
-    sync_dir(data_dir);
+    if (fxa_sync_dir(a, data_dir) != FXA_OK)
+        return FXA_WRONG;
     if (rename(repaired, ready) != 0)
         return fxa_fail(a, "cannot rename %s to %s: %s", repaired, ready, strerror(errno));
-    sync_dir(folder);
+    if (fxa_sync_dir(a, folder) != FXA_OK)
+        return FXA_WRONG;
     if (rename(dir, repaired) != 0)
         return fxa_fail(a, "cannot rename %s to %s: %s", dir, repaired, strerror(errno));
     if (rename(ready, dir) != 0)
         return fxa_fail(a, "cannot rename %s to %s: %s; the old store is in %s", ready, dir,
                         strerror(errno), repaired);
-    sync_dir(tenants);
+    if (fxa_sync_dir(a, tenants) != FXA_OK)
+        return FXA_WRONG;
     if (rmdir(folder) != 0)
         return fxa_fail(a, "cannot remove %s: %s", folder, strerror(errno));
-    sync_dir(data_dir);
-    return FXA_OK;
+    return fxa_sync_dir(a, data_dir);
 }
 
 /* What put_in_place_by_steps was doing when it was interrupted: there is a store in `dir`, damaged
@@ -82,11 +76,11 @@ static int finish_interrupted(struct fxa *a, const char *data_dir)
             fxa_say(a, "tenant %s: an interrupted repair is finished", tenant);
     }
     closedir(d);
-    sync_dir(tenants);
+    if (fxa_sync_dir(a, tenants) != FXA_OK)
+        return FXA_WRONG;
     if (rmdir(folder) != 0) /* something is left in it */
         return fxa_fail(a, "cannot remove %s: %s", folder, strerror(errno));
-    sync_dir(data_dir);
-    return FXA_OK;
+    return fxa_sync_dir(a, data_dir);
 }
 
 /* Puts the repaired store in the place of the damaged one, which takes its place in lost+found:
@@ -133,9 +127,11 @@ static int repair_store(struct fxa *a, const char *tenant, const char *dir, stru
         fxs_store_remove(repaired);
     if (made && a->dry_run)
         rmdir(path); /* unless it has something; if it was there, it may be the file system's own */
-    sync_dir(path);
+    if (status == FXA_OK && !a->dry_run)
+        status = fxa_sync_dir(a, path);
     snprintf(path, sizeof path, "%s/tenants", r->data_dir);
-    sync_dir(path);
+    if (status == FXA_OK && !a->dry_run)
+        status = fxa_sync_dir(a, path);
     fx_bar_end();
     if (status == FXA_OK) {
         fxa_say(a,
