@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an engine's connection needs of uploads (server/engine/objects/blob.h) and memory
+ * What an engine's connection needs of uploads (server/engine/objects/upload.h) and memory
  * (server/engine/guard/room.h): inputs are too small for a piece that has a place.
  */
 #ifndef NO_UPLOADS_H
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "server/engine/guard/room.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/upload.h"
 
 struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
                                  void **to)

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/download.h"
 #include "server/engine/objects/object.h"
 #include "server/engine/objects/session.h"
 
@@ -228,13 +228,13 @@ static void downloads_are_freed_with_it(void **state)
 {
     struct fxe_session *s = fxe_session_new();
     (void)state;
-    uint64_t first = fxe_blob_put(s, malloc(1000), 1000);
-    uint64_t second = fxe_blob_put(s, malloc(1), 1);
+    uint64_t first = fxe_download_put(s, malloc(1000), 1000);
+    uint64_t second = fxe_download_put(s, malloc(1), 1);
     assert_int_not_equal(first, 0);
     assert_true(second != 0 && second != first);
     fxe_session_end(s, &doomed);
     assert_int_equal(fxe_sessions_count(), 0);
-    assert_int_equal(fxe_blob_put(NULL, NULL, 1), 0);
+    assert_int_equal(fxe_download_put(NULL, NULL, 1), 0);
 }
 
 static struct fxe_obj *make(struct fxe_session *s, char *at)

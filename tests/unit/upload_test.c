@@ -17,7 +17,7 @@
 #include "proto/content.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/objects/again.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/wide.h"
@@ -183,7 +183,7 @@ static void begin_piece(struct pair *p, int k)
 static struct fx_buffer take_all(void)
 {
     struct fx_buffer b;
-    assert_int_equal(fxe_blob_take(session, ID, &b), 0);
+    assert_int_equal(fxe_upload_take(session, ID, &b), 0);
     assert_int_equal(b.size, TOTAL);
     assert_memory_equal(b.data, bytes, TOTAL);
     return b;
@@ -227,9 +227,9 @@ static void a_piece_that_is_cut_off_is_still_missing(void **state)
     upload(&p, 0);
     begin_piece(&p, 1);
     upload(&q, 2);
-    assert_int_equal(fxe_blob_take(session, ID, &b), -1);
+    assert_int_equal(fxe_upload_take(session, ID, &b), -1);
     close_pair(&p);
-    assert_int_equal(fxe_blob_take(session, ID, &b), -1);
+    assert_int_equal(fxe_upload_take(session, ID, &b), -1);
     upload(&q, 1);
     b = take_all();
     fx_buffer_free(&b);

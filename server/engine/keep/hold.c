@@ -2,6 +2,7 @@
 /* A request without a client, which does nothing but get the lock of an index for a thread that
  * waits. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "server/engine/keep/keep.h"
@@ -95,6 +96,22 @@ struct fxe_req *fxe_hold_object(struct fxe_obj *o)
     return &h->r;
 }
 
+struct fxe_req *fxe_hold_from(struct fxe_req *r)
+{
+    struct hold *h = new_hold();
+    if (!h)
+        return NULL;
+    fxe_lock();
+    h->locked = true;
+    h->r.needs = r->needs;
+    r->needs.n = 0;
+    memcpy(h->r.held, r->held, (size_t)r->nheld * sizeof *r->held);
+    h->r.nheld = r->nheld;
+    r->nheld = 0;
+    fxe_unlock();
+    return &h->r;
+}
+
 bool fxe_hold_raise(struct fxe_req *r)
 {
     struct hold *h = (struct hold *)r;
@@ -120,9 +137,10 @@ void fxe_hold_end(struct fxe_req *r)
     struct fxe_obj *doomed = NULL;
     fxe_lock();
     fxe_needs_give(&r->needs);
-    if (r->nheld)
-        fxe_obj_let_go(r->held[0], &doomed);
+    for (int i = 0; i < r->nheld; i++)
+        fxe_obj_let_go(r->held[i], &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
+    free(r->message);
     free(r);
 }

@@ -257,6 +257,9 @@ bool fxe_make_room_for(size_t bytes);
 struct fxe_req *fxe_hold(struct fxe_kept *k, int seconds);
 /* The same of any index, for as long as it takes; NULL if memory is out. */
 struct fxe_req *fxe_hold_object(struct fxe_obj *o);
+/* The request's objects and their locks are the hold's from now on: what it reads goes on after its
+ * reply.  NULL if memory is out. */
+struct fxe_req *fxe_hold_from(struct fxe_req *r);
 /* Is it the request of a thread that waits so?  It gets the lock of an absent index as it is. */
 bool fxe_is_hold(const struct fxe_req *r);
 /* The lock for reading becomes one for writing, and nobody changes the index in between.  Returns

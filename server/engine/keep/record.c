@@ -16,7 +16,7 @@
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/keep/keep.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/answers.h"
 
 enum { VERSION = 1, ALIGN = 64 };
@@ -64,7 +64,7 @@ static int pack_upload(struct making *m, uint64_t id)
     struct fxe_msg *msg = m->r->msg;
     if (msg->nframes == FX_FRAMES_MAX)
         return fxe_fail(m->r, "limit", "too many uploads in one call");
-    if (fxe_blob_take(m->r->session, id, &msg->frames[msg->nframes]) != 0)
+    if (fxe_upload_take(m->r->session, id, &msg->frames[msg->nframes]) != 0)
         return fxe_fail(m->r, "argument", "%s: an upload is unknown or incomplete", m->r->fn->name);
     msgpack_pack_int(&m->pk, msg->nframes++ - 1);
     return 0;

@@ -3,93 +3,49 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <utlist.h>
 
-#include "proto/content.h"
 #include "server/engine/call/files.h"
-#include "server/engine/guard/room.h"
-#include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/house.h"
 #include "server/engine/run/request.h"
-#include "server/engine/run/wide.h"
-
-enum { LARGE = 16 << 20 }; /* bytes: indexes are unloaded to make room for such an upload */
-
-/* Pieces may arrive in any order, and twice if a connection broke, so `seen` notes each one.  All
- * pieces have FX_PIECE bytes except the last; an array sent in one message is not divided. */
-struct fxe_blob {
-    uint64_t id;
-    int upload;
-    int named; /* a download: the client knows of it, and frees it */
-    struct fx_buffer data;
-    size_t npieces, have;
-    uint8_t *seen;            /* of uploads, for each piece: it is there, or has a place */
-    struct fxe_place *places; /* pieces that are being received */
-    int users;                /* requests that are copying from it or to it, and places */
-    int gone;                 /* removed from the session; the last user frees it */
-    struct fxe_blob *next;    /* in `left` */
-    UT_hash_handle hh;
-};
-
-/* A piece that is being received into its upload.  Belongs to the message that it comes with. */
-struct fxe_place {
-    struct fxe_blob *blob; /* NULL: the piece is there, or has come over another connection */
-    size_t piece;
-    struct fxe_conn *conn;
-    struct fxe_place *prev, *next;
-};
 
 /* Of sessions that have ended; guarded by engine.lock. */
 static struct fxe_blob *left;
 
-/* Bytes of memory-mapped uploads, which RLIMIT_DATA does not count. */
-static size_t mapped; /* guarded by engine.lock */
-
-/* Returns the engine's current share of memory, in bytes; the front changes it at run time. */
-static size_t memory_limit(void)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
-               ? (size_t)limit.rlim_cur
-               : SIZE_MAX;
-}
-
-static void blob_free(struct fxe_blob *b)
+void fxe_blob_free(struct fxe_blob *b)
 {
     if (!b)
         return;
     fx_buffer_free(&b->data);
     free(b->seen);
+    free(b->why);
     free(b);
 }
 
-static size_t mapped_bytes(const struct fxe_blob *b)
+void fxe_blob_add(struct fxe_session *s, struct fxe_blob *b)
 {
-    return b->data.mapped ? b->data.size : 0;
+    HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
 }
 
-/* Returns the blob if the caller has to free it, without engine.lock: returning much memory to the
- * kernel takes long.  Otherwise, or if it is NULL, returns NULL.  The caller holds engine.lock. */
-static struct fxe_blob *remove_blob(struct fxe_session *s, struct fxe_blob *b)
+struct fxe_blob *fxe_blob_remove(struct fxe_session *s, struct fxe_blob *b)
 {
     if (!b)
         return NULL;
-    mapped -= mapped_bytes(b);
+    fxe_upload_leaves(b);
     HASH_DELETE(hh, s->blobs, b);
-    b->gone = 1;
+    b->gone = true;
     return b->users ? NULL : b;
 }
 
-/* The same for one who has used it. */
-static struct fxe_blob *leave_blob(struct fxe_blob *b)
+struct fxe_blob *fxe_blob_leave(struct fxe_blob *b)
 {
     return --b->users == 0 && b->gone ? b : NULL;
 }
 
-static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload)
+struct fxe_blob *fxe_blob_find(struct fxe_session *s, uint64_t id, bool upload)
 {
     struct fxe_blob *b = NULL;
     if (s)
@@ -99,25 +55,16 @@ static struct fxe_blob *find_blob(struct fxe_session *s, uint64_t id, int upload
 
 void fxe_blobs_leave(struct fxe_session *s)
 {
-    bool some = s->blobs != NULL;
-    while (s->blobs) {
-        struct fxe_blob *b = remove_blob(s, s->blobs);
-        if (b)
-            LL_PREPEND(left, b);
-    }
+    while (s->blobs)
+        fxe_blob_free_later(fxe_blob_remove(s, s->blobs));
     fxe_again_leave(s);
-    if (some)
-        fxe_house_wake();
 }
 
-void fxe_blob_forget(const uint8_t token[FX_TOKEN_SIZE], uint64_t id)
+void fxe_blob_free_later(struct fxe_blob *b)
 {
-    struct fxe_session *s = fxe_session_find(token);
-    struct fxe_blob *b = find_blob(s, id, 0);
-    if (!b || b->named)
+    if (!b)
         return;
-    b = remove_blob(s, b);
-    LL_PREPEND(left, b); /* nothing uses what no request has named */
+    LL_PREPEND(left, b);
     fxe_house_wake();
 }
 
@@ -129,399 +76,45 @@ void fxe_blobs_free_left(void)
     fxe_unlock();
     while (b) {
         struct fxe_blob *next = b->next;
-        blob_free(b);
+        fxe_blob_free(b);
         b = next;
     }
 }
 
-/* Clients choose the ids of uploads, the engine the others; the top bit separates them. */
 uint64_t fxe_blob_id(void)
 {
     static uint64_t last;
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) | (uint64_t)1 << 63;
 }
 
-uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size)
-{
-    struct fxe_blob *b = s ? calloc(1, sizeof *b) : NULL;
-    if (!b)
-        return 0;
-    b->id = fxe_blob_id();
-    b->data = (struct fx_buffer){data, size, 0};
-    fxe_lock();
-    HASH_ADD(hh, s->blobs, id, sizeof b->id, b);
-    fxe_unlock();
-    return b->id;
-}
-
-int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out)
+void fxe_blob_done(struct fxe_blob *b)
 {
     fxe_lock();
-    struct fxe_blob *b = find_blob(s, id, 1);
-    if (b && (b->have < b->npieces || b->users))
-        b = NULL;
-    if (b) {
-        *out = b->data;
-        remove_blob(s, b);
-        b->data = (struct fx_buffer){0};
-    }
+    struct fxe_blob *doomed = fxe_blob_leave(b);
     fxe_unlock();
-    int rc = b ? 0 : -1;
-    blob_free(b);
-    return rc;
+    fxe_blob_free(doomed);
 }
 
-/* Nothing is received there any more.  Returns what leave_blob does.  The caller holds engine.lock.
- */
-static struct fxe_blob *end_place(struct fxe_place *p, bool arrived)
-{
-    struct fxe_blob *b = p->blob;
-    if (!b)
-        return NULL;
-    p->blob = NULL;
-    DL_DELETE(b->places, p);
-    b->seen[p->piece] = arrived;
-    b->have += arrived;
-    return leave_blob(b);
-}
-
-static void end_place_now(struct fxe_place *p, bool arrived)
-{
-    fxe_lock();
-    struct fxe_blob *doomed = end_place(p, arrived);
-    fxe_unlock();
-    blob_free(doomed);
-}
-
-void fxe_place_end(struct fxe_place *p)
-{
-    end_place_now(p, false);
-}
-
-void fxe_place_free(struct fxe_place *p)
-{
-    fxe_place_end(p);
-    free(p);
-}
-
-static int get_uint(struct fxe_req *r, const char *key, uint64_t *out)
+int fxe_blob_key(struct fxe_req *r, const char *key, uint64_t *out)
 {
     if (fx_header_uint(&r->header, key, out))
         return 0;
     return fxe_fail(r, "protocol", "%s without '%s'", r->operation->name, key);
 }
 
-/* Returns a new upload that takes over `whole` or, if that is NULL, is assembled from pieces; or
- * NULL if memory is out.  The caller does not hold engine.lock. */
-static struct fxe_blob *new_upload(uint64_t id, size_t size, struct fx_buffer *whole)
-{
-    struct fxe_blob *b = size <= PTRDIFF_MAX ? calloc(1, sizeof *b) : NULL;
-    if (b && whole) {
-        b->data = *whole;
-        *whole = (struct fx_buffer){0};
-    } else if (b) {
-        b->npieces = (size + FX_PIECE - 1) / FX_PIECE;
-        b->data = (struct fx_buffer){fxe_room_realloc(NULL, size ? size : 1), size, 0};
-        b->seen = calloc(b->npieces + 1, 1);
-    }
-    if (!b || !b->data.data || (!whole && !b->seen)) {
-        blob_free(b);
-        return NULL;
-    }
-    b->id = id;
-    b->upload = 1;
-    return b;
-}
-
-static int no_memory(struct fxe_req *r, size_t size)
-{
-    return fxe_fail(r, "limit", "the server has no memory for an array of %zu bytes", size);
-}
-
-/* Makes it the session's.  Returns -1 with the reply set if too much is mapped.  The caller holds
- * engine.lock. */
-static int add_upload(struct fxe_req *r, struct fxe_blob *b)
-{
-    if (b->data.mapped && mapped + b->data.size > memory_limit())
-        return no_memory(r, b->data.size);
-    mapped += mapped_bytes(b);
-    HASH_ADD(hh, r->session->blobs, id, sizeof b->id, b);
-    return 0;
-}
-
-static struct fxe_place *place_of(const struct fxe_blob *b, size_t piece)
-{
-    struct fxe_place *p;
-    DL_SEARCH_SCALAR(b->places, p, piece, piece);
-    return p;
-}
-
-/* A piece that is being received over one connection has come over another: the client has given
- * up the first one, which is broken, but not known to be.  The caller holds engine.lock, which is
- * released meanwhile: then the piece may have got another place, over a connection that still
- * writes to it. */
-static void give_up_place(struct fxe_blob *b, size_t piece)
-{
-    struct fxe_place *p;
-    while ((p = place_of(b, piece))) { /* the caller is a user, so the upload stays */
-        struct fxe_conn *c = p->conn;
-        if (!fxe_conn_try_ref(c)) { /* nothing reads from it any more */
-            end_place(p, false);
-            continue;
-        }
-        fxe_unlock();
-        fxe_conn_kill(c); /* from now on nothing is read from it */
-        fxe_lock();
-        p = place_of(b, piece);
-        if (p && p->conn == c)
-            end_place(p, false);
-        fxe_unlock();
-        fxe_conn_unref(c);
-        fxe_lock();
-    }
-}
-
-/* Returns the upload to copy the request's piece to, and counts the request as a user.  If the
- * session has none, it is *fresh, which becomes NULL then.  Returns NULL if there is nothing to
- * copy, or with the reply set.  The caller holds engine.lock. */
-static struct fxe_blob *upload_of(struct fxe_req *r, uint64_t id, size_t size, size_t offset,
-                                  struct fxe_blob **fresh)
-{
-    struct fxe_blob *b = find_blob(r->session, id, 1);
-    if (b && b->data.size != size) {
-        fxe_fail(r, "protocol", "the pieces of an upload disagree on its size");
-        return NULL;
-    }
-    if (!b && *fresh && add_upload(r, *fresh) == 0) {
-        b = *fresh;
-        *fresh = NULL;
-    }
-    if (!b || b->have == b->npieces)
-        return NULL;
-    size_t piece = offset / FX_PIECE;
-    b->users++;
-    if (b->seen[piece])
-        give_up_place(b, piece);
-    if (b->seen[piece] || b->gone) {
-        struct fxe_blob *doomed = leave_blob(b);
-        if (doomed) {
-            fxe_unlock();
-            blob_free(doomed);
-            fxe_lock();
-        }
-        return NULL;
-    }
-    b->seen[piece] = 1;
-    return b;
-}
-
-static bool is_whole(size_t n, uint64_t size, uint64_t offset)
-{
-    return offset == 0 && n == size;
-}
-
-/* May `n` bytes at `offset` be a piece of an upload? */
-static bool is_piece(size_t n, uint64_t id, uint64_t size, uint64_t offset)
-{
-    if (id >> 63 || offset >= size || offset % FX_PIECE)
-        return false;
-    return n == (size - offset < FX_PIECE ? size - offset : FX_PIECE) || is_whole(n, size, offset);
-}
-
-struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
-                                 void **to)
-{
-    struct fx_header h = {0};
-    struct fxe_place *p = NULL;
-    uint64_t id, size, offset;
-    const char *token, *why;
-    size_t len;
-    if (fx_header_read(&h, header->data, header->size, &why) == 0 &&
-        fx_header_is(&h, "operation", "upload") && fx_header_uint(&h, "id", &id) &&
-        fx_header_uint(&h, "size", &size) && fx_header_uint(&h, "offset", &offset) &&
-        n <= FX_PIECE && is_piece(n, id, size, offset) &&
-        fx_header_str(&h, "session", &token, &len) && len == FX_TOKEN_SIZE &&
-        (p = calloc(1, sizeof *p))) {
-        fxe_lock();
-        struct fxe_session *s = fxe_session_find((const uint8_t *)token);
-        struct fxe_blob *b = s && !s->ended ? find_blob(s, id, 1) : NULL;
-        p->piece = offset / FX_PIECE;
-        p->conn = c;
-        if (b && b->data.size == size && b->npieces && !b->seen[p->piece]) {
-            p->blob = b;
-            b->users++;
-            b->seen[p->piece] = 1;
-            DL_APPEND(b->places, p);
-            *to = (char *)b->data.data + offset;
-        }
-        fxe_unlock();
-        if (!p->blob) {
-            free(p);
-            p = NULL;
-        }
-    }
-    fx_header_free(&h);
-    return p;
-}
-
-/* An array that the session has sent before, if it is still here and the client has the same. */
-static void run_upload_again(struct fxe_req *r, uint64_t id, size_t size)
-{
-    const char *secret, *hash;
-    size_t nsecret, nhash;
-    struct fx_buffer data = {0};
-    uint64_t same;
-    if (get_uint(r, "same", &same))
-        return;
-    if (!fx_header_str(&r->header, "secret", &secret, &nsecret) || nsecret != FX_SECRET_SIZE ||
-        !fx_header_str(&r->header, "hash", &hash, &nhash) || nhash != FX_HASH_SIZE || id >> 63) {
-        fxe_fail(r, "protocol",
-                 "an upload of the same array as before takes a secret of %d bytes, "
-                 "and a hash of %d",
-                 FX_SECRET_SIZE, FX_HASH_SIZE);
-        return;
-    }
-    bool had = fxe_again_has(r->session, same, size) &&
-               fxe_again_take(r->session, same, size, secret, hash, &data);
-    struct fxe_blob *b, *fresh = had ? new_upload(id, size, &data) : NULL;
-    fxe_lock();
-    if ((b = find_blob(r->session, id, 1))) { /* it was asked before, and the answer is lost */
-        had = b->have == b->npieces && b->data.size == size;
-    } else {
-        had = fresh && add_upload(r, fresh) == 0;
-        fresh = had ? NULL : fresh;
-    }
-    fxe_unlock();
-    blob_free(fresh);
-    fx_buffer_free(&data);
-    if (!r->failed) {
-        msgpack_packer pk = fxe_reply_key(r, "had");
-        msgpack_pack_uint64(&pk, had);
-    }
-}
-
-/* Hashing takes long enough to be kept off the workers, if a lane is free: others may be busy for
- * longer than sending the array takes. */
-static int prepare_upload(struct fxe_req *r)
-{
-    uint64_t same, size;
-    r->lane = fx_header_uint(&r->header, "same", &same) &&
-                      fx_header_uint(&r->header, "size", &size) && fxe_wide_is_free() &&
-                      fxe_again_has(r->session, same, size)
-                  ? FXE_WIDE
-                  : FXE_SMALL;
-    return 0;
-}
-
-/* A piece that was received elsewhere: the first of its upload, or all of it. */
-static void copy_piece(struct fxe_req *r, uint64_t id, size_t size, size_t offset,
-                       struct fx_buffer *frame)
-{
-    size_t n = frame->size;
-    const void *piece = frame->data;
-    fxe_lock();
-    bool known = find_blob(r->session, id, 1) != NULL;
-    fxe_unlock();
-    struct fxe_blob *fresh = known ? NULL : new_upload(id, size, n == size ? frame : NULL);
-    bool lacks = !known && !fresh;
-    fxe_lock();
-    struct fxe_blob *b = upload_of(r, id, size, offset, &fresh);
-    lacks = lacks && !find_blob(r->session, id, 1); /* it may be another connection's by now */
-    fxe_unlock();
-    if (lacks && !r->failed)
-        no_memory(r, size);
-    if (b) {
-        memcpy((char *)b->data.data + offset, piece, n < FX_PIECE ? n : FX_PIECE);
-        fxe_lock();
-        b->have++;
-        fxe_unlock();
-        fxe_blob_done(b);
-    }
-    blob_free(fresh);
-}
-
-static void run_upload(struct fxe_req *r)
-{
-    uint64_t id, size, offset;
-    if (get_uint(r, "id", &id) || get_uint(r, "size", &size))
-        return;
-    if (fx_header_get(&r->header, "same")) {
-        run_upload_again(r, id, size);
-        return;
-    }
-    if (get_uint(r, "offset", &offset))
-        return;
-    if (r->msg->nframes != 2) {
-        fxe_fail(r, "protocol",
-                 "an upload takes one payload frame, or one sealed memfd without holes");
-        return;
-    }
-    struct fx_buffer *frame = fxe_req_frame(r, 0, "upload");
-    if (!frame)
-        return;
-    size_t n = frame->size;
-    if (!is_piece(n, id, size, offset)) {
-        fxe_fail(r, "protocol",
-                 "a piece of %zu bytes at offset %llu does not fit an upload of %llu bytes", n,
-                 (unsigned long long)offset, (unsigned long long)size);
-        return;
-    }
-    if (r->msg->place) {
-        end_place_now(r->msg->place, true);
-        return;
-    }
-    fxe_again_drop(r->session);
-    if (offset == 0 && size >= LARGE)
-        fxe_unload_for(size);
-    copy_piece(r, id, size, offset, frame);
-}
-
-static void run_download(struct fxe_req *r)
-{
-    uint64_t id, size, offset;
-    if (get_uint(r, "id", &id) || get_uint(r, "size", &size) || get_uint(r, "offset", &offset))
-        return;
-    fxe_lock();
-    struct fxe_blob *b = find_blob(r->session, id, 0);
-    if (b)
-        b->named = 1;
-    if (b && (offset > b->data.size || size > b->data.size - offset || size > FX_FRAME_MAX))
-        b = NULL;
-    if (b)
-        b->users++;
-    fxe_unlock();
-    if (!b) {
-        fxe_fail(r, "argument", "the download does not have %llu bytes at offset %llu",
-                 (unsigned long long)size, (unsigned long long)offset);
-        return;
-    }
-    r->piece_of = b;
-    fxe_reply_array(r, (char *)b->data.data + offset, size);
-}
-
-void fxe_blob_done(struct fxe_blob *b)
-{
-    fxe_lock();
-    struct fxe_blob *doomed = leave_blob(b);
-    fxe_unlock();
-    blob_free(doomed);
-}
-
 static void run_release(struct fxe_req *r)
 {
     uint64_t id;
-    if (get_uint(r, "id", &id))
+    if (fxe_blob_key(r, "id", &id))
         return;
     fxe_lock();
     struct fxe_blob *b = NULL;
     HASH_FIND(hh, r->session->blobs, &id, sizeof id, b);
     if (!b)
         fxe_stream_abort(r->session, id);
-    b = remove_blob(r->session, b);
+    b = fxe_blob_remove(r->session, b);
     fxe_unlock();
-    blob_free(b);
+    fxe_blob_free(b);
 }
 
-const struct fxe_operation fxe_upload_operation = {"upload", 1, prepare_upload, run_upload, NULL};
-const struct fxe_operation fxe_download_operation = {"download", 1, NULL, run_download, NULL};
 const struct fxe_operation fxe_release_operation = {"release", 1, NULL, run_release, NULL};

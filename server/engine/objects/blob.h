@@ -1,55 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Large arrays in transfer: uploads that are incomplete or not used yet, and results that the
- * client has not fetched yet.  They belong to a session.
+ * Large arrays in transfer: uploads that are incomplete or not used yet (upload.h), and files that
+ * the client has not fetched yet (download.h).  They belong to a session.
+ *
+ * Clients choose the ids of uploads, the engine those of downloads; the top bit separates them.
  */
 #ifndef FXE_BLOB_H
 #define FXE_BLOB_H
 
+#include <uthash.h>
+
+#include "proto/wire.h"
 #include "server/engine/engine.h"
 
-struct fx_buffer;
-struct fxe_conn;
 struct fxe_operation;
 struct fxe_place;
+struct fxe_req;
 
-/* A piece of an upload is received where FAISS will read it: returns its place, and in *to where
- * the `n` bytes of the payload frame go that follows this header.  Returns NULL if they have to be
- * received elsewhere: they are not a piece that an upload lacks, or the first one of a large
- * upload, for which memory is made later.  The caller holds c's lock, and not engine.lock. */
-struct fxe_place *fxe_place_find(struct fxe_conn *c, const struct fx_buffer *header, size_t n,
-                                 void **to);
-/* Ends the place: its connection need not exist any longer.  Unless its `upload` request has been
- * run, the upload still lacks the piece.  The caller does not hold engine.lock. */
-void fxe_place_end(struct fxe_place *p);
-/* The same, and frees it. */
-void fxe_place_free(struct fxe_place *p);
+/* Guarded by engine.lock, but for the bytes. */
+struct fxe_blob {
+    uint64_t id;
+    bool upload;
+    bool gone; /* removed from the session; the last user frees it */
+    int users; /* requests that are copying from it or to it, places, and who is making it */
+    struct fx_buffer data;
+
+    /* of an upload.  Pieces may arrive in any order, and twice if a connection broke, so `seen`
+     * notes each one.  All have FX_PIECE bytes except the last; an array sent in one message is not
+     * divided. */
+    size_t npieces, have;
+    uint8_t *seen;            /* for each piece: it is there, or has a place */
+    struct fxe_place *places; /* pieces that are being received */
+
+    /* of a download */
+    bool named;              /* the client knows of it, and frees it */
+    size_t made;             /* bytes of data that are there; less than all: it is being made */
+    struct fxe_req *waiting; /* for more of them; through `next` */
+    int code;                /* of the error that ended the making, if `why` is set */
+    const char *kind;
+    char *why;
+
+    struct fxe_blob *next; /* of those that are freed later */
+    UT_hash_handle hh;
+};
 
 /* Returns a new id for what `release` ends: a download, or a load from a stream. */
 uint64_t fxe_blob_id(void);
 
-/* Makes `data` available for download and takes ownership of it (allocated with malloc).  Returns
- * its id; or 0, without taking `data`, if memory is out or `s` is NULL.  The caller does not hold
+/* The session's upload or download with that id, or NULL; `s` may be NULL.  The caller holds
  * engine.lock. */
-uint64_t fxe_blob_put(struct fxe_session *s, void *data, size_t size);
-
-/* The answer that names this download is dropped.  If no request has named it, its client does not
- * know of it, and it is freed.  The caller holds engine.lock. */
-void fxe_blob_forget(const uint8_t token[FX_TOKEN_SIZE], uint64_t id);
-
-/* Takes a complete upload out of the session; the caller frees it.  Returns -1 if there is none
- * with that id, or it is incomplete.  The caller does not hold engine.lock. */
-int fxe_blob_take(struct fxe_session *s, uint64_t id, struct fx_buffer *out);
+struct fxe_blob *fxe_blob_find(struct fxe_session *s, uint64_t id, bool upload);
+/* Makes it the session's.  The caller holds engine.lock. */
+void fxe_blob_add(struct fxe_session *s, struct fxe_blob *b);
+/* Takes it from the session.  Returns it if the caller has to free it, without engine.lock:
+ * returning much memory to the kernel takes long.  Otherwise, or if it is NULL, returns NULL.  The
+ * caller holds engine.lock. */
+struct fxe_blob *fxe_blob_remove(struct fxe_session *s, struct fxe_blob *b);
+/* The same for one who has used it. */
+struct fxe_blob *fxe_blob_leave(struct fxe_blob *b);
+/* Frees a blob that nobody else knows of; `b` may be NULL. */
+void fxe_blob_free(struct fxe_blob *b);
 
 /* A request no longer uses the blob.  The caller does not hold engine.lock. */
 void fxe_blob_done(struct fxe_blob *b);
+
+/* Reads a number of the request's header.  Returns 0, or -1 with the reply set if it lacks it. */
+int fxe_blob_key(struct fxe_req *r, const char *key, uint64_t *out);
 
 /* The session ends: the housekeeper frees its blobs, by fxe_blobs_free_left().  The caller of the
  * first function holds engine.lock, of the second it does not: much memory takes long to free. */
 void fxe_blobs_leave(struct fxe_session *s);
 void fxe_blobs_free_left(void);
+/* One that was removed is freed so.  `b` may be NULL.  The caller holds engine.lock. */
+void fxe_blob_free_later(struct fxe_blob *b);
 
-extern const struct fxe_operation fxe_upload_operation, fxe_download_operation,
-    fxe_release_operation;
+extern const struct fxe_operation fxe_release_operation;
 
 #endif

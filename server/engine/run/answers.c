@@ -9,7 +9,7 @@
 #include "server/engine/call/known.h"
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/keep/keep.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/download.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/run/kept.h"
@@ -171,7 +171,7 @@ static void drop_answer(struct fxe_answer *a)
 {
     drop_bytes(a);
     if (a->download)
-        fxe_blob_forget(a->session, a->download);
+        fxe_download_forget(a->session, a->download);
     LL_DELETE(a->caller->answers, a);
     free(a);
 }

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/kept.h"
 #include "server/engine/run/secure.h"
 

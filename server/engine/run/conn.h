@@ -38,7 +38,7 @@ struct fxe_msg {
     int nframes; /* header first */
     int seen;    /* frames that have begun, including dropped ones */
     struct fx_buffer frames[FX_FRAMES_MAX];
-    struct fxe_place *place; /* of frame 1 in its upload (objects/blob.h), or NULL: it is its own */
+    struct fxe_place *place; /* of frame 1 in its upload (objects/upload.h), or NULL: it is its own */
     size_t kept;             /* bytes counted by fxe_kept_add */
     const char *kind; /* the kind of error if the request was refused while it was read, or NULL */
     char why[200];

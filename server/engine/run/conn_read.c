@@ -13,7 +13,7 @@
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/engine.h"
 #include "server/engine/guard/room.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/conn.h"
 #include "server/engine/run/kept.h"
 #include "server/engine/run/secure.h"

@@ -92,6 +92,12 @@ static void look_again(bool alone)
         fxe_exchange_leave(conn[i], looked);
 }
 
+void fxe_pool_let_go(void)
+{
+    while (answered.n)
+        fxe_exchange_leave(answered.conn[--answered.n], false);
+}
+
 /* --- the threads --- */
 
 static void set_omp(int threads)

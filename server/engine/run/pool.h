@@ -23,6 +23,10 @@ void fxe_pool_start(void);
  * has some worker look for its next request.  Takes the request's reference. */
 void fxe_pool_answered(struct fxe_conn *c);
 
+/* This thread goes on with something long: other workers look for the next requests of connections
+ * that it has answered. */
+void fxe_pool_let_go(void);
+
 /* Handles events of connections without waiting: for the housekeeper, while all workers compute. */
 void fxe_pool_look(void);
 

@@ -9,7 +9,7 @@
 
 #include "server/engine/dialect/dialect.h"
 #include "server/engine/guard/room.h"
-#include "server/engine/objects/blob.h"
+#include "server/engine/objects/download.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/request.h"
 
@@ -92,6 +92,23 @@ int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size)
     return fxe_reply_array(r, copy, data ? size : 0);
 }
 
+static void pack_download(msgpack_packer *pk, uint64_t id, size_t size)
+{
+    msgpack_pack_array(pk, 3);
+    fx_pack_str(pk, "download");
+    msgpack_pack_uint64(pk, id);
+    msgpack_pack_uint64(pk, size);
+}
+
+int fxe_reply_download(struct fxe_req *r, uint64_t id, size_t size)
+{
+    msgpack_packer pk = fxe_reply_key(r, "big");
+    msgpack_pack_array(&pk, 1);
+    pack_download(&pk, id, size);
+    r->download = id;
+    return fxe_reply_array(r, NULL, 0);
+}
+
 /* Keeps a file that is too large for a message here, as a blob that the client downloads in pieces.
  * Not the results of a call: the client reads those directly into its caller's memory.  Nor what a
  * caller gets who has had an error already: he would never free it. */
@@ -110,16 +127,13 @@ static void pack_big(struct fxe_req *r)
     for (int i = 0; i < r->nout; i++) {
         uint64_t id = 0;
         if (r->out[i].size > FX_PIECE)
-            id = fxe_blob_put(r->session, r->out[i].data, r->out[i].size);
+            id = fxe_download_put(r->session, r->out[i].data, r->out[i].size);
         if (!id) {
             msgpack_pack_nil(&pk);
             continue;
         }
         r->download = id;
-        msgpack_pack_array(&pk, 3);
-        fx_pack_str(&pk, "download");
-        msgpack_pack_uint64(&pk, id);
-        msgpack_pack_uint64(&pk, r->out[i].size);
+        pack_download(&pk, id, r->out[i].size);
         r->out[i] = (struct fxe_out){NULL, 0};
     }
 }

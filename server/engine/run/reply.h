@@ -32,6 +32,9 @@ int fxe_reply_array(struct fxe_req *r, void *data, size_t size);
 /* Adds a copy of `data`, or an empty array if `data` is NULL.  Returns the same. */
 int fxe_reply_copy(struct fxe_req *r, const void *data, size_t size);
 
+/* The only array of the reply is this download of `size` bytes.  Returns the same. */
+int fxe_reply_download(struct fxe_req *r, uint64_t id, size_t size);
+
 struct fx_frame;
 
 /* Packs the reply's header, if that was not done before.  Returns the number of frames, which point

@@ -13,9 +13,11 @@
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
 #include "server/engine/objects/blob.h"
+#include "server/engine/objects/download.h"
 #include "server/engine/objects/named.h"
 #include "server/engine/objects/session.h"
 #include "server/engine/objects/shared.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/answers.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/overdue.h"
@@ -184,7 +186,7 @@ void fxe_req_run(struct fxe_req *r)
     } else if (fxe_keep_asked(r) != FXE_ASKED_NEW || fxe_shared_own(r) != 0 ||
                (r->fn && fxe_call_resolve(r) != 0)) {
         /* the reply is set */
-    } else if (r->operation->start) {
+    } else if (r->operation->start && !(r->operation->run && is_verbose(r))) {
         if (r->operation->start(r))
             return;
     } else if (is_verbose(r)) {
@@ -415,7 +417,7 @@ int fxe_req_bytes(struct fxe_req *r, const msgpack_object *o, const char *what, 
             return fxe_fail(r, "limit", "too many uploads in one call");
         struct fx_buffer *b = &r->memory[r->nmemory];
         uint64_t id = o->via.array.ptr[1].via.u64;
-        if (fxe_blob_take(r->session, id, b) != 0)
+        if (fxe_upload_take(r->session, id, b) != 0)
             return fxe_fail(r, "argument", "the upload for %s is unknown or incomplete", what);
         if (!b->mapped && (!r->upload || b->size > r->memory[r->uploaded].size)) {
             r->upload = id;
