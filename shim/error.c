@@ -72,6 +72,21 @@ void fx_error_append(const char *more)
     self->last.text = text;
 }
 
+void fx_error_name_file(const char *name)
+{
+    static const char what[] = "read error in ";
+    struct fx_thread *self = fx_self_if_any();
+    const char *at = self && self->last.text ? strstr(self->last.text, what) : NULL;
+    char *text = NULL;
+    if (!at || at[sizeof what - 1] != ':')
+        return;
+    at += sizeof what - 1;
+    if (asprintf(&text, "%.*s%s%s", (int)(at - self->last.text), self->last.text, name, at) < 0)
+        return;
+    free(self->last.text);
+    self->last.text = text;
+}
+
 int fx_error_kind(void)
 {
     const struct fx_thread *self = fx_self_if_any();

@@ -34,6 +34,10 @@ void fx_set_error(int error, int code, const char *text, size_t len);
 /* Append to the text of the last error. */
 void fx_error_append(const char *more);
 
+/* FAISS names the file that it cannot read to its end; on a server it has the bytes only.  Puts the
+ * name into the text of the last error, if it is that one. */
+void fx_error_name_file(const char *name);
+
 /* FAISSX_* of the last error that the shim set; FAISSX_OK if it has set none. */
 int fx_error_kind(void);
 

@@ -343,15 +343,9 @@ static int send_file(int fd, const char *fname, const struct stat *st, const str
     return rc;
 }
 
-static int read_fname(const char *fname, const struct fx_wanted *w)
+static int read_file(const char *fname, const struct fx_wanted *w)
 {
     struct stat st;
-    char buf[512];
-    if (wants(w, fname, "fname") != 0)
-        return -1;
-    const char *name = fx_named(fname, buf, sizeof buf);
-    if (name)
-        return fx_named_read(name, w->cls, w->p_out, w->function);
     int fd = fx_fd_high(open(fname, O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         return cannot_open(fname, errno);
@@ -362,6 +356,20 @@ static int read_fname(const char *fname, const struct fx_wanted *w)
     if (!S_ISREG(st.st_mode) || st.st_size == 0)
         return read_descriptor(fd, fname, w);
     return send_file(fd, fname, &st, w);
+}
+
+static int read_fname(const char *fname, const struct fx_wanted *w)
+{
+    char buf[512];
+    if (wants(w, fname, "fname") != 0)
+        return -1;
+    const char *name = fx_named(fname, buf, sizeof buf);
+    if (name)
+        return fx_named_read(name, w->cls, w->p_out, w->function);
+    int rc = read_file(fname, w);
+    if (rc != 0 && fx_error_kind() == FAISSX_E_FAISS)
+        fx_error_name_file(fname);
+    return rc;
 }
 
 /* --- the functions --- */

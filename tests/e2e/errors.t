@@ -137,3 +137,15 @@ refused=$(client 'new 0 IVF4,Flat' 'add 0 3' | tail -n 1)
 like "an error of FAISS has its text" "$refused" "^add 0 3: -2 Error in .*is_trained"
 is "nothing is added to it" "$(printf '%s\n' "$refused" | grep -c 'the change')" 0
 ok "the server stops" stop_server
+
+# --- files ---
+
+here() { LD_LIBRARY_PATH=${FAISS_C%/*} "$BUILD/tests/e2e/client" "$@"; }
+start_server
+here 'new 0 Flat' 'add 0 100000' "write 0 $TMP/whole" >/dev/null
+for size in 0 10 5000 5000000; do
+    head -c "$size" "$TMP/whole" >"$TMP/cut"
+    is "the error of a file that ends after $size bytes is FAISS's" "$(client "read 0 $TMP/cut")" "$(here "read 0 $TMP/cut")"
+done
+like "it names the file" "$(client "read 0 $TMP/cut")" "read error in $TMP/cut: "
+ok "the server stops" stop_server

@@ -2,6 +2,7 @@
 #include "server/engine/call/source.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -27,7 +28,10 @@ __attribute__((visibility("default"))) size_t fread(void *restrict ptr, size_t s
     if (source.f && f == source.f) {
         if (size == 0 || __builtin_mul_overflow(size, n, &bytes))
             return 0;
-        return source.read(source.ctx, ptr, bytes) / size;
+        size_t got = source.read(source.ctx, ptr, bytes);
+        if (got < bytes)
+            errno = 0; /* FAISS puts it into its error */
+        return got / size;
     }
     pthread_once(&once, find_fread);
     return libc_fread(ptr, size, n, f);
