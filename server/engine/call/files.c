@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/call/files.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/memfd.h"
 #include "server/engine/call/loaded.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
@@ -46,17 +43,15 @@ int fxe_asked_class(struct fxe_req *r)
 static int load_transform(struct fxe_req *r, const void *data, size_t size, void **out)
 {
     char name[64];
-    int rc = STD_EXCEPT, fd;
+    int rc, fd;
     if (fxe_require(r, FX_OP_read_VectorTransform_fname) != 0)
         return -1;
-    fd = memfd_create("transform", MFD_CLOEXEC);
+    fd = fx_memfd_make(data, size);
+    if (fd < 0)
+        return fxe_fail(r, "limit", "the server has no memory for the file");
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    if (fd >= 0 && write(fd, data, size) == (ssize_t)size)
-        rc = fxe_api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
-    else
-        fxe_fail(r, "limit", "the server has no memory for the file");
-    if (fd >= 0)
-        close(fd);
+    rc = fxe_api()->read_VectorTransform_fname(name, (FaissVectorTransform **)out);
+    close(fd);
     return rc;
 }
 
