@@ -427,61 +427,7 @@ void fxe_keep_commit(struct fxe_req *r)
     }
 }
 
-/* --- names --- */
-
-static int cannot_store(struct fxe_req *r, const char *why)
-{
-    msgpack_sbuffer_clear(&r->reply); /* it may have been packed for the snapshot */
-    return fxe_fail(r, "limit", "%s: the index could not be stored: %s", r->operation->name, why);
-}
-
-int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name)
-{
-    char why[FXS_STORE_WHY];
-    if (!store)
-        return 0;
-    if (o->kept)
-        return fxs_store_name(store, o->kept->entry, name, why) == FXS_STORE_OK
-                   ? 0
-                   : cannot_store(r, why);
-    struct fxe_kept *k = calloc(1, sizeof *k);
-    if (!k)
-        return fxe_fail(r, "limit", "the server is out of memory");
-    k->obj = o;
-    if (fxe_guard_save(r, o) != 0) {
-        free(k);
-        return -1;
-    }
-    if (fxe_snapshot_now(k, name, r, why) != 0) {
-        free(k);
-        return cannot_store(r, why);
-    }
-    fxe_lock();
-    fxe_keep_adopt(k);
-    fxe_unlock();
-    return 0;
-}
-
-int fxe_keep_rename(struct fxe_req *r, const char *name, const char *to)
-{
-    char why[FXS_STORE_WHY];
-    struct fx_frame frames[FX_FRAMES_MAX];
-    struct fxs_caller caller = {.number = 0};
-    void *answer = NULL;
-    size_t size = 0;
-    if (!store)
-        return 0;
-    if (fxe_answers_caller(r, &caller)) {
-        int n = fxe_reply_pack(r, frames);
-        answer = fxe_answer_pack(frames, n, &size);
-    }
-    enum fxs_store_rc rc = fxs_store_rename(store, name, to, &caller, answer, size, why);
-    free(answer);
-    if (rc == FXS_STORE_OK || rc == FXS_STORE_NONE)
-        return 0;
-    msgpack_sbuffer_clear(&r->reply);
-    return fxe_fail(r, "limit", "%s: %s", r->operation->name, why);
-}
+/* --- what is kept of an index --- */
 
 void fxe_keep_use(struct fxe_kept *k)
 {

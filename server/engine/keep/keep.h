@@ -19,7 +19,8 @@
  *     keep.c      which indexes are kept, and which way a request goes
  *     record.c    a request as bytes
  *     change.c    recorded requests, from the connection to the call
- *     snapshot.c  writing indexes, at once or in the background
+ *     snapshot.c  writing indexes; background.c: when, without having a call wait
+ *     publish.c   names
  *     load.c      reading them; mapped.c: leaving them in the file while nobody changes them
  *     unload.c    freeing those in memory that have not been used for long
  *     unnamed.c   indexes of sessions (--keep sessions)
@@ -105,11 +106,18 @@ int fxe_keep_load(struct fxe_req *r);
  * the reply. */
 void fxe_keep_commit(struct fxe_req *r);
 
-/* --- names; the caller holds the index's lock, but not engine.lock, for the first --- */
+/* --- names --- */
 
-/* Publishes `o` in the store: takes a snapshot unless it is kept already.  Returns 0, or -1 with
- * the reply set. */
-int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name);
+/* An index that is about to be published is written to a file, which takes long, unless it is kept
+ * already, or nothing is: then *p is NULL.  The caller holds the index's lock, but not engine.lock.
+ * Returns 0, or -1 with the reply set. */
+struct fxe_publishing;
+int fxe_keep_write(struct fxe_req *r, struct fxe_obj *o, struct fxe_publishing **p);
+/* Publishes it in the store.  The same locks have been held since.  Returns the same. */
+int fxe_keep_publish(struct fxe_req *r, struct fxe_obj *o, const char *name,
+                     struct fxe_publishing *p);
+/* Frees p; the file, too, if it was not published.  `p` may be NULL. */
+void fxe_keep_written(struct fxe_publishing *p);
 /* The name is `to` from now on, or NULL: nothing has it.  With it the store gets the reply to r. */
 int fxe_keep_rename(struct fxe_req *r, const char *name, const char *to);
 /* The object has no name any more.  The caller holds engine.lock. */

@@ -112,16 +112,20 @@ static int prepare_publish(struct fxe_req *r)
     return fxe_needs_add(&r->needs, r->obj[0], own);
 }
 
-/* Gives the name to the index.  The caller holds `naming`. */
-static int give_name(struct fxe_req *r, struct named *n, size_t len, bool replace,
-                     struct fxe_obj **doomed)
+/* Returns 0, or -1 with the reply set if the index cannot have the name. */
+static int may_have(struct fxe_req *r, const struct named *n, size_t len, bool replace)
 {
     fxe_lock();
-    bool taken = find_name(n->name, len) != NULL;
+    bool taken = !replace && find_name(n->name, len);
     fxe_unlock();
-    if (taken && !replace)
-        return fxe_named_taken(r, n->name, len);
-    if (fxe_keep_publish(r, n->obj, n->name) != 0)
+    return taken ? fxe_named_taken(r, n->name, len) : 0;
+}
+
+/* Gives the name to the index.  The caller holds `naming`. */
+static int give_name(struct fxe_req *r, struct named *n, size_t len, bool replace,
+                     struct fxe_publishing *p, struct fxe_obj **doomed)
+{
+    if (may_have(r, n, len, replace) != 0 || fxe_keep_publish(r, n->obj, n->name, p) != 0)
         return -1;
     fxe_lock();
     struct named *old = find_name(n->name, len);
@@ -152,9 +156,16 @@ int fxe_named_publish(struct fxe_req *r, const char *name, size_t len, struct fx
         return fxe_fail(r, "limit", "the server is out of memory");
     memcpy(n->name, name, len);
     n->obj = o;
-    pthread_mutex_lock(&naming);
-    int rc = give_name(r, n, len, replace, &doomed);
-    pthread_mutex_unlock(&naming);
+    struct fxe_publishing *p = NULL;
+    int rc = may_have(r, n, len, replace); /* before it is written in vain */
+    if (rc == 0)
+        rc = fxe_keep_write(r, o, &p);
+    if (rc == 0) {
+        pthread_mutex_lock(&naming);
+        rc = give_name(r, n, len, replace, p, &doomed);
+        pthread_mutex_unlock(&naming);
+    }
+    fxe_keep_written(p);
     if (rc != 0)
         free(n);
     fxe_obj_destroy_list(doomed);
