@@ -195,7 +195,8 @@ static int start_save(struct fxe_req *r)
     if (make_room(r, &b) != 0)
         return 0;
     struct fxe_req *hold = NULL;
-    if (b.room > FX_PIECE && (hold = fxe_hold_from(r)))
+    bool unwanted = __atomic_load_n(&r->given_up, __ATOMIC_RELAXED);
+    if (b.room > FX_PIECE && !unwanted && (hold = fxe_hold_from(r)))
         b.download = fxe_download_begin(r->session, b.data, b.room, &id);
     if (!b.download) {
         reply_whole(r, &b);
