@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -60,6 +59,16 @@ static int add(struct fxs_front *f, const char *endpoint, int fd, bool tcp, cons
 
 /* --- Unix sockets --- */
 
+int fxs_connect_error(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error =
+        fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
 /* Removes a socket file that a dead server has left behind.  Returns 0 if the path is free now, or
  * -1 if it is the socket of a live server or not a socket. */
 static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
@@ -69,13 +78,8 @@ static int clear_path(const char *endpoint, const struct sockaddr_un *addr)
         return errno == ENOENT ? 0 : refuse(endpoint, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return refuse(endpoint, "a file of that name exists, and it is not a socket");
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return refuse(endpoint, strerror(errno));
-    int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
-    int error = errno;
-    close(fd);
-    if (rc == 0 || error == EAGAIN) /* EAGAIN: a server listens, and its backlog is full */
+    int error = fxs_connect_error(addr);
+    if (error == 0 || error == EAGAIN) /* EAGAIN: a server listens, and its backlog is full */
         return refuse(endpoint, "address already in use");
     if (error != ECONNREFUSED)
         return refuse(endpoint, strerror(error));
@@ -108,36 +112,15 @@ static int listen_unix(struct fxs_front *f, const char *endpoint)
     return add(f, endpoint, fd, false, path[0] == '@' ? "" : path);
 }
 
-/* Listens on a Unix socket for clients on this host that have connected over TCP: they are told of
- * it, because it has lower latency and can pass memfds.  Its name cannot be guessed, and only this
- * user can replace it, so a client that only seems to be on this host, behind a tunnel, finds no
- * socket of that name on its own host.  Returns 0, also if it fails: clients then stay on TCP. */
-static int listen_near(struct fxs_front *f)
+/* For clients on this host that have connected over TCP.  If it fails, they stay on that. */
+static void listen_near(struct fxs_front *f)
 {
-    static const char *const where[] = {"/run", "/tmp"};
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    uint64_t r[2];
-    int rc = -1;
-    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
-        return -1;
-    for (int i = runtime && *runtime == '/' ? -1 : 0; i < 2 && !f->near_dir[0]; i++) {
-        int n = snprintf(f->near_dir, sizeof f->near_dir, "%s/faissx-XXXXXX",
-                         i < 0 ? runtime : where[i]);
-        if (n >= (int)sizeof f->near_dir - 40 || !mkdtemp(f->near_dir))
-            f->near_dir[0] = '\0';
-    }
-    if (f->near_dir[0]) {
-        mode_t mask = umask(0111); /* any user who can reach the TCP port may use this socket */
-        snprintf(f->near, sizeof f->near, "ipc://%.99s/%08llx", f->near_dir,
-                 (unsigned long long)(r[0] ^ r[1]));
-        rc = chmod(f->near_dir, 0711) == 0 ? listen_unix(f, f->near) : -1;
-        umask(mask);
-    }
-    if (rc != 0) {
+    mode_t mask = umask(0111); /* any user who can reach the TCP port may use this socket */
+    if (fxs_near_name(f) != 0 || listen_unix(f, f->near) != 0) {
         f->near[0] = '\0';
         fxs_log(FXS_WARN, "front", "event=no-unix-socket why=\"clients on this host stay on TCP\"");
     }
-    return 0;
+    umask(mask);
 }
 
 /* --- TCP --- */
@@ -290,7 +273,9 @@ int fxs_listen(struct fxs_front *f)
             fxs_log(FXS_INFO, "front", "event=listening endpoint=%s", o->binds[i]);
         tcp |= !unix_socket;
     }
-    return tcp ? listen_near(f) : 0;
+    if (tcp)
+        listen_near(f);
+    return 0;
 }
 
 /* --- accepting --- */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #include <msgpack.h>
 
@@ -63,6 +64,16 @@ void fxs_listen_pause(struct fxs_front *f);
 void fxs_listen_resume(struct fxs_front *f);
 /* Closes the listeners and removes the socket files. */
 void fxs_listen_end(struct fxs_front *f);
+/* Connects to a socket and closes the connection.  Returns 0, or the errno of connect(2). */
+int fxs_connect_error(const struct sockaddr_un *addr);
+
+/* --- near.c --- */
+
+enum { FXS_NEAR_MODE = 0711 };
+
+/* Makes f->near_dir and sets f->near, and removes the folders that killed servers have left.
+ * Returns 0, or -1 if it cannot. */
+int fxs_near_name(struct fxs_front *f);
 
 /* --- guest.c --- */
 

@@ -138,6 +138,28 @@ like "FAISSX_FAISS_LIBRARY cannot be the stand-in for a program without a server
     "$(preloaded env FAISSX_FAISS_LIBRARY=/nonexistent "$BUILD/tests/e2e/client" 'new 0 Flat')" \
     ': -2 faissx: .*/nonexistent'
 
+# --- killed ---
+
+# The socket for clients of this host that connect over TCP has a folder of its own.
+mkdir -m 700 "$TMP/run"
+near() { XDG_RUNTIME_DIR=$TMP/run start_server --tcp; }
+folders() { ls "$TMP/run" | wc -l; }
+near
+lives=$SERVER_PID living=$SERVER
+near
+kill -9 "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null
+near
+is "a killed server leaves a folder" "$(folders)" 3
+ok "it stops" stop_server
+touch -d '-5 minutes' "$TMP"/run/faissx-*
+near
+is "a later one removes it, and not that of a server that lives" "$(folders)" 2
+is "which still answers" "$(SERVER=$living client 'new 0 Flat')" "new 0 Flat: ok"
+ok "it stops" stop_server
+ok "and the other one" stop_server "$lives"
+is "nothing is left" "$(folders)" 0
+
 # --- the patient one ---
 
 SERVER=$patient SERVER_PID=$patient_pid
