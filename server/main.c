@@ -11,6 +11,7 @@
 #include "server/admin/admin.h"
 #include "server/engine/engine.h"
 #include "server/front/front.h"
+#include "server/library.h"
 #include "server/log.h"
 #include "server/options.h"
 
@@ -41,6 +42,10 @@ static int run_front(int argc, char **argv)
         return 1;
     }
     options.library = library;
+    if (fxs_library_try(library, why, sizeof why) != 0) {
+        fxs_log(FXS_ERROR, "front", "event=cannot-load-library path=%s why=\"%s\"", library, why);
+        return 1;
+    }
     fxs_log(FXS_INFO, "front", "event=library path=%s", library);
     return fxs_front_run(&options);
 }

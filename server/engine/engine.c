@@ -60,7 +60,7 @@ static int load_library(const char *path)
     char found[4096], why[8192];
     if (fx_library_find(path, found, sizeof found, why, sizeof why) != 0 ||
         fx_library_load(&fxe_engine.lib, found, why, sizeof why) != 0) {
-        fprintf(stderr, "faissx-server: %s\n", why);
+        fxs_log(FXS_ERROR, "engine", "event=cannot-load-library path=%s why=\"%s\"", path, why);
         return -1;
     }
     void *omp = dlsym(fxe_engine.lib.dl, "omp_set_num_threads");

@@ -131,6 +131,10 @@ stop_server "$name_pid"
 text=$(FAISSX_FAISS_LIBRARY=/nonexistent timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" 2>&1)
 is "no FAISS: exit status" $? 1
 like "message" "$text" 'no real libfaiss_c at ./nonexistent'
+echo "no library" >"$TMP/libtext.so"
+text=$(timeout 20 "$BUILD/faissx-server" run --library "$TMP/libtext.so" --bind "ipc://$TMP/none" 2>&1)
+is "a library that cannot be loaded: exit status" $? 1
+like "message" "$text" ' error front event=cannot-load-library path=.*libtext.so why=".*(invalid|too short)'
 text=$(env -u FAISSX_FAISS_LIBRARY timeout 20 "$BUILD/faissx-server" run --library "$STAND_IN" --bind "ipc://$TMP/none" 2>&1)
 is "the stand-in as --library: exit status" $? 1
 like "message" "$text" "$STAND_IN is this shim itself"
