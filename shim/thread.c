@@ -96,6 +96,20 @@ static int change_state(struct fx_thread *t, int from, int to)
     return __atomic_compare_exchange_n(&t->state, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+struct fx_away fx_thread_leave(struct fx_thread *t)
+{
+    struct fx_away a = {fx_now_ms(), t->outer.deadline};
+    t->outer.deadline = 0;
+    return a;
+}
+
+int64_t fx_thread_back(struct fx_thread *t, struct fx_away a)
+{
+    int64_t spent = fx_now_ms() - a.began;
+    t->outer.deadline = a.deadline ? a.deadline + spent : 0;
+    return spent;
+}
+
 int fx_thread_engage(struct fx_thread *t, int *cancel)
 {
     if (t->calls > 0 || change_state(t, FX_THREAD_IDLE, FX_THREAD_CALLING)) {

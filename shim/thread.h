@@ -70,6 +70,15 @@ uint64_t fx_thread_random(struct fx_thread *t, uint64_t n);
 int fx_thread_engage(struct fx_thread *t, int *cancel);
 void fx_thread_disengage(struct fx_thread *t, int cancel);
 
+/* The program's own code is about to run within a call, and has run.  Its time does not count, and
+ * if it leaves by longjmp(), later calls have time limits of their own.  fx_thread_back returns how
+ * many milliseconds it took. */
+struct fx_away {
+    int64_t began, deadline;
+};
+struct fx_away fx_thread_leave(struct fx_thread *t);
+int64_t fx_thread_back(struct fx_thread *t, struct fx_away a);
+
 /* For the end of the process: the connection of a thread that has no call under way, made in
  * `epoch`.  Threads that were looked at can make no more calls.  NULL when there is none. */
 struct fx_conn *fx_threads_take(unsigned epoch);

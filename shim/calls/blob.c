@@ -351,6 +351,15 @@ static size_t piece_size(const struct download *d, size_t k)
     return d->size - off < FX_PIECE ? d->size - off : FX_PIECE;
 }
 
+/* The server is waited for, not the sink. */
+static int deliver(struct download *d, const char *piece)
+{
+    struct fx_away away = fx_thread_leave(d->r.self);
+    int rc = d->sink(d->ctx, piece, piece_size(d, d->delivered));
+    d->r.deadline += fx_thread_back(d->r.self, away);
+    return rc;
+}
+
 static int take_piece(struct download *d)
 {
     size_t len, k;
@@ -371,7 +380,7 @@ static int take_piece(struct download *d)
     while (d->delivered < d->asked && d->full[d->delivered % WINDOW]) {
         size_t slot = d->delivered % WINDOW;
         d->full[slot] = 0;
-        if (d->sink && d->sink(d->ctx, d->slots[slot], piece_size(d, d->delivered)) != 0)
+        if (d->sink && deliver(d, d->slots[slot]) != 0)
             return -1;
         d->delivered++;
     }

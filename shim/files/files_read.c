@@ -174,10 +174,9 @@ static int load_stream(source_fn source, void *ctx, const struct fx_wanted *w)
             room = (size_t)s.need;
             buf = malloc(room);
         }
-        int64_t began = fx_now_ms();
+        struct fx_away away = fx_thread_leave(fx_self()); /* the server is waited for, not this */
         size_t got = buf ? source(ctx, buf, (size_t)s.need) : 0;
-        fx_self()->outer.deadline +=
-            fx_now_ms() - began; /* the server is waited for, not the source */
+        fx_thread_back(fx_self(), away);
         rc = feed(&s, buf, got); /* also without memory, so that the server ends the stream */
         if (!buf)
             rc = fx_fail(FAISSX_E_MEMORY, "%s: out of memory", w->function);

@@ -190,12 +190,13 @@ static int to_callback(void *ctx, const void *buf, size_t n)
     /* The callback may call FAISS itself, or leave by longjmp(), while pieces are on their way to
      * this thread.  So its calls get a connection of their own, and it may be cancelled. */
     struct fx_channel channel = self->channel;
+    int before;
     self->channel = (struct fx_channel){0};
-    pthread_setcancelstate(self->cancel, NULL);
+    pthread_setcancelstate(self->cancel, &before);
     errno = 0;
     size_t done = w->func(buf, 1, n);
     int error = errno;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_setcancelstate(before, NULL);
     fx_session_give_back(&self->channel, 0);
     self->channel = channel;
     errno = error;

@@ -22,6 +22,7 @@
 #include "faiss_c_compat.h"
 #include "file_server.h"
 #include "shim/faissx.h"
+#include "shim/settings.h"
 
 static char dir[] = "/tmp/fx-files-XXXXXX";
 static FaissIndex *an_index;
@@ -299,7 +300,7 @@ static void the_letters_of_a_file(void **state)
 static struct {
     char *data;
     size_t size, limit, calls;
-    int ask, leave;
+    int ask, leave, slow;
     jmp_buf env;
 } cb;
 
@@ -311,6 +312,9 @@ static size_t on_write(const void *ptr, size_t size, size_t nitems)
         assert_int_equal(faiss_Index_ntotal(an_index), 42);
     if (cb.leave)
         longjmp(cb.env, 1);
+    if (cb.slow)
+        usleep(1000000);
+    cb.slow = 0;
     if (cb.size + n > cb.limit)
         return 0;
     memcpy(cb.data + cb.size, ptr, n);
@@ -341,12 +345,15 @@ static void written_into_a_callback(void **state)
     assert_int_equal(faiss_CustomIOWriter_new(&w, on_write), 0);
     for (size_t size = SMALL; size; size = size == SMALL ? LARGE : 0)
         for (cb.ask = 0; cb.ask < 2; cb.ask++) {
+            int cancel = -1;
             server.save_size = cb.limit = size;
             cb.size = 0;
             assert_int_equal(faiss_write_index_custom(an_index, (FaissIOWriter *)w, 3), 0);
             assert_int_equal(server.flags, 3);
             assert_int_equal(cb.size, size);
             assert_pattern(cb.data, size);
+            pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &cancel);
+            assert_int_equal(cancel, PTHREAD_CANCEL_ENABLE);
         }
     cb.ask = 0;
     cb.size = 0;
@@ -354,6 +361,37 @@ static void written_into_a_callback(void **state)
     assert_failed(faiss_write_index_custom(an_index, (FaissIOWriter *)w, 0), -2,
                   "write error in the callback");
     assert_int_equal(faiss_Index_ntotal(an_index), 42);
+    faiss_CustomIOWriter_free(w);
+    free(cb.data);
+}
+
+static void limit_calls(const char *seconds)
+{
+    setenv("FAISSX_TIMEOUT", seconds, 1);
+    fx_settings_read();
+}
+
+/* In a child, which has settings of its own. */
+static void a_callback_that_takes_longer_than_a_call_may(void **state)
+{
+    (void)state;
+    FaissCustomIOWriter *w = NULL;
+    int status = -1;
+    server.save_size = cb.limit = LARGE;
+    cb.size = 0;
+    cb.data = malloc(LARGE);
+    assert_int_equal(faiss_CustomIOWriter_new(&w, on_write), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        limit_calls("0.7");
+        cb.slow = 1;
+        int rc = faiss_write_index_custom(an_index, (FaissIOWriter *)w, 0);
+        if (rc != 0)
+            fprintf(stderr, "%s\n", faiss_get_last_error());
+        _exit(rc == 0 && cb.size == LARGE ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
     faiss_CustomIOWriter_free(w);
     free(cb.data);
 }
@@ -368,11 +406,13 @@ static void a_callback_that_does_not_return(void **state)
     assert_int_equal(faiss_CustomIOWriter_new(&w, on_write), 0);
     pid_t child = fork();
     if (child == 0) {
+        limit_calls("0.7");
         cb.leave = 1;
         if (setjmp(cb.env) == 0)
             faiss_write_index_custom(an_index, (FaissIOWriter *)w, 0);
         else
             cb.leave = 0;
+        usleep(1000000); /* the time limit of that call is not that of later ones */
         _exit(!cb.leave && faiss_Index_ntotal(an_index) == 42 ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -575,6 +615,7 @@ int main(void)
         cmocka_unit_test_setup(written_into_memory, fresh),
         cmocka_unit_test_setup(the_letters_of_a_file, fresh),
         cmocka_unit_test_setup(written_into_a_callback, fresh),
+        cmocka_unit_test_setup(a_callback_that_takes_longer_than_a_call_may, fresh),
         cmocka_unit_test_setup(a_callback_that_does_not_return, fresh),
         cmocka_unit_test_setup(read_from_a_callback, fresh),
         cmocka_unit_test_setup(read_from_a_file, fresh),
