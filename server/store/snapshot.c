@@ -180,12 +180,13 @@ static enum fxs_store_rc put_in_place(struct fxs_store *s, struct fxs_snapshot *
 enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_ready *list, int n,
                                        char *why)
 {
-    struct fxs_job jobs[FXS_SNAPSHOTS_MAX];
-    char own[FXS_STORE_WHY], file[FXS_SNAPSHOTS_MAX][FXS_FILE_NAME], hex[17];
+    struct fxs_job *jobs = calloc((size_t)n, sizeof *jobs);
+    char own[FXS_STORE_WHY], (*file)[FXS_FILE_NAME] = calloc((size_t)n, sizeof *file), hex[17];
     enum fxs_store_rc rc = FXS_STORE_OK;
-    memset(jobs, 0, sizeof jobs);
     if (!why)
         why = own;
+    if (!jobs || !file)
+        rc = fxs_why(FXS_STORE_MEMORY, why, "no memory for %d snapshots", n);
     for (int i = 0; i < n && rc == FXS_STORE_OK; i++) {
         const struct fxs_snapshot_commit *c = &list[i].commit;
         jobs[i] = (struct fxs_job){.kind = FXS_JOB_COMMIT,
@@ -219,6 +220,8 @@ enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_
         list[i].entry = own_made ? jobs[i].entry : 0;
         some |= own_made;
     }
+    free(jobs);
+    free(file);
     return some ? FXS_STORE_OK : rc;
 }
 

@@ -186,13 +186,10 @@ struct fxs_snapshot_ready {
     uint64_t entry; /* is set: the id, or 0 if the entry has been removed meanwhile */
 };
 
-enum { FXS_SNAPSHOTS_MAX = 32 };
-
-/* Puts up to FXS_SNAPSHOTS_MAX complete snapshot files in their places: renames them, makes the
- * directory durable, and commits all in one transaction.  Then the entries' records up to the
- * positions are no longer needed, and are removed bit by bit in the background, as are the files of
- * the snapshots before.  Frees what is left of each w.  FXS_STORE_NONE: none of the entries is
- * there any more. */
+/* Puts complete snapshot files in their places: renames them, makes the directory durable, and
+ * commits all in one transaction.  Then the entries' records up to the positions are no longer
+ * needed, and are removed bit by bit in the background, as are the files of the snapshots before.
+ * Frees what is left of each w.  FXS_STORE_NONE: none of the entries is there any more. */
 enum fxs_store_rc fxs_snapshots_commit(struct fxs_store *s, struct fxs_snapshot_ready *list, int n,
                                        char *why);
 /* The same of one.  *entry is the id. */

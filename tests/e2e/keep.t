@@ -134,3 +134,15 @@ is "it works the next time" "$(client 'read 0 faissx://to' 'read 1 faissx://from
 kill_engine
 is "and outlives the engine" "$(sums)" "50 0 "
 ok "the server stops" stop_server
+
+# --- many at once ---
+
+start_server --data-dir "$TMP/many"
+set -- 'shards 9'
+for i in $(seq 40); do set -- "$@" 'new 0 Flat' "publish 0 n$i" 'shard 9 0' 'free 0'; done
+is "a call changes forty published indexes" "$(client "$@" 'add 9 400' 'total 9' | tail -n 2)" "add 9 400: ok
+total 9: 400"
+kill_engine
+ntotals() { for i in $(seq 40); do client "open 0 n$i" 'total 0' | tail -n 1; done | sort | uniq -c | sed 's/^ *//'; }
+is "all of it is there after the engine was killed" "$(ntotals)" "40 total 0: 10"
+ok "the server stops" stop_server

@@ -268,22 +268,42 @@ static bool may_have_changed(const struct fxe_req *r, struct fxe_obj *o)
     return !parts || (!creates && fxe_obj_within(fxe_call_first(r), o));
 }
 
-/* Returns the kept indexes that the request may have changed, in the groups that it has locked for
- * writing, to be used. */
-static int kept_by(const struct fxe_req *r, struct fxe_kept *some[FX_OBJECTS_MAX])
+/* Calls `each` for the kept indexes that the request may have changed, in the groups that it has
+ * locked for writing; returns how many there are.  The caller holds engine.lock. */
+static int each_changed(const struct fxe_req *r, void (*each)(struct fxe_kept *, void *), void *ctx)
 {
     int n = 0;
-    fxe_lock();
     for (int i = 0; i < r->needs.n; i++) {
         const struct fxe_group *g = r->needs.need[i].group;
         if (!g || !r->needs.need[i].write || !g->nkept)
             continue;
-        for (struct fxe_obj *o = g->members; o && n < FX_OBJECTS_MAX; o = o->next_in_group)
-            if (o->kept && may_have_changed(r, o))
-                fxe_keep_use(some[n++] = o->kept);
+        for (struct fxe_obj *o = g->members; o; o = o->next_in_group)
+            if (o->kept && may_have_changed(r, o)) {
+                if (each)
+                    each(o->kept, ctx);
+                n++;
+            }
     }
-    fxe_unlock();
     return n;
+}
+
+static void add_used(struct fxe_kept *k, void *ctx)
+{
+    struct fxe_kept ***next = ctx;
+    fxe_keep_use(k);
+    *(*next)++ = k;
+}
+
+/* Returns *n of them, to be used, in memory that the caller frees; or NULL if memory is out. */
+static struct fxe_kept **kept_by(const struct fxe_req *r, int *n)
+{
+    fxe_lock();
+    *n = each_changed(r, NULL, NULL);
+    struct fxe_kept **some = calloc((size_t)*n + 1, sizeof(struct fxe_kept *)), **next = some;
+    if (some)
+        each_changed(r, add_used, &next);
+    fxe_unlock();
+    return some;
 }
 
 /* Memory may be out when an IDMap writes down the ids of vectors that are in the index in it. */
@@ -395,16 +415,24 @@ static void commit_some(struct fxe_req *r, struct fxe_kept **some, int n)
 
 static void commit_state(struct fxe_req *r)
 {
-    struct fxe_kept *some[FX_OBJECTS_MAX], *changed[FX_OBJECTS_MAX];
-    int n = kept_by(r, some), m = 0;
-    for (int i = 0; i < n; i++)
-        if (some[i]->obj->ptr) /* else it was not read, so not changed */
-            changed[m++] = some[i];
-    commit_some(r, changed, m);
+    int n, m = 0;
+    struct fxe_kept **some = kept_by(r, &n), **changed = calloc((size_t)n + 1, sizeof *changed);
+    if (some && changed) {
+        for (int i = 0; i < n; i++)
+            if (some[i]->obj->ptr) /* else it was not read, so not changed */
+                changed[m++] = some[i];
+        commit_some(r, changed, m);
+    } else if (!r->failed) {
+        fxe_fail(r, "limit", "%s: the change was made, but there is no memory to store it",
+                 fxe_req_name(r));
+        r->made = 1;
+    }
     fxe_lock();
-    for (int i = 0; i < n; i++)
+    for (int i = 0; some && i < n; i++)
         fxe_keep_leave(some[i]);
     fxe_unlock();
+    free(changed);
+    free(some);
 }
 
 void fxe_keep_commit(struct fxe_req *r)

@@ -68,46 +68,79 @@ static void committed(struct fxe_kept *k, const struct fxe_moment *m)
     k->trimmed_ms += ms;
 }
 
+/* What is committed, one for each snapshot. */
+struct commits {
+    struct fxs_snapshot_ready *ready;
+    msgpack_sbuffer *notes;
+};
+
+/* Returns 0, or -1 if memory is out; the caller frees it in both cases. */
+static int make_commits(struct commits *c, int n)
+{
+    c->ready = calloc((size_t)n, sizeof *c->ready);
+    c->notes = calloc((size_t)n, sizeof *c->notes);
+    return c->ready && c->notes ? 0 : -1;
+}
+
+static void free_commits(struct commits *c, int n)
+{
+    for (int i = 0; c->notes && i < n; i++)
+        msgpack_sbuffer_destroy(&c->notes[i]);
+    free(c->notes);
+    free(c->ready);
+}
+
+static int write_commits(struct commits *c, struct fxe_written *list, int n, const char *name,
+                         const struct fxs_snapshot_commit *reply, char *why)
+{
+    for (int i = 0; i < n; i++) {
+        struct fxe_written *s = &list[i];
+        struct fxs_snapshot_commit *commit = &c->ready[i].commit;
+        fxs_note_write(&s->m.note, &c->notes[i]);
+        c->ready[i].w = &s->w;
+        c->ready[i].sum = &s->sum;
+        *commit = *reply;
+        commit->entry = s->k->entry;
+        commit->cls = s->m.cls;
+        commit->position = s->m.applied;
+        commit->note = c->notes[i].data;
+        commit->note_size = c->notes[i].size;
+        commit->name = name;
+    }
+    return fxs_snapshots_commit(fxe_keep_store(), c->ready, n, why) == FXS_STORE_OK ? 0 : -1;
+}
+
 /* k->obj may be gone, if this is a snapshot in the background.  The caller holds k->committing of
  * each.  Only one of them has a name, if any. */
 static int commit_newest(struct fxe_written *list, int n, const char *name, struct fxe_req *r,
                          char *why)
 {
-    struct fxs_snapshot_ready ready[FXS_SNAPSHOTS_MAX];
+    struct commits c;
     struct fxs_snapshot_commit reply = {.answer = NULL};
-    msgpack_sbuffer notes[FXS_SNAPSHOTS_MAX];
     void *answer = NULL;
-    add_answer(&reply, r, &answer);
-    for (int i = 0; i < n; i++) {
-        struct fxe_written *s = &list[i];
-        msgpack_sbuffer_init(&notes[i]);
-        fxs_note_write(&s->m.note, &notes[i]);
-        ready[i] = (struct fxs_snapshot_ready){.w = &s->w, .sum = &s->sum, .commit = reply};
-        ready[i].commit.entry = s->k->entry;
-        ready[i].commit.cls = s->m.cls;
-        ready[i].commit.position = s->m.applied;
-        ready[i].commit.note = notes[i].data;
-        ready[i].commit.note_size = notes[i].size;
-        ready[i].commit.name = name;
+    int rc = make_commits(&c, n);
+    if (rc == 0) {
+        add_answer(&reply, r, &answer);
+        rc = write_commits(&c, list, n, name, &reply, why);
+    } else {
+        snprintf(why, FXS_STORE_WHY, "no memory for %d snapshots", n);
+        for (int i = 0; i < n; i++)
+            fxe_written_drop(&list[i]);
     }
-    enum fxs_store_rc rc = fxs_snapshots_commit(fxe_keep_store(), ready, n, why);
-    for (int i = 0; i < n; i++)
-        msgpack_sbuffer_destroy(&notes[i]);
-    free(answer);
-    if (rc != FXS_STORE_OK)
-        return -1;
     fxe_lock();
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && rc == 0; i++) {
         struct fxe_kept *k = list[i].k;
-        if (!ready[i].entry)
+        if (!c.ready[i].entry)
             continue;
-        k->entry = ready[i].entry;
+        k->entry = c.ready[i].entry;
         k->snapshot_bytes = list[i].sum.bytes;
         committed(k, &list[i].m);
         k->stored_ms = wall_ms();
     }
     fxe_unlock();
-    return 0;
+    free_commits(&c, n);
+    free(answer);
+    return rc;
 }
 
 /* A snapshot that was begun before another one, and is complete after it, is of no use: it lacks
@@ -173,13 +206,18 @@ int fxe_snapshot_now(struct fxe_kept *k, const char *name, struct fxe_req *r, ch
 
 int fxe_snapshots_now(struct fxe_kept **some, int n, struct fxe_req *r, char *why)
 {
-    struct fxe_written list[FXS_SNAPSHOTS_MAX];
+    struct fxe_written *list = calloc((size_t)n + 1, sizeof *list);
     int rc = 0, done = 0;
+    if (!list) {
+        snprintf(why, FXS_STORE_WHY, "no memory for %d snapshots", n);
+        return -1;
+    }
     while (done < n && (rc = fxe_written_file(&list[done], some[done], some[done]->obj, why)) == 0)
         done++;
     if (rc != 0) {
         while (done > 0)
             fxe_written_drop(&list[--done]);
+        free(list);
         return rc;
     }
     /* They are the newest, as nobody else has had the indexes since.  Others lock one at a time. */
@@ -188,6 +226,7 @@ int fxe_snapshots_now(struct fxe_kept **some, int n, struct fxe_req *r, char *wh
     rc = n ? commit_newest(list, n, NULL, r, why) : 0;
     for (int i = 0; i < n; i++)
         pthread_mutex_unlock(&some[i]->committing);
+    free(list);
     return rc;
 }
 
