@@ -383,14 +383,14 @@ RUN_TESTS = $(PROVE) --exec tests/run
 # Many tests wait for something most of the time.
 TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 # They begin first, so that no one of them is left at the end.
-LONG = $(patsubst %,build/tests/e2e/%.t,network ordinary errors attack-front attack-engine attack-limits life) \
+LONG = $(patsubst %,build/tests/e2e/%.t,network stalled ordinary errors attack-front attack-engine attack-limits life) \
 	$(patsubst %,build-address/tests/e2e/%.t,errors reconnect crash)
 
 # Tests that run again in a sanitizer build: those of our own code.  Not the attacks, which measure
 # memory, of which a sanitizer uses more; not the Python module, which is no C code; nor what is
 # about FAISS's code, which has no checks of a sanitizer, and about the kernel's network.
 in_build = $(patsubst build/%,$(1)/%,$(UNIT) $(filter-out build/tests/e2e/attack-% \
-	$(patsubst %,build/tests/e2e/%.t,python ordinary network),$(filter build/tests/e2e/%,$(SCRIPTS))))
+	$(patsubst %,build/tests/e2e/%.t,python ordinary network stalled),$(filter build/tests/e2e/%,$(SCRIPTS))))
 
 deps: ## install the packages that building needs (Debian)
 	@packaging/deps.sh build

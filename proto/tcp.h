@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a TCP connection counts as dead, for client and server alike.  The kernel sees to it, so
- * neither needs a thread or a timer.
+ * When a TCP connection counts as dead, for client and server alike.  Neither needs a thread for
+ * it.
+ *
+ * The kernel asks a peer that says nothing whether it lives.  For data that is not acknowledged a
+ * client relies on TCP_USER_TIMEOUT.  That also ends the connection of a peer that lives and does
+ * not read, such as a program that writes what it has fetched to a disk that hangs: so a server has
+ * its housekeeper look instead (server/engine/run/peers.c).
  */
 #ifndef FX_TCP_H
 #define FX_TCP_H
@@ -17,20 +22,27 @@ enum {
     FX_TCP_DEAD_S = 60 /* without an answer for so long, or an acknowledgement of data: it ends */
 };
 
-/* For a connection, or a listening socket, whose connections inherit this. */
-static inline void fx_tcp_watch_peer(int fd)
+static inline void fx_tcp_set(int fd, int option, int value)
 {
-    /* TCP_USER_TIMEOUT also takes the place of TCP_KEEPCNT, see tcp(7). */
-    static const struct {
-        int level, option, value;
-    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, FX_TCP_IDLE_S},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, FX_TCP_INTERVAL_S},
-                   {IPPROTO_TCP, TCP_USER_TIMEOUT, FX_TCP_DEAD_S * 1000}};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                   sizeof options[i].value);
+    setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
+}
+
+/* For a listening socket, whose connections inherit this. */
+static inline void fx_tcp_watch_clients(int fd)
+{
+    int on = 1;
+    fx_tcp_set(fd, TCP_NODELAY, 1);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    fx_tcp_set(fd, TCP_KEEPIDLE, FX_TCP_IDLE_S);
+    fx_tcp_set(fd, TCP_KEEPINTVL, FX_TCP_INTERVAL_S);
+    fx_tcp_set(fd, TCP_KEEPCNT, (FX_TCP_DEAD_S - FX_TCP_IDLE_S) / FX_TCP_INTERVAL_S);
+}
+
+/* For a client's connection. */
+static inline void fx_tcp_watch_server(int fd)
+{
+    fx_tcp_watch_clients(fd);
+    fx_tcp_set(fd, TCP_USER_TIMEOUT, FX_TCP_DEAD_S * 1000);
 }
 
 #endif

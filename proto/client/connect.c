@@ -162,7 +162,7 @@ static int connect_tcp(const struct destination *a, const char *rest, int64_t de
     freeaddrinfo(list);
     if (fd < 0)
         return cannot_connect_errno(a, e);
-    fx_tcp_watch_peer(fd);
+    fx_tcp_watch_server(fd);
     return fd;
 }
 

@@ -157,7 +157,7 @@ static int bind_to(const struct addrinfo *ai)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    fx_tcp_watch_peer(fd);
+    fx_tcp_watch_clients(fd);
     if (ai->ai_family == AF_INET6) /* [::] accepts IPv4, too */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)

@@ -6,6 +6,7 @@
  *     saving adds    another thread adds vectors
  *     saving frees   another thread frees the index
  *     saving stops   the file cannot be written any further
+ *     saving stalls  nothing is read for longer than a dead client has (FX_TCP_DEAD_S)
  *     saving dies    the program is killed
  *
  * Prints whether the bytes are those of a save before it.
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 
@@ -54,6 +56,8 @@ static void happen(struct file *f)
         pthread_create(&f->thread, NULL, free_index, NULL);
     else if (strcmp(how, "stops") == 0)
         f->full = true;
+    else if (strcmp(how, "stalls") == 0)
+        sleep(75);
     else if (strcmp(how, "dies") == 0)
         raise(SIGKILL);
 }

@@ -10,6 +10,7 @@
 
 #include "server/engine/objects/upload.h"
 #include "server/engine/run/kept.h"
+#include "server/engine/run/peers.h"
 #include "server/engine/run/secure.h"
 
 void fxe_msg_free(struct fxe_msg *m)
@@ -86,6 +87,7 @@ struct fxe_conn *fxe_conn_new(int fd, const struct fxs_handover *h)
     c->source.fd = fd;
     c->fd = -1;
     c->refs = 1;
+    c->tcp = strcmp(h->peer, "unix") != 0;
     c->near = h->near != 0;
     c->dialect = h->dialect != 0;
     c->key = (int)h->key;
@@ -113,6 +115,7 @@ void fxe_conn_unref(struct fxe_conn *c)
 {
     if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
+    fxe_peer_forget(c);
     fxe_ahead_give(c->advanced);
     fxe_msg_free(c->msg);
     if (c->fd >= 0)

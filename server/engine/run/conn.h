@@ -38,8 +38,9 @@ struct fxe_msg {
     int nframes; /* header first */
     int seen;    /* frames that have begun, including dropped ones */
     struct fx_buffer frames[FX_FRAMES_MAX];
-    struct fxe_place *place; /* of frame 1 in its upload (objects/upload.h), or NULL: it is its own */
-    size_t kept;             /* bytes counted by fxe_kept_add */
+    struct fxe_place
+        *place;       /* of frame 1 in its upload (objects/upload.h), or NULL: it is its own */
+    size_t kept;      /* bytes counted by fxe_kept_add */
     const char *kind; /* the kind of error if the request was refused while it was read, or NULL */
     char why[200];
 };
@@ -59,6 +60,7 @@ struct fxe_conn {
     bool armed;   /* epoll will report it once, and owns a reference; if false, an event is late */
     bool dead;    /* broken or closed: must not be used any more */
     bool gone;    /* the client has closed it; atomic */
+    bool tcp;     /* it is no Unix socket */
     bool near;    /* the client has connected over TCP from this host */
     bool dialect; /* it speaks the dialect of FAISSx's Python client (dialect/dialect.h) */
     int key;      /* number of the client's API key */
@@ -75,6 +77,9 @@ struct fxe_conn {
     struct fxe_conn *next_unread;
     bool unread;         /* in the list of fxe_watch_unread */
     unsigned busy_since; /* the tick when the request began; 0: not busy, or watched already */
+
+    bool owes; /* in the list of peers.c; atomic */
+    struct fxe_conn *prev_owing, *next_owing;
 
     /* reading */
     uint8_t *in; /* bytes received and not yet consumed: in[at..have); NULL while idle */

@@ -3,6 +3,7 @@
 
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/run/peers.h"
 #include "server/engine/run/ready.h"
 #include "server/engine/run/under_way.h"
 #include "server/engine/run/watch.h"
@@ -112,6 +113,7 @@ int fxe_exchange_reply(struct fxe_req *r, const struct fx_frame *frames, int n)
         if (c->dead)
             rc = fxe_conn_flush(c);
     }
+    fxe_peer_owes(c);
     pthread_mutex_unlock(&c->lock);
     if (rc < 0)
         lost(c);
@@ -155,6 +157,7 @@ static void on_conn(void *ctx, struct fxs_event *s, uint32_t events)
     case FXE_FLUSHING:
         sent = c->sending;
         rc = sent ? fxe_conn_flush(c) : -1;
+        fxe_peer_owes(c);
         if (rc == 0 && (took = fxe_watch_conn(c, EPOLLOUT)))
             sent = NULL;
         else if (rc == 0)

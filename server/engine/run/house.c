@@ -17,6 +17,7 @@
 #include "server/engine/objects/session.h"
 #include "server/engine/run/exchange.h"
 #include "server/engine/run/overdue.h"
+#include "server/engine/run/peers.h"
 #include "server/engine/run/pool.h"
 #include "server/engine/run/under_way.h"
 #include "server/engine/run/watch.h"
@@ -228,7 +229,10 @@ void fxe_house_run(int link)
         _exit(0);
     while (!house.stopping || !is_quiet()) {
         struct epoll_event events[EVENTS];
-        int64_t next = expire(), end = offer_end(link, fxe_now_ms());
+        int64_t next = expire(), end = offer_end(link, fxe_now_ms()),
+                peers = fxe_peers_check(fxe_now_ms());
+        if (peers < next)
+            next = peers;
         int n = epoll_wait(house.epoll, events, EVENTS,
                            timeout(next < end ? next : end, house.ticking || house.stopping));
         fxs_events_handle(NULL, events, n);
