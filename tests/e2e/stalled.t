@@ -15,6 +15,9 @@ make_hosts() {
         ip link add link0 netns $near type veth peer name link0 netns $far || return 1
     ip -n $near address add 10.79.0.1/24 dev link0 && ip -n $far address add 10.79.0.9/24 dev link0 || return 1
     for ns in $near $far; do ip -n $ns link set lo up && ip -n $ns link set link0 up || return 1; done
+    # Less than what the client has asked for fits into its kernel's buffer.
+    nsenter --net=/run/netns/$far sh -c 'echo "4096 131072 1048576" >/proc/sys/net/ipv4/tcp_rmem'
+    nsenter --net=/run/netns/$near sh -c 'echo "4096 131072 1048576" >/proc/sys/net/ipv4/tcp_wmem'
 }
 make_hosts >"$TMP/why" 2>&1 || skip_all "$(cat "$TMP/why")"
 
