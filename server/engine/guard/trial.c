@@ -17,6 +17,7 @@
 
 #include "server/engine/engine.h"
 #include "server/engine/guard/catch.h"
+#include "server/engine/run/wide.h"
 #include "server/log.h"
 
 enum {
@@ -62,8 +63,7 @@ static void child(void (*f)(void *), void *arg, int diary, const struct fxe_serv
         dup2(out, FXE_TRIAL_OUT);
     }
     close_from(served ? FXE_TRIAL_OUT + 1 : STDERR_FILENO + 1);
-    if (fxe_engine.omp_set_num_threads)
-        fxe_engine.omp_set_num_threads(1);
+    fxe_wide_set_width(1); /* the threads of OpenMP's pool exist in the parent only */
     fxe_engine.cores = 1;
     lower_limit();
     fxe_catch(f, arg, text, sizeof text); /* an exception is a valid result */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -113,6 +114,8 @@ static pid_t start_child(struct fxe_kept *k, struct fxs_snapshot *w, int out, st
     fxe_unlock();
     if (!absent && (pid = fork()) == 0)
         child(k->obj, w, out);
+    if (!absent && pid < 0)
+        snprintf(why, FXS_STORE_WHY, "cannot start a process: %s", strerror(errno));
     fxe_lock();
     thread.child = pid > 0 && !thread.ending ? pid : 0;
     if (pid > 0 && thread.ending)
@@ -127,8 +130,11 @@ static void snapshot_in_child(struct fxe_kept *k)
     struct fxe_written s = {.k = k};
     struct outcome end = {.failed = 1};
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        fxs_log(FXS_WARN, "engine", "event=no-snapshot entry=%llu why=\"no pipe: %s\"",
+                (unsigned long long)k->entry, strerror(errno));
         return;
+    }
     if (fxs_snapshot_begin(fxe_keep_store(), &s.w, end.why) == FXS_STORE_OK) {
         pid_t pid = start_child(k, &s.w, ends[1], &s.m, end.why);
         close(ends[1]);

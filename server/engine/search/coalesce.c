@@ -79,6 +79,8 @@ static int merged(struct fxe_req **b, int n)
     idx_t *ids = malloc((size_t)n * k * sizeof *ids);
     int rc = -1;
     if (x && dis && ids) {
+        memset(ids, 0xff, (size_t)n * k * sizeof *ids); /* FAISS need not write them */
+        memset(dis, 0, (size_t)n * k * sizeof *dis);
         for (int i = 0; i < n; i++)
             memcpy(x + (size_t)i * d, b[i]->v[X].p, d * sizeof *x);
         union fx_val v[RESULT + 1] = {[INDEX].p = index, [N].i = n,           [X].p = x,
@@ -104,6 +106,15 @@ static void alone(struct fxe_req *r)
         fxe_fail_faiss(r, (int)r->v[RESULT].i);
 }
 
+/* Where FAISS 1.7.3 searches for one neighbour and finds none (of a query that is not a number, or
+ * in an index that is empty again), it says so in another way than for several. */
+static void search_again(struct fxe_req **b, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (b[i]->v[K].i == 1 && *(const idx_t *)b[i]->v[LABELS].p < 0)
+            alone(b[i]);
+}
+
 void fxe_coalesce_run(struct fxe_req **batch, int n)
 {
     struct fxe_req *good[FXE_FLAT_MAX];
@@ -112,9 +123,13 @@ void fxe_coalesce_run(struct fxe_req **batch, int n)
         if (fxe_call_resolve(batch[i]) == 0 && fxe_call_arguments(batch[i]) == 0)
             good[ngood++] = batch[i];
     /* If the batch fails, run each search alone, so that each caller gets its own error. */
-    int done = ngood > 0 &&
-               (flat(good, ngood) == 0 ||
-                (fxe_engine.options.coalesce == FXS_COALESCE_FAST && merged(good, ngood) == 0));
+    int done = 0;
+    if (ngood > 0 && flat(good, ngood) == 0) {
+        done = 1;
+        search_again(good, ngood);
+    } else if (ngood > 0 && fxe_engine.options.coalesce == FXS_COALESCE_FAST) {
+        done = merged(good, ngood) == 0;
+    }
     for (int i = 0; i < ngood && !done; i++)
         alone(good[i]);
     fxe_stats_batch(done ? ngood : 0);
