@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/engine/guard/check_args.h"
+#include "server/engine/guard/facts.h"
 #include "server/engine/run/stats.h"
 #include "server/engine/search/far.h"
 #include "server/engine/search/flat.h"
@@ -115,24 +116,54 @@ static void search_again(struct fxe_req **b, int n)
             alone(b[i]);
 }
 
+/* FAISS computes distances in another way for this many queries, and its guards (guard/) know of
+ * indexes that do not survive that. */
+enum { SAFE_BATCH = 19 };
+
+static void merged_in_parts(struct fxe_req **b, int n)
+{
+    int most = fxe_is_flat(b[0]->obj[INDEX]) ? n : SAFE_BATCH, part;
+    for (int i = 0; i < n; i += part) {
+        part = n - i < most ? n - i : most;
+        /* If it fails, each is run alone, so that each caller gets its own error. */
+        if (merged(b + i, part) != 0)
+            for (int j = i; j < i + part; j++)
+                alone(b[j]);
+    }
+}
+
+/* What is faster gives other results, not only other bits, for queries that are not finite, or so
+ * large that distances are not.  Puts those at the end; returns how many others there are. */
+static int ordinary_first(struct fxe_req **b, int n)
+{
+    int m = 0;
+    for (int i = 0; i < n; i++)
+        if (!fxe_has_odd(b[i], false)) {
+            struct fxe_req *r = b[i];
+            b[i] = b[m];
+            b[m++] = r;
+        }
+    return m;
+}
+
 void fxe_coalesce_run(struct fxe_req **batch, int n)
 {
+    bool fast = fxe_engine.options.coalesce == FXS_COALESCE_FAST;
     struct fxe_req *good[FXE_FLAT_MAX];
     int ngood = 0;
     for (int i = 0; i < n; i++)
         if (fxe_call_resolve(batch[i]) == 0 && fxe_call_arguments(batch[i]) == 0)
             good[ngood++] = batch[i];
-    /* If the batch fails, run each search alone, so that each caller gets its own error. */
-    int done = 0;
-    if (ngood > 0 && flat(good, ngood) == 0) {
-        done = 1;
-        search_again(good, ngood);
-    } else if (ngood > 0 && fxe_engine.options.coalesce == FXS_COALESCE_FAST) {
-        done = merged(good, ngood) == 0;
-    }
-    for (int i = 0; i < ngood && !done; i++)
+    int together = ngood && fast ? ordinary_first(good, ngood) : ngood;
+    if (together && flat(good, together) == 0)
+        search_again(good, together);
+    else if (together && fast)
+        merged_in_parts(good, together);
+    else
+        together = 0;
+    for (int i = together; i < ngood; i++)
         alone(good[i]);
-    fxe_stats_batch(done ? ngood : 0);
+    fxe_stats_batch(together);
     for (int i = 0; i < n; i++)
         fxe_req_finish(batch[i]);
 }
