@@ -69,6 +69,12 @@ const struct cli_command cli_stats = {
     "  batches, batched_searches    searches done together: how often, and how many\n"
     "  helped_queries               of calls of several, those that an idle worker searched for\n"
     "  objects, sessions, pending   at present; pending: requests being worked on or waiting\n"
+    "  shared, shared_handles       indexes that programs have read from the same file\n"
+    "  known, copies                of these, read without being sent; copied to be changed\n"
+    "  records, commits             with --data-dir: changes recorded, and transactions\n"
+    "  log_bytes, snapshot_bytes    on disk: changes that no snapshot has yet; snapshots\n"
+    "  set_aside                    changes that are left out, see `faissx-server verify`\n"
+    "  disk_full                    1: the last write to the disk found no space\n"
     "  operation FUNCTION           how often each function was called\n\n"
     "An engine that is not running is started.\n",
     stats};

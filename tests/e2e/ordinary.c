@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ordinary arguments with which some releases of FAISS crash or never return. */
+#include <unistd.h>
+
 #include "cases.h"
 
 enum { D = 16, NT = 400, NB = 200, K = 5 };
@@ -283,6 +285,31 @@ static void merges(void)
     free(many);
 }
 
+/* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
+static void decoders(void)
+{
+    static const char *const kinds[] = {"IVF8,PQ8x4fs", "IVF8,PQ8x4fsr", "PCA8,IVF8,PQ4x4fs"};
+    char name[] = "/tmp/faissx-ordinary-XXXXXX";
+    close(mkstemp(name));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        FaissIndex *index = of(kinds[i], METRIC_L2), *part = NULL;
+        float one[D], some[5 * D];
+        CODE(WORKS, F(Index_train)(index, NT, x));
+        CODE(WORKS, F(Index_add)(index, NB, x));
+        CODE(WORKS, F(write_index_fname)(index, name));
+        F(Index_free)(index);
+        CODE(WORKS, F(read_index_fname)(name, 0, &index));
+        if (strncmp(kinds[i], "PCA", 3) == 0)
+            part = F(IndexPreTransform_index)(F(IndexPreTransform_cast)(index));
+        CODE(WORKS, F(IndexIVF_make_direct_map)(F(IndexIVF_cast)(part ? part : index), 1));
+        CODE(ENDS, F(Index_reconstruct)(index, 3, one));
+        CODE(ENDS, F(Index_reconstruct_n)(index, 0, 5, some));
+        CODE(WORKS, F(Index_search)(index, 1, x, K, distances, labels));
+        F(Index_free)(index);
+    }
+    unlink(name);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -297,7 +324,8 @@ int main(int argc, char **argv)
                   {"far", far},
                   {"empty", empty},
                   {"copies", copies},
-                  {"merges", merges}};
+                  {"merges", merges},
+                  {"decoders", decoders}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -310,6 +310,14 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
     return (param(r, "k") >= 0 && scalar(r, "k") < 0) || (act == FXE_ACT_train && rows(r) == 0);
 }
 
+/* Before an IVF FastScan index of FAISS 1.10 and later decodes, a pointer has to be set that files
+ * do not have, and copies of an index from a file lack, too.  So each object is tried once. */
+static bool may_lack_decoder(const struct fxe_obj *o, enum fxe_act act, const char *shape)
+{
+    return (act == FXE_ACT_reconstruct || act == FXE_ACT_decode) &&
+           fxe_shape_matches(shape, "IwPf") && !__atomic_load_n(&o->decodes, __ATOMIC_RELAXED);
+}
+
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
 {
     const char *version = fxe_engine.lib.version;
@@ -333,7 +341,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     c->unusual = c->r->fn && is_unusual(c->r, act);
-    if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual)
+    bool undecoded = may_lack_decoder(o, act, s->text);
+    if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual && !undecoded)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
     if (row && given & FXE_ODD) /* what ends with a crash may as well not end */
@@ -341,7 +350,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
         return refuse_by_row(c->r, c->name, row, given, s->text);
-    c->each = row || c->tight || c->odd || c->unusual || state_of(c) == FXE_ASK;
+    c->each = row || c->tight || c->odd || c->unusual || undecoded || state_of(c) == FXE_ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
     if (!c->each && *c->n == -2 && act == FXE_ACT_clone)
         return 0; /* it is large; a smaller one may be tried later */
@@ -354,6 +363,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         c->f = call_in_little_memory;
     if (judge_by_trial(c, row) != 0)
         return -1;
+    if (undecoded)
+        __atomic_store_n(&o->decodes, 1, __ATOMIC_RELAXED);
     /* Its centroids may not be numbers from now on, for which the table has no rows. */
     if (act == FXE_ACT_train && given & FXE_ODD)
         o->odd = 1;
