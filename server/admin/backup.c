@@ -460,10 +460,10 @@ static int run(struct fxa *a, char **operands)
 {
     struct backup b = {.a = a, .target = operands[1]};
     char path[PATH_MAX];
+    struct stat st;
     int64_t now = fxa_now();
-    snprintf(path, sizeof path, "%s/tenants", operands[0]);
-    if (access(path, F_OK) != 0)
-        return fxa_fail(a, "%s is not a data directory: it has no folder tenants", operands[0]);
+    if (fxa_stat_tenants(a, operands[0], &st) != FXA_OK)
+        return FXA_WRONG;
     more_files();
     int lock = fxa_target_lock(a, b.target, true);
     if (lock < 0)

@@ -43,8 +43,27 @@ for command in verify repair; do
     said=$(admin $command "$TMP/none")
     is "$command of no directory: exit status" $? 1
     is "$command of no directory: message" "$said" \
-        "faissx-server $command: $TMP/none is not a data directory: it has no folder tenants"
+        "faissx-server $command: cannot read $TMP/none: No such file or directory"
 done
+echo hello >"$TMP/file"
+mkdir "$TMP/bare" "$TMP/closed"
+chmod 0 "$TMP/closed"
+# Root can read everything.
+as_other() {
+    if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@" 2>&1; else "$@" 2>&1; fi
+}
+chmod 711 "$TMP"
+for command in verify repair backup; do
+    target=
+    [ $command != backup ] || target=$TMP/no-target
+    like "$command of a file: message" "$(admin $command "$TMP/file" $target)" \
+        "^faissx-server $command: cannot read $TMP/file: Not a directory\$"
+    like "$command of another directory: message" "$(admin $command "$TMP/bare" $target)" \
+        "^faissx-server $command: $TMP/bare is not a data directory: it has no folder tenants\$"
+    like "$command of a directory that cannot be read: message" \
+        "$(as_other "$BUILD/faissx-server" $command "$TMP/closed" $target)" "^faissx-server $command: cannot read $TMP/closed: Permission denied\$"
+done
+chmod 700 "$TMP/closed"
 
 # --- while a server runs ---
 
