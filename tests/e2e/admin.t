@@ -141,6 +141,13 @@ is "and writes nothing" "$(ls "$TMP"/y* 2>/dev/null)" ""
 
 # --- damage: each in a copy of the directory ---
 
+mkdir -p "$TMP/no-rights/tenants/default"
+chmod -R a+rX "$TMP/no-rights"
+chmod 0 "$TMP/no-rights/tenants/default"
+like "a store that cannot be read" "$(as_other "$BUILD/faissx-server" export "$TMP/no-rights" flat "$TMP/y")" \
+    "cannot open the directory $TMP/no-rights/tenants/default: Permission denied\$"
+chmod 700 "$TMP/no-rights/tenants/default"
+
 store=tenants/default
 # begin WHAT: a fresh copy in $TMP/d.
 begin() {
