@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* faissx: runs programs with their indexes on a server, and reports on a server. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -18,8 +20,18 @@ static void usage(FILE *f)
     fputs("\nfaissx COMMAND --help describes a command and its options.\n", f);
 }
 
+/* At exit, also after a command's --help.  A full disk is often noticed only now. */
+static void check_stdout(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("faissx: cannot write to stdout\n", stderr);
+        _exit(CLI_FAILED);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    atexit(check_stdout);
     const char *name = argc > 1 ? argv[1] : NULL;
     if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
         usage(stdout);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "proto/bar.h"
+#include "proto/target.h"
 #include "session.h"
 
 static int refused(const char *what, const char *name, const struct cli_session *c)
@@ -144,9 +145,15 @@ static int save(struct cli_session *c, const char *name, const char *file)
 
 static int run_export(const struct cli_server *s, char **operands)
 {
+    char why[PATH_MAX + 100], *file = fx_target(operands[1], why, sizeof why);
+    if (!file) {
+        fprintf(stderr, "faissx export: %s\n", why);
+        return CLI_FAILED;
+    }
     struct cli_session *c = cli_session_open(s);
-    int status = c ? save(c, operands[0], operands[1]) : CLI_FAILED;
+    int status = c ? save(c, operands[0], file) : CLI_FAILED;
     cli_session_close(c);
+    free(file);
     return status;
 }
 
@@ -157,7 +164,7 @@ const struct cli_command cli_export = {
     2,
     "write a published index to a FAISS file",
     "Writes the published index NAME to FILE, as faiss_write_index would.  FILE gets its name\n"
-    "when it is complete and on disk.\n\n"
+    "when it is complete and on disk.  If it exists, it must be a regular file.\n\n"
     "  faissx export pictures pictures.faiss\n",
     run_export};
 

@@ -27,6 +27,15 @@ static void help(void)
     puts("\nfaissx-server COMMAND --help describes a command and its options.");
 }
 
+/* Returns the exit status after text that was printed: a full disk is an error. */
+static int printed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fputs("faissx-server: cannot write to stdout\n", stderr);
+    return 1;
+}
+
 static int run_front(int argc, char **argv)
 {
     struct fxs_options options;
@@ -35,7 +44,7 @@ static int run_front(int argc, char **argv)
         return 1;
     if (options.help) {
         fxs_options_help(stdout);
-        return 0;
+        return printed();
     }
     if (fx_library_find(options.library, library, sizeof library, why, sizeof why) != 0) {
         fprintf(stderr, "faissx-server: found no libfaiss_c to serve\n%s\n", why);
@@ -89,11 +98,11 @@ int main(int argc, char **argv)
         return run_engine(argc - 1, argv + 1);
     if (strcmp(command, "--version") == 0) {
         puts("faissx-server " FAISSX_VERSION);
-        return 0;
+        return printed();
     }
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
         help();
-        return 0;
+        return printed();
     }
     int status = argc > 1 ? fxa_main(argc - 1, argv + 1) : -1;
     if (status >= 0)

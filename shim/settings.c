@@ -86,6 +86,15 @@ static int64_t read_setting(const struct setting *s)
     return s->preset;
 }
 
+/* With current.lock.  legacy.c uses the setting: a wrong one would leave the structures too large
+ * for the program. */
+static void check_abi(void)
+{
+    const char *abi = secure_getenv("FAISSX_ABI");
+    if (abi && *abi && strcmp(abi, "legacy") != 0 && !current.why[0])
+        snprintf(current.why, sizeof current.why, "FAISSX_ABI is '%.60s', but must be legacy", abi);
+}
+
 /* With current.lock. */
 static int read_curve(void)
 {
@@ -108,6 +117,7 @@ void fx_settings_read(void)
     __atomic_store_n(&current.verbose, (int)read_setting(&settings[VERBOSE]), __ATOMIC_RELAXED);
     fx_conn_spin_ns = read_setting(&settings[SPIN]) * 1000;
     fx_join_configure((size_t)read_setting(&settings[JOIN]));
+    check_abi();
     if (!current.why[0])
         fx_named_check_map(current.why, sizeof current.why);
     current.curve = read_curve();

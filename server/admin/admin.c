@@ -144,6 +144,15 @@ static int parse(struct fxa *a, int argc, char **argv)
     return FXA_OK;
 }
 
+/* Returns `status`, or FXA_WRONG if what was printed cannot be written. */
+static int written(const struct fxa *a, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "faissx-server %s: cannot write to stdout\n", a->command->name);
+    return FXA_WRONG;
+}
+
 int fxa_main(int argc, char **argv)
 {
     for (size_t i = 0; i < COUNT; i++) {
@@ -151,8 +160,10 @@ int fxa_main(int argc, char **argv)
         if (strcmp(argv[0], commands[i]->name) != 0)
             continue;
         int status = parse(&a, argc, argv);
+        if (status < 0)
+            return written(&a, FXA_OK);
         if (status != FXA_OK)
-            return status < 0 ? FXA_OK : status;
+            return status;
         if (a.json)
             a.out = json_object();
         fxs_store_moved = fx_bar_add;
@@ -166,11 +177,7 @@ int fxa_main(int argc, char **argv)
             putchar('\n');
             json_decref(a.out);
         }
-        if (fflush(stdout) != 0 || ferror(stdout)) {
-            fprintf(stderr, "faissx-server %s: cannot write to stdout\n", a.command->name);
-            return FXA_WRONG;
-        }
-        return status;
+        return written(&a, status);
     }
     return -1;
 }

@@ -63,6 +63,9 @@ void fxa_say(const struct fxa *a, const char *format, ...) __attribute__((format
 /* A folder of the data directory in which a repaired store waits for its place. */
 #define FXA_REPAIRING "repairing"
 
+/* Gets the status of the folder of the tenants.  Returns FXA_OK, or fails: the text says whether
+ * it is missing or cannot be read. */
+int fxa_stat_tenants(struct fxa *a, const char *data_dir, struct stat *st);
 /* Calls f for each tenant of the data directory, or only for a->tenant; `dir` is its store's.
  * Returns FXA_OK, or the worst status that f returned.  Fails if there is no such tenant, or if a
  * repair was interrupted: one may be missing. */

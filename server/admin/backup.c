@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -456,14 +457,31 @@ static int finish(struct backup *b, int64_t now)
     return FXA_OK;
 }
 
+/* Is `target`, or the folder in which it will be made, `dir` or in it? */
+static bool is_inside(const char *target, const char *dir)
+{
+    char *above = strdup(target), *d = realpath(dir, NULL), *t = realpath(target, NULL);
+    if (!t && above)
+        t = realpath(dirname(above), NULL);
+    size_t n = d ? strlen(d) : 0;
+    bool inside = d && t && strncmp(t, d, n) == 0 && (t[n] == '/' || t[n] == '\0');
+    free(above);
+    free(d);
+    free(t);
+    return inside;
+}
+
 static int run(struct fxa *a, char **operands)
 {
     struct backup b = {.a = a, .target = operands[1]};
     char path[PATH_MAX];
+    struct stat st;
     int64_t now = fxa_now();
-    snprintf(path, sizeof path, "%s/tenants", operands[0]);
-    if (access(path, F_OK) != 0)
-        return fxa_fail(a, "%s is not a data directory: it has no folder tenants", operands[0]);
+    if (fxa_stat_tenants(a, operands[0], &st) != FXA_OK)
+        return FXA_WRONG;
+    if (is_inside(b.target, operands[0]))
+        return fxa_fail(a, "%s is inside %s: a backup must be somewhere else", b.target,
+                        operands[0]);
     more_files();
     int lock = fxa_target_lock(a, b.target, true);
     if (lock < 0)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/bar.h"
+#include "proto/target.h"
 #include "server/admin/admin.h"
 
 struct wanted {
@@ -104,14 +105,20 @@ static int export_from(struct fxa *a, const char *tenant, const char *dir, void 
 
 static int run(struct fxa *a, char **operands)
 {
+    char who[FXS_WHO], why[PATH_MAX + 100];
     struct wanted w = {.name = operands[1], .file = operands[2]};
-    char who[FXS_WHO];
     if (fxs_store_in_use(operands[0], who))
         return fxa_fail(a, "%s is in use by %s: use 'faissx export %s %s'", operands[0], who,
                         w.name, w.file);
     if (!a->tenant)
         a->tenant = "default";
-    return fxa_each_tenant(a, operands[0], export_from, &w);
+    char *file = fx_target(operands[2], why, sizeof why);
+    if (!file)
+        return fxa_fail(a, "%s", why);
+    w.file = file;
+    int status = fxa_each_tenant(a, operands[0], export_from, &w);
+    free(file);
+    return status;
 }
 
 const struct fxa_command fxa_export = {
@@ -123,6 +130,7 @@ const struct fxa_command fxa_export = {
     "Writes index NAME of a data directory that no server uses to FILE, which FAISS can read.\n"
     "The tenant is \"default\", which a server without keys has, unless --tenant is given.  If\n"
     "changes are not in a snapshot yet, only a server can make them: the command says so and\n"
-    "writes nothing.  While a server runs, use `faissx export`.\n\n"
+    "writes nothing.  If FILE exists, it must be a regular file.  While a server runs, use\n"
+    "`faissx export`.\n\n"
     "  faissx-server export /var/lib/faissx pictures pictures.faiss\n",
     run};

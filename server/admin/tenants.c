@@ -57,6 +57,18 @@ static int list(struct fxa *a, const char *path, char ***names, size_t *n)
     return 0;
 }
 
+int fxa_stat_tenants(struct fxa *a, const char *data_dir, struct stat *st)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/tenants", data_dir);
+    if (stat(path, st) == 0)
+        return FXA_OK;
+    /* Only if the directory itself is there is it certain that the folder is what is missing. */
+    if (errno == ENOENT && stat(data_dir, st) == 0)
+        return fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+    return fxa_fail(a, "cannot read %s: %s", data_dir, strerror(errno));
+}
+
 int fxa_each_tenant(struct fxa *a, const char *data_dir,
                     int (*f)(struct fxa *a, const char *tenant, const char *dir, void *ctx),
                     void *ctx)
@@ -70,9 +82,9 @@ int fxa_each_tenant(struct fxa *a, const char *data_dir,
     struct stat st;
     if (a->tenant && fxs_tenant_dir(a->tenant, only) != 0)
         return fxa_fail(a, "'%s' cannot be the name of a tenant", a->tenant);
+    if (fxa_stat_tenants(a, data_dir, &st) != FXA_OK)
+        return FXA_WRONG;
     snprintf(path, sizeof path, "%s/tenants", data_dir);
-    if (stat(path, &st) != 0)
-        return fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
     snprintf(dir, sizeof dir, "%s/" FXA_REPAIRING, data_dir);
     if (access(dir, F_OK) == 0)
         return fxa_fail(a, "%s: its repair was interrupted: run faissx-server repair again",
@@ -100,11 +112,8 @@ int fxa_lock(struct fxa *a, const char *data_dir)
 {
     char path[PATH_MAX], who[FXS_WHO] = "", host[64] = "";
     struct stat st;
-    snprintf(path, sizeof path, "%s/tenants", data_dir);
-    if (stat(path, &st) != 0) {
-        fxa_fail(a, "%s is not a data directory: it has no folder tenants", data_dir);
+    if (fxa_stat_tenants(a, data_dir, &st) != FXA_OK)
         return -1;
-    }
     snprintf(path, sizeof path, "%s/lock", data_dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {

@@ -23,7 +23,8 @@ enum fxs_store_rc fxs_view_dir(struct fxs_store **out, const char *dir, char *wh
     s->lock = s->mark_fd = s->wal_fd = s->segments.fd = -1;
     fxs_init_locks(s);
     s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    s->path = realpath(dir, NULL);
+    if (s->dir >= 0) /* else it would change errno, which says why */
+        s->path = realpath(dir, NULL);
     if (s->dir < 0 || !s->path) {
         enum fxs_store_rc rc = fxs_why(errno == ENOENT ? FXS_STORE_NONE : FXS_STORE_FAILED, why,
                                        "cannot open the directory %s: %s", dir, strerror(errno));

@@ -43,8 +43,27 @@ for command in verify repair; do
     said=$(admin $command "$TMP/none")
     is "$command of no directory: exit status" $? 1
     is "$command of no directory: message" "$said" \
-        "faissx-server $command: $TMP/none is not a data directory: it has no folder tenants"
+        "faissx-server $command: cannot read $TMP/none: No such file or directory"
 done
+echo hello >"$TMP/file"
+mkdir "$TMP/bare" "$TMP/closed"
+chmod 0 "$TMP/closed"
+# Root can read everything.
+as_other() {
+    if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@" 2>&1; else "$@" 2>&1; fi
+}
+chmod 711 "$TMP"
+for command in verify repair backup; do
+    target=
+    [ $command != backup ] || target=$TMP/no-target
+    like "$command of a file: message" "$(admin $command "$TMP/file" $target)" \
+        "^faissx-server $command: cannot read $TMP/file: Not a directory\$"
+    like "$command of another directory: message" "$(admin $command "$TMP/bare" $target)" \
+        "^faissx-server $command: $TMP/bare is not a data directory: it has no folder tenants\$"
+    like "$command of a directory that cannot be read: message" \
+        "$(as_other "$BUILD/faissx-server" $command "$TMP/closed" $target)" "^faissx-server $command: cannot read $TMP/closed: Permission denied\$"
+done
+chmod 700 "$TMP/closed"
 
 # --- while a server runs ---
 
@@ -121,6 +140,13 @@ like "it says how many" "$said" "the last 1 changes of 'flat' are not in its sna
 is "and writes nothing" "$(ls "$TMP"/y* 2>/dev/null)" ""
 
 # --- damage: each in a copy of the directory ---
+
+mkdir -p "$TMP/no-rights/tenants/default"
+chmod -R a+rX "$TMP/no-rights"
+chmod 0 "$TMP/no-rights/tenants/default"
+like "a store that cannot be read" "$(as_other "$BUILD/faissx-server" export "$TMP/no-rights" flat "$TMP/y")" \
+    "cannot open the directory $TMP/no-rights/tenants/default: Permission denied\$"
+chmod 700 "$TMP/no-rights/tenants/default"
 
 store=tenants/default
 # begin WHAT: a fresh copy in $TMP/d.

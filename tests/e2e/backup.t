@@ -29,6 +29,13 @@ export FAISSX_SERVER
 is "a backup of what is no data directory" "$(admin backup "$TMP" "$target"; echo $?)" \
     "faissx-server backup: $TMP is not a data directory: it has no folder tenants
 1"
+for inside in "$data/sub" "$data/tenants/sub/"; do
+    is "a backup into the data directory itself" "$(admin backup "$data" "$inside"; echo $?)" \
+        "faissx-server backup: $inside is inside $data: a backup must be somewhere else
+1"
+    ok "it makes no folder there" test ! -e "$inside"
+    rm -rf "$inside"
+done
 is "a backup into a folder with other files" "$(admin backup "$data" "$TMP"; echo $?)" \
     "faissx-server backup: $TMP is neither empty nor a folder with backups
 1"

@@ -78,4 +78,22 @@ like "the server comes from the environment" "$(FAISSX_SERVER=$SERVER cli stats)
 is "a name that is not published" "$(cli rm --server "$SERVER" none; echo $?)" \
     "faissx: unpublish: no index is published as 'none'
 1"
+
+# --- a full disk ---
+
+full() { "$@" 2>&1 >/dev/full; echo $?; }
+FAISSX_SERVER=$SERVER
+export FAISSX_SERVER
+for command in "list --json" stats health "keygen --curve $TMP/key" --help --version "list --help"; do
+    # shellcheck disable=SC2086 # a list of words
+    is "faissx $command: stdout cannot be written" "$(full "$BUILD/bin/faissx" $command)" \
+        "faissx: cannot write to stdout
+1"
+done
+for command in --help --version "run --help" "verify --help"; do
+    # shellcheck disable=SC2086 # a list of words
+    like "faissx-server $command: stdout cannot be written" \
+        "$(full "$BUILD/faissx-server" $command | tr '\n' ' ')" \
+        '^faissx-server( verify)?: cannot write to stdout 1 $'
+done
 ok "the server stops" stop_server

@@ -31,6 +31,8 @@ FAISSX_TIMEOUT 1. a number of seconds from 0.001 to 1000000000
 FAISSX_CONNECT_TIMEOUT abc a number of seconds from 0.001 to 1000000000
 FAISSX_CONNECT_TIMEOUT 0 a number of seconds from 0.001 to 1000000000
 FAISSX_CONNECT_TIMEOUT -1 a number of seconds from 0.001 to 1000000000
+FAISSX_ABI Legacy legacy
+FAISSX_ABI 1 legacy
 FAISSX_RETRIES abc a number from 0 to 1000000
 FAISSX_RETRIES -1 a number from 0 to 1000000
 FAISSX_RETRIES 1.5 a number from 0 to 1000000
