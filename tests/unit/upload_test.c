@@ -17,8 +17,8 @@
 #include "proto/content.h"
 #include "server/engine/guard/room.h"
 #include "server/engine/objects/again.h"
-#include "server/engine/objects/upload.h"
 #include "server/engine/objects/session.h"
+#include "server/engine/objects/upload.h"
 #include "server/engine/run/request.h"
 #include "server/engine/run/wide.h"
 
