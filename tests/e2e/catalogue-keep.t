@@ -136,3 +136,12 @@ for i in 1 2 3; do is "sent again, $i" "$(raw "$last$last_frames}")" "$reply"; d
 like "it is carried out once" "$(ask info a)" '"ntotal":3,'
 stop_server
 ok "the store is whole" "$BUILD/faissx-server" verify "$data"
+
+# An add that is refused after its vectors have trained the index.
+start_server --data-dir "$TMP/first"
+raw '{"operation":"index_create","name":"first","d":4,"description":"IDMap2,IVF4,Flat"}' >"$TMP/out"
+like "vectors with one id twice are refused, after they have trained the index" \
+    "$(raw '{"operation":"index_replace","name":"first","n":200,"train":true,"x":0,"ids":1,"_frames":["zero 3200","zero 1600"]}')" 'more than once'
+like "it is not trained" "$(raw '{"operation":"index_info","name":"first"}')" '"trained":0'
+like "and takes no vectors" "$(raw '{"operation":"index_add","name":"first","n":1,"x":0,"ids":1,"_frames":["zero 16","zero 8"]}')" '"status":"error"'
+ok "the server stops" stop_server

@@ -285,6 +285,29 @@ static void merges(void)
     free(many);
 }
 
+/* Far more lists than there are.  FAISS's FastScan classes make room for all of them. */
+static void probes(void)
+{
+    static const char *const kinds[] = {"IVF4,PQ8x4fs", "PCA8,IVF4,PQ4x4fs", "IVF4,Flat"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        FaissIndex *index = of(kinds[i], METRIC_L2), *part = index;
+        FaissSearchParametersIVF *params = NULL;
+        CODE(WORKS, F(Index_train)(index, NT, x));
+        CODE(WORKS, F(Index_add)(index, NB, x));
+        CODE(ENDS, F(SearchParametersIVF_new_with)(&params, NULL, 2147483647, 0));
+        if (params) {
+            CODE(ENDS, F(Index_search_with_params)(index, 2, x, K, (FaissSearchParameters *)params,
+                                                   distances, labels));
+            F(SearchParametersIVF_free)(params);
+        }
+        if (strncmp(kinds[i], "PCA", 3) == 0)
+            part = F(IndexPreTransform_index)(F(IndexPreTransform_cast)(index));
+        F(IndexIVF_set_nprobe)(F(IndexIVF_cast)(part), 2000000000);
+        CODE(ENDS, F(Index_search)(index, 2, x, K, distances, labels));
+        F(Index_free)(index);
+    }
+}
+
 /* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
 static void decoders(void)
 {
@@ -325,7 +348,8 @@ int main(int argc, char **argv)
                   {"empty", empty},
                   {"copies", copies},
                   {"merges", merges},
-                  {"decoders", decoders}};
+                  {"decoders", decoders},
+                  {"probes", probes}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/call/values.h"
+#include "server/engine/guard/facts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,18 @@ static int read_selector(struct fxe_req *r, const msgpack_object *o, FaissIDSele
             return fxe_require(r, FX_OP_##Class##_set_##name); \
     } while (0)
 
+/* More than all lists are all lists, but FAISS's FastScan classes make room for as many as they are
+ * asked for. */
+static size_t of_all_lists(const struct fxe_req *r, size_t nprobe)
+{
+    bool transformed;
+    const struct fxe_obj *o = r->obj[0];
+    const FaissIndexIVF *ivf =
+        o && o->ptr && fx_root(o->cls) == FX_CLASS_Index ? fxe_ivf_of(o, &transformed) : NULL;
+    size_t nlist = ivf ? fxe_api()->IndexIVF_nlist(ivf) : nprobe;
+    return nprobe < nlist ? nprobe : nlist;
+}
+
 static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel, void **out)
 {
     FaissSearchParametersIVF *sp = NULL;
@@ -211,9 +224,9 @@ static int ivf(struct fxe_req *r, const msgpack_object *e, FaissIDSelector *sel,
     if (fxe_require(r, rabitq ? FX_OP_SearchParametersRaBitQ_new_with
                               : FX_OP_SearchParametersIVF_new_with))
         return -1;
-    int rc =
-        (rabitq ? fxe_api()->SearchParametersRaBitQ_new_with
-                : fxe_api()->SearchParametersIVF_new_with)(&sp, sel, (size_t)f[0], (size_t)f[1]);
+    int rc = (rabitq ? fxe_api()->SearchParametersRaBitQ_new_with
+                     : fxe_api()->SearchParametersIVF_new_with)(
+        &sp, sel, of_all_lists(r, (size_t)f[0]), (size_t)f[1]);
     if (rc != 0) {
         fxe_fail_faiss(r, rc);
         return -1;

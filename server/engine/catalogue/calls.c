@@ -73,6 +73,7 @@ int fxe_train_first(struct fxe_req *r)
     a[2] = fxe_part_array(&p, b->data, b->size);
     int rc = fxe_part_call(&p);
     fxe_part_end(&p);
+    r->trained = true;
     return rc;
 }
 

@@ -42,6 +42,14 @@ static int64_t get_nprobe(const struct ivf *ivf)
                                  : fxe_api()->IndexIVF_nprobe(ivf->index));
 }
 
+static int64_t get_nlist(const struct ivf *ivf)
+{
+    if (!ivf->binary)
+        return (int64_t)fxe_api()->IndexIVF_nlist(ivf->index);
+    return fxe_api()->IndexBinaryIVF_nlist ? (int64_t)fxe_api()->IndexBinaryIVF_nlist(ivf->binary)
+                                           : INT64_MAX;
+}
+
 static void set_nprobe(const struct ivf *ivf, int64_t n)
 {
     if (ivf->binary)
@@ -78,8 +86,10 @@ int fxe_nprobe_begin(struct fxe_req *r)
     struct ivf ivf;
     if (!find_ivf(r->obj[0], &ivf))
         return not_ivf(r);
+    /* More than all lists are all lists, but some classes of FAISS do not check that. */
+    int64_t nlist = get_nlist(&ivf);
     r->own_nprobe = get_nprobe(&ivf);
-    set_nprobe(&ivf, r->nprobe);
+    set_nprobe(&ivf, r->nprobe < nlist ? r->nprobe : nlist);
     return 0;
 }
 
@@ -211,8 +221,11 @@ static int complete_params(struct fxe_req *r)
         return 0;
     msgpack_object *v = value->via.array.ptr;
     if (find_ivf(r->obj[0], &ivf) && !ivf.behind) {
+        int64_t nlist = get_nlist(&ivf);
         if (v[2].via.u64 == 0)
             v[2] = fxe_int(get_nprobe(&ivf));
+        else if (v[2].via.u64 > (uint64_t)nlist)
+            v[2] = fxe_int(nlist);
     } else if (v[2].via.u64 || v[3].via.u64) {
         return not_ivf(r);
     } else {

@@ -309,8 +309,8 @@ static struct fxe_kept **kept_by(const struct fxe_req *r, int *n)
 /* Memory may be out when an IDMap writes down the ids of vectors that are in the index in it. */
 static bool is_halfway(const struct fxe_kept *k, const struct fxe_req *r)
 {
-    return k->obj->ptr &&
-           (r->halfway || fxe_ntotal_of(k->obj) != k->note.ntotal || fxe_is_uneven(k->obj));
+    return k->obj->ptr && (r->halfway || r->trained || fxe_ntotal_of(k->obj) != k->note.ntotal ||
+                           fxe_is_uneven(k->obj));
 }
 
 static bool is_known_gone(const struct fxe_kept *k)

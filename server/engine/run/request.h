@@ -101,7 +101,8 @@ struct fxe_req {
     struct fxe_found found;
     int64_t nprobe, own_nprobe; /* for this call only, or 0; the index's (catalogue/search.c) */
     struct fxd_ask *ask; /* the message of the dialect that it is for (dialect/ask.h), or NULL */
-    bool trains;         /* an index that is not trained is trained first (catalogue/) */
+    bool trains;         /* an index that is not trained is trained first (catalogue/), */
+    bool trained;        /* and has been */
     bool replaces;       /* vectors with these ids are removed first (catalogue/replace.c) */
     bool uneven;  /* an IDMap may have more vectors than the index in it: they are removed now */
     bool halfway; /* if it fails now, an index is left that is neither the old nor the new one */
