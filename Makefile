@@ -353,7 +353,7 @@ $(filter-out %/client %/crowd %/durable %/readers %.so,$(BENCH)): $(BUILD)/%: $(
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FX_CFLAGS) $(FX_LDFLAGS) -o $@ $^ -lzmq $(MSGPACK_LIBS) -ldl -lpthread -lm
 
-build/fuzz/engine_conn_fuzz build/fuzz/curve_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c \
+build/fuzz/engine_conn_fuzz build/fuzz/curve_fuzz: $(wildcard server/engine/run/conn.c server/engine/run/conn_read.c server/engine/run/conn_send.c server/engine/run/peers.c \
 	server/engine/run/kept.c server/engine/run/secure.c server/*.h server/engine/*.h server/engine/*/*.h)
 build/fuzz/engine_conn_fuzz: server/log.c
 build/fuzz/curve_fuzz: server/front/secure.c

@@ -23,21 +23,31 @@
 
 enum { YOUNG_S = 60 }; /* a server may be about to listen in a younger folder */
 
-/* Removes the socket that is in the folder and then the folder, unless a server listens there. */
+/* Finds the one file in the folder.  Returns false if there is none, or more than one. */
+static bool only_file(const char *folder, struct sockaddr_un *addr)
+{
+    struct dirent *e;
+    int n = 0;
+    DIR *d = opendir(folder);
+    while (d && (e = readdir(d)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && n++ == 0 &&
+            snprintf(addr->sun_path, sizeof addr->sun_path, "%s/%s", folder, e->d_name) >=
+                (int)sizeof addr->sun_path)
+            n++;
+    if (d)
+        closedir(d);
+    return n == 1;
+}
+
+/* A folder of somebody else may have such a name: one of a server has a socket and nothing else.
+ * It is removed unless a server listens there. */
 static void remove_if_left(const char *folder)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    struct dirent *e;
-    DIR *d = opendir(folder);
-    while (d && (e = readdir(d))) {
-        int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/%s", folder, e->d_name);
-        if (e->d_name[0] != '.' && n < (int)sizeof addr.sun_path &&
-            fxs_connect_error(&addr) == ECONNREFUSED)
-            unlink(addr.sun_path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(folder); /* fails if something is in it */
+    struct stat st;
+    if (only_file(folder, &addr) && lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        fxs_connect_error(&addr) == ECONNREFUSED && unlink(addr.sun_path) == 0)
+        rmdir(folder);
 }
 
 /* A server that is killed leaves its folder behind. */

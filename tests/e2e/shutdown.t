@@ -142,6 +142,19 @@ like "FAISSX_FAISS_LIBRARY cannot be the stand-in for a program without a server
     "$(preloaded env FAISSX_FAISS_LIBRARY=/nonexistent "$BUILD/tests/e2e/client" 'new 0 Flat')" \
     ': -2 faissx: .*/nonexistent'
 
+# --- a client that does not read ---
+
+start_server
+(remote "$BUILD/tests/e2e/saving" stalls >"$TMP/unread" 2>&1) &
+reader=$!
+objects() { [ "$(stat_of objects)" -ge 1 ]; }
+ok "a client has an index" wait_for objects
+sleep 3 # it fetches the index, and does not read on
+ok "the server stops" stop_server
+is "and has not waited for the client until its engines were killed" "$(grep -c event=killing-engines "$SERVER_LOG")" 0
+kill "$(pgrep -P $reader)" "$reader" 2>/dev/null
+wait $reader 2>/dev/null
+
 # --- killed ---
 
 # The socket for clients of this host that connect over TCP has a folder of its own.
@@ -156,8 +169,13 @@ wait "$SERVER_PID" 2>/dev/null
 near
 is "a killed server leaves a folder" "$(folders)" 3
 ok "it stops" stop_server
+mkdir -m 711 "$TMP/run/faissx-backup" "$TMP/run/faissx-export"
+echo kept >"$TMP/run/faissx-backup/file"
 touch -d '-5 minutes' "$TMP"/run/faissx-*
 near
+is "nothing of others is removed" "$(cat "$TMP/run/faissx-backup/file"; ls -d "$TMP/run/faissx-export")" "kept
+$TMP/run/faissx-export"
+rm -r "$TMP/run/faissx-backup" "$TMP/run/faissx-export"
 is "a later one removes it, and not that of a server that lives" "$(folders)" 2
 is "which still answers" "$(SERVER=$living client 'new 0 Flat')" "new 0 Flat: ok"
 ok "it stops" stop_server

@@ -28,6 +28,7 @@
 
 enum {
     TICK_MS = 25,
+    UNREAD_MS = 3000, /* when the engine stops: time for clients to read their replies */
     EVENTS = 4,
     BATCH = 64 /* records to read from the front before other work has its turn */
 };
@@ -36,6 +37,7 @@ static struct {
     int epoll;
     struct fxs_event wake, link;
     bool stopping, ticking;
+    int64_t stop_ms;
     uint32_t handed; /* connections from the front */
     int64_t busy_ms; /* when there was last a session, a request or a new connection */
 } house = {.wake.fd = -1};
@@ -84,6 +86,7 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         }
         if (h.kind == FXS_STOP) {
             house.stopping = true;
+            house.stop_ms = fxe_now_ms();
             fxe_lock();
             fxe_under_way_stop();
             fxe_unlock();
@@ -237,6 +240,8 @@ void fxe_house_run(int link)
                            timeout(next < end ? next : end, house.ticking || house.stopping));
         fxs_events_handle(NULL, events, n);
         int64_t now = fxe_now_ms();
+        if (house.stopping && now - house.stop_ms > UNREAD_MS)
+            fxe_under_way_drop_unread(); /* what is kept has to be written */
         if (house.ticking && now >= next_tick) {
             house.ticking = tick();
             next_tick = now + TICK_MS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/run/under_way.h"
 
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <utlist.h>
 
@@ -73,6 +74,26 @@ bool fxe_under_way_tick(bool given_up)
     if (!under_way.ticking)
         under_way.quiet = 0;
     return under_way.ticking;
+}
+
+void fxe_under_way_drop_unread(void)
+{
+    int n = 0;
+    fxe_lock();
+    struct fxe_conn *c, **some = calloc((size_t)under_way.count + 1, sizeof(struct fxe_conn *));
+    for (c = some ? under_way.busy : NULL; c; c = c->next_busy)
+        if (fxe_conn_try_ref(c))
+            some[n++] = c;
+    fxe_unlock();
+    for (int i = 0; i < n; i++) {
+        pthread_mutex_lock(&some[i]->lock);
+        bool unread = some[i]->phase == FXE_FLUSHING;
+        pthread_mutex_unlock(&some[i]->lock);
+        if (unread)
+            fxe_conn_kill(some[i]);
+        fxe_conn_unref(some[i]);
+    }
+    free(some);
 }
 
 void fxe_under_way_watch_long(void)

@@ -31,6 +31,10 @@ bool fxe_under_way_is_stopping(void);
  * fxe_under_way_begin wakes it. */
 bool fxe_under_way_tick(bool given_up);
 
+/* The engine stops: ends the connections of clients that do not read their replies.  The caller
+ * holds no lock. */
+void fxe_under_way_drop_unread(void);
+
 /* Makes epoll watch the connections of long requests, for commands and for their end.  The caller
  * holds no lock. */
 void fxe_under_way_watch_long(void);
