@@ -398,10 +398,12 @@ static void stream(void)
 
 static void streams(void)
 {
-    int failed = 0;
-    for (int i = 0; i < 70; i++)
+    int failed = 0, tries = 0;
+    /* One whose connection is found closed before more has been sent goes on; on a busy machine
+     * nearly all. */
+    for (; failed < 70 && tries < 3000; tries++)
         failed += read_from_stream(3) != 0;
-    printf("%s, ", failed > 64 ? "most failed" : "too few failed");
+    printf("%s, ", failed == 70 ? "enough failed" : "too few failed");
     int rc = read_from_stream(0);
     printf("%d %s\n", rc, rc ? last_error() : "");
 }
