@@ -308,6 +308,53 @@ static void probes(void)
     }
 }
 
+/* Makes an IVF; encoded: one that asks the quantizer for its vectors, too. */
+static FaissIndex *ivf_of(FaissIndex *quantizer, size_t lists, int encoded)
+{
+    FaissIndexIVFFlat *flat = NULL;
+    FaissIndexIVFScalarQuantizer *sq = NULL;
+    if (encoded) {
+        CODE(WORKS, F(IndexIVFScalarQuantizer_new_with_metric)(&sq, quantizer, D, lists, QT_8bit,
+                                                               METRIC_L2, 1));
+        F(IndexIVFScalarQuantizer_set_own_fields)(sq, 0);
+        return (FaissIndex *)sq;
+    }
+    CODE(WORKS, F(IndexIVFFlat_new_with)(&flat, quantizer, D, lists));
+    F(IndexIVFFlat_set_own_fields)(flat, 0);
+    return (FaissIndex *)flat;
+}
+
+/* Quantizers whose vectors have ids of the caller's, which FAISS takes for lists. */
+static void quantizers(void)
+{
+    enum { LISTS = 4 };
+    static const char *const kinds[] = {"Flat", "Flat,IDMap2", "IVF2,Flat"};
+    static const idx_t ids[][LISTS] = {{0, 1, 2, 3}, {3, 2, 1, 1000000007}, {0, 1, -7, 4}};
+    for (size_t i = 0; i < 6; i++)
+        for (size_t wrong = 0; wrong < 3; wrong++) {
+            FaissIndex *quantizer = of(kinds[i / 2], METRIC_L2), *whole = quantizer, *ivf;
+            int encoded = (int)i % 2;
+            if (!quantizer)
+                continue;
+            CODE(WORKS, F(Index_train)(quantizer, NT, x));
+            if (i < 2) {
+                FaissIndexIDMap *map = NULL;
+                CODE(WORKS, F(IndexIDMap_new)(&map, quantizer));
+                whole = (FaissIndex *)map;
+            }
+            CODE(WORKS, F(Index_add_with_ids)(whole, LISTS, x, ids[wrong]));
+            ivf = ivf_of(whole, LISTS, encoded);
+            F(IndexIVF_set_nprobe)((FaissIndexIVF *)ivf, LISTS);
+            CODE(encoded ? ENDS : WORKS, F(Index_train)(ivf, NT, x));
+            CODE(wrong ? FAILS : encoded ? ENDS : WORKS, F(Index_add)(ivf, NB, x));
+            CODE(wrong || encoded ? ENDS : WORKS, F(Index_search)(ivf, 1, x, K, distances, labels));
+            F(Index_free)(ivf);
+            F(Index_free)(whole);
+            if (i < 2)
+                F(Index_free)(quantizer);
+        }
+}
+
 /* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
 static void decoders(void)
 {
@@ -348,6 +395,7 @@ int main(int argc, char **argv)
                   {"empty", empty},
                   {"copies", copies},
                   {"merges", merges},
+                  {"quantizers", quantizers},
                   {"decoders", decoders},
                   {"probes", probes}};
     int n = begin_cases(argc, argv);

@@ -148,15 +148,12 @@ static int blocks(struct fxe_req *r)
     return 0;
 }
 
-static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use);
-
 static int merge(struct fxe_req *r)
 {
     if (r->v[0].p == r->v[1].p)
         return refuse(r, "an index cannot be merged into itself");
     if (fxe_check_parts(r, FXE_USE_CHANGE) != 0 ||
-        (!fxe_is_binary(r->obj[0]) &&
-         parts_fit(r, r->v[1].p, fxe_obj_target(r->obj[1]), FXE_USE_CHANGE) != 0))
+        (!fxe_is_binary(r->obj[0]) && fxe_check_parts_of(r, 1, FXE_USE_CHANGE) != 0))
         return -1;
     return blocks(r);
 }
@@ -189,137 +186,11 @@ static int training(struct fxe_req *r)
                : 0;
 }
 
-/* A quantizer with more than nlist vectors returns lists that the index does not have. */
-static int quantizer_size(struct fxe_req *r, FaissIndex *index)
-{
-    if (IS(IndexPreTransform, index))
-        index = fxe_api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
-        index = fxe_api()->IndexIDMap_sub_index(index);
-    if (!index || !IS(IndexIVF, index))
-        return 0;
-    int64_t have = fxe_api()->Index_ntotal(fxe_api()->IndexIVF_quantizer(index));
-    int emptied = have == 0 && !since(15) && fxe_api()->Index_is_trained(index);
-    return have <= (int64_t)fxe_api()->IndexIVF_nlist(index) && !emptied
-               ? 0
-               : fxe_fail(r, "argument",
-                          "%s: the quantizer has %lld vectors, but the index has %zu lists",
-                          r->fn->name, (long long)have, fxe_api()->IndexIVF_nlist(index));
-}
-
-/* Adding to an IDMap whose part was changed alone makes its ntotal that of the part, but not its
- * number of ids, which the positions in the part must fit. */
-static int64_t ids_in(FaissIndex *index, int64_t ntotal)
-{
-    idx_t *ids = NULL;
-    size_t n = (size_t)ntotal;
-    if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_id_map)
-        fxe_api()->IndexIDMap_id_map(fxe_api()->IndexIDMap_cast(index), &ids, &n);
-    return (int64_t)n;
-}
-
-bool fxe_is_uneven(const struct fxe_obj *o)
-{
-    if (fxe_is_binary(o) || !IS(IndexIDMap, o->ptr) || !fxe_api()->IndexIDMap_sub_index)
-        return false;
-    int64_t have = fxe_ntotal_of(o),
-            in_it = fxe_api()->Index_ntotal(fxe_api()->IndexIDMap_sub_index(o->ptr));
-    return in_it != have || in_it != ids_in(o->ptr, have);
-}
-
-static int part_fits(struct fxe_req *r, FaissIndex *index, const struct fxe_obj *o,
-                     FaissIndex *part, struct fxe_obj *part_o, enum fxe_use use)
-{
-    int cls = o ? o->cls : FX_CLASS_Index;
-    int64_t have = fxe_api()->Index_ntotal(index), in_it = fxe_api()->Index_ntotal(part);
-    int64_t ids = ids_in(index, have);
-    bool passes = IS(IndexPreTransform, index) || cls == FX_CLASS_IndexReplicas;
-    bool fits = cls == FX_CLASS_IndexShards  ? true
-                : use == FXE_USE_RECONSTRUCT ? in_it >= have && in_it >= ids
-                : passes                     ? true
-                : use == FXE_USE_CHANGE      ? in_it == have && in_it == ids
-                                             : in_it <= have && in_it <= ids;
-    return fits ? parts_fit(r, part, part_o, use)
-                : fxe_fail(r, "argument",
-                           "%s: the index has %lld vectors, but the index in it, which was changed "
-                           "without it, has %lld",
-                           r->fn->name, (long long)ids, (long long)in_it);
-}
-
-static int parts_fit(struct fxe_req *r, FaissIndex *index, struct fxe_obj *o, enum fxe_use use)
-{
-    FaissIndex *part = NULL;
-    int known = 0;
-    if (IS(IndexIVF, index)) /* its part is the quantizer */
-        return 0;
-    if (IS(IndexPreTransform, index))
-        part = fxe_api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
-        part = fxe_api()->IndexIDMap_sub_index(index);
-    for (int i = 0; o && i < o->nkeeps; i++) {
-        struct fxe_obj *kept = fxe_obj_target(o->keeps[i]);
-        if (fx_root(kept->cls) != FX_CLASS_Index || !kept->ptr || (part && part != kept->ptr))
-            continue;
-        if (part_fits(r, index, o, kept->ptr, kept, use) != 0)
-            return -1;
-        known = 1;
-    }
-    return part && !known ? part_fits(r, index, o, part, NULL, use) : 0;
-}
-
-/* FAISS takes a position in the index within an IDMap, a refined index, replicas or behind a
- * transform for one in the whole, or the other way round.  Since v1.15.0 it checks this, but not
- * where a selector asks about an id, nor where the whole is changed. */
-int fxe_check_parts(struct fxe_req *r, enum fxe_use use)
-{
-    if (r->uneven || fxe_is_binary(r->obj[0]) ||
-        (since(15) && use != FXE_USE_CHANGE && param(r, "params") < 0))
-        return 0;
-    return parts_fit(r, r->v[0].p, fxe_obj_target(r->obj[0]), use);
-}
-
-/* An IDMap2 that is reset keeps its map from ids to positions, so that a reconstruct would read
- * where vectors were.  FAISS's C API makes this map again for an index of floats only; a removal of
- * nothing does it for a binary one, if the index in it can remove. */
-static void forget_ids(void *index, const struct fxe_obj *o, bool binary)
-{
-    const struct fx_api *api = fxe_api();
-    FaissIDSelectorRange *none = NULL;
-    bool maps = strstr(fxe_class_name(index), "IndexIDMap2") != NULL;
-    if (binary) {
-        if (maps && api->IDSelectorRange_new && api->IDSelectorRange_new(&none, 0, 0) == 0) {
-            api->IndexBinary_remove_ids(index, (FaissIDSelector *)none, NULL);
-            api->IDSelector_free((FaissIDSelector *)none);
-        }
-        return;
-    }
-    if (maps && api->Index_ntotal(index) == 0 && api->IndexIDMap2_construct_rev_map)
-        api->IndexIDMap2_construct_rev_map(index);
-    if (IS(IndexPreTransform, index) && api->IndexPreTransform_index(index))
-        forget_ids(api->IndexPreTransform_index(index), NULL, false);
-    else if (IS(IndexIDMap, index) && api->IndexIDMap_sub_index)
-        forget_ids(api->IndexIDMap_sub_index(index), NULL, false);
-    for (int i = 0; o && i < o->nkeeps; i++) {
-        const struct fxe_obj *kept = fxe_obj_target(o->keeps[i]);
-        if (fx_root(kept->cls) == FX_CLASS_Index && kept->ptr)
-            forget_ids(kept->ptr, kept, false);
-    }
-}
-
-void fxe_forget_ids(const struct fxe_req *r)
-{
-    if (r->v[0].p && fxe_has_classes())
-        forget_ids(r->v[0].p, fxe_obj_target(r->obj[0]), fxe_is_binary(r->obj[0]));
-}
-
 /* NSG looks for max(k, 16) distinct vectors, even if the index has fewer. */
 static int graph_size(struct fxe_req *r, FaissIndex *index)
 {
     int64_t k = scalar(r, "k") > 16 ? scalar(r, "k") : 16;
-    if (IS(IndexPreTransform, index))
-        index = fxe_api()->IndexPreTransform_index(index);
-    else if (IS(IndexIDMap, index) && fxe_api()->IndexIDMap_sub_index)
-        index = fxe_api()->IndexIDMap_sub_index(index);
+    index = fxe_innermost(index);
     if (!index || !strstr(fxe_class_name(index), "NSG") || fxe_api()->Index_ntotal(index) >= k ||
         fxe_api()->Index_ntotal(index) == 0)
         return 0;
@@ -391,7 +262,7 @@ static int neighbours(struct fxe_req *r)
     if (fxe_check_parts(r, FXE_USE_SEARCH) != 0)
         return -1;
     if (since(12))
-        return since(15) && !fxe_is_fast_scan(index) ? 0 : quantizer_size(r, index);
+        return since(15) && !fxe_is_fast_scan(index) ? 0 : fxe_check_quantizers(r);
     if (none_to_look_up(r, index) != 0)
         return -1;
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
@@ -403,14 +274,14 @@ static int neighbours(struct fxe_req *r)
         return fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
                         r->fn->name, fxe_api()->IndexIVF_nprobe(ivf),
                         fxe_api()->IndexIVF_nlist(ivf));
-    return quantizer_size(r, index);
+    return fxe_check_quantizers(r);
 }
 
 static int adding(struct fxe_req *r)
 {
     if (is_empty(r->obj[0]))
         return refuse(r, "the index has no shards to add to");
-    return fxe_check_parts(r, FXE_USE_CHANGE) != 0 ? -1 : quantizer_size(r, r->v[0].p);
+    return fxe_check_parts(r, FXE_USE_CHANGE) != 0 ? -1 : fxe_check_quantizers(r);
 }
 
 static int selector(struct fxe_req *r)

@@ -50,11 +50,20 @@ int fxe_is_fast_scan(FaissIndex *index);
  * IndexFlat's way. */
 int fxe_is_plain_flat(FaissIndex *index);
 
-/* What a call does with the index within another one.  fxe_check_parts: refuses it if FAISS would
- * read beyond one of them, or abort, because the part was changed without the whole; returns 0, or
- * -1 with the reply set. */
+/* In parts.c.  What a call does with the index within another one.  fxe_check_parts: refuses it if
+ * FAISS would read beyond one of them, or abort, because the part was changed without the whole;
+ * returns 0, or -1 with the reply set. */
 enum fxe_use { FXE_USE_SEARCH, FXE_USE_RECONSTRUCT, FXE_USE_CHANGE };
 int fxe_check_parts(struct fxe_req *r, enum fxe_use use);
+/* The same of argument i, with every release of FAISS. */
+int fxe_check_parts_of(struct fxe_req *r, int i, enum fxe_use use);
+
+/* Refuses the call if the quantizer of an IVF that argument 0 is, or contains, can return lists
+ * that the IVF does not have; returns 0, or -1 with the reply set. */
+int fxe_check_quantizers(struct fxe_req *r);
+
+/* Returns the index within transforms and IDMaps. */
+FaissIndex *fxe_innermost(FaissIndex *index);
 
 /* Is it an IDMap that has not as many vectors or ids as there are vectors in the index in it? */
 bool fxe_is_uneven(const struct fxe_obj *o);
