@@ -56,7 +56,11 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
     X(params_hnsw_sel) X(assign) X(range) X(range_blas) X(range_all) X(range_all_ip) \
     X(range_nan) X(range_none) X(reconstruct) X(reconstruct_n) X(residual) X(sa_encode) \
     X(sa_decode) X(nprobe) X(search_nprobe) X(ef) X(search_ef) X(k_factor) \
-    X(search_k_factor) X(save) X(load) X(search_loaded) X(range_loaded) X(add_loaded) \
+    X(search_k_factor) X(nprobe_beyond) X(search_nprobe_beyond) X(range_nprobe_beyond) \
+    X(params_ivf_beyond) X(ef_beyond) X(search_ef_beyond) X(params_hnsw_beyond) \
+    X(k_factor_beyond) X(search_k_factor_beyond) \
+    X(save) X(load) X(search_loaded) X(range_loaded) X(reconstruct_loaded) \
+    X(direct_map_loaded) X(reconstruct_map_loaded) X(sa_decode_loaded) X(add_loaded) \
     X(remove_loaded) X(clone) X(search_clone) X(merge) X(search_merged) X(copy_subset) \
     X(direct_map) X(reconstruct_map) X(remove_range) X(search_removed) X(remove_batch) \
     X(remove_all) X(search_rest) X(retrain) X(reset) X(search_reset) X(range_reset) \

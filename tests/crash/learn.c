@@ -126,7 +126,8 @@ static int meaning(enum step s, struct meaning *m)
         MEANS(remove_loaded, remove, 0);
         MEANS(reset, reset, 0);
         MEANS(free, free, 0);
-    default: /* the engine makes this call in another way, or it is not an act on an index */
+    default: /* the engine makes this call in another way, as those of the steps *_beyond and
+              * *_loaded that are not above, or it is not an act on an index */
         return 0;
     }
 #undef MEANS

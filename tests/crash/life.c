@@ -10,7 +10,7 @@
 #include "crash.h"
 #include "server/engine/guard/shape.h"
 
-enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 500 };
+enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 500, BEYOND = 2000000000 };
 
 const char *const step_names[NSTEPS] = {
 #define X(name) #name,
@@ -170,13 +170,14 @@ static int range(const FaissIndex *index, int n, float radius)
 
 enum { PLAIN, IVF, HNSW };
 
-static int with_params(const FaissIndex *index, int type, FaissIDSelector *sel)
+/* size: the lists to look at, or efSearch. */
+static int with_params(const FaissIndex *index, int type, FaissIDSelector *sel, int size)
 {
     FaissSearchParameters *p = NULL;
-    int rc = type == IVF
-                 ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel, 4, 0)
+    int rc = type == IVF ? api.SearchParametersIVF_new_with((FaissSearchParametersIVF **)&p, sel,
+                                                            (size_t)size, 0)
              : type == HNSW
-                 ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, 20)
+                 ? api.SearchParametersHNSW_new_with((FaissSearchParametersHNSW **)&p, sel, size)
                  : api.SearchParameters_new(&p, sel);
     if (rc == 0)
         rc = api.Index_search_with_params(index, 3, xq, 5, p, dis, ids);
@@ -191,18 +192,18 @@ static void searches_with_params(const FaissIndex *index)
     FaissIDSelectorBatch *batch = NULL;
     if (!HAS(Index_search_with_params) || !HAS(SearchParameters_new))
         return;
-    STEP(params, with_params(index, PLAIN, NULL));
+    STEP(params, with_params(index, PLAIN, NULL, 0));
     if (api.IDSelectorRange_new(&range, 0, 100) || api.IDSelectorBatch_new(&batch, 50, keys))
         return;
-    STEP(params_sel, with_params(index, PLAIN, (FaissIDSelector *)range));
-    STEP(params_batch, with_params(index, PLAIN, (FaissIDSelector *)batch));
+    STEP(params_sel, with_params(index, PLAIN, (FaissIDSelector *)range, 0));
+    STEP(params_batch, with_params(index, PLAIN, (FaissIDSelector *)batch, 0));
     if (HAS(SearchParametersIVF_new_with)) {
-        STEP(params_ivf, with_params(index, IVF, NULL));
-        STEP(params_ivf_sel, with_params(index, IVF, (FaissIDSelector *)range));
+        STEP(params_ivf, with_params(index, IVF, NULL, 4));
+        STEP(params_ivf_sel, with_params(index, IVF, (FaissIDSelector *)range, 4));
     }
     if (HAS(SearchParametersHNSW_new_with)) {
-        STEP(params_hnsw, with_params(index, HNSW, NULL));
-        STEP(params_hnsw_sel, with_params(index, HNSW, (FaissIDSelector *)range));
+        STEP(params_hnsw, with_params(index, HNSW, NULL, 20));
+        STEP(params_hnsw_sel, with_params(index, HNSW, (FaissIDSelector *)range, 20));
     }
     api.IDSelectorRange_free(range);
     api.IDSelector_free((FaissIDSelector *)batch);
@@ -304,6 +305,45 @@ static void tune(FaissIndex *index)
         STEP(search_k_factor, search(index, 3, 10));
 }
 
+/* Far more lists, candidates and results than there are vectors. */
+static void overtune(FaissIndex *index)
+{
+    if (STEP(nprobe_beyond, set(index, "nprobe", BEYOND)) == 0) {
+        STEP(search_nprobe_beyond, search(index, 3, 10));
+        STEP(range_nprobe_beyond, range(index, 3, 1.f));
+        set(index, "nprobe", 8);
+    }
+    if (HAS(SearchParametersIVF_new_with))
+        STEP(params_ivf_beyond, with_params(index, IVF, NULL, BEYOND));
+    if (STEP(ef_beyond, set(index, "efSearch", BEYOND)) == 0) {
+        STEP(search_ef_beyond, search(index, 3, 10));
+        set(index, "efSearch", 50);
+    }
+    if (HAS(SearchParametersHNSW_new_with))
+        STEP(params_hnsw_beyond, with_params(index, HNSW, NULL, BEYOND));
+    if (STEP(k_factor_beyond, set(index, "k_factor_rf", BEYOND)) == 0) {
+        STEP(search_k_factor_beyond, search(index, 3, 10));
+        set(index, "k_factor_rf", 4);
+    }
+}
+
+/* What a file does not have, a copy from it may lack. */
+static void reconstruct_loaded(FaissIndex *copy)
+{
+    size_t size = 0;
+    if (api.Index_ntotal(copy) <= 5)
+        return;
+    STEP(reconstruct_loaded, api.Index_reconstruct(copy, 0, vectors));
+    if (HAS(IndexIVF_cast) && api.IndexIVF_cast(copy) &&
+        STEP(direct_map_loaded, api.IndexIVF_make_direct_map(copy, 1)) == 0) {
+        STEP(reconstruct_map_loaded, api.Index_reconstruct(copy, 3, vectors));
+        api.IndexIVF_make_direct_map(copy, 0);
+    }
+    if (place->outcome[STEP_sa_encode] == 'o' && HAS(Index_sa_code_size) &&
+        api.Index_sa_code_size(copy, &size) == 0 && size <= 4096)
+        STEP(sa_decode_loaded, api.Index_sa_decode(copy, 3, codes, vectors));
+}
+
 static void copies(FaissIndex *index)
 {
     char *data = NULL;
@@ -312,6 +352,7 @@ static void copies(FaissIndex *index)
     if (STEP(save, save(index, &data, &size)) == 0 && STEP(load, load(data, size, &copy)) == 0) {
         STEP(search_loaded, search(copy, 3, 10));
         STEP(range_loaded, range(copy, 3, 1.f));
+        reconstruct_loaded(copy);
         if (STEP(add_loaded, api.Index_add(copy, 20, x)) == 0)
             STEP(remove_loaded, remove_some(copy, 5, 9));
         api.Index_free(copy);
@@ -393,6 +434,7 @@ static void lead(const struct life *l)
     searches(index);
     codes_of(index);
     tune(index);
+    overtune(index);
     copies(index);
     changes(index, v);
     subject = NULL;

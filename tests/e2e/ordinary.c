@@ -355,6 +355,48 @@ static void quantizers(void)
         }
 }
 
+/* k-means with an index that finds nothing for most vectors: its lists were made for others. */
+static void clusters(void)
+{
+    enum { CENTROIDS = 4 };
+    static const char *const kinds[] = {"Flat", "IVF16,Flat", "PCA8,IVF16,Flat", "HNSW8"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        FaissIndex *index = of(kinds[i], METRIC_L2);
+        FaissClustering *c = NULL;
+        if (!index)
+            continue;
+        CODE(WORKS, F(Index_train)(index, NT, x));
+        CODE(WORKS, F(Clustering_new)(&c, D, CENTROIDS));
+        CODE(strstr(kinds[i], "IVF") ? ENDS : WORKS, F(Clustering_train)(c, NT, x, index));
+        F(Clustering_free)(c);
+        F(Index_free)(index);
+    }
+}
+
+/* A refined index that was saved after the index in it was changed alone. */
+static void refined(void)
+{
+    char name[] = "/tmp/faissx-ordinary-XXXXXX";
+    FaissIndex *base = of("Flat", METRIC_L2), *index = NULL;
+    FaissIndexRefineFlat *whole = NULL;
+    close(mkstemp(name));
+    CODE(WORKS, F(IndexRefineFlat_new)(&whole, base));
+    CODE(WORKS, F(Index_add)((FaissIndex *)whole, 3, x));
+    for (int i = 0; i < 300; i++)
+        CODE(WORKS, F(Index_add)(base, NB, x));
+    CODE(ENDS, F(write_index_fname)((FaissIndex *)whole, name));
+    F(Index_free)((FaissIndex *)whole);
+    F(Index_free)(base);
+    CODE(ENDS, F(read_index_fname)(name, 0, &index));
+    if (index) {
+        CODE(FAILS, F(Index_search)(index, 20, x, 1, distances, labels));
+        CODE(FAILS, F(Index_search)(index, 20, x + 5 * D, 1, distances, labels));
+        CODE(WORKS, F(Index_reset)(index));
+        F(Index_free)(index);
+    }
+    unlink(name);
+}
+
 /* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
 static void decoders(void)
 {
@@ -396,6 +438,8 @@ int main(int argc, char **argv)
                   {"copies", copies},
                   {"merges", merges},
                   {"quantizers", quantizers},
+                  {"clusters", clusters},
+                  {"refined", refined},
                   {"decoders", decoders},
                   {"probes", probes}};
     int n = begin_cases(argc, argv);

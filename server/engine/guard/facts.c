@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/guard/facts.h"
 
+#include "server/engine/guard/catch.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -32,6 +34,17 @@ struct fxe_obj *fxe_index_of(const struct fxe_req *r)
             return r->obj[i]->alias ? r->obj[i]->keeps[0] : r->obj[i];
     }
     return NULL;
+}
+
+int fxe_has_parts(const struct fxe_obj *o)
+{
+    const char *name = fxe_class_name(o->ptr);
+    return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
+}
+
+int fxe_is_gpu(const struct fxe_obj *o)
+{
+    return strstr(fxe_class_name(o->ptr), "Gpu") != NULL;
 }
 
 int fxe_is_binary(const struct fxe_obj *o)

@@ -39,6 +39,9 @@ int fxe_is_tight(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act 
 int fxe_may_outgrow(const struct fxe_req *r, const struct fxe_obj *o, enum fxe_act act,
                     const char *shape);
 
+/* fxe_has_parts: whether the index is shards or replicas. */
+int fxe_has_parts(const struct fxe_obj *o);
+int fxe_is_gpu(const struct fxe_obj *o);
 int fxe_is_binary(const struct fxe_obj *o);
 int64_t fxe_ntotal_of(const struct fxe_obj *o);
 

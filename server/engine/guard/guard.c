@@ -6,6 +6,7 @@
 
 #include "server/engine/guard/catch.h"
 #include "server/engine/guard/check_args.h"
+#include "server/engine/guard/clustering.h"
 #include "server/engine/guard/description.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/known.h"
@@ -19,8 +20,7 @@
 
 enum { REPEATABLE = 20000 }; /* vectors: up to so many are added by one thread, as in the trial */
 
-static const double FIRST_SECONDS = 1, EACH_SECONDS = 600, HANG_SECONDS = 10,
-                    HANG_SECONDS_EACH = .005; /* more for each vector */
+static const double FIRST_SECONDS = 1;
 
 /* Returns whether the object, a part of it, or an object it is a part of was made from an odd
  * description. */
@@ -42,16 +42,10 @@ struct sample {
     int64_t n; /* vectors; -1: all */
 };
 
-static int has_parts(const struct fxe_obj *o)
-{
-    const char *name = fxe_class_name(o->ptr);
-    return strstr(name, "IndexShards") || strstr(name, "IndexReplicas");
-}
-
 /* Shards and replicas may have threads, which the child lacks, so their parts are tried. */
 static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 {
-    if (!has_parts(o)) {
+    if (!fxe_has_parts(o)) {
         r->v[i].p = o->ptr;
         fxe_call_faiss(r);
         return;
@@ -173,7 +167,7 @@ static enum fxe_trial run_trial(struct candidate *c, double seconds)
         end = fxe_trial(c->f, c->arg, seconds, c->why, sizeof c->why);
     if (end == FXE_TRIAL_DIED && *c->n >= 0) {
         *c->n = -1;
-        end = fxe_trial(c->f, c->arg, EACH_SECONDS, c->why, sizeof c->why);
+        end = fxe_trial(c->f, c->arg, FXE_TRIAL_SECONDS, c->why, sizeof c->why);
     }
     fxs_log(FXS_DEBUG, "engine", "event=trial of=%s index=\"%s\" end=%s why=\"%s\"", c->name,
             c->shape, ends[end], c->why);
@@ -191,12 +185,6 @@ static double ntotal_with(const struct candidate *c)
     return vectors(c) + (o ? (double)fxe_ntotal_of(o) : 0);
 }
 
-static void one_thread(struct fxe_req *r)
-{
-    r->alone = true;
-    fxe_wide_alone();
-}
-
 static bool lacks_memory(const struct candidate *c, enum fxe_trial end)
 {
     return end == FXE_TRIAL_DIED && (c->tight || strstr(c->why, "bad_alloc"));
@@ -208,8 +196,8 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
 {
     const char *version = fxe_engine.lib.version;
     int hangs = c->odd || (row && (row->verdict == FXE_MAY_HANG || row->verdict == FXE_HANGS));
-    double seconds = hangs     ? HANG_SECONDS + HANG_SECONDS_EACH * vectors(c)
-                     : c->each ? EACH_SECONDS
+    double seconds = hangs     ? FXE_HANG_SECONDS + FXE_HANG_SECONDS_EACH * vectors(c)
+                     : c->each ? FXE_TRIAL_SECONDS
                                : FIRST_SECONDS;
     enum fxe_trial end = run_trial(c, seconds);
     if (lacks_memory(c, end) && fxe_again_drop_all())
@@ -244,7 +232,7 @@ static int judge_by_trial(struct candidate *c, const struct fxe_refusal *row)
      * in which threads reach its nodes.  And each thread takes memory of its own.  So one thread
      * makes the call, unless the graph is large and would take too long. */
     if (c->r->fn && (row || c->tight || c->unusual || (hangs && ntotal_with(c) <= REPEATABLE)))
-        one_thread(c->r);
+        fxe_wide_alone(c->r);
     return 0;
 }
 
@@ -254,7 +242,7 @@ static int is_confirmed(struct candidate *c)
 {
     int is = state_of(c);
     if (is == FXE_UNKNOWN) {
-        enum fxe_trial end = run_trial(c, HANG_SECONDS);
+        enum fxe_trial end = run_trial(c, FXE_HANG_SECONDS);
         is = end == FXE_TRIAL_ENDED ? FXE_ASK : FXE_REFUSED;
         if (end != FXE_TRIAL_UNKNOWN)
             set_state(c, is);
@@ -337,6 +325,13 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
             "%s: FAISS's FastScan classes of additive quantizers work with METRIC_L2 and "
             "METRIC_INNER_PRODUCT only; with others they spoil memory (the index is %s)",
             c->name, s->text);
+    /* Of an index that was made of its parts, fxe_check_parts knows what they have now. */
+    if (s->uneven && o->nkeeps == 0 && fxe_ntotal_of(o) > 0 && act != FXE_ACT_save &&
+        act != FXE_ACT_reset)
+        return fxe_fail(c->r, "argument",
+                        "%s: the index comes from a file in which a refined index has fewer "
+                        "vectors than the index in it; reset it first (the index is %s)",
+                        c->name, s->text);
     c->tight = fxe_is_tight(c->r, o, act) || fxe_may_outgrow(c->r, o, act, s->text);
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
@@ -371,42 +366,9 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     return 0;
 }
 
-static int is_gpu(const struct fxe_obj *o)
-{
-    return strstr(fxe_class_name(o->ptr), "Gpu") != NULL;
-}
-
 static int needs_none(const struct fxe_obj *o)
 {
-    return !o || o->hollow || !fxe_has_classes() || is_gpu(o);
-}
-
-/* k-means outside of an index's train, with numbers that are not finite, or huge: it may split
- * clusters for ever.  There is no index whose shape would tell. */
-static int judge_clustering(struct fxe_req *r)
-{
-    char why[FXE_WHY];
-    if ((r->op != FX_OP_kmeans_clustering && r->op != FX_OP_Clustering_train &&
-         r->op != FX_OP_VectorTransform_train) ||
-        !fxe_has_odd(r, true))
-        return 0;
-    double seconds = HANG_SECONDS + HANG_SECONDS_EACH * (double)rows(r);
-    switch (fxe_trial(fxe_call_faiss, r, seconds, why, sizeof why)) {
-    case FXE_TRIAL_ENDED:
-        one_thread(r); /* as in the trial */
-        return 0;
-    case FXE_TRIAL_UNKNOWN:
-        return fxe_fail(
-            r, "limit",
-            "%s: FAISS may never return from this call, and the engine could not try it "
-            "in a copy of itself",
-            r->fn->name);
-    default:
-        return fxe_fail(r, "argument",
-                        "%s: the vectors have numbers that are not finite, or huge; a trial in a "
-                        "copy of the engine %s%s",
-                        r->fn->name, *why ? "ended with: " : "did not end", why);
-    }
+    return !o || o->hollow || !fxe_has_classes() || fxe_is_gpu(o);
 }
 
 int fxe_guard_call(struct fxe_req *r)
@@ -415,7 +377,7 @@ int fxe_guard_call(struct fxe_req *r)
         return fxe_check_description(r);
     if (r->uneven) /* the end of a change that has begun, which only cuts the map off */
         return 0;
-    if (judge_clustering(r) != 0)
+    if (fxe_guard_clustering(r) != 0)
         return -1;
     enum fxe_act act = fxe_act_of(r->op);
     struct fxe_obj *o = act == FXE_ACT_none ? NULL : fxe_index_of(r);
@@ -423,7 +385,7 @@ int fxe_guard_call(struct fxe_req *r)
         return 0;
     struct sample a = {r, o, -1};
     struct candidate c = {.r = r, .name = r->fn->name, .f = call_sample, .arg = &a, .n = &a.n};
-    if ((r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary) && !has_parts(o))
+    if ((r->op == FX_OP_clone_index || r->op == FX_OP_clone_index_binary) && !fxe_has_parts(o))
         c.f = clone_in_trial;
     return judge(&c, o, act, fxe_circumstances(r, o, act));
 }
@@ -443,7 +405,7 @@ int fxe_guard_free(struct fxe_obj *o, void (*free_object)(void *))
         __atomic_store_n(state, FXE_FINE, __ATOMIC_RELAXED);
         return 0;
     }
-    if (fxe_trial(free_object, o, EACH_SECONDS, why, sizeof why) == FXE_TRIAL_ENDED)
+    if (fxe_trial(free_object, o, FXE_TRIAL_SECONDS, why, sizeof why) == FXE_TRIAL_ENDED)
         return 0;
     fxs_log(FXS_WARN, "engine", "event=not-freed index=\"%s\" why=\"%s\"", s->text, why);
     return -1;
@@ -486,7 +448,8 @@ int fxe_guard_unloadable(struct fxe_req *r, const char *why)
 int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg)
 {
     char why[FXE_WHY];
-    if (!fxe_guard_loads() || fxe_trial(load, arg, EACH_SECONDS, why, sizeof why) != FXE_TRIAL_DIED)
+    if (!fxe_guard_loads() ||
+        fxe_trial(load, arg, FXE_TRIAL_SECONDS, why, sizeof why) != FXE_TRIAL_DIED)
         return 0;
     return fxe_guard_unloadable(r, why);
 }

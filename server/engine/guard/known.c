@@ -36,6 +36,7 @@ static struct fxe_shape *new_shape(const char *text)
     if (s) {
         memcpy(s->text, text, n);
         s->spoils = spoils_memory(s->text);
+        s->uneven = strstr(s->text, FXE_SHAPE_UNEVEN) != NULL;
     }
     return s;
 }

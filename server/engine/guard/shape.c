@@ -2,6 +2,7 @@
 #include "server/engine/guard/shape.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@ enum { WORDS = 24, WINDOW = 6, DUMMY = 1 << 20 };
 struct shape_word {
     char name[5];
     int metric, type; /* -1: not seen (yet) */
+    int64_t ntotal;
 };
 
 struct shape_stream {
@@ -59,8 +61,10 @@ static void recognise(struct shape_stream *s)
 {
     const uint64_t *last = &s->values[WINDOW - 1];
     /* an index: d, ntotal, twice 1 << 20, is_trained, metric */
-    if (ends_with(s, 6, "488814") && last[-2] == DUMMY && last[-3] == DUMMY && s->n)
+    if (ends_with(s, 6, "488814") && last[-2] == DUMMY && last[-3] == DUMMY && s->n) {
         s->words[s->n - 1].metric = (int)last[0];
+        s->words[s->n - 1].ntotal = (int64_t)last[-4];
+    }
     /* a scalar quantizer: type, statistic, its argument, d, code size */
     if (ends_with(s, 5, "44488") && last[-3] < 8)
         set_type(s, 1, (int)last[-4]);
@@ -90,6 +94,13 @@ static ssize_t pass(void *cookie, const char *data, size_t size)
     return (ssize_t)size;
 }
 
+/* A refined index takes what the index in it finds for positions among its own vectors. */
+static bool finds_too_many(const struct shape_stream *s, int i)
+{
+    return strcmp(s->words[i].name, "IxRF") == 0 && i + 1 < s->n &&
+           s->words[i + 1].ntotal > s->words[i].ntotal;
+}
+
 static void append_word(char *text, const char *format, const char *word, int number)
 {
     size_t at = strlen(text);
@@ -110,6 +121,8 @@ void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text
     }
     for (int i = 0; i < s.n; i++) {
         append_word(text, *text ? " %s" : "%s", s.words[i].name, 0);
+        if (finds_too_many(&s, i))
+            append_word(text, "%s", FXE_SHAPE_UNEVEN, 0);
         if (s.words[i].metric >= 0)
             append_word(text, "%s:%d", "", s.words[i].metric);
         if (s.words[i].type >= 0)

@@ -6,6 +6,8 @@
  *
  *     IVF8,SQ8 with L1 behind an IDMap       IxMp:2 IwSq:2:0 IxFl:2
  *
+ * A refined index with fewer vectors than the index in it has FXE_SHAPE_UNEVEN after its letters.
+ *
  * The C API identifies only some classes and does not show what is inside a refined index or
  * a graph.  So the index is written to a stream that keeps only these words; vectors reach it
  * as pointers and are not copied.  An index that FAISS cannot write, such as shards or
@@ -19,6 +21,7 @@
 #include "proto/api.h"
 
 enum { FXE_SHAPE_MAX = 480 };
+#define FXE_SHAPE_UNEVEN "!"
 
 /* Writes the shape of `index`, a FaissIndex or, if `binary`, a FaissIndexBinary, to `text`.  The
  * index must not change meanwhile. */

@@ -23,6 +23,12 @@ enum fxe_trial {
     FXE_TRIAL_UNKNOWN /* no child could be started, or it waited for a lock */
 };
 
+/* Seconds for `seconds`: for a call that ends some time, and for one that may not end, with more
+ * for each of its vectors. */
+#define FXE_TRIAL_SECONDS 600.
+#define FXE_HANG_SECONDS 10.
+#define FXE_HANG_SECONDS_EACH .005
+
 enum { FXE_WHY = 1200 }; /* bytes for any `why` */
 
 /* Tries f(arg) for at most `seconds` of processor time.  `why` has `len` bytes. */

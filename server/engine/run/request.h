@@ -120,7 +120,7 @@ struct fxe_req {
     int failed;
     int made;       /* the call was made; what failed came after it */
     bool unchanged; /* the call had nothing to do */
-    bool alone;     /* one thread makes the call (guard/guard.c) */
+    bool alone;     /* one thread makes the call (wide.h) */
     int code;
     const char *kind;
     char *message;

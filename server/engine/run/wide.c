@@ -75,8 +75,9 @@ void fxe_wide_set_width(int width)
         fxe_engine.omp_set_num_threads(width);
 }
 
-void fxe_wide_alone(void)
+void fxe_wide_alone(struct fxe_req *r)
 {
+    r->alone = true;
     if (width_now > 1)
         fxe_wide_set_width(1);
 }

@@ -28,8 +28,8 @@ int fxe_wide_threads(void);
 /* The calling thread has so many from now on. */
 void fxe_wide_set_width(int width);
 
-/* Makes the calling thread work alone, without other OpenMP threads, until its next request. */
-void fxe_wide_alone(void);
+/* Makes the calling thread run the request alone, without other OpenMP threads. */
+void fxe_wide_alone(struct fxe_req *r);
 
 /* Would a request be run at once?  The caller holds engine.lock. */
 bool fxe_wide_is_free(void);
