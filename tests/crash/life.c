@@ -10,7 +10,17 @@
 #include "crash.h"
 #include "server/engine/guard/shape.h"
 
-enum { D = 16, NT = 300, NB = 200, LEAST = 8, NQ = 25, MANY = 1000, MS = 500, BEYOND = 2000000000 };
+enum {
+    D = 16,
+    NT = 300,
+    NB = 200,
+    LEAST = 8,
+    NQ = 25,
+    MANY = 1000,
+    MS = 500,
+    BEYOND = 2000000000,
+    EF_BEYOND = 1000000
+};
 
 const char *const step_names[NSTEPS] = {
 #define X(name) #name,
@@ -315,12 +325,12 @@ static void overtune(FaissIndex *index)
     }
     if (HAS(SearchParametersIVF_new_with))
         STEP(params_ivf_beyond, with_params(index, IVF, NULL, BEYOND));
-    if (STEP(ef_beyond, set(index, "efSearch", BEYOND)) == 0) {
+    if (STEP(ef_beyond, set(index, "efSearch", EF_BEYOND)) == 0) {
         STEP(search_ef_beyond, search(index, 3, 10));
         set(index, "efSearch", 50);
     }
     if (HAS(SearchParametersHNSW_new_with))
-        STEP(params_hnsw_beyond, with_params(index, HNSW, NULL, BEYOND));
+        STEP(params_hnsw_beyond, with_params(index, HNSW, NULL, EF_BEYOND));
     if (STEP(k_factor_beyond, set(index, "k_factor_rf", BEYOND)) == 0) {
         STEP(search_k_factor_beyond, search(index, 3, 10));
         set(index, "k_factor_rf", 4);
