@@ -375,7 +375,7 @@ engine: ## print the path of a real libfaiss_c: FAISS_C, an installed one, or on
 
 # --- checks ----------------------------------------------------------------------
 
-.PHONY: deps check check-unit check-e2e check-build fuzz torture refusals bench bench-full bench-peers python-tests demo lint format
+.PHONY: deps check recheck check-unit check-e2e check-build fuzz torture refusals bench bench-full bench-peers python-tests demo lint format
 JOBS ?= $(shell nproc)
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 PROVE ?= prove --timer
@@ -400,9 +400,17 @@ check: ## every test, also under ASan and UBSan, and a short fuzz run
 	@$(MAKE) --no-print-directory engine
 	$(SUBMAKE) check-header test-programs $(FUZZ)
 	$(SUBMAKE) SANITIZER=address test-programs
-	@rm -f build/failures
-	FAILURES=build/failures FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(TEST_JOBS) $(LONG) \
+	@rm -f build/failures build/prove
+	FAILURES=build/failures FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_TESTS) --jobs $(TEST_JOBS) \
+		--state=save --statefile=build/prove $(LONG) \
 		$(filter-out $(LONG),$(UNIT) $(SCRIPTS) $(call in_build,build-address) $(FUZZ)) || \
+		{ cat build/failures; exit 1; }
+
+# For a machine that was too busy for a test.  A test that fails only beside others has a bug.
+recheck: ## once more what failed in the last `make check`, one after another
+	@[ -s build/prove ] || { echo "make recheck: run make check first" >&2; exit 1; }
+	@rm -f build/failures
+	FAILURES=build/failures $(RUN_TESTS) --state=failed,save --statefile=build/prove || \
 		{ cat build/failures; exit 1; }
 
 check-unit: $(UNIT) ## the unit tests (needs no FAISS)
