@@ -34,14 +34,18 @@ start_server --data-dir "$data"
 n=0
 for wants in IVF8,Flat:312:IndexIVFFlat PQ4x4np:624:IndexPQ SQ8:256:IndexScalarQuantizer \
     IVF8,PQ4x4np:624:IndexIVFPQ PCA8,IVF8,SQ8:312:IndexPreTransform IDMap2,PQ4x4np:624:IndexIDMap2 \
-    IDMap,SQ8:256:IndexIDMap; do
+    IDMap,SQ8:256:IndexIDMap L2norm,IVF8,Flat:312:IndexPreTransform \
+    L2norm,SQ8:256:IndexPreTransform IDMap2,L2norm,IVF8,Flat:312:IndexIDMap2; do
     n=$((n + 1))
     description=${wants%%:*} type=${wants##*:} enough=${wants#*:} first=$(x 1) rest=$(x 2) keys=
     enough=${enough%:*}
     exact=Flat
+    case $description in L2norm*) exact=L2norm,Flat ;; esac
     case $description in
     IDMap*)
-        exact=IDMap2,Flat keys=',"ids":1'
+        exact=IDMap2,Flat
+        case $description in *L2norm*) exact=IDMap2,L2norm,Flat ;; esac
+        keys=',"ids":1'
         first=$(ids 1) rest=$(ids 2)
         ;;
     esac
@@ -56,6 +60,10 @@ for wants in IVF8,Flat:312:IndexIVFFlat PQ4x4np:624:IndexPQ SQ8:256:IndexScalarQ
     good "in a range" "$(kept wire range_search t$n '"n":10,"radius":2' '"file '"$TMP"'/q"')"
     kept exact range_search e$n '"n":10,"radius":2' '"file '"$TMP"'/q"' >/dev/null
     same_frames "$description: exactly, in a range" wire exact 1
+    case $description in
+    *IVF*) good "with an nprobe that it will know" \
+        "$(op search t$n '"n":10,"k":5,"params":{"nprobe":2}' '"file '"$TMP"'/q"')" ;;
+    esac
     like "its statistics say so" "$(op stats t$n)" '"ntotal":100,.*"training":"waiting"'
     is "the C API sees one that is not trained" "$(remote "$user" trained faissx://t$n)" 0
     good "it gets the others" "$(op add t$n '"n":900'"$keys" "$rest")"

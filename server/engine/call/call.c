@@ -332,6 +332,8 @@ static void invoke_faiss(struct fxe_req *r)
     int code = fxe_catch(fxe_call_faiss, r, text, sizeof text);
     if (code != 0)
         fxe_fail_text(r, code, text);
+    else
+        fxe_guard_called(r);
     if (r->nprobe)
         fxe_nprobe_end(r);
 }

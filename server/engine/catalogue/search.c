@@ -81,11 +81,18 @@ static int not_ivf(struct fxe_req *r)
                     r->operation->name);
 }
 
+/* An index in an IDMap that waits for training has no lists yet, and all of it is searched. */
+static bool will_have_lists(const struct fxe_obj *o)
+{
+    const struct fxe_training *t = fxe_training_of(o);
+    return t && strstr(t->plan.description, "IVF");
+}
+
 int fxe_nprobe_begin(struct fxe_req *r)
 {
     struct ivf ivf;
     if (!find_ivf(r->obj[0], &ivf))
-        return not_ivf(r);
+        return will_have_lists(r->obj[0]) ? 0 : not_ivf(r);
     /* More than all lists are all lists, but some classes of FAISS do not check that. */
     int64_t nlist = get_nlist(&ivf);
     r->own_nprobe = get_nprobe(&ivf);

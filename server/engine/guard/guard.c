@@ -268,15 +268,7 @@ static int builds(enum fxe_act act)
 static bool only_clusters(const char *shape)
 {
     static const char *const those[] = {"IwFl", "IwPQ", "IxF2", "IxFI", "IxFl", "IxMp", "IxM2"};
-    for (const char *word = shape; word; word = strchr(word, ' ')) {
-        bool is = false;
-        word += *word == ' ';
-        for (size_t i = 0; i < sizeof those / sizeof *those; i++)
-            is |= strncmp(word, those[i], 4) == 0;
-        if (!is)
-            return false;
-    }
-    return true;
+    return fxe_shape_consists_of(shape, those, sizeof those / sizeof *those);
 }
 
 /* Returns whether the act is known to work in these circumstances, which may include FXE_ODD. */
@@ -298,12 +290,18 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
     return (param(r, "k") >= 0 && scalar(r, "k") < 0) || (act == FXE_ACT_train && rows(r) == 0);
 }
 
-/* Before an IVF FastScan index of FAISS 1.10 and later decodes, a pointer has to be set that files
- * do not have, and copies of an index from a file lack, too.  So each object is tried once. */
-static bool may_lack_decoder(const struct fxe_obj *o, enum fxe_act act, const char *shape)
+/* Indexes from a file that lacks what decodes vectors, and their copies, end the process, but
+ * others of the same shape do not, so each is tried until it has decoded something. */
+static bool may_lack_decoder(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
 {
-    return (act == FXE_ACT_reconstruct || act == FXE_ACT_decode) &&
-           fxe_shape_matches(shape, "IwPf") && !__atomic_load_n(&o->decodes, __ATOMIC_RELAXED);
+    return (act == FXE_ACT_reconstruct || act == FXE_ACT_decode) && !s->decodes &&
+           !(__atomic_load_n(&o->decodes, __ATOMIC_RELAXED) & 1 << act);
+}
+
+void fxe_guard_called(const struct fxe_req *r)
+{
+    if (r->undecoded && r->v[r->fn->nparams].i == 0)
+        __atomic_fetch_or(&r->undecoded->decodes, 1 << fxe_act_of(r->op), __ATOMIC_RELAXED);
 }
 
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
@@ -336,7 +334,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     c->unusual = c->r->fn && is_unusual(c->r, act);
-    bool undecoded = may_lack_decoder(o, act, s->text);
+    bool undecoded = may_lack_decoder(o, act, s);
     if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual && !undecoded)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
@@ -359,7 +357,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (judge_by_trial(c, row) != 0)
         return -1;
     if (undecoded)
-        __atomic_store_n(&o->decodes, 1, __ATOMIC_RELAXED);
+        c->r->undecoded = o;
     /* Its centroids may not be numbers from now on, for which the table has no rows. */
     if (act == FXE_ACT_train && given & FXE_ODD)
         o->odd = 1;

@@ -22,7 +22,10 @@ struct fxe_obj;
  * be made. */
 int fxe_guard_call(struct fxe_req *r);
 
-/* The same for saving `o`, and for loading an index by load(arg). */
+/* Call when FAISS has returned from the call, without an exception. */
+void fxe_guard_called(const struct fxe_req *r);
+
+/* The same as fxe_guard_call for saving `o`, and for loading an index by load(arg). */
 int fxe_guard_save(struct fxe_req *r, struct fxe_obj *o);
 int fxe_guard_load(struct fxe_req *r, void (*load)(void *), void *arg);
 

@@ -29,6 +29,16 @@ static bool spoils_memory(const char *shape)
     return false;
 }
 
+/* Not in a file are a pointer of IVF FastScan classes, since FAISS 1.10, and tables of a lattice.
+ */
+static bool decodes_always(const char *shape)
+{
+    static const char *const words[] = {"IxF2", "IxFI", "IxFl", "IwFl", "IxPq", "IwPQ", "IxSQ",
+                                        "IwSq", "IHNf", "IHNp", "IHNs", "IxMp", "IxM2", "IxPT",
+                                        "IxRF", "IBxF", "IBwF", "IBHf", "IBMp", "IBM2"};
+    return fxe_shape_consists_of(shape, words, sizeof words / sizeof *words);
+}
+
 static struct fxe_shape *new_shape(const char *text)
 {
     size_t n = strlen(text);
@@ -36,6 +46,7 @@ static struct fxe_shape *new_shape(const char *text)
     if (s) {
         memcpy(s->text, text, n);
         s->spoils = spoils_memory(s->text);
+        s->decodes = decodes_always(s->text);
         s->uneven = strstr(s->text, FXE_SHAPE_UNEVEN) != NULL;
     }
     return s;

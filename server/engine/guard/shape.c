@@ -131,3 +131,16 @@ void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text
     if (rc != 0)
         append_word(text, *text ? " %s?" : "%s", fxe_class_name(index), 0);
 }
+
+bool fxe_shape_consists_of(const char *shape, const char *const words[], size_t n)
+{
+    for (const char *word = shape; word; word = strchr(word, ' ')) {
+        bool is = false;
+        word += *word == ' ';
+        for (size_t i = 0; i < n; i++)
+            is |= strncmp(word, words[i], 4) == 0;
+        if (!is)
+            return false;
+    }
+    return true;
+}

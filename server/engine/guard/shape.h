@@ -16,6 +16,7 @@
 #ifndef FXE_SHAPE_H
 #define FXE_SHAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/api.h"
@@ -26,5 +27,8 @@ enum { FXE_SHAPE_MAX = 480 };
 /* Writes the shape of `index`, a FaissIndex or, if `binary`, a FaissIndexBinary, to `text`.  The
  * index must not change meanwhile. */
 void fxe_shape_text(const struct fx_api *api, void *index, int binary, char text[FXE_SHAPE_MAX]);
+
+/* Returns whether the shape has no other classes than the n words. */
+bool fxe_shape_consists_of(const char *shape, const char *const words[], size_t n);
 
 #endif

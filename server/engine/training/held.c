@@ -7,6 +7,7 @@
 
 #include "server/engine/catalogue/catalogue.h"
 #include "server/engine/catalogue/vectors.h"
+#include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 
@@ -53,7 +54,8 @@ static int no_vectors(struct fxe_req *r)
 
 static int read_flat(struct fxe_req *r, FaissIndex *index, int64_t from, struct fxe_held *h)
 {
-    FaissIndexFlat *flat = fxe_api()->IndexFlat_cast ? fxe_api()->IndexFlat_cast(index) : NULL;
+    FaissIndexFlat *flat =
+        fxe_api()->IndexFlat_cast ? fxe_api()->IndexFlat_cast(fxe_innermost(index)) : NULL;
     float *x = NULL;
     size_t count = 0;
     if (!flat)

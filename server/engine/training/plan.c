@@ -173,15 +173,26 @@ static int check_metric(struct fxe_req *r, int64_t metric)
                     r->operation->name, (long long)metric);
 }
 
-static void *make_holder(struct fxe_req *r, const struct fxe_obj *target, int64_t metric)
+/* An inner product is a cosine if vectors get the length 1 first, before training as after it. */
+static bool normalizes(const char *description)
+{
+    return strstr(description, "L2norm") || strstr(description, "L2Norm");
+}
+
+static void *make_holder(struct fxe_req *r, const struct fxe_obj *target, int64_t metric,
+                         const char *description)
 {
     FaissIndexIDMap *map = fxe_id_map_of(target);
     bool binary = fxe_is_binary(target), list = binary || (!map && fxe_own_ids(target->ptr));
-    const char *what = binary                         ? "BIVF1"
-                       : list                         ? "IVF1,Flat"
-                       : !map                         ? "Flat"
-                       : IS(IndexIDMap2, target->ptr) ? "IDMap2,Flat"
-                                                      : "IDMap,Flat";
+    char what[32];
+    snprintf(what, sizeof what, "%s%s%s",
+             !map                           ? ""
+             : IS(IndexIDMap2, target->ptr) ? "IDMap2,"
+                                            : "IDMap,",
+             normalizes(description) ? "L2norm," : "",
+             binary ? "BIVF1"
+             : list ? "IVF1,Flat"
+                    : "Flat");
     struct fxe_obj o = {.cls = target->cls};
     o.ptr = fxe_training_make(r, target->cls, fxe_index_d(target), metric, what);
     int rc = o.ptr && list ? train_list(r, &o) : 0;
@@ -220,7 +231,7 @@ static void *begin(struct fxe_req *r, const struct fxe_obj *o, const char *descr
         copy_type(fxe_api()->IndexIDMap_sub_index(map), plan->inner, sizeof plan->inner);
     if (plan->enough < least)
         plan->enough = plan->enough ? least : fxe_training_enough(description, fxe_index_d(o));
-    return make_holder(r, o, metric);
+    return make_holder(r, o, metric, description);
 }
 
 void *fxe_training_begin(struct fxe_req *r, int cls, void *target, const char *description,
