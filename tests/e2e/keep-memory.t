@@ -20,6 +20,15 @@ for name in b c d e a b; do
     is "index $name can be used" "$(seen $name)" "$first"
 done
 ok "some were freed for that" [ "$(unloaded)" -ge 2 ]
+# A change that is in the log is no reason to keep one in memory.
+for name in c d e; do
+    client "read 0 faissx://$name" 'add 0 5' >/dev/null
+done
+before=$(unloaded)
+for name in c d e c d; do
+    is "index $name has its change" "$(seen $name | head -n 1)" 2000005
+done
+ok "they were freed, too" [ "$(unloaded)" -ge $((before + 3)) ]
 is "no engine has died" "$(grep -c 'event=engine-ended' "$SERVER_LOG")" 0
 
 # A program keeps its handle while the index behind it comes and goes.
@@ -44,3 +53,14 @@ ask b 'new 0 Flat' >/dev/null
 sleep 2.5
 is "an engine with a session does not end" "$(stat_of pid)" "$engine"
 ok "the server stops again" stop_server
+
+# Changes that are nowhere else stay in memory.
+start_server --data-dir "$TMP/other" --memory 600 --durability snapshot
+for name in a b c d; do
+    client 'new 0 Flat' 'add 0 2000000' "write 0 faissx://$name" 'free 0' >/dev/null
+done
+client 'read 0 faissx://a' 'add 0 5' >/dev/null
+for name in b c d b c d; do seen $name >/dev/null; done
+ok "with --durability snapshot, some are freed" [ "$(unloaded)" -ge 2 ]
+is "but not the changes of one" "$(seen a | head -n 1)" 2000005
+ok "the server stops" stop_server

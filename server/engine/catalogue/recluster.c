@@ -331,12 +331,9 @@ static int train(struct fxe_req *r, struct work *w)
 static void put_in_place(struct work *w)
 {
     struct fxe_obj *doomed = NULL;
-    struct fxe_obj old = {.cls = FX_CLASS_Index, .ptr = w->o->ptr};
     fxe_nprobe_copy(w->o, &w->next);
     fxe_lock();
-    if (!w->o->own_shape) /* which ends with it */
-        old.shape = w->o->shape;
-    fxe_obj_replace(w->o, w->next.ptr, &doomed);
+    struct fxe_obj old = fxe_obj_replace(w->o, w->next.ptr, &doomed);
     w->o->odd = w->next.odd;
     fxe_unlock();
     w->next.ptr = NULL;

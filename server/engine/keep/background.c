@@ -179,6 +179,7 @@ static bool is_due(const struct fxe_kept *k, int64_t now)
 void fxe_snapshot_later(struct fxe_kept *k)
 {
     fxe_lock();
+    k->unlogged++;
     k->log_bytes++;        /* it has changed, */
     k->busy_ms += BUSY_MS; /* so that no little log can stand for it */
     k->not_before_ms = fxe_now_ms() + RETRY_MS;

@@ -329,13 +329,6 @@ static bool is_gone(const struct fxe_kept *k)
     return is_known_gone(k);
 }
 
-/* With --durability snapshot, the changes since the snapshot are nowhere but in memory: reading the
- * index again would take back what has been acknowledged. */
-static bool is_only_copy(const struct fxe_kept *k)
-{
-    return fxe_engine.options.durability.mode == FXS_SNAPSHOT && k->log_bytes;
-}
-
 /* Reading the index again frees it, and another object of FAISS, such as an IndexShards, would
  * still point to it or to a part of it. */
 static bool is_within_others(const struct fxe_kept *k)
@@ -352,7 +345,7 @@ static void after_failure(struct fxe_kept *k, const struct fxe_req *r)
 {
     if (!is_halfway(k, r) || is_gone(k))
         return;
-    if (is_only_copy(k) || is_within_others(k)) {
+    if (fxe_is_only_copy(k) || is_within_others(k)) {
         fxs_log(FXS_WARN, "engine", "event=kept-halfway entry=%llu why=\"%s failed halfway\"",
                 (unsigned long long)k->entry, fxe_req_name(r));
         k->note.ntotal = fxe_ntotal_of(k->obj);
@@ -372,7 +365,7 @@ static void not_stored(struct fxe_req *r, struct fxe_kept **some, int n, const c
     int left = 0;
     for (int i = 0; i < n; i++)
         if (!is_gone(some[i])) {
-            only_copy |= is_only_copy(some[i]);
+            only_copy |= fxe_is_only_copy(some[i]);
             within |= is_within_others(some[i]);
             some[left++] = some[i];
         }

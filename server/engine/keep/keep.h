@@ -52,7 +52,10 @@ struct fxe_kept {
     int64_t snapshot_ms; /* when it was taken, or begun; monotonic */
     int64_t stored_ms;   /* when it was stored; milliseconds since 1970 */
     uint64_t log_bytes;  /* of the records since */
-    int64_t busy_ms;     /* spent in recorded calls since, and so needed to run them again */
+    /* Changes that neither the snapshot nor the log has, ever, and those of them that the snapshot
+     * has since. */
+    uint64_t unlogged, unlogged_stored;
+    int64_t busy_ms; /* spent in recorded calls since, and so needed to run them again */
     /* Totals of what snapshots have taken from the two, ever. */
     uint64_t trimmed_bytes;
     int64_t trimmed_ms;
@@ -250,6 +253,10 @@ void *fxe_map_snapshot(struct fxe_kept *k, bool *damaged, char *why);
 int fxe_unmap(struct fxe_obj *o, struct fxe_kept *k, char *why);
 
 /* --- unload.c --- */
+
+/* Has the index in memory changes that are not on disk?  Reading it again would take back what has
+ * been acknowledged.  With --durability snapshot, these are all since the snapshot. */
+bool fxe_is_only_copy(const struct fxe_kept *k);
 
 /* Unloads indexes until there is room for so many bytes, or none is left that can be unloaded.  The
  * caller does not hold engine.lock. */

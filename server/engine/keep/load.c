@@ -137,9 +137,20 @@ static int replay(void *ctx, const struct fxs_record *rec)
     return rc;
 }
 
+/* FAISS's vectors double their memory when they grow, and copy. */
+static size_t growth(const struct fxe_kept *k)
+{
+    return 2 * (k->snapshot_bytes + k->log_bytes);
+}
+
+static size_t to_load(const struct fxe_kept *k)
+{
+    return k->snapshot_bytes + (k->log_bytes ? growth(k) : k->snapshot_bytes / 4) + SPARE;
+}
+
 bool fxe_load_has_room(const struct fxe_kept *k, char *why)
 {
-    fxe_unload_for(k->snapshot_bytes + k->snapshot_bytes / 4 + k->log_bytes + SPARE);
+    fxe_unload_for(to_load(k));
     size_t room = k->snapshot_bytes > SPARE ? fxe_room() : SIZE_MAX;
     if (room >= k->snapshot_bytes)
         return true;
@@ -237,6 +248,7 @@ int fxe_load(struct fxe_kept *k, bool may_map, char *why)
                 (unsigned long long)k->entry, why);
         return -1;
     }
+    fxe_room(); /* for those who look at what it was lately */
     fxe_note_take(&k->note, k->obj);
     fxe_lock();
     fxe_training_look(k->obj);
@@ -294,11 +306,10 @@ bool fxe_keep_waits(struct fxe_req *r)
     return true;
 }
 
-/* FAISS's vectors double their memory when they grow, and copy. */
 static void make_room(const struct fxe_req *r)
 {
     const struct fxe_kept *k = fxe_kept_of(r->obj[r->kept_param]);
-    size_t need = k ? 2 * (k->snapshot_bytes + k->log_bytes) : 0;
+    size_t need = k ? growth(k) + (k->obj->ptr ? 0 : to_load(k)) : 0;
     if (need > fxe_room_lately())
         fxe_unload_for(need);
 }
@@ -373,13 +384,11 @@ int fxe_keep_load(struct fxe_req *r)
 
 void fxe_keep_drop(struct fxe_kept *k)
 {
-    struct fxe_obj *doomed = NULL, *o = k->obj;
-    void *ptr = o->ptr;
+    struct fxe_obj *doomed = NULL;
     fxe_lock();
-    fxe_obj_replace(o, NULL, &doomed);
+    struct fxe_obj old = fxe_obj_replace(k->obj, NULL, &doomed);
     fxe_unlock();
-    if (ptr)
-        fxe_obj_free_faiss(o->cls, ptr);
+    fxe_obj_free_temporary(&old);
     fxe_obj_destroy_list(doomed);
 }
 

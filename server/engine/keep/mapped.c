@@ -118,17 +118,17 @@ static void *copy_mapped(struct fxe_obj *o, char *why)
 int fxe_unmap(struct fxe_obj *o, struct fxe_kept *k, char *why)
 {
     struct fxe_obj *doomed = NULL;
-    void *before = o->ptr, *copy = NULL;
+    void *copy = NULL;
     /* It has no changes since its snapshot.  What the disk gives is verified again. */
     if (!k || fxe_load_snapshot(k, &copy, why) == FXS_STORE_NONE)
         copy = copy_mapped(o, why);
     if (!copy)
         return -1;
     fxe_lock();
-    fxe_obj_replace(o, copy, &doomed);
+    struct fxe_obj old = fxe_obj_replace(o, copy, &doomed);
     fxe_unlock();
     fxe_obj_destroy_list(doomed);
-    fxe_obj_free_faiss(o->cls, before);
+    fxe_obj_free_temporary(&old);
     if (k)
         fxe_unnamed_resolve(k);
     return 0;

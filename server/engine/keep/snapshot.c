@@ -28,6 +28,7 @@ void fxe_moment_take(struct fxe_kept *k, const struct fxe_obj *o, struct fxe_mom
     *m = (struct fxe_moment){.applied = k->applied,
                              .log_bytes = k->log_bytes,
                              .trimmed_bytes = k->trimmed_bytes,
+                             .unlogged = k->unlogged,
                              .number = ++k->moments,
                              .busy_ms = k->busy_ms,
                              .trimmed_ms = k->trimmed_ms,
@@ -62,6 +63,8 @@ static void committed(struct fxe_kept *k, const struct fxe_moment *m)
     int64_t ms = m->busy_ms - (k->trimmed_ms - m->trimmed_ms);
     k->newest = m->number;
     k->snapshot_ms = m->begun_ms;
+    if (k->unlogged_stored < m->unlogged)
+        k->unlogged_stored = m->unlogged;
     k->log_bytes -= bytes;
     k->trimmed_bytes += bytes;
     k->busy_ms -= ms;

@@ -4,13 +4,22 @@
 #include "server/engine/guard/room.h"
 #include "server/engine/keep/keep.h"
 #include "server/engine/objects/again.h"
+#include "server/engine/training/training.h"
 #include "server/log.h"
+
+bool fxe_is_only_copy(const struct fxe_kept *k)
+{
+    return k->unlogged > k->unlogged_stored ||
+           (fxe_engine.options.durability.mode == FXS_SNAPSHOT && k->log_bytes);
+}
 
 /* Nothing points into it, and no request has it or waits for it. */
 static bool is_idle(const struct fxe_kept *k)
 {
     const struct fxe_obj *o = k->obj;
     const struct fxe_group *g = o->group;
+    if (o->training && (o->training->due || o->training->runs))
+        return false;
     return o->ptr && !o->calls && !o->nborrowed && !o->nkeeps && !fxe_obj_is_within_others(o) &&
            !k->users && !g->writer && !g->readers && !g->waiting;
 }
@@ -22,13 +31,13 @@ static bool is_before(const struct fxe_kept *a, const struct fxe_kept *b)
 }
 
 /* Locks the index that has not been used for longest, of those that are idle and whose changes are
- * all in its snapshot; or returns NULL. */
+ * all on disk; or returns NULL. */
 static struct fxe_kept *take_oldest(struct fxe_needs *needs)
 {
     struct fxe_kept *oldest = NULL;
     fxe_lock();
     for (struct fxe_kept *k = fxe_keep_first(); k; k = k->next)
-        if (is_idle(k) && !k->log_bytes && (!oldest || is_before(k, oldest)))
+        if (is_idle(k) && !fxe_is_only_copy(k) && (!oldest || is_before(k, oldest)))
             oldest = k;
     if (oldest) {
         fxe_needs_add(needs, oldest->obj, true);

@@ -8,7 +8,7 @@
 
 /* What was true of the index when it was written. */
 struct fxe_moment {
-    uint64_t applied, log_bytes, trimmed_bytes, number;
+    uint64_t applied, log_bytes, trimmed_bytes, unlogged, number;
     int64_t busy_ms, trimmed_ms, begun_ms;
     const char *cls;
     struct fxs_note note;

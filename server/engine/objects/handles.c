@@ -94,8 +94,11 @@ void fxe_obj_point(struct fxe_obj *o, void *ptr)
         fxe_table_point(o);
 }
 
-void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
+struct fxe_obj fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
 {
+    struct fxe_obj old = {.cls = fx_root(o->cls), .ptr = o->ptr};
+    if (!o->own_shape) /* which ends here */
+        old.shape = o->shape;
     if (o->ptr)
         fxe_obj_end_borrowed(o, -1, doomed);
     while (o->nkeeps)
@@ -109,6 +112,7 @@ void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed)
             fxe_obj_forget_facts(a);
             a->ptr = ptr;
         }
+    return old;
 }
 
 void fxe_obj_forget_class(struct fxe_obj *o)

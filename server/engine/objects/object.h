@@ -134,8 +134,8 @@ void fxe_obj_renumber(struct fxe_obj *o, uint64_t id);
 /* This is FAISS's object from now on. */
 void fxe_obj_point(struct fxe_obj *o, void *ptr);
 /* FAISS's object is another one from now on, or NULL: none.  Handles of what the old one had lent
- * end, and nothing is kept for it any more. */
-void fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
+ * end, and nothing is kept for it any more.  Returns the old one, for fxe_obj_free_temporary. */
+struct fxe_obj fxe_obj_replace(struct fxe_obj *o, void *ptr, struct fxe_obj **doomed);
 /* That object is of another class than the one before: what its handles are is asked again. */
 void fxe_obj_forget_class(struct fxe_obj *o);
 /* Does another object of FAISS contain it, or a part of it? */

@@ -48,7 +48,7 @@ struct job {
     struct fxe_obj next;   /* what it becomes */
     int64_t have;          /* vectors that it was given, or are not for it */
     uint64_t seen;         /* changes of the index that are in it */
-    void *old;             /* what it was, to be freed */
+    struct fxe_obj old;    /* what it was, to be freed */
     struct fxe_kept *kept; /* with the lock: recorded changes wait (keep.h); or NULL */
     bool gone;             /* nobody can use the index any more, */
     bool dropped;          /* or it is only on disk */
@@ -368,13 +368,12 @@ static int store(struct job *j)
 static void put_in_place(struct job *j)
 {
     struct fxe_obj *doomed = NULL, *o = j->o;
-    j->old = o->ptr;
     fxe_lock();
     struct fxe_training *t = o->training;
     LL_CONCAT(j->asked, t->asked); /* those that came meanwhile */
     t->asked = NULL;
     o->training = NULL;
-    fxe_obj_replace(o, j->next.ptr, &doomed);
+    j->old = fxe_obj_replace(o, j->next.ptr, &doomed);
     fxe_obj_forget_class(o);
     o->odd = j->next.odd;
     o->planned = 1;
@@ -459,11 +458,8 @@ bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
     int rc = make_next(&j) != 0 || catch_up(&j) != 0 || replace(&j) != 0 ? -1 : 0;
     release(&j);
     mark(&j, false);
-    fxe_guard_forget(&j.next);
-    if (j.next.ptr)
-        fxe_obj_free_faiss(j.next.cls, j.next.ptr);
-    if (j.old)
-        fxe_obj_free_faiss(j.next.cls, j.old);
+    fxe_obj_free_temporary(&j.next);
+    fxe_obj_free_temporary(&j.old);
     if (rc != 0)
         give_up(&j);
     else
