@@ -121,6 +121,22 @@ is "and are there" "$(pairs flat)" "0:5 1:3 2:9 3:7"
 make map IDMap2,Flat
 op merge map '"from":"own"' >/dev/null
 is "in an IDMap with their ids" "$(pairs map)" "-5:5 1003:3 1009:9 1000000000007:7"
+make more IDMap2,Flat
+add more "3 4" "3 4" >/dev/null
+good "with other ids" "$(op merge more '"from":"map","add_id":100')"
+is "which are there" "$(pairs more)" "3:3 4:4 95:5 1103:3 1109:9 1000000000107:7"
+make more2 IDMap2,Flat
+add more2 "3 4" "3 4" >/dev/null
+good "or with ids that no vector has" "$(op merge more2 '"from":"flat","distinct":true')"
+is "which are there, too" "$(pairs more2)" "3:3 4:4 5:5 6:3 7:9 8:7"
+like "no id is beyond int64" "$(op merge more '"from":"map","add_id":9223372036854775807')" \
+    'with 9223372036854775807 added to it, an id of from is no int64'
+like "positions cannot be others" "$(op merge flat '"from":"map","add_id":5')" \
+    'add_id is given, but the ids of the index are the positions of its vectors'
+make behind PCA2,IVF1,Flat
+good "inverted lists behind a transform" "$(op merge behind '"from":"own"')"
+good "get the ids" "$(kept wire search behind '"n":1,"k":4' '"f32 9 9"')"
+is "of the other" "$(int64 "$TMP/wire.2")" "1009 1000000000007 -5 1003"
 good "of an IDMap, too, by ids" "$(kept wire get_vectors map '"n":2,"ids":0' '"i64 1009 -5"')"
 is "in that order" "$(floats "$TMP/wire.2")" "9 9 5 5"
 good "they are found, and reconstructed" "$(kept wire search_and_reconstruct own '"n":1,"k":2' '"f32 9 9"')"

@@ -9,6 +9,7 @@
 #include "server/engine/catalogue/make.h"
 #include "server/engine/catalogue/part.h"
 #include "server/engine/catalogue/vectors.h"
+#include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/guard.h"
 #include "server/engine/guard/room.h"
@@ -62,20 +63,22 @@ static int next_id(struct fxe_req *r, int64_t *next)
     return rc;
 }
 
-/* Inverted lists are joined as they are. */
-static void merge_lists(struct fxe_req *r)
+/* The number that the request wants added to the ids. */
+static int read_add_id(struct fxe_req *r, int64_t *add_id)
 {
     static const int64_t same = 0;
     const msgpack_object *distinct = fx_header_get(&r->header, "distinct");
-    int64_t add_id;
+    if (distinct && distinct->type != MSGPACK_OBJECT_BOOLEAN)
+        return fxe_key_wrong(r, "distinct", "a boolean");
+    if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, add_id) != 0)
+        return -1;
+    return distinct && distinct->via.boolean ? next_id(r, add_id) : 0;
+}
+
+/* Inverted lists are joined as they are. */
+static void merge_lists(struct fxe_req *r, int64_t add_id)
+{
     struct fxe_part p;
-    if (distinct && distinct->type != MSGPACK_OBJECT_BOOLEAN) {
-        fxe_key_wrong(r, "distinct", "a boolean");
-        return;
-    }
-    if (fxe_key_int(r, "add_id", INT64_MIN, INT64_MAX, &same, &add_id) != 0 ||
-        (distinct && distinct->via.boolean && next_id(r, &add_id) != 0))
-        return;
     struct fxe_obj copy = {.cls = FX_CLASS_Index, .ptr = fxe_copy_of(r, r->obj[1])};
     if (!copy.ptr)
         return;
@@ -89,13 +92,22 @@ static void merge_lists(struct fxe_req *r)
     fxe_obj_free_faiss(copy.cls, copy.ptr);
 }
 
+static int add_to_ids(struct fxe_req *r, struct fxe_vectors *v, int64_t add_id)
+{
+    for (int64_t i = 0; i < v->n; i++)
+        if (__builtin_add_overflow(v->ids[i], add_id, &v->ids[i]))
+            return fxe_fail(r, "argument", "%s: with %lld added to it, an id of from is no int64",
+                            r->operation->name, (long long)add_id);
+    return 0;
+}
+
 /* Any other index gets the vectors as FAISS reconstructs them. */
-static void add_vectors(struct fxe_req *r)
+static void add_vectors(struct fxe_req *r, bool ids, int64_t add_id)
 {
     struct fxe_vectors v;
     struct fxe_part p;
-    if (fxe_vectors_read(r, r->obj[1], 0, fxe_ntotal_of(r->obj[1]), &v) == 0) {
-        bool ids = fxe_id_map_of(r->obj[0]) != NULL;
+    if (fxe_vectors_read(r, r->obj[1], 0, fxe_ntotal_of(r->obj[1]), &v) == 0 &&
+        (!ids || add_to_ids(r, &v, add_id) == 0)) {
         msgpack_object *a = fxe_part_begin(&p, r, ids ? FX_OP_Index_add_with_ids : FX_OP_Index_add);
         p.r.obj[0] = r->obj[0];
         a[1] = fxe_int(v.n);
@@ -110,14 +122,21 @@ static void add_vectors(struct fxe_req *r)
 
 static void run_merge(struct fxe_req *r)
 {
-    int64_t d = fxe_index_d(r->obj[0]), other = fxe_index_d(r->obj[1]);
+    int64_t d = fxe_index_d(r->obj[0]), other = fxe_index_d(r->obj[1]), add_id;
+    bool ids = fxe_id_map_of(r->obj[0]) || fxe_own_ids(r->obj[0]->ptr);
     if (d != other)
         fxe_fail(r, "argument", "%s: from has dimension %lld, but the index has %lld",
                  r->operation->name, (long long)other, (long long)d);
+    else if (!ids && fxe_key_has(r, "add_id"))
+        fxe_fail(r, "argument",
+                 "%s: add_id is given, but the ids of the index are the positions of its vectors",
+                 r->operation->name);
+    else if (ids && read_add_id(r, &add_id) != 0)
+        return;
     else if (has_lists(r->obj[0]))
-        merge_lists(r);
+        merge_lists(r, add_id);
     else
-        add_vectors(r);
+        add_vectors(r, ids, ids ? add_id : 0);
 }
 
 /* --- split --- */
