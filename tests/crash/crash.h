@@ -60,8 +60,11 @@ FaissIndex *made_part(const char *name, FaissIndex *index);
     X(params_ivf_beyond) X(ef_beyond) X(search_ef_beyond) X(params_hnsw_beyond) \
     X(k_factor_beyond) X(search_k_factor_beyond) \
     X(save) X(load) X(search_loaded) X(range_loaded) X(reconstruct_loaded) \
-    X(direct_map_loaded) X(reconstruct_map_loaded) X(sa_decode_loaded) X(add_loaded) \
-    X(remove_loaded) X(clone) X(search_clone) X(merge) X(search_merged) X(copy_subset) \
+    X(direct_map_loaded) X(reconstruct_map_loaded) X(sa_decode_loaded) X(residual_loaded) \
+    X(params_sel_loaded) X(clone_loaded) X(search_clone_loaded) X(reconstruct_clone_loaded) \
+    X(merge_loaded) X(search_merged_loaded) X(copy_subset_loaded) X(add_loaded) \
+    X(remove_loaded) X(search_removed_loaded) X(retrain_loaded) X(reset_loaded) X(add_again_loaded) \
+    X(search_again_loaded) X(clone) X(search_clone) X(merge) X(search_merged) X(copy_subset) \
     X(direct_map) X(reconstruct_map) X(remove_range) X(search_removed) X(remove_batch) \
     X(remove_all) X(search_rest) X(retrain) X(reset) X(search_reset) X(range_reset) \
     X(add_again) X(search_again) X(add_none) X(free)

@@ -352,6 +352,51 @@ static void reconstruct_loaded(FaissIndex *copy)
     if (place->outcome[STEP_sa_encode] == 'o' && HAS(Index_sa_code_size) &&
         api.Index_sa_code_size(copy, &size) == 0 && size <= 4096)
         STEP(sa_decode_loaded, api.Index_sa_decode(copy, 3, codes, vectors));
+    if (place->outcome[STEP_reconstruct_loaded] == 'o')
+        STEP(residual_loaded, api.Index_compute_residual(copy, xq, vectors, 2));
+}
+
+static int search_selected(const FaissIndex *index)
+{
+    FaissIDSelectorRange *range = NULL;
+    int rc = api.IDSelectorRange_new(&range, 0, 100);
+    if (rc == 0)
+        rc = with_params(index, PLAIN, (FaissIDSelector *)range, 0);
+    api.IDSelectorRange_free(range);
+    return rc;
+}
+
+static void copies_of_loaded(FaissIndex *loaded, FaissIndex *index)
+{
+    FaissIndex *copy = NULL;
+    if (HAS(Index_search_with_params) && HAS(SearchParameters_new))
+        STEP(params_sel_loaded, search_selected(loaded));
+    if (STEP(clone_loaded, api.clone_index(loaded, &copy)) != 0)
+        return;
+    STEP(search_clone_loaded, search(copy, 3, 10));
+    if (api.Index_ntotal(copy) > 5)
+        STEP(reconstruct_clone_loaded, api.Index_reconstruct(copy, 0, vectors));
+    if (HAS(IndexIVF_cast) && api.IndexIVF_cast(loaded) && api.IndexIVF_cast(copy)) {
+        if (STEP(merge_loaded, api.IndexIVF_merge_from(copy, loaded, 0)) == 0) {
+            STEP(search_merged_loaded, search(copy, 3, 10));
+            api.IndexIVF_merge_from(loaded, copy, 0);
+        }
+        STEP(copy_subset_loaded, api.IndexIVF_copy_subset_to(index, copy, 0, 0, 50));
+    }
+    api.Index_free(copy);
+}
+
+static void change_loaded(FaissIndex *loaded)
+{
+    if (STEP(add_loaded, api.Index_add(loaded, 20, x)) == 0)
+        STEP(remove_loaded, remove_some(loaded, 5, 9));
+    STEP(search_removed_loaded, search(loaded, 3, 10));
+    if (api.Index_is_trained(loaded))
+        STEP(retrain_loaded, api.Index_train(loaded, NT, x));
+    if (STEP(reset_loaded, api.Index_reset(loaded)) != 0)
+        return;
+    STEP(add_again_loaded, api.Index_add(loaded, 30, x));
+    STEP(search_again_loaded, search(loaded, 3, 10));
 }
 
 static void copies(FaissIndex *index)
@@ -363,8 +408,8 @@ static void copies(FaissIndex *index)
         STEP(search_loaded, search(copy, 3, 10));
         STEP(range_loaded, range(copy, 3, 1.f));
         reconstruct_loaded(copy);
-        if (STEP(add_loaded, api.Index_add(copy, 20, x)) == 0)
-            STEP(remove_loaded, remove_some(copy, 5, 9));
+        copies_of_loaded(copy, index);
+        change_loaded(copy);
         api.Index_free(copy);
     }
     free(data);
