@@ -33,7 +33,8 @@ int main(int argc, char **argv)
 {
     atexit(check_stdout);
     const char *name = argc > 1 ? argv[1] : NULL;
-    if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
+    if (name &&
+        (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)) {
         usage(stdout);
         return CLI_OK;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "server/library.h"
 #include "server/log.h"
 #include "server/options.h"
+
+enum { WRONG_USAGE = 2 }; /* exit status, as of `faissx` */
 
 static const char usage[] = "Usage: faissx-server COMMAND [OPTION]...\n"
                             "       faissx-server --help | --version\n";
@@ -36,12 +39,17 @@ static int printed(void)
     return 1;
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static int run_front(int argc, char **argv)
 {
-    struct fxs_options options;
+    struct fxs_options options = {.help = argc == 2 && is_help(argv[1])};
     char library[FXS_LIBRARY_MAX], why[8192];
-    if (fxs_options_run(&options, argc, argv) != 0)
-        return 1;
+    if (!options.help && fxs_options_run(&options, argc, argv) != 0)
+        return WRONG_USAGE;
     if (options.help) {
         fxs_options_help(stdout);
         return printed();
@@ -100,7 +108,7 @@ int main(int argc, char **argv)
         puts("faissx-server " FAISSX_VERSION);
         return printed();
     }
-    if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
+    if (is_help(command) || strcmp(command, "help") == 0) {
         help();
         return printed();
     }
@@ -110,5 +118,5 @@ int main(int argc, char **argv)
     if (argc > 1)
         fprintf(stderr, "faissx-server: unknown command '%s'\n", command);
     fprintf(stderr, "%sTry: faissx-server --help\n", usage);
-    return 1;
+    return WRONG_USAGE;
 }

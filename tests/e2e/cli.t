@@ -27,6 +27,21 @@ run --colour true|faissx run: unknown or ambiguous option '--colour'
 END
 is "faissx-server run -port 1" "$("$BUILD/faissx-server" run --port 0 -port 1 2>&1)" \
     "faissx-server: unknown or ambiguous option '-port'; faissx-server run --help lists them"
+while read -r arguments; do
+    # shellcheck disable=SC2086 # a list of words
+    "$BUILD/faissx-server" $arguments >/dev/null 2>&1
+    is "faissx-server $arguments: exit status" $? 2
+done <<'END'
+nothing
+run --nothing
+run more
+run --threads
+END
+for help in -h --help help; do
+    like "faissx-server $help" "$("$BUILD/faissx-server" $help)" '^  run +[a-z]'
+    like "faissx $help" "$(cli $help)" '^  run +[a-z]'
+done
+like "faissx-server run -h" "$("$BUILD/faissx-server" run -h)" '--data-dir'
 # A script's variable that is not set must not make the program use a FAISS of its own.
 for option in server api-key tenant curve-server-key curve-key-file; do
     said=$(cli run "--$option" "" sh -c 'echo ran'; echo "status $?")

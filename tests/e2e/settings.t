@@ -84,7 +84,7 @@ ok "the server stops" stop_server
 
 while read -r option value; do
     text=$(timeout 20 "$BUILD/faissx-server" run --bind "ipc://$TMP/none" "$option" "$value" 2>&1)
-    is "$option $value: exit status" $? 1
+    is "$option $value: exit status" $? 2
     like "$option $value: message" "$text" "^faissx-server: $option: '$value' is not a number from [0-9]+ to [0-9]+\$"
 done <<'END'
 --lease 5x
@@ -98,6 +98,6 @@ done <<'END'
 END
 for value in abc -5 nan 5x 99999; do
     text=$(FAISSX_PORT=$value timeout 20 "$BUILD/faissx-server" run 2>&1)
-    is "FAISSX_PORT=$value: exit status" $? 1
+    is "FAISSX_PORT=$value: exit status" $? 2
     like "FAISSX_PORT=$value: message" "$text" "^faissx-server: FAISSX_PORT: '$value' is not a number from 0 to 65535\$"
 done
