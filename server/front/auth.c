@@ -166,6 +166,11 @@ int fxs_auth_add_file(struct fxs_auth *a, const char *path, char *why, size_t le
             fclose(f);
         return -1;
     }
+    if (S_ISDIR(st.st_mode)) {
+        snprintf(why, len, "it is a directory; expected a JSON file");
+        fclose(f);
+        return -1;
+    }
     if (fxs_auth_others_write(&st)) {
         snprintf(why, len, "other users may change it (mode %03o, owner %u)",
                  (unsigned)st.st_mode & 0777, (unsigned)st.st_uid);
@@ -217,8 +222,11 @@ int fxs_auth_load(struct fxs_auth **a, const struct fxs_options *o, char *why, s
     else if (o->auth_file && fxs_auth_add_file(*a, o->auth_file, reason, sizeof reason) != 0)
         snprintf(why, len, "--auth-file: '%s': %s", o->auth_file, reason);
     else if (fxs_auth_count(*a) == 0 && !o->curve_clients)
-        snprintf(why, len,
-                 "--enable-auth: there is no API key; give some with --auth-file or --auth-keys");
+        snprintf(why, len, "%s: there is no API key%s; give some with --auth-file or --auth-keys",
+                 o->auth_file   ? "--auth-file"
+                 : o->auth_keys ? "--auth-keys"
+                                : "--enable-auth",
+                 o->auth_file || o->auth_keys ? " in it" : "");
     else {
         if (o->auth_file && stat(o->auth_file, &st) == 0 && (st.st_mode & S_IROTH))
             fxs_log(FXS_WARN, "front",

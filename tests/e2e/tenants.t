@@ -135,5 +135,8 @@ refused "no such file" "^faissx-server: --auth-file: '$TMP/none': cannot open it
     --auth-file "$TMP/none"
 echo '{"secret": ' >"$TMP/bad"
 refused "no JSON" 'not valid JSON near line' --auth-file "$TMP/bad"
-refused "no keys" 'there is no API key' --enable-auth
+refused "no keys" '--enable-auth: there is no API key' --enable-auth
+echo '{}' >"$TMP/none.json"
+refused "a file without keys" '--auth-file: there is no API key in it' --auth-file "$TMP/none.json"
+refused "a directory" 'it is a directory' --auth-file "$TMP"
 refused "a tenant that is a path" "has a '/'" --auth-keys "k:a/../x"
