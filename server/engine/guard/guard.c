@@ -294,7 +294,10 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
  * others of the same shape do not, so each is tried until it has decoded something. */
 static bool may_lack_decoder(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
 {
-    return (act == FXE_ACT_reconstruct || act == FXE_ACT_decode) && !s->decodes &&
+    bool decode = act == FXE_ACT_reconstruct || act == FXE_ACT_decode,
+         search = act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range ||
+                  act == FXE_ACT_residual;
+    return ((decode && !s->decodes) || (search && !s->searches)) &&
            !(__atomic_load_n(&o->decodes, __ATOMIC_RELAXED) & 1 << act);
 }
 

@@ -47,6 +47,7 @@ static struct fxe_shape *new_shape(const char *text)
         memcpy(s->text, text, n);
         s->spoils = spoils_memory(s->text);
         s->decodes = decodes_always(s->text);
+        s->searches = !strstr(s->text, "IxLa"); /* a lattice decodes for that */
         s->uneven = strstr(s->text, FXE_SHAPE_UNEVEN) != NULL;
     }
     return s;
