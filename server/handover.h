@@ -20,8 +20,9 @@ enum fxs_handover_kind {
     FXS_CONNECTION = 1, /* front to engine, with a descriptor */
     FXS_STOP,           /* front to engine: finish what is under way, then exit */
     FXS_READY,          /* engine to front: the library is loaded */
-    FXS_IDLE            /* engine to front: it could end, unless more than `key` connections have
+    FXS_IDLE,           /* engine to front: it could end, unless more than `key` connections have
                            been handed to it */
+    FXS_END             /* front to engine: do so; requests that still come are answered */
 };
 
 struct fxs_handover {

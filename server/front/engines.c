@@ -195,8 +195,8 @@ static void close_link(struct fxs_front *f, struct fxs_engine *e)
 /* From now on connections wait for the engine that is started when this one has ended. */
 static void let_end(struct fxs_engine *e)
 {
-    struct fxs_handover stop = {.kind = FXS_STOP};
-    if (fxs_handover_send(e->link.fd, &stop, -1) == 0)
+    struct fxs_handover end = {.kind = FXS_END};
+    if (fxs_handover_send(e->link.fd, &end, -1) == 0)
         e->state = FXS_DYING;
 }
 

@@ -48,6 +48,11 @@ engine=$(stat_of pid)
 ok "an engine with nothing to lose ends" wait_for gone "$engine"
 is "the index is there when it is asked for" "$(seen a | head -n 1)" 2000010
 engine=$(stat_of pid)
+# A client without a session sends short requests over one connection.
+info='{"operation":"index_info","name":"a"}'
+RAW_PAUSE=300 raw "$info" "$info" "$info" "$info" "$info" "$info" "$info" "$info" "$info" "$info" >"$TMP/infos"
+is "one that gets requests does not end" "$(stat_of pid)" "$engine"
+is "they are answered" "$(grep -c '"status":"ok"' "$TMP/infos")" 10
 talk b
 ask b 'new 0 Flat' >/dev/null
 sleep 2.5

@@ -19,10 +19,10 @@
  * With RAW_KEY set, the connection first sends that API key, with a ping that is not printed.
  *
  * Each reply is printed as one line of JSON, in which "_frames" lists the sizes of its payload
- * frames.  With RAW_HEX set, the frames that are sent and received are printed instead, as lines of
- * hexadecimal digits after "> " and "< ".  With RAW_SAVE set to a PATH, the payload frames go to
- * files, PATH.1 and so on.  If none comes within RAW_SECONDS (default 20), it prints "no reply" and
- * exits with 1.
+ * frames.  RAW_PAUSE: milliseconds to wait before each request.  With RAW_HEX set, the frames that
+ * are sent and received are printed instead, as lines of hexadecimal digits after "> " and "< ".
+ * With RAW_SAVE set to a PATH, the payload frames go to files, PATH.1 and so on.  If none comes
+ * within RAW_SECONDS (default 20), it prints "no reply" and exits with 1.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -372,7 +372,7 @@ static void use_curve(void *socket, const char *keys)
 
 int main(int argc, char **argv)
 {
-    const char *seconds = getenv("RAW_SECONDS");
+    const char *seconds = getenv("RAW_SECONDS"), *pause = getenv("RAW_PAUSE");
     int arg = 1, rc = 0;
     if (argc < 3)
         die("usage", "raw ENDPOINT REQUEST...");
@@ -388,9 +388,11 @@ int main(int argc, char **argv)
     const char *key = getenv("RAW_KEY");
     if (key)
         rc = show_key(socket, key);
-    while (++arg < argc && rc == 0)
+    while (++arg < argc && rc == 0) {
+        zmq_poll(NULL, 0, pause ? atoi(pause) : 0);
         for (long n = send_request(socket, argv[arg]); n > 0 && rc == 0; n--)
             rc = take_reply(socket, 1);
+    }
     zmq_close(socket);
     zmq_ctx_term(zmq);
     return rc;

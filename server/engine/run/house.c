@@ -40,6 +40,7 @@ static struct {
     int64_t stop_ms;
     uint32_t handed; /* connections from the front */
     int64_t busy_ms; /* when there was last a session, a request or a new connection */
+    uint64_t begun;  /* requests until then */
 } house = {.wake.fd = -1};
 
 void fxe_house_wake(void)
@@ -69,6 +70,13 @@ static void on_wake(void *ctx, struct fxs_event *s, uint32_t events)
         house.ticking = true;
 }
 
+static void refuse_more(void)
+{
+    fxe_lock();
+    fxe_under_way_stop();
+    fxe_unlock();
+}
+
 static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
 {
     static struct fxs_handover h;
@@ -84,13 +92,12 @@ static void on_link(void *ctx, struct fxs_event *s, uint32_t events)
         } else if (fd >= 0) {
             close(fd);
         }
-        if (h.kind == FXS_STOP) {
+        if (h.kind == FXS_STOP || h.kind == FXS_END) {
             house.stopping = true;
             house.stop_ms = fxe_now_ms();
-            fxe_lock();
-            fxe_under_way_stop();
-            fxe_unlock();
         }
+        if (h.kind == FXS_STOP)
+            refuse_more();
     }
     if (rc < 0)
         _exit(0); /* the front is gone, and no client can connect any more */
@@ -174,6 +181,15 @@ static bool is_quiet(void)
     return quiet;
 }
 
+/* An engine that ends because it is idle answers requests until nothing is under way. */
+static bool is_done(void)
+{
+    if (!house.stopping || !is_quiet())
+        return false;
+    refuse_more();
+    return is_quiet();
+}
+
 /* Tells the front when the engine has held nothing for --idle that would be lost with it.  Returns
  * when to look again, or INT64_MAX. */
 static int64_t offer_end(int link, int64_t now)
@@ -184,8 +200,9 @@ static int64_t offer_end(int link, int64_t now)
         return INT64_MAX;
     fxe_lock();
     if (fxe_sessions_count() || fxe_under_way_count() || fxe_trainer_works() ||
-        (fxe_named_count() && !fxe_keep_store()))
+        fxe_under_way_begun() != house.begun || (fxe_named_count() && !fxe_keep_store()))
         house.busy_ms = now;
+    house.begun = fxe_under_way_begun();
     fxe_unlock();
     if (now - house.busy_ms >= idle) {
         house.busy_ms = now;
@@ -230,7 +247,7 @@ void fxe_house_run(int link)
     fxe_pool_start();
     if (fxs_handover_send(link, &ready, -1) != 0)
         _exit(0);
-    while (!house.stopping || !is_quiet()) {
+    while (!is_done()) {
         struct epoll_event events[EVENTS];
         int64_t next = expire(), end = offer_end(link, fxe_now_ms()),
                 peers = fxe_peers_check(fxe_now_ms());

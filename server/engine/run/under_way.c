@@ -18,6 +18,7 @@ enum {
 
 static struct {
     int count;
+    uint64_t begun;        /* ever */
     struct fxe_conn *busy; /* through next_busy */
     unsigned tick;         /* never 0 */
     bool ticking;
@@ -28,6 +29,7 @@ static struct {
 void fxe_under_way_begin(struct fxe_conn *c, struct fxe_req *r)
 {
     under_way.count++;
+    under_way.begun++;
     c->running = r;
     c->began_ms = r->began_ms;
     c->busy_since = under_way.tick;
@@ -48,6 +50,11 @@ void fxe_under_way_end(struct fxe_conn *c)
 int fxe_under_way_count(void)
 {
     return under_way.count;
+}
+
+uint64_t fxe_under_way_begun(void)
+{
+    return under_way.begun;
 }
 
 struct fxe_conn *fxe_under_way_first(void)

@@ -18,6 +18,8 @@ void fxe_under_way_begin(struct fxe_conn *c, struct fxe_req *r);
 void fxe_under_way_end(struct fxe_conn *c);
 
 int fxe_under_way_count(void);
+/* Requests that have begun, ever. */
+uint64_t fxe_under_way_begun(void);
 /* Returns the first of the connections that have a request under way, or NULL; the others follow
  * through next_busy. */
 struct fxe_conn *fxe_under_way_first(void);
