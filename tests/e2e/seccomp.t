@@ -89,6 +89,12 @@ static void call_all(void)
     CALL(io_uring_setup, 0, NULL);
     CALL(process_vm_readv, getpid(), NULL, 0, NULL, 0, 0);
     CALL(process_vm_writev, getpid(), NULL, 0, NULL, 0, 0);
+    CALL(process_madvise, -1, NULL, 0, 0, 0);
+    CALL(pidfd_getfd, -1, 0, 0);
+    CALL(kcmp, getpid(), getpid(), 0, 0, 0);
+    CALL(perf_event_open, NULL, 0, 0, -1, 0);
+    CALL(prlimit64, getppid(), 7, NULL, NULL);
+    CALL(kill, getppid(), 0);
     CALL(ptrace, 1, -1, NULL, NULL);
     CALL(execve, "", NULL, NULL);
     CALL(execveat, -1, "", NULL, NULL, 0);
@@ -132,9 +138,13 @@ if [ -z "$SANITIZER_RUNTIME" ]; then # their reports need some of these
     ended() { printf '%s\n' "$said" | sed -n "s|.*[ \"]$1=\\([A-Za-z]*\\) .*|\\1|p"; }
     if grep -q 'event=sandbox sockets=none' "$SERVER_LOG"; then
         for call in socket socketpair connect bind listen accept accept4 io_uring_setup process_vm_readv \
-            process_vm_writev ptrace execve execveat; do
+            process_vm_writev process_madvise pidfd_getfd kcmp perf_event_open prlimit64 ptrace execve \
+            execveat; do
             is "an engine may not call $call" "$(ended $call)" EPERM
         done
+    fi
+    if grep -q 'event=sandbox files=.* signals=own' "$SERVER_LOG"; then
+        is "an engine may not send a signal to the front" "$(ended kill)" EPERM
     fi
     is "it may open its own store" "$(ended "$own")" done || diag "$said"
     if grep -q 'event=sandbox files=/' "$SERVER_LOG"; then

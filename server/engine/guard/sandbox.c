@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,16 @@ enum {
     REFER = 1 << 13,     /* 2 */
     TRUNCATE = 1 << 14,  /* 3 */
     IOCTL_DEV = 1 << 15, /* 5 */
+};
+
+/* The kernel's struct landlock_ruleset_attr of version 6, which Debian 12's header is older than.
+ */
+struct attributes {
+    uint64_t files, network, scoped;
+};
+enum {
+    SCOPE_ABSTRACT_SOCKETS = 1 << 0,
+    SCOPE_SIGNALS = 1 << 1 /* to processes that are not confined, or not by this */
 };
 
 static uint64_t rights(long version)
@@ -75,14 +86,18 @@ static int allow_folder(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-static int restrict_self(int devices, const char *dir)
+static int restrict_self(int devices, const char *dir, bool *signals)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
         return -1;
     struct rules r = {.handled = rights(version)};
-    struct landlock_ruleset_attr attr = {.handled_access_fs = r.handled};
-    r.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
+    struct attributes attr = {.files = r.handled};
+    *signals = version >= 6;
+    if (*signals)
+        attr.scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS;
+    r.fd = (int)syscall(SYS_landlock_create_ruleset, &attr,
+                        *signals ? sizeof attr : sizeof attr.files, 0);
     if (r.fd < 0)
         return -1;
     dl_iterate_phdr(allow_folder, &r);
@@ -108,10 +123,11 @@ static int restrict_self(int devices, const char *dir)
 
 #else
 
-static int restrict_self(int devices, const char *dir)
+static int restrict_self(int devices, const char *dir, bool *signals)
 {
     (void)devices;
     (void)dir;
+    *signals = false;
     errno = ENOSYS;
     return -1;
 }
@@ -120,8 +136,10 @@ static int restrict_self(int devices, const char *dir)
 
 void fxe_sandbox(int devices, const char *dir)
 {
-    if (restrict_self(devices, dir) == 0)
-        fxs_log(FXS_INFO, "engine", "event=sandbox files=%s", *dir ? dir : "none");
+    bool signals;
+    if (restrict_self(devices, dir, &signals) == 0)
+        fxs_log(FXS_INFO, "engine", "event=sandbox files=%s signals=%s", *dir ? dir : "none",
+                signals ? "own" : "all");
     else
         fxs_log(FXS_INFO, "engine",
                 "event=sandbox files=all why=\"no Landlock: %s; index files with lists on disk "

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System calls that an engine gives up: new sockets and connections, starting programs, access to
- * other processes.  It serves connections that are handed to it and needs none of these. */
+ * the memory, files and limits of other processes.  It serves connections that are handed to it and
+ * needs none of these.  It does send signals, to its own children; Landlock keeps it from sending
+ * any to others (sandbox.c). */
 #include <errno.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -20,6 +22,10 @@ static const int refused[] = {
     SCMP_SYS(io_uring_setup), /* opens sockets and files without their system calls */
     SCMP_SYS(process_vm_readv),
     SCMP_SYS(process_vm_writev),
+    SCMP_SYS(process_madvise),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(perf_event_open),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their reports need these */
     SCMP_SYS(ptrace),
     SCMP_SYS(execve),
@@ -34,6 +40,9 @@ static int restrict_self(void)
     int rc = filter ? 0 : -ENOMEM;
     for (size_t i = 0; i < sizeof refused / sizeof *refused && rc == 0; i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+    if (rc == 0) /* of another process; 0 is the caller itself */
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
+                              SCMP_A0(SCMP_CMP_NE, 0));
     if (rc == 0)
         rc = seccomp_load(filter);
     if (filter)
