@@ -5,7 +5,8 @@
  *     grammar.c   every kind of index that FAISS's factory can make, nested two deep
  *     made.c      indexes that only constructors can make
  *     life.c      the sequence of calls (the life) that each of them goes through, with
- *                 every metric and with ordinary and odd vectors; each call is a step
+ *                 every metric and with ordinary and odd vectors; life_binary.c: of binary ones
+ *     step.c      each call is a step
  *     main.c      runs lives in children, and finds the step in which a child died
  *     learn.c     makes the table of refusals from the results
  *
@@ -46,7 +47,7 @@ int made_create(const char *name, int d, int metric, FaissIndex **out);
 /* Returns the first shard or replica, which stands for the others, or NULL. */
 FaissIndex *made_part(const char *name, FaissIndex *index);
 
-/* --- life.c --- */
+/* --- step.c --- */
 
 /* clang-format off */
 #define STEPS(X) \
