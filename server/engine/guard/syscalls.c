@@ -36,13 +36,14 @@ static const int refused[] = {
 /* Returns 0 or a negative errno. */
 static int restrict_self(void)
 {
+    /* A process; 0 is the caller. */
+    const struct scmp_arg_cmp other = {.arg = 0, .op = SCMP_CMP_NE, .datum_a = 0};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int rc = filter ? 0 : -ENOMEM;
     for (size_t i = 0; i < sizeof refused / sizeof *refused && rc == 0; i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
-    if (rc == 0) /* of another process; 0 is the caller itself */
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
-                              SCMP_A0(SCMP_CMP_NE, 0));
+    if (rc == 0)
+        rc = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, &other);
     if (rc == 0)
         rc = seccomp_load(filter);
     if (filter)
