@@ -94,6 +94,9 @@ for wants in IVF8,Flat SQ8; do
         ok "and is trained" wait_for is_trained $i
         [ $wants = SQ8 ] && continue
         kept found search $i '"n":400,"k":1,"params":{"nprobe":8}' "\"file $TMP/odd400\"" >/dev/null
+        good "one more" "$(op add $i '"n":1' '"f32 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9"')"
+        kept more search $i '"n":1,"k":1,"params":{"nprobe":8}' '"f32 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9"' >/dev/null
+        is "has an id that none of them has" "$(od -An -v -t d8 -w8 "$TMP/more.2" | xargs)" $((few + 400))
         is "each of the others is found" "$(od -An -v -t d8 -w8 "$TMP/found.2" | xargs)" "$(seq -s ' ' $few $((few + 399)))"
     done
 done

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/engine/training/held.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/engine/catalogue/catalogue.h"
+#include "server/engine/catalogue/keys.h"
+#include "server/engine/catalogue/part.h"
 #include "server/engine/catalogue/vectors.h"
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/facts.h"
@@ -150,6 +153,34 @@ static int read_list(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct 
                                          : take_list(r, &f, from, all, h);
     free(f.data);
     return rc;
+}
+
+void fxe_held_count_lost(struct fxe_req *r, const struct fxe_obj *o, struct fxe_obj *next)
+{
+    int64_t n = fxe_ntotal_of(o) - fxe_ntotal_of(next), nprobe;
+    if (n <= 0 || fxe_is_binary(o) || fxe_id_map_of(o) || !fxe_nprobe_of(next, &nprobe))
+        return;
+    size_t d = (size_t)fxe_index_d(o), size = (size_t)n * d * sizeof(float);
+    idx_t *ids = calloc((size_t)n, sizeof *ids);
+    float *x = malloc(size);
+    struct fxe_req none = {.operation = r->operation}; /* it may be refused */
+    struct fxe_part p;
+    msgpack_sbuffer_init(&none.extra);
+    msgpack_sbuffer_init(&none.reply);
+    for (size_t i = 0; x && i < (size_t)n * d; i++)
+        x[i] = NAN;
+    if (x && ids) {
+        msgpack_object *a = fxe_part_begin(&p, &none, FX_OP_Index_add_with_ids);
+        p.r.obj[0] = next;
+        a[1] = fxe_int(n);
+        a[2] = fxe_part_array(&p, x, size);
+        a[3] = fxe_part_array(&p, ids, (size_t)n * sizeof *ids);
+        fxe_part_call(&p);
+        fxe_part_end(&p);
+    }
+    fxe_req_clear(&none);
+    free(x);
+    free(ids);
 }
 
 int fxe_held_read(struct fxe_req *r, struct fxe_obj *o, int64_t from, struct fxe_held *h)

@@ -321,6 +321,8 @@ static int catch_up(struct job *j)
         if (rc == 0)
             rc = add(j, &h);
         fxe_held_free(&h);
+        if (rc == 0 && last)
+            fxe_held_count_lost(&j->r, j->o, &j->next);
         if (rc != 0 || last)
             return rc;
     }
