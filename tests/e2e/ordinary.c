@@ -397,6 +397,34 @@ static void refined(void)
     unlink(name);
 }
 
+/* The same where the IVF is within another index. */
+static void probes_within(void)
+{
+    FaissIndex *refined = of("IVF4,PQ8x4fs,RFlat", METRIC_L2),
+               *part = of("IVF4,PQ8x4fs", METRIC_L2);
+    FaissIndexShards *shards = NULL;
+    FaissParameterSpace *space = NULL;
+    CODE(WORKS, F(IndexShards_new)(&shards, D));
+    CODE(WORKS, F(Index_train)(part, NT, x));
+    CODE(WORKS, F(IndexShards_add_shard)(shards, part));
+    CODE(WORKS, F(ParameterSpace_new)(&space));
+    FaissIndex *both[] = {refined, (FaissIndex *)shards};
+    for (size_t i = 0; i < 2 && refined; i++) {
+        if (i == 0)
+            CODE(WORKS, F(Index_train)(both[i], NT, x));
+        CODE(WORKS, F(Index_add)(both[i], NB, x));
+        CODE(WORKS, F(Index_search)(both[i], 2, x, K, distances, labels));
+        if (i == 0)
+            CODE(WORKS, F(ParameterSpace_set_index_parameter)(space, both[i], "nprobe", 2e9));
+        else
+            F(IndexIVF_set_nprobe)(F(IndexIVF_cast)(part), 2000000000);
+        CODE(ENDS, F(Index_search)(both[i], 2, x, K, distances, labels));
+        F(Index_free)(both[i]);
+    }
+    F(ParameterSpace_free)(space);
+    F(Index_free)(part);
+}
+
 /* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
 static void decoders(void)
 {
@@ -441,7 +469,8 @@ int main(int argc, char **argv)
                   {"clusters", clusters},
                   {"refined", refined},
                   {"decoders", decoders},
-                  {"probes", probes}};
+                  {"probes", probes},
+                  {"probes-within", probes_within}};
     int n = begin_cases(argc, argv);
     x = random_vectors(NT, D, 1);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -253,8 +253,6 @@ static int is_empty(const struct fxe_obj *o)
 static int neighbours(struct fxe_req *r)
 {
     FaissIndex *index = r->v[0].p;
-    bool transformed;
-    FaissIndexIVF *ivf;
     if (graph_size(r, index) != 0)
         return -1;
     if (is_empty(r->obj[0]))
@@ -268,13 +266,7 @@ static int neighbours(struct fxe_req *r)
     if (scalar(r, "k") < 0 && !IS(IndexFlat, index) && !IS(IndexIVF, index))
         return fxe_fail(r, "argument", "%s: k is %lld, expected at least 0", r->fn->name,
                         (long long)scalar(r, "k"));
-    ivf = fxe_ivf_of(r->obj[0], &transformed);
-    if (ivf && !r->nprobe && fxe_is_fast_scan((FaissIndex *)ivf) &&
-        fxe_api()->IndexIVF_nprobe(ivf) - 1 >= fxe_api()->IndexIVF_nlist(ivf))
-        return fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
-                        r->fn->name, fxe_api()->IndexIVF_nprobe(ivf),
-                        fxe_api()->IndexIVF_nlist(ivf));
-    return fxe_check_quantizers(r);
+    return fxe_check_probes(r) != 0 ? -1 : fxe_check_quantizers(r);
 }
 
 static int adding(struct fxe_req *r)

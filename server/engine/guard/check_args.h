@@ -62,6 +62,10 @@ int fxe_check_parts_of(struct fxe_req *r, int i, enum fxe_use use);
  * that the IVF does not have; returns 0, or -1 with the reply set. */
 int fxe_check_quantizers(struct fxe_req *r);
 
+/* Refuses a search if a FastScan IVF that argument 0 is, or contains, would look at more lists than
+ * there are; returns 0, or -1 with the reply set. */
+int fxe_check_probes(struct fxe_req *r);
+
 /* Returns the index within transforms and IDMaps. */
 FaissIndex *fxe_innermost(FaissIndex *index);
 

@@ -290,21 +290,25 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
     return (param(r, "k") >= 0 && scalar(r, "k") < 0) || (act == FXE_ACT_train && rows(r) == 0);
 }
 
-/* Indexes from a file that lacks what decodes vectors, and their copies, end the process, but
- * others of the same shape do not, so each is tried until it has decoded something. */
-static bool may_lack_decoder(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
+/* Some objects end the process although others of the same shape do not: those from a file that
+ * lacks what decodes vectors, and their copies, and those with a parameter that does not fit.  So
+ * each is tried until the act has succeeded. */
+static bool is_unproven(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
 {
     bool decode = act == FXE_ACT_reconstruct || act == FXE_ACT_decode,
          search = act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range ||
                   act == FXE_ACT_residual;
     return ((decode && !s->decodes) || (search && !s->searches)) &&
-           !(__atomic_load_n(&o->decodes, __ATOMIC_RELAXED) & 1 << act);
+           !(__atomic_load_n(&o->proven, __ATOMIC_RELAXED) & 1 << act);
 }
 
 void fxe_guard_called(const struct fxe_req *r)
 {
-    if (r->undecoded && r->v[r->fn->nparams].i == 0)
-        __atomic_fetch_or(&r->undecoded->decodes, 1 << fxe_act_of(r->op), __ATOMIC_RELAXED);
+    struct fxe_obj *o;
+    if (r->unproven && r->v[r->fn->nparams].i == 0)
+        __atomic_fetch_or(&r->unproven->proven, 1 << fxe_act_of(r->op), __ATOMIC_RELAXED);
+    if (fxe_act_of(r->op) == FXE_ACT_set && (o = fxe_index_of(r)))
+        __atomic_store_n(&o->proven, 0, __ATOMIC_RELAXED);
 }
 
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
@@ -337,8 +341,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     c->unusual = c->r->fn && is_unusual(c->r, act);
-    bool undecoded = may_lack_decoder(o, act, s);
-    if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual && !undecoded)
+    bool unproven = is_unproven(o, act, s);
+    if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual && !unproven)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);
     if (row && given & FXE_ODD) /* what ends with a crash may as well not end */
@@ -346,7 +350,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     int always = row && exact && (row->verdict == FXE_REFUSE || row->verdict == FXE_HANGS);
     if (always && (row->verdict == FXE_HANGS || is_confirmed(c)))
         return refuse_by_row(c->r, c->name, row, given, s->text);
-    c->each = row || c->tight || c->odd || c->unusual || undecoded || state_of(c) == FXE_ASK;
+    c->each = row || c->tight || c->odd || c->unusual || unproven || state_of(c) == FXE_ASK;
     *c->n = c->each ? -1 : fxe_trial_size(c->r, o, act);
     if (!c->each && *c->n == -2 && act == FXE_ACT_clone)
         return 0; /* it is large; a smaller one may be tried later */
@@ -359,8 +363,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
         c->f = call_in_little_memory;
     if (judge_by_trial(c, row) != 0)
         return -1;
-    if (undecoded)
-        c->r->undecoded = o;
+    if (unproven)
+        c->r->unproven = o;
     /* Its centroids may not be numbers from now on, for which the table has no rows. */
     if (act == FXE_ACT_train && given & FXE_ODD)
         o->odd = 1;

@@ -19,7 +19,8 @@ enum { FXE_UNKNOWN, FXE_FINE, FXE_ASK, FXE_REFUSED };
 struct fxe_shape {
     uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
     bool spoils;               /* it may write outside of its memory, without crashing at once */
-    bool decodes, searches;    /* all that decodes, or finds, vectors is in a file of it */
+    bool decodes;              /* all that decodes vectors is in a file of it */
+    bool searches;             /* and what finds them; and how many lists it may look at is seen */
     bool uneven;               /* a refined index has fewer vectors than the index in it */
     UT_hash_handle hh;
     char text[]; /* see shape.h */

@@ -106,15 +106,27 @@ static int quantizer_fits(struct fxe_req *r, FaissIndexIVF *ivf, const struct fx
                           r->fn->name, (long long)lists - 1, (long long)lists);
 }
 
-static int quantizers_fit(struct fxe_req *r, const struct fxe_obj *o)
+static int probes_fit(struct fxe_req *r, FaissIndexIVF *ivf, const struct fxe_obj *o)
+{
+    size_t nprobe = fxe_api()->IndexIVF_nprobe(ivf), nlist = fxe_api()->IndexIVF_nlist(ivf);
+    (void)o;
+    return r->nprobe || !fxe_is_fast_scan((FaissIndex *)ivf) || nprobe - 1 < nlist
+               ? 0
+               : fxe_fail(r, "argument", "%s: nprobe is %zu, but the index has %zu lists",
+                          r->fn->name, nprobe, nlist);
+}
+
+/* Checks every IVF that the object is or contains. */
+static int each_ivf(struct fxe_req *r, const struct fxe_obj *o,
+                    int (*check)(struct fxe_req *, FaissIndexIVF *, const struct fxe_obj *))
 {
     bool transformed;
     FaissIndexIVF *ivf = fxe_ivf_of(o, &transformed);
-    if (ivf && quantizer_fits(r, ivf, o) != 0)
+    if (ivf && check(r, ivf, o) != 0)
         return -1;
     for (int i = 0; i < o->nkeeps; i++) {
         const struct fxe_obj *part = fxe_obj_target(o->keeps[i]);
-        if (fx_root(part->cls) == FX_CLASS_Index && part->ptr && quantizers_fit(r, part) != 0)
+        if (fx_root(part->cls) == FX_CLASS_Index && part->ptr && each_ivf(r, part, check) != 0)
             return -1;
     }
     return 0;
@@ -122,7 +134,12 @@ static int quantizers_fit(struct fxe_req *r, const struct fxe_obj *o)
 
 int fxe_check_quantizers(struct fxe_req *r)
 {
-    return quantizers_fit(r, fxe_obj_target(r->obj[0]));
+    return each_ivf(r, fxe_obj_target(r->obj[0]), quantizer_fits);
+}
+
+int fxe_check_probes(struct fxe_req *r)
+{
+    return each_ivf(r, fxe_obj_target(r->obj[0]), probes_fit);
 }
 
 /* --- an index in another: what it returns are positions --- */

@@ -164,7 +164,7 @@ void fxe_obj_forget_facts(struct fxe_obj *o)
     fxe_guard_forget(o);
     o->shape = NULL;
     o->own_shape = o->flat = o->separable = o->query_ns = o->hollow = o->mapped = 0;
-    o->decodes = 0;
+    o->proven = 0;
 }
 
 /* Requests that wait for a lock have the handle still: they find that there is no object any more,
