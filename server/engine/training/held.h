@@ -25,8 +25,8 @@ int64_t fxe_held_count(const struct fxe_obj *o);
 size_t fxe_held_bytes(const struct fxe_obj *o);
 
 /* Vectors that are not finite are in no list, but FAISS has counted them, and ids that it gives
- * begin with their number: has `next` count as many as `o`, if FAISS takes such vectors.  The caller
- * has locked o for reading. */
+ * begin with their number: has `next` count as many as `o`, if FAISS takes such vectors.  The
+ * caller has locked o for reading. */
 void fxe_held_count_lost(struct fxe_req *r, const struct fxe_obj *o, struct fxe_obj *next);
 
 #endif
