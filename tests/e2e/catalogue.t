@@ -149,6 +149,9 @@ for i in 1 2 5; do # Flat, IDMap2, inverted lists
     [ $i = 2 ] && first=1200
     [ $i = 5 ] && params=',"params":{"nprobe":4}'
     good "split by ids" "$(op split i$i '"to":"some'$i'","selector":["batch",0]' '"i64 '$((first + 3))" $((first + 1))"' 99999"')"
+    good "with as many arrays as a message can have" "$(op split i$i '"to":"many'$i'","selector":["batch",14]' \
+        "$(yes '"hex 00",' | head -n 14 | tr -d '\n')"'"i64 '$((first + 3))" $((first + 1))"' 99999"')"
+    like "it has the same" "$(op info many$i)" '"ntotal":2,'
     like "has those" "$(op info some$i)" '"ntotal":2,'
     kept found search some$i '"n":1,"k":2'"$params" '"file '"$TMP"'/q1"' >/dev/null
     # Where the ids are positions, they are those in the new index.

@@ -149,18 +149,18 @@ int fxe_prepare_split(struct fxe_req *r)
     return fxe_key_has(r, "selector") ? 0 : fxe_key_wrong(r, "selector", "a selector");
 }
 
-/* Removes what the selector selects.  `more`, of `size` bytes, is the frame after the request's. */
+/* Removes what the selector selects.  Its arrays are the request's; or, if there is a `batch`, of
+ * `size` bytes, that is its only one. */
 static int remove_from(struct fxe_req *r, struct fxe_obj *o, msgpack_object *selector, uint32_t n,
-                       const void *more, size_t size)
+                       const void *batch, size_t size)
 {
     struct fxe_part p;
     msgpack_object *a = fxe_part_begin(
         &p, r, fxe_is_binary(o) ? FX_OP_IndexBinary_remove_ids : FX_OP_Index_remove_ids);
-    /* Arrays in the selector are the request's. */
-    for (int i = 1; i < r->msg->nframes; i++)
+    for (int i = 1; i < r->msg->nframes && !batch; i++)
         fxe_part_array(&p, r->msg->frames[i].data, r->msg->frames[i].size);
-    if (more)
-        selector[1] = fxe_part_array(&p, more, size);
+    if (batch)
+        selector[1] = fxe_part_array(&p, batch, size);
     p.r.obj[0] = o;
     p.r.remaps = !fxe_is_binary(o);
     a[1] = fxe_array(selector, n);
