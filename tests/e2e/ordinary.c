@@ -425,6 +425,30 @@ static void probes_within(void)
     F(Index_free)(part);
 }
 
+/* Many queries for shards without vectors, and few vectors for each of several graphs. */
+static void shards(void)
+{
+    enum { MANY = 25 };
+    static const char *const kinds[] = {"IDMap2,Flat", "NSG8"};
+    float found[MANY * K];
+    idx_t at[MANY * K];
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        FaissMetricType metric = i ? METRIC_L1 : METRIC_INNER_PRODUCT;
+        FaissIndex *parts[2] = {of(kinds[i], metric), of(kinds[i], metric)};
+        FaissIndexShards *whole = NULL;
+        CODE(WORKS, F(IndexShards_new_with_options)(&whole, D, 1, 1));
+        for (int part = 0; part < 2 && parts[part]; part++)
+            CODE(WORKS, F(IndexShards_add_shard)(whole, parts[part]));
+        CODE(ENDS, F(Index_search)((FaissIndex *)whole, MANY, x, K, found, at));
+        CODE(ENDS, F(Index_train)((FaissIndex *)whole, NT, x));
+        CODE(ENDS, F(Index_add)((FaissIndex *)whole, NB, x));
+        CODE(ENDS, F(Index_search)((FaissIndex *)whole, MANY, x, K, found, at));
+        F(Index_free)((FaissIndex *)whole);
+        for (int part = 0; part < 2; part++)
+            F(Index_free)(parts[part]);
+    }
+}
+
 /* Vectors of an index from a file.  FAISS 1.10 and later lack what decodes them. */
 static void decoders(void)
 {
@@ -469,6 +493,7 @@ int main(int argc, char **argv)
                   {"clusters", clusters},
                   {"refined", refined},
                   {"decoders", decoders},
+                  {"shards", shards},
                   {"probes", probes},
                   {"probes-within", probes_within}};
     int n = begin_cases(argc, argv);

@@ -10,7 +10,7 @@ pid_of_engine() { stats | sed -n 's/^pid //p'; }
 start_server --threads 2
 stats >/dev/null
 engine=$(pid_of_engine)
-for group in metrics types selectors lattice many descriptions range empty copies merges quantizers clusters refined decoders probes probes-within; do
+for group in metrics types selectors lattice many descriptions range empty copies merges quantizers clusters refined decoders shards probes probes-within; do
     remote "$BUILD/tests/e2e/ordinary" $group >"$TMP/$group.out" 2>&1
     is "$group: $(tail -n 1 "$TMP/$group.out")" $? 0 || diag "$(cat "$TMP/$group.out")"
     is "the engine has not died" "$(pid_of_engine)" "$engine"

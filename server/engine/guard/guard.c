@@ -42,17 +42,43 @@ struct sample {
     int64_t n; /* vectors; -1: all */
 };
 
+static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o);
+
+/* Each shard gets its part of the vectors that are added. */
+static void add_to_shard(struct fxe_req *r, int i, const struct fxe_obj *o, int shard)
+{
+    struct fxe_obj *part = fxe_obj_target(o->keeps[shard]);
+    int rows_at = r->fn->rows, x = param(r, "x"), xids = param(r, "xids");
+    union fx_val n = r->v[rows_at], from_x = r->v[x], from_ids = xids < 0 ? n : r->v[xids];
+    int64_t first = n.i * shard / o->nkeeps, end = n.i * (shard + 1) / o->nkeeps;
+    r->v[rows_at].i = end - first;
+    r->v[x].p = (float *)from_x.p + first * fxe_api()->Index_d(part->ptr);
+    if (xids >= 0 && from_ids.p)
+        r->v[xids].p = (idx_t *)from_ids.p + first;
+    call_sample_on(r, i, part);
+    r->v[rows_at] = n;
+    r->v[x] = from_x;
+    if (xids >= 0)
+        r->v[xids] = from_ids;
+}
+
 /* Shards and replicas may have threads, which the child lacks, so their parts are tried. */
 static void call_sample_on(struct fxe_req *r, int i, const struct fxe_obj *o)
 {
+    enum fxe_act act = fxe_act_of(r->op);
     if (!fxe_has_parts(o)) {
         r->v[i].p = o->ptr;
         fxe_call_faiss(r);
         return;
     }
+    bool shares = (act == FXE_ACT_add || act == FXE_ACT_add_with_ids) && !fxe_is_binary(o) &&
+                  strstr(fxe_class_name(o->ptr), "IndexShards");
     /* A RangeSearchResult takes the results of one search only. */
-    for (int k = 0; k < o->nkeeps && (k == 0 || fxe_act_of(r->op) != FXE_ACT_range); k++)
-        call_sample_on(r, i, o->keeps[k]);
+    for (int k = 0; k < o->nkeeps && (k == 0 || act != FXE_ACT_range); k++)
+        if (shares)
+            add_to_shard(r, i, o, k);
+        else
+            call_sample_on(r, i, o->keeps[k]);
 }
 
 static void call_sample(void *arg)
@@ -291,24 +317,33 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
 }
 
 /* Some objects end the process although others of the same shape do not: those from a file that
- * lacks what decodes vectors, and their copies, and those with a parameter that does not fit.  So
- * each is tried until the act has succeeded. */
+ * lacks what decodes vectors, and their copies, those with a parameter that does not fit, and some
+ * that were reset.  So each is tried until the act has succeeded. */
+enum { WAS_RESET = 1 << 30 }; /* a bit beside those of acts */
+
 static bool is_unproven(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
 {
+    int proven = __atomic_load_n(&o->proven, __ATOMIC_RELAXED);
     bool decode = act == FXE_ACT_reconstruct || act == FXE_ACT_decode,
          search = act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range ||
                   act == FXE_ACT_residual;
-    return ((decode && !s->decodes) || (search && !s->searches)) &&
-           !(__atomic_load_n(&o->proven, __ATOMIC_RELAXED) & 1 << act);
+    return ((decode && !s->decodes) ||
+            (search && (!s->searches || (proven & WAS_RESET && !s->decodes)))) &&
+           !(proven & 1 << act);
 }
 
 void fxe_guard_called(const struct fxe_req *r)
 {
+    enum fxe_act act = fxe_act_of(r->op);
     struct fxe_obj *o;
     if (r->unproven && r->v[r->fn->nparams].i == 0)
-        __atomic_fetch_or(&r->unproven->proven, 1 << fxe_act_of(r->op), __ATOMIC_RELAXED);
-    if (fxe_act_of(r->op) == FXE_ACT_set && (o = fxe_index_of(r)))
-        __atomic_store_n(&o->proven, 0, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&r->unproven->proven, 1 << act, __ATOMIC_RELAXED);
+    if ((act == FXE_ACT_set || act == FXE_ACT_reset) && (o = fxe_index_of(r)))
+        __atomic_store_n(&o->proven,
+                         act == FXE_ACT_reset
+                             ? WAS_RESET
+                             : __atomic_load_n(&o->proven, __ATOMIC_RELAXED) & WAS_RESET,
+                         __ATOMIC_RELAXED);
 }
 
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
