@@ -36,5 +36,5 @@ start_server --memory 512
 remote "$coalesce" ranges >"$TMP/parts"
 same "range searches in parts: results are equal bit by bit" "$TMP/direct" "$TMP/parts"
 "$BUILD/faissx-server" run --coalesce sometimes 2>"$TMP/err"
-is "an invalid value of --coalesce is refused" $? 1
+is "an invalid value of --coalesce is refused" $? 2
 like "the message names the value" "$(cat "$TMP/err")" "sometimes"

@@ -122,7 +122,9 @@ enum { SAFE_BATCH = 19 };
 
 static void merged_in_parts(struct fxe_req **b, int n)
 {
-    int most = fxe_is_flat(b[0]->obj[INDEX]) ? n : SAFE_BATCH, part;
+    struct fxe_obj *o = b[0]->obj[INDEX];
+    /* For many queries FAISS leaves the results of an empty Flat index as they were. */
+    int most = fxe_is_flat(o) && fxe_ntotal_of(o) > 0 ? n : SAFE_BATCH, part;
     for (int i = 0; i < n; i += part) {
         part = n - i < most ? n - i : most;
         /* If it fails, each is run alone, so that each caller gets its own error. */
