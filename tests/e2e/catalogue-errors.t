@@ -117,6 +117,14 @@ empty=49785054020000000000000000000000000010000000000000001000000000000101000000
 bad=4978505402000000000000000000000000001000000000000000100000000000010100000001000000526d445402000000000000000000000040420f00020000000200000001497846320200000000000000000000000000100000000000000010000000000001010000000000000000000000
 like "a chain of no transforms" "$(op import none '"data":0' "\"hex $empty\"")" '"status":"ok"'
 (export RAW_SAVE="$TMP/same"; op transform none '"n":2' '"f32 1 2 3 4"' >/dev/null)
+session=$(value session "$(raw '{"operation":"hello","protocol":1}')")
+raw '{"operation":"upload","session":"'"$session"'","id":7,"size":16,"offset":0,"_frames":["f32 1 2 3 4"]}' >/dev/null
+(export RAW_SAVE="$TMP/uploaded"
+    raw '{"operation":"index_transform","session":"'"$session"'","name":"none","n":2,"x":["upload",7]}' >/dev/null)
+same "an upload is transformed like a frame" "$TMP/same.1" "$TMP/uploaded.1"
+raw '{"operation":"upload","session":"'"$session"'","id":8,"size":12,"offset":0,"_frames":["f32 1 2 3"]}' >/dev/null
+like "one that is too short is not" \
+    "$(raw '{"operation":"index_transform","session":"'"$session"'","name":"none","n":2,"x":["upload",8]}')" '"kind":"argument"'
 is "leaves vectors as they are" "$(od -An -tf4 -v "$TMP/same.1" | tr -s ' \n' ' ')" " 1 2 3 4 "
 like "a transform of dimensions that are not there" "$(op import bad '"data":0' "\"hex $bad\"")" '"status":"ok"'
 says "is not applied" "$(op transform bad '"n":1' '"f32 1 2"')" unsupported 'index_transform: element 1 of the map of the RemapDimensionsTransform is 1000000, expected -1 to 1'

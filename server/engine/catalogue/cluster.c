@@ -155,15 +155,14 @@ static int transform(struct fxe_req *r, struct fxe_obj *made, msgpack_object n, 
 {
     struct fxe_part p;
     float *found = NULL;
-    size_t count = 0;
-    const struct fx_buffer *b =
-        x.type != MSGPACK_OBJECT_POSITIVE_INTEGER ? NULL : fxe_req_frame(r, x.via.u64, "x");
-    if (!b)
-        return r->failed ? -1 : fxe_key_wrong(r, "x", "the number of a payload frame");
+    size_t count = 0, size;
+    const void *data;
+    if (fxe_req_bytes(r, &x, "x", &data, &size) != 0)
+        return -1;
     msgpack_object *a = fxe_part_begin(&p, r, FX_OP_Index_add);
     p.r.obj[0] = made;
     a[1] = n;
-    a[2] = fxe_part_array(&p, b->data, b->size);
+    a[2] = fxe_part_array(&p, data, size);
     int rc = fxe_part_call(&p);
     fxe_part_end(&p);
     if (rc != 0)
