@@ -33,6 +33,8 @@ lives "an untrained quantizer, loaded from a stream, crashes nothing" RQ2x3_2x2 
 lives "an index that was trained with huge numbers crashes nothing" IVF8,SQfp16 1 huge
 # The nearest node of a graph to a NaN is looked for without end (FAISS 1.12.0, in the quantizer).
 lives "numbers that are not finite hang nothing" IVF8_HNSW8,Flat 1 nan
+# For such a vector the quantizer gives lists that do not exist.
+lives "numbers that are not finite, with a residual coarse quantizer, crash nothing" "IVF8(RCQ1x3),SQ8" 4 nan
 # Such an index writes outside of its tables (FAISS 1.15.0), so any later call may crash.
 lives "an additive quantizer's FastScan index with METRIC_L1 crashes nothing" RQ2x4fs_Nrq2x4 2 nan
 

@@ -354,7 +354,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (!s)
         return 0;
     /* Looking at all numbers takes as long as copying them: do so only where it matters. */
-    if (c->r->fn && !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD)))
+    if (c->r->fn && (s->strays || !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD))))
         given |= fxe_has_odd(c->r, act == FXE_ACT_train && !only_clusters(s->text)) ? FXE_ODD : 0;
     if (!(c->state = fxe_known(s, act, given)))
         return 0;
@@ -365,6 +365,13 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
             "%s: FAISS's FastScan classes of additive quantizers work with METRIC_L2 and "
             "METRIC_INNER_PRODUCT only; with others they spoil memory (the index is %s)",
             c->name, s->text);
+    /* What crashes then may be a later call, so a trial of this one shows nothing. */
+    if (s->strays && given & FXE_ODD)
+        return fxe_fail(c->r, "argument",
+                        "%s: the vectors have numbers that are not finite, or huge, for which a "
+                        "residual coarse quantizer of FAISS gives lists that do not exist (the "
+                        "index is %s)",
+                        c->name, s->text);
     /* Of an index that was made of its parts, fxe_check_parts knows what they have now. */
     if (s->uneven && o->nkeeps == 0 && fxe_ntotal_of(o) > 0 && act != FXE_ACT_save &&
         act != FXE_ACT_reset)

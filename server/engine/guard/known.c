@@ -57,6 +57,7 @@ static struct fxe_shape *new_shape(const char *text)
     if (s) {
         memcpy(s->text, text, n);
         s->spoils = spoils_memory(s->text);
+        s->strays = strstr(s->text, "ImRQ") != NULL; /* its beam search gives no number of a list */
         s->decodes = decodes_always(s->text);
         s->searches = searches_always(s->text);
         s->uneven = strstr(s->text, FXE_SHAPE_UNEVEN) != NULL;

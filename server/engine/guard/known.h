@@ -21,6 +21,7 @@ struct fxe_shape {
     bool spoils;               /* it may write outside of its memory, without crashing at once */
     bool decodes;              /* all that decodes vectors is in a file of it */
     bool searches;             /* and what finds them; and how many lists it may look at is seen */
+    bool strays;               /* numbers that are not finite send it to lists that it has not */
     bool uneven;               /* a refined index has fewer vectors than the index in it */
     UT_hash_handle hh;
     char text[]; /* see shape.h */
