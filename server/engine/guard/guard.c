@@ -326,10 +326,12 @@ static bool is_unproven(const struct fxe_obj *o, enum fxe_act act, const struct 
     int proven = __atomic_load_n(&o->proven, __ATOMIC_RELAXED);
     bool decode = act == FXE_ACT_reconstruct || act == FXE_ACT_decode,
          search = act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range ||
-                  act == FXE_ACT_residual;
-    return ((decode && !s->decodes) ||
-            (search && (!s->searches || (proven & WAS_RESET && !s->decodes)))) &&
-           !(proven & 1 << act);
+                  act == FXE_ACT_residual,
+         harmless = act == FXE_ACT_save || act == FXE_ACT_clone || act == FXE_ACT_set ||
+                    act == FXE_ACT_reset || act == FXE_ACT_free;
+    bool doubtful = (decode && !s->decodes) || (s->lattice && !harmless) ||
+                    (search && (!s->searches || (proven & WAS_RESET && !s->decodes)));
+    return doubtful && !(proven & 1 << act);
 }
 
 void fxe_guard_called(const struct fxe_req *r)

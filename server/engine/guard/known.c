@@ -39,15 +39,15 @@ static bool decodes_always(const char *shape)
     return fxe_shape_consists_of(shape, words, sizeof words / sizeof *words);
 }
 
-/* A lattice decodes for a search.  In a refined index, the C API does not show the FastScan IVF of
- * which a search ends the process if it looks at more lists than there are (before 1.12). */
+/* In a refined index, the C API does not show the FastScan IVF of which a search ends the process
+ * if it looks at more lists than there are (before 1.12). */
 static bool searches_always(const char *shape)
 {
     static const char *const fast_scan[] = {"IwPf", "IVLf", "IVRf"};
     for (size_t i = 0; i < sizeof fast_scan / sizeof *fast_scan; i++)
         if (strstr(shape, fast_scan[i]) && strstr(shape, "IxRF"))
             return false;
-    return !strstr(shape, "IxLa");
+    return true;
 }
 
 static struct fxe_shape *new_shape(const char *text)
@@ -60,6 +60,7 @@ static struct fxe_shape *new_shape(const char *text)
         s->strays = strstr(s->text, "ImRQ") != NULL; /* its beam search gives no number of a list */
         s->decodes = decodes_always(s->text);
         s->searches = searches_always(s->text);
+        s->lattice = strstr(s->text, "IxLa") != NULL;
         s->uneven = strstr(s->text, FXE_SHAPE_UNEVEN) != NULL;
     }
     return s;

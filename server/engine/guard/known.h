@@ -20,7 +20,8 @@ struct fxe_shape {
     uint8_t *known[FXE_NACTS]; /* FXE_CIRCUMSTANCES states each, allocated when needed */
     bool spoils;               /* it may write outside of its memory, without crashing at once */
     bool decodes;              /* all that decodes vectors is in a file of it */
-    bool searches;             /* and what finds them; and how many lists it may look at is seen */
+    bool searches;             /* how many lists a search of it may look at is seen */
+    bool lattice;              /* there is one in it, of which a file lacks tables */
     bool strays;               /* numbers that are not finite send it to lists that it has not */
     bool uneven;               /* a refined index has fewer vectors than the index in it */
     UT_hash_handle hh;
