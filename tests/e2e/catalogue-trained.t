@@ -95,6 +95,10 @@ case $BUILD in
     like "a training that ended the engine is not tried again" "$(op info slow)" '"ntotal":16000,.*"training":"failed",.*"training_error":"the engine ended with signal 11'
     good "more vectors do not change that" "$(op add slow '"n":10' "\"$(head -c 5120 "$TMP/large" >"$TMP/large10"; echo "file $TMP/large10")\"")"
     like "it has failed" "$(op info slow)" '"ntotal":16010,.*"training":"failed"'
+    stop_server
+    start_server --again --data-dir "$TMP/data"
+    like "the index is read" "$(op search slow '"n":1,"k":1' "\"$(head -c 512 "$TMP/large" >"$TMP/large1"; echo "file $TMP/large1")\"")" '"status":"ok"'
+    like "nor after another restart" "$(op info slow)" '"training":"failed",.*"training_error":"the engine ended while it was trained'
     ;;
 esac
 engine=$(stat_of pid)

@@ -233,6 +233,9 @@ bool fxe_load_is_suspect(const struct fxe_kept *k);
 void fxe_load_alone(struct fxe_kept *k);
 /* The entry waits for its training: if that has ended the engine, it has failed. */
 void fxe_load_set_training(struct fxe_kept *k);
+/* The training of an entry begins (0: of one that is not kept), or has ended, `trained` or not
+ * (then entry is 0): the next engine has to know if this one ends meanwhile. */
+void fxe_load_mark_training(uint64_t entry, bool trained);
 
 /* --- mapped.c --- */
 

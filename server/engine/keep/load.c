@@ -401,14 +401,40 @@ static bool has_crashed(const char *how)
            number != SIGBUS;
 }
 
-static uint64_t crashed_training; /* an entry, or 0 */
+/* An entry whose training has ended an engine, or 0.  The store's mark has it, too, with ENDED,
+ * until it has been trained: so no later engine tries by itself. */
+static uint64_t crashed_training; /* engine.lock */
+static bool crashed_before;       /* an engine before the previous one */
+#define ENDED (1ull << 63)
 
 void fxe_load_set_training(struct fxe_kept *k)
 {
     struct fxe_training *t = k->obj->training;
     if (t && crashed_training == k->entry)
-        snprintf(t->why, sizeof t->why, "the engine ended with %s while it was trained",
-                 fxe_engine.options.previous);
+        snprintf(t->why, sizeof t->why, "the engine ended%s%s while it was trained",
+                 crashed_before ? "" : " with ", crashed_before ? "" : fxe_engine.options.previous);
+}
+
+void fxe_load_mark_training(uint64_t entry, bool trained)
+{
+    fxe_lock();
+    if (trained && crashed_training == entry)
+        crashed_training = 0;
+    uint64_t mark = !trained && entry ? entry : crashed_training ? crashed_training | ENDED : 0;
+    fxe_unlock();
+    if (fxe_keep_store())
+        fxs_store_mark_training(fxe_keep_store(), mark);
+}
+
+/* Returns whether the previous engine ended while it trained an index. */
+static bool ended_in_training(void)
+{
+    uint64_t mark = fxs_store_marked_training(fxe_keep_store());
+    crashed_before = (mark & ENDED) != 0;
+    if (crashed_before || has_crashed(fxe_engine.options.previous))
+        crashed_training = mark & ~ENDED;
+    fxs_store_mark_training(fxe_keep_store(), crashed_training ? crashed_training | ENDED : 0);
+    return crashed_training && !crashed_before;
 }
 
 static uint64_t suspect; /* an entry, or 0 */
@@ -423,17 +449,10 @@ void fxe_load_check_mark(void)
     uint64_t entry, number;
     int was_alone;
     char why[FXS_STORE_WHY], reason[256];
-    uint64_t training = fxs_store_marked_training(fxe_keep_store());
     fxs_store_marked(fxe_keep_store(), &entry, &number, &was_alone);
     fxs_store_mark(fxe_keep_store(), 0, 0, 0);
-    fxs_store_mark_training(fxe_keep_store(), 0);
-    if (!has_crashed(fxe_engine.options.previous))
-        return;
-    if (training) { /* the one may have ended the other: a change is not set aside for that */
-        crashed_training = training;
-        return;
-    }
-    if (!number)
+    /* The one may have ended the other: a change is not set aside for that. */
+    if (ended_in_training() || !has_crashed(fxe_engine.options.previous) || !number)
         return;
     if (!was_alone) { /* anything else may have ended the engine */
         suspect = entry;

@@ -436,15 +436,13 @@ static void give_up(struct job *j)
             j->plan->description, why);
 }
 
-/* A training that ends the engine is tried again only if a request asks for it. */
-static void mark(const struct job *j, bool begins)
+static uint64_t entry_of(const struct job *j)
 {
     fxe_lock();
     const struct fxe_kept *k = j->o->kept;
     uint64_t entry = k ? k->entry : 0;
     fxe_unlock();
-    if (fxe_keep_store())
-        fxs_store_mark_training(fxe_keep_store(), begins ? entry : 0);
+    return entry;
 }
 
 bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
@@ -456,10 +454,12 @@ bool fxe_training_run(struct fxe_obj *o, struct fxe_req *asked)
     j.r.operation = &operation;
     msgpack_sbuffer_init(&j.r.extra);
     msgpack_sbuffer_init(&j.r.reply);
-    mark(&j, true);
+    /* A training that ends the engine is tried again only if a request asks for it. */
+    uint64_t entry = entry_of(&j);
+    fxe_load_mark_training(entry, false);
     int rc = make_next(&j) != 0 || catch_up(&j) != 0 || replace(&j) != 0 ? -1 : 0;
     release(&j);
-    mark(&j, false);
+    fxe_load_mark_training(rc == 0 ? entry : 0, rc == 0);
     fxe_obj_free_temporary(&j.next);
     fxe_obj_free_temporary(&j.old);
     if (rc != 0)
