@@ -8,6 +8,7 @@
 #include "server/engine/guard/check_args.h"
 #include "server/engine/guard/clustering.h"
 #include "server/engine/guard/description.h"
+#include "server/engine/guard/doubt.h"
 #include "server/engine/guard/facts.h"
 #include "server/engine/guard/known.h"
 #include "server/engine/guard/refusal.h"
@@ -316,38 +317,6 @@ static int is_unusual(const struct fxe_req *r, enum fxe_act act)
     return (param(r, "k") >= 0 && scalar(r, "k") < 0) || (act == FXE_ACT_train && rows(r) == 0);
 }
 
-/* Some objects end the process although others of the same shape do not: those from a file that
- * lacks what decodes vectors, and their copies, those with a parameter that does not fit, and some
- * that were reset.  So each is tried until the act has succeeded. */
-enum { WAS_RESET = 1 << 30 }; /* a bit beside those of acts */
-
-static bool is_unproven(const struct fxe_obj *o, enum fxe_act act, const struct fxe_shape *s)
-{
-    int proven = __atomic_load_n(&o->proven, __ATOMIC_RELAXED);
-    bool decode = act == FXE_ACT_reconstruct || act == FXE_ACT_decode,
-         search = act == FXE_ACT_search || act == FXE_ACT_params || act == FXE_ACT_range ||
-                  act == FXE_ACT_residual,
-         harmless = act == FXE_ACT_save || act == FXE_ACT_clone || act == FXE_ACT_set ||
-                    act == FXE_ACT_reset || act == FXE_ACT_free;
-    bool doubtful = (decode && !s->decodes) || (s->lattice && !harmless) ||
-                    (search && (!s->searches || (proven & WAS_RESET && !s->decodes)));
-    return doubtful && !(proven & 1 << act);
-}
-
-void fxe_guard_called(const struct fxe_req *r)
-{
-    enum fxe_act act = fxe_act_of(r->op);
-    struct fxe_obj *o;
-    if (r->unproven && r->v[r->fn->nparams].i == 0)
-        __atomic_fetch_or(&r->unproven->proven, 1 << act, __ATOMIC_RELAXED);
-    if ((act == FXE_ACT_set || act == FXE_ACT_reset) && (o = fxe_index_of(r)))
-        __atomic_store_n(&o->proven,
-                         act == FXE_ACT_reset
-                             ? WAS_RESET
-                             : __atomic_load_n(&o->proven, __ATOMIC_RELAXED) & WAS_RESET,
-                         __ATOMIC_RELAXED);
-}
-
 static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsigned given)
 {
     const char *version = fxe_engine.lib.version;
@@ -356,7 +325,8 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     if (!s)
         return 0;
     /* Looking at all numbers takes as long as copying them: do so only where it matters. */
-    if (c->r->fn && (s->strays || !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD))))
+    if (c->r->fn &&
+        (s->encodes_finite || !(is_fine(s, act, given) && is_fine(s, act, given | FXE_ODD))))
         given |= fxe_has_odd(c->r, act == FXE_ACT_train && !only_clusters(s->text)) ? FXE_ODD : 0;
     if (!(c->state = fxe_known(s, act, given)))
         return 0;
@@ -367,11 +337,10 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
             "%s: FAISS's FastScan classes of additive quantizers work with METRIC_L2 and "
             "METRIC_INNER_PRODUCT only; with others they spoil memory (the index is %s)",
             c->name, s->text);
-    /* What crashes then may be a later call, so a trial of this one shows nothing. */
-    if (s->strays && given & FXE_ODD)
+    if (given & FXE_ODD && fxe_needs_finite(s, act))
         return fxe_fail(c->r, "argument",
-                        "%s: the vectors have numbers that are not finite, or huge, for which a "
-                        "residual coarse quantizer of FAISS gives lists that do not exist (the "
+                        "%s: the vectors have numbers that are not finite, or huge, for which "
+                        "FAISS's residual quantizers give codes and lists that do not exist (the "
                         "index is %s)",
                         c->name, s->text);
     /* Of an index that was made of its parts, fxe_check_parts knows what they have now. */
@@ -385,7 +354,7 @@ static int judge(struct candidate *c, struct fxe_obj *o, enum fxe_act act, unsig
     c->odd = is_odd(o) || (builds(act) && is_nsg(s->text)) ||
              (act == FXE_ACT_train && given & FXE_ODD); /* k-means may split clusters for ever */
     c->unusual = c->r->fn && is_unusual(c->r, act);
-    bool unproven = is_unproven(o, act, s);
+    bool unproven = fxe_is_unproven(o, act, s);
     if (state_of(c) == FXE_FINE && !c->tight && !c->odd && !c->unusual && !unproven)
         return 0;
     const struct fxe_refusal *row = fxe_refusal_find(version, act, given, s->text, &exact);

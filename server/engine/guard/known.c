@@ -50,6 +50,16 @@ static bool searches_always(const char *shape)
     return true;
 }
 
+static bool has_residual_quantizer(const char *shape)
+{
+    static const char *const words[] = {"IxRQ", "IxRq", "IwRQ", "ImRQ", "IxPR",
+                                        "IwPR", "IRfs", "IVRf", "IPRf", "NPRf"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(shape, words[i]))
+            return true;
+    return false;
+}
+
 static struct fxe_shape *new_shape(const char *text)
 {
     size_t n = strlen(text);
@@ -57,7 +67,8 @@ static struct fxe_shape *new_shape(const char *text)
     if (s) {
         memcpy(s->text, text, n);
         s->spoils = spoils_memory(s->text);
-        s->strays = strstr(s->text, "ImRQ") != NULL; /* its beam search gives no number of a list */
+        s->encodes_finite = has_residual_quantizer(s->text);
+        s->finds_finite = strstr(s->text, "ImRQ") != NULL;
         s->decodes = decodes_always(s->text);
         s->searches = searches_always(s->text);
         s->lattice = strstr(s->text, "IxLa") != NULL;

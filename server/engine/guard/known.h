@@ -22,7 +22,8 @@ struct fxe_shape {
     bool decodes;              /* all that decodes vectors is in a file of it */
     bool searches;             /* how many lists a search of it may look at is seen */
     bool lattice;              /* there is one in it, of which a file lacks tables */
-    bool strays;               /* numbers that are not finite send it to lists that it has not */
+    bool encodes_finite;       /* its residual quantizer finds no code for other numbers, */
+    bool finds_finite;         /* nor a list */
     bool uneven;               /* a refined index has fewer vectors than the index in it */
     UT_hash_handle hh;
     char text[]; /* see shape.h */

@@ -54,7 +54,7 @@ struct fxe_obj {
     int separable;                 /* can share.c divide a call?  The same values */
     int query_ns;                  /* how long a query took last in such a call, or 0 */
     int hollow;                    /* created without the sub-index that its class needs */
-    int proven;                    /* bits of acts that have worked (guard/guard.c); atomic */
+    int proven;                    /* bits of acts that have worked (guard/doubt.c); atomic */
     int odd;                       /* made (description.h) or trained with nonsensical numbers */
     int planned;                   /* it has waited for its training, and has had it */
     int own_shape;                 /* shape belongs to this object and is freed with it */

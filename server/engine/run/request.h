@@ -111,7 +111,7 @@ struct fxe_req {
     enum fxe_keep keep;
     int kept_param;            /* of a request that is recorded: the index that it changes */
     struct fxe_change *change; /* or NULL */
-    struct fxe_obj *unproven;  /* the call, if it succeeds, is proof (guard/guard.c); or NULL */
+    struct fxe_obj *unproven;  /* the call, if it succeeds, is proof (guard/doubt.h); or NULL */
     struct fxe_obj *fresh[2];  /* objects that the request has made */
     int nfresh;
 
