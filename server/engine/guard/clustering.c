@@ -7,6 +7,8 @@
 #include "server/engine/guard/trial.h"
 #include "server/engine/run/wide.h"
 
+enum { INDEX = 3 }; /* the argument of faiss_Clustering_train */
+
 /* Returns whether the index finds a neighbour for every vector once it has one.  An IVF does not
  * if the lists that it looks at are empty. */
 static bool finds_always(const struct fxe_obj *o)
@@ -36,8 +38,8 @@ int fxe_guard_clustering(struct fxe_req *r)
     if (!mine && r->op != FX_OP_kmeans_clustering && r->op != FX_OP_VectorTransform_train)
         return 0;
     bool odd = fxe_has_odd(r, true), finds = true;
-    if (mine && fxe_has_classes() && r->v[param(r, "index")].p)
-        finds = finds_always(fxe_obj_target(r->obj[param(r, "index")]));
+    if (mine && fxe_has_classes() && r->v[INDEX].p)
+        finds = finds_always(fxe_obj_target(r->obj[INDEX]));
     if (!odd && finds)
         return 0;
     double seconds =
